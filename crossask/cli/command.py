@@ -1,0 +1,102 @@
+"""What all verbs share: absl flags of their own, a quick --help, errors as two lines, exit codes."""
+
+import os
+import sys
+
+from absl import flags, logging
+
+from crossask.errors import CrossaskError
+
+USER_ERROR = 2
+SOME_FAILED = 3
+
+
+def run(doc: str, flag_values: flags.FlagValues, action, argv=None) -> int:
+    """Parses the flags and calls action(flag_values, positional arguments) -> exit code or None.
+
+    Exit codes: 0 done; 2 the user's mistake, told in two lines; 3 some of several files or runs failed; an error of ours
+    keeps its traceback.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    if any(word in ("-h", "--help", "-help", "--helpfull") for word in argv[1:]):
+        print(f"{doc.strip()}\n\nFlags:\n{_flag_help(flag_values)}")
+        return 0
+    # TensorFlow's start-up chatter is no news to a user; set before it is imported
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.set_verbosity(logging.INFO)
+    logging.use_absl_handler()
+    try:
+        rest = flag_values(argv)[1:]
+        return action(flag_values, rest) or 0
+    except flags.Error as error:
+        return _complain(str(error), f"See {os.path.basename(argv[0])} --help.")
+    except CrossaskError as error:
+        return _complain(error.problem, error.fix)
+    except KeyboardInterrupt:
+        return _complain("Stopped.", "Run the same command again to go on.")
+
+
+def progress_bar(description: str, unit: str = "clip"):
+    """A function(done, total) that draws a bar with the time left."""
+    from tqdm import tqdm
+
+    bar = tqdm(desc=description, unit=unit, mininterval=1)
+
+    def update(done: int, total: int):
+        bar.total = total
+        bar.update(done - bar.n)
+        if done >= total:
+            bar.close()
+
+    return update
+
+
+def numbers(words, name: str) -> list[int]:
+    """A list flag as integers."""
+    try:
+        return [int(word) for word in words]
+    except ValueError as error:
+        raise CrossaskError(f"--{name} is {','.join(words)!r}.", f"Give whole numbers, for example --{name}=0,1,2.") from error
+
+
+def required(flag_values, *names: str):
+    for name in names:
+        if not flag_values[name].value:
+            raise CrossaskError(f"--{name} is not given.", f"Add --{name}=...; --help lists all flags.")
+
+
+def define_experiment_flags(flag_values):
+    flags.DEFINE_string("experiment", "", "Rows to work on: FILE.py (all its rows) or FILE.py:row,row.", flag_values=flag_values)
+    flags.DEFINE_multi_string("config_file", [], "JSON with fields to replace; several may be given, later ones win.", flag_values=flag_values)
+    flags.DEFINE_string("params_override", "", "Fields to replace last: training.epochs=3,training.batch_size=8", flag_values=flag_values)
+    flags.DEFINE_string("data_dir", "", "Folder (or CSV) of the corpus.", flag_values=flag_values)
+    flags.DEFINE_string("features_dir", "", "Folder of the cached features; default: 'features' in the corpus's folder.", flag_values=flag_values)
+
+
+def experiments(flag_values) -> list:
+    from crossask import config
+
+    required(flag_values, "experiment")
+    rows = config.read_experiments(flag_values.experiment)
+    return [config.resolve(row, flag_values.config_file, flag_values.params_override) for row in rows]
+
+
+def features_dir(data_dir: str, given: str) -> str:
+    folder = data_dir if os.path.isdir(data_dir) else os.path.dirname(os.path.abspath(data_dir))
+    return given or os.path.join(folder, "features")
+
+
+def _flag_help(flag_values) -> str:
+    lines = []
+    for name in sorted(flag_values):
+        flag = flag_values[name]
+        if flag.name != name or name in ("flagfile", "undefok"):
+            continue
+        default = f" (default: {flag.default_as_str})" if flag.default not in (None, "", []) else ""
+        lines.append(f"  --{name}: {flag.help}{default}")
+    return "\n".join(lines)
+
+
+def _complain(problem: str, fix: str) -> int:
+    print(f"Error: {problem}\n{fix}", file=sys.stderr)
+    return USER_ERROR

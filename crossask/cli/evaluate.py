@@ -1,0 +1,68 @@
+"""crossask-evaluate: predicts the evaluation fold of finished runs and scores the predictions.
+
+  crossask-evaluate --model_dir=RUNS              every finished run below it
+  crossask-evaluate --predictions=rival.csv       any table: clip, truth, a probability column a scene [location, city]
+"""
+
+import json
+import sys
+
+from absl import flags, logging
+
+from crossask.cli import command
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_string("model_dir", "", "A run, or a folder of runs.", flag_values=FLAGS)
+flags.DEFINE_string("predictions", "", "Score this CSV instead; prints the scores as JSON.", flag_values=FLAGS)
+flags.DEFINE_string("data_dir", "", "Corpus; default: where the run was trained from.", flag_values=FLAGS)
+flags.DEFINE_string("features_dir", "", "Cached features; default: those the run was trained from.", flag_values=FLAGS)
+flags.DEFINE_bool("again", False, "Also runs that have scores already.", flag_values=FLAGS)
+
+
+def evaluate(values, _rest):
+    from crossask import evaluation
+
+    if values.predictions:
+        print(json.dumps(evaluation.score(evaluation.read_predictions(values.predictions)), indent=2))
+        return 0
+    command.required(values, "model_dir")
+    from crossask import runs
+
+    found = runs.find_runs(values.model_dir)
+    unfinished = [run for run in found if not run.finished]
+    for run in unfinished:
+        logging.warning("%s has not finished training and is left out.", run.folder)
+    for run in found:
+        if run in unfinished:
+            continue
+        if values.again or not run.path("scores.json").is_file():
+            _predict(run, values)
+        scores = run.read("scores.json")
+        low, high = scores["interval"]
+        logging.info(
+            "%s fold %s seed %d: macro accuracy %.1f %% (95 %% interval over locations %.1f to %.1f), %d clips.",
+            run.row, run.fold, run.seed, 100 * scores["macro_accuracy"], 100 * low, 100 * high, scores["clips"],
+        )  # fmt: skip
+    return command.SOME_FAILED if unfinished else 0
+
+
+def _predict(run, values):
+    from crossask import evaluation, feature_cache, runs, training
+    from crossask.datasets import read_corpus
+
+    experiment, paths = run.experiment(), run.read("config.json")["paths"]
+    data_dir = values.data_dir or paths.get("data_dir", "")
+    corpus = read_corpus(experiment.dataset, data_dir)
+    folder = values.features_dir or paths.get("features_dir") or command.features_dir(data_dir, "")
+    table = training.predict(run, corpus, feature_cache.prepare(corpus, experiment, folder))
+    with runs.writing(run.path("predictions.csv")) as temporary:
+        table.to_csv(temporary, index=False)
+    runs.write_json(run.path("scores.json"), evaluation.score(evaluation.read_predictions(run.path("predictions.csv"))))
+
+
+def main(argv=None) -> int:
+    return command.run(__doc__, FLAGS, evaluate, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

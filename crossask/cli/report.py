@@ -1,0 +1,31 @@
+"""crossask-report: one comparison of all evaluated runs: Markdown, CSV, plots and one HTML page.
+
+  crossask-report --model_dir=RUNS --out=REPORT
+"""
+
+import sys
+
+from absl import flags
+
+from crossask.cli import command
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_string("model_dir", "", "Folder of the runs.", flag_values=FLAGS)
+flags.DEFINE_string("out", "", "Folder to write to.", flag_values=FLAGS)
+
+
+def report(values, _rest):
+    command.required(values, "model_dir", "out")
+    from crossask import report as reports
+
+    paths = reports.write_report(values.model_dir, values.out)
+    print(paths["markdown"].read_text())
+    print(f"The page: {paths['html']}")
+
+
+def main(argv=None) -> int:
+    return command.run(__doc__, FLAGS, report, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

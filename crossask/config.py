@@ -1,0 +1,252 @@
+"""Every choice of an experiment as a frozen value, with its source beside it. Imports no TensorFlow.
+
+Marks: [P] the paper says so; [D] follows from the paper's numbers; [C] the paper is silent, the choice is ours.
+"""
+
+import ast
+import dataclasses
+import difflib
+import hashlib
+import importlib.util
+import json
+import math
+import types
+import typing
+from pathlib import Path
+
+from crossask.errors import ConfigError
+
+SYSTEMS = ("FA", "CMAM")
+STRATEGIES = ("from_scratch", "feature_based", "fine_tuning")
+
+
+@dataclasses.dataclass(frozen=True)
+class LogMelConfig:
+    """One log-mel front-end: short-time spectrum, HTK mel triangles, natural logarithm."""
+
+    window_seconds: float = 0.025  # [P] Table 2
+    hop_seconds: float = 0.010  # [P] Table 2; "10 ms overlap" read as the hop [C]
+    fft_size: int = 2048  # [C]
+    mel_bins: int = 64  # [P] Table 2
+    min_hz: float = 0.0  # [C]
+    max_hz: float | None = None  # [C] None is half the sample rate
+    spectrum: str = "power"  # [C] power | magnitude
+    log_offset: float = 1e-6  # [C]
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureConfig:
+    """From a recording to what a scene model reads."""
+
+    sample_rate_hz: int = 48000  # [C] the corpus's own: 48 kHz TAU, 44.1 kHz TUT
+    clip_seconds: float = 10.0  # [P]
+    max_padding_seconds: float = 0.1  # [C] a clip shorter than clip_seconds by more than this is an error
+    max_cut_seconds: float = 0.1  # [C] a clip longer by more than this is an error
+    log_mel: LogMelConfig = LogMelConfig()
+
+
+@dataclasses.dataclass(frozen=True)
+class EventModelConfig:
+    """The network that knows events, and where its knowledge comes from."""
+
+    name: str = "vggish"  # [P] vggish | yamnet
+    width: float = 1.0  # share of the published channel counts; below 1 for small runs
+    weights: str = ""  # TF-Hub handle or folder, TF1 checkpoint or .npz; empty: random weights
+    embedding_tap: str = "linear"  # [C] linear (as TF-Hub) | relu (as the code of 2019) | pca
+    activation: str = "relu"  # relu | relu6 (YAMNet's published TFLite file)
+    pad_end: bool = False  # VGGish: 11 patches for 10 s instead of 10
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """The scene network of Table 2."""
+
+    encoder_channels: tuple[int, ...] = (64, 128, 256, 512)  # [P]
+    encoder_pools: tuple[tuple[int, int], ...] = ((2, 2), (2, 2), (2, 2), (2, 2))  # [P]
+    batch_norm_momentum: float = 0.9  # [C] 0.99 starves small corpora, see docs/decisions.md D4
+    batch_norm_epsilon: float = 1e-3  # [C]
+    pooling_heads: int = 4  # [P]
+    pooling_dim: int = 1024  # [P]
+    pooling_activation: str = "relu"  # [C] relu | tanh
+    attention_heads: int = 8  # [P] CMAM
+    attention_dim: int = 2048  # [P] CMAM "query dim", all heads together
+    attention_scale: str = "head_dim"  # [C] head_dim (256) | query_dim (2048)
+    attention_dropout: float = 0.1  # [C]
+    layer_norm_epsilon: float = 1e-6  # [C]
+    cross_attention: str = "event_queries_scene"  # [P] | scene_queries_event [C]
+    standardise_embedding: bool = False  # [C] the embedding goes in unscaled
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How a row is trained. Everything is chosen on the validation part of the training fold."""
+
+    epochs: int = 60  # [C]
+    batch_size: int = 32  # [C]
+    learning_rate: float = 3e-4  # [C] one rate for the whole network [P]
+    validation_share: float = 0.3  # [C] of the training fold's locations, drawn per class and city
+    validation_seed: int = 0  # [C] the cut is the same for every row and seed
+    shuffle_buffer: int = 512  # [C] clips
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """One row of a results table: a system, a strategy, a corpus."""
+
+    name: str
+    system: str = "FA"  # FA | CMAM
+    strategy: str = "from_scratch"  # from_scratch | feature_based | fine_tuning
+    dataset: str = "tau2019"
+    folds: tuple[str, ...] = ("1",)
+    features: FeatureConfig = FeatureConfig()
+    event_model: EventModelConfig = EventModelConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    paper_score: float | None = None  # macro accuracy in percent, Table 3
+
+    def __post_init__(self):
+        for field, value, known in (("system", self.system, SYSTEMS), ("strategy", self.strategy, STRATEGIES)):
+            if value not in known:
+                raise ConfigError(f"{field} of experiment {self.name!r} is {value!r}.", f"Use one of: {', '.join(known)}.")
+
+    @property
+    def event_input(self) -> str:
+        """What the row reads of the event branch: "" (nothing), "embedding" (frozen) or "patches" (trained)."""
+        if self.system == "FA":
+            return ""
+        return "embedding" if self.strategy == "feature_based" else "patches"
+
+
+def to_dict(value) -> dict:
+    """A frozen configuration as plain dictionaries and lists, ready for JSON."""
+    return json.loads(json.dumps(dataclasses.asdict(value)))
+
+
+def digest(*values) -> str:
+    """Sixteen hexadecimal digits that change with any field of any value (dataclasses or plain JSON values)."""
+    plain = [dataclasses.asdict(v) if dataclasses.is_dataclass(v) else v for v in values]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def from_dict(cls, values: dict, where: str = ""):
+    """The dataclass `cls` from plain values; an unknown name or a wrong type is a ConfigError that says where."""
+    types_of = typing.get_type_hints(cls)
+    for name in values:
+        _check_name(name, types_of, where)
+    return cls(**{name: _typed(types_of[name], value, f"{where}{name}") for name, value in values.items()})
+
+
+def override(config, changes: dict):
+    """A copy of `config` with fields replaced: {"training.epochs": 3}, nested dictionaries, or both."""
+    for path, value in changes.items():
+        config = _replace(config, path.split("."), value, "")
+    return config
+
+
+def parse_overrides(text: str) -> dict:
+    """`training.epochs=3,model.encoder_channels=(8,16,32,64)` as a dictionary for `override`."""
+    changes = {}
+    for part in _split_outside_brackets(text):
+        name, equals, value = part.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"{part.strip()!r} in --params_override has no 'name=value'.", "Write --params_override=training.epochs=3.")
+        try:
+            changes[name.strip()] = ast.literal_eval(value.strip())
+        except (ValueError, SyntaxError):
+            changes[name.strip()] = {"true": True, "false": False, "none": None}.get(value.strip().lower(), value.strip())
+    return changes
+
+
+def read_experiments(reference: str) -> tuple[Experiment, ...]:
+    """The rows that `path/to/file.py` (all) or `path/to/file.py:row,row` names; the file's `ROWS` holds them.
+
+    Reading an experiment runs its file, which is meant to be literal data and imports nothing but this module.
+    """
+    path, _, names = reference.partition(".py:")
+    path = Path(path if path.endswith(".py") else f"{path}.py")
+    if not path.is_file():
+        raise ConfigError(f"There is no experiment file {str(path)!r}.", "Give a path such as experiments/demo.py:cmam_feature_based.")
+    spec = importlib.util.spec_from_file_location(f"crossask_experiment_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    rows = {row.name: row for row in getattr(module, "ROWS", ())}
+    if not rows:
+        raise ConfigError(f"{path} defines no rows.", "Define ROWS, a tuple of crossask.config.Experiment.")
+    wanted = [name.strip() for name in names.split(",") if name.strip()] or list(rows)
+    for name in wanted:
+        if name not in rows:
+            raise ConfigError(f"{path} has no row {name!r}.", f"{_nearest(name, rows)}Its rows: {', '.join(rows)}.")
+    return tuple(rows[name] for name in wanted)
+
+
+def resolve(experiment: Experiment, config_files=(), params_override: str = "") -> Experiment:
+    """Model Garden's order: the row, then each file (JSON) in turn, then the override."""
+    for path in config_files:
+        try:
+            changes = json.loads(Path(path).read_text())
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{path} is not a readable JSON file ({error}).", "Give a JSON object of fields, as in a run's config.json.") from error
+        experiment = override(experiment, changes.get("experiment", changes))
+    return override(experiment, parse_overrides(params_override)) if params_override else experiment
+
+
+def _replace(config, path: list[str], value, where: str):
+    name, rest = path[0], path[1:]
+    types_of = typing.get_type_hints(type(config))
+    _check_name(name, types_of, where)
+    current = getattr(config, name)
+    if rest:
+        if not dataclasses.is_dataclass(current):
+            raise ConfigError(f"{where}{name} has no fields, but {'.'.join(rest)!r} was asked of it.", f"Set {where}{name} itself.")
+        new = _replace(current, rest, value, f"{where}{name}.")
+    elif dataclasses.is_dataclass(current) and isinstance(value, dict):
+        new = current
+        for key, item in value.items():
+            new = _replace(new, key.split("."), item, f"{where}{name}.")
+    else:
+        new = _typed(types_of[name], value, f"{where}{name}")
+    return dataclasses.replace(config, **{name: new})
+
+
+def _check_name(name: str, known, where: str):
+    if name not in known:
+        raise ConfigError(f"There is no field {where}{name}.", f"{_nearest(name, known)}Its neighbours: {', '.join(known)}.")
+
+
+def _nearest(name: str, known) -> str:
+    close = difflib.get_close_matches(name, list(known), 1)
+    return f"Did you mean {close[0]!r}? " if close else ""
+
+
+def _typed(kind, value, where: str):
+    """`value` as the annotated type: integers serve as floats, lists as tuples; anything else is an error."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _typed(next(a for a in arguments if a is not type(None)), value, where)
+    if dataclasses.is_dataclass(kind):
+        if isinstance(value, kind):
+            return value
+        if isinstance(value, dict):
+            return from_dict(kind, value, f"{where}.")
+    elif origin is tuple and isinstance(value, (list, tuple)):
+        items = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+        if len(items) == len(value):
+            return tuple(_typed(item, part, f"{where}[{i}]") for i, (item, part) in enumerate(zip(items, value, strict=True)))
+    elif kind is float and isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    elif kind in (int, str, bool) and type(value) is kind:
+        return value
+    raise ConfigError(f"{where} is {value!r}, a {type(value).__name__}.", f"Give a value of type {getattr(kind, '__name__', kind)}.")
+
+
+def _split_outside_brackets(text: str) -> list[str]:
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "([") - (character in ")]")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part for part in parts if part.strip()]

@@ -1,0 +1,36 @@
+"""Errors that a user can act on: what is wrong, and what to do about it."""
+
+
+class CrossaskError(Exception):
+    """A mistake in what the user gave (arguments, files, weights), never a bug of ours.
+
+    Args:
+      problem: one sentence that names the actual value and where it stands.
+      fix: one sentence that says what to do.
+
+    Command lines print the two sentences and exit with status 2.
+    """
+
+    def __init__(self, problem: str, fix: str):
+        super().__init__(f"{problem}\n{fix}")
+        self.problem = problem
+        self.fix = fix
+
+    def __reduce__(self):
+        return type(self), (self.problem, self.fix)
+
+
+class ConfigError(CrossaskError):
+    """An experiment, an override or a flag that does not fit."""
+
+
+class AudioError(CrossaskError):
+    """A sound file that cannot be read or used."""
+
+
+class DataError(CrossaskError):
+    """A corpus, a fold or a table that contradicts itself."""
+
+
+class WeightsError(CrossaskError):
+    """Weights that are missing, misshapen or of another model."""

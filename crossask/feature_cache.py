@@ -1,0 +1,194 @@
+"""Clips to TFRecord shards of features, once; folders are named by a hash of all that shapes their bytes.
+
+Each kind of feature (log_mel, embedding, patches) has a folder of its own, so that rows share what they have in common.
+Shard k of every kind holds the same clips in the same order: the pipeline zips them. A shard is moved into place when it
+is whole; a killed run goes on with the shards that are missing and ends with the same bytes.
+"""
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import threading
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from crossask import config, events
+from crossask.audio import clip_features, reading, resampling
+from crossask.datasets import Corpus
+from crossask.errors import AudioError, DataError
+from crossask.runs import write_json, writing
+
+CLIPS_PER_SHARD = 32  # 16 MB of log-mel; the size of a worker's memory
+FORMAT_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureCache:
+    """Finished features of a corpus: `clip_ids` in the order of the records, a folder and a shape for each kind."""
+
+    clip_ids: tuple[str, ...]
+    folders: dict[str, Path]
+    shapes: dict[str, tuple[int, ...]]
+
+    def shards(self, kind: str) -> list[str]:
+        return [str(_shard(self.folders[kind], number)) for number in range(_shard_count(self.clip_ids))]
+
+
+def kinds_of(experiment: config.Experiment) -> tuple[str, ...]:
+    """What a row reads: ("log_mel",), ("log_mel", "embedding") or ("log_mel", "patches")."""
+    return ("log_mel", experiment.event_input) if experiment.event_input else ("log_mel",)
+
+
+def prepare(corpus: Corpus, experiment: config.Experiment, features_dir, workers: int = 2, progress=None) -> FeatureCache:
+    """Writes what is missing of the features that `experiment` reads, and returns the finished cache.
+
+    Args:
+      corpus: clips to read; those of all folds are written.
+      features_dir: folder below which each kind has its folder `<kind>-<hash>`.
+      workers: shards computed at once, in threads (the work is TensorFlow's and libsndfile's, which run side by side).
+      progress: called with (clips done, clips in all).
+
+    Raises:
+      DataError: some files cannot be used; all others are written, and the message names the broken ones.
+    """
+    clips = sorted(corpus.clips, key=lambda clip: hashlib.sha256(clip.id.encode()).digest())
+    event_model = _event_model(experiment)
+    folders = {kind: Path(features_dir) / f"{kind}-{_key(kind, corpus, experiment, event_model)}" for kind in kinds_of(experiment)}
+    for kind, folder in folders.items():
+        _write_description(folder, kind, corpus, experiment)
+    todo = {
+        number: [kind for kind in folders if not _shard(folders[kind], number).is_file()] for number in range(_shard_count(clips))
+    }
+    compute = _ClipFunction(experiment, event_model)
+    tally, lock = {"done": 0, "padded": 0, "cut": 0, "broken": []}, threading.Lock()
+
+    def count(shard_clips, changes, broken):
+        with lock:
+            tally["done"] += len(shard_clips)
+            tally["broken"] += broken
+            for change in changes:
+                tally[change] += 1
+            if progress:
+                progress(tally["done"], len(clips))
+
+    def write_shard(number):
+        shard_clips = clips[number * CLIPS_PER_SHARD : (number + 1) * CLIPS_PER_SHARD]
+        changes, broken = [], []
+        if todo[number]:
+            records = {kind: [] for kind in todo[number]}
+            for clip in shard_clips:
+                try:
+                    values, change = compute(clip.path, todo[number])
+                except AudioError as error:
+                    broken.append(str(error.problem))
+                    continue
+                changes += [change] if change else []
+                for kind, value in values.items():
+                    records[kind].append(_record(clip.id, value))
+            if not broken:
+                for kind, lines in records.items():
+                    with writing(_shard(folders[kind], number)) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
+                        for line in lines:
+                            writer.write(line)
+        count(shard_clips, changes, broken)
+
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        try:
+            for _ in pool.map(write_shard, todo):
+                pass
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    if tally["padded"] or tally["cut"]:
+        logging.info("%d clips were padded and %d cut to %g s.", tally["padded"], tally["cut"], experiment.features.clip_seconds)
+    if tally["broken"]:
+        listed = " ".join(sorted(tally["broken"])[:10])
+        raise DataError(
+            f"{len(tally['broken'])} of {len(clips)} files cannot be used: {listed}",
+            "Mend or remove them and run again; what is finished is kept.",
+        )
+    shapes = {kind: _first_shape(_shard(folder, 0)) for kind, folder in folders.items()}
+    return FeatureCache(tuple(clip.id for clip in clips), folders, shapes)
+
+
+class _ClipFunction:
+    """path -> {kind: array}: one traced graph for each format of file."""
+
+    def __init__(self, experiment: config.Experiment, event_model):
+        self.features, self.event, self.event_model = experiment.features, experiment.event_model, event_model
+        self.front_end = "" if not experiment.event_input else events.front_end(experiment.event_model.name)
+        self.traced, self.lock = {}, threading.Lock()
+
+    def __call__(self, path: str, kinds) -> tuple[dict, str]:
+        waveform, rate = reading.read_audio(path)
+        waveform, change = reading.fit_length(waveform, rate, self.features, path)
+        resampling.check_rate(rate, path)
+        front_end = self.front_end if set(kinds) - {"log_mel"} else ""
+        key = (rate, waveform.shape, front_end)
+        with self.lock:
+            if key not in self.traced:
+                self.traced[key] = self._trace(rate, waveform.shape, front_end, set(kinds))
+        values = self.traced[key](waveform)
+        return {kind: values[kind].numpy()[0] for kind in kinds}, change
+
+    def _trace(self, rate, shape, front_end, kinds):
+        @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)])
+        def features(waveform):
+            values = clip_features.clip_features(waveform[tf.newaxis], rate, self.features, front_end, self.event.pad_end)
+            if "embedding" in kinds:
+                values["embedding"] = self.event_model(values["patches"])
+            return values
+
+        return features.get_concrete_function()
+
+
+def _event_model(experiment: config.Experiment):
+    return events.build(experiment.event_model, trainable=False) if experiment.event_input == "embedding" else None
+
+
+def _key(kind: str, corpus: Corpus, experiment: config.Experiment, event_model) -> str:
+    """Hash of all that shapes the bytes of one kind of feature."""
+    features, event = experiment.features, experiment.event_model
+    shared = [FORMAT_VERSION, CLIPS_PER_SHARD, corpus.fingerprint(), resampling.RESAMPLER_VERSION]
+    lengths = [features.clip_seconds, features.max_padding_seconds, features.max_cut_seconds]
+    if kind == "log_mel":
+        return config.digest(*shared, lengths, features)
+    if kind == "patches":
+        return config.digest(*shared, lengths, events.front_end(event.name), event.pad_end)
+    return config.digest(*shared, lengths, event.name, event.pad_end, event_model.weights_digest())
+
+
+def _write_description(folder: Path, kind: str, corpus: Corpus, experiment: config.Experiment):
+    """For people: what the folder holds."""
+    path = folder / "description.json"
+    if not path.is_file():
+        values = {"kind": kind, "corpus": corpus.name, "clips": len(corpus.clips), "corpus_fingerprint": corpus.fingerprint()}
+        values["features"] = config.to_dict(experiment.features)
+        if kind != "log_mel":
+            values["event_model"] = config.to_dict(experiment.event_model)
+        write_json(path, values)
+
+
+def _shard_count(clips) -> int:
+    return -(-len(clips) // CLIPS_PER_SHARD)
+
+
+def _shard(folder: Path, number: int) -> Path:
+    return folder / f"{number:05d}.tfrecord"
+
+
+def _record(clip_id: str, value: np.ndarray) -> bytes:
+    feature = {
+        "clip": tf.train.Feature(bytes_list=tf.train.BytesList(value=[clip_id.encode()])),
+        "shape": tf.train.Feature(int64_list=tf.train.Int64List(value=value.shape)),
+        "value": tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.astype("<f4").tobytes()])),
+    }
+    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString(deterministic=True)
+
+
+def _first_shape(shard: Path) -> tuple[int, ...]:
+    example = tf.train.Example.FromString(next(iter(tf.data.TFRecordDataset(str(shard)))).numpy())
+    return tuple(example.features.feature["shape"].int64_list.value)

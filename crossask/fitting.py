@@ -1,0 +1,124 @@
+"""Training that can be killed at any moment and goes on to the same weights.
+
+Model, optimiser and epoch stand in one checkpoint; every random choice (order of clips, dropout, initial weights) is a pure
+function of (seed, epoch, step), so that there is nothing else to save.
+"""
+
+import csv
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+import tf_keras as keras
+from tqdm import tqdm
+
+from crossask import runs
+from crossask.errors import CrossaskError
+
+
+def fit(folder, name: str, model, batches, steps: int, epochs: int, validation, metric: str, quiet: bool = False) -> dict:
+    """`Model.fit` of a compiled, built model, from where `folder` says it stopped.
+
+    Args:
+      folder: holds checkpoints/, best.npz, history.csv and logs/ (TensorBoard).
+      name: what the progress bar says.
+      batches: function(first epoch) -> an endless dataset that begins with that epoch.
+      steps: batches an epoch.
+      validation: a finite dataset.
+      metric: name of the compiled metric whose highest validation value (`val_<metric>`, ties: the lowest loss) marks the
+        best epoch.
+      quiet: no progress bar.
+
+    Returns:
+      {"epochs", "steps", "best_epoch", "validation_<metric>", "validation_loss", "parameters", "trainable_parameters",
+      "seconds"}. The best epoch's weights stand in best.npz.
+
+    Raises:
+      CrossaskError: the loss is no longer a number.
+    """
+    state = _ResumableState(Path(folder), name, model, epochs, metric, quiet)
+    first_epoch = state.restore()
+    if first_epoch < epochs:
+        model.fit(
+            batches(first_epoch),
+            epochs=epochs,
+            initial_epoch=first_epoch,
+            steps_per_epoch=steps,
+            validation_data=validation,
+            callbacks=[state, keras.callbacks.TensorBoard(str(Path(folder) / "logs"), write_graph=False)],
+            verbose=0,
+        )
+    best = state.best()
+    return {
+        "epochs": len(state.history),
+        "steps": steps * len(state.history),
+        "best_epoch": int(best["epoch"]),
+        f"validation_{metric}": best[f"val_{metric}"],
+        "validation_loss": best["val_loss"],
+        "parameters": int(sum(np.prod(v.shape) for v in model.weights)),
+        "trainable_parameters": int(sum(np.prod(v.shape) for v in model.trainable_weights)),
+        "seconds": round(sum(row["seconds"] for row in state.history), 1),
+    }
+
+
+def save_weights(path, model):
+    """All weights of `model`, in its order, as one file."""
+    with runs.writing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **{f"{number:04d}": value for number, value in enumerate(model.get_weights())})
+
+
+def load_weights(path, model):
+    """Into a built model of the same configuration."""
+    with np.load(path) as file:
+        model.set_weights([file[f"{number:04d}"] for number in range(len(file.files))])
+
+
+class _ResumableState(keras.callbacks.Callback):
+    """Order at an epoch's end: best weights, history, checkpoint. A kill in between repeats the epoch, to the same bits."""
+
+    def __init__(self, folder: Path, name: str, model, epochs: int, metric: str, quiet: bool):
+        super().__init__()
+        self.folder, self.name, self.network, self.epochs = folder, name, model, epochs
+        self.columns = ["epoch", "loss", metric, "val_loss", f"val_{metric}", "learning_rate", "seconds"]
+        self.metric, self.quiet, self.history, self.started, self.bar = metric, quiet, [], 0.0, None
+        self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
+        checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer, epoch=self.epoch)
+        self.manager = tf.train.CheckpointManager(checkpoint, str(folder / "checkpoints"), max_to_keep=1)
+
+    def restore(self) -> int:
+        """The epoch to go on with; 0 in a new folder."""
+        if self.manager.latest_checkpoint:
+            self.manager.checkpoint.restore(self.manager.latest_checkpoint).assert_existing_objects_matched()
+            with open(self.folder / "history.csv", newline="") as file:
+                rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+            self.history = rows[: int(self.epoch.numpy())]
+        return len(self.history)
+
+    def best(self) -> dict:
+        return max(self.history, key=lambda row: (row[f"val_{self.metric}"], -row["val_loss"]))
+
+    def on_train_begin(self, logs=None):
+        self.bar = tqdm(total=self.epochs, initial=len(self.history), desc=self.name, unit="epoch", disable=self.quiet, mininterval=5)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if not np.isfinite(logs["loss"]):
+            raise CrossaskError(f"The loss of {self.name} is {logs['loss']} in epoch {epoch + 1}.", "Lower the learning rate and train again.")
+        measured = {name: float(logs[name]) for name in self.columns[1:5]}
+        rate = float(keras.backend.get_value(self.network.optimizer.learning_rate))
+        self.history.append({"epoch": epoch + 1, **measured, "learning_rate": rate, "seconds": round(time.monotonic() - self.started, 3)})
+        if self.best()["epoch"] == epoch + 1:
+            save_weights(self.folder / "best.npz", self.network)
+        with runs.writing(self.folder / "history.csv") as temporary:
+            pd.DataFrame(self.history, columns=self.columns).to_csv(temporary, index=False)
+        self.epoch.assign(epoch + 1)
+        self.manager.save()
+        self.bar.set_postfix(loss=f"{measured['loss']:.3f}", validation=f"{100 * measured[self.columns[4]]:.1f} %", refresh=False)
+        self.bar.update()
+
+    def on_train_end(self, logs=None):
+        self.bar.close()

@@ -1,0 +1,113 @@
+"""Cached features to `tf.data` batches of constant size.
+
+A batch is ({"log_mel": [B, 998, 64, 2], "embedding": [B, 10, 128] or "patches": [B, 10, 96, 64]}, scene [B], weight [B]).
+Every order is a pure function of (seed, epoch): a resumed run sees the batches that the undisturbed one would have seen.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from crossask.datasets import Corpus
+from crossask.feature_cache import CLIPS_PER_SHARD, FeatureCache
+
+
+def training_batches(cache: FeatureCache, corpus: Corpus, clip_ids, batch_size: int, seed: int, buffer: int = 512, first_epoch: int = 0):
+    """An endless dataset of whole batches, epoch after epoch; `len(clip_ids) // batch_size` batches an epoch.
+
+    The remainder of an epoch (fewer clips than a batch) is dropped; which clips these are differs from epoch to epoch.
+    """
+    shards = {kind: cache.shards(kind) for kind in cache.folders}
+    wanted = _wanted_shards(cache, clip_ids)
+    labels = _label_table(corpus, clip_ids)
+
+    def one_epoch(epoch):
+        # two words of a seed each for the order of shards and of clips
+        key = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0x0C11], tf.int64), epoch)
+        order = tf.argsort(tf.random.stateless_uniform([len(wanted)], seed=key))
+        numbers = tf.data.Dataset.from_tensor_slices(tf.gather(tf.constant(wanted, tf.int64), order))
+        clips = numbers.interleave(
+            lambda number: _read(shards, number, cache.shapes, labels),
+            cycle_length=4,
+            num_parallel_calls=2,
+            deterministic=True,
+        )
+        clips = clips.shuffle(buffer, seed=key[0], reshuffle_each_iteration=False)
+        return clips.batch(batch_size, drop_remainder=True)
+
+    epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
+    return _options(epochs.flat_map(one_epoch)).prefetch(2)
+
+
+def evaluation_batches(cache: FeatureCache, corpus: Corpus, clip_ids, batch_size: int):
+    """Every clip once, in the order of `ordered(cache, clip_ids)`; the last batch is filled with clips of weight 0."""
+    shards = {kind: cache.shards(kind) for kind in cache.folders}
+    wanted = _wanted_shards(cache, clip_ids)
+    labels = _label_table(corpus, clip_ids)
+    clips = tf.data.Dataset.from_tensor_slices(tf.constant(wanted, tf.int64)).flat_map(
+        lambda number: _read(shards, number, cache.shapes, labels)
+    )
+    missing = -len(clip_ids) % batch_size
+    if missing:
+        filler = clips.take(1).repeat(missing).map(lambda inputs, scene, weight: (inputs, scene, 0.0 * weight))
+        clips = clips.concatenate(filler)
+    batches = clips.batch(batch_size, drop_remainder=True)
+    return _options(batches.apply(tf.data.experimental.assert_cardinality(-(-len(clip_ids) // batch_size)))).prefetch(2)
+
+
+def ordered(cache: FeatureCache, clip_ids) -> tuple[str, ...]:
+    """`clip_ids` in the order in which `evaluation_batches` gives them."""
+    wanted = set(clip_ids)
+    return tuple(clip_id for clip_id in cache.clip_ids if clip_id in wanted)
+
+
+def log_mel_statistics(cache: FeatureCache, corpus: Corpus, clip_ids) -> tuple[list[float], list[float]]:
+    """Mean and deviation of each mel bin over all frames and channels of the clips, in float64."""
+    log_mel = FeatureCache(cache.clip_ids, {"log_mel": cache.folders["log_mel"]}, cache.shapes)
+    count, total, squares = 0, 0.0, 0.0
+    for inputs, _, _ in evaluation_batches(log_mel, corpus, ordered(cache, clip_ids), 1):
+        values = inputs["log_mel"].numpy().astype(np.float64)
+        bins = np.moveaxis(values, 2, 0).reshape(values.shape[2], -1)
+        count, total, squares = count + bins.shape[1], total + bins.sum(1), squares + np.square(bins).sum(1)
+    mean = total / count
+    return mean.tolist(), np.sqrt(np.maximum(squares / count - mean**2, 1e-12)).tolist()
+
+
+def _wanted_shards(cache: FeatureCache, clip_ids) -> list[int]:
+    wanted = set(clip_ids)
+    return sorted({position // CLIPS_PER_SHARD for position, clip_id in enumerate(cache.clip_ids) if clip_id in wanted})
+
+
+def _read(shards, number, shapes, labels):
+    """The wanted clips of one shard, its kinds zipped: (inputs, scene, weight 1)."""
+    records = tf.data.Dataset.zip({kind: tf.data.TFRecordDataset(tf.gather(tf.constant(names), number)) for kind, names in shards.items()})
+
+    def parse(serialised):
+        inputs, clips = {}, []
+        for kind, text in serialised.items():
+            example = tf.io.parse_single_example(
+                text, {"clip": tf.io.FixedLenFeature([], tf.string), "value": tf.io.FixedLenFeature([], tf.string)}
+            )
+            inputs[kind] = tf.reshape(tf.io.decode_raw(example["value"], tf.float32), shapes[kind])
+            clips.append(example["clip"])
+        with tf.control_dependencies([tf.debugging.assert_equal(clip, clips[0], "features of two clips met") for clip in clips]):
+            return inputs, labels.lookup(clips[0]), tf.constant(1.0)
+
+    return records.map(parse, deterministic=True).filter(lambda inputs, scene, weight: scene >= 0)
+
+
+def _label_table(corpus: Corpus, clip_ids):
+    wanted = set(clip_ids)
+    clips = [clip for clip in corpus.clips if clip.id in wanted]
+    return tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer(
+            tf.constant([clip.id for clip in clips]), tf.constant([corpus.scenes.index(clip.scene) for clip in clips], tf.int32)
+        ),
+        default_value=-1,
+    )
+
+
+def _options(dataset):
+    options = tf.data.Options()
+    options.deterministic = True
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return dataset.with_options(options)

@@ -1,0 +1,239 @@
+"""Event pre-training: an event model becomes a tagger of labelled events, and its weights are kept for the scene models."""
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from crossask import config, devices, events, fitting, runs
+from crossask.audio import clip_features, reading, resampling
+from crossask.errors import CrossaskError, DataError
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledClip:
+    """A sound file and the events in it."""
+
+    path: str
+    labels: tuple[str, ...]
+    fold: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainingConfig:
+    """How the tagger is trained."""
+
+    event_model: config.EventModelConfig = config.EventModelConfig()
+    clip_seconds: float = 10.0  # clips are cut or padded with silence to this
+    epochs: int = 30
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    validation_share: float = 0.15  # of the training clips, by file, where the best epoch is chosen
+    seed: int = 0
+
+
+@keras.saving.register_keras_serializable("crossask")
+class EventTagger(keras.Model):
+    """Event model -> ReLU -> one logit a kind of event and patch -> smooth maximum over the patches of a clip.
+
+    An event may sound in one patch of many, hence log-mean-exp over the patches rather than their mean.
+    """
+
+    def __init__(self, event_model, kinds: int, **kwargs):
+        super().__init__(**kwargs)
+        self.event_model = event_model
+        self.head = keras.layers.Dense(kinds, name="tags")
+
+    def call(self, inputs, training=False):
+        embedding = self.event_model(inputs["patches"], training=training)  # [batch, patches, embedding]
+        logits = self.head(tf.nn.relu(embedding))  # [batch, patches, kinds]
+        patches = tf.cast(tf.shape(logits)[1], logits.dtype)
+        return tf.reduce_logsumexp(logits, axis=1) - tf.math.log(patches)  # [batch, kinds]
+
+
+@keras.saving.register_keras_serializable("crossask")
+class TagAccuracy(keras.metrics.Mean):
+    """Share of clips whose most probable tag is one of their labels; y_true is multi-hot."""
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        top = tf.argmax(y_pred, -1)
+        return super().update_state(tf.gather(y_true, top, batch_dims=1), sample_weight)
+
+
+def read_labelled_clips(path) -> tuple[LabelledClip, ...]:
+    """Labelled events from a CSV with a header.
+
+    Columns: `filename` (relative to the CSV, to its folder `audio`, or absolute) and either `category` (ESC-50) or `labels`
+    (AudioSet: several, separated by commas or semicolons); optionally `fold`.
+
+    Raises:
+      DataError: a column or a file is missing, a line has no label.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"There is no CSV {str(path)!r}.", "Give a CSV with the columns filename and labels (or category).")
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        columns = reader.fieldnames or []
+        label_column = next((name for name in ("labels", "label", "category") if name in columns), None)
+        if "filename" not in columns or label_column is None:
+            raise DataError(f"{path} has the columns {columns}.", "Give it a header with filename and labels (or category).")
+        rows = list(reader)
+    clips = []
+    for number, row in enumerate(rows, start=2):
+        candidates = [path.parent / row["filename"], path.parent / "audio" / row["filename"]]
+        audio = next((c for c in candidates if c.is_file()), None)
+        if audio is None:
+            raise DataError(f"Line {number} of {path} names {row['filename']!r}, which does not exist.", "Mend the path or remove the line.")
+        labels = tuple(label.strip() for label in row[label_column].replace(";", ",").split(",") if label.strip())
+        if not labels:
+            raise DataError(f"Line {number} of {path} has no label.", "Name at least one event, or remove the line.")
+        clips.append(LabelledClip(str(audio), labels, row.get("fold") or ""))
+    return tuple(clips)
+
+
+def pretrain(settings: PretrainingConfig, training, test, out, workers: int = 2, quiet: bool = False, progress=None) -> dict:
+    """Trains the event model as a tagger and writes its weights to `out` (.npz) with a report beside it (.json).
+
+    Args:
+      training: labelled clips; a seeded part of them chooses the best epoch.
+      test: labelled clips that are scored once at the end; may be empty.
+      out: path of the weights; `<out>.training/` holds what a killed run goes on from.
+
+    Returns:
+      The report: kinds, clips, best epoch, tag accuracy on the validation part and on `test`.
+
+    Raises:
+      DataError: labels of `test` that training lacks, too few clips.
+      CrossaskError: `<out>.training` holds another pre-training.
+    """
+    out = Path(out)
+    kinds = sorted({label for clip in training for label in clip.labels})
+    unknown = {label for clip in test for label in clip.labels} - set(kinds)
+    if unknown:
+        raise DataError(f"The test clips hold {sorted(unknown)}, which no training clip has.", "Train on these kinds too.")
+    single = all(len(clip.labels) == 1 for clip in training)
+    devices.set_seeds(settings.seed)
+    fitted, validation = _split(training, settings)
+    steps = len(fitted) // settings.batch_size
+    if not steps or not validation:
+        raise DataError(f"{len(training)} clips are too few for batches of {settings.batch_size}.", "Lower --batch_size or add clips.")
+    event_model = events.build(dataclasses.replace(settings.event_model, embedding_tap="linear"), trainable=True, seed=settings.seed)
+    folder = Path(f"{out}.training")
+    _claim(folder, settings, training, test)
+    patches = _PatchStore(folder / "patches", settings, workers)
+    count = len(fitted) + len(validation) + len(test)
+    data, done = {}, 0
+    for side, clips in (("fitted", fitted), ("validation", validation), ("test", test)):
+        data[side] = patches.write(side, clips, kinds, lambda n, done=done: progress and progress(done + n, count))
+        done += len(clips)
+    model = EventTagger(event_model, len(kinds))
+    model({"patches": tf.zeros([1, *patches.shape])})
+    # one label a clip: kinds exclude each other (softmax); several: each kind is a question of its own (sigmoid)
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True) if single else keras.losses.BinaryCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(settings.learning_rate), loss, weighted_metrics=[TagAccuracy(name="tag_accuracy")])
+    model.optimizer.build(model.trainable_variables)
+    result = fitting.fit(
+        folder,
+        f"pre-training {settings.event_model.name}",
+        model,
+        lambda epoch: patches.training_batches(data["fitted"], len(fitted), len(kinds), epoch),
+        steps,
+        settings.epochs,
+        patches.evaluation_batches(data["validation"], len(kinds)),
+        "tag_accuracy",
+        quiet,
+    )
+    fitting.load_weights(folder / "best.npz", model)
+    report = {**result, "kinds": kinds, "training_clips": len(fitted), "validation_clips": len(validation), "test_clips": len(test)}
+    report["settings"] = config.to_dict(settings)
+    if test:
+        scores = model.evaluate(patches.evaluation_batches(data["test"], len(kinds)), verbose=0, return_dict=True)
+        report["test_tag_accuracy"] = float(scores["tag_accuracy"])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    event_model.save_npz(out)
+    runs.write_json(out.with_suffix(".json"), report)
+    return report
+
+
+class _PatchStore:
+    """Patches and labels of labelled clips in one TFRecord a side: memory does not grow with the number of clips."""
+
+    def __init__(self, folder: Path, settings: PretrainingConfig, workers: int):
+        self.folder, self.settings, self.workers = folder, settings, workers
+        self.front_end = events.front_end(settings.event_model.name)
+        self.features = config.FeatureConfig(sample_rate_hz=clip_features.EVENT_RATE_HZ, clip_seconds=settings.clip_seconds)
+        self.shape = tuple(self._patches(np.zeros((round(settings.clip_seconds * 16000), 1), np.float32), 16000).shape)
+
+    def write(self, side: str, clips, kinds: list[str], progress) -> str:
+        path = self.folder / f"{side}.tfrecord"
+        if not path.is_file():
+            with runs.writing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
+                numbers = tf.data.Dataset.range(len(clips)).map(
+                    lambda n: (n, tf.numpy_function(lambda i: self._load(clips[i]), [n], tf.float32)),
+                    num_parallel_calls=self.workers,
+                )
+                for number, value in numbers.prefetch(self.workers):
+                    labels = np.isin(kinds, clips[int(number)].labels).astype("<f4")
+                    feature = {"patches": _bytes(value.numpy()), "labels": _bytes(labels)}
+                    writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString(deterministic=True))
+                    progress(int(number) + 1)
+        return str(path)
+
+    def training_batches(self, path: str, clips: int, kinds: int, first_epoch: int):
+        def one_epoch(epoch):
+            key = tf.random.experimental.stateless_fold_in(tf.constant([self.settings.seed, 0xE7E7], tf.int64), epoch)
+            records = tf.data.TFRecordDataset(path).shuffle(min(clips, 4096), seed=key[0], reshuffle_each_iteration=False)
+            return records.map(lambda text: self._parse(text, kinds)).batch(self.settings.batch_size, drop_remainder=True)
+
+        return tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max).flat_map(one_epoch).prefetch(2)
+
+    def evaluation_batches(self, path: str, kinds: int):
+        return tf.data.TFRecordDataset(path).map(lambda text: self._parse(text, kinds)).batch(self.settings.batch_size).prefetch(2)
+
+    def _parse(self, text, kinds: int):
+        text_feature = tf.io.FixedLenFeature([], tf.string)
+        example = tf.io.parse_single_example(text, {"patches": text_feature, "labels": text_feature})
+        patches = tf.reshape(tf.io.decode_raw(example["patches"], tf.float32), self.shape)
+        return {"patches": patches}, tf.reshape(tf.io.decode_raw(example["labels"], tf.float32), [kinds])
+
+    def _load(self, clip: LabelledClip) -> np.ndarray:
+        waveform, rate = reading.read_audio(clip.path)
+        resampling.check_rate(rate, clip.path)
+        length = round(self.settings.clip_seconds * rate)
+        waveform = np.pad(waveform[:length], ((0, max(0, length - len(waveform))), (0, 0)))
+        return self._patches(waveform, rate).numpy()
+
+    def _patches(self, waveform: np.ndarray, rate: int):
+        pad_end = self.settings.event_model.pad_end
+        return clip_features.event_patches(tf.constant(waveform[np.newaxis]), rate, self.features, self.front_end, pad_end)[0]
+
+
+def _split(clips, settings: PretrainingConfig):
+    """A seeded validation part, the same share of each first label."""
+    rng, by_label = np.random.default_rng(settings.seed), {}
+    for clip in clips:
+        by_label.setdefault(clip.labels[0], []).append(clip)
+    validation = set()
+    for label in sorted(by_label):
+        members = by_label[label]
+        validation |= {members[i] for i in rng.permutation(len(members))[: int(settings.validation_share * len(members))]}
+    return [clip for clip in clips if clip not in validation], [clip for clip in clips if clip in validation]
+
+
+def _claim(folder: Path, settings, training, test):
+    """Writes what this pre-training is, or checks that the folder's is the same."""
+    record = {"settings": config.to_dict(settings), "clips": config.digest([dataclasses.astuple(c) for c in (*training, *test)])}
+    path = folder / "config.json"
+    if not path.is_file():
+        runs.write_json(path, record)
+    elif json.loads(path.read_text()) != json.loads(json.dumps(record)):
+        raise CrossaskError(f"{folder} holds another pre-training.", "Give another --out, or remove that folder.")
+
+
+def _bytes(value: np.ndarray):
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.astype("<f4").tobytes()]))

@@ -1,0 +1,60 @@
+"""How figures are written out, and what a reader should know of them; shared by the Markdown and the page."""
+
+METRIC = "macro accuracy"
+
+HOW_TO_READ = (
+    ("Macro accuracy", "is the mean of the class-wise accuracies: every scene counts alike, however many clips it has. Chance is one in the number of scenes."),
+    (
+        "The interval",
+        "says how far the score could move if other locations had been recorded. Clips of one place resemble one another, so it draws "
+        "locations (within each scene), not clips; it holds the chance of the places, not that of the training.",
+    ),
+    ("Seed deviation", "is that other chance: the standard deviation of the score over trainings that differ in nothing but their random numbers."),
+    (
+        "Against the baseline",
+        "both rows are asked the same clips and see the same drawn locations. “Better” or “worse” stands only where the interval of the "
+        "difference excludes zero; “cannot tell” does not mean equal. Among twenty rows that are truly equal, one will look different.",
+    ),
+    ("The validation part", "is cut from the training fold. It chose the epoch, and it alone may choose between rows; the evaluation fold chose nothing."),
+    ("Corpora", "are never mixed: scores of different corpora or folds differ by tens of points and say nothing of each other."),
+)  # fmt: skip
+
+
+def percent(value: float | None) -> str:
+    """A fraction as per cent, one decimal; a dash where there is none."""
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def span(interval: dict) -> str:
+    """An interval of fractions in per cent."""
+    return f"{100 * interval['low']:.1f} to {100 * interval['high']:.1f}"
+
+
+def points(value: float) -> str:
+    """A difference of fractions in percentage points with its sign: a true minus, and no sign on a zero."""
+    text = f"{100 * value:+.1f}".replace("-", "−")
+    return "0.0" if text in ("+0.0", "−0.0") else text
+
+
+def deviation(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def count(number: int | None) -> str:
+    """An integer with thin spaces between thousands."""
+    return "–" if number is None else f"{number:,}".replace(",", "\u202f")
+
+
+def several(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def plain(value) -> str:
+    """A field of a configuration as a reader writes it."""
+    if isinstance(value, list):
+        return "(" + ", ".join(plain(item) for item in value) + ")"
+    return (
+        {None: "–", True: "yes", False: "no"}.get(value, str(value))
+        if value is None or isinstance(value, bool)
+        else str(value) or "(empty)"
+    )

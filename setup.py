@@ -1,0 +1,49 @@
+"""Packaging of crossask; exact versions that are known to work together stand in constraints.txt."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "crossask" / "__init__.py").read_text()).group(1)
+VERBS = ("prepare", "pretrain", "train", "evaluate", "report", "export", "predict")
+
+setup(
+    name="crossask",
+    version=VERSION,
+    description="Cross-task pre-training for acoustic scene classification: sound-event knowledge for scene models",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.13",
+    packages=find_packages(include=["crossask", "crossask.*"]),
+    data_files=[("share/crossask/vggish_assets", ["vggish_assets/manifest.json", "vggish_assets/README.md"])],
+    install_requires=[
+        "tensorflow~=2.20.0",
+        "tf-keras~=2.20.0",
+        "tensorflow-hub>=0.16.1",
+        "tf-models-official~=2.20.0",
+        # tensorflow-hub imports pkg_resources, which setuptools 81 deprecates and 84 lacks
+        "setuptools<81",
+        "librosa>=0.11",
+        "soundfile>=0.13",
+        "numpy>=1.26",
+        "scipy>=1.11",
+        "absl-py>=1.4",
+        "pandas>=2.1",
+        "matplotlib>=3.8",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "test": ["pytest>=8", "soxr>=0.5", "scikit-learn>=1.4"],
+        "dev": ["ruff>=0.6"],
+    },
+    entry_points={"console_scripts": [f"crossask-{verb}=crossask.cli.{verb}:main" for verb in VERBS]},
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3",
+        "Topic :: Multimedia :: Sound/Audio :: Analysis",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

@@ -1,0 +1,30 @@
+"""Two logical CPUs stand in for two devices; real data is used where it is at hand."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure(config):
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """A function: folder of real recordings or weights -> Path, or the test is skipped with the folder's name."""
+
+    def find(name: str) -> Path:
+        base = Path(os.environ.get("CROSSASK_TEST_DATA", ROOT.parent / "shared" / "data"))
+        if not (base / name).exists():
+            pytest.skip(f"needs the folder {base / name}; set CROSSASK_TEST_DATA to where it is")
+        return base / name
+
+    return find

@@ -1,0 +1,196 @@
+"""Corpora read from their official layouts; leaks and unknown labels are errors."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from crossask.datasets import Clip, Corpus, Fold, read_corpus, validation_split
+from crossask.errors import ConfigError, DataError
+
+
+def write_wav(path, rate=8000):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.zeros((80, 2)), rate)
+
+
+def write_tau(folder, rows):
+    """rows: (scene, city, location, segment, side)"""
+    (folder / "evaluation_setup").mkdir(parents=True)
+    lines = {"meta.csv": ["filename\tscene_label\tidentifier\tsource_label"], "train": ["filename\tscene_label"], "evaluate": ["filename\tscene_label"]}
+    for scene, city, location, segment, side in rows:
+        name = f"audio/{scene}-{city}-{location}-{segment}-a.wav"
+        write_wav(folder / name)
+        lines["meta.csv"].append(f"{name}\t{scene}\t{city}-{location}\ta")
+        if side:
+            lines[side].append(f"{name}\t{scene}")
+    (folder / "meta.csv").write_text("\n".join(lines["meta.csv"]) + "\n")
+    for side in ("train", "evaluate"):
+        (folder / "evaluation_setup" / f"fold1_{side}.csv").write_text("\n".join(lines[side]) + "\n")
+
+
+TAU_ROWS = [
+    ("airport", "lisbon", 1, 0, "train"), ("airport", "lisbon", 1, 1, "train"), ("airport", "milan", 2, 2, "evaluate"),
+    ("bus", "lyon", 3, 3, "train"), ("bus", "lyon", 4, 4, "evaluate"), ("bus", "milan", 5, 5, ""),
+]  # fmt: skip
+
+
+def test_tau2019_reads_the_official_layout(tmp_path):
+    write_tau(tmp_path, TAU_ROWS)
+    corpus = read_corpus("tau2019", tmp_path)
+    assert [(c.scene, c.city, c.location) for c in corpus.clips][0] == ("airport", "lisbon", "lisbon-1")
+    assert (len(corpus.clips), len(corpus.folds[0].train), len(corpus.folds[0].evaluation)) == (5, 3, 2)
+    assert len(corpus.scenes) == 10
+
+
+def test_tau2019_takes_flac_where_the_wav_is_not_there(tmp_path):
+    write_tau(tmp_path, TAU_ROWS)
+    wav = tmp_path / "audio" / "bus-lyon-3-3-a.wav"
+    wav.rename(wav.with_suffix(".flac"))
+    assert any(clip.path.endswith(".flac") for clip in read_corpus("tau2019", tmp_path).clips)
+    wav.with_suffix(".flac").unlink()
+    with pytest.raises(DataError, match="bus-lyon-3-3-a"):
+        read_corpus("tau2019", tmp_path)
+
+
+def test_a_location_on_both_sides_is_an_error_that_names_it(tmp_path):
+    write_tau(tmp_path, [*TAU_ROWS, ("airport", "lisbon", 1, 9, "evaluate")])
+    with pytest.raises(DataError, match="lisbon-1"):
+        read_corpus("tau2019", tmp_path)
+
+
+def test_an_unknown_scene_is_an_error_that_names_it(tmp_path):
+    write_tau(tmp_path, [*TAU_ROWS, ("moon", "lisbon", 7, 9, "train")])
+    with pytest.raises(DataError, match="'moon'"):
+        read_corpus("tau2019", tmp_path)
+
+
+def test_the_official_tau2019_files_give_the_official_counts(real_data, tmp_path):
+    meta = real_data("meta") / "tau2019"
+    for name in ("meta.csv", "evaluation_setup"):
+        (tmp_path / name).symlink_to(meta / name)
+    (tmp_path / "audio").mkdir()
+    for line in (meta / "meta.csv").read_text().splitlines()[1:]:
+        (tmp_path / line.split("\t")[0]).touch()
+    corpus = read_corpus("tau2019", tmp_path)
+    fold = corpus.fold("1")
+    assert (len(fold.train), len(fold.evaluation)) == (9185, 4185)
+    location = {clip.id: clip.location for clip in corpus.clips}
+    assert (len({location[i] for i in fold.train}), len({location[i] for i in fold.evaluation})) == (325, 149)
+    training, validation = validation_split(corpus, fold.train, 0.3, 0)
+    assert not {location[i] for i in training} & {location[i] for i in validation}
+    assert 0.28 < len(validation) / len(fold.train) < 0.45  # "ceil makes it larger than 30 %"
+    city = {clip.id: (clip.scene, clip.city) for clip in corpus.clips}
+    assert {city[i] for i in training} == {city[i] for i in validation}
+
+
+def test_the_reconstructed_tut2017_files_are_read(real_data, tmp_path):
+    meta = real_data("meta") / "tut2017"
+    for name in ("meta.txt", "evaluation_setup"):
+        (tmp_path / name).symlink_to(meta / name)
+    (tmp_path / "audio").mkdir()
+    for line in (meta / "meta.txt").read_text().splitlines():
+        (tmp_path / line.split("\t")[0]).touch()
+    corpus = read_corpus("tut2017", tmp_path)
+    assert (len(corpus.clips), len(corpus.scenes), [f.name for f in corpus.folds]) == (4680, 15, ["1", "3"])
+    assert (len(corpus.fold("1").train), len(corpus.fold("3").evaluation)) == (3510, 1173)
+
+
+def test_a_folder_a_class_gives_folds_that_share_no_file(tmp_path):
+    for scene in ("forest", "office"):
+        for number in range(4):
+            write_wav(tmp_path / scene / f"{number}.wav")
+    corpus = read_corpus("folder", tmp_path)
+    assert (corpus.scenes, len(corpus.folds)) == (("forest", "office"), 4)
+    assert sorted(i for fold in corpus.folds for i in fold.evaluation) == sorted(clip.id for clip in corpus.clips)
+
+
+def write_clips_csv(folder, rows, header):
+    for row in rows:
+        write_wav(folder / row[0])
+    (folder / "clips.csv").write_text("\n".join([",".join(header), *(",".join(map(str, row)) for row in rows)]) + "\n")
+
+
+def test_a_location_column_keeps_places_together(tmp_path):
+    rows = [(f"{s}{p}{n}.wav", s, f"{s}{p}") for s in ("a", "b") for p in range(3) for n in range(3)]
+    write_clips_csv(tmp_path, rows, ("filename", "scene", "location"))
+    corpus = read_corpus("folder", tmp_path)
+    assert len(corpus.folds) == 3
+    for fold in corpus.folds:
+        assert len(fold.evaluation) == 6  # one place of three clips a scene
+
+
+def test_a_fold_column_is_followed(tmp_path):
+    rows = [(f"{s}{k}{n}.wav", s, k) for s in ("a", "b") for k in (1, 2) for n in range(2)]
+    write_clips_csv(tmp_path, rows, ("filename", "scene", "fold"))
+    corpus = read_corpus("folder", tmp_path / "clips.csv")
+    assert corpus.fold("2").evaluation == ("a20.wav", "a21.wav", "b20.wav", "b21.wav")
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "words"),
+    [
+        (("file", "scene"), [("a.wav", "x")], "filename"),
+        (("filename", "scene", "location", "fold"), [("a.wav", "x", "p", 1), ("b.wav", "x", "p", 2)], "'p'"),
+        (("filename", "scene"), [("a.wav", "x"), ("a.wav", "x")], "twice"),
+        (("filename", "scene", "location"), [("a.wav", "x", "p"), ("b.wav", "x", "p")], "'x' has 1 location"),
+    ],
+)
+def test_a_contradicting_table_is_an_error(tmp_path, header, rows, words):
+    write_clips_csv(tmp_path, rows, header)
+    with pytest.raises(DataError, match=words):
+        read_corpus("folder", tmp_path)
+
+
+def test_a_missing_folder_and_an_unknown_name_are_errors(tmp_path):
+    with pytest.raises(DataError, match="nowhere"):
+        read_corpus("folder", tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match="tau2020"):
+        read_corpus("tau2020", tmp_path)
+
+
+def make_corpus(locations_per_city, cities=("p", "q"), clips=2):
+    items = [
+        Clip(f"{scene}-{city}-{place}-{n}", "", scene, f"{scene}-{city}-{place}", city)
+        for scene in ("a", "b") for city in cities for place in range(locations_per_city) for n in range(clips)
+    ]  # fmt: skip
+    items.append(Clip("held", "", "a", "held", "r"))
+    return Corpus("made", ("a", "b"), tuple(items), (Fold("1", tuple(c.id for c in items[:-1]), ("held",)),))
+
+
+@pytest.mark.parametrize("per_city", [1, 2, 3, 5])
+def test_validation_shares_no_location_and_holds_every_scene(per_city):
+    corpus = make_corpus(per_city)
+    train = corpus.fold("1").train
+    training, validation = validation_split(corpus, train, 0.3, 0)
+    location = {clip.id: clip.location for clip in corpus.clips}
+    scene = {clip.id: clip.scene for clip in corpus.clips}
+    assert set(training) | set(validation) == set(train)
+    assert not {location[i] for i in training} & {location[i] for i in validation}
+    assert {scene[i] for i in training} == {scene[i] for i in validation} == {"a", "b"}
+
+
+def test_the_validation_split_follows_its_seed():
+    corpus = make_corpus(5)
+    train = corpus.fold("1").train
+    assert validation_split(corpus, train, 0.3, 0) == validation_split(corpus, train, 0.3, 0)
+    assert len({validation_split(corpus, train, 0.3, seed)[1] for seed in range(5)}) > 1
+
+
+def test_one_location_cannot_be_split():
+    corpus = make_corpus(1, cities=("p",))
+    with pytest.raises(DataError, match="one location"):
+        validation_split(corpus, corpus.fold("1").train, 0.3, 0)
+
+
+def test_the_fingerprint_follows_the_bytes(tmp_path):
+    write_tau(tmp_path, TAU_ROWS)
+    before = read_corpus("tau2019", tmp_path).fingerprint()
+    assert before == read_corpus("tau2019", tmp_path).fingerprint()
+    file = tmp_path / "audio" / "bus-lyon-3-3-a.wav"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    assert read_corpus("tau2019", tmp_path).fingerprint() != before
+    assert json.dumps(before)

@@ -1,0 +1,80 @@
+"""The picture of docs/decisions.md D1 as a literal, held against the imports of every file."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# a room may import from floors below its own, and from within itself
+FLOORS = (
+    {"errors"},
+    {"config"},
+    {"audio", "devices", "runs", "evaluation"},
+    {"datasets", "events", "models"},
+    {"feature_cache", "fitting"},
+    {"pipeline", "systems"},
+    {"pretraining", "training", "report", "export", "prediction"},
+    {"cli"},
+)
+NO_TENSORFLOW = ("crossask", "crossask.errors", "crossask.config", "crossask.datasets", "crossask.datasets.soundscapes",
+                 "crossask.runs", "crossask.evaluation", "crossask.report", "crossask.audio.reading", "crossask.models",
+                 "crossask.cli.train", "crossask.cli.predict")  # fmt: skip
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT / "crossask").parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "crossask":
+            parts = node.module.split(".")
+            rooms |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            rooms |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("crossask.")}
+    return rooms - {"__version__"}
+
+
+def test_every_room_stands_on_one_floor():
+    rooms = {room_of(path) for path in (ROOT / "crossask").rglob("*.py")} - {"__init__"}
+    on_floors = [room for floor in FLOORS for room in floor]
+    assert sorted(on_floors) == sorted(rooms)
+
+
+def test_imports_go_down_never_up_never_sideways():
+    floor_of = {room: number for number, floor in enumerate(FLOORS) for room in floor}
+    wrong = []
+    for path in sorted((ROOT / "crossask").rglob("*.py")):
+        room = room_of(path)
+        if room == "__init__":
+            continue
+        wrong += [f"{path.name}: {room} -> {other}" for other in imported_rooms(path) if other != room and floor_of[other] >= floor_of[room]]
+    assert wrong == []
+
+
+def test_model_garden_has_one_importer():
+    importers = {path.name for path in (ROOT / "crossask").rglob("*.py") if "from official" in path.read_text() or "import official" in path.read_text()}
+    assert importers == {"devices.py"}
+
+
+def test_keras_is_tf_keras_everywhere():
+    for path in (ROOT / "crossask").rglob("*.py"):
+        names = {alias.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Import) for alias in node.names}
+        assert "keras" not in names, path
+        assert "tf.keras" not in path.read_text(), path
+
+
+def test_experiments_import_the_configuration_alone():
+    for path in (ROOT / "experiments").glob("*.py"):
+        assert imported_rooms(path) == {"config"}, path
+
+
+def test_tensorflow_is_not_imported_before_it_is_needed():
+    lines = "; ".join(f"import {name}" for name in NO_TENSORFLOW)
+    code = f"{lines}; import sys; from crossask import config; config.read_experiments('experiments/demo.py'); " \
+           "print('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -86,7 +86,7 @@ class TrainingConfig:
     learning_rate: float = 3e-4  # [C] one rate for the whole network [P]
     validation_share: float = 0.3  # [C] of the training fold's locations, drawn per class and city
     validation_seed: int = 0  # [C] the cut is the same for every row and seed
-    shuffle_buffer: int = 512  # [C] clips
+    shuffle_buffer: int = 256  # [C] clips
 
 
 @dataclasses.dataclass(frozen=True)

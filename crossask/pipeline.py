@@ -11,7 +11,7 @@ from crossask.datasets import Corpus
 from crossask.feature_cache import CLIPS_PER_SHARD, FeatureCache
 
 
-def training_batches(cache: FeatureCache, corpus: Corpus, clip_ids, batch_size: int, seed: int, buffer: int = 512, first_epoch: int = 0):
+def training_batches(cache: FeatureCache, corpus: Corpus, clip_ids, batch_size: int, seed: int, buffer: int = 256, first_epoch: int = 0):
     """An endless dataset of whole batches, epoch after epoch; `len(clip_ids) // batch_size` batches an epoch.
 
     The remainder of an epoch (fewer clips than a batch) is dropped; which clips these are differs from epoch to epoch.
@@ -21,7 +21,6 @@ def training_batches(cache: FeatureCache, corpus: Corpus, clip_ids, batch_size: 
     labels = _label_table(corpus, clip_ids)
 
     def one_epoch(epoch):
-        # two words of a seed each for the order of shards and of clips
         key = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0x0C11], tf.int64), epoch)
         order = tf.argsort(tf.random.stateless_uniform([len(wanted)], seed=key))
         numbers = tf.data.Dataset.from_tensor_slices(tf.gather(tf.constant(wanted, tf.int64), order))
@@ -31,11 +30,25 @@ def training_batches(cache: FeatureCache, corpus: Corpus, clip_ids, batch_size: 
             num_parallel_calls=2,
             deterministic=True,
         )
-        clips = clips.shuffle(buffer, seed=key[0], reshuffle_each_iteration=False)
-        return clips.batch(batch_size, drop_remainder=True)
+        return shuffled(clips, buffer, key).batch(batch_size, drop_remainder=True)
 
     epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
     return _options(epochs.flat_map(one_epoch)).prefetch(2)
+
+
+def shuffled(dataset, block: int, key):
+    """Each `block` elements in an order that is a pure function of `key` (int64 [2]).
+
+    `Dataset.shuffle` would mix the process's global seed in, and a resumed run could not repeat it. Shards hold clips in
+    the order of a hash, and come in another order each epoch, so that blocks are mixed well enough.
+    """
+
+    def permute(number, elements):
+        count = tf.shape(tf.nest.flatten(elements)[0])[0]
+        order = tf.argsort(tf.random.stateless_uniform([count], seed=tf.random.experimental.stateless_fold_in(key, number)))
+        return tf.nest.map_structure(lambda values: tf.gather(values, order), elements)
+
+    return dataset.batch(block).enumerate().map(permute).unbatch()
 
 
 def evaluation_batches(cache: FeatureCache, corpus: Corpus, clip_ids, batch_size: int):
@@ -92,7 +105,7 @@ def _read(shards, number, shapes, labels):
         with tf.control_dependencies([tf.debugging.assert_equal(clip, clips[0], "features of two clips met") for clip in clips]):
             return inputs, labels.lookup(clips[0]), tf.constant(1.0)
 
-    return records.map(parse, deterministic=True).filter(lambda inputs, scene, weight: scene >= 0)
+    return records.map(parse).filter(lambda inputs, scene, weight: scene >= 0)
 
 
 def _label_table(corpus: Corpus, clip_ids):

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from crossask import config, devices, events, fitting, runs
+from crossask import config, devices, events, fitting, pipeline, runs
 from crossask.audio import clip_features, reading, resampling
 from crossask.errors import CrossaskError, DataError
 
@@ -187,7 +187,7 @@ class _PatchStore:
     def training_batches(self, path: str, clips: int, kinds: int, first_epoch: int):
         def one_epoch(epoch):
             key = tf.random.experimental.stateless_fold_in(tf.constant([self.settings.seed, 0xE7E7], tf.int64), epoch)
-            records = tf.data.TFRecordDataset(path).shuffle(min(clips, 4096), seed=key[0], reshuffle_each_iteration=False)
+            records = pipeline.shuffled(tf.data.TFRecordDataset(path), min(clips, 4096), key)
             return records.map(lambda text: self._parse(text, kinds)).batch(self.settings.batch_size, drop_remainder=True)
 
         return tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max).flat_map(one_epoch).prefetch(2)

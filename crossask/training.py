@@ -32,6 +32,10 @@ class MacroAccuracy(keras.metrics.Metric):
         seen = tf.cast(self.total > 0, tf.float32)
         return tf.math.divide_no_nan(tf.reduce_sum(tf.math.divide_no_nan(self.correct, self.total)), tf.reduce_sum(seen))
 
+    def reset_state(self):
+        for total in (self.correct, self.total):
+            total.assign(tf.zeros_like(total))
+
     def get_config(self):
         return {**super().get_config(), "classes": self.classes}
 

@@ -74,8 +74,8 @@ class Corpus:
 def validation_split(corpus: Corpus, train_ids, share: float, seed: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Cuts a validation part from a training fold, disjoint by location, balanced by class and city.
 
-    Per class and city, ceil(share * locations) of the locations go to validation, as in the DCASE 2019 baseline, but at
-    most one fewer than the class has in all, so that no class leaves the training part.
+    Per class and city, ceil(share * locations) of the locations go to validation, as in the DCASE 2019 baseline, but
+    never all of a city's, so that no class and no city leaves the training part.
 
     Returns:
       (training ids, validation ids), in the order of `train_ids`.
@@ -88,25 +88,23 @@ def validation_split(corpus: Corpus, train_ids, share: float, seed: int) -> tupl
         clip = clips[clip_id]
         groups.setdefault(clip.scene, {}).setdefault(clip.city, set()).add(clip.location)
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0x5EED]))
-    # where each city of a class has one location only, cities are drawn together: otherwise all would go to validation
     chosen = set()
     for scene in sorted(groups):
         cities = groups[scene]
-        total = sum(len(locations) for locations in cities.values())
-        if total < 2:
+        if len(set().union(*cities.values())) < 2:
             raise DataError(
                 f"Scene {scene!r} has one location in the training fold: nothing is left to validate on.",
                 "Record more locations of it, or leave the scene out.",
             )
-        pools = list(cities.values()) if all(len(v) > 1 for v in cities.values()) else [set().union(*cities.values())]
-        drawn = []
-        for pool in sorted(sorted(p) for p in pools):
-            drawn += list(rng.permutation(pool)[: math.ceil(share * len(pool))])
-        chosen |= {(scene, location) for location in drawn[: total - 1]}
+        # a city's only location cannot stand on both sides: such cities are drawn together
+        single = set().union(*(places for places in cities.values() if len(places) == 1))
+        pools = [places for places in cities.values() if len(places) > 1] + ([single] if single else [])
+        for pool in sorted(sorted(places) for places in pools):
+            count = min(math.ceil(share * len(pool)), len(pool) - 1)
+            chosen |= set(rng.permutation(pool)[:count].tolist())
     # a location recorded for two scenes goes to validation with both, or it would stand on both sides
-    places = {location for _, location in chosen}
-    validation = tuple(i for i in train_ids if clips[i].location in places)
-    training = tuple(i for i in train_ids if clips[i].location not in places)
+    validation = tuple(i for i in train_ids if clips[i].location in chosen)
+    training = tuple(i for i in train_ids if clips[i].location not in chosen)
     missing = {clips[i].scene for i in train_ids} - {clips[i].scene for i in training}
     if missing:
         raise DataError(

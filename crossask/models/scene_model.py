@@ -66,6 +66,20 @@ class SceneModel(keras.Model):
             )
         self.event_model = event_model
 
+    @property
+    def trainable(self) -> bool:
+        """Whether the scene part is trained; the event model's own flag decides about the event model."""
+        return keras.Model.trainable.fget(self)
+
+    @trainable.setter
+    def trainable(self, value: bool):
+        # Keras would set every layer inside, also on loading a SavedModel: a frozen event model came back trainable
+        event_model = getattr(self, "event_model", None)
+        own = event_model.trainable if event_model is not None else None
+        keras.Model.trainable.fset(self, value)
+        if event_model is not None:
+            event_model.trainable = own
+
     def scene_logits(self, inputs, training, seed):
         """(logits float32 [B, classes], {name: attention weights float32}); `seed` is int32 [2] or None."""
         raise NotImplementedError

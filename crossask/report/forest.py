@@ -22,11 +22,11 @@ def bar(low: float, value: float, high: float, scaled, kind: str, label: str, ze
     y = HEIGHT / 2
     grid = "".join(f'<line class="grid" x1="{_x(t, scaled)}" x2="{_x(t, scaled)}" y1="0" y2="{HEIGHT}"/>' for t in scaled[2])
     axis = f'<line class="zero" x1="{_x(0, scaled)}" x2="{_x(0, scaled)}" y1="0" y2="{HEIGHT}"/>' if zero else ""
+    ends = "".join(f'<line class="end" x1="{x}" x2="{x}" y1="{y - 4}" y2="{y + 4}"/>' for x in (left, right))
     return (
         f'<svg class="forest {kind}" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">{grid}{axis}'
         f'<line class="span" x1="{left}" x2="{right}" y1="{y}" y2="{y}"/>'
-        f'<line class="end" x1="{left}" x2="{left}" y1="{y - 4}" y2="{y + 4}"/><line class="end" x1="{right}" x2="{right}" y1="{y - 4}" y2="{y + 4}"/>'
-        f'<circle cx="{middle}" cy="{y}" r="4.5"/></svg>'
+        f'{ends}<circle cx="{middle}" cy="{y}" r="4.5"/></svg>'
     )
 
 

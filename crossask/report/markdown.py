@@ -20,35 +20,21 @@ def _corpus(table: CorpusTable, pictures: dict) -> list[str]:
     base = table.baseline.title if table.baseline else "baseline"
     confidence = f"{100 * table.rows[0].summary['interval']['confidence']:.0f} %"
     parts = [f"## {_text(table.title)}\n", f"**{_text(table.conclusion)}**\n", f"Evaluation: {_text(table.scope())}.\n"]
-    header = [
-        "Row",
-        "Runs",
-        "Validation",
-        "Evaluation",
-        f"{confidence} interval",
-        "Seed deviation",
-        f"Against {base} (points)",
-        "Verdict",
-        "Paper",
-        "Parameters",
-    ]
-    if any(line.fold_means for line in table.rows):
-        header.insert(5, "Mean of folds")
+    folds = any(line.fold_means for line in table.rows)
+    header = ["Row", "Runs", "Validation", "Evaluation", f"{confidence} interval", *["Mean of folds"] * folds, "Seed deviation"]
+    header += [f"Against {base} (points)", "Verdict", "Paper", "Parameters"]
     body = []
     for line in table.rows:
-        cells = [
-            line.title, f"{words.several(len(line.row.seeds), 'seed')}, {folds_text(line.row)}", words.percent(line.validation),
-            words.percent(line.summary["macro_accuracy"]), words.span(line.summary["interval"]), words.deviation(line.summary["seed_deviation"]),
-            *_against(line), "–" if line.paper_percent is None else f"{line.paper_percent:.1f} %", words.count(line.parameters),
-        ]  # fmt: skip
-        if len(header) > len(cells):
-            cells.insert(5, words.percent(line.mean_of_folds))
+        cells = [line.title, f"{words.several(len(line.row.seeds), 'seed')}, {folds_text(line.row)}", words.percent(line.validation)]
+        cells += [words.percent(line.summary["macro_accuracy"]), words.span(line.summary["interval"])]
+        cells += [words.percent(line.mean_of_folds)] * folds + [words.deviation(line.summary["seed_deviation"]), *_against(line)]
+        cells += ["–" if line.paper_percent is None else f"{line.paper_percent:.1f} %", words.count(line.parameters)]
         body.append(cells)
     parts += [*_grid(header, body), ""]
     parts += [f"- {_text(note)}" for note in table.notes]
     for run in table.unfinished:
         parts.append(f"- Unfinished, in no figure: {_text(run.row)}, fold {run.fold}, seed {run.seed}.")
-    parts += [f"\n### Accuracy by scene ({_text(table.scope())}; per cent)\n"]
+    parts += [f"\n### Accuracy by scene ({_text(table.scope(metric=''))}; per cent)\n"]
     parts += _grid(["Scene", "Clips", *[line.title for line in table.rows]], _by_scene(table))
     if any(line.summary["cities"] for line in table.rows):
         parts += ["\n### Accuracy by city (per cent; macro over the scenes heard there)\n"]

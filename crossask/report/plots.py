@@ -22,7 +22,7 @@ def confusion_png(line: TableRow, scope: str) -> bytes:
     counts = np.array(line.summary["confusion"], float)
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(100 * counts, totals, out=np.zeros_like(counts), where=totals > 0)
-    size = 2.4 + 0.42 * len(scenes)
+    size = 1.9 + 0.36 * len(scenes)
     figure = Figure(figsize=(size + 0.8, size), facecolor=GROUND, layout="constrained")
     axes = figure.add_subplot(facecolor=GROUND)
     axes.imshow(shares, cmap=SHADES, vmin=0, vmax=100)

@@ -22,10 +22,10 @@ th { font-weight:500; color:var(--faint); text-align:left; vertical-align:bottom
 th,td { padding:.55rem .9rem .55rem 0; border-bottom:1px solid var(--line) }
 thead th { font-size:.8rem; line-height:1.3 } tbody th { color:var(--ink) }
 .number { text-align:right; white-space:nowrap }
-.results { width:100%; margin-top:1.6rem } .results td { vertical-align:middle }
+.results { width:100%; margin-top:1.6rem } .results td,.results .name { vertical-align:middle }
 .results .name strong { font-weight:600; display:block } .results .name span, .under { color:var(--faint); font-size:.8rem; display:block; white-space:nowrap }
 .results .big { font-size:1.12rem; white-space:nowrap; text-align:right } .results .plot { min-width:11rem; width:20%; padding-right:1.2rem }
-.label { display:none }
+.label,.pocket { display:none }
 .forest { display:block; width:100%; max-width:260px; height:auto; overflow:visible; color:var(--ink) }
 .forest .grid { stroke:var(--line) } .forest .zero { stroke:var(--faint) } .forest .span { stroke:currentColor; stroke-width:2 } .forest .end { stroke:currentColor; stroke-width:1.5 }
 .forest circle { fill:currentColor } .forest text { fill:var(--faint); font-size:10px } .forest.better { color:var(--accent) } .forest.worse { color:var(--warm) }
@@ -33,21 +33,21 @@ thead th { font-size:.8rem; line-height:1.3 } tbody th { color:var(--ink) }
 .verdict { display:block; font-size:.8rem; color:var(--faint) } .verdict.better { color:var(--accent) } .verdict.worse { color:var(--warm) }
 .scroll { overflow-x:auto; -webkit-overflow-scrolling:touch; max-width:100% }
 .matrix td.shade { background:rgba(var(--tint),calc(var(--share)*.42)); text-align:right; padding:.4rem .8rem; min-width:5.2rem; border-color:var(--ground) }
-.matrix th { padding-right:1.2rem } .matrix thead th.number { max-width:9rem; white-space:normal; padding-right:.8rem } .matrix td { border-color:var(--ground) }
-.pictures { display:grid; grid-template-columns:minmax(0,2fr) minmax(0,3fr); gap:1rem; align-items:start; margin:1rem 0 2.4rem }
+.matrix tbody th { border:0 } .matrix th { padding-right:1.2rem } .matrix thead th.number { max-width:7rem; white-space:normal; padding-right:.8rem } .matrix td { border-color:var(--ground) }
+.pictures { display:grid; grid-template-columns:minmax(0,5fr) minmax(0,6fr); gap:1rem; align-items:start; margin:1rem 0 2.4rem }
 figure { margin:0 } img { display:block; width:100%; height:auto; background:#fbfaf7; border:1px solid var(--line); border-radius:6px }
 .how { display:grid; grid-template-columns:repeat(auto-fit,minmax(19rem,1fr)); gap:1.2rem 2.4rem; margin:1rem 0 0 } .how dt { font-weight:600 } .how dd { margin:0; font-size:.95rem; line-height:1.5 }
 details { margin:1rem 0 } summary { cursor:pointer; color:var(--accent); font:.9rem/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif }
-.choices td,.choices th { padding-top:.3rem; padding-bottom:.3rem; font-size:.84rem; overflow-wrap:anywhere }
+.choices td,.choices th { padding-top:.3rem; padding-bottom:.3rem; font-size:.84rem; vertical-align:top } .choices td { min-width:7rem; max-width:22rem; overflow-wrap:anywhere }
 footer { margin-top:4rem; padding-top:1rem; border-top:1px solid var(--line) }
 @media (max-width:62rem) { .results .extra { display:none } }
 @media (max-width:44rem) {
   body { font-size:16px } main { padding:1.6rem 1.1rem 3rem } h2 { font-size:1.55rem; margin-top:2rem } .conclusion { font-size:1.16rem }
   .results, .results tbody { display:block } .results thead { display:none } .results caption { display:block }
-  .results tr { display:grid; grid-template-columns:1fr auto; gap:.15rem .9rem; padding:.9rem 1rem; margin-bottom:.9rem; background:var(--card); border:1px solid var(--line); border-radius:8px }
+  .results tr { display:grid; grid-template-columns:8.4rem 1fr; gap:.55rem .6rem; padding:.9rem 1rem; margin-bottom:.9rem; background:var(--card); border:1px solid var(--line); border-radius:8px }
   .results td,.results th { border:0; padding:0; text-align:left } .results .name { grid-column:1/-1; margin-bottom:.35rem } .results .plot { width:auto; min-width:0; padding:0; align-self:center }
-  .results .big { text-align:right } .results .extra { display:block; grid-column:1/-1; font-size:.84rem; color:var(--faint); text-align:left } .results .extra.none { display:none }
-  .results .extra .under { display:inline } .results .label { display:inline; color:var(--faint) } .results .big .label { display:block; font-size:.74rem }
+  .results .big { text-align:left } .pocket { display:block } .results .plot[colspan] { grid-column:1/-1 } .results .extra { display:block; grid-column:1/-1; font-size:.84rem; color:var(--faint); text-align:left } .results .extra.none { display:none }
+  .results .extra { margin-top:-.4rem } .results .plot + .extra { margin-top:0 } .results .extra .under { display:inline } .results .label { display:inline; color:var(--faint) } .results .big .label { display:block; font-size:.74rem }
   .forest { max-width:none } .pictures { grid-template-columns:1fr } .how { grid-template-columns:1fr }
 }
 @media print {

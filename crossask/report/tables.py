@@ -48,12 +48,21 @@ class CorpusTable:
     notes: tuple[str, ...]
     conclusion: str
 
-    def scope(self, line: TableRow | None = None) -> str:
+    def scope(self, line: TableRow | None = None, metric: str = METRIC) -> str:
         """What a number of one line (the first unless given) is of: corpus, folds, metric, clips, locations."""
         line = line or self.rows[0]
         places = line.summary["locations"]
-        parts = [self.title, folds_text(line.row), METRIC, f"{line.summary['clips']} clips"]
-        return ", ".join(parts + ([f"{places} locations"] if places else []))
+        parts = [self.title, folds_text(line.row), metric, f"{line.summary['clips']} clips", f"{places} locations" if places else ""]
+        return ", ".join(part for part in parts if part)
+
+    def training_scope(self, line: TableRow) -> str:
+        """What a learning curve is of: it never saw the evaluation fold."""
+        parts = [self.title, folds_text(line.row).removesuffix(" pooled")]
+        sizes = {run.fold: run.config["corpus"] for run in line.row.runs}
+        for name, names in (("training", ("training", "train")), ("validation", ("validation",))):
+            found = sorted({size[key] for size in sizes.values() for key in names if isinstance(size.get(key), int)})
+            parts += [f"{' to '.join(str(n) for n in sorted({found[0], found[-1]}))} clips in the {name} part"] if found else []
+        return ", ".join(parts)
 
 
 def make_tables(runs, baseline: str = "FA", resamples: int = 2000) -> list[CorpusTable]:

@@ -3,21 +3,31 @@
 METRIC = "macro accuracy"
 
 HOW_TO_READ = (
-    ("Macro accuracy", "is the mean of the class-wise accuracies: every scene counts alike, however many clips it has. Chance is one in the number of scenes."),
+    (
+        "Macro accuracy",
+        "is the mean of the class-wise accuracies: every scene counts alike, however many clips it has. "
+        "Chance is one in the number of scenes.",
+    ),
     (
         "The interval",
-        "says how far the score could move if other locations had been recorded. Clips of one place resemble one another, so it draws "
-        "locations (within each scene), not clips; it holds the chance of the places, not that of the training.",
+        "says how far the score could move had other locations been recorded. Clips of one place resemble one another, so it "
+        "draws locations (within each scene), not clips. It holds the chance of the places, not that of the training.",
     ),
-    ("Seed deviation", "is that other chance: the standard deviation of the score over trainings that differ in nothing but their random numbers."),
+    (
+        "Seed deviation",
+        "is that other chance: the standard deviation of the score over trainings that differ in nothing but their random numbers.",
+    ),
     (
         "Against the baseline",
-        "both rows are asked the same clips and see the same drawn locations. “Better” or “worse” stands only where the interval of the "
-        "difference excludes zero; “cannot tell” does not mean equal. Among twenty rows that are truly equal, one will look different.",
+        "both rows are asked the same clips and see the same drawn locations. “Better” or “worse” stands only where the interval "
+        "of the difference excludes zero; “cannot tell” does not mean equal. Of twenty rows truly equal to it, one will look different.",
     ),
-    ("The validation part", "is cut from the training fold. It chose the epoch, and it alone may choose between rows; the evaluation fold chose nothing."),
+    (
+        "The validation part",
+        "is cut from the training fold. It chose the epoch, and it alone may choose between rows; the evaluation fold chose nothing.",
+    ),
     ("Corpora", "are never mixed: scores of different corpora or folds differ by tens of points and say nothing of each other."),
-)  # fmt: skip
+)
 
 
 def percent(value: float | None) -> str:
@@ -53,8 +63,6 @@ def plain(value) -> str:
     """A field of a configuration as a reader writes it."""
     if isinstance(value, list):
         return "(" + ", ".join(plain(item) for item in value) + ")"
-    return (
-        {None: "–", True: "yes", False: "no"}.get(value, str(value))
-        if value is None or isinstance(value, bool)
-        else str(value) or "(empty)"
-    )
+    if value is None or value == "":
+        return "none" if value is None else "(empty)"
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

@@ -82,7 +82,11 @@ def test_the_official_tau2019_files_give_the_official_counts(real_data, tmp_path
     assert not {location[i] for i in training} & {location[i] for i in validation}
     assert 0.28 < len(validation) / len(fold.train) < 0.45  # "ceil makes it larger than 30 %"
     city = {clip.id: (clip.scene, clip.city) for clip in corpus.clips}
-    assert {city[i] for i in training} == {city[i] for i in validation}
+    assert {city[i] for i in training} == {city[i] for i in fold.train}
+    places = {}
+    for i in fold.train:
+        places.setdefault(city[i], set()).add(location[i])
+    assert {city[i] for i in validation} >= {pair for pair, found in places.items() if len(found) > 1}
 
 
 def test_the_reconstructed_tut2017_files_are_read(real_data, tmp_path):
@@ -133,7 +137,7 @@ def test_a_fold_column_is_followed(tmp_path):
     [
         (("file", "scene"), [("a.wav", "x")], "filename"),
         (("filename", "scene", "location", "fold"), [("a.wav", "x", "p", 1), ("b.wav", "x", "p", 2)], "'p'"),
-        (("filename", "scene"), [("a.wav", "x"), ("a.wav", "x")], "twice"),
+        (("filename", "scene"), [("a.wav", "x"), ("a.wav", "x"), ("b.wav", "x")], "twice"),
         (("filename", "scene", "location"), [("a.wav", "x", "p"), ("b.wav", "x", "p")], "'x' has 1 location"),
     ],
 )

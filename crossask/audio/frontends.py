@@ -1,0 +1,91 @@
+"""Every log-mel front-end: this code and a small frozen configuration. In the graph, batched, fit for a SavedModel."""
+
+import tensorflow as tf
+
+from crossask.config import LogMelConfig
+from crossask.errors import AudioError
+
+# facts of the published modules: magnitude, 512 points, 125 to 7500 Hz; they differ in the logarithm's offset and the hop
+VGGISH_LOG_MEL = LogMelConfig(fft_size=512, min_hz=125.0, max_hz=7500.0, spectrum="magnitude", log_offset=0.01)
+YAMNET_LOG_MEL = LogMelConfig(fft_size=512, min_hz=125.0, max_hz=7500.0, spectrum="magnitude", log_offset=0.001)
+EVENT_RATE_HZ = 16000
+PATCH_FRAMES = 96
+PATCH_SAMPLES = 15600  # 0.975 s: what 96 frames need
+YAMNET_HOP_FRAMES = 48
+YAMNET_HOP_SAMPLES = 7680
+
+
+def log_mel_spectrogram(waveform, sample_rate_hz: int, config: LogMelConfig):
+    """waveform [..., samples] -> [..., frames, mel_bins], frames = 1 + (samples - window) // hop; no padding.
+
+    Periodic Hann window, spectrum, HTK mel triangles with peak 1 and a zero DC row, ln(mel + log_offset).
+    """
+    window = int(round(config.window_seconds * sample_rate_hz, 6))
+    hop = int(round(config.hop_seconds * sample_rate_hz, 6))
+    if config.fft_size < window:
+        raise AudioError(f"fft_size is {config.fft_size}, the window {window} samples at {sample_rate_hz} Hz.", "Raise log_mel.fft_size.")
+    spectrum = tf.signal.stft(waveform, window, hop, config.fft_size)  # [..., frames, fft_size / 2 + 1]
+    power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
+    if config.spectrum == "magnitude":
+        power = tf.sqrt(power)
+    elif config.spectrum != "power":
+        raise AudioError(f"log_mel.spectrum is {config.spectrum!r}.", "Use power or magnitude.")
+    max_hz = sample_rate_hz / 2 if config.max_hz is None else config.max_hz
+    matrix = tf.signal.linear_to_mel_weight_matrix(
+        config.mel_bins, config.fft_size // 2 + 1, sample_rate_hz, config.min_hz, max_hz, dtype=tf.float64
+    )
+    mel = tf.matmul(power, tf.cast(matrix, tf.float32))  # [..., frames, mel_bins]
+    return tf.math.log(mel + config.log_offset)
+
+
+def scene_log_mel(waveform, sample_rate_hz: int, config: LogMelConfig | None = None):
+    """waveform [..., samples, channels] -> [..., frames, 64, 2] (10 s: 998 frames at any rate); mono is doubled (Table 2)."""
+    waveform = tf.convert_to_tensor(waveform, tf.float32)
+    channels = waveform.shape[-1]
+    if channels not in (1, 2):
+        raise AudioError(f"The waveform's last axis is {channels}.", "Give [..., samples, channels] with 1 or 2 channels.")
+    pair = [log_mel_spectrogram(waveform[..., channel], sample_rate_hz, config or LogMelConfig()) for channel in range(channels)]
+    return tf.stack([pair[0], pair[-1]], axis=-1)
+
+
+def mono(waveform):
+    """waveform [..., samples, channels] -> [..., samples], the mean of the channels."""
+    return tf.reduce_mean(waveform, axis=-1)
+
+
+def vggish_patches(waveform_16khz_mono, pad_end: bool = False):
+    """VGGish's input: waveform [..., samples] at 16 kHz -> [..., patches, 96, 64], 0.96 s each without overlap.
+
+    10 s give 10 patches; with `pad_end` the rest is padded with silence to an 11th. Less than one patch is padded to one.
+    """
+    waveform = tf.convert_to_tensor(waveform_16khz_mono, tf.float32)
+    frame_samples = PATCH_FRAMES * 160
+    smallest = tf.maximum(tf.shape(waveform)[-1], PATCH_SAMPLES)
+    if pad_end:
+        # whole patches of 15,360 samples, and the 240 that the last window reaches beyond its hop
+        smallest = -(-(smallest - 240) // frame_samples) * frame_samples + 240
+    return _patches(_pad_to(waveform, smallest), VGGISH_LOG_MEL, PATCH_FRAMES)
+
+
+def yamnet_patches(waveform_16khz_mono):
+    """YAMNet's input: waveform [..., samples] at 16 kHz -> [..., patches, 96, 64], hop 0.48 s, the end padded (10 s: 20)."""
+    waveform = tf.convert_to_tensor(waveform_16khz_mono, tf.float32)
+    beyond = tf.maximum(0, tf.shape(waveform)[-1] - PATCH_SAMPLES)
+    samples = PATCH_SAMPLES + -(-beyond // YAMNET_HOP_SAMPLES) * YAMNET_HOP_SAMPLES
+    return _patches(_pad_to(waveform, samples), YAMNET_LOG_MEL, YAMNET_HOP_FRAMES)
+
+
+def _patches(waveform, config: LogMelConfig, hop_frames: int):
+    log_mel = log_mel_spectrogram(waveform, EVENT_RATE_HZ, config)  # [..., frames, 64]
+    patches = tf.signal.frame(log_mel, PATCH_FRAMES, hop_frames, axis=-2)  # [..., patches, 96, 64]
+    return tf.ensure_shape(patches, [*patches.shape[:-2], PATCH_FRAMES, config.mel_bins])
+
+
+def _pad_to(waveform, samples):
+    samples = tf.get_static_value(samples) if tf.get_static_value(samples) is not None else samples
+    missing = tf.maximum(0, samples - tf.shape(waveform)[-1])
+    padded = tf.pad(waveform, [[0, 0]] * (waveform.shape.rank - 1) + [[0, missing]])
+    static = waveform.shape[-1]
+    if static is not None and isinstance(samples, (int,)) or static is not None and not tf.is_tensor(samples):
+        padded = tf.ensure_shape(padded, [*waveform.shape[:-1], max(int(samples), static)])
+    return padded

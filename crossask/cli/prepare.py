@@ -1,0 +1,89 @@
+"""crossask-prepare: gets a corpus, its features and the event models' weights ready; a killed run goes on.
+
+  crossask-prepare --dataset=soundscapes --data_dir=DATA                       renders the embedded corpus
+  crossask-prepare --dataset=events --data_dir=DATA                            renders isolated events for crossask-pretrain
+  crossask-prepare --dataset=tau2019 --data_dir=DATA --experiment=FILE.py      writes the features that these rows read
+  crossask-prepare --assets=vggish,yamnet                                      fetches and verifies weights
+"""
+
+import sys
+
+from absl import flags, logging
+
+from crossask.cli import command
+
+FLAGS = flags.FlagValues()
+command.define_experiment_flags(FLAGS)
+flags.DEFINE_string("dataset", "", "soundscapes | tau2019 | tut2017 | folder | events.", flag_values=FLAGS)
+flags.DEFINE_list("assets", [], "Weight files to fetch, by their names in vggish_assets/manifest.json; 'all' for every one.", flag_values=FLAGS)
+flags.DEFINE_integer("workers", 2, "Processes that render, threads that compute features.", 1, flag_values=FLAGS)
+flags.DEFINE_integer("soundscapes_seed", 0, "Another seed, other recordings.", 0, flag_values=FLAGS)
+flags.DEFINE_integer("locations_per_scene", 0, "Soundscapes: places of each scene; 0: the default.", 0, flag_values=FLAGS)
+flags.DEFINE_integer("clips_per_location", 0, "Soundscapes: clips of each place; 0: the default.", 0, flag_values=FLAGS)
+flags.DEFINE_integer("events", 1200, "Isolated events to render.", 1, flag_values=FLAGS)
+
+
+def prepare(values, _rest):
+    if values.assets:
+        _fetch_assets(values.assets)
+        if not values.dataset:
+            return
+    command.required(values, "dataset", "data_dir")
+    if values.dataset == "events":
+        from crossask.datasets import soundscapes
+
+        path = soundscapes.write_events(
+            values.data_dir, values.soundscapes_seed, values.events, values.workers, command.progress_bar("events")
+        )
+        logging.info("Labelled events: %s", path)
+        return
+    if values.dataset == "soundscapes":
+        _render(values)
+    from crossask.datasets import read_corpus
+
+    corpus = read_corpus(values.dataset, values.data_dir)
+    logging.info(
+        "%s: %d clips of %d scenes from %d locations, %d fold(s).",
+        corpus.name, len(corpus.clips), len(corpus.scenes), len({clip.location for clip in corpus.clips}), len(corpus.folds),
+    )  # fmt: skip
+    if values.experiment:
+        _features(values, corpus)
+
+
+def _features(values, corpus):
+    rows = command.experiments(values)
+    from crossask import feature_cache
+
+    folder = command.features_dir(values.data_dir, values.features_dir)
+    for row in rows:
+        cache = feature_cache.prepare(corpus, row, folder, values.workers, command.progress_bar(f"features of {row.name}"))
+        for kind, path in cache.folders.items():
+            logging.info("%s %s: %s", kind, list(cache.shapes[kind]), path)
+
+
+def _render(values):
+    import dataclasses
+
+    from crossask.datasets import soundscapes
+
+    given = {"seed": values.soundscapes_seed}
+    for field, value in (("locations_per_scene", values.locations_per_scene), ("clips_per_location", values.clips_per_location)):
+        if value:
+            given[field] = value
+    config = dataclasses.replace(soundscapes.SoundscapesConfig(), **given)
+    soundscapes.write_soundscapes(values.data_dir, config, values.workers, command.progress_bar("soundscapes"))
+
+
+def _fetch_assets(names):
+    from crossask.events import assets
+
+    for name in assets.names() if names == ["all"] else names:
+        print(f"{name}: {assets.fetch(name, progress=command.progress_bar(name, 'B'))}")
+
+
+def main(argv=None) -> int:
+    return command.run(__doc__, FLAGS, prepare, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""The contract of event models: a Keras layer from patches to embeddings, frozen or trainable, that knows its weights."""
+
+import hashlib
+import json
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from crossask import runs
+from crossask.errors import ConfigError, WeightsError
+from crossask.events import reading_weights
+
+TAPS = ("linear", "relu", "pca")
+ACTIVATIONS = ("relu", "relu6")
+
+
+class EventModel(keras.layers.Layer):
+    """patches [..., 96, 64] -> embedding [..., embedding_size].
+
+    A subclass builds its network in `_network_variables` order and says which published variables it knows.
+
+    Args:
+      trainable: False is frozen: inference mode whatever `training` says, no gradient, no moving statistics.
+      width: share of the published channel counts.
+      embedding_tap: "linear", "relu" or "pca" (see the subclass).
+      activation: "relu" or "relu6"; a weight file does not record it.
+      seed: of random initial weights.
+    """
+
+    model_name = ""
+    embedding_size = 0
+    optional_variables: tuple[str, ...] = ()
+
+    def __init__(self, trainable=False, width=1.0, embedding_tap="linear", activation="relu", seed=0, **kwargs):
+        super().__init__(trainable=trainable, **kwargs)
+        for field, value, known in (("embedding_tap", embedding_tap, TAPS), ("activation", activation, ACTIVATIONS)):
+            if value not in known:
+                raise ConfigError(f"event_model.{field} is {value!r}.", f"Use one of: {', '.join(known)}.")
+        if not 0 < width <= 1:
+            raise ConfigError(f"event_model.width is {width}.", "Give a share of the published width, above 0 and at most 1.")
+        self.width, self.embedding_tap, self.activation, self.seed = width, embedding_tap, activation, seed
+        self.source = "random"
+
+    def call(self, patches, training=False):
+        leading = tf.shape(patches)[:-2]
+        x = tf.reshape(patches, [-1, 96, 64, 1])
+        x = self._embed(x, training=training and self.trainable)  # [n, embedding_size]
+        x = tf.reshape(x, tf.concat([leading, [self.embedding_size]], 0))
+        x = tf.ensure_shape(x, [*patches.shape[:-2], self.embedding_size])
+        return x if self.trainable else tf.stop_gradient(x)
+
+    def built_whole(self):
+        """The layer with all variables created."""
+        if not self.built:
+            self(tf.zeros([1, 96, 64]))
+        return self
+
+    @classmethod
+    def from_hub(cls, handle_or_folder, **options):
+        """With the weights of a TF-Hub module: a handle (fetched through tensorflow_hub's cache) or a folder."""
+        return cls(**options)._load(reading_weights.from_saved_model(handle_or_folder), str(handle_or_folder))
+
+    @classmethod
+    def from_checkpoint(cls, path, **options):
+        """With the weights of a TF1 checkpoint."""
+        return cls(**options)._load(reading_weights.from_tf1_checkpoint(path), str(path))
+
+    @classmethod
+    def from_npz(cls, path, **options):
+        """With the weights of an .npz; what its record says of the network holds, and may not be contradicted.
+
+        Raises:
+          WeightsError: a missing, extra or misshapen variable, or weights of another model, width or activation.
+        """
+        weights, record = reading_weights.from_npz(path)
+        for field in ("name", "width", "activation"):
+            asked = cls.model_name if field == "name" else options.get(field)
+            if field in record and asked is not None and record[field] != asked:
+                raise WeightsError(f"{path} holds {field} {record[field]!r}, and {asked!r} was asked for.", f"Set event_model.{field} to match.")
+        known = {field: record[field] for field in ("width", "activation") if field in record}
+        return cls(**{**options, **known})._load(weights, str(path))
+
+    def save_npz(self, path):
+        """Writes all variables by their published names, with a record of what they belong to."""
+        weights = {name: variable.numpy() for name, variable in self.named_variables().items()}
+        with runs.writing(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **weights, **{reading_weights.RECORD: np.array(json.dumps(self.record))})
+
+    def named_variables(self) -> dict[str, tf.Variable]:
+        """The network's variables by their published names."""
+        raise NotImplementedError
+
+    @property
+    def record(self) -> dict:
+        """What the weights belong to, and a checksum over them."""
+        return {
+            "name": self.model_name,
+            "width": self.width,
+            "embedding_tap": self.embedding_tap,
+            "activation": self.activation,
+            "source": self.source,
+            "sha256": self.weights_digest(),
+        }
+
+    def weights_digest(self) -> str:
+        """Hexadecimal digits that change with any weight, the tap, the activation or the width."""
+        self.built_whole()
+        total = hashlib.sha256(json.dumps([self.model_name, self.width, self.embedding_tap, self.activation]).encode())
+        for name, variable in sorted(self._digested().items()):
+            total.update(f"{name}{tuple(variable.shape)}".encode())
+            total.update(np.ascontiguousarray(variable.numpy(), "<f4").tobytes())
+        return total.hexdigest()
+
+    def get_config(self):
+        fields = ("width", "embedding_tap", "activation", "seed")
+        return super().get_config() | {"trainable": self.trainable, **{field: getattr(self, field) for field in fields}}
+
+    def _digested(self) -> dict:
+        return self.named_variables()
+
+    def _activate(self, x):
+        return tf.nn.relu6(x) if self.activation == "relu6" else tf.nn.relu(x)
+
+    def _load(self, weights: dict, source: str):
+        variables = self.built_whole().named_variables()
+        weights = {name.removesuffix(":0"): value for name, value in weights.items()}
+        advice = f"Give the published weights of {self.model_name}, or set event_model.width."
+        for name, variable in variables.items():
+            if name not in weights:
+                raise WeightsError(f"{source} lacks the variable {name!r}.", advice)
+            if tuple(weights[name].shape) != tuple(variable.shape):
+                raise WeightsError(f"{name!r} of {source} has shape {weights[name].shape}, not {tuple(variable.shape)}.", advice)
+        for name in weights:
+            if name not in variables and name not in self.optional_variables:
+                raise WeightsError(f"{source} has the unknown variable {name!r}.", advice)
+        for name, variable in variables.items():
+            variable.assign(weights[name])
+        self.source = source
+        return self

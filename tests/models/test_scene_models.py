@@ -1,0 +1,236 @@
+"""Sizes, values and errors of the scene models."""
+
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from crossask import models
+from crossask.config import ModelConfig
+from crossask.errors import ConfigError, DataError
+
+EVENT_FIRST, SCENE_FIRST = "event_queries_scene", "scene_queries_event"
+
+
+def size(variables):
+    return sum(int(np.prod(variable.shape)) for variable in variables)
+
+
+def doubles(variables):
+    return [np.float64(variable.numpy()) for variable in variables]
+
+
+def noise(*shape):
+    return np.random.default_rng(5).normal(size=shape).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def paper_fa():
+    model = models.build("FA", 10)
+    return model, model({"log_mel": noise(1, 998, 64, 2)})
+
+
+@pytest.fixture(scope="module")
+def paper_cmam():
+    model = models.build("CMAM", 10)
+    return model, model({"log_mel": noise(1, 998, 64, 2), "embedding": noise(1, 10, 128)})
+
+
+def test_fa_has_exactly_the_papers_parameters(paper_fa):
+    model, logits = paper_fa
+    assert (model.count_params(), size(model.trainable_variables)) == (3_736_458, 3_734_538)
+    assert size(layer.kernel for layer in model.encoder.convolutions) == 1_549_440  # ~1.47 x 2^20, Table 2
+    assert size(model.pooling.weights) == 2_101_248
+    assert size(model.scene.weights) == 81_930
+    assert logits.shape == (1, 10)
+    assert logits.dtype == tf.float32
+
+
+def test_cmam_has_exactly_the_papers_parameters(paper_cmam):
+    model, logits = paper_cmam
+    assert (model.count_params(), size(model.trainable_variables)) == (37_563_274, 37_561_354)
+    blocks = [model.self_attention, model.cross_attention]
+    assert size(w for block in blocks for w in block.weights if "layer_norm" not in w.name) == 33_554_432  # ~33M, Table 2
+    assert size(model.widening.weights) == 264_192
+    assert size(model.pooling.weights) == 2_101_248
+    assert size(model.scene.weights) == 81_930
+    assert logits.shape == (1, 10)
+
+
+@pytest.mark.parametrize(("frames", "steps"), [(998, 62), (498, 31)])
+def test_fa_pools_62_steps_of_10_seconds_and_31_of_5(paper_fa, frames, steps):
+    model, _ = paper_fa
+    assert model.encoder(noise(1, frames, 64, 2)).shape == (1, steps, 2048)
+    logits, attention = model.explain({"log_mel": noise(1, frames, 64, 2)})
+    assert logits.shape == (1, 10)
+    assert attention["pooling"].shape == (1, 4, steps)
+
+
+def test_cmam_pools_the_patches_and_looks_at_the_scenes_steps(paper_cmam):
+    model, _ = paper_cmam
+    _, attention = model.explain({"log_mel": noise(1, 998, 64, 2), "embedding": noise(1, 10, 128)})
+    shapes = {name: weights.shape.as_list() for name, weights in attention.items()}
+    assert shapes == {"pooling": [1, 4, 10], "self": [1, 8, 10, 10], "cross": [1, 8, 10, 62]}
+    for weights in attention.values():
+        np.testing.assert_allclose(tf.reduce_sum(weights, -1), 1, atol=1e-5)
+
+
+def encoded(paper, model, log_mel):
+    """R of one clip, [T', F' * C'], by the oracle of the encoder."""
+    encoder = model.encoder
+    for convolution, norm, pool in zip(encoder.convolutions, encoder.batch_norms, encoder.pools, strict=True):
+        moments = doubles([norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance])
+        log_mel = paper.conv_block(log_mel, *doubles([convolution.kernel]), *moments, norm.epsilon, pool)
+    return log_mel.reshape(len(log_mel), -1)
+
+
+def attended(paper, block, query, key_value, d):
+    weights = [block.query.kernel, block.key.kernel, block.value.kernel, block.output_projection.kernel]
+    weights += [block.layer_norm.gamma, block.layer_norm.beta]
+    return paper.attention_block(query, key_value, *doubles(weights), heads=block.heads, d=d, epsilon=1e-6)
+
+
+def answered(paper, model, x):
+    """Logits of one clip from what is pooled, and the pooling's weights."""
+    pooled, weights = paper.attention_pooling(x, *doubles(model.pooling.weights), lambda values: np.maximum(values, 0))
+    kernel, bias = doubles([model.scene.kernel, model.scene.bias])
+    return pooled @ kernel + bias, weights
+
+
+def test_fa_is_section_2_1_in_numpy(paper, narrow, clips, scramble):
+    inputs = {"log_mel": clips[0]["log_mel"][:2, :40]}
+    mean, deviation = np.linspace(-6, -2, 64), np.linspace(0.5, 3, 64)
+    model = models.build("FA", 3, narrow, log_mel_mean=mean, log_mel_deviation=deviation)
+    model(inputs)
+    scramble(model)
+    logits, attention = model.explain(inputs)
+    np.testing.assert_array_equal(logits, model(inputs))
+    for i in range(2):
+        log_mel = (np.float64(inputs["log_mel"][i]) - mean[:, None]) / deviation[:, None]
+        wanted, weights = answered(paper, model, encoded(paper, model, log_mel))
+        np.testing.assert_allclose(logits[i], wanted, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(attention["pooling"][i], weights, atol=1e-4)
+
+
+@pytest.mark.parametrize(("direction", "scale", "d"), [(EVENT_FIRST, "head_dim", 16), (SCENE_FIRST, "query_dim", 64)])
+def test_cmam_is_section_2_4_in_numpy(paper, narrow, clips, scramble, direction, scale, d):
+    inputs = {"log_mel": clips[0]["log_mel"][:2, :40], "embedding": clips[0]["embedding"][:2]}
+    config = dataclasses.replace(narrow, cross_attention=direction, attention_scale=scale)
+    model = models.build("CMAM", 3, config)
+    model(inputs)
+    scramble(model, seed=1)
+    logits, attention = model.explain(inputs)
+    np.testing.assert_array_equal(logits, model(inputs))
+    for i in range(2):
+        r = encoded(paper, model, np.float64(inputs["log_mel"][i]))
+        kernel, bias = doubles([model.widening.kernel, model.widening.bias])
+        h = np.float64(inputs["embedding"][i]) @ kernel + bias + paper.positions(10, 64)
+        o, own = attended(paper, model.self_attention, h, h, d)
+        x, cross = attended(paper, model.cross_attention, *((o, r) if direction == EVENT_FIRST else (r, o)), d)
+        wanted, weights = answered(paper, model, x)
+        np.testing.assert_allclose(logits[i], wanted, rtol=1e-3, atol=1e-3)
+        for name, wanted in (("self", own), ("cross", cross), ("pooling", weights)):
+            np.testing.assert_allclose(attention[name][i], wanted, atol=1e-4)
+
+
+def test_cmam_works_when_the_scenes_features_have_another_width_than_the_attention(narrow, clips):
+    config = dataclasses.replace(narrow, attention_dim=24)
+    assert models.build("CMAM", 3, config)(clips[0]).shape == (8, 3)
+    with pytest.raises(ConfigError, match=r"queries 64 wide.*attention_dim is 24"):
+        models.build("CMAM", 3, dataclasses.replace(config, cross_attention=SCENE_FIRST))(clips[0])
+
+
+def test_the_order_of_the_embeddings_matters_to_cmam(narrow, clips):
+    model = models.build("CMAM", 3, narrow)
+    turned = {**clips[0], "embedding": clips[0]["embedding"][:, ::-1]}
+    assert np.abs(model(clips[0]) - model(turned)).max() > 1e-3
+
+
+def test_the_embedding_is_standardised_only_when_asked(narrow, clips):
+    mean, deviation = np.linspace(-1, 1, 12), np.linspace(0.1, 2, 12)
+    statistics = {"embedding_mean": mean, "embedding_deviation": deviation}
+    plain = models.build("CMAM", 3, narrow, **statistics)
+    asked = models.build("CMAM", 3, dataclasses.replace(narrow, standardise_embedding=True), **statistics)
+    by_hand = {**clips[0], "embedding": ((clips[0]["embedding"] - mean) / deviation).astype(np.float32)}
+    plain(clips[0]), asked(clips[0])
+    asked.set_weights(plain.get_weights())
+    np.testing.assert_allclose(asked(clips[0]), plain(by_hand), atol=1e-4)
+    assert np.abs(asked(clips[0]) - plain(clips[0])).max() > 1e-3
+
+
+def test_patches_pass_through_the_event_model_and_a_ready_embedding_does_not(narrow, clips, mean_of_patch):
+    event_model = mean_of_patch()
+    model = models.build("CMAM", 3, narrow, event_model=event_model)
+    log_mel, patches = clips[0]["log_mel"], noise(8, 10, 96, 64)
+    logits = model({"log_mel": log_mel, "patches": patches})
+    embedding = event_model(patches)
+    np.testing.assert_allclose(model({"log_mel": log_mel, "embedding": embedding}), logits, atol=1e-5)
+    np.testing.assert_allclose(model({"log_mel": log_mel, "embedding": embedding, "patches": 0 * patches}), logits, atol=1e-5)
+    assert any(variable is event_model.kernel for variable in model.trainable_variables)
+
+
+@pytest.mark.parametrize("inside_fit", [False, True])
+@pytest.mark.parametrize(
+    ("system", "keys", "problem"),
+    [
+        ("FA", ["embedding"], "FA needs log_mel, but was given the keys embedding"),
+        ("CMAM", ["log_mel"], "CMAM needs embedding, but was given the keys log_mel"),
+    ],
+)
+def test_a_missing_input_is_named_with_the_inputs_that_were_given(narrow, clips, system, keys, problem, inside_fit):
+    model = models.build(system, 3, narrow)
+    inputs = {name: clips[0][name] for name in keys}
+    model.compile("adam", "mse")
+    with pytest.raises(DataError, match=problem):
+        model.fit(inputs, clips[1], verbose=0) if inside_fit else model(inputs)
+
+
+def test_patches_without_an_event_model_say_what_is_missing(narrow, clips):
+    with pytest.raises(DataError, match="event_model that turns patches into embeddings"):
+        models.build("CMAM", 3, narrow)({"log_mel": clips[0]["log_mel"], "patches": noise(8, 10, 96, 64)})
+
+
+def test_an_input_that_is_no_dictionary_is_named(narrow, clips):
+    with pytest.raises(DataError, match="was given a"):
+        models.build("FA", 3, narrow)(clips[0]["log_mel"])
+
+
+@pytest.mark.parametrize(
+    ("system", "changes", "common", "problem"),
+    [
+        ("CMAM", {"cross_attention": "both"}, {}, "cross_attention is 'both'"),
+        ("CMAM", {"attention_scale": "none"}, {}, "attention_scale is 'none'"),
+        ("CMAM", {"attention_heads": 5}, {}, "attention_heads = 5"),
+        ("CMAM", {"standardise_embedding": True}, {}, "no embedding_mean"),
+        ("FA", {"encoder_pools": ((2, 2),)}, {}, "encoder_pools has 1"),
+        ("FA", {}, {"log_mel_mean": [0.0] * 64}, "Only one of log_mel_mean"),
+        ("FA", {}, {"log_mel_mean": [0.0] * 64, "log_mel_deviation": [1.0] * 63 + [0.0]}, "the least 0.0"),
+        ("FA", {}, {"event_model": object()}, "FA reads no events"),
+        ("VGG", {}, {}, r"no scene model 'VGG'"),
+    ],
+)
+def test_choices_that_do_not_fit_are_errors_before_any_data(narrow, system, changes, common, problem):
+    with pytest.raises(ConfigError, match=problem):
+        models.build(system, 3, dataclasses.replace(narrow, **changes), **common)
+
+
+def test_statistics_of_other_features_are_an_error(narrow, clips):
+    model = models.build("FA", 3, narrow, log_mel_mean=[0.0] * 40, log_mel_deviation=[1.0] * 40)
+    with pytest.raises(DataError, match="log_mel is 64 wide, and log_mel_mean has 40 values"):
+        model(clips[0])
+
+
+def test_the_default_configuration_is_the_papers(narrow):
+    assert models.build("FA", 3).model_config == ModelConfig()
+    assert models.build("FA", 3, narrow).model_config == narrow
+
+
+def test_models_are_loaded_late_and_by_name():
+    code = "import sys, crossask.models as m; assert 'tensorflow' not in sys.modules; assert set(m.MODELS) <= set(dir(m))"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert models.CMAM is type(models.build("CMAM", 2))
+    with pytest.raises(AttributeError, match="no attribute 'RESNET'"):
+        models.RESNET  # noqa: B018

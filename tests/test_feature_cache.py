@@ -1,0 +1,166 @@
+"""Features are computed once, resumable, the same bytes whatever happened on the way."""
+
+import dataclasses
+import hashlib
+
+import numpy as np
+import pytest
+import soundfile
+
+import small_corpus
+from crossask import config, feature_cache, pipeline
+from crossask.datasets import read_corpus
+from crossask.errors import AudioError, DataError
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch):
+    monkeypatch.setattr(feature_cache, "CLIPS_PER_SHARD", 5)
+    monkeypatch.setattr(pipeline, "CLIPS_PER_SHARD", 5)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return read_corpus("folder", small_corpus.write(tmp_path_factory.mktemp("corpus")))
+
+
+def checksums(cache):
+    return {
+        f"{kind}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()
+        for kind, folder in cache.folders.items()
+        for path in sorted(folder.glob("*.tfrecord"))
+    }
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(corpus, tmp_path):
+    whole = feature_cache.prepare(corpus, small_corpus.FEATURE_BASED, tmp_path / "whole")
+
+    class Killed(Exception):
+        pass
+
+    def kill(done, total):
+        if done >= 10:
+            raise Killed
+
+    with pytest.raises(Killed):
+        feature_cache.prepare(corpus, small_corpus.FEATURE_BASED, tmp_path / "killed", workers=1, progress=kill)
+    assert 0 < len(list((tmp_path / "killed").glob("*/*.tfrecord"))) < len(checksums(whole))
+    resumed = feature_cache.prepare(corpus, small_corpus.FEATURE_BASED, tmp_path / "killed")
+    assert checksums(resumed) == checksums(whole)
+    assert not list((tmp_path / "killed").rglob("*.part"))
+
+
+def test_finished_shards_are_not_written_again(corpus, tmp_path):
+    cache = feature_cache.prepare(corpus, small_corpus.FA, tmp_path)
+    times = {path: path.stat().st_mtime_ns for path in cache.folders["log_mel"].iterdir()}
+    feature_cache.prepare(corpus, small_corpus.FA, tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in cache.folders["log_mel"].iterdir()} == times
+
+
+def test_rows_share_what_they_have_in_common(corpus, tmp_path):
+    alone = feature_cache.prepare(corpus, small_corpus.FA, tmp_path)
+    both = feature_cache.prepare(corpus, small_corpus.CMAM, tmp_path)
+    assert both.folders["log_mel"] == alone.folders["log_mel"]
+    assert set(both.folders) == {"log_mel", "patches"}
+    assert (both.shapes["log_mel"], both.shapes["patches"]) == ((198, 64, 2), (2, 96, 64))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "moved"),
+    [
+        ("features.log_mel.fft_size", 1024, {"log_mel"}),
+        ("features.sample_rate_hz", 24000, {"log_mel"}),
+        ("features.max_cut_seconds", 0.25, {"log_mel", "embedding"}),
+        ("event_model.embedding_tap", "relu", {"embedding"}),
+        ("event_model.pad_end", True, {"embedding"}),
+        ("model.pooling_dim", 16, set()),
+        ("training.epochs", 9, set()),
+    ],
+)
+def test_the_folder_follows_all_that_shapes_the_bytes(corpus, tmp_path, field, value, moved):
+    before = feature_cache.prepare(corpus, small_corpus.FEATURE_BASED, tmp_path).folders
+    after = feature_cache.prepare(corpus, config.override(small_corpus.FEATURE_BASED, {field: value}), tmp_path).folders
+    assert {kind for kind in before if before[kind] != after[kind]} == moved
+
+
+def test_broken_files_are_named_and_the_others_kept(tmp_path):
+    table = small_corpus.write(tmp_path / "corpus")
+    corpus = read_corpus("folder", table)
+    (tmp_path / "corpus" / "a01.wav").write_bytes(b"no sound")
+    soundfile.write(tmp_path / "corpus" / "b10.wav", np.zeros((1000, 2)), 16000)
+    with pytest.raises(DataError) as error:
+        feature_cache.prepare(corpus, small_corpus.FA, tmp_path / "features")
+    assert "2 of 24 files" in str(error.value)
+    assert "a01.wav" in str(error.value)
+    assert "b10.wav" in str(error.value)
+    assert list((tmp_path / "features").glob("*/*.tfrecord"))
+
+
+def test_lengths_within_the_allowance_are_mended_and_others_are_errors(tmp_path):
+    corpus = read_corpus("folder", small_corpus.write(tmp_path / "long", seconds=2.3))
+    assert feature_cache.prepare(corpus, small_corpus.FA, tmp_path / "features").shapes["log_mel"] == (198, 64, 2)
+    strict = config.override(small_corpus.FA, {"features.max_cut_seconds": 0.1})
+    with pytest.raises((DataError, AudioError), match="24 of 24"):
+        feature_cache.prepare(corpus, strict, tmp_path / "features")
+
+
+def test_training_batches_are_a_pure_function_of_seed_and_epoch(corpus, tmp_path):
+    cache = feature_cache.prepare(corpus, small_corpus.FEATURE_BASED, tmp_path)
+    ids = corpus.folds[0].train
+    steps = len(ids) // 4
+
+    def epochs(seed, first, count):
+        batches = pipeline.training_batches(cache, corpus, ids, 4, seed, first_epoch=first).take(steps * count)
+        return [inputs["log_mel"].numpy().sum((1, 2, 3)).tolist() for inputs, _, _ in batches]
+
+    two = epochs(0, 0, 2)
+    assert epochs(0, 0, 2) == two
+    assert epochs(0, 1, 1) == two[steps:]
+    assert two[:steps] != two[steps:]
+    assert epochs(1, 0, 1) != two[:steps]
+
+
+def test_an_epoch_holds_each_clip_at_most_once_and_pairs_belong_together(corpus, tmp_path):
+    cache = feature_cache.prepare(corpus, small_corpus.FEATURE_BASED, tmp_path)
+    ids = corpus.folds[0].train
+    pairs = {}
+    for inputs, scenes, weights in pipeline.evaluation_batches(cache, corpus, pipeline.ordered(cache, ids), 1):
+        pairs[float(inputs["log_mel"].numpy().sum())] = (inputs["embedding"].numpy(), int(scenes[0]))
+        assert weights.numpy().tolist() == [1.0]
+    assert len(pairs) == len(ids)
+    seen = []
+    for inputs, scenes, _ in pipeline.training_batches(cache, corpus, ids, 4, 0).take(len(ids) // 4):
+        for log_mel, embedding, scene in zip(inputs["log_mel"].numpy(), inputs["embedding"].numpy(), scenes.numpy(), strict=True):
+            seen.append(float(log_mel.sum()))
+            expected, label = pairs[seen[-1]]
+            np.testing.assert_array_equal(embedding[np.newaxis], expected)
+            assert label == scene
+    assert len(set(seen)) == len(seen) == len(ids) // 4 * 4
+
+
+def test_evaluation_fills_the_last_batch_with_clips_of_weight_zero(corpus, tmp_path):
+    cache = feature_cache.prepare(corpus, small_corpus.FA, tmp_path)
+    ids = pipeline.ordered(cache, corpus.folds[0].train)[:13]
+    batches = list(pipeline.evaluation_batches(cache, corpus, ids, 4))
+    assert [scene.shape[0] for _, scene, _ in batches] == [4, 4, 4, 4]
+    assert np.concatenate([weight.numpy() for _, _, weight in batches]).tolist() == [1.0] * 13 + [0.0] * 3
+    scene_of = {clip.id: corpus.scenes.index(clip.scene) for clip in corpus.clips}
+    assert np.concatenate([scene.numpy() for _, scene, _ in batches])[:13].tolist() == [scene_of[i] for i in ids]
+
+
+def test_statistics_are_those_of_numpy(corpus, tmp_path):
+    cache = feature_cache.prepare(corpus, small_corpus.FA, tmp_path)
+    ids = corpus.folds[0].train
+    values = np.concatenate([i["log_mel"].numpy() for i, _, _ in pipeline.evaluation_batches(cache, corpus, ids, 1)]).astype(np.float64)
+    mean, deviation = pipeline.log_mel_statistics(cache, corpus, ids)
+    np.testing.assert_allclose(mean, values.mean((0, 1, 3)), rtol=1e-9)
+    np.testing.assert_allclose(deviation, values.std((0, 1, 3)), rtol=1e-6)
+
+
+def test_another_recording_under_the_same_name_gives_another_folder(tmp_path):
+    table = small_corpus.write(tmp_path / "corpus")
+    before = feature_cache.prepare(read_corpus("folder", table), small_corpus.FA, tmp_path / "features").folders
+    soundfile.write(tmp_path / "corpus" / "a00.wav", np.full((32000, 2), 0.01), 16000, "PCM_24")
+    after = feature_cache.prepare(read_corpus("folder", table), small_corpus.FA, tmp_path / "features").folders
+    assert before != after
+    assert dataclasses.is_dataclass(small_corpus.FA)

@@ -43,7 +43,7 @@ def with_patches(clips):
 @pytest.mark.parametrize("system", list(models.MODELS))
 def test_eight_clips_are_learnt_by_heart(narrow, clips, system):
     model = compiled(start(system, narrow, clips), eagerly=True)
-    model.fit(*clips, batch_size=8, epochs=25, verbose=0)
+    model.fit(*clips, batch_size=8, epochs=30, verbose=0)
     loss, accuracy = model.evaluate(*clips, batch_size=8, verbose=0)
     assert accuracy == 1.0
     assert loss < 0.2
@@ -77,15 +77,28 @@ def test_training_is_a_pure_function_of_the_seed_and_goes_on_at_its_step(narrow,
         model.fit(*clips, batch_size=8, epochs=epochs, shuffle=False, verbose=0)
         return model
 
-    four, two, other_seed = trained(4, 0), trained(2, 0), trained(4, 1)
-    two.save(tmp_path / "half.keras")
+    two, one, other_seed = trained(2, 0), trained(1, 0), trained(2, 1)
+    one.save(tmp_path / "half.keras")
     resumed = keras.models.load_model(tmp_path / "half.keras")
-    assert resumed.optimizer.iterations == 2
+    assert resumed.optimizer.iterations == 1
     resumed.compile(resumed.optimizer, resumed.loss, run_eagerly=True)
-    resumed.fit(*clips, batch_size=8, epochs=2, shuffle=False, verbose=0)
+    resumed.fit(*clips, batch_size=8, epochs=1, shuffle=False, verbose=0)
     # CPU kernels may add in another order from run to run; a dropped feature more or less moves weights by 1e-3
-    assert difference(resumed, four) < 1e-5
-    assert difference(other_seed, four) > 1e-4
+    assert difference(resumed, two) < 1e-5
+    assert difference(other_seed, two) > 1e-4
+
+
+def test_every_step_drops_other_features(narrow, clips):
+    config = dataclasses.replace(narrow, attention_dropout=0.5)
+
+    def one_step_at(step):
+        model = compiled(start("CMAM", config, clips), keras.optimizers.SGD(0.05), eagerly=True)
+        model.optimizer.iterations.assign(step)  # plain gradient descent knows no step: dropout alone can differ
+        model.fit(*clips, batch_size=8, shuffle=False, verbose=0)
+        return model
+
+    assert difference(one_step_at(3), one_step_at(3)) < 1e-6
+    assert difference(one_step_at(3), one_step_at(4)) > 1e-4
 
 
 def test_clips_of_weight_zero_teach_nothing(narrow, clips):
@@ -98,7 +111,8 @@ def test_clips_of_weight_zero_teach_nothing(narrow, clips):
 
 @pytest.mark.parametrize("system", list(models.MODELS))
 def test_two_devices_end_with_the_weights_of_one(narrow, clips, two_devices, system):
-    config = dataclasses.replace(narrow, attention_dropout=0.0)  # each device drops features of its own
+    # no dropout: each device drops features of its own
+    config = dataclasses.replace(narrow, encoder_channels=(4,), encoder_pools=((16, 8),), attention_dropout=0.0)
     ends = []
     for strategy in (tf.distribute.get_strategy(), two_devices):
         with strategy.scope():
@@ -107,8 +121,8 @@ def test_two_devices_end_with_the_weights_of_one(narrow, clips, two_devices, sys
         batches = tf.data.Dataset.from_tensor_slices((*clips, weights)).batch(4, drop_remainder=True)
         model.fit(batches, epochs=2, verbose=0)
         ends.append(model)
-    assert [norm.synchronized for norm in ends[0].encoder.batch_norms] == [False, False]
-    assert [norm.synchronized for norm in ends[1].encoder.batch_norms] == [True, True]
+    assert [norm.synchronized for norm in ends[0].encoder.batch_norms] == [False]
+    assert [norm.synchronized for norm in ends[1].encoder.batch_norms] == [True]
     assert difference(*ends) < 1e-4
 
 

@@ -27,7 +27,7 @@ def diesel_idle(rng, rate, seconds):
     beats = s.pulses(firing, rate, rng, 0.3)
     centres = rng.uniform(0.85, 1.2, 5) * np.array([70, 150, 320, 700, 1500])
     body = s.resonances(beats, rate, centres, 0.3 * centres, (1, 1, 0.8, 0.7, 0.5))
-    knock = s.band(np.repeat(1.0, 1)[0] * beats * 1.0, rate, 1800, 4500)
+    knock = s.band(beats, rate, 1800, 4500)
     body, knock = body / (np.std(body) + 1e-9), knock / (np.std(knock) + 1e-9)
     return (body + rng.uniform(0.15, 0.4) * knock) * s.swell(len(t), 0.12, 0.12)
 

@@ -185,7 +185,9 @@ def resolve(experiment: Experiment, config_files=(), params_override: str = "") 
         try:
             changes = json.loads(Path(path).read_text())
         except (OSError, ValueError) as error:
-            raise ConfigError(f"{path} is not a readable JSON file ({error}).", "Give a JSON object of fields, as in a run's config.json.") from error
+            raise ConfigError(
+                f"{path} is not a readable JSON file ({error}).", "Give a JSON object of fields, as in a run's config.json."
+            ) from error
         experiment = override(experiment, changes.get("experiment", changes))
     return override(experiment, parse_overrides(params_override)) if params_override else experiment
 

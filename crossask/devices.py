@@ -1,5 +1,6 @@
 """Where a run computes: the strategy, seeds, determinism. The only importer of Model Garden."""
 
+import functools
 import os
 
 import tensorflow as tf
@@ -8,8 +9,9 @@ import tf_keras as keras
 from crossask.errors import ConfigError
 
 
+@functools.lru_cache
 def strategy(name: str = "auto", tpu: str | None = None) -> tf.distribute.Strategy:
-    """A strategy through TensorFlow Model Garden's engine.
+    """A strategy through TensorFlow Model Garden's engine; one a process, for two over the same devices mix up their keys.
 
     Args:
       name: "auto" (all GPUs where there are any, else one device), "one_device", "mirrored" or "tpu".

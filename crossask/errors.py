@@ -11,6 +11,11 @@ class CrossaskError(Exception):
     Command lines print the two sentences and exit with status 2.
     """
 
+    # Keras and AutoGraph turn an error raised inside `call` into a RuntimeError of their own, unless it says that it has
+    # been dealt with
+    _keras_call_info_injected = True
+    ag_pass_through = True
+
     def __init__(self, problem: str, fix: str):
         super().__init__(f"{problem}\n{fix}")
         self.problem = problem

@@ -114,4 +114,6 @@ def _prove(served: ServedModel, written: Path, experiment):
         found = loaded(waveform=waveform, sample_rate_hz=rate)["probabilities"].numpy()
         difference = float(np.abs(expected - found).max())
         if not difference <= TOLERANCE:
-            raise CrossaskError(f"The written SavedModel differs from its source by {difference:.1e}.", "Nothing was kept; please report this.")
+            raise CrossaskError(
+                f"The written SavedModel differs from its source by {difference:.1e}.", "Nothing was kept; please report this."
+            )

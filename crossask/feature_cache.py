@@ -8,12 +8,12 @@ is whole; a killed run goes on with the shards that are missing and ends with th
 import concurrent.futures
 import dataclasses
 import hashlib
+import logging
 import threading
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
 from crossask import config, events
 from crossask.audio import clip_features, reading, resampling
@@ -23,6 +23,7 @@ from crossask.runs import write_json, writing
 
 CLIPS_PER_SHARD = 32  # 16 MB of log-mel; the size of a worker's memory
 FORMAT_VERSION = 1
+LOG = logging.getLogger("crossask")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,9 +60,7 @@ def prepare(corpus: Corpus, experiment: config.Experiment, features_dir, workers
     folders = {kind: Path(features_dir) / f"{kind}-{_key(kind, corpus, experiment, event_model)}" for kind in kinds_of(experiment)}
     for kind, folder in folders.items():
         _write_description(folder, kind, corpus, experiment)
-    todo = {
-        number: [kind for kind in folders if not _shard(folders[kind], number).is_file()] for number in range(_shard_count(clips))
-    }
+    todo = {number: [kind for kind in folders if not _shard(folders[kind], number).is_file()] for number in range(_shard_count(clips))}
     compute = _ClipFunction(experiment, event_model)
     tally, lock = {"done": 0, "padded": 0, "cut": 0, "broken": []}, threading.Lock()
 
@@ -103,7 +102,7 @@ def prepare(corpus: Corpus, experiment: config.Experiment, features_dir, workers
             pool.shutdown(cancel_futures=True)
             raise
     if tally["padded"] or tally["cut"]:
-        logging.info("%d clips were padded and %d cut to %g s.", tally["padded"], tally["cut"], experiment.features.clip_seconds)
+        LOG.info("%d clips were padded and %d cut to %g s.", tally["padded"], tally["cut"], experiment.features.clip_seconds)
     if tally["broken"]:
         listed = " ".join(sorted(tally["broken"])[:10])
         raise DataError(

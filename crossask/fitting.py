@@ -107,7 +107,9 @@ class _ResumableState(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if not np.isfinite(logs["loss"]):
-            raise CrossaskError(f"The loss of {self.name} is {logs['loss']} in epoch {epoch + 1}.", "Lower the learning rate and train again.")
+            raise CrossaskError(
+                f"The loss of {self.name} is {logs['loss']} in epoch {epoch + 1}.", "Lower the learning rate and train again."
+            )
         measured = {name: float(logs[name]) for name in self.columns[1:5]}
         rate = float(keras.backend.get_value(self.network.optimizer.learning_rate))
         self.history.append({"epoch": epoch + 1, **measured, "learning_rate": rate, "seconds": round(time.monotonic() - self.started, 3)})

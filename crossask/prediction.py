@@ -64,7 +64,9 @@ class Classifier:
         total = 0.0
         for start in starts:
             window = self._tf.constant(waveform[np.newaxis, start : start + length], self._tf.float32)
-            answer = self._model.signatures["serving_default"](waveform=window, sample_rate_hz=self._tf.constant(sample_rate_hz, self._tf.int32))
+            answer = self._model.signatures["serving_default"](
+                waveform=window, sample_rate_hz=self._tf.constant(sample_rate_hz, self._tf.int32)
+            )
             total = total + answer["probabilities"].numpy()[0].astype(np.float64)
         return total / len(starts)
 

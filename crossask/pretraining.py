@@ -27,7 +27,7 @@ class LabelledClip:
 class PretrainingConfig:
     """How the tagger is trained."""
 
-    event_model: config.EventModelConfig = config.EventModelConfig()
+    event_model: config.EventModelConfig = dataclasses.field(default_factory=config.EventModelConfig)
     clip_seconds: float = 10.0  # clips are cut or padded with silence to this
     epochs: int = 30
     batch_size: int = 32
@@ -88,7 +88,9 @@ def read_labelled_clips(path) -> tuple[LabelledClip, ...]:
         candidates = [path.parent / row["filename"], path.parent / "audio" / row["filename"]]
         audio = next((c for c in candidates if c.is_file()), None)
         if audio is None:
-            raise DataError(f"Line {number} of {path} names {row['filename']!r}, which does not exist.", "Mend the path or remove the line.")
+            raise DataError(
+                f"Line {number} of {path} names {row['filename']!r}, which does not exist.", "Mend the path or remove the line."
+            )
         labels = tuple(label.strip() for label in row[label_column].replace(";", ",").split(",") if label.strip())
         if not labels:
             raise DataError(f"Line {number} of {path} has no label.", "Name at least one event, or remove the line.")
@@ -165,7 +167,7 @@ class _PatchStore:
 
     def __init__(self, folder: Path, settings: PretrainingConfig, workers: int):
         self.folder, self.settings, self.workers = folder, settings, workers
-        self.front_end = events.front_end(settings.event_model.name)
+        self.front_end, self.traced = events.front_end(settings.event_model.name), {}
         self.features = config.FeatureConfig(sample_rate_hz=clip_features.EVENT_RATE_HZ, clip_seconds=settings.clip_seconds)
         self.shape = tuple(self._patches(np.zeros((round(settings.clip_seconds * 16000), 1), np.float32), 16000).shape)
 
@@ -209,8 +211,14 @@ class _PatchStore:
         return self._patches(waveform, rate).numpy()
 
     def _patches(self, waveform: np.ndarray, rate: int):
-        pad_end = self.settings.event_model.pad_end
-        return clip_features.event_patches(tf.constant(waveform[np.newaxis]), rate, self.features, self.front_end, pad_end)[0]
+        key = (rate, waveform.shape)
+        if key not in self.traced:  # one graph for each format of file
+            pad_end = self.settings.event_model.pad_end
+            self.traced[key] = tf.function(
+                lambda x: clip_features.event_patches(x[tf.newaxis], rate, self.features, self.front_end, pad_end)[0],
+                input_signature=[tf.TensorSpec(waveform.shape, tf.float32)],
+            )
+        return self.traced[key](waveform)
 
 
 def _split(clips, settings: PretrainingConfig):

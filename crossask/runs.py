@@ -1,14 +1,14 @@
 """The folder of a run (row x fold x seed): its layout, atomic writing, reading back. Imports no TensorFlow.
 
-    <root>/<row>/fold<fold>/seed<seed>/
-      config.json      the resolved experiment, corpus, versions
-      history.csv      a line an epoch
-      checkpoints/     model, optimiser, epoch: what a killed run goes on from
-      best/            weights of the best epoch on the validation part
-      result.json      the outcome of training
-      predictions.csv  the evaluation fold: clip, location, city, truth, one probability a scene
-      scores.json      what these predictions are worth
-      logs/            TensorBoard
+<root>/<row>/fold<fold>/seed<seed>/
+  config.json      the resolved experiment, corpus, versions
+  history.csv      a line an epoch
+  checkpoints/     model, optimiser, epoch: what a killed run goes on from
+  best/            weights of the best epoch on the validation part
+  result.json      the outcome of training
+  predictions.csv  the evaluation fold: clip, location, city, truth, one probability a scene
+  scores.json      what these predictions are worth
+  logs/            TensorBoard
 """
 
 import contextlib
@@ -43,7 +43,9 @@ class Run:
         try:
             return json.loads(self.path(name).read_text())
         except (OSError, ValueError) as error:
-            raise DataError(f"{self.path(name)} cannot be read ({error}).", "Train the run again: crossask-train goes on where it stopped.") from error
+            raise DataError(
+                f"{self.path(name)} cannot be read ({error}).", "Train the run again: crossask-train goes on where it stopped."
+            ) from error
 
     def experiment(self) -> config.Experiment:
         return config.from_dict(config.Experiment, self.read("config.json")["experiment"])

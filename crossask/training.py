@@ -59,9 +59,7 @@ def train(run: runs.Run, experiment: config.Experiment, corpus: Corpus, cache, d
     training_ids, validation_ids = validation_split(corpus, fold.train, settings.validation_share, settings.validation_seed)
     steps = len(training_ids) // settings.batch_size
     if not steps:
-        raise DataError(
-            f"{len(training_ids)} training clips do not fill one batch of {settings.batch_size}.", "Lower training.batch_size."
-        )
+        raise DataError(f"{len(training_ids)} training clips do not fill one batch of {settings.batch_size}.", "Lower training.batch_size.")
     _claim(run, experiment, corpus, cache, paths, len(training_ids), len(validation_ids))
     if run.finished:
         return run.read("result.json")
@@ -82,9 +80,7 @@ def train(run: runs.Run, experiment: config.Experiment, corpus: Corpus, cache, d
         run.folder,
         f"{run.row} fold {run.fold} seed {run.seed}",
         model,
-        lambda epoch: pipeline.training_batches(
-            cache, corpus, training_ids, settings.batch_size, run.seed, settings.shuffle_buffer, epoch
-        ),
+        lambda epoch: pipeline.training_batches(cache, corpus, training_ids, settings.batch_size, run.seed, settings.shuffle_buffer, epoch),
         steps,
         settings.epochs,
         pipeline.evaluation_batches(cache, corpus, validation_ids, settings.batch_size),

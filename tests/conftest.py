@@ -28,3 +28,17 @@ def real_data():
         return base / name
 
     return find
+
+
+@pytest.fixture(scope="session")
+def two_devices():
+    """Two logical CPUs as two devices: one strategy for the session.
+
+    A second strategy over the same devices hands out the keys of its collective operations anew, and TensorFlow takes
+    them for the first one's ("Shape mismatch in the collective instance").
+    """
+    import tensorflow as tf
+
+    if len(tf.config.list_logical_devices("CPU")) != 2:
+        pytest.skip("needs two logical CPUs")
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])

@@ -51,12 +51,18 @@ def test_imports_go_down_never_up_never_sideways():
         room = room_of(path)
         if room == "__init__":
             continue
-        wrong += [f"{path.name}: {room} -> {other}" for other in imported_rooms(path) if other != room and floor_of[other] >= floor_of[room]]
+        wrong += [
+            f"{path.name}: {room} -> {other}" for other in imported_rooms(path) if other != room and floor_of[other] >= floor_of[room]
+        ]
     assert wrong == []
 
 
 def test_model_garden_has_one_importer():
-    importers = {path.name for path in (ROOT / "crossask").rglob("*.py") if "from official" in path.read_text() or "import official" in path.read_text()}
+    importers = {
+        path.name
+        for path in (ROOT / "crossask").rglob("*.py")
+        if "from official" in path.read_text() or "import official" in path.read_text()
+    }
     assert importers == {"devices.py"}
 
 
@@ -74,7 +80,9 @@ def test_experiments_import_the_configuration_alone():
 
 def test_tensorflow_is_not_imported_before_it_is_needed():
     lines = "; ".join(f"import {name}" for name in NO_TENSORFLOW)
-    code = f"{lines}; import sys; from crossask import config; config.read_experiments('experiments/demo.py'); " \
-           "print('tensorflow' in sys.modules)"
+    code = (
+        f"{lines}; import sys; from crossask import config; config.read_experiments('experiments/demo.py'); "
+        "print('tensorflow' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

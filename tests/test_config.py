@@ -23,7 +23,10 @@ def test_an_override_replaces_the_named_field_alone():
 
 
 def test_overrides_are_read_from_one_line():
-    text = "training.epochs=3,model.encoder_channels=(8, 16),model.encoder_pools=((2, 2), (1, 2)),event_model.weights=/a/b.npz,model.standardise_embedding=true"
+    text = (
+        "training.epochs=3,model.encoder_channels=(8, 16),model.encoder_pools=((2, 2), (1, 2)),"
+        "event_model.weights=/a/b.npz,model.standardise_embedding=true"
+    )
     assert config.parse_overrides(text) == {
         "training.epochs": 3,
         "model.encoder_channels": (8, 16),

@@ -7,10 +7,10 @@ import sys
 
 import numpy as np
 import pytest
+import small_corpus
 import soundfile
 import soxr
 
-import small_corpus
 from crossask import config, export, feature_cache, runs, training
 from crossask.datasets import read_corpus
 from crossask.errors import AudioError, CrossaskError

@@ -5,9 +5,9 @@ import hashlib
 
 import numpy as np
 import pytest
+import small_corpus
 import soundfile
 
-import small_corpus
 from crossask import config, feature_cache, pipeline
 from crossask.datasets import read_corpus
 from crossask.errors import AudioError, DataError

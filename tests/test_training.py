@@ -9,9 +9,9 @@ import time
 
 import numpy as np
 import pytest
+import small_corpus
 import tensorflow as tf
 
-import small_corpus
 from crossask import config, feature_cache, fitting, runs, systems, training
 from crossask.datasets import read_corpus
 from crossask.errors import CrossaskError, WeightsError
@@ -65,9 +65,10 @@ def test_a_run_stopped_after_an_epoch_resumes_to_the_same_bits(corpus, features,
             raise Killed
         original(self, epoch, logs)
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(fitting._ResumableState, "on_epoch_end", kill_in_the_second_epoch)
-        train(corpus, features, tmp_path / "killed", row)
+        with pytest.raises(Killed):
+            train(corpus, features, tmp_path / "killed", row)
     resumed, result, _ = train(corpus, features, tmp_path / "killed", row)
     assert result["epochs"] == 3
     latest = [tf.train.latest_checkpoint(str(run.path("checkpoints"))) for run in (whole, resumed)]
@@ -81,10 +82,10 @@ def test_a_run_stopped_after_an_epoch_resumes_to_the_same_bits(corpus, features,
 def test_a_killed_process_is_gone_on_with(tmp_path):
     table = small_corpus.write(tmp_path / "corpus")
     (tmp_path / "rows.py").write_text(
-        "import sys; sys.path.insert(0, %r); import small_corpus\nROWS = (small_corpus.FA,)\n" % os.path.dirname(__file__)
+        f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); import small_corpus\nROWS = (small_corpus.FA,)\n"
     )
     command = [sys.executable, "-m", "crossask.cli.train", f"--experiment={tmp_path}/rows.py:fa", f"--data_dir={table}",
-               f"--params_override=training.epochs=40,training.learning_rate=0.001"]  # fmt: skip
+               "--params_override=training.epochs=20,training.learning_rate=0.001"]  # fmt: skip
     history = tmp_path / "killed" / "fa" / "fold1" / "seed0" / "history.csv"
     process = subprocess.Popen([*command, f"--model_dir={tmp_path}/killed"], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
@@ -149,13 +150,12 @@ def test_fine_tuning_without_weights_is_refused(corpus, features, tmp_path):
         train(corpus, features, tmp_path, small_corpus.CMAM, strategy="fine_tuning")
 
 
-def test_two_devices_train_and_validate_every_clip(corpus, features, tmp_path):
+def test_two_devices_train_and_validate_every_clip(corpus, features, tmp_path, two_devices):
     row = small_corpus.FEATURE_BASED
     cache = feature_cache.prepare(corpus, row, features)
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    assert strategy.num_replicas_in_sync == 2
+    assert two_devices.num_replicas_in_sync == 2
     run = runs.run_at(tmp_path, row.name, "1", 0)
-    result = training.train(run, row, corpus, cache, strategy, quiet=True)
+    result = training.train(run, row, corpus, cache, two_devices, quiet=True)
     assert result["epochs"] == 3
     assert json.loads(run.path("config.json").read_text())["corpus"]["validation"] == 6
     assert systems.load(run).count_params() == result["parameters"]

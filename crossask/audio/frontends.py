@@ -60,7 +60,7 @@ def vggish_patches(waveform_16khz_mono, pad_end: bool = False):
     """
     waveform = tf.convert_to_tensor(waveform_16khz_mono, tf.float32)
     frame_samples = PATCH_FRAMES * 160
-    smallest = tf.maximum(tf.shape(waveform)[-1], PATCH_SAMPLES)
+    smallest = _larger(_samples(waveform), PATCH_SAMPLES)
     if pad_end:
         # whole patches of 15,360 samples, and the 240 that the last window reaches beyond its hop
         smallest = -(-(smallest - 240) // frame_samples) * frame_samples + 240
@@ -70,7 +70,7 @@ def vggish_patches(waveform_16khz_mono, pad_end: bool = False):
 def yamnet_patches(waveform_16khz_mono):
     """YAMNet's input: waveform [..., samples] at 16 kHz -> [..., patches, 96, 64], hop 0.48 s, the end padded (10 s: 20)."""
     waveform = tf.convert_to_tensor(waveform_16khz_mono, tf.float32)
-    beyond = tf.maximum(0, tf.shape(waveform)[-1] - PATCH_SAMPLES)
+    beyond = _larger(_samples(waveform) - PATCH_SAMPLES, 0)
     samples = PATCH_SAMPLES + -(-beyond // YAMNET_HOP_SAMPLES) * YAMNET_HOP_SAMPLES
     return _patches(_pad_to(waveform, samples), YAMNET_LOG_MEL, YAMNET_HOP_FRAMES)
 
@@ -82,10 +82,14 @@ def _patches(waveform, config: LogMelConfig, hop_frames: int):
 
 
 def _pad_to(waveform, samples):
-    samples = tf.get_static_value(samples) if tf.get_static_value(samples) is not None else samples
-    missing = tf.maximum(0, samples - tf.shape(waveform)[-1])
-    padded = tf.pad(waveform, [[0, 0]] * (waveform.shape.rank - 1) + [[0, missing]])
-    static = waveform.shape[-1]
-    if static is not None and isinstance(samples, (int,)) or static is not None and not tf.is_tensor(samples):
-        padded = tf.ensure_shape(padded, [*waveform.shape[:-1], max(int(samples), static)])
-    return padded
+    """Silence at the end up to `samples` (an integer where the length is static, else a tensor)."""
+    missing = samples - _samples(waveform)
+    return tf.pad(waveform, [[0, 0]] * (waveform.shape.rank - 1) + [[0, missing]])
+
+
+def _samples(waveform):
+    return tf.shape(waveform)[-1] if waveform.shape[-1] is None else waveform.shape[-1]
+
+
+def _larger(a, b: int):
+    return tf.maximum(a, b) if tf.is_tensor(a) else max(a, b)

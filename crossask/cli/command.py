@@ -1,12 +1,15 @@
 """What all verbs share: absl flags of their own, a quick --help, errors as two lines, exit codes."""
 
+import logging
 import os
 import sys
 
-from absl import flags, logging
+from absl import flags
+from absl import logging as absl_logging
 
 from crossask.errors import CrossaskError
 
+LOG = logging.getLogger("crossask")
 USER_ERROR = 2
 SOME_FAILED = 3
 
@@ -23,8 +26,11 @@ def run(doc: str, flag_values: flags.FlagValues, action, argv=None) -> int:
         return 0
     # TensorFlow's start-up chatter is no news to a user; set before it is imported
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    logging.set_verbosity(logging.INFO)
-    logging.use_absl_handler()
+    absl_logging.set_verbosity(absl_logging.WARNING)
+    if not LOG.handlers:
+        LOG.addHandler(logging.StreamHandler())
+    LOG.propagate = False
+    LOG.setLevel(logging.INFO)
     try:
         rest = flag_values(argv)[1:]
         return action(flag_values, rest) or 0
@@ -67,10 +73,14 @@ def required(flag_values, *names: str):
 
 def define_experiment_flags(flag_values):
     flags.DEFINE_string("experiment", "", "Rows to work on: FILE.py (all its rows) or FILE.py:row,row.", flag_values=flag_values)
-    flags.DEFINE_multi_string("config_file", [], "JSON with fields to replace; several may be given, later ones win.", flag_values=flag_values)
+    flags.DEFINE_multi_string(
+        "config_file", [], "JSON with fields to replace; several may be given, later ones win.", flag_values=flag_values
+    )
     flags.DEFINE_string("params_override", "", "Fields to replace last: training.epochs=3,training.batch_size=8", flag_values=flag_values)
     flags.DEFINE_string("data_dir", "", "Folder (or CSV) of the corpus.", flag_values=flag_values)
-    flags.DEFINE_string("features_dir", "", "Folder of the cached features; default: 'features' in the corpus's folder.", flag_values=flag_values)
+    flags.DEFINE_string(
+        "features_dir", "", "Folder of the cached features; default: 'features' in the corpus's folder.", flag_values=flag_values
+    )
 
 
 def experiments(flag_values) -> list:

@@ -1,13 +1,13 @@
 """crossask-evaluate: predicts the evaluation fold of finished runs and scores the predictions.
 
-  crossask-evaluate --model_dir=RUNS              every finished run below it
-  crossask-evaluate --predictions=rival.csv       any table: clip, truth, a probability column a scene [location, city]
+crossask-evaluate --model_dir=RUNS              every finished run below it
+crossask-evaluate --predictions=rival.csv       any table: clip, truth, a probability column a scene [location, city]
 """
 
 import json
 import sys
 
-from absl import flags, logging
+from absl import flags
 
 from crossask.cli import command
 
@@ -31,7 +31,7 @@ def evaluate(values, _rest):
     found = runs.find_runs(values.model_dir)
     unfinished = [run for run in found if not run.finished]
     for run in unfinished:
-        logging.warning("%s has not finished training and is left out.", run.folder)
+        command.LOG.warning("%s has not finished training and is left out.", run.folder)
     for run in found:
         if run in unfinished:
             continue
@@ -39,7 +39,7 @@ def evaluate(values, _rest):
             _predict(run, values)
         scores = run.read("scores.json")
         low, high = scores["interval"]
-        logging.info(
+        command.LOG.info(
             "%s fold %s seed %d: macro accuracy %.1f %% (95 %% interval over locations %.1f to %.1f), %d clips.",
             run.row, run.fold, run.seed, 100 * scores["macro_accuracy"], 100 * low, 100 * high, scores["clips"],
         )  # fmt: skip

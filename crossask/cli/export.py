@@ -1,6 +1,6 @@
 """crossask-export: writes a finished run as a SavedModel: waveform and sample rate in, probabilities out.
 
-  crossask-export --model_dir=RUNS/cmam_feature_based/fold1/seed0 --out=MODEL
+crossask-export --model_dir=RUNS/cmam_feature_based/fold1/seed0 --out=MODEL
 """
 
 import sys

@@ -1,8 +1,8 @@
 """crossask-predict: names the scenes of sound files with an exported model.
 
-  crossask-predict --model=MODEL FILE...          the top scenes of each file
-  crossask-predict --model=MODEL --json FILE...   one JSON object a line
-  crossask-predict --model=MODEL --csv FILE...    one table: file, scene, a probability column a scene
+crossask-predict --model=MODEL FILE...          the top scenes of each file
+crossask-predict --model=MODEL --json FILE...   one JSON object a line
+crossask-predict --model=MODEL --csv FILE...    one table: file, scene, a probability column a scene
 """
 
 import csv

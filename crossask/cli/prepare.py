@@ -1,21 +1,23 @@
 """crossask-prepare: gets a corpus, its features and the event models' weights ready; a killed run goes on.
 
-  crossask-prepare --dataset=soundscapes --data_dir=DATA                       renders the embedded corpus
-  crossask-prepare --dataset=events --data_dir=DATA                            renders isolated events for crossask-pretrain
-  crossask-prepare --dataset=tau2019 --data_dir=DATA --experiment=FILE.py      writes the features that these rows read
-  crossask-prepare --assets=vggish,yamnet                                      fetches and verifies weights
+crossask-prepare --dataset=soundscapes --data_dir=DATA                       renders the embedded corpus
+crossask-prepare --dataset=events --data_dir=DATA                            renders isolated events for crossask-pretrain
+crossask-prepare --dataset=tau2019 --data_dir=DATA --experiment=FILE.py      writes the features that these rows read
+crossask-prepare --assets=vggish,yamnet                                      fetches and verifies weights
 """
 
 import sys
 
-from absl import flags, logging
+from absl import flags
 
 from crossask.cli import command
 
 FLAGS = flags.FlagValues()
 command.define_experiment_flags(FLAGS)
 flags.DEFINE_string("dataset", "", "soundscapes | tau2019 | tut2017 | folder | events.", flag_values=FLAGS)
-flags.DEFINE_list("assets", [], "Weight files to fetch, by their names in vggish_assets/manifest.json; 'all' for every one.", flag_values=FLAGS)
+flags.DEFINE_list(
+    "assets", [], "Weight files to fetch, by their names in vggish_assets/manifest.json; 'all' for every one.", flag_values=FLAGS
+)
 flags.DEFINE_integer("workers", 2, "Processes that render, threads that compute features.", 1, flag_values=FLAGS)
 flags.DEFINE_integer("soundscapes_seed", 0, "Another seed, other recordings.", 0, flag_values=FLAGS)
 flags.DEFINE_integer("locations_per_scene", 0, "Soundscapes: places of each scene; 0: the default.", 0, flag_values=FLAGS)
@@ -35,14 +37,14 @@ def prepare(values, _rest):
         path = soundscapes.write_events(
             values.data_dir, values.soundscapes_seed, values.events, values.workers, command.progress_bar("events")
         )
-        logging.info("Labelled events: %s", path)
+        command.LOG.info("Labelled events: %s", path)
         return
     if values.dataset == "soundscapes":
         _render(values)
     from crossask.datasets import read_corpus
 
     corpus = read_corpus(values.dataset, values.data_dir)
-    logging.info(
+    command.LOG.info(
         "%s: %d clips of %d scenes from %d locations, %d fold(s).",
         corpus.name, len(corpus.clips), len(corpus.scenes), len({clip.location for clip in corpus.clips}), len(corpus.folds),
     )  # fmt: skip
@@ -58,7 +60,7 @@ def _features(values, corpus):
     for row in rows:
         cache = feature_cache.prepare(corpus, row, folder, values.workers, command.progress_bar(f"features of {row.name}"))
         for kind, path in cache.folders.items():
-            logging.info("%s %s: %s", kind, list(cache.shapes[kind]), path)
+            command.LOG.info("%s %s: %s", kind, list(cache.shapes[kind]), path)
 
 
 def _render(values):

@@ -9,7 +9,7 @@ The CSV has a header: filename, and labels (several, AudioSet style) or category
 
 import sys
 
-from absl import flags, logging
+from absl import flags
 
 from crossask.cli import command
 from crossask.errors import CrossaskError
@@ -46,7 +46,7 @@ def pretrain(values, _rest):
     )
     report = pretraining.pretrain(settings, training, test, values.out, values.workers, progress=command.progress_bar("patches"))
     tested = f", {100 * report['test_tag_accuracy']:.1f} % on {len(test)} test clips" if test else ""
-    logging.info(
+    command.LOG.info(
         "%d kinds of events; tag accuracy %.1f %% on the validation part%s. Weights: %s",
         len(report["kinds"]), 100 * report["validation_tag_accuracy"], tested, values.out,
     )  # fmt: skip

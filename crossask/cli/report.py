@@ -1,6 +1,6 @@
 """crossask-report: one comparison of all evaluated runs: Markdown, CSV, plots and one HTML page.
 
-  crossask-report --model_dir=RUNS --out=REPORT
+crossask-report --model_dir=RUNS --out=REPORT
 """
 
 import sys

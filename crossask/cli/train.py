@@ -1,11 +1,11 @@
 """crossask-train: trains rows of an experiment file, one run for each row, fold and seed; a killed run goes on.
 
-  crossask-train --experiment=experiments/demo.py:cmam_feature_based --data_dir=DATA --model_dir=RUNS --seeds=0,1,2
+crossask-train --experiment=experiments/demo.py:cmam_feature_based --data_dir=DATA --model_dir=RUNS --seeds=0,1,2
 """
 
 import sys
 
-from absl import flags, logging
+from absl import flags
 
 from crossask.cli import command
 
@@ -33,9 +33,9 @@ def train(values, _rest):
         corpus = read_corpus(row.dataset, values.data_dir)
         cache = feature_cache.prepare(corpus, row, folder, values.workers)
         run = runs.run_at(values.model_dir, row.name, fold, seed)
-        logging.info("Run %d of %d: %s", number, len(plan), run.folder)
+        command.LOG.info("Run %d of %d: %s", number, len(plan), run.folder)
         result = training.train(run, row, corpus, cache, distribution, {"data_dir": values.data_dir, "features_dir": folder})
-        logging.info(
+        command.LOG.info(
             "%s: best epoch %d of %d, %.1f %% on the validation part, %.0f s.",
             row.name, result["best_epoch"], result["epochs"], 100 * result["validation_macro_accuracy"], result["seconds"],
         )  # fmt: skip

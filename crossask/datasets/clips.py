@@ -118,7 +118,9 @@ def read_table(path, columns: tuple[str, ...] | None, minimum: int = 1) -> list[
     """Rows of a tab-separated file as dictionaries; with `columns` given the file has no header."""
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"There is no file {str(path)!r}.", "Point --data_dir at the folder that holds the corpus's own files, or prepare it first.")
+        raise DataError(
+            f"There is no file {str(path)!r}.", "Point --data_dir at the folder that holds the corpus's own files, or prepare it first."
+        )
     lines = [line.split("\t") for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     names = list(columns) if columns else lines[0] if lines else []
     rows = []

@@ -33,7 +33,9 @@ def read(data_dir) -> Corpus:
     elif path.is_dir():
         clips, fold_names = _from_folders(path), {}
     else:
-        raise DataError(f"There is no folder or CSV {str(path)!r}.", "Point --data_dir at a folder with one sub-folder a scene, or at a CSV.")
+        raise DataError(
+            f"There is no folder or CSV {str(path)!r}.", "Point --data_dir at a folder with one sub-folder a scene, or at a CSV."
+        )
     if not clips:
         raise DataError(f"{path} holds no sound files.", f"Put {', '.join(AUDIO_SUFFIXES)} files into one sub-folder a scene.")
     scenes = tuple(sorted({clip.scene for clip in clips}))
@@ -64,7 +66,9 @@ def _from_table(table: Path) -> tuple[list[Clip], dict[str, str]]:
         audio = Path(row["filename"])
         audio = audio if audio.is_absolute() else table.parent / audio
         if not audio.is_file():
-            raise DataError(f"Line {number} of {table} names {row['filename']!r}, which does not exist.", "Mend the path or remove the line.")
+            raise DataError(
+                f"Line {number} of {table} names {row['filename']!r}, which does not exist.", "Mend the path or remove the line."
+            )
         clips.append(Clip(row["filename"], str(audio), row["scene"], row.get("location") or row["filename"], row.get("city") or ""))
         if "fold" in columns:
             if not row["fold"]:

@@ -25,7 +25,9 @@ def read(data_dir) -> Corpus:
     fold = Fold("1", tuple(row["filename"] for row in train), tuple(row["filename"] for row in evaluation))
     used = set(fold.train) | set(fold.evaluation)
     clips = tuple(
-        Clip(row["filename"], existing_audio(folder, row["filename"]), row["scene_label"], row["identifier"], row["identifier"].split("-")[0])
+        Clip(
+            row["filename"], existing_audio(folder, row["filename"]), row["scene_label"], row["identifier"], row["identifier"].split("-")[0]
+        )
         for row in read_table(folder / "meta.csv", None, 3)
         if row["filename"] in used
     )

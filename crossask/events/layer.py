@@ -77,7 +77,9 @@ class EventModel(keras.layers.Layer):
         for field in ("name", "width", "activation"):
             asked = cls.model_name if field == "name" else options.get(field)
             if field in record and asked is not None and record[field] != asked:
-                raise WeightsError(f"{path} holds {field} {record[field]!r}, and {asked!r} was asked for.", f"Set event_model.{field} to match.")
+                raise WeightsError(
+                    f"{path} holds {field} {record[field]!r}, and {asked!r} was asked for.", f"Set event_model.{field} to match."
+                )
         known = {field: record[field] for field in ("width", "activation") if field in record}
         return cls(**{**options, **known})._load(weights, str(path))
 

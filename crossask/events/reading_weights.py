@@ -24,7 +24,9 @@ def from_saved_model(handle_or_folder) -> dict[str, np.ndarray]:
         message = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
         checkpoint = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
     except (OSError, tf.errors.OpError, ValueError, DecodeError) as error:
-        raise WeightsError(f"{folder} is not a readable SavedModel ({error}).", "Give a folder with saved_model.pb and variables/.") from error
+        raise WeightsError(
+            f"{folder} is not a readable SavedModel ({error}).", "Give a folder with saved_model.pb and variables/."
+        ) from error
     nodes = message.meta_graphs[0].object_graph_def.nodes
     paths, stack = {0: ()}, [0]
     while stack:

@@ -103,12 +103,16 @@ def _read_pca(path, tap: str):
     if tap != "pca":
         return None
     if not path:
-        raise WeightsError("embedding_tap is 'pca', and no PCA file is given.", "Fetch vggish_pca_params.npz with crossask-prepare --assets.")
+        raise WeightsError(
+            "embedding_tap is 'pca', and no PCA file is given.", "Fetch vggish_pca_params.npz with crossask-prepare --assets."
+        )
     try:
         with np.load(path) as file:
             vectors, mean = file["pca_eigen_vectors"].astype(np.float32), file["pca_means"].astype(np.float32).reshape(-1)
     except (OSError, ValueError, KeyError) as error:
         raise WeightsError(f"{path} cannot be read as VGGish's PCA ({error}).", "Give vggish_pca_params.npz.") from error
     if vectors.shape != (128, 128) or mean.shape != (128,):
-        raise WeightsError(f"{path} holds shapes {vectors.shape} and {mean.shape}, not (128, 128) and (128,).", "Give vggish_pca_params.npz.")
+        raise WeightsError(
+            f"{path} holds shapes {vectors.shape} and {mean.shape}, not (128, 128) and (128,).", "Give vggish_pca_params.npz."
+        )
     return vectors, mean

@@ -46,7 +46,9 @@ class YAMNet(EventModel):
             depth = keras.layers.DepthwiseConv2D(
                 3, stride, depthwise_initializer=_glorot(number + 2 * i), name=f"layer{i}_depthwise", **kernels
             )
-            point = keras.layers.Conv2D(channels, 1, 1, kernel_initializer=_glorot(number + 2 * i + 1), name=f"layer{i}_pointwise", **kernels)
+            point = keras.layers.Conv2D(
+                channels, 1, 1, kernel_initializer=_glorot(number + 2 * i + 1), name=f"layer{i}_pointwise", **kernels
+            )
             self._steps.append((f"layer{i}/depthwise_conv", "depthwise_kernel", depth, batch_norm(f"layer{i}_depthwise_norm")))
             self._steps.append((f"layer{i}/pointwise_conv", "kernel", point, batch_norm(f"layer{i}_pointwise_norm")))
         self._tracked = [layer for _, _, *layers in self._steps for layer in layers]

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from crossask.errors import ConfigError, CrossaskError, DataError
+from crossask.errors import ConfigError, DataError
 
 SCALES = ("head_dim", "query_dim")
 POOLING_ACTIVATIONS = ("relu", "tanh")
@@ -74,11 +74,9 @@ class ConvEncoder(keras.layers.Layer):
         for axis, name in ((1, "frames"), (2, "frequency bins")):
             needed = int(np.prod([pool[axis - 1] for pool in self.pools]))
             if shape[axis] is not None and shape[axis] < needed:
-                raise through_keras(
-                    DataError(
-                        f"The encoder got {shape[axis]} {name}; its pools {self.pools} need at least {needed}.",
-                        "Give longer clips, or set smaller model.encoder_pools.",
-                    )
+                raise DataError(
+                    f"The encoder got {shape[axis]} {name}; its pools {self.pools} need at least {needed}.",
+                    "Give longer clips, or set smaller model.encoder_pools.",
                 )
 
     def get_config(self):
@@ -163,12 +161,10 @@ class MultiHeadAttention(keras.layers.Layer):
             training draws a fresh one, which cannot be repeated.
         """
         if query.shape[-1] != self.dim:
-            raise through_keras(
-                ConfigError(
-                    f"The attention block {self.name!r} got queries {query.shape[-1]} wide, and attention_dim is {self.dim}; "
-                    "the residual of equation 6 needs equal widths.",
-                    f"Set model.attention_dim to {query.shape[-1]}, or choose the other direction of model.cross_attention.",
-                )
+            raise ConfigError(
+                f"The attention block {self.name!r} got queries {query.shape[-1]} wide, and attention_dim is {self.dim}; "
+                "the residual of equation 6 needs equal widths.",
+                f"Set model.attention_dim to {query.shape[-1]}, or choose the other direction of model.cross_attention.",
             )
         q = self._split(self.query(query))  # [B, N, Tq, dim / N], equation 1
         k = self._split(self.key(key_value))  # [B, N, Tk, dim / N], equation 2
@@ -216,13 +212,6 @@ def sinusoidal_positions(length, width: int):
 def fold_in(seed, number: int):
     """A seed int32 [2] for branch `number`; None stays None."""
     return None if seed is None else tf.random.experimental.stateless_fold_in(seed, number)
-
-
-def through_keras(error: CrossaskError) -> CrossaskError:
-    """Marks an error raised inside `call`: Keras and AutoGraph would otherwise turn it into a RuntimeError of their own."""
-    error._keras_call_info_injected = True
-    error.ag_pass_through = True
-    return error
 
 
 def _dropout(x, rate: float, seed):

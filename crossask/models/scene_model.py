@@ -6,7 +6,7 @@ import tf_keras as keras
 
 from crossask.config import ModelConfig, from_dict, to_dict
 from crossask.errors import ConfigError, DataError
-from crossask.models.layers import AttentionPooling, ConvEncoder, through_keras
+from crossask.models.layers import AttentionPooling, ConvEncoder
 
 
 class SceneModel(keras.Model):
@@ -141,7 +141,7 @@ class SceneModel(keras.Model):
         fix = f"Give a dictionary with {' or '.join(repr(name) for name in any_of)}"
         if given and "patches" in given and "patches" not in any_of:
             fix += ", or build the model with an event_model that turns patches into embeddings"
-        raise through_keras(DataError(f"{type(self).__name__} needs {' or '.join(any_of)}, but was given {got}.", fix + "."))
+        raise DataError(f"{type(self).__name__} needs {' or '.join(any_of)}, but was given {got}.", fix + ".")
 
     def get_config(self):
         config = {"name": self.name, "classes": self.classes, "config": to_dict(self.model_config), "seed": self.seed}
@@ -203,10 +203,8 @@ def _standardise(name: str, x, constants, axis: int):
     if mean is None:
         return x
     if x.shape[axis] != len(mean):
-        raise through_keras(
-            DataError(
-                f"{name} is {x.shape[axis]} wide, and {name}_mean has {len(mean)} values.", "Use the statistics of the same features."
-            )
+        raise DataError(
+            f"{name} is {x.shape[axis]} wide, and {name}_mean has {len(mean)} values.", "Use the statistics of the same features."
         )
     shape = [1] * x.shape.rank
     shape[axis] = len(mean)

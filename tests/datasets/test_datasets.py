@@ -18,7 +18,11 @@ def write_wav(path, rate=8000):
 def write_tau(folder, rows):
     """rows: (scene, city, location, segment, side)"""
     (folder / "evaluation_setup").mkdir(parents=True)
-    lines = {"meta.csv": ["filename\tscene_label\tidentifier\tsource_label"], "train": ["filename\tscene_label"], "evaluate": ["filename\tscene_label"]}
+    lines = {
+        "meta.csv": ["filename\tscene_label\tidentifier\tsource_label"],
+        "train": ["filename\tscene_label"],
+        "evaluate": ["filename\tscene_label"],
+    }
     for scene, city, location, segment, side in rows:
         name = f"audio/{scene}-{city}-{location}-{segment}-a.wav"
         write_wav(folder / name)
@@ -39,7 +43,7 @@ TAU_ROWS = [
 def test_tau2019_reads_the_official_layout(tmp_path):
     write_tau(tmp_path, TAU_ROWS)
     corpus = read_corpus("tau2019", tmp_path)
-    assert [(c.scene, c.city, c.location) for c in corpus.clips][0] == ("airport", "lisbon", "lisbon-1")
+    assert next((c.scene, c.city, c.location) for c in corpus.clips) == ("airport", "lisbon", "lisbon-1")
     assert (len(corpus.clips), len(corpus.folds[0].train), len(corpus.folds[0].evaluation)) == (5, 3, 2)
     assert len(corpus.scenes) == 10
 

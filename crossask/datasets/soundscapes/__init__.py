@@ -1,6 +1,6 @@
 """Synthetic city scenes, binaural and deterministic: the corpus that comes with the package. NumPy, SciPy, soundfile.
 
-Ten scenes of the TAU corpus, told apart by the events that happen in them rather than by the colour of their background.
+The ten scenes of the TAU corpus, told apart by what happens in them rather than by the colour of their background.
 """
 
 from crossask.datasets.soundscapes.events import EVENT_KINDS

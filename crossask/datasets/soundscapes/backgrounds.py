@@ -5,6 +5,7 @@ for every scene of the family and overlap with the other families'.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 from scipy import fft
@@ -32,7 +33,10 @@ BED_RANGES = {
 
 @dataclasses.dataclass(frozen=True)
 class Bed:
-    """A location's background. `humps`: (centre in Hz, width in octaves, dB); `hums`: (Hz, dB over the noise beside it)."""
+    """A location's background.
+
+    humps: (centre in Hz, width in octaves, dB) each; hums: (Hz, dB over the 30 Hz of noise beside it) each
+    """
 
     tilt_db_per_octave: float
     low_cut_hz: float
@@ -49,7 +53,13 @@ def draw_bed(rng, family: str) -> Bed:
     tilt, centre, hump, breathing, breaths = BED_RANGES[family]
     humps = [(float(np.exp(rng.uniform(*np.log(centre)))), float(rng.uniform(0.6, 1.6)), float(rng.uniform(*hump)))]
     for _ in range(4):
-        humps.append((float(np.exp(rng.uniform(np.log(80), np.log(12000)))), float(rng.uniform(0.3, 1.2)), float(rng.uniform(-6, 6))))
+        humps.append(
+            (
+                float(np.exp(rng.uniform(np.log(80), np.log(12000)))),
+                float(rng.uniform(0.3, 1.2)),
+                float(rng.uniform(-6, 6)),
+            )
+        )
     hums = ()
     if rng.random() < 0.5:
         ground = rng.uniform(45, 260)
@@ -71,11 +81,10 @@ def colour_db(bed: Bed, frequency_hz: np.ndarray) -> np.ndarray:
     return shape
 
 
-def render_bed(rng, bed: Bed, sample_rate_hz: int, samples: int) -> np.ndarray:
-    """Noise of the bed's colour, alike at both ears at low and different at high frequencies: float32 [samples, 2]."""
-    size = fft.next_fast_len(samples, real=True)
-    bins = size // 2 + 1
-    frequency = np.arange(bins) * (sample_rate_hz / size)
+@functools.lru_cache(maxsize=2)  # clips of a location follow each other
+def _spectra(bed: Bed, sample_rate_hz: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Magnitudes of what the ears share and of what differs between them: float32 [bins] each, power 1 above 300 Hz."""
+    frequency = np.arange(size // 2 + 1) * (sample_rate_hz / size)
     grid = np.geomspace(10, sample_rate_hz / 2, 400)  # the colour is smooth: 400 points are enough
     magnitude = np.interp(frequency, grid, 10 ** (colour_db(bed, grid) / 20))
     coherence = np.interp(frequency, grid, np.exp(-grid / 500))
@@ -83,12 +92,23 @@ def render_bed(rng, bed: Bed, sample_rate_hz: int, samples: int) -> np.ndarray:
         near = np.abs(frequency - hum) < 0.6
         magnitude[near] *= 10 ** (gain / 20) * np.sqrt(25.0)  # a line holds the power of the 30 Hz beside it
     magnitude /= np.sqrt(np.sum(magnitude[frequency >= 300] ** 2))
-    spectrum = rng.standard_normal((2, bins, 2), dtype=np.float32).view(np.complex64)[..., 0]
-    common = spectrum[0] * (magnitude * np.sqrt((1 + coherence) / 2)).astype(np.float32)
-    apart = spectrum[1] * (magnitude * np.sqrt((1 - coherence) / 2)).astype(np.float32)
-    # each complex bin of variance 2 gives a real wave of power 4 a bin over size^2
-    scale = np.float32(10 ** (bed.level_db / 20) * size / 2)
-    ears = fft.irfft(np.stack([common + apart, common - apart]), size, axis=-1)[:, :samples] * scale
+    shared, apart = magnitude * np.sqrt((1 + coherence) / 2), magnitude * np.sqrt((1 - coherence) / 2)
+    return shared.astype(np.float32), apart.astype(np.float32)
+
+
+def render_bed(rng, bed: Bed, sample_rate_hz: int, samples: int) -> np.ndarray:
+    """Noise of the bed's colour, alike at both ears at low and different at high frequencies: float32 [2, samples]."""
+    size = fft.next_fast_len(samples, real=True)
+    shared, apart = _spectra(bed, sample_rate_hz, size)
+    # a complex bin of variance 2 gives a real wave of power 4 a bin over size^2; the factor goes into one small array
+    level = np.float32(10 ** (bed.level_db / 20) * size / 2)
+    spectrum = rng.standard_normal((2, len(shared), 2), dtype=np.float32).view(np.complex64)[..., 0]
+    spectrum[0] *= shared
+    spectrum[1] *= apart
+    ears = fft.irfft(np.stack([spectrum[0] + spectrum[1], spectrum[0] - spectrum[1]]), size, axis=-1, overwrite_x=True)[
+        :, :samples
+    ]
     knots = max(2, int(samples / sample_rate_hz * bed.breaths_per_s * 2) + 2)
-    breath = np.interp(np.linspace(0, knots - 1, samples), np.arange(knots), rng.standard_normal(knots))
-    return (ears * (10 ** (bed.breathing_db * np.clip(breath, -2, 2) / 20)).astype(np.float32)).T
+    breath = 10 ** (bed.breathing_db * np.clip(rng.standard_normal(knots), -2, 2) / 20)
+    ears *= level * np.interp(np.linspace(0, knots - 1, samples), np.arange(knots), breath).astype(np.float32)
+    return ears

@@ -39,7 +39,7 @@ KINDS = {
     "dog_bark": EventKind(nature.dog_bark, (0.6, 2.0), 16, (3, 15)),
     "door_chime": EventKind(transport.door_chime, (0.9, 1.7), 13, (1.5, 8), device=True),
     "door_hiss": EventKind(transport.door_hiss, (0.9, 1.7), 14, (1.5, 7)),
-    "engine_pass": EventKind(transport.engine_pass, (2.0, 3.6), 15, (3, 12), moves=True),
+    "engine_pass": EventKind(transport.engine_pass, (2.0, 3.6), 16, (3, 12), moves=True),
     "footsteps": EventKind(people.footsteps, (1.6, 3.2), 15, (1, 6), moves=True),
     "fountain": EventKind(nature.fountain, (2.2, 3.8), 11, (3, 12)),
     "horn": EventKind(transport.horn, (0.4, 1.5), 16, (5, 20), moves=True),

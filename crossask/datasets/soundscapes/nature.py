@@ -14,7 +14,9 @@ def birds(rng, rate, seconds):
         length, gap = rng.uniform(0.03, 0.16), rng.uniform(0.02, 0.1)
         for _ in range(rng.integers(1, 9)):
             t = s.times(rate, length)
-            bend = np.linspace(start, end, len(t)) * (1 + rng.uniform(0, 0.06) * np.sin(2 * np.pi * rng.uniform(20, 60) * t))
+            bend = np.linspace(start, end, len(t)) * (
+                1 + rng.uniform(0, 0.06) * np.sin(2 * np.pi * rng.uniform(20, 60) * t)
+            )
             s.add(out, at, rate, s.tone(bend, rate, (1, 0.12)) * s.swell(len(t), 0.3, 0.4), rng.uniform(0.6, 1))
             at += length + gap
         at += rng.exponential(0.25)
@@ -65,5 +67,7 @@ def fountain(rng, rate, seconds):
     for _ in range(int(rng.uniform(25, 60) * seconds)):
         note = s.times(rate, rng.uniform(0.02, 0.05))
         rising = rng.uniform(450, 2600) * (1 + 8 * note)
-        s.add(out, rng.uniform(0, seconds), rate, s.tone(rising, rate, (1,)) * np.exp(-note / 0.012), rng.uniform(0.5, 2))
+        s.add(
+            out, rng.uniform(0, seconds), rate, s.tone(rising, rate, (1,)) * np.exp(-note / 0.012), rng.uniform(0.5, 2)
+        )
     return out * s.swell(len(t), 0.12, 0.12)

@@ -1,4 +1,4 @@
-"""Sounds that people make or carry: (rng, sample_rate_hz, seconds) -> mono waveform [seconds * rate], level arbitrary."""
+"""Sounds that people make or carry: (rng, sample_rate_hz, seconds) -> mono waveform, level arbitrary."""
 
 import numpy as np
 
@@ -92,11 +92,20 @@ def music(rng, rate, seconds):
         at = number * beat / 2
         if number % 4 == 0:
             degree = int(rng.choice([0, 3, 4, 5]))
-        notes = [degree + (0, 2, 4)[number % 3] + 7 * int(rng.random() < 0.3)] if number % 4 else [degree, degree + 2, degree + 4]
+        notes = (
+            [degree + (0, 2, 4)[number % 3] + 7 * int(rng.random() < 0.3)]
+            if number % 4
+            else [degree, degree + 2, degree + 4]
+        )
         t = s.times(rate, min(beat * 1.5, seconds))
         for note in notes:
             pitch = root * 2 ** ((scale[note % 7] + 12 * (note // 7)) / 12)
-            s.add(out, at, rate, s.tone(np.full(len(t), pitch), rate, harmonics) * np.exp(-t / decay) * np.minimum(1, t / 0.006))
+            s.add(
+                out,
+                at,
+                rate,
+                s.tone(np.full(len(t), pitch), rate, harmonics) * np.exp(-t / decay) * np.minimum(1, t / 0.006),
+            )
         if number % 2 == 0:
             bass = root / 2 * 2 ** (scale[degree % 7] / 12)
             s.add(out, at, rate, s.tone(np.full(len(t), bass), rate, (1, 0.4, 0.2)) * np.exp(-t / 0.4), 1.2)
@@ -113,7 +122,7 @@ def cutlery(rng, rate, seconds):
             base, count = rng.uniform(1500, 5200), 5
             partials = base * np.cumprod(np.r_[1, rng.uniform(1.15, 1.6, count - 1)])
             decay = rng.uniform(0.015, 0.12) * np.linspace(1, 0.4, count)
-            s.add(out, at, rate, s.struck(rate, 0.6, partials, rng.uniform(0.3, 1, count), decay), rng.uniform(0.3, 1))
+            s.add(out, at, rate, s.struck(rate, 0.35, partials, rng.uniform(0.3, 1, count), decay), rng.uniform(0.3, 1))
             s.add(out, at, rate, s.thud(rng, rate, 2500, 9000, 0.004), 0.12)
             at += rng.uniform(0.04, 0.16)
         at += rng.exponential(0.35)

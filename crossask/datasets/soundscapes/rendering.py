@@ -11,7 +11,13 @@ LIMIT = 0.7  # amplitudes above bend towards 1
 
 
 def render_scene_clip(
-    seed: int, scene: str, city: str, location_number: int, clip_number: int, seconds: float = 10.0, sample_rate_hz: int = 48000
+    seed: int,
+    scene: str,
+    city: str,
+    location_number: int,
+    clip_number: int,
+    seconds: float = 10.0,
+    sample_rate_hz: int = 48000,
 ) -> tuple[np.ndarray, list[tuple[float, float, str]]]:
     """A binaural recording of a scene.
 
@@ -74,24 +80,27 @@ def _mix(rng, bed, room, plan, seconds, sample_rate_hz, gain_db, device_seed) ->
     send = np.zeros(samples, np.float32)
     for event in plan:
         entry = events.KINDS[event.kind]
-        voice_seed = ("device", device_seed, event.kind) if entry.device and device_seed is not None else ("event", event.seed)
+        voice_seed = (
+            ("device", device_seed, event.kind) if entry.device and device_seed is not None else ("event", event.seed)
+        )
         wave = events.synthesise(event.kind, scenes.generator(*voice_seed), sample_rate_hz, event.seconds)
         wave = (wave * 10 ** ((bed.level_db + event.level_db) / 20)).astype(np.float32)
         start = round(event.onset_s * sample_rate_hz)
-        ears = spaces.binaural(wave, sample_rate_hz, room, event.metres, event.start_azimuth, event.end_azimuth)[: samples - start]
-        mix[start : start + len(ears)] += ears
+        ears = spaces.binaural(wave, sample_rate_hz, room, event.metres, event.start_azimuth, event.end_azimuth)
+        heard = min(ears.shape[1], samples - start)
+        mix[:, start : start + heard] += ears[:, :heard]
         wave = wave[: samples - start]
         send[start : start + len(wave)] += np.float32(spaces.late_field_gain(room, event.metres)) * wave
     mix += spaces.reverberate(send, sample_rate_hz, room)
-    return limit(mix * np.float32(10 ** (gain_db / 20)))
+    mix *= np.float32(10 ** (gain_db / 20))
+    return np.ascontiguousarray(limit(mix).T)
 
 
 def limit(wave: np.ndarray) -> np.ndarray:
     """Leaves amplitudes up to 0.7 alone and bends larger ones smoothly below 1, which levels then still tell apart."""
-    size = np.abs(wave)
-    over = size > LIMIT
+    over = np.abs(wave) > LIMIT
     if over.any():
-        room = 0.999 - LIMIT
+        room, loud = 0.999 - LIMIT, wave[over]
         wave = wave.copy()
-        wave[over] = np.sign(wave[over]) * (LIMIT + room * np.tanh((size[over] - LIMIT) / room))
-    return wave.astype(np.float32)
+        wave[over] = np.sign(loud) * (LIMIT + room * np.tanh((np.abs(loud) - LIMIT) / room))
+    return wave

@@ -1,4 +1,4 @@
-"""The grammar of scenes: which kinds of event a scene has, how often, in what order, and what differs from place to place."""
+"""The grammar of scenes: which kinds of event a scene has, how often, in what order, and how its places differ."""
 
 import dataclasses
 import functools
@@ -10,7 +10,7 @@ from crossask.datasets.soundscapes import backgrounds, events, spaces
 
 GENERATOR_VERSION = "1"
 
-# Weights of the kinds a clip's events are drawn by. No kind belongs to one scene alone: what tells a scene is the mixture.
+# Weights by which a clip's events are drawn. No kind belongs to one scene alone: the mixture tells the scene.
 WEIGHTS = {
     "airport": {
         "announcement": 2.0, "trolley": 2.6, "jet": 1.6, "voice": 1.0, "footsteps": 1.0, "child_shout": 0.3,
@@ -73,7 +73,7 @@ FEWEST, MOST = 4, 10  # events in 10 s
 
 @dataclasses.dataclass(frozen=True)
 class Location:
-    """What stays the same in all clips of a place. `habits`: (kind, weight) of its events; `gain_db`: of the recorder."""
+    """What stays the same in all clips of a place. `habits`: (kind, weight) of its events; `gain_db`: the recorder's."""
 
     room: spaces.Room
     bed: backgrounds.Bed
@@ -105,7 +105,7 @@ def generator(*key) -> np.random.Generator:
 
 @functools.lru_cache(maxsize=1024)
 def location_at(seed: int, scene: str, city: str, number: int) -> Location:
-    """A place of a scene. Some of the scene's kinds are never heard there, the others more or less often than elsewhere."""
+    """A place of a scene. Some of the scene's kinds are never heard there, others more or less often than elsewhere."""
     rng = generator("soundscapes location", seed, scene, city, number)
     kinds = sorted(WEIGHTS[scene])
     # the two leading kinds may be rare somewhere but never missing: a place without them would be another scene
@@ -117,7 +117,9 @@ def location_at(seed: int, scene: str, city: str, number: int) -> Location:
             habits.append((kind, float(WEIGHTS[scene][kind] * factor)))
     family = backgrounds.FAMILIES[scene]
     room, bed = spaces.draw_room(rng, family), backgrounds.draw_bed(rng, family)
-    return Location(room, bed, tuple(habits), float(rng.uniform(5.0, 7.5)), float(rng.uniform(-6, 6)), int(rng.integers(2**31)))
+    return Location(
+        room, bed, tuple(habits), float(rng.uniform(5.0, 7.5)), float(rng.uniform(-6, 6)), int(rng.integers(2**31))
+    )
 
 
 def draw_placement(rng, kind: str, onset_s: float | None, clip_seconds: float) -> Placement:
@@ -151,6 +153,8 @@ def plan_clip(seed: int, scene: str, city: str, number: int, clip_number: int, s
             for kind in phrase:
                 placed.append(draw_placement(rng, kind, onset, seconds))
                 onset = placed[-1].onset_s + placed[-1].seconds * rng.uniform(0.6, 1.0)
-    for kind in rng.choice(kinds, max(1, count) - len(placed), p=weights / weights.sum()) if max(1, count) > len(placed) else ():
+    for kind in (
+        rng.choice(kinds, max(1, count) - len(placed), p=weights / weights.sum()) if max(1, count) > len(placed) else ()
+    ):
         placed.append(draw_placement(rng, str(kind), None, seconds))
     return tuple(sorted(placed, key=lambda event: event.onset_s))

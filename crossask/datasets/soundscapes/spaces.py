@@ -11,6 +11,7 @@ import numpy as np
 from scipy import fft, signal
 
 HEAD_METRES, SOUND_METRES_PER_S = 0.0875, 343.0
+CENTRE_S = HEAD_METRES / SOUND_METRES_PER_S  # from the surface of the head to its centre
 REFERENCE_METRES = 4.0  # the distance at which an event has its nominal level
 TAIL_DB = 45.0  # how far the late field is followed down
 
@@ -45,7 +46,11 @@ def draw_room(rng, family: str) -> Room:
     times, critical, delays, gains = ROOM_RANGES[family]
     rt60 = rng.uniform(*times)
     reflections = tuple(
-        (float(rng.uniform(*delays)), float(rng.choice([-1, 1]) * rng.uniform(*gains)), float(rng.uniform(-np.pi, np.pi)))
+        (
+            float(rng.uniform(*delays)),
+            float(rng.choice([-1, 1]) * rng.uniform(*gains)),
+            float(rng.uniform(-np.pi, np.pi)),
+        )
         for _ in range(5)
     )
     high, critical_metres = rt60 * rng.uniform(0.4, 0.75), rng.uniform(*critical)
@@ -81,60 +86,76 @@ def binaural(wave: np.ndarray, sample_rate_hz: int, room: Room, metres: float, s
       metres: distance; azimuth goes from `start` to `end` (radians, 0 ahead, +pi/2 right).
 
     Returns:
-      float32 [samples + tail, 2]: level falls with the 0.6th power of distance (a recording's range is less than nature's).
+      float32 [2, samples + tail]. Level falls with the 0.6th power of distance: less than nature's, as in recordings.
     """
     longest = max(delay for delay, _, _ in room.reflections) + 0.002
     samples = len(wave) + round(longest * sample_rate_hz)
     size = fft.next_fast_len(samples, real=True)
-    frequency = fft.rfftfreq(size, 1 / sample_rate_hz).astype(np.float32)
-    spectrum = fft.rfft(wave.astype(np.float32), size) * air_absorption(frequency, metres).astype(np.float32)
-    # behind its own shadow the ear still gets the delay: one phase for a source at rest, a moving tap for one that moves
-    response = head_shadow(frequency, (start + end) / 2).astype(np.complex64)
-    delays = ear_delays_s(np.array(start)) + HEAD_METRES / SOUND_METRES_PER_S
-    if start == end:
-        response = response * np.exp(-2j * np.pi * frequency * delays[:, np.newaxis].astype(np.float32)).astype(np.complex64)
-    ears = fft.irfft(spectrum * response, size, axis=-1)[:, :samples]
-    if start != end:
-        azimuth = np.linspace(start, end, samples)
-        moving = ear_delays_s(azimuth) + HEAD_METRES / SOUND_METRES_PER_S
-        clock = np.arange(samples)
-        ears = np.stack([np.interp(clock - moving[:, ear] * sample_rate_hz, clock, ears[ear]) for ear in (0, 1)])
-    out = ears.astype(np.float32)
+    moves = start != end
+    response = _response(sample_rate_hz, size, metres, (start + end) / 2, not moves)
+    ears = fft.irfft(fft.rfft(wave.astype(np.float32), size) * response, size, axis=-1, overwrite_x=True)[:, :samples]
+    if moves:
+        clock, knots = np.arange(samples), np.linspace(0, samples, 65)
+        delays = (ear_delays_s(np.linspace(start, end, 65)) + CENTRE_S) * sample_rate_hz
+        ears = np.stack(
+            [np.interp(clock - np.interp(clock, knots, delays[:, ear]), clock, ears[ear]) for ear in (0, 1)]
+        )
+        ears = ears.astype(np.float32)
+    out = ears.copy()
     for delay, gain, azimuth in room.reflections:
+        # a reflection comes from elsewhere: both ears hear what the ear on its side heard, the far ear weaker
+        near = 0 if azimuth < 0 else 1
         for ear, late in enumerate(ear_delays_s(np.array(azimuth))):
             shift = round((delay + late) * sample_rate_hz)
-            # a reflection comes from elsewhere: it takes the sound of the ear that faces it less the shadow
-            source = ears[0 if azimuth < 0 else 1].astype(np.float32)
-            out[ear, shift:] += np.float32(gain * (0.7 if (ear == 0) == (azimuth > 0) else 1.0)) * source[: samples - shift]
-    return out.T * np.float32((REFERENCE_METRES / metres) ** 0.6)
+            out[ear, shift:] += np.float32(gain if ear == near else 0.7 * gain) * ears[near, : samples - shift]
+    out *= np.float32((REFERENCE_METRES / metres) ** 0.6)
+    return out
+
+
+def _response(sample_rate_hz: int, size: int, metres: float, azimuth: float, delayed: bool) -> np.ndarray:
+    """Air, head's shadow and, with `delayed`, the ears' delays: complex64 [2, size // 2 + 1].
+
+    Computed on 1/16 of the bins and filled in between: the delays are at most 0.6 ms, which turns the phase slowly.
+    """
+    bins = size // 2 + 1
+    coarse = np.append(np.arange(0, bins, 16), bins + 15)
+    frequency = coarse * (sample_rate_hz / size)
+    response = head_shadow(frequency, azimuth) * air_absorption(frequency, metres)
+    if delayed:
+        delays = ear_delays_s(np.array(azimuth)) + CENTRE_S
+        response = response * np.exp(-2j * np.pi * frequency * delays[:, np.newaxis])
+    fine = np.arange(bins)
+    return np.stack([np.interp(fine, coarse, ear) for ear in response]).astype(np.complex64)
 
 
 def late_field_gain(room: Room, metres: float) -> float:
     """What a source feeds into the late field, beside a direct sound of level (4 m / distance)^0.6."""
-    return (REFERENCE_METRES / metres) ** 0.6 * metres / room.critical_metres / (1 + 0.5 * metres / room.critical_metres)
+    return (
+        (REFERENCE_METRES / metres) ** 0.6 * metres / room.critical_metres / (1 + 0.5 * metres / room.critical_metres)
+    )
 
 
 @functools.lru_cache(maxsize=4)
 def _tail_spectrum(room: Room, sample_rate_hz: int, size: int) -> np.ndarray:
-    return fft.rfft(late_field(room, sample_rate_hz), size, axis=0)
+    return fft.rfft(late_field(room, sample_rate_hz), size)
 
 
 @functools.lru_cache(maxsize=4)
 def late_field(room: Room, sample_rate_hz: int) -> np.ndarray:
-    """The late field's impulse response at the two ears: float32 [samples, 2], unit energy an ear."""
+    """The late field's impulse response at the two ears: float32 [2, samples], unit energy an ear."""
     samples = round(room.rt60_s * TAIL_DB / 60 * sample_rate_hz)
     t = np.arange(samples) / sample_rate_hz
     rng = np.random.default_rng(room.tail_seed)
-    white = rng.standard_normal((samples, 2))
-    low = signal.sosfilt(signal.butter(1, 2000, "lowpass", fs=sample_rate_hz, output="sos"), white, axis=0)
-    decay, decay_high = (10 ** (-3 * t / rt60)[:, np.newaxis] for rt60 in (room.rt60_s, room.rt60_high_s))
+    white = rng.standard_normal((2, samples))
+    low = signal.sosfilt(signal.butter(1, 2000, "lowpass", fs=sample_rate_hz, output="sos"), white)
+    decay, decay_high = (10 ** (-3 * t / rt60) for rt60 in (room.rt60_s, room.rt60_high_s))
     tail = low * decay + 0.5 * (white - low) * decay_high
-    tail *= np.minimum(1, t / 0.01)[:, np.newaxis]
-    return (tail / np.sqrt(np.sum(tail**2, axis=0))).astype(np.float32)
+    tail *= np.minimum(1, t / 0.01)
+    return (tail / np.sqrt(np.sum(tail**2, axis=1, keepdims=True))).astype(np.float32)
 
 
 def reverberate(send: np.ndarray, sample_rate_hz: int, room: Room) -> np.ndarray:
-    """The late field of everything sent into it: mono [samples] -> float32 [samples, 2]."""
+    """The late field of everything sent into it: mono [samples] -> float32 [2, samples]."""
     size = fft.next_fast_len(len(send) + round(room.rt60_s * TAIL_DB / 60 * sample_rate_hz), real=True)
-    spectrum = fft.rfft(send.astype(np.float32), size)[:, np.newaxis] * _tail_spectrum(room, sample_rate_hz, size)
-    return fft.irfft(spectrum, size, axis=0)[: len(send)]
+    spectrum = fft.rfft(send.astype(np.float32), size) * _tail_spectrum(room, sample_rate_hz, size)
+    return fft.irfft(spectrum, size, overwrite_x=True)[:, : len(send)]

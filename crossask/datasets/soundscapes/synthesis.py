@@ -1,4 +1,4 @@
-"""Building blocks of every synthetic sound: curves, pulses, noise bands, resonances, struck partials. NumPy and SciPy alone.
+"""Building blocks of every synthetic sound: curves, pulses, noise bands, resonances, struck partials.
 
 Waveforms are mono float64 [samples], dimensionless; times in seconds, frequencies in Hz.
 """
@@ -20,7 +20,7 @@ def curve(rng, samples: int, low: float, high: float, knots: int) -> np.ndarray:
 
 
 def tone(frequency_hz: np.ndarray, sample_rate_hz: int, amplitudes) -> np.ndarray:
-    """Harmonics of a frequency that may glide; `amplitudes[k]` belongs to harmonic k + 1. Silent above 0.45 of the rate."""
+    """Harmonics of a frequency that may glide; `amplitudes[k]` is harmonic k + 1's. None above 0.45 of the rate."""
     phase = 2 * np.pi * np.cumsum(frequency_hz) / sample_rate_hz
     highest = np.max(frequency_hz)
     usable = [a if (k + 1) * highest < 0.45 * sample_rate_hz else 0.0 for k, a in enumerate(amplitudes)]
@@ -86,9 +86,11 @@ def struck(sample_rate_hz: int, seconds: float, partials_hz, amplitudes, decays_
     out = np.zeros(len(t))
     for partial, amplitude, decay in zip(partials_hz, amplitudes, decays_s, strict=True):
         if partial < 0.45 * sample_rate_hz:
-            audible = max(1, min(len(t), round(9 * decay * sample_rate_hz)))
+            audible = max(1, min(len(t), round(7 * decay * sample_rate_hz)))
             out[:audible] += amplitude * np.exp(-t[:audible] / decay) * np.sin(2 * np.pi * partial * t[:audible])
-    return out * np.minimum(1, t / 0.001)
+    attack = min(len(t), round(0.001 * sample_rate_hz))
+    out[:attack] *= np.linspace(0, 1, attack)
+    return out
 
 
 def thud(rng, sample_rate_hz: int, low_hz: float, high_hz: float, decay_s: float) -> np.ndarray:
@@ -108,10 +110,11 @@ def add(out: np.ndarray, at_s: float, sample_rate_hz: int, waveform: np.ndarray,
 
 def swell(samples: int, rise: float, fall: float) -> np.ndarray:
     """Raised-cosine fade over the first and last shares of the length."""
-    position = np.linspace(0, 1, samples)
-    up = 0.5 - 0.5 * np.cos(np.pi * np.clip(position / max(rise, 1e-6), 0, 1))
-    down = 0.5 - 0.5 * np.cos(np.pi * np.clip((1 - position) / max(fall, 1e-6), 0, 1))
-    return up * down
+    out = np.ones(samples)
+    up, down = max(1, round(rise * samples)), max(1, round(fall * samples))
+    out[:up] *= 0.5 - 0.5 * np.cos(np.linspace(0, np.pi, up))
+    out[-down:] *= 0.5 + 0.5 * np.cos(np.linspace(0, np.pi, down))
+    return out
 
 
 def passing(samples: int, closest: float, sharpness: float) -> tuple[np.ndarray, np.ndarray]:

@@ -67,7 +67,8 @@ def rail_clatter(rng, rate, seconds):
     t = s.times(rate, seconds)
     out = s.noise(rng, rate, len(t), 60, rng.uniform(250, 500)) * rng.uniform(0.8, 1.6) * s.swell(len(t), 0.12, 0.12)
     period, axle = 1 / rng.uniform(1.0, 2.6), rng.uniform(0.09, 0.17)
-    steel = s.struck(rate, 0.4, rng.uniform(0.9, 1.1, 4) * np.array([420, 760, 1380, 2300]), (1, 0.8, 0.6, 0.35), (0.03, 0.025, 0.02, 0.015))
+    partials = rng.uniform(0.9, 1.1, 4) * np.array([420, 760, 1380, 2300])
+    steel = s.struck(rate, 0.4, partials, (1, 0.8, 0.6, 0.35), (0.03, 0.025, 0.02, 0.015))
     at = rng.uniform(0, 0.2)
     while at < seconds:
         for offset, gain in ((0, 1.0), (axle, 0.85)):
@@ -84,7 +85,11 @@ def brake_squeal(rng, rate, seconds):
     t = s.times(rate, seconds)
     out = np.zeros(len(t))
     for _ in range(rng.integers(1, 4)):
-        frequency = rng.uniform(1700, 5200) * s.curve(rng, len(t), 0.985, 1.015, 12) * np.linspace(1, rng.uniform(0.92, 1.02), len(t))
+        frequency = (
+            rng.uniform(1700, 5200)
+            * s.curve(rng, len(t), 0.985, 1.015, 12)
+            * np.linspace(1, rng.uniform(0.92, 1.02), len(t))
+        )
         flutter = np.clip(s.curve(rng, len(t), 0.1, 1.2, max(4, int(14 * seconds))), 0, 1)
         out += rng.uniform(0.4, 1) * s.tone(frequency, rate, (1, 0.4, 0.25)) * flutter
     out += 0.25 * s.noise(rng, rate, len(t), 1500, 7000)
@@ -94,7 +99,9 @@ def brake_squeal(rng, rate, seconds):
 def tram_bell(rng, rate, seconds):
     """The driver's gong, struck 3 to 6 times a second."""
     out = np.zeros(len(s.times(rate, seconds)))
-    gong = s.struck(rate, 1.2, rng.uniform(620, 1100) * BELL, (0.7, 1, 0.7, 0.5, 0.35, 0.2), 0.32 / np.arange(1, 7) ** 0.5)
+    gong = s.struck(
+        rate, 1.2, rng.uniform(620, 1100) * BELL, (0.7, 1, 0.7, 0.5, 0.35, 0.2), 0.32 / np.arange(1, 7) ** 0.5
+    )
     at, interval = 0.0, 1 / rng.uniform(3, 6)
     while at < seconds - 0.15:
         s.add(out, at, rate, gong, rng.uniform(0.7, 1))
@@ -127,7 +134,11 @@ def door_chime(rng, rate, seconds):
 def door_hiss(rng, rate, seconds):
     """Compressed air lets the doors go; they roll and shut with a thump."""
     t = s.times(rate, seconds)
-    hiss = s.noise(rng, rate, len(t), rng.uniform(1800, 3200), 11000) * np.exp(-t / rng.uniform(0.15, 0.35)) * np.minimum(1, t / 0.01)
+    hiss = (
+        s.noise(rng, rate, len(t), rng.uniform(1800, 3200), 11000)
+        * np.exp(-t / rng.uniform(0.15, 0.35))
+        * np.minimum(1, t / 0.01)
+    )
     roll = s.noise(rng, rate, len(t), 150, 900) * s.swell(len(t), 0.5, 0.2)
     out = 2.0 * hiss + 0.5 * roll
     s.add(out, rng.uniform(0.65, 0.85) * seconds, rate, s.thud(rng, rate, 70, 600, 0.04), 1.5)
@@ -152,7 +163,9 @@ def turnstile_beep(rng, rate, seconds):
 def bicycle_bell(rng, rate, seconds):
     """A thumbed bell: bursts of fast strikes on a small bright gong."""
     out = np.zeros(len(s.times(rate, seconds)))
-    gong = s.struck(rate, 0.8, rng.uniform(2100, 3300) * np.array([1, 1.01, 2.3, 3.9]), (1, 0.7, 0.5, 0.2), (0.25, 0.22, 0.12, 0.06))
+    gong = s.struck(
+        rate, 0.8, rng.uniform(2100, 3300) * np.array([1, 1.01, 2.3, 3.9]), (1, 0.7, 0.5, 0.2), (0.25, 0.22, 0.12, 0.06)
+    )
     at = 0.0
     while at < seconds - 0.2:
         for _ in range(rng.integers(4, 8)):
@@ -167,5 +180,7 @@ def jet(rng, rate, seconds):
     t = s.times(rate, seconds)
     level, doppler = s.passing(len(t), rng.uniform(0.3, 0.7), rng.uniform(2.5, 5))
     roar = s.noise(rng, rate, len(t), 60, 600) * 1.5 + s.noise(rng, rate, len(t), 600, rng.uniform(2500, 5000))
-    whine = s.tone(rng.uniform(900, 2200) * (1 + 0.25 * doppler), rate, (1, 0.4, 0.2)) * s.curve(rng, len(t), 0.1, 0.4, 8)
+    whine = s.tone(rng.uniform(900, 2200) * (1 + 0.25 * doppler), rate, (1, 0.4, 0.2)) * s.curve(
+        rng, len(t), 0.1, 0.4, 8
+    )
     return (roar * s.curve(rng, len(t), 0.7, 1.1, 12) + whine) * level * s.swell(len(t), 0.25, 0.25)

@@ -64,8 +64,9 @@ def draw_bed(rng, family: str) -> Bed:
     if rng.random() < 0.5:
         ground = rng.uniform(45, 260)
         hums = tuple((float(ground * (k + 1)), float(rng.uniform(3, 14))) for k in range(rng.integers(1, 5)))
+    slope, low_cut, high_cut = rng.uniform(*tilt), rng.uniform(25, 90), np.exp(rng.uniform(np.log(7000), np.log(20000)))
     return Bed(
-        float(rng.uniform(*tilt)), float(rng.uniform(25, 90)), float(np.exp(rng.uniform(np.log(7000), np.log(20000)))), tuple(humps), hums,
+        float(slope), float(low_cut), float(high_cut), tuple(humps), hums,
         float(rng.uniform(*breathing)), float(rng.uniform(*breaths)), float(rng.uniform(-52, -42)),
     )  # fmt: skip
 

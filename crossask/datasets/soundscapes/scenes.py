@@ -21,32 +21,32 @@ WEIGHTS = {
         "brake_squeal": 0.3, "engine_pass": 0.6, "announcement": 0.2, "child_shout": 0.2,
     },
     "metro": {
-        "rail_clatter": 2.6, "door_chime": 2.0, "announcement": 0.9, "brake_squeal": 0.6, "door_hiss": 0.8, "voice": 0.8,
-        "wind": 0.7, "music": 0.15, "child_shout": 0.15,
+        "rail_clatter": 2.6, "door_chime": 2.0, "announcement": 0.9, "brake_squeal": 0.6, "door_hiss": 0.8,
+        "voice": 0.8, "wind": 0.7, "music": 0.15, "child_shout": 0.15,
     },
     "metro_station": {
-        "turnstile_beep": 2.0, "rail_clatter": 1.5, "brake_squeal": 1.2, "announcement": 0.8, "footsteps": 1.8, "door_chime": 0.6,
-        "door_hiss": 0.5, "voice": 0.6, "music": 0.2, "wind": 0.4, "trolley": 0.2,
+        "turnstile_beep": 2.0, "rail_clatter": 1.5, "brake_squeal": 1.2, "announcement": 0.8, "footsteps": 1.8,
+        "door_chime": 0.6, "door_hiss": 0.5, "voice": 0.6, "music": 0.2, "wind": 0.4, "trolley": 0.2,
     },
     "park": {
-        "birds": 2.6, "dog_bark": 1.5, "child_shout": 0.9, "wind": 1.4, "footsteps": 0.6, "bicycle_bell": 0.3, "voice": 0.4,
-        "fountain": 0.2, "engine_pass": 0.1, "rain": 0.4, "jet": 0.3,
+        "birds": 2.6, "dog_bark": 1.5, "child_shout": 0.9, "wind": 1.4, "footsteps": 0.6, "bicycle_bell": 0.3,
+        "voice": 0.4, "fountain": 0.2, "engine_pass": 0.1, "rain": 0.4, "jet": 0.3,
     },
     "public_square": {
-        "fountain": 2.2, "music": 1.0, "child_shout": 1.1, "voice": 1.2, "birds": 0.6, "tram_bell": 0.3, "cutlery": 0.3,
-        "footsteps": 0.6, "dog_bark": 0.3, "bicycle_bell": 0.3, "rain": 0.2,
+        "fountain": 2.2, "music": 1.0, "child_shout": 1.1, "voice": 1.2, "birds": 0.6, "tram_bell": 0.3,
+        "cutlery": 0.3, "footsteps": 0.6, "dog_bark": 0.3, "bicycle_bell": 0.3, "rain": 0.2,
     },
     "shopping_mall": {
-        "music": 2.4, "cutlery": 1.6, "voice": 1.1, "child_shout": 0.8, "footsteps": 1.1, "turnstile_beep": 0.9, "announcement": 0.3,
-        "trolley": 0.4, "fountain": 0.2,
+        "music": 2.4, "cutlery": 1.6, "voice": 1.1, "child_shout": 0.8, "footsteps": 1.1, "turnstile_beep": 0.9,
+        "announcement": 0.3, "trolley": 0.4, "fountain": 0.2,
     },
     "street_pedestrian": {
-        "footsteps": 2.6, "bicycle_bell": 1.8, "voice": 1.8, "cutlery": 0.9, "music": 0.3, "trolley": 0.3, "dog_bark": 0.2,
-        "child_shout": 0.3, "birds": 0.2, "engine_pass": 0.2, "horn": 0.1,
+        "footsteps": 2.6, "bicycle_bell": 1.8, "voice": 1.8, "cutlery": 0.9, "music": 0.3, "trolley": 0.3,
+        "dog_bark": 0.2, "child_shout": 0.3, "birds": 0.2, "engine_pass": 0.2, "horn": 0.1,
     },
     "street_traffic": {
-        "engine_pass": 2.8, "horn": 1.4, "siren": 1.1, "diesel_idle": 0.6, "brake_squeal": 0.5, "footsteps": 0.3, "voice": 0.2,
-        "rain": 0.4, "wind": 0.3, "bicycle_bell": 0.2, "tram_bell": 0.2,
+        "engine_pass": 2.8, "horn": 1.4, "siren": 1.1, "diesel_idle": 0.6, "brake_squeal": 0.5, "footsteps": 0.3,
+        "voice": 0.2, "rain": 0.4, "wind": 0.3, "bicycle_bell": 0.2, "tram_bell": 0.2,
     },
     "tram": {
         "tram_bell": 2.2, "brake_squeal": 2.0, "rail_clatter": 0.9, "stop_bell": 0.8, "voice": 0.8, "door_hiss": 0.5,
@@ -73,7 +73,7 @@ FEWEST, MOST = 4, 10  # events in 10 s
 
 @dataclasses.dataclass(frozen=True)
 class Location:
-    """What stays the same in all clips of a place. `habits`: (kind, weight) of its events; `gain_db`: the recorder's."""
+    """What stays the same in all clips of a place. `habits`: (kind, weight) of its events; `gain_db`: recorder's."""
 
     room: spaces.Room
     bed: backgrounds.Bed
@@ -131,8 +131,9 @@ def draw_placement(rng, kind: str, onset_s: float | None, clip_seconds: float) -
     start = rng.uniform(-np.pi, np.pi)
     sweep = rng.choice([-1, 1]) * rng.uniform(0.3, 2.0) if entry.moves else 0.0
     level = entry.level_db + rng.uniform(-5, 5)
+    metres = np.exp(rng.uniform(*np.log(entry.metres)))
     return Placement(
-        kind, float(onset), float(min(seconds, clip_seconds - onset)), float(level), float(np.exp(rng.uniform(*np.log(entry.metres)))),
+        kind, float(onset), float(min(seconds, clip_seconds - onset)), float(level), float(metres),
         float(start), float(start + sweep), int(rng.integers(2**31)),
     )  # fmt: skip
 

@@ -148,9 +148,9 @@ def door_hiss(rng, rate, seconds):
 def turnstile_beep(rng, rate, seconds):
     """Ticket gates and tills: one to four short square beeps, some with the click of the gate."""
     out = np.zeros(len(s.times(rate, seconds)))
-    pitch, length = rng.uniform(1700, 3400), rng.uniform(0.06, 0.14)
+    pitch, length = rng.uniform(950, 1700), rng.uniform(0.06, 0.14)
     t = s.times(rate, length)
-    beep = s.tone(np.full(len(t), pitch), rate, (1, 0, 0.33, 0, 0.2)) * s.swell(len(t), 0.05, 0.05)
+    beep = s.tone(np.full(len(t), pitch), rate, (1, 0, 0.7, 0, 0.5, 0, 0.3)) * s.swell(len(t), 0.05, 0.05)
     at, gate = 0.0, rng.random() < 0.5
     for _ in range(rng.integers(1, 5)):
         s.add(out, at, rate, beep)

@@ -24,8 +24,8 @@ RECIPE = "soundscapes.json"
 def write_soundscapes(data_dir, config: SoundscapesConfig | None = None, workers: int = 1, progress=None) -> Path:
     """Renders a corpus of scenes in the layout of TAU Urban Acoustic Scenes 2019.
 
-    Writes soundscapes.json (the recipe), audio/<scene>-<city>-<location>-<clip>-a.wav (24 bit, stereo), events.csv (what
-    sounds when), evaluation_setup/fold1_{train,test,evaluate}.csv and meta.csv. The same recipe gives the same
+    Writes soundscapes.json (the recipe), audio/<scene>-<city>-<location>-<clip>-a.wav (24 bit, stereo), events.csv
+    (what sounds when), evaluation_setup/fold1_{train,test,evaluate}.csv and meta.csv. The same recipe gives the same
     bytes, whatever the number of workers. Finished clips of the same recipe are kept.
 
     Args:
@@ -84,7 +84,7 @@ def write_events(
     seconds: float = 2.9,
     sample_rate_hz: int = 48000,
 ) -> Path:
-    """Renders isolated events for event pre-training: audio/<number>-<kind>.wav and events.csv (filename,category,fold).
+    """Renders isolated events for event pre-training: audio/<number>-<kind>.wav, events.csv (filename,category,fold).
 
     The kinds take turns; the five folds are balanced over them. Determinism, resuming, `progress` and errors as in
     `write_soundscapes`.

@@ -25,7 +25,7 @@ class EventModel(keras.layers.Layer):
       width: share of the published channel counts.
       embedding_tap: "linear", "relu" or "pca" (see the subclass).
       activation: "relu" or "relu6"; a weight file does not record it.
-      seed: of random initial weights.
+      seed: of random initial weights; None leaves them zero, for weights that are about to be read.
     """
 
     model_name = ""
@@ -59,12 +59,12 @@ class EventModel(keras.layers.Layer):
     @classmethod
     def from_hub(cls, handle_or_folder, **options):
         """With the weights of a TF-Hub module: a handle (fetched through tensorflow_hub's cache) or a folder."""
-        return cls(**options)._load(reading_weights.from_saved_model(handle_or_folder), str(handle_or_folder))
+        return cls(seed=None, **options)._load(reading_weights.from_saved_model(handle_or_folder), str(handle_or_folder))
 
     @classmethod
     def from_checkpoint(cls, path, **options):
         """With the weights of a TF1 checkpoint."""
-        return cls(**options)._load(reading_weights.from_tf1_checkpoint(path), str(path))
+        return cls(seed=None, **options)._load(reading_weights.from_tf1_checkpoint(path), str(path))
 
     @classmethod
     def from_npz(cls, path, **options):
@@ -81,7 +81,7 @@ class EventModel(keras.layers.Layer):
                     f"{path} holds {field} {record[field]!r}, and {asked!r} was asked for.", f"Set event_model.{field} to match."
                 )
         known = {field: record[field] for field in ("width", "activation") if field in record}
-        return cls(**{**options, **known})._load(weights, str(path))
+        return cls(seed=None, **{**options, **known})._load(weights, str(path))
 
     def save_npz(self, path):
         """Writes all variables by their published names, with a record of what they belong to."""

@@ -19,7 +19,7 @@ def from_saved_model(handle_or_folder) -> dict[str, np.ndarray]:
     Raises:
       WeightsError: it cannot be fetched or holds no named variables.
     """
-    folder = _resolve(str(handle_or_folder))
+    folder = resolve(str(handle_or_folder))
     try:
         message = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
         checkpoint = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
@@ -67,7 +67,8 @@ def from_npz(path) -> tuple[dict[str, np.ndarray], dict]:
     return weights, record
 
 
-def _resolve(handle: str) -> Path:
+def resolve(handle: str) -> Path:
+    """The folder of a TF-Hub module: itself, or fetched into TensorFlow Hub's cache."""
     if Path(handle).is_dir():
         return Path(handle)
     advice = "Download the module by hand and give its folder, or fetch it with crossask-prepare --assets."

@@ -37,9 +37,17 @@ class VGGish(EventModel):
     def __init__(self, pca=None, **options):
         super().__init__(**options)
         self.pca = str(pca) if pca else None
-        self._projection = _read_pca(self.pca, self.embedding_tap)
+        self._projection = None
+        if self.embedding_tap == "pca":
+            if not self.pca:
+                raise WeightsError(
+                    "embedding_tap is 'pca', and no PCA file is given.", "Fetch it with crossask-prepare --assets=vggish_pca."
+                )
+            self._projection = read_pca(self.pca)
 
         def initialiser(number):
+            if self.seed is None:
+                return "zeros"
             if self.width == 1:
                 return keras.initializers.TruncatedNormal(stddev=0.01, seed=self.seed * 100 + number)
             return keras.initializers.HeNormal(seed=self.seed * 100 + number)
@@ -99,13 +107,8 @@ class _Array:
         return self.value
 
 
-def _read_pca(path, tap: str):
-    if tap != "pca":
-        return None
-    if not path:
-        raise WeightsError(
-            "embedding_tap is 'pca', and no PCA file is given.", "Fetch vggish_pca_params.npz with crossask-prepare --assets."
-        )
+def read_pca(path) -> tuple[np.ndarray, np.ndarray]:
+    """(vectors [128, 128], mean [128]) of Google's vggish_pca_params.npz; a WeightsError where it is something else."""
     try:
         with np.load(path) as file:
             vectors, mean = file["pca_eigen_vectors"].astype(np.float32), file["pca_means"].astype(np.float32).reshape(-1)

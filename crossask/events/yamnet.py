@@ -31,7 +31,7 @@ class YAMNet(EventModel):
             raise ConfigError("event_model.embedding_tap is 'pca', and YAMNet has none.", "Use linear.")
         self.classifier = classifier
         self.embedding_size = max(1, round(1024 * self.width))
-        self._steps, number = [], self.seed * 100
+        self._steps, number = [], None if self.seed is None else self.seed * 100
 
         def batch_norm(name):
             return keras.layers.BatchNormalization(epsilon=BATCH_NORM_EPSILON, scale=False, name=name)
@@ -40,19 +40,19 @@ class YAMNet(EventModel):
             channels = max(1, round(channels * self.width))
             kernels = {"padding": "same", "use_bias": False}
             if i == 1:
-                first = keras.layers.Conv2D(channels, 3, stride, kernel_initializer=_glorot(number), name="layer1_conv", **kernels)
+                first = keras.layers.Conv2D(channels, 3, stride, kernel_initializer=_glorot(number, 0), name="layer1_conv", **kernels)
                 self._steps.append((f"layer{i}/conv", "kernel", first, batch_norm("layer1_norm")))
                 continue
             depth = keras.layers.DepthwiseConv2D(
-                3, stride, depthwise_initializer=_glorot(number + 2 * i), name=f"layer{i}_depthwise", **kernels
+                3, stride, depthwise_initializer=_glorot(number, 2 * i), name=f"layer{i}_depthwise", **kernels
             )
             point = keras.layers.Conv2D(
-                channels, 1, 1, kernel_initializer=_glorot(number + 2 * i + 1), name=f"layer{i}_pointwise", **kernels
+                channels, 1, 1, kernel_initializer=_glorot(number, 2 * i + 1), name=f"layer{i}_pointwise", **kernels
             )
             self._steps.append((f"layer{i}/depthwise_conv", "depthwise_kernel", depth, batch_norm(f"layer{i}_depthwise_norm")))
             self._steps.append((f"layer{i}/pointwise_conv", "kernel", point, batch_norm(f"layer{i}_pointwise_norm")))
         self._tracked = [layer for _, _, *layers in self._steps for layer in layers]
-        self._dense = keras.layers.Dense(CLASSES, kernel_initializer=_glorot(number), name="dense") if classifier else None
+        self._dense = keras.layers.Dense(CLASSES, kernel_initializer=_glorot(number, 0), name="dense") if classifier else None
 
     def scores(self, patches):
         """Probabilities of the 521 classes, [..., 521]; needs `classifier`."""
@@ -85,5 +85,5 @@ class YAMNet(EventModel):
         return tf.reduce_mean(x, [1, 2])  # [n, 1024]
 
 
-def _glorot(seed: int):
-    return keras.initializers.GlorotUniform(seed=seed)
+def _glorot(first, number: int):
+    return "zeros" if first is None else keras.initializers.GlorotUniform(seed=first + number)

@@ -73,14 +73,17 @@ def ordered(cache: FeatureCache, clip_ids) -> tuple[str, ...]:
     return tuple(clip_id for clip_id in cache.clip_ids if clip_id in wanted)
 
 
-def log_mel_statistics(cache: FeatureCache, corpus: Corpus, clip_ids) -> tuple[list[float], list[float]]:
-    """Mean and deviation of each mel bin over all frames and channels of the clips, in float64."""
-    log_mel = FeatureCache(cache.clip_ids, {"log_mel": cache.folders["log_mel"]}, cache.shapes)
+def statistics(cache: FeatureCache, corpus: Corpus, clip_ids, kind: str, axis: int) -> tuple[list[float], list[float]]:
+    """Mean and deviation, in float64, of each entry along `axis` of a kind's batch, over all else and all clips.
+
+    For log_mel [batch, frames, mels, channels] axis 2 gives the mel bins; for embedding [batch, patches, width] axis 2 too.
+    """
+    alone = FeatureCache(cache.clip_ids, {kind: cache.folders[kind]}, cache.shapes)
     count, total, squares = 0, 0.0, 0.0
-    for inputs, _, _ in evaluation_batches(log_mel, corpus, ordered(cache, clip_ids), 1):
-        values = inputs["log_mel"].numpy().astype(np.float64)
-        bins = np.moveaxis(values, 2, 0).reshape(values.shape[2], -1)
-        count, total, squares = count + bins.shape[1], total + bins.sum(1), squares + np.square(bins).sum(1)
+    for inputs, _, _ in evaluation_batches(alone, corpus, ordered(cache, clip_ids), 1):
+        values = inputs[kind].numpy().astype(np.float64)
+        entries = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
+        count, total, squares = count + entries.shape[1], total + entries.sum(1), squares + np.square(entries).sum(1)
     mean = total / count
     return mean.tolist(), np.sqrt(np.maximum(squares / count - mean**2, 1e-12)).tolist()
 

@@ -66,7 +66,7 @@ def train(run: runs.Run, experiment: config.Experiment, corpus: Corpus, cache, d
 
     devices.set_seeds(run.seed)
     distribution = distribution or devices.strategy("one_device")
-    statistics = _statistics(run, cache, corpus, training_ids)
+    statistics = _statistics(run, experiment, cache, corpus, training_ids)
     with distribution.scope():
         model = systems.build(experiment, corpus.scenes, run.seed, statistics)
         model(_specimen(cache))
@@ -136,13 +136,16 @@ def _claim(run, experiment, corpus, cache, paths, training_clips, validation_cli
     )
 
 
-def _statistics(run, cache, corpus, training_ids) -> dict:
-    """Mean and deviation of the training part's log-mel, kept with the run."""
+def _statistics(run, experiment, cache, corpus, training_ids) -> dict:
+    """Means and deviations of the training part, kept with the run: log-mel's, and the embedding's where the row asks."""
     path = run.path("statistics.npz")
     if not path.is_file():
-        mean, deviation = pipeline.log_mel_statistics(cache, corpus, training_ids)
+        kinds = ("log_mel", "embedding") if experiment.model.standardise_embedding and "embedding" in cache.folders else ("log_mel",)
+        values = {}
+        for kind in kinds:
+            values[f"{kind}_mean"], values[f"{kind}_deviation"] = pipeline.statistics(cache, corpus, training_ids, kind, axis=2)
         with runs.writing(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, log_mel_mean=mean, log_mel_deviation=deviation)
+            np.savez(file, **values)
     with np.load(path) as file:
         return {name: file[name].tolist() for name in file.files}
 

@@ -152,7 +152,7 @@ def test_statistics_are_those_of_numpy(corpus, tmp_path):
     cache = feature_cache.prepare(corpus, small_corpus.FA, tmp_path)
     ids = corpus.folds[0].train
     values = np.concatenate([i["log_mel"].numpy() for i, _, _ in pipeline.evaluation_batches(cache, corpus, ids, 1)]).astype(np.float64)
-    mean, deviation = pipeline.log_mel_statistics(cache, corpus, ids)
+    mean, deviation = pipeline.statistics(cache, corpus, ids, "log_mel", axis=2)
     np.testing.assert_allclose(mean, values.mean((0, 1, 3)), rtol=1e-9)
     np.testing.assert_allclose(deviation, values.std((0, 1, 3)), rtol=1e-6)
 

@@ -38,7 +38,7 @@ def evaluate(values, _rest):
         if values.again or not run.path("scores.json").is_file():
             _predict(run, values)
         scores = run.read("scores.json")
-        low, high = scores["interval"]
+        low, high = scores["interval"]["low"], scores["interval"]["high"]
         command.LOG.info(
             "%s fold %s seed %d: macro accuracy %.1f %% (95 %% interval over locations %.1f to %.1f), %d clips.",
             run.row, run.fold, run.seed, 100 * scores["macro_accuracy"], 100 * low, 100 * high, scores["clips"],

@@ -19,8 +19,8 @@ def report(values, _rest):
     from crossask import report as reports
 
     paths = reports.write_report(values.model_dir, values.out)
-    print(paths["markdown"].read_text())
-    print(f"The page: {paths['html']}")
+    print(paths["report.md"].read_text())
+    print(f"The page: {paths["report.html"]}")
 
 
 def main(argv=None) -> int:

@@ -20,7 +20,7 @@ def report(values, _rest):
 
     paths = reports.write_report(values.model_dir, values.out)
     print(paths["report.md"].read_text())
-    print(f"The page: {paths["report.html"]}")
+    print(f"The page: {paths['report.html']}")
 
 
 def main(argv=None) -> int:

@@ -12,7 +12,7 @@ EVENT_MODELS = {
 }
 # which patches of crossask.audio.frontends a model reads
 _FRONT_ENDS = {"vggish": "vggish", "yamnet": "yamnet"}
-_CLASSES = {"VGGish": "vggish", "YAMNet": "yamnet"}
+_CLASSES = {target.partition(":")[2]: name for name, target in EVENT_MODELS.items()}
 
 
 def front_end(name: str) -> str:
@@ -24,19 +24,27 @@ def front_end(name: str) -> str:
 def build(config: EventModelConfig, trainable: bool = False, seed: int = 0):
     """The event model that `config` describes, built, with its weights (or, where it names none, random ones by `seed`).
 
+    `config.weights` may be an .npz, a TF1 checkpoint, a folder with a SavedModel, or a TF-Hub handle. The tap "pca" takes
+    the PCA file that `crossask-prepare --assets=vggish_pca` put into the cache.
+
     Raises:
       ConfigError: an unknown name, or choices that do not fit each other.
       WeightsError: the weights are not there or not this model's.
     """
-    _check(config.name)
-    cls = _load(config.name)
+    cls = event_model_class(config.name)
+    from crossask.events import reading_weights
+
     options = {"trainable": trainable, "embedding_tap": config.embedding_tap, "activation": config.activation, "width": config.width}
+    if config.embedding_tap == "pca" and config.name == "vggish":
+        from crossask.events import assets
+
+        options["pca"] = assets.cached("vggish_pca")
     if not config.weights:
         return cls(seed=seed, **options).built_whole()
     path = Path(config.weights)
     if path.suffix == ".npz":
         return cls.from_npz(path, **options)
-    if path.is_file():
+    if reading_weights.is_tf1_checkpoint(path):
         return cls.from_checkpoint(path, **options)
     return cls.from_hub(config.weights, **options)
 
@@ -46,12 +54,14 @@ def _check(name: str):
         raise ConfigError(f"There is no event model {name!r}.", f"Use one of: {', '.join(EVENT_MODELS)}.")
 
 
-def _load(name: str):
+def event_model_class(name: str):
+    """The class of the event model `name`; a ConfigError where there is none."""
+    _check(name)
     module, _, cls = EVENT_MODELS[name].partition(":")
     return getattr(importlib.import_module(module), cls)
 
 
 def __getattr__(name: str):
     if name in _CLASSES:
-        return _load(_CLASSES[name])
+        return event_model_class(_CLASSES[name])
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,6 +6,7 @@ import tf_keras as keras
 
 from crossask.errors import WeightsError
 from crossask.events.layer import EventModel
+from crossask.events.reading_weights import BROKEN_NPZ
 
 CONVOLUTIONS = (
     ("conv1", 64, True),
@@ -28,10 +29,14 @@ class VGGish(EventModel):
       "pca": y = E (x - mean), clipped to [-2, 2]: the published post-processing without its 8 bits; `pca` names its file.
 
     Random weights are truncated normal 0.01 at full width, as VGGish's own; narrower ones take He's, with which a small
-    network without batch norm trains.
+    network without batch norm trains: at 0.01 the signal of a narrow layer fades from layer to layer.
+
+    Raises:
+      WeightsError: the tap is "pca" and its file is missing or another.
     """
 
     model_name = "vggish"
+    front_end = "vggish"
     embedding_size = 128
 
     def __init__(self, pca=None, **options):
@@ -86,33 +91,23 @@ class VGGish(EventModel):
             return tf.nn.relu(x)
         if self.embedding_tap == "pca":
             vectors, mean = self._projection
-            return tf.clip_by_value(tf.matmul(x - mean, vectors, transpose_b=True), -2.0, 2.0)
+            x = tf.cast(x, tf.float32) - mean  # in any precision of the layers
+            return tf.clip_by_value(tf.matmul(x, vectors, transpose_b=True), -2.0, 2.0)
         return x
 
-    def _digested(self):
-        extra = {} if self._projection is None else {"pca/vectors": _Array(self._projection[0]), "pca/mean": _Array(self._projection[1])}
-        return self.named_variables() | extra
+    def _constants(self):
+        return {} if self._projection is None else dict(zip(("pca/vectors", "pca/mean"), self._projection, strict=True))
 
     def _wide(self, units: int) -> int:
         return max(1, round(units * self.width))
 
 
-class _Array:
-    """A NumPy array under a variable's interface, for the digest."""
-
-    def __init__(self, value):
-        self.value, self.shape = value, value.shape
-
-    def numpy(self):
-        return self.value
-
-
 def read_pca(path) -> tuple[np.ndarray, np.ndarray]:
     """(vectors [128, 128], mean [128]) of Google's vggish_pca_params.npz; a WeightsError where it is something else."""
     try:
-        with np.load(path) as file:
+        with np.load(path, allow_pickle=False) as file:
             vectors, mean = file["pca_eigen_vectors"].astype(np.float32), file["pca_means"].astype(np.float32).reshape(-1)
-    except (OSError, ValueError, KeyError) as error:
+    except BROKEN_NPZ as error:
         raise WeightsError(f"{path} cannot be read as VGGish's PCA ({error}).", "Give vggish_pca_params.npz.") from error
     if vectors.shape != (128, 128) or mean.shape != (128,):
         raise WeightsError(

@@ -1,15 +1,17 @@
 """ESC-10 with the real YAMNet: a positive control of cross-task transfer on real recordings (events, not scenes).
 
-5 s clips, five folds, intervals clustered by the recording's id. The scene branch has a quarter of the paper's channels, so
-that two cores train it; the event model is whole.
+5 s clips, five folds, intervals clustered by the recording's id. The scene branch has a quarter of the paper's channels and
+half its frames, so that two cores train it; the event model is whole.
 """
 
 import dataclasses
 
-from crossask.config import EventModelConfig, Experiment, FeatureConfig, ModelConfig, TrainingConfig
+from crossask.config import EventModelConfig, Experiment, FeatureConfig, LogMelConfig, ModelConfig, TrainingConfig
 
 # clips decode to 3.6 to 7.2 s
-FEATURES = FeatureConfig(sample_rate_hz=44100, clip_seconds=5.0, max_padding_seconds=2.0, max_cut_seconds=3.0)
+FEATURES = FeatureConfig(
+    sample_rate_hz=44100, clip_seconds=5.0, max_padding_seconds=2.0, max_cut_seconds=3.0, log_mel=LogMelConfig(hop_seconds=0.020)
+)
 QUARTER = ModelConfig(encoder_channels=(16, 32, 64, 128), pooling_dim=256, attention_dim=512)
 YAMNET = EventModelConfig(name="yamnet", weights="yamnet.npz", activation="relu6")
 TRAINING = TrainingConfig(epochs=20, batch_size=16, learning_rate=3e-4, validation_share=0.1)

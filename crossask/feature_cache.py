@@ -15,11 +15,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from crossask import config, events
+from crossask import config, events, runs
 from crossask.audio import clip_features, reading, resampling
 from crossask.datasets import Corpus
 from crossask.errors import AudioError, DataError
-from crossask.runs import write_json, writing
 
 CLIPS_PER_SHARD = 32  # 16 MB of log-mel; the size of a worker's memory
 FORMAT_VERSION = 1
@@ -59,6 +58,7 @@ def prepare(corpus: Corpus, experiment: config.Experiment, features_dir, workers
     event_model = _event_model(experiment)
     folders = {kind: Path(features_dir) / f"{kind}-{_key(kind, corpus, experiment, event_model)}" for kind in kinds_of(experiment)}
     for kind, folder in folders.items():
+        runs.remove_remains(folder)
         _write_description(folder, kind, corpus, experiment)
     todo = {number: [kind for kind in folders if not _shard(folders[kind], number).is_file()] for number in range(_shard_count(clips))}
     compute = _ClipFunction(experiment, event_model)
@@ -89,7 +89,7 @@ def prepare(corpus: Corpus, experiment: config.Experiment, features_dir, workers
                     records[kind].append(_record(clip.id, value))
             if not broken:
                 for kind, lines in records.items():
-                    with writing(_shard(folders[kind], number)) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
+                    with runs.writing(_shard(folders[kind], number)) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
                         for line in lines:
                             writer.write(line)
         count(shard_clips, changes, broken)
@@ -168,7 +168,7 @@ def _write_description(folder: Path, kind: str, corpus: Corpus, experiment: conf
         values["features"] = config.to_dict(experiment.features)
         if kind != "log_mel":
             values["event_model"] = config.to_dict(experiment.event_model)
-        write_json(path, values)
+        runs.write_json(path, values)
 
 
 def _shard_count(clips) -> int:

@@ -235,7 +235,8 @@ def _split(clips, settings: PretrainingConfig):
 
 def _claim(folder: Path, settings, training, test):
     """Writes what this pre-training is, or checks that the folder's is the same."""
-    record = {"settings": config.to_dict(settings), "clips": config.digest([dataclasses.astuple(c) for c in (*training, *test)])}
+    sides = ([dataclasses.astuple(clip) for clip in side] for side in (training, test))
+    record = {"settings": config.to_dict(settings), "clips": config.digest(*sides)}
     path = folder / "config.json"
     if not path.is_file():
         runs.write_json(path, record)

@@ -4,7 +4,7 @@
   config.json      the resolved experiment, corpus, versions
   history.csv      a line an epoch
   checkpoints/     model, optimiser, epoch: what a killed run goes on from
-  best/            weights of the best epoch on the validation part
+  best.npz         weights of the best epoch on the validation part
   result.json      the outcome of training
   predictions.csv  the evaluation fold: clip, location, city, truth, one probability a scene
   scores.json      what these predictions are worth
@@ -17,12 +17,15 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import subprocess
 from pathlib import Path
 
 from crossask import __version__, config
 from crossask.errors import DataError
 
+# on a shared disk, another machine's processes cannot be asked for
+_HOST = re.sub(r"\W", "_", platform.node())
 PACKAGES = ("tensorflow", "tf-keras", "tensorflow-hub", "tf-models-official", "numpy", "scipy", "soundfile")
 
 
@@ -76,13 +79,21 @@ def writing(path):
     """A temporary name to write to; moved to `path` when the block ends without an error."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{_HOST}-{os.getpid()}.part")
     try:
         yield temporary
         os.replace(temporary, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def remove_remains(folder):
+    """Removes what `writing` of killed processes of this machine left in `folder`."""
+    for path in Path(folder).glob(f".*.{_HOST}-*.part"):
+        process = path.stem.rpartition("-")[2]
+        if process.isdigit() and not _is_running(int(process)):
+            path.unlink(missing_ok=True)
 
 
 def write_json(path, value):
@@ -100,3 +111,13 @@ def versions() -> dict:
         command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
         found["commit"] = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
     return found
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

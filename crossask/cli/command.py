@@ -32,6 +32,7 @@ def run(doc: str, flag_values: flags.FlagValues, action, argv=None) -> int:
     LOG.propagate = False
     LOG.setLevel(logging.INFO)
     try:
+        flag_values.unparse_flags()  # a second call in one process starts anew
         rest = flag_values(argv)[1:]
         return action(flag_values, rest) or 0
     except flags.Error as error:
@@ -44,11 +45,14 @@ def run(doc: str, flag_values: flags.FlagValues, action, argv=None) -> int:
 
 def progress_bar(description: str, unit: str = "clip"):
     """A function(done, total) that draws a bar with the time left."""
-    from tqdm import tqdm
-
-    bar = tqdm(desc=description, unit=unit, mininterval=1)
+    bar = None
 
     def update(done: int, total: int):
+        nonlocal bar
+        if bar is None:  # not before there is something to say: an error comes first
+            from tqdm import tqdm
+
+            bar = tqdm(desc=description, unit=unit, total=total, mininterval=1)
         bar.total = total
         bar.update(done - bar.n)
         if done >= total:

@@ -8,14 +8,14 @@ from crossask.errors import ConfigError
 
 @dataclasses.dataclass(frozen=True)
 class SoundscapesConfig:
-    """Which recordings a corpus holds. The default, 320 clips: a scene has 5 + 3 locations of 4 clips."""
+    """Which recordings a corpus holds. The default, 360 clips: a scene has 8 + 4 locations of 3 clips."""
 
     seed: int = 0
-    cities: tuple[str, ...] = ("barcelona", "helsinki", "lisbon", "lyon")
+    cities: tuple[str, ...] = ("barcelona", "helsinki")
     unseen_city: str = "milan"  # stands in the evaluation part alone, like Milan in TAU
-    locations_per_scene: int = 8
-    clips_per_location: int = 4
-    evaluation_share: float = 0.375  # of a scene's locations; a third of these, at least one, in the unseen city
+    locations_per_scene: int = 12
+    clips_per_location: int = 3
+    evaluation_share: float = 1 / 3  # of a scene's locations; a third of these, at least one, in the unseen city
     clip_seconds: float = 10.0
     sample_rate_hz: int = 48000
 

@@ -82,12 +82,15 @@ def write_events(
     workers: int = 1,
     progress=None,
     seconds: float = 2.9,
-    sample_rate_hz: int = 48000,
+    sample_rate_hz: int = 32000,
 ) -> Path:
     """Renders isolated events for event pre-training: audio/<number>-<kind>.wav, events.csv (filename,category,fold).
 
     The kinds take turns; the five folds are balanced over them. Determinism, resuming, `progress` and errors as in
     `write_soundscapes`.
+
+    Args:
+      sample_rate_hz: the default is what event models of 16 kHz need, twice over.
 
     Returns:
       The path of events.csv.
@@ -137,7 +140,7 @@ def _render(folder: Path, what: str, names, arguments, seconds: float, sample_ra
     jobs = [(what, str(folder / name), values, sample_rate_hz) for name, values in zip(names, arguments, strict=True)]
     samples = round(seconds * sample_rate_hz)
     missing = [job for job in jobs if not _is_whole(job[1], samples)]
-    _remove_remains(folder / "audio", {os.path.basename(job[1]) for job in jobs})
+    runs.remove_remains(folder / "audio")
     done = len(jobs) - len(missing)
     if progress:
         progress(done, len(jobs))
@@ -169,24 +172,6 @@ def _is_whole(path: str, samples: int) -> bool:
         return soundfile.info(path).frames == samples and os.path.getsize(path) >= samples * 2 * 3
     except soundfile.LibsndfileError:
         return False
-
-
-def _remove_remains(audio: Path, names: set[str]):
-    """Removes what a killed process left of these clips under temporary names."""
-    for path in audio.glob(".*.part"):
-        name, _, process = path.stem[1:].rpartition(".")
-        if name in names and process.isdigit() and not _is_running(int(process)):
-            path.unlink(missing_ok=True)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _render_one(job):

@@ -1,0 +1,129 @@
+"""Event pre-training: labelled files in, weights that an event model loads out; a killed run goes on."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from crossask import config, events, pretraining, runs
+from crossask.errors import CrossaskError, DataError
+
+RATE = 16000
+SETTINGS = pretraining.PretrainingConfig(
+    config.EventModelConfig(width=0.0625), clip_seconds=1.0, epochs=12, batch_size=8, learning_rate=3e-3, validation_share=0.2
+)
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory):
+    """Three kinds of one second each, told apart by their pitch, in the folder `audio` beside the CSV (ESC-50 style)."""
+    folder = tmp_path_factory.mktemp("events")
+    (folder / "audio").mkdir()
+    rng, lines = np.random.default_rng(1), ["filename,fold,target,category"]
+    for number in range(60):
+        kind, hertz = (("hum", 150), ("tone", 900), ("whistle", 4000))[number % 3]
+        time = np.arange(RATE) / RATE
+        wave = 0.3 * np.sin(2 * np.pi * hertz * rng.uniform(0.9, 1.1) * time) + rng.normal(0, 0.01, RATE)
+        soundfile.write(folder / "audio" / f"{number}.wav", wave, RATE)
+        lines.append(f"{number}.wav,{number // 12 + 1},{number % 3},{kind}")
+    (folder / "esc.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clips(collection):
+    return pretraining.read_labelled_clips(collection / "esc.csv")
+
+
+@pytest.fixture(scope="module")
+def trained(clips, tmp_path_factory):
+    out = tmp_path_factory.mktemp("weights") / "event_model.npz"
+    training, test = [c for c in clips if c.fold != "5"], [c for c in clips if c.fold == "5"]
+    return out, pretraining.pretrain(SETTINGS, training, test, out, quiet=True)
+
+
+def test_it_learns_the_kinds_and_scores_a_fold_it_never_saw(trained):
+    out, report = trained
+    assert report["kinds"] == ["hum", "tone", "whistle"]
+    assert (report["training_clips"], report["validation_clips"], report["test_clips"]) == (39, 9, 12)
+    assert report["test_tag_accuracy"] > 0.8
+    assert json.loads(out.with_suffix(".json").read_text()) == json.loads(json.dumps(report))
+
+
+def test_the_weights_are_an_event_model_whose_embeddings_tell_the_kinds_apart(trained, clips):
+    from crossask.audio import vggish_patches
+
+    layer = events.build(config.EventModelConfig(width=0.0625, weights=str(trained[0])))
+    waves = [soundfile.read(clip.path, dtype="float32")[0] for clip in clips]
+    embeddings = np.stack([layer(vggish_patches(wave)).numpy()[0] for wave in waves])
+    kinds = np.array([clip.labels[0] for clip in clips])
+    middles = {kind: embeddings[:30][kinds[:30] == kind].mean(0) for kind in set(kinds)}
+    nearest = [min(middles, key=lambda kind: np.linalg.norm(e - middles[kind])) for e in embeddings[30:]]
+    assert np.mean(np.array(nearest) == kinds[30:]) > 0.8
+
+
+def test_stopped_and_gone_on_with_gives_the_same_weights(clips, tmp_path, monkeypatch):
+    import dataclasses
+
+    short = dataclasses.replace(SETTINGS, epochs=3)
+    pretraining.pretrain(short, clips, [], tmp_path / "whole.npz", quiet=True)
+    saved = runs.writing
+    state = {"epochs": 0}
+
+    def stop(path):
+        if str(path).endswith("history.csv"):
+            state["epochs"] += 1
+            if state["epochs"] == 3:
+                raise KeyboardInterrupt
+        return saved(path)
+
+    monkeypatch.setattr(runs, "writing", stop)
+    with pytest.raises(KeyboardInterrupt):
+        pretraining.pretrain(short, clips, [], tmp_path / "stopped.npz", quiet=True)
+    monkeypatch.undo()
+    assert not (tmp_path / "stopped.npz").exists()
+    seen = []
+    pretraining.pretrain(short, clips, [], tmp_path / "stopped.npz", quiet=True, progress=lambda *done: seen.append(done))
+    assert seen == []  # the patches were there
+    with np.load(tmp_path / "whole.npz") as whole, np.load(tmp_path / "stopped.npz") as stopped:
+        assert whole.files == stopped.files
+        for name in whole.files:
+            np.testing.assert_array_equal(whole[name], stopped[name])
+
+
+def test_several_labels_a_clip_are_read_and_trained(collection, clips, tmp_path):
+    lines = [["filename", "labels"]] + [[c.path, "tone;whistle" if "tone" in c.labels else c.labels[0]] for c in clips]
+    with open(tmp_path / "audioset.csv", "w", newline="") as file:
+        csv.writer(file).writerows(lines)
+    several = pretraining.read_labelled_clips(tmp_path / "audioset.csv")
+    assert several[1].labels == ("tone", "whistle")
+    report = pretraining.pretrain(SETTINGS, several, [], tmp_path / "w.npz", quiet=True)
+    assert report["validation_tag_accuracy"] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("name,category\na.wav,x\n", "columns"),
+        ("filename\n0.wav\n", "columns"),
+        ("filename,category\nnone.wav,x\n", "Line 2"),
+        ("filename,category\n0.wav,x\n1.wav,\n", "Line 3"),
+    ],
+)
+def test_a_csv_that_cannot_be_used_is_named_with_its_line(collection, text, problem):
+    path = collection / "bad.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=problem):
+        pretraining.read_labelled_clips(path)
+
+
+def test_what_does_not_fit_is_refused(trained, clips, tmp_path):
+    strange = [pretraining.LabelledClip(clips[0].path, ("thunder",))]
+    with pytest.raises(DataError, match="thunder"):
+        pretraining.pretrain(SETTINGS, clips, strange, tmp_path / "w.npz", quiet=True)
+    with pytest.raises(DataError, match="too few"):
+        pretraining.pretrain(SETTINGS, clips[:6], [], tmp_path / "w.npz", quiet=True)
+    with pytest.raises(CrossaskError, match="another pre-training"):
+        pretraining.pretrain(SETTINGS, clips, [], trained[0], quiet=True)

@@ -1,0 +1,81 @@
+"""Whatever stands in a table keeps its table's contract, and nothing that keeps it is left out of the table.
+
+Shapes, gradients, saving, export and devices of each entry: tests/models and tests/events run over the same tables. Here:
+the tables are complete, and their entries work together.
+"""
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+
+from crossask import datasets, events, models
+from crossask.config import ModelConfig
+
+PACKAGE = Path(models.__file__).parents[1]
+NARROW = ModelConfig(encoder_channels=(4, 4, 8, 8), pooling_heads=2, pooling_dim=8, attention_heads=2, attention_dim=32)
+READING_EVENTS = [name for name in models.MODELS if "embedding" in getattr(models, name).reads]
+
+
+def derived(folder: str, base: str) -> set[str]:
+    """Names of the classes below `folder` that derive from `base`."""
+    return {
+        node.name
+        for path in (PACKAGE / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef) and base in {getattr(b, "id", getattr(b, "attr", "")) for b in node.bases}
+    }
+
+
+def in_table(table: dict[str, str]) -> set[str]:
+    return {target.partition(":")[2] for target in table.values()}
+
+
+def test_every_scene_model_and_event_model_stands_in_its_table():
+    assert derived("models", "SceneModel") == in_table(models.MODELS)
+    assert derived("events", "EventModel") == in_table(events.EVENT_MODELS)
+
+
+def test_every_reader_of_a_corpus_stands_in_the_table():
+    readers = {
+        f"crossask.datasets.{path.stem}:read"
+        for path in (PACKAGE / "datasets").glob("*.py")
+        if any(isinstance(node, ast.FunctionDef) and node.name == "read" for node in ast.parse(path.read_text()).body)
+    }
+    assert readers == set(datasets.DATASETS.values())
+
+
+@pytest.fixture(scope="module")
+def clips():
+    rng = np.random.default_rng(0)
+    inputs = {
+        "log_mel": rng.normal(size=(8, 32, 64, 2)).astype(np.float32),
+        "patches": rng.normal(size=(8, 2, 96, 64)).astype(np.float32),
+    }
+    return inputs, np.arange(8) % 3
+
+
+@pytest.mark.parametrize("system", READING_EVENTS)
+@pytest.mark.parametrize("name", list(events.EVENT_MODELS))
+@pytest.mark.parametrize("trainable", [False, True])
+def test_every_event_model_in_every_scene_model_learns_eight_clips_and_is_saved(clips, tmp_path, system, name, trainable):
+    keras.utils.set_random_seed(0)
+    event_model = events.event_model_class(name)(trainable=trainable, width=1 / 32)
+    model = models.build(system, 3, NARROW, event_model=event_model)
+    model.compile(keras.optimizers.Adam(3e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model(clips[0])
+    before = [value.copy() for value in event_model.get_weights()]
+    losses = model.fit(*clips, batch_size=8, epochs=60, verbose=0).history["loss"]
+    assert losses[-1] < 0.1 * losses[0]
+    changed = [not np.array_equal(a, b) for a, b in zip(before, event_model.get_weights(), strict=True)]
+    assert all(changed) if trainable else not any(changed)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again(clips[0]), model(clips[0]))
+    assert again.event_model.trainable is trainable
+    tf.saved_model.save(model, str(tmp_path / "saved"))
+    answer = tf.saved_model.load(str(tmp_path / "saved"))(clips[0])
+    np.testing.assert_allclose(answer, model(clips[0]), rtol=0, atol=1e-5)

@@ -12,11 +12,11 @@ step() { printf '\n== %s (%d s) ==\n' "$1" $((SECONDS - start)); }
 
 step "1/7 Render binaural city scenes and isolated events"
 "$BIN"/crossask-prepare --dataset=soundscapes --data_dir="$OUT/soundscapes"
-[ -f "$OUT/event_model.npz" ] || "$BIN"/crossask-prepare --dataset=events --data_dir="$OUT/events" --events=1000
+[ -f "$OUT/event_model.npz" ] || "$BIN"/crossask-prepare --dataset=events --data_dir="$OUT/events" --events=1500
 
 step "2/7 Pre-train a narrow VGGish on the isolated events"
 [ -f "$OUT/event_model.npz" ] || "$BIN"/crossask-pretrain --events="$OUT/events/events.csv" --out="$OUT/event_model.npz" \
-  --width=0.125 --clip_seconds=2.9 --epochs=14
+  --width=0.125 --clip_seconds=2.9 --epochs=9
 
 step "3/7 Compute features"
 "$BIN"/crossask-prepare --dataset=soundscapes --data_dir="$OUT/soundscapes" --experiment="$ROWS" "$WEIGHTS"

@@ -71,11 +71,11 @@ def test_it_answers_the_same_where_our_package_is_not(exported, corpus, tmp_path
     waveform, rate = soundfile.read(corpus.clips[3].path, always_2d=True, dtype="float32")
     np.save(tmp_path / "waveform.npy", waveform[np.newaxis])
     code = (
-        "import sys; sys.path = [p for p in sys.path if 'main' not in p.split('/')]\n"
+        # an import of a module that is None fails, whatever the environment holds
+        "import sys; sys.modules.update(dict.fromkeys(('crossask', 'tf_keras', 'tensorflow_hub', 'official')))\n"
         "import numpy as np, tensorflow as tf\n"
         f"model = tf.saved_model.load({str(out)!r}).signatures['serving_default']\n"
         f"answer = model(waveform=np.load({str(tmp_path / 'waveform.npy')!r}), sample_rate_hz=tf.constant({rate}))\n"
-        "assert not [m for m in sys.modules if m.split('.')[0] in ('crossask', 'tf_keras', 'tensorflow_hub', 'official')]\n"
         "print(answer['probabilities'].numpy()[0].tolist())"
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)

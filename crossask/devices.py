@@ -1,7 +1,6 @@
 """Where a run computes: the strategy, seeds, determinism. The only importer of Model Garden."""
 
 import functools
-import os
 
 import tensorflow as tf
 import tf_keras as keras
@@ -39,10 +38,3 @@ def set_seeds(seed: int, deterministic: bool = True):
     keras.utils.set_random_seed(seed)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
-
-
-def limit_threads(count: int | None = None):
-    """Uses `count` cores (default: those this process may use), before TensorFlow starts its threads."""
-    count = count or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else count or os.cpu_count()
-    tf.config.threading.set_intra_op_parallelism_threads(count)
-    tf.config.threading.set_inter_op_parallelism_threads(max(2, count))

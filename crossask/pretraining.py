@@ -10,7 +10,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from crossask import config, devices, events, fitting, pipeline, runs
-from crossask.audio import clip_features, reading, resampling
+from crossask.audio import clip_features, frontends, reading, resampling
 from crossask.errors import CrossaskError, DataError
 
 
@@ -168,8 +168,9 @@ class _PatchStore:
     def __init__(self, folder: Path, settings: PretrainingConfig, workers: int):
         self.folder, self.settings, self.workers = folder, settings, workers
         self.front_end, self.traced = events.front_end(settings.event_model.name), {}
-        self.features = config.FeatureConfig(sample_rate_hz=clip_features.EVENT_RATE_HZ, clip_seconds=settings.clip_seconds)
-        self.shape = tuple(self._patches(np.zeros((round(settings.clip_seconds * 16000), 1), np.float32), 16000).shape)
+        self.features = config.FeatureConfig(sample_rate_hz=frontends.EVENT_RATE_HZ, clip_seconds=settings.clip_seconds)
+        silence = np.zeros((round(settings.clip_seconds * frontends.EVENT_RATE_HZ), 1), np.float32)
+        self.shape = tuple(self._patches(silence, frontends.EVENT_RATE_HZ).shape)
 
     def write(self, side: str, clips, kinds: list[str], progress) -> str:
         path = self.folder / f"{side}.tfrecord"

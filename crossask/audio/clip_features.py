@@ -5,8 +5,6 @@ import tensorflow as tf
 from crossask.audio import frontends, resampling
 from crossask.config import FeatureConfig
 
-EVENT_RATE_HZ = 16000  # both event models
-
 
 def clip_features(waveform, sample_rate_hz, features: FeatureConfig, front_end: str = "", pad_end: bool = False) -> dict:
     """Log-mel of the scene branch and, where `front_end` names one, patches of the event branch.
@@ -31,7 +29,7 @@ def clip_features(waveform, sample_rate_hz, features: FeatureConfig, front_end: 
 
 def event_patches(waveform, sample_rate_hz, features: FeatureConfig, front_end: str, pad_end: bool = False):
     """The event branch's patches [batch, patches, 96, 64] of waveform [batch, samples, channels]."""
-    event = _at_rate(frontends.mono(waveform), sample_rate_hz, EVENT_RATE_HZ, features.clip_seconds)
+    event = _at_rate(frontends.mono(waveform), sample_rate_hz, frontends.EVENT_RATE_HZ, features.clip_seconds)
     if front_end == "vggish":
         return frontends.vggish_patches(event, pad_end=pad_end)
     return frontends.yamnet_patches(event)

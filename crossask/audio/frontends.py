@@ -8,7 +8,7 @@ from crossask.errors import AudioError
 # facts of the published modules: magnitude, 512 points, 125 to 7500 Hz; they differ in the logarithm's offset and the hop
 VGGISH_LOG_MEL = LogMelConfig(fft_size=512, min_hz=125.0, max_hz=7500.0, spectrum="magnitude", log_offset=0.01)
 YAMNET_LOG_MEL = LogMelConfig(fft_size=512, min_hz=125.0, max_hz=7500.0, spectrum="magnitude", log_offset=0.001)
-EVENT_RATE_HZ = 16000
+EVENT_RATE_HZ = 16000  # both event models
 PATCH_FRAMES = 96
 PATCH_SAMPLES = 15600  # 0.975 s: what 96 frames need
 YAMNET_HOP_FRAMES = 48

@@ -17,6 +17,7 @@ from crossask.evaluation.predictions import check, filled, read_predictions, sce
 
 __all__ = ["compare", "pool", "read_predictions", "score", "summarise"]
 
+
 def score(table: pd.DataFrame, resamples: int = 2000, seed: int = 0, confidence: float = 0.95) -> dict:
     """The scores of one table, ready for JSON.
 

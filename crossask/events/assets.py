@@ -88,7 +88,7 @@ def verify(path: Path, entry: dict):
     options = {"width": entry.get("width", 1.0)} | ({"classifier": True} if entry["model"] == "yamnet" else {})
     layer = _read(events.event_model_class(entry["model"]), path, options)
     if "smoke_test_deviation" in entry:
-        sine = np.sin(2 * np.pi * 1000 * np.arange(0, 3, 1 / 16000)).astype(np.float32)
+        sine = np.sin(2 * np.pi * 1000 * np.arange(0, 3, 1 / frontends.EVENT_RATE_HZ)).astype(np.float32)
         found, expected = float(np.std(layer(frontends.vggish_patches(sine)).numpy())), entry["smoke_test_deviation"]
         if not abs(found - expected) <= SMOKE_TEST_TOLERANCE * expected:
             raise WeightsError(

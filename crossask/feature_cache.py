@@ -49,7 +49,7 @@ def prepare(corpus: Corpus, experiment: config.Experiment, features_dir, workers
       corpus: clips to read; those of all folds are written.
       features_dir: folder below which each kind has its folder `<kind>-<hash>`.
       workers: shards computed at once, in threads (the work is TensorFlow's and libsndfile's, which run side by side).
-      progress: called with (clips done, clips in all).
+      progress: called with (clips done, clips in all); not where all are done already.
 
     Raises:
       DataError: some files cannot be used; all others are written, and the message names the broken ones.
@@ -62,41 +62,42 @@ def prepare(corpus: Corpus, experiment: config.Experiment, features_dir, workers
         _write_description(folder, kind, corpus, experiment)
     todo = {number: [kind for kind in folders if not _shard(folders[kind], number).is_file()] for number in range(_shard_count(clips))}
     compute = _ClipFunction(experiment, event_model)
-    tally, lock = {"done": 0, "padded": 0, "cut": 0, "broken": []}, threading.Lock()
+    shards = {number: clips[number * CLIPS_PER_SHARD : (number + 1) * CLIPS_PER_SHARD] for number in todo}
+    tally, lock = {"done": sum(len(shards[n]) for n in todo if not todo[n]), "padded": 0, "cut": 0, "broken": []}, threading.Lock()
 
-    def count(shard_clips, changes, broken):
+    def count(change: str, broken: str):
         with lock:
-            tally["done"] += len(shard_clips)
-            tally["broken"] += broken
-            for change in changes:
+            tally["done"] += 1
+            if change:
                 tally[change] += 1
+            if broken:
+                tally["broken"].append(broken)
             if progress:
                 progress(tally["done"], len(clips))
 
     def write_shard(number):
-        shard_clips = clips[number * CLIPS_PER_SHARD : (number + 1) * CLIPS_PER_SHARD]
-        changes, broken = [], []
-        if todo[number]:
-            records = {kind: [] for kind in todo[number]}
-            for clip in shard_clips:
-                try:
-                    values, change = compute(clip.path, todo[number])
-                except AudioError as error:
-                    broken.append(str(error.problem))
-                    continue
-                changes += [change] if change else []
-                for kind, value in values.items():
-                    records[kind].append(_record(clip.id, value))
-            if not broken:
-                for kind, lines in records.items():
-                    with runs.writing(_shard(folders[kind], number)) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
-                        for line in lines:
-                            writer.write(line)
-        count(shard_clips, changes, broken)
+        records, whole = {kind: [] for kind in todo[number]}, True
+        for clip in shards[number]:
+            try:
+                values, change = compute(clip.path, todo[number])
+            except AudioError as error:
+                whole = False
+                count("", str(error.problem))
+                continue
+            for kind, value in values.items():
+                records[kind].append(_record(clip.id, value))
+            count(change, "")
+        for kind, lines in records.items() if whole else ():
+            with runs.writing(_shard(folders[kind], number)) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
+                for line in lines:
+                    writer.write(line)
 
+    missing = [number for number in todo if todo[number]]
+    if progress and missing:
+        progress(tally["done"], len(clips))
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         try:
-            for _ in pool.map(write_shard, todo):
+            for _ in pool.map(write_shard, missing):
                 pass
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -151,7 +152,7 @@ def _event_model(experiment: config.Experiment):
 def _key(kind: str, corpus: Corpus, experiment: config.Experiment, event_model) -> str:
     """Hash of all that shapes the bytes of one kind of feature."""
     features, event = experiment.features, experiment.event_model
-    shared = [FORMAT_VERSION, CLIPS_PER_SHARD, corpus.fingerprint(), resampling.RESAMPLER_VERSION]
+    shared = [FORMAT_VERSION, CLIPS_PER_SHARD, corpus.fingerprint, resampling.RESAMPLER_VERSION]
     lengths = [features.clip_seconds, features.max_padding_seconds, features.max_cut_seconds]
     if kind == "log_mel":
         return config.digest(*shared, lengths, features)
@@ -164,7 +165,7 @@ def _write_description(folder: Path, kind: str, corpus: Corpus, experiment: conf
     """For people: what the folder holds."""
     path = folder / "description.json"
     if not path.is_file():
-        values = {"kind": kind, "corpus": corpus.name, "clips": len(corpus.clips), "corpus_fingerprint": corpus.fingerprint()}
+        values = {"kind": kind, "corpus": corpus.name, "clips": len(corpus.clips), "corpus_fingerprint": corpus.fingerprint}
         values["features"] = config.to_dict(experiment.features)
         if kind != "log_mel":
             values["event_model"] = config.to_dict(experiment.event_model)

@@ -110,7 +110,7 @@ def _claim(run, experiment, corpus, cache, paths, training_clips, validation_cli
     if run.path("config.json").is_file():
         found = run.read("config.json")
         differing = sorted(name for name in resolved if found["experiment"].get(name) != resolved[name])
-        if differing or found["corpus"]["fingerprint"] != corpus.fingerprint():
+        if differing or found["corpus"]["fingerprint"] != corpus.fingerprint:
             what = f"other values of {', '.join(differing)}" if differing else "other recordings"
             raise CrossaskError(f"{run.folder} holds a run with {what}.", "Give another --model_dir, or remove that folder.")
         return
@@ -124,7 +124,7 @@ def _claim(run, experiment, corpus, cache, paths, training_clips, validation_cli
             "input_shapes": cache.shapes,
             "corpus": {
                 "name": corpus.name,
-                "fingerprint": corpus.fingerprint(),
+                "fingerprint": corpus.fingerprint,
                 "clips": len(corpus.clips),
                 "training": training_clips,
                 "validation": validation_clips,

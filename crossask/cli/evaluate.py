@@ -4,6 +4,7 @@ crossask-evaluate --model_dir=RUNS              every finished run below it
 crossask-evaluate --predictions=rival.csv       any table: clip, truth, a probability column a scene [location, city]
 """
 
+import functools
 import json
 import sys
 
@@ -32,11 +33,12 @@ def evaluate(values, _rest):
     unfinished = [run for run in found if not run.finished]
     for run in unfinished:
         command.LOG.warning("%s has not finished training and is left out.", run.folder)
+    prepared = functools.cache(_prepared)  # runs of one row share them
     for run in found:
         if run in unfinished:
             continue
         if values.again or not run.path("scores.json").is_file():
-            _predict(run, values)
+            _predict(run, values, prepared)
         scores = run.read("scores.json")
         low, high = scores["interval"]["low"], scores["interval"]["high"]
         command.LOG.info(
@@ -46,18 +48,24 @@ def evaluate(values, _rest):
     return command.SOME_FAILED if unfinished else 0
 
 
-def _predict(run, values):
-    from crossask import evaluation, feature_cache, runs, training
-    from crossask.datasets import read_corpus
+def _predict(run, values, prepared):
+    from crossask import evaluation, runs, training
 
     experiment, paths = run.experiment(), run.read("config.json")["paths"]
     data_dir = values.data_dir or paths.get("data_dir", "")
-    corpus = read_corpus(experiment.dataset, data_dir)
     folder = values.features_dir or paths.get("features_dir") or command.features_dir(data_dir, "")
-    table = training.predict(run, corpus, feature_cache.prepare(corpus, experiment, folder))
+    table = training.predict(run, *prepared(experiment, data_dir, folder))
     with runs.writing(run.path("predictions.csv")) as temporary:
         table.to_csv(temporary, index=False)
     runs.write_json(run.path("scores.json"), evaluation.score(evaluation.read_predictions(run.path("predictions.csv"))))
+
+
+def _prepared(experiment, data_dir: str, folder: str):
+    from crossask import feature_cache
+    from crossask.datasets import read_corpus
+
+    corpus = read_corpus(experiment.dataset, data_dir)
+    return corpus, feature_cache.prepare(corpus, experiment, folder, progress=command.progress_bar(f"features of {experiment.name}"))
 
 
 def main(argv=None) -> int:

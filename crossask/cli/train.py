@@ -3,6 +3,7 @@
 crossask-train --experiment=experiments/demo.py:cmam_feature_based --data_dir=DATA --model_dir=RUNS --seeds=0,1,2
 """
 
+import functools
 import sys
 
 from absl import flags
@@ -29,12 +30,18 @@ def train(values, _rest):
     distribution = devices.strategy(values.distribution, values.tpu)
     folder = command.features_dir(values.data_dir, values.features_dir)
     plan = [(row, fold, seed) for row in rows for fold in (values.folds or row.folds) for seed in seeds]
+    corpora = functools.cache(lambda dataset: read_corpus(dataset, values.data_dir))
+    features = functools.cache(
+        lambda row: feature_cache.prepare(
+            corpora(row.dataset), row, folder, values.workers, command.progress_bar(f"features of {row.name}")
+        )
+    )
     for number, (row, fold, seed) in enumerate(plan, start=1):
-        corpus = read_corpus(row.dataset, values.data_dir)
-        cache = feature_cache.prepare(corpus, row, folder, values.workers)
         run = runs.run_at(values.model_dir, row.name, fold, seed)
         command.LOG.info("Run %d of %d: %s", number, len(plan), run.folder)
-        result = training.train(run, row, corpus, cache, distribution, {"data_dir": values.data_dir, "features_dir": folder})
+        result = training.train(
+            run, row, corpora(row.dataset), features(row), distribution, {"data_dir": values.data_dir, "features_dir": folder}
+        )
         command.LOG.info(
             "%s: best epoch %d of %d, %.1f %% on the validation part, %.0f s.",
             row.name, result["best_epoch"], result["epochs"], 100 * result["validation_macro_accuracy"], result["seconds"],

@@ -1,6 +1,7 @@
 """What a corpus is to the rest of the code: clips with one scene and one location each, and folds that share no location."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -63,6 +64,7 @@ class Corpus:
                 return fold
         raise DataError(f"Corpus {self.name!r} has no fold {name!r}.", f"Its folds: {', '.join(f.name for f in self.folds)}.")
 
+    @functools.cached_property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits over every clip's id, scene, location, file size and both ends of its bytes."""
         lines = []

@@ -194,11 +194,11 @@ def test_one_location_cannot_be_split():
 
 def test_the_fingerprint_follows_the_bytes(tmp_path):
     write_tau(tmp_path, TAU_ROWS)
-    before = read_corpus("tau2019", tmp_path).fingerprint()
-    assert before == read_corpus("tau2019", tmp_path).fingerprint()
+    before = read_corpus("tau2019", tmp_path).fingerprint
+    assert before == read_corpus("tau2019", tmp_path).fingerprint
     file = tmp_path / "audio" / "bus-lyon-3-3-a.wav"
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     file.write_bytes(data)
-    assert read_corpus("tau2019", tmp_path).fingerprint() != before
+    assert read_corpus("tau2019", tmp_path).fingerprint != before
     assert json.dumps(before)

@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= demo_output
 SEEDS ?= 0,1,2
+JOBS ?= 2
 READY := $(VENV)/.ready
 # the exact versions are those of one Python; another takes the newest that setup.py allows
 CONSTRAINTS := $(shell $(PYTHON) -c 'import sys; print("-c constraints.txt" if sys.version_info[:2] == (3, 11) else "")')
@@ -19,7 +20,7 @@ $(READY): setup.py constraints.txt
 	@touch $@
 
 demo: $(READY) ## generate soundscapes, pre-train, compare FA with CMAM, report, export, predict
-	@BIN=$(BIN) OUT=$(OUT) SEEDS=$(SEEDS) bash experiments/demo.sh
+	@BIN=$(BIN) OUT=$(OUT) SEEDS=$(SEEDS) JOBS=$(JOBS) bash experiments/demo.sh
 
 test: $(READY) ## run the tests
 	$(BIN)/python -m pytest

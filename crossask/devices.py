@@ -1,6 +1,7 @@
 """Where a run computes: the strategy, seeds, determinism. The only importer of Model Garden."""
 
 import functools
+import os
 
 import tensorflow as tf
 import tf_keras as keras
@@ -38,3 +39,20 @@ def set_seeds(seed: int, deterministic: bool = True):
     keras.utils.set_random_seed(seed)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
+
+
+def side_by_side(jobs: int, distribution: str) -> int:
+    """How many processes can train at once, at most `jobs`: cores can be shared out, a GPU's memory and a strategy's devices not."""
+    alone = distribution not in ("auto", "one_device") or tf.config.list_physical_devices("GPU")
+    return 1 if alone else jobs
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def limit_threads(count: int):
+    """Operations of this process use `count` cores; to be called before TensorFlow computes anything."""
+    tf.config.threading.set_intra_op_parallelism_threads(count)
+    tf.config.threading.set_inter_op_parallelism_threads(max(2, count))

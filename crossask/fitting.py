@@ -12,24 +12,23 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 import tf_keras as keras
-from tqdm import tqdm
 
 from crossask import runs
 from crossask.errors import CrossaskError
 
 
-def fit(folder, name: str, model, batches, steps: int, epochs: int, validation, metric: str, quiet: bool = False) -> dict:
+def fit(folder, name: str, model, batches, steps: int, epochs: int, validation, metric: str, progress=None) -> dict:
     """`Model.fit` of a compiled, built model, from where `folder` says it stopped.
 
     Args:
       folder: holds checkpoints/, best.npz, history.csv and logs/ (TensorBoard).
-      name: what the progress bar says.
+      name: what an error calls the run.
       batches: function(first epoch) -> an endless dataset that begins with that epoch.
       steps: batches an epoch.
       validation: a finite dataset.
       metric: name of the compiled metric whose highest validation value (`val_<metric>`, ties: the lowest loss) marks the
         best epoch.
-      quiet: no progress bar.
+      progress: called with (epochs done, epochs in all, loss and accuracy in words), first with those of an earlier call.
 
     Returns:
       {"epochs", "steps", "best_epoch", "validation_<metric>", "validation_loss", "parameters", "trainable_parameters",
@@ -38,7 +37,7 @@ def fit(folder, name: str, model, batches, steps: int, epochs: int, validation, 
     Raises:
       CrossaskError: the loss is no longer a number.
     """
-    state = _ResumableState(Path(folder), name, model, epochs, metric, quiet)
+    state = _ResumableState(Path(folder), name, model, epochs, metric, progress)
     first_epoch = state.restore()
     if first_epoch < epochs:
         model.fit(
@@ -78,11 +77,11 @@ def load_weights(path, model):
 class _ResumableState(keras.callbacks.Callback):
     """Order at an epoch's end: best weights, history, checkpoint. A kill in between repeats the epoch, to the same bits."""
 
-    def __init__(self, folder: Path, name: str, model, epochs: int, metric: str, quiet: bool):
+    def __init__(self, folder: Path, name: str, model, epochs: int, metric: str, progress):
         super().__init__()
         self.folder, self.name, self.network, self.epochs = folder, name, model, epochs
         self.columns = ["epoch", "loss", metric, "val_loss", f"val_{metric}", "learning_rate", "seconds"]
-        self.metric, self.quiet, self.history, self.started, self.bar = metric, quiet, [], 0.0, None
+        self.metric, self.progress, self.history, self.started = metric, progress, [], 0.0
         self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
         checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer, epoch=self.epoch)
         self.manager = tf.train.CheckpointManager(checkpoint, str(folder / "checkpoints"), max_to_keep=1)
@@ -100,7 +99,7 @@ class _ResumableState(keras.callbacks.Callback):
         return max(self.history, key=lambda row: (row[f"val_{self.metric}"], -row["val_loss"]))
 
     def on_train_begin(self, logs=None):
-        self.bar = tqdm(total=self.epochs, initial=len(self.history), desc=self.name, unit="epoch", disable=self.quiet, mininterval=5)
+        self._tell()
 
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.monotonic()
@@ -119,8 +118,10 @@ class _ResumableState(keras.callbacks.Callback):
             pd.DataFrame(self.history, columns=self.columns).to_csv(temporary, index=False)
         self.epoch.assign(epoch + 1)
         self.manager.save()
-        self.bar.set_postfix(loss=f"{measured['loss']:.3f}", validation=f"{100 * measured[self.columns[4]]:.1f} %", refresh=False)
-        self.bar.update()
+        self._tell()
 
-    def on_train_end(self, logs=None):
-        self.bar.close()
+    def _tell(self):
+        if self.progress:
+            last = self.history[-1] if self.history else None
+            note = f"loss {last['loss']:.3f}, validation {100 * last[f'val_{self.metric}']:.1f} %" if last else "starts"
+            self.progress(len(self.history), self.epochs, note)

@@ -98,13 +98,16 @@ def read_labelled_clips(path) -> tuple[LabelledClip, ...]:
     return tuple(clips)
 
 
-def pretrain(settings: PretrainingConfig, training, test, out, workers: int = 2, quiet: bool = False, progress=None) -> dict:
+def pretrain(settings: PretrainingConfig, training, test, out, workers: int = 2, progress=None, epoch_progress=None) -> dict:
     """Trains the event model as a tagger and writes its weights to `out` (.npz) with a report beside it (.json).
 
     Args:
       training: labelled clips; a seeded part of them chooses the best epoch.
       test: labelled clips that are scored once at the end; may be empty.
       out: path of the weights; `<out>.training/` holds what a killed run goes on from.
+      workers: files read at once.
+      progress: called with (clips whose patches are written, clips in all).
+      epoch_progress: called with (epochs done, epochs in all, loss and accuracy in words).
 
     Returns:
       The report: kinds, clips, best epoch, tag accuracy on the validation part and on `test`.
@@ -148,7 +151,7 @@ def pretrain(settings: PretrainingConfig, training, test, out, workers: int = 2,
         settings.epochs,
         patches.evaluation_batches(data["validation"], len(kinds)),
         "tag_accuracy",
-        quiet,
+        epoch_progress,
     )
     fitting.load_weights(folder / "best.npz", model)
     report = {**result, "kinds": kinds, "training_clips": len(fitted), "validation_clips": len(validation), "test_clips": len(test)}

@@ -40,7 +40,7 @@ class MacroAccuracy(keras.metrics.Metric):
         return {**super().get_config(), "classes": self.classes}
 
 
-def train(run: runs.Run, experiment: config.Experiment, corpus: Corpus, cache, distribution=None, paths=None, quiet=False) -> dict:
+def train(run: runs.Run, experiment: config.Experiment, corpus: Corpus, cache, distribution=None, paths=None, progress=None) -> dict:
     """Trains one run, or goes on with it, and returns its result; a finished run is returned as it is.
 
     Args:
@@ -50,7 +50,7 @@ def train(run: runs.Run, experiment: config.Experiment, corpus: Corpus, cache, d
       cache: a FeatureCache with the kinds that the row reads.
       distribution: a tf.distribute strategy; None is one device.
       paths: {"data_dir", "features_dir"} recorded for `crossask-evaluate`.
-      quiet: no progress bar.
+      progress: called with (epochs done, epochs in all, loss and accuracy in words).
 
     Raises:
       CrossaskError: the folder holds a run of another configuration, or the loss is no longer a number.
@@ -85,7 +85,7 @@ def train(run: runs.Run, experiment: config.Experiment, corpus: Corpus, cache, d
         settings.epochs,
         pipeline.evaluation_batches(cache, corpus, validation_ids, settings.batch_size),
         "macro_accuracy",
-        quiet,
+        progress,
     )
     runs.write_json(run.path("result.json"), result)
     return result

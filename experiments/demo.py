@@ -1,6 +1,6 @@
 """The demo: the paper's main comparison at small scale, on generated soundscapes.
 
-One eighth of the paper's channels and a quarter of its frames, so that two cores train nine runs in minutes.
+One eighth of the paper's channels and a quarter of its frames, so that two cores train seven runs in minutes.
 """
 
 from crossask.config import EventModelConfig, Experiment, FeatureConfig, LogMelConfig, ModelConfig, TrainingConfig

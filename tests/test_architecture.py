@@ -16,6 +16,7 @@ FLOORS = (
     {"feature_cache", "fitting"},
     {"pipeline", "systems"},
     {"pretraining", "training", "report", "export", "prediction"},
+    {"grid"},
     {"cli"},
 )
 NO_TENSORFLOW = ("crossask", "crossask.errors", "crossask.config", "crossask.datasets", "crossask.datasets.soundscapes",

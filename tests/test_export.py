@@ -34,7 +34,7 @@ def exported(request, corpus, tmp_path_factory):
         row = config.override(row, {"event_model.weights": str(folder / "events.npz")})
     cache = feature_cache.prepare(corpus, row, folder / "features")
     run = runs.run_at(folder, row.name, "1", 0)
-    training.train(run, row, corpus, cache, quiet=True)
+    training.train(run, row, corpus, cache)
     out = export.export_run(run, folder / "model")
     return run, training.predict(run, corpus, cache), Classifier(out), out
 

@@ -41,7 +41,7 @@ def clips(collection):
 def trained(clips, tmp_path_factory):
     out = tmp_path_factory.mktemp("weights") / "event_model.npz"
     training, test = [c for c in clips if c.fold != "5"], [c for c in clips if c.fold == "5"]
-    return out, pretraining.pretrain(SETTINGS, training, test, out, quiet=True)
+    return out, pretraining.pretrain(SETTINGS, training, test, out)
 
 
 def test_it_learns_the_kinds_and_scores_a_fold_it_never_saw(trained):
@@ -68,7 +68,7 @@ def test_stopped_and_gone_on_with_gives_the_same_weights(clips, tmp_path, monkey
     import dataclasses
 
     short = dataclasses.replace(SETTINGS, epochs=3)
-    pretraining.pretrain(short, clips, [], tmp_path / "whole.npz", quiet=True)
+    pretraining.pretrain(short, clips, [], tmp_path / "whole.npz")
     saved = runs.writing
     state = {"epochs": 0}
 
@@ -81,11 +81,11 @@ def test_stopped_and_gone_on_with_gives_the_same_weights(clips, tmp_path, monkey
 
     monkeypatch.setattr(runs, "writing", stop)
     with pytest.raises(KeyboardInterrupt):
-        pretraining.pretrain(short, clips, [], tmp_path / "stopped.npz", quiet=True)
+        pretraining.pretrain(short, clips, [], tmp_path / "stopped.npz")
     monkeypatch.undo()
     assert not (tmp_path / "stopped.npz").exists()
     seen = []
-    pretraining.pretrain(short, clips, [], tmp_path / "stopped.npz", quiet=True, progress=lambda *done: seen.append(done))
+    pretraining.pretrain(short, clips, [], tmp_path / "stopped.npz", progress=lambda *done: seen.append(done))
     assert seen == []  # the patches were there
     with np.load(tmp_path / "whole.npz") as whole, np.load(tmp_path / "stopped.npz") as stopped:
         assert whole.files == stopped.files
@@ -99,7 +99,7 @@ def test_several_labels_a_clip_are_read_and_trained(collection, clips, tmp_path)
         csv.writer(file).writerows(lines)
     several = pretraining.read_labelled_clips(tmp_path / "audioset.csv")
     assert several[1].labels == ("tone", "whistle")
-    report = pretraining.pretrain(SETTINGS, several, [], tmp_path / "w.npz", quiet=True)
+    report = pretraining.pretrain(SETTINGS, several, [], tmp_path / "w.npz")
     assert report["validation_tag_accuracy"] > 0.8
 
 
@@ -122,8 +122,8 @@ def test_a_csv_that_cannot_be_used_is_named_with_its_line(collection, text, prob
 def test_what_does_not_fit_is_refused(trained, clips, tmp_path):
     strange = [pretraining.LabelledClip(clips[0].path, ("thunder",))]
     with pytest.raises(DataError, match="thunder"):
-        pretraining.pretrain(SETTINGS, clips, strange, tmp_path / "w.npz", quiet=True)
+        pretraining.pretrain(SETTINGS, clips, strange, tmp_path / "w.npz")
     with pytest.raises(DataError, match="too few"):
-        pretraining.pretrain(SETTINGS, clips[:6], [], tmp_path / "w.npz", quiet=True)
+        pretraining.pretrain(SETTINGS, clips[:6], [], tmp_path / "w.npz")
     with pytest.raises(CrossaskError, match="another pre-training"):
-        pretraining.pretrain(SETTINGS, clips, [], trained[0], quiet=True)
+        pretraining.pretrain(SETTINGS, clips, [], trained[0])

@@ -31,7 +31,7 @@ def train(corpus, features, folder, row, seed=0, **changes):
     row = config.override(row, changes)
     cache = feature_cache.prepare(corpus, row, features)
     run = runs.run_at(folder, row.name, "1", seed)
-    result = training.train(run, row, corpus, cache, quiet=True)
+    result = training.train(run, row, corpus, cache)
     return run, result, cache
 
 
@@ -155,7 +155,7 @@ def test_two_devices_train_and_validate_every_clip(corpus, features, tmp_path, t
     cache = feature_cache.prepare(corpus, row, features)
     assert two_devices.num_replicas_in_sync == 2
     run = runs.run_at(tmp_path, row.name, "1", 0)
-    result = training.train(run, row, corpus, cache, two_devices, quiet=True)
+    result = training.train(run, row, corpus, cache, two_devices)
     assert result["epochs"] == 3
     assert json.loads(run.path("config.json").read_text())["corpus"]["validation"] == 6
     assert systems.load(run).count_params() == result["parameters"]

@@ -28,7 +28,7 @@ def run(doc: str, flag_values: flags.FlagValues, action, argv=None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     absl_logging.set_verbosity(absl_logging.WARNING)
     if not LOG.handlers:
-        LOG.addHandler(logging.StreamHandler())
+        LOG.addHandler(_AboveBars())
     LOG.propagate = False
     LOG.setLevel(logging.INFO)
     try:
@@ -36,24 +36,40 @@ def run(doc: str, flag_values: flags.FlagValues, action, argv=None) -> int:
         rest = flag_values(argv)[1:]
         return action(flag_values, rest) or 0
     except flags.Error as error:
-        return _complain(str(error), f"See {os.path.basename(argv[0])} --help.")
+        return complain(str(error), f"See {os.path.basename(argv[0])} --help.")
     except CrossaskError as error:
-        return _complain(error.problem, error.fix)
+        return complain(error.problem, error.fix)
     except KeyboardInterrupt:
-        return _complain("Stopped.", "Run the same command again to go on.")
+        return complain("Stopped.", "Run the same command again to go on.")
+
+
+class _AboveBars(logging.StreamHandler):
+    """Log lines that leave a progress bar whole."""
+
+    def emit(self, record):
+        from tqdm import tqdm
+
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+def failure(failed: int, total: int) -> int:
+    """The exit code where some of several files or runs failed."""
+    return USER_ERROR if failed == total else SOME_FAILED if failed else 0
 
 
 def progress_bar(description: str, unit: str = "clip"):
-    """A function(done, total) that draws a bar with the time left."""
+    """A function(done, total, note) that draws a bar with the time left."""
     bar = None
 
-    def update(done: int, total: int):
+    def update(done: int, total: int, note: str = ""):
         nonlocal bar
         if bar is None:  # not before there is something to say: an error comes first
             from tqdm import tqdm
 
-            bar = tqdm(desc=description, unit=unit, total=total, mininterval=1)
+            # what an earlier command did is no measure of this one's speed
+            bar = tqdm(desc=description, unit=unit, total=total, initial=done, mininterval=1)
         bar.total = total
+        bar.set_postfix_str(note, refresh=False)
         bar.update(done - bar.n)
         if done >= total:
             bar.close()
@@ -111,6 +127,7 @@ def _flag_help(flag_values) -> str:
     return "\n".join(lines)
 
 
-def _complain(problem: str, fix: str) -> int:
+def complain(problem: str, fix: str) -> int:
+    """Tells a user's mistake in two lines; the exit code for it."""
     print(f"Error: {problem}\n{fix}", file=sys.stderr)
     return USER_ERROR

@@ -39,7 +39,7 @@ def predict(values, files):
             answer = classifier.predict_file(path)
         except AudioError as error:
             failed += 1
-            print(f"Error: {error.problem}\n{error.fix}", file=sys.stderr)
+            command.complain(error.problem, error.fix)
             continue
         if table:
             table.writerow([answer.path, answer.scene, *(f"{answer.probabilities[s]:.6f}" for s in classifier.scenes)])
@@ -49,7 +49,7 @@ def predict(values, files):
             print(f"{answer.path}: " + ", ".join(f"{scene} {100 * share:.1f} %" for scene, share in answer.top(values.top)))
     if failed:
         print(f"{failed} of {len(files)} files could not be used.", file=sys.stderr)
-    return command.USER_ERROR if failed == len(files) else command.SOME_FAILED if failed else 0
+    return command.failure(failed, len(files))
 
 
 def main(argv=None) -> int:

@@ -44,7 +44,8 @@ def pretrain(values, _rest):
     settings = pretraining.PretrainingConfig(
         event_model, values.clip_seconds, values.epochs, values.batch_size, values.learning_rate, seed=values.seed
     )
-    report = pretraining.pretrain(settings, training, test, values.out, values.workers, progress=command.progress_bar("patches"))
+    bars = command.progress_bar("patches"), command.progress_bar(f"pre-training {values.model}", "epoch")
+    report = pretraining.pretrain(settings, training, test, values.out, values.workers, *bars)
     tested = f", {100 * report['test_tag_accuracy']:.1f} % on {len(test)} test clips" if test else ""
     command.LOG.info(
         "%d kinds of events; tag accuracy %.1f %% on the validation part%s. Weights: %s",

@@ -1,0 +1,113 @@
+"""Runs one after another and side by side: the same results, failures kept apart, nothing left behind by a kill."""
+
+import dataclasses
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import small_corpus
+
+from crossask import devices, grid
+from crossask.errors import CrossaskError
+
+# fine-tuning without weights: building the model fails
+FAILING = dataclasses.replace(small_corpus.CMAM, name="failing", strategy="fine_tuning")
+# more epochs than a test has time for
+LONG = dataclasses.replace(small_corpus.FA, training=dataclasses.replace(small_corpus.FA.training, epochs=100_000))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return small_corpus.write(tmp_path_factory.mktemp("corpus"))
+
+
+def a_grid(data, folder, *rows, seeds=(0, 1)):
+    return grid.Grid(rows, seeds, str(data), str(data.parent / "features"), str(folder))
+
+
+def test_side_by_side_gives_what_one_by_one_gives(data, tmp_path):
+    seen = []
+
+    def bar(description, unit):
+        return lambda done, total, note="": seen.append((unit, done, total))
+
+    alone, together = (a_grid(data, tmp_path / name, small_corpus.FA) for name in ("alone", "together"))
+    assert [run.seed for run, _ in grid.train(alone)] == [0, 1]
+    assert sorted(run.seed for run, _ in grid.train(together, jobs=2, progress_bar=bar)) == [0, 1]
+    for (_, a), (_, b) in zip(alone.plan(), together.plan(), strict=True):
+        losses = [pd.read_csv(run.path("history.csv"))["loss"].to_numpy() for run in (a, b)]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    epochs = [done for unit, done, _ in seen if unit == "epoch"]
+    assert epochs == sorted(epochs)
+    assert epochs[-1] == 6
+    assert {total for unit, _, total in seen if unit == "epoch"} == {6}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_run_that_fails_does_not_stop_the_others(data, tmp_path, jobs):
+    outcomes = {run.row: outcome for run, outcome in grid.train(a_grid(data, tmp_path, FAILING, small_corpus.FA, seeds=(0,)), jobs)}
+    assert "without weights" in outcomes["failing"].problem
+    assert outcomes["fa"]["epochs"] == 3
+
+
+def test_a_process_that_is_killed_costs_its_run_alone(data, tmp_path):
+    def kill(description, unit):
+        def update(done, total, note=""):
+            if unit == "epoch" and done == 1 and not killed:
+                killed.append(multiprocessing.active_children()[0].pid)
+                os.kill(killed[0], signal.SIGKILL)
+
+        return update
+
+    killed = []
+    outcomes = [outcome for _, outcome in grid.train(a_grid(data, tmp_path, small_corpus.FA, seeds=(0, 1, 2)), 2, progress_bar=kill)]
+    lost = [outcome for outcome in outcomes if isinstance(outcome, CrossaskError)]
+    assert (len(outcomes), len(lost)) == (3, 1)
+    assert "was killed" in lost[0].problem
+    # the next call trains what is missing
+    assert all(outcome["epochs"] == 3 for _, outcome in grid.train(a_grid(data, tmp_path, small_corpus.FA, seeds=(0, 1, 2))))
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads /proc, which Linux alone has")
+def test_no_process_outlives_a_killed_command(data, tmp_path):
+    code = (
+        f"import sys; sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}\n"
+        "import test_grid, pathlib\n"
+        "if __name__ == '__main__':\n"
+        f"    wanted = test_grid.a_grid(pathlib.Path({str(data)!r}), {str(tmp_path)!r}, test_grid.LONG)\n"
+        "    list(test_grid.grid.train(wanted, jobs=2))\n"
+    )
+    script = tmp_path / "train.py"
+    script.write_text(code)
+    with subprocess.Popen([sys.executable, script]) as command:
+        deadline = time.monotonic() + 240
+        while len(list(tmp_path.glob("**/history.csv"))) < 2:
+            assert command.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        children = Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text().split()
+        assert len(children) >= 2
+        command.kill()
+    while any(_is_running(child) for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_what_cannot_be_shared_out_is_trained_one_at_a_time(monkeypatch):
+    assert devices.side_by_side(3, "auto") == devices.side_by_side(3, "one_device") == 3
+    assert devices.side_by_side(3, "mirrored") == devices.side_by_side(3, "tpu") == 1
+    monkeypatch.setattr(devices.tf.config, "list_physical_devices", lambda kind: ["GPU:0"])
+    assert devices.side_by_side(3, "auto") == 1
+
+
+def _is_running(process: str) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -54,10 +54,19 @@ def _predict(run, values, prepared):
     experiment, paths = run.experiment(), run.read("config.json")["paths"]
     data_dir = values.data_dir or paths.get("data_dir", "")
     folder = values.features_dir or paths.get("features_dir") or command.features_dir(data_dir, "")
-    table = training.predict(run, *prepared(experiment, data_dir, folder))
+    corpus, cache = prepared(experiment, data_dir, folder)
+    table = training.predict(run, corpus, cache)
     with runs.writing(run.path("predictions.csv")) as temporary:
         table.to_csv(temporary, index=False)
-    runs.write_json(run.path("scores.json"), evaluation.score(evaluation.read_predictions(run.path("predictions.csv"))))
+    scores = evaluation.score(evaluation.read_predictions(run.path("predictions.csv")), seen_cities=_seen_cities(corpus, run.fold))
+    runs.write_json(run.path("scores.json"), scores)
+
+
+def _seen_cities(corpus, fold: str) -> list[str] | None:
+    """The cities of the fold's training clips; None where one of them has no city, for then none is known to be unseen."""
+    wanted = set(corpus.fold(fold).train)
+    cities = {clip.city for clip in corpus.clips if clip.id in wanted}
+    return None if "" in cities else sorted(cities)
 
 
 def _prepared(experiment, data_dir: str, folder: str):

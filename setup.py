@@ -34,6 +34,7 @@ setup(
         "pandas>=2.1",
         "matplotlib>=3.8",
         "tqdm>=4.66",
+        "pooch>=1.8",
     ],
     extras_require={
         "test": ["pytest>=8", "soxr>=0.5", "scikit-learn>=1.4"],

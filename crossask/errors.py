@@ -39,3 +39,7 @@ class DataError(CrossaskError):
 
 class WeightsError(CrossaskError):
     """Weights that are missing, misshapen or of another model."""
+
+
+class DownloadError(CrossaskError):
+    """A file that the network does not give, or not as it should be."""

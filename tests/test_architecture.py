@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (
     {"errors"},
     {"config"},
-    {"audio", "devices", "runs", "evaluation"},
+    {"audio", "devices", "downloading", "runs", "evaluation"},
     {"datasets", "events", "models"},
     {"feature_cache", "fitting"},
     {"pipeline", "systems"},

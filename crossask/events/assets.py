@@ -1,6 +1,5 @@
 """Published weight files: fetched once into a cache, verified by what they hold. See vggish_assets/README.md."""
 
-import hashlib
 import json
 import os
 import sys
@@ -10,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from crossask import events, runs
+from crossask import downloading, events, runs
 from crossask.audio import frontends
-from crossask.errors import ConfigError, WeightsError
-from crossask.events import downloading, reading_weights
+from crossask.errors import ConfigError, DownloadError, WeightsError
+from crossask.events import reading_weights
 
 SMOKE_TEST_TOLERANCE = 0.1  # relative, Google's own
 TOP_CLASSES = 10  # of YAMNet's 521, among which the expected one must be: Google's own
-BLOCK_BYTES = 1 << 20
 
 
 def names() -> tuple[str, ...]:
@@ -56,7 +54,10 @@ def fetch(name: str, cache_dir=None, progress=None) -> Path:
         _verify_file(path, entry, f"{path} in the cache")
         return path
     part = path.with_name(f".{path.name}.part")
-    downloading.download(entry["url"], part, progress)
+    try:
+        downloading.download(entry["url"], part, progress)
+    except DownloadError as error:
+        raise WeightsError(error.problem, error.fix) from error
     _verify_file(part, entry, f"What {entry['url']} gave")
     os.replace(part, path)
     os.replace(_record_of(part), _record_of(path))
@@ -139,11 +140,7 @@ def _record_of(path: Path) -> Path:
 
 
 def _sha256(path: Path) -> str:
-    total = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(BLOCK_BYTES):
-            total.update(block)
-    return total.hexdigest()
+    return downloading.checksum(path, "sha256")
 
 
 def _entry(name: str) -> dict:

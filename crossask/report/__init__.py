@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 from crossask import runs
-from crossask.report import collecting, markdown, page, plots, tables
+from crossask.report import collecting, corpus_plots, figures, latex, markdown, page, plots, tables
 
 
-def write_report(runs_root, out_dir, baseline: str = "FA", resamples: int = 2000) -> dict[str, Path]:
+def write_report(runs_root, out_dir, baseline: str = "FA", resamples: int = 2000, json_file=None) -> dict[str, Path]:
     """Reads every run below `runs_root` and writes the report to `out_dir`; the same runs give the same bytes.
 
     Args:
@@ -15,10 +15,12 @@ def write_report(runs_root, out_dir, baseline: str = "FA", resamples: int = 2000
       out_dir: folder to write to, made if need be.
       baseline: the row (by its name, else the first of this system) that the others are compared with.
       resamples: draws of the bootstrap intervals.
+      json_file: where to write every figure as one JSON too; None writes none.
 
     Returns:
-      What was written: "report.html", "report.md", "table.csv" (of several corpora one each: "table_<corpus>.csv"),
-      "confusion_<row>.png" and "curves_<row>.png", each with its path. Runs without predictions are listed as unfinished.
+      What was written, name -> path: "report.html", "report.md", "table.csv", "table.tex", "scenes.png" and "reliability.png" (of
+      several corpora one each: "table_<corpus>.csv"), "confusion_<row>.png", "curves_<row>.png", and "json" where
+      a `json_file` was asked for. Runs without predictions are listed as unfinished.
 
     Raises:
       DataError: no runs, none with predictions, a file missing or broken, or runs of one row that differ in their choices.
@@ -26,19 +28,24 @@ def write_report(runs_root, out_dir, baseline: str = "FA", resamples: int = 2000
     found = collecting.read_runs(runs_root)
     made = tables.make_tables(found, baseline, resamples)
     versions = tables.versions([run for run in found if run.predictions is not None])
-    files, names, images = {}, {}, {}
+    files, names, images, overview_names, overviews = {}, {}, {}, {}, {}
     for table in made:
-        files["table.csv" if len(made) == 1 else f"table_{_slug(table.title, files)}.csv"] = tables.to_csv(table).encode()
+        end = "" if len(made) == 1 else f"_{_slug(table.title, files)}"
+        files |= {f"table{end}.csv": figures.to_csv(table).encode(), f"table{end}.tex": latex.to_latex(table).encode()}
+        overviews[table.title] = corpus_plots.scenes_png(table), corpus_plots.reliability_png(table)
+        overview_names[table.title] = f"scenes{end}.png", f"reliability{end}.png"
+        files |= dict(zip(overview_names[table.title], overviews[table.title], strict=True))
         for line in table.rows:
             slug = _slug(line.row.key, files)
             images[line.row.key] = plots.confusion_png(line, table.scope(line, "")), plots.curves_png(line, table.training_scope(line))
             names[line.row.key] = f"confusion_{slug}.png", f"curves_{slug}.png"
             files |= dict(zip(names[line.row.key], images[line.row.key], strict=True))
-    files["report.md"] = markdown.markdown(made, versions, names).encode()
-    files["report.html"] = page.page(made, versions, images).encode()
-    paths = {}
+    files["report.md"] = markdown.markdown(made, versions, names, overview_names).encode()
+    files["report.html"] = page.page(made, versions, images, overviews).encode()
+    paths = {name: Path(out_dir) / name for name in files}
+    if json_file:
+        files["json"], paths["json"] = figures.to_json(made, versions).encode(), Path(json_file)
     for name, content in files.items():
-        paths[name] = Path(out_dir) / name
         with runs.writing(paths[name]) as temporary:
             temporary.write_bytes(content)
     return paths

@@ -8,6 +8,7 @@ import pandas as pd
 
 from crossask import evaluation, runs
 from crossask.errors import DataError
+from crossask.report.published import STRATEGIES, TITLES
 
 HISTORY = ("epoch", "loss", "macro_accuracy", "val_loss", "val_macro_accuracy")
 
@@ -34,6 +35,12 @@ class Run:
         """(name, digest): rows are compared only where both are equal."""
         corpus = self.config["corpus"]
         return str(corpus["name"]), str(corpus.get("fingerprint", corpus.get("digest", "")))
+
+    @property
+    def training_cities(self) -> tuple[str, ...] | None:
+        """The cities of the clips it was trained on; None where the run does not say, or the corpus has none."""
+        cities = self.config["corpus"].get("training_cities")
+        return tuple(map(str, cities)) if cities else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,11 +106,21 @@ def group(found) -> dict[tuple[str, str], list[Row]]:
 
 
 def _ordered(rows) -> list[Row]:
-    """The experiment file's order where the configs hold it, otherwise FA first, then by name."""
+    """The experiment file's order where the configs hold it, otherwise that of the paper's Table 3, then by name."""
     places = [row.runs[0].config.get("order") for row in rows]
     if all(isinstance(place, int) for place in places):
         return [row for _, _, row in sorted(zip(places, [r.key for r in rows], rows, strict=True), key=lambda item: item[:2])]
-    return sorted(rows, key=lambda row: (row.experiment.get("system") != "FA", row.name, row.key))
+    return sorted(
+        rows,
+        key=lambda row: (
+            _place(row.experiment.get("system"), TITLES), _place(row.experiment.get("strategy"), STRATEGIES), row.name, row.key
+        ),
+    )  # fmt: skip
+
+
+def _place(name, known) -> int:
+    """Where `name` stands among `known`; behind them all where it is none of them."""
+    return list(known).index(name) if name in known else len(known)
 
 
 def _read_run(root: Path, place: runs.Run) -> Run:

@@ -1,45 +1,53 @@
 """The report as one self-contained HTML page: no script, no font, no picture and no link from elsewhere."""
 
-import base64
 from html import escape
 
-from crossask.report import forest, words
+from crossask.report import forest, sections, words
+from crossask.report.page_parts import cards, choices, inline, shares
+from crossask.report.rows import TableRow, folds_text
 from crossask.report.style import STYLE
-from crossask.report.tables import CorpusTable, TableRow, differing_choices, folds_text
+from crossask.report.tables import CorpusTable
 
 
-def page(tables, versions: dict, pictures: dict) -> str:
-    """`pictures`: row key -> (confusion PNG bytes, learning curves PNG bytes)."""
+def page(tables, versions: dict, pictures: dict, overviews: dict) -> str:
+    """`pictures`: row key -> (confusion, curves), `overviews`: corpus title -> (scenes, reliability); all are PNG bytes."""
     title = "crossask: " + ", ".join(table.title for table in tables)
-    sections = "".join(_corpus(table, pictures) for table in tables)
+    corpora = "".join(_corpus(table, pictures, overviews[table.title]) for table in tables)
+    errata = "".join(f"<li>{escape(text)}</li>" for text in sections.errata(tables))
     how = "".join(f"<div><dt>{escape(term)}</dt><dd>{escape(text)}</dd></div>" for term, text in words.HOW_TO_READ)
     used = ", ".join(f"{name} {' and '.join(found)}" for name, found in versions.items()) or "not recorded"
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body><main>\n"
-        f'<h1>crossask results · <a href="#how">how to read this</a></h1>\n{sections}'
+        f'<h1>crossask results · <a href="#how">how to read this</a></h1>\n{corpora}'
+        f'<h3>Errata of the paper</h3>\n<ul class="notes">{errata}</ul>\n'
         f'<h3 id="how">How to read this</h3>\n<dl class="how">{how}</dl>\n'
         f'<footer class="small">Made with {escape(used)}.</footer>\n</main></body></html>\n'
     )
 
 
-def _corpus(table: CorpusTable, pictures: dict) -> str:
+def _corpus(table: CorpusTable, pictures: dict, overview: tuple[bytes, bytes]) -> str:
     notes = [escape(note) for note in table.notes]
     notes += [f"Unfinished, in no figure: {escape(run.row)}, fold {escape(run.fold)}, seed {run.seed}." for run in table.unfinished]
+    scenes, reliability = overview
     parts = [
         f"<section>\n<h2>{escape(table.title)}</h2>",
         f'<p class="conclusion">{escape(table.conclusion)}</p>',
         _results(table),
         f'<ul class="notes">{"".join(f"<li>{note}</li>" for note in notes)}</ul>' if notes else "",
+        cards(sections.beside_paper(table)),
+        cards(sections.claims(table)),
         "<h3>Accuracy by scene</h3>",
-        _shares(table, "Scene", [(scene, "per_class", scene) for scene in table.rows[0].summary["scenes"]], "accuracy"),
+        shares(table, "Scene", [(scene, "per_class", scene) for scene in table.rows[0].summary["scenes"]], "accuracy"),
+        _figure(f"accuracy by scene, {table.scope(metric='')}", scenes),
     ]
     cities = sorted({city for line in table.rows for city in line.summary["cities"]})
     if cities:
-        parts += ["<h3>Accuracy by city</h3>", _shares(table, "City", [(city, "cities", city) for city in cities], "macro_accuracy")]
-    parts += ["<h3>Which scenes are taken for which, and how the rows learned</h3>"]
+        parts += ["<h3>Accuracy by city</h3>", shares(table, "City", [(city, "cities", city) for city in cities], "macro_accuracy")]
+    parts += [cards(sections.beyond_accuracy(table)), _figure(f"reliability diagram, {table.scope(metric='')}", reliability)]
+    parts += [cards(sections.folds(table)), "<h3>Which scenes are taken for which, and how the rows learned</h3>"]
     parts += [_pictures(table, line, *pictures[line.row.key]) for line in table.rows]
-    parts += ["<h3>Choices</h3>", _choices(table), "</section>\n"]
+    parts += ["<h3>Choices</h3>", choices(table), cards(sections.open_choices(table)), "</section>\n"]
     return "\n".join(part for part in parts if part)
 
 
@@ -81,7 +89,8 @@ def _line(table: CorpusTable, line: TableRow, scaled, apart, base: str) -> str:
         kind = verdict.replace(" ", "-")
         spread = f"{words.points(apart_by['low'])} to {words.points(apart_by['high'])}"
         number = f'<td class="big"><span class="label">against {escape(base)}, points</span>{words.points(against["difference"])}'
-        number += f'<span class="under">{spread}</span><span class="verdict {kind}">{verdict}</span></td>'
+        number += f'<span class="under">{spread}</span><span class="verdict {kind}">{verdict}</span>'
+        number += f'<span class="under">p adjusted {escape(words.p_value(line.adjusted_p))}</span></td>'
         label = f"{line.title} against {base}: {words.points(against['difference'])} points, interval {spread}: {verdict}"
         drawn = forest.bar(apart_by["low"], against["difference"], apart_by["high"], apart, kind, label, zero=True)
         difference = f'{number}<td class="plot">{drawn}<div class="pocket">{forest.axis(apart, zero=True)}</div></td>'
@@ -108,56 +117,14 @@ def _extra(name: str, text: str, trainable: int | None) -> str:
     return f'<td class="number extra{" none" if text == "–" else ""}"><span class="label">{name} </span>{text}{under}</td>'
 
 
-def _shares(table: CorpusTable, head: str, entries, metric: str) -> str:
-    """Scenes or cities by rows; the shade is the accuracy, the number says it."""
-    header = "".join(f'<th scope="col" class="number">{escape(line.title)}</th>' for line in table.rows)
-    body = []
-    for name, part, key in entries:
-        found = [line.summary[part].get(key, {}) for line in table.rows]
-        clips = ", ".join(str(number) for number in sorted({entry["clips"] for entry in found if entry}))
-        cells = "".join(_shade(entry.get(metric)) for entry in found)
-        body.append(f'<tr><th scope="row">{escape(name.replace("_", " "))}</th><td class="number">{clips}</td>{cells}</tr>')
-    what = "share of the scene's clips taken for it" if metric == "accuracy" else "macro accuracy over the scenes heard there"
-    scope = escape(table.scope(metric=""))
-    return (
-        f'<div class="scroll"><table class="matrix"><caption>{scope}: {what}, mean over seeds.</caption>'
-        f'<thead><tr><th scope="col">{head}</th><th scope="col" class="number">Clips</th>{header}</tr></thead>\n'
-        f"<tbody>{''.join(body)}</tbody></table></div>"
-    )
-
-
-def _shade(value: float | None) -> str:
-    return f'<td class="shade" style="--share:{value or 0:.3f}">{words.percent(value)}</td>'
+def _figure(what: str, picture: bytes) -> str:
+    return f'<figure class="wide"><img alt="{escape(what)}" src="{inline(picture)}"></figure>'
 
 
 def _pictures(table: CorpusTable, line: TableRow, confusion: bytes, curves: bytes) -> str:
     evaluation = f"confusion matrix, {table.scope(line, '')}"
     drawn = ((evaluation, confusion), (f"learning curves, {table.training_scope(line)}", curves))
     figures = "".join(
-        f'<figure><img alt="{escape(line.title)}: {escape(what)}" src="{_inline(picture)}"></figure>' for what, picture in drawn
+        f'<figure><img alt="{escape(line.title)}: {escape(what)}" src="{inline(picture)}"></figure>' for what, picture in drawn
     )
     return f'<p class="small"><strong>{escape(line.title)}</strong></p><div class="pictures">{figures}</div>'
-
-
-def _choices(table: CorpusTable) -> str:
-    differing, common = differing_choices(table.rows)
-    header = "".join(f'<th scope="col">{escape(line.title)}</th>' for line in table.rows)
-    rows = "".join(
-        f'<tr><th scope="row">{escape(field)}</th>{"".join(f"<td>{escape(words.plain(value))}</td>" for value in values)}</tr>'
-        for field, values in differing.items()
-    )
-    shared = "".join(
-        f'<tr><th scope="row">{escape(field)}</th><td>{escape(words.plain(value))}</td></tr>' for field, value in common.items()
-    )
-    first = (
-        '<div class="scroll"><table class="choices"><caption>Fields in which the rows differ.</caption>'
-        f'<thead><tr><th scope="col">Field</th>{header}</tr></thead><tbody>{rows}</tbody></table></div>'
-    )
-    return (
-        f"{first if differing and len(table.rows) > 1 else ''}\n<details><summary>{len(common)} choices that all rows share</summary>"
-        f'<div class="scroll"><table class="choices"><tbody>{shared}</tbody></table></div></details>'
-    )
-
-
-def _inline(picture: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(picture).decode()}"

@@ -7,7 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from crossask.report.tables import TableRow
+from crossask.report.rows import TableRow
 
 # a light ground of their own: the pictures stay legible in a dark page and on paper
 GROUND, INK, FAINT, LINE = "#fbfaf7", "#23282d", "#6d747b", "#dedbd3"
@@ -35,11 +35,11 @@ def confusion_png(line: TableRow, scope: str) -> bytes:
     axes.set_xlabel("predicted scene")
     axes.set_ylabel("true scene (clips)")
     _titles(figure, line, scope, "per cent of the true scene's clips")
-    _calm(axes)
+    calm(axes)
     axes.tick_params(length=0)
     for side in axes.spines.values():
         side.set_visible(False)
-    return _png(figure)
+    return png(figure)
 
 
 def curves_png(line: TableRow, scope: str) -> bytes:
@@ -64,7 +64,7 @@ def curves_png(line: TableRow, scope: str) -> bytes:
         panel.xaxis.get_major_locator().set_params(integer=True)
         panel.grid(axis="y", color=LINE, linewidth=0.7)
         panel.set_axisbelow(True)
-        _calm(panel)
+        calm(panel)
         for side in ("top", "right"):
             panel.spines[side].set_visible(False)
     accuracy.set_ylim(0, 102)
@@ -72,7 +72,7 @@ def curves_png(line: TableRow, scope: str) -> bytes:
     accuracy.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower right")
     runs = len(line.row.runs)
     _titles(figure, line, scope, f"{runs} run{'s' if runs > 1 else ''}, a line each; the dot is the epoch kept")
-    return _png(figure)
+    return png(figure)
 
 
 def _titles(figure, line: TableRow, scope: str, second: str):
@@ -82,7 +82,8 @@ def _titles(figure, line: TableRow, scope: str, second: str):
     )
 
 
-def _calm(axes):
+def calm(axes):
+    """Faint labels and axes: the figures speak."""
     axes.tick_params(colors=FAINT, labelsize=8)
     for label in (axes.xaxis.label, axes.yaxis.label):
         label.set(color=FAINT, fontsize=8.5)
@@ -90,7 +91,8 @@ def _calm(axes):
         side.set_color(LINE)
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """`figure` as PNG without a date."""
     FigureCanvasAgg(figure)
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=DOTS_PER_INCH, facecolor=GROUND, metadata={"Software": None})

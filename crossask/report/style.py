@@ -33,7 +33,9 @@ thead th { font-size:.8rem; line-height:1.3 } tbody th { color:var(--ink) }
 .verdict { display:block; font-size:.8rem; color:var(--faint) } .verdict.better { color:var(--accent) } .verdict.worse { color:var(--warm) }
 .scroll { overflow-x:auto; -webkit-overflow-scrolling:touch; max-width:100% }
 .matrix td.shade { background:rgba(var(--tint),calc(var(--share)*.42)); text-align:right; padding:.4rem .8rem; min-width:5.2rem; border-color:var(--ground) }
-.matrix tbody th { border:0 } .matrix th { padding-right:1.2rem } .matrix thead th.number { max-width:7rem; white-space:normal; padding-right:.8rem } .matrix td { border-color:var(--ground) }
+.matrix tbody th { border:0; position:sticky; left:0; background:var(--ground) } .matrix th { padding-right:1.2rem } .matrix thead th.number { max-width:7rem; white-space:normal; padding-right:.8rem } .matrix td { border-color:var(--ground) }
+.cards { margin-top:.4rem } .cards .words { white-space:normal; min-width:8rem; max-width:26rem } .cards tbody .name { min-width:9rem } .cards .words .verdict { display:inline; font-size:inherit }
+.verdict.agrees { color:var(--accent) } .verdict.differs { color:var(--warm) } .wide { margin:1.2rem 0 1.6rem; max-width:58rem }
 .pictures { display:grid; grid-template-columns:minmax(0,5fr) minmax(0,6fr); gap:1rem; align-items:start; margin:1rem 0 2.4rem }
 figure { margin:0 } img { display:block; width:100%; height:auto; background:#fbfaf7; border:1px solid var(--line); border-radius:6px }
 .how { display:grid; grid-template-columns:repeat(auto-fit,minmax(19rem,1fr)); gap:1.2rem 2.4rem; margin:1rem 0 0 } .how dt { font-weight:600 } .how dd { margin:0; font-size:.95rem; line-height:1.5 }
@@ -48,11 +50,13 @@ footer { margin-top:4rem; padding-top:1rem; border-top:1px solid var(--line) }
   .results td,.results th { border:0; padding:0; text-align:left } .results .name { grid-column:1/-1; margin-bottom:.35rem } .results .plot { width:auto; min-width:0; padding:0; align-self:center }
   .results .big { text-align:left } .pocket { display:block } .results .plot[colspan] { grid-column:1/-1 } .results .extra { display:block; grid-column:1/-1; font-size:.84rem; color:var(--faint); text-align:left } .results .extra.none { display:none }
   .results .extra { margin-top:-.4rem } .results .plot + .extra { margin-top:0 } .results .extra .under { display:inline } .results .label { display:inline; color:var(--faint) } .results .big .label { display:block; font-size:.74rem }
+  .cards, .cards tbody { display:block } .cards thead { display:none } .cards tr { display:block; padding:.7rem 1rem; margin-bottom:.7rem; background:var(--card); border:1px solid var(--line); border-radius:8px }
+  .cards td, .cards th { display:block; border:0; padding:.08rem 0; text-align:left; white-space:normal } .cards .label { display:inline; color:var(--faint) } .cards .label::after { content:" " } .cards td.none { display:none } .cards .words { max-width:none }
   .forest { max-width:none } .pictures { grid-template-columns:1fr } .how { grid-template-columns:1fr }
 }
 @media print {
   :root { --ground:#fff; --card:#fff; --ink:#000; --faint:#444; --line:#ccc; --accent:#0d4c54; --warm:#7d3413; --tint:31,111,120 }
-  body { font-size:10.5pt } main { max-width:none; padding:0 } .results tr, figure, .how > div { break-inside:avoid } h2,h3 { break-after:avoid }
+  body { font-size:10.5pt } main { max-width:none; padding:0 } .results tr, .cards tr, figure, .how > div { break-inside:avoid } h2,h3 { break-after:avoid }
   td.shade { -webkit-print-color-adjust:exact; print-color-adjust:exact } a { color:inherit; text-decoration:none } .scroll { overflow:visible }
 }
 """.strip()  # noqa: E501

@@ -23,6 +23,11 @@ HOW_TO_READ = (
         "of the difference excludes zero; “cannot tell” does not mean equal. Of twenty rows truly equal to it, one will look different.",
     ),
     (
+        "p and p adjusted",
+        "p is how often chance alone would show such a difference between rows that are equal. The more comparisons a table holds, the "
+        "surer one of them is to be a chance find; the adjusted p (Holm's method) makes up for their number.",
+    ),
+    (
         "The validation part",
         "is cut from the training fold. It chose the epoch, and it alone may choose between rows; the evaluation fold chose nothing.",
     ),
@@ -44,6 +49,11 @@ def points(value: float) -> str:
     """A difference of fractions in percentage points with its sign: a true minus, and no sign on a zero."""
     text = f"{100 * value:+.1f}".replace("-", "−")
     return "0.0" if text in ("+0.0", "−0.0") else text
+
+
+def p_value(value: float | None) -> str:
+    """A p-value with three decimals; none is ever 0."""
+    return "–" if value is None else "< 0.001" if value < 0.0005 else f"{value:.3f}"
 
 
 def deviation(value: float | None) -> str:

@@ -235,7 +235,7 @@ def test_the_page_is_whole_holds_every_row_and_asks_nothing_of_the_network(runs_
     assert all(link.startswith(("data:image/png;base64,", "#")) for link in page.found)
     assert "script" not in page.tags
     assert "link" not in page.tags
-    assert page.tags.count("img") == 4
+    assert page.tags.count("img") == 6
     bare = re.sub(r"data:image/png;base64,[^\"]+", "", text)
     assert "http" not in bare
     assert "url(" not in bare

@@ -89,8 +89,8 @@ def _blocks(answer, url: str):
 
 def _open(url: str, have: int):
     """(answer, bytes that it leaves out because they are there)."""
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
+        request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
         answer = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
     except (OSError, http.client.HTTPException, ValueError) as error:
         if have and isinstance(error, urllib.error.HTTPError) and error.code == 416:

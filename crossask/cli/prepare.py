@@ -1,6 +1,7 @@
 """crossask-prepare: gets a corpus, its features and the event models' weights ready; a killed run goes on.
 
 crossask-prepare --dataset=soundscapes --data_dir=DATA                       renders the embedded corpus
+crossask-prepare --dataset=tau2019 --data_dir=DATA --download                fetches and unpacks a published corpus
 crossask-prepare --dataset=events --data_dir=DATA                            renders isolated events for crossask-pretrain
 crossask-prepare --dataset=tau2019 --data_dir=DATA --experiment=FILE.py      writes the features that these rows read
 crossask-prepare --assets=vggish,yamnet                                      fetches and verifies weights
@@ -15,6 +16,12 @@ from crossask.cli import command
 FLAGS = flags.FlagValues()
 command.define_experiment_flags(FLAGS)
 flags.DEFINE_string("dataset", "", "soundscapes | tau2019 | tut2017 | folder | events.", flag_values=FLAGS)
+flags.DEFINE_boolean(
+    "download",
+    False,
+    "Fetch the data set's archives into --data_dir first (tau2019: 35.6 GB, tut2017: 10.7 GB; for non-commercial use).",
+    flag_values=FLAGS,
+)
 flags.DEFINE_list(
     "assets", [], "Weight files to fetch, by their names in vggish_assets/manifest.json; 'all' for every one.", flag_values=FLAGS
 )
@@ -28,9 +35,13 @@ flags.DEFINE_integer("events", 1200, "Isolated events to render.", 1, flag_value
 def prepare(values, _rest):
     if values.assets:
         _fetch_assets(values.assets)
-        if not values.dataset:
+        if not values.dataset and not values.download:
             return
     command.required(values, "dataset", "data_dir")
+    if values.download:
+        from crossask.datasets import download_corpus
+
+        download_corpus(values.dataset, values.data_dir, command.progress_bar(values.dataset, "B"))
     if values.dataset == "events":
         from crossask.datasets import soundscapes
 
@@ -48,6 +59,8 @@ def prepare(values, _rest):
         "%s: %d clips of %d scenes from %d locations, %d fold(s).",
         corpus.name, len(corpus.clips), len(corpus.scenes), len({clip.location for clip in corpus.clips}), len(corpus.folds),
     )  # fmt: skip
+    if corpus.unused or corpus.faulty:
+        command.LOG.info("%d clips are in no fold and left out; %d are marked as partly faulty and kept.", corpus.unused, corpus.faulty)
     if values.experiment:
         _features(values, corpus)
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -37,12 +38,19 @@ class Fold:
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """A checked corpus: every clip's scene is known, every fold's clips exist, no location stands on both sides."""
+    """A checked corpus: every clip's scene is known, every fold's clips exist, no location stands on both sides.
+
+    `unused`: clips of the metadata that are in no fold and left out. `faulty`: clips that the corpus marks as partly damaged, and
+    that are kept. `official_folds`: the names of all folds of the release, where it fixes them; `folds` may be fewer.
+    """
 
     name: str
     scenes: tuple[str, ...]
     clips: tuple[Clip, ...]
     folds: tuple[Fold, ...]
+    unused: int = 0
+    faulty: int = 0
+    official_folds: tuple[str, ...] = ()
 
     def __post_init__(self):
         if not self.clips:
@@ -62,11 +70,24 @@ class Corpus:
         for fold in self.folds:
             if fold.name == name:
                 return fold
-        raise DataError(f"Corpus {self.name!r} has no fold {name!r}.", f"Its folds: {', '.join(f.name for f in self.folds)}.")
+        here = [fold.name for fold in self.folds]
+        missing = [official for official in self.official_folds if official not in here]
+        if name in missing:
+            raise DataError(
+                f"Fold {name!r} of corpus {self.name!r} is not there: {len(self.official_folds)} folds are needed, the files of"
+                f" {', '.join(missing)} are missing.",
+                f"Add them to its evaluation_setup (crossask-prepare --dataset={self.name} --download fetches them), or name the"
+                f" folds {', '.join(here)} alone.",
+            )
+        raise DataError(f"Corpus {self.name!r} has no fold {name!r}.", f"Its folds: {', '.join(here)}.")
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits over every clip's id, scene, location, file size and both ends of its bytes."""
+        """Sixteen hexadecimal digits over every clip's id, scene, location, file size and both ends of its bytes.
+
+        Raises:
+          DataError: a file cannot be read; so it is with a corpus that was read without its audio.
+        """
         lines = []
         for clip in sorted(self.clips, key=lambda c: c.id):
             lines.append([clip.id, clip.scene, clip.location, *_file_marks(clip.path)])
@@ -119,10 +140,6 @@ def validation_split(corpus: Corpus, train_ids, share: float, seed: int) -> tupl
 def read_table(path, columns: tuple[str, ...] | None, minimum: int = 1) -> list[dict]:
     """Rows of a tab-separated file as dictionaries; with `columns` given the file has no header."""
     path = Path(path)
-    if not path.is_file():
-        raise DataError(
-            f"There is no file {str(path)!r}.", "Point --data_dir at the folder that holds the corpus's own files, or prepare it first."
-        )
     lines = [line.split("\t") for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     names = list(columns) if columns else lines[0] if lines else []
     rows = []
@@ -133,15 +150,47 @@ def read_table(path, columns: tuple[str, ...] | None, minimum: int = 1) -> list[
     return rows
 
 
-def existing_audio(folder: Path, name: str) -> str:
-    """The path of `name` below `folder`, also where the corpus was re-packed as FLAC."""
-    path = folder / name
-    if path.is_file():
-        return str(path)
-    flac = path.with_suffix(".flac")
-    if flac.is_file():
-        return str(flac)
-    raise DataError(f"The metadata names {name!r}, but {path} does not exist (nor as .flac).", "Complete the corpus, or mend --data_dir.")
+def how_to_get(name: str, data_dir) -> str:
+    """What to do where files of the data set `name` are missing: one sentence."""
+    command = f"crossask-prepare --dataset={name} --data_dir={shlex.quote(str(data_dir))}"
+    if name == "soundscapes":
+        return f"Render them: {command}"
+    return f"Fetch them: {command} --download"
+
+
+def require(folder: Path, names, what: str, fix: str):
+    """One DataError for all of `names` that are not files below `folder`."""
+    _complain_of([name for name in names if not (folder / name).is_file()], folder, len(names), what, fix)
+
+
+def audio_paths(folder: Path, names: list[str], fix: str | None) -> list[str]:
+    """The path of each of `names` below `folder`, also where the corpus was re-packed as FLAC.
+
+    Args:
+      fix: what to do where some are missing; None: nothing, they are not needed.
+
+    Raises:
+      DataError: some are missing: how many, the first, where.
+    """
+    paths, missing = [], []
+    for name in names:
+        path = folder / name
+        if not path.is_file():
+            flac = path.with_suffix(".flac")
+            if flac.is_file():
+                path = flac
+            else:
+                missing.append(name)
+        paths.append(str(path))
+    if fix is not None:
+        _complain_of(missing, folder, len(names), "sound files that the metadata names (as they stand, or as .flac)", fix)
+    return paths
+
+
+def _complain_of(missing: list, folder: Path, count: int, what: str, fix: str):
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise DataError(f"{len(missing)} of {count} {what} {verb} missing below {folder}, the first is {missing[0]!r}.", fix)
 
 
 def _check_fold(corpus_name: str, fold: Fold, by_id: dict):
@@ -160,9 +209,12 @@ def _check_fold(corpus_name: str, fold: Fold, by_id: dict):
 
 
 def _file_marks(path: str) -> list:
-    size = os.path.getsize(path)
-    with open(path, "rb") as file:
-        ends = file.read(FINGERPRINT_BYTES)
-        file.seek(max(0, size - FINGERPRINT_BYTES))
-        ends += file.read(FINGERPRINT_BYTES)
+    try:
+        size = os.path.getsize(path)
+        with open(path, "rb") as file:
+            ends = file.read(FINGERPRINT_BYTES)
+            file.seek(max(0, size - FINGERPRINT_BYTES))
+            ends += file.read(FINGERPRINT_BYTES)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error}).", "Complete the corpus: its features go by its audio.") from error
     return [size, hashlib.sha256(ends).hexdigest()[:16]]

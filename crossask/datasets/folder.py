@@ -12,7 +12,7 @@ AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 MOST_FOLDS = 5
 
 
-def read(data_dir) -> Corpus:
+def read(data_dir, need_audio: bool = True, name: str = "folder") -> Corpus:
     """Reads a collection.
 
     `data_dir` is one of
@@ -23,13 +23,17 @@ def read(data_dir) -> Corpus:
     Folds: with a `fold` column, fold k is evaluated on after training on the others. Without one, the locations of each
     scene are dealt to at most five folds, so that no fold shares a location with another.
 
+    Args:
+      need_audio: False: the files that a CSV names need not be there.
+      name: of the data set in the table.
+
     Raises:
-      DataError: no audio, a missing column or file, fewer than two locations of a scene, a location in two folds.
+      DataError: no audio, a missing column or files, fewer than two locations of a scene, a location in two folds.
     """
     path = Path(data_dir)
     table = path if path.is_file() else path / "clips.csv"
     if table.is_file():
-        clips, fold_names = _from_table(table)
+        clips, fold_names = _from_table(table, need_audio)
     elif path.is_dir():
         clips, fold_names = _from_folders(path), {}
     else:
@@ -42,10 +46,10 @@ def read(data_dir) -> Corpus:
     if not fold_names:
         fold_names = _deal_folds(clips)
     folds = tuple(
-        Fold(name, tuple(c.id for c in clips if fold_names[c.id] != name), tuple(c.id for c in clips if fold_names[c.id] == name))
-        for name in sorted(set(fold_names.values()), key=lambda n: (len(n), n))
+        Fold(fold, tuple(c.id for c in clips if fold_names[c.id] != fold), tuple(c.id for c in clips if fold_names[c.id] == fold))
+        for fold in sorted(set(fold_names.values()), key=lambda n: (len(n), n))
     )
-    return Corpus("folder", scenes, tuple(clips), folds)
+    return Corpus(name, scenes, tuple(clips), folds)
 
 
 def _from_folders(folder: Path) -> list[Clip]:
@@ -53,7 +57,7 @@ def _from_folders(folder: Path) -> list[Clip]:
     return [Clip(f"{p.parent.name}/{p.name}", str(p), p.parent.name, f"{p.parent.name}/{p.stem}") for p in files]
 
 
-def _from_table(table: Path) -> tuple[list[Clip], dict[str, str]]:
+def _from_table(table: Path, need_audio: bool) -> tuple[list[Clip], dict[str, str]]:
     with open(table, newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         columns = reader.fieldnames or []
@@ -61,19 +65,22 @@ def _from_table(table: Path) -> tuple[list[Clip], dict[str, str]]:
             if needed not in columns:
                 raise DataError(f"{table} has no column {needed!r}; its columns are {columns}.", "Give a header with filename and scene.")
         rows = list(reader)
-    clips, fold_names = [], {}
+    clips, fold_names, missing = [], {}, []
     for number, row in enumerate(rows, start=2):
         audio = Path(row["filename"])
         audio = audio if audio.is_absolute() else table.parent / audio
-        if not audio.is_file():
-            raise DataError(
-                f"Line {number} of {table} names {row['filename']!r}, which does not exist.", "Mend the path or remove the line."
-            )
+        if need_audio and not audio.is_file():
+            missing.append((number, row["filename"]))
         clips.append(Clip(row["filename"], str(audio), row["scene"], row.get("location") or row["filename"], row.get("city") or ""))
         if "fold" in columns:
             if not row["fold"]:
                 raise DataError(f"Line {number} of {table} has no fold.", "Fill the column for every file, or remove it.")
             fold_names[row["filename"]] = row["fold"]
+    if missing:
+        raise DataError(
+            f"{len(missing)} of {len(rows)} files that {table} names do not exist, the first is {missing[0][1]!r} in line {missing[0][0]}.",
+            "Mend the paths (they start at the folder of the table) or remove the lines.",
+        )
     return clips, fold_names
 
 

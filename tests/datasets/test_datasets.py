@@ -1,6 +1,7 @@
 """Corpora read from their official layouts; leaks and unknown labels are errors."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -53,9 +54,35 @@ def test_tau2019_takes_flac_where_the_wav_is_not_there(tmp_path):
     wav = tmp_path / "audio" / "bus-lyon-3-3-a.wav"
     wav.rename(wav.with_suffix(".flac"))
     assert any(clip.path.endswith(".flac") for clip in read_corpus("tau2019", tmp_path).clips)
-    wav.with_suffix(".flac").unlink()
-    with pytest.raises(DataError, match="bus-lyon-3-3-a"):
-        read_corpus("tau2019", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [("tau2019", "crossask-prepare --dataset=tau2019 --data_dir={} --download"), ("soundscapes", "--dataset=soundscapes --data_dir={}")],
+)
+def test_all_missing_recordings_are_one_error_that_counts_them_and_says_what_to_do(tmp_path, name, advice):
+    write_tau(tmp_path, TAU_ROWS)
+    for clip in ("bus-lyon-3-3", "bus-lyon-4-4", "bus-milan-5-5"):  # the last is in no fold: it is not needed
+        (tmp_path / "audio" / f"{clip}-a.wav").unlink()
+    with pytest.raises(DataError, match=r"2 of 5 sound files .*'audio/bus-lyon-3-3-a.wav'") as told:
+        read_corpus(name, tmp_path)
+    assert str(tmp_path) in told.value.problem
+    assert told.value.fix.endswith(advice.format(tmp_path))
+    (tmp_path / "evaluation_setup" / "fold1_evaluate.csv").unlink()
+    with pytest.raises(DataError, match=r"1 of 3 metadata files is missing .*fold1_evaluate.csv") as told:
+        read_corpus(name, tmp_path, need_audio=False)
+    assert told.value.fix.endswith(advice.format(tmp_path))
+
+
+def test_metadata_alone_gives_the_same_corpus_but_no_fingerprint(tmp_path):
+    write_tau(tmp_path, TAU_ROWS)
+    whole = read_corpus("tau2019", tmp_path)
+    shutil.rmtree(tmp_path / "audio")
+    corpus = read_corpus("tau2019", tmp_path, need_audio=False)
+    assert corpus == whole
+    assert corpus.unused == 1
+    with pytest.raises(DataError, match="cannot be read"):
+        corpus.fingerprint  # noqa: B018
 
 
 def test_a_location_on_both_sides_is_an_error_that_names_it(tmp_path):
@@ -70,16 +97,10 @@ def test_an_unknown_scene_is_an_error_that_names_it(tmp_path):
         read_corpus("tau2019", tmp_path)
 
 
-def test_the_official_tau2019_files_give_the_official_counts(real_data, tmp_path):
-    meta = real_data("meta") / "tau2019"
-    for name in ("meta.csv", "evaluation_setup"):
-        (tmp_path / name).symlink_to(meta / name)
-    (tmp_path / "audio").mkdir()
-    for line in (meta / "meta.csv").read_text().splitlines()[1:]:
-        (tmp_path / line.split("\t")[0]).touch()
-    corpus = read_corpus("tau2019", tmp_path)
+def test_the_official_tau2019_files_give_the_official_counts(real_data):
+    corpus = read_corpus("tau2019", real_data("meta") / "tau2019", need_audio=False)
     fold = corpus.fold("1")
-    assert (len(fold.train), len(fold.evaluation)) == (9185, 4185)
+    assert (len(fold.train), len(fold.evaluation), corpus.unused) == (9185, 4185, 1030)
     location = {clip.id: clip.location for clip in corpus.clips}
     assert (len({location[i] for i in fold.train}), len({location[i] for i in fold.evaluation})) == (325, 149)
     training, validation = validation_split(corpus, fold.train, 0.3, 0)
@@ -93,16 +114,60 @@ def test_the_official_tau2019_files_give_the_official_counts(real_data, tmp_path
     assert {city[i] for i in validation} >= {pair for pair, found in places.items() if len(found) > 1}
 
 
-def test_the_reconstructed_tut2017_files_are_read(real_data, tmp_path):
-    meta = real_data("meta") / "tut2017"
-    for name in ("meta.txt", "evaluation_setup"):
-        (tmp_path / name).symlink_to(meta / name)
-    (tmp_path / "audio").mkdir()
-    for line in (meta / "meta.txt").read_text().splitlines():
-        (tmp_path / line.split("\t")[0]).touch()
-    corpus = read_corpus("tut2017", tmp_path)
+def test_the_reconstructed_tut2017_files_are_read(real_data):
+    corpus = read_corpus("tut2017", real_data("meta") / "tut2017", need_audio=False)
     assert (len(corpus.clips), len(corpus.scenes), [f.name for f in corpus.folds]) == (4680, 15, ["1", "3"])
     assert (len(corpus.fold("1").train), len(corpus.fold("3").evaluation)) == (3510, 1173)
+    assert (corpus.unused, corpus.faulty) == (0, 0)
+
+
+def write_tut(folder, folds=(1, 2, 3, 4)):
+    """Metadata alone: two scenes of four recordings with two segments each; fold k evaluates on recording k of each scene."""
+    (folder / "evaluation_setup").mkdir(parents=True)
+    rows = [
+        (f"audio/{letter}00{recording}_{start}_{start + 10}.wav", scene, recording)
+        for letter, scene in (("a", "city center"), ("b", "forest_path")) for recording in (1, 2, 3, 4) for start in (0, 10)
+    ]  # fmt: skip
+    (folder / "meta.txt").write_text("".join(f"{name}\t{scene}\t{name[6:10]}\n" for name, scene, _ in rows))
+    for fold in folds:
+        for side, inside in (("train", False), ("evaluate", True)):
+            lines = [f"{name}\t{scene}\n" for name, scene, recording in rows if (recording == fold) == inside]
+            (folder / "evaluation_setup" / f"fold{fold}_{side}.txt").write_text("".join(lines))
+
+
+def test_tut2017_reads_the_official_layout(tmp_path):
+    write_tut(tmp_path)
+    corpus = read_corpus("tut2017", tmp_path, need_audio=False)
+    assert {clip.scene for clip in corpus.clips} == {"city_center", "forest_path"}
+    assert {clip.location for clip in corpus.clips} == {f"{letter}00{n}" for letter in "ab" for n in (1, 2, 3, 4)}
+    assert [(len(fold.train), len(fold.evaluation)) for fold in corpus.folds] == [(12, 4)] * 4
+    with pytest.raises(DataError, match="16 of 16 sound files") as told:
+        read_corpus("tut2017", tmp_path)
+    assert f"--dataset=tut2017 --data_dir={tmp_path} --download" in told.value.fix
+
+
+def test_tut2017_without_some_folds_is_read_and_asking_for_one_names_what_is_missing(tmp_path):
+    write_tut(tmp_path, folds=(1, 3))
+    corpus = read_corpus("tut2017", tmp_path, need_audio=False)
+    assert len(corpus.fold("3").train) == 12
+    with pytest.raises(DataError, match=r"Fold '2' .* 4 folds are needed, the files of 2, 4 are missing"):
+        corpus.fold("2")
+    with pytest.raises(DataError, match="no fold '5'"):
+        corpus.fold("5")
+    (tmp_path / "evaluation_setup" / "fold4_evaluate.txt").touch()
+    with pytest.raises(DataError, match=r"1 of 2 files of fold 4 is missing .*fold4_train\.txt"):
+        read_corpus("tut2017", tmp_path, need_audio=False)
+    shutil.rmtree(tmp_path / "evaluation_setup")
+    with pytest.raises(DataError, match="no fold files; the corpus has 4 folds"):
+        read_corpus("tut2017", tmp_path, need_audio=False)
+
+
+def test_tut2017_counts_the_segments_that_the_corpus_marks_and_keeps_them(tmp_path):
+    write_tut(tmp_path)
+    lines = ["file\tonset\toffset", "audio/a001_0_10.wav\t1.5\t2.25", "a001_0_10.wav\t7\t8", "", "b002_10_20.wav 0,10", "c009_0_10.wav\t0"]
+    (tmp_path / "error.txt").write_text("\n".join(lines))
+    corpus = read_corpus("tut2017", tmp_path, need_audio=False)
+    assert (len(corpus.clips), corpus.faulty) == (16, 2)
 
 
 def test_a_folder_a_class_gives_folds_that_share_no_file(tmp_path):
@@ -112,6 +177,17 @@ def test_a_folder_a_class_gives_folds_that_share_no_file(tmp_path):
     corpus = read_corpus("folder", tmp_path)
     assert (corpus.scenes, len(corpus.folds)) == (("forest", "office"), 4)
     assert sorted(i for fold in corpus.folds for i in fold.evaluation) == sorted(clip.id for clip in corpus.clips)
+
+
+def test_all_missing_files_of_a_table_are_one_error(tmp_path):
+    rows = [(f"{s}{n}.wav", s, f"{s}{n}") for s in ("a", "b") for n in range(3)]
+    write_clips_csv(tmp_path, rows, ("filename", "scene", "location"))
+    (tmp_path / "a1.wav").unlink()
+    (tmp_path / "b2.wav").unlink()
+    with pytest.raises(DataError, match=r"2 of 6 files .*'a1.wav' in line 3") as told:
+        read_corpus("folder", tmp_path)
+    assert "download" not in told.value.fix
+    assert len(read_corpus("folder", tmp_path, need_audio=False).clips) == 6
 
 
 def write_clips_csv(folder, rows, header):

@@ -3,6 +3,20 @@
 Clips of one location resemble one another, so locations are drawn, not clips, and within each scene, so that no scene
 vanishes. Of n locations n - 1 are drawn (Rao and Wu 1988): drawing n would make the variance too small by (n - 1) / n,
 which is a third where a scene has three locations.
+
+How far both can be trusted, counted on 20,000 corpora from the population of tests/evaluation/test_coverage.py (6 to 14 clips
+a location, locations mostly very easy or very hard; 2,000 resamples). Shares in %, of the p-value among 10,000:
+
+  scenes x locations | 95 % interval of macro accuracy | of the paired difference | p < 0.05 where there is none
+  10 x 12            | 94.4                            | 95.0                     | 4.8
+  10 x 5             | 94.4                            | 94.6                     | 5.5
+  10 x 3             | 93.8                            | 93.5                     | 6.4
+  3 x 12             | 94.1                            | 94.3                     | 5.9
+  3 x 5              | 92.8                            | 92.2                     | 8.0
+
+So with few locations in all the intervals are a little short and the p-value a little small: percentiles make no allowance
+for a variance that is itself estimated. The locations of the population are independent: where those of one
+city resemble one another, the interval speaks of these cities only.
 """
 
 import numpy as np

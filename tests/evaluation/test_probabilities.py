@@ -50,6 +50,12 @@ def test_a_probability_of_one_falls_into_the_last_bin():
     assert [found["clips"] for found in bins] == [0] * 14 + [10]
 
 
+def test_a_bin_holds_its_upper_edge_and_not_its_lower():
+    edges = np.linspace(0, 1, 16)
+    bins = evaluation.score(sure_table([(edges[12], 4, 3), (edges[14], 2, 2)]), resamples=10)["calibration"]["bins"]
+    assert {number: found["clips"] for number, found in enumerate(bins) if found["clips"]} == {11: 4, 13: 2}
+
+
 def test_bins_equal_those_of_scikit_learn():
     table = random_table(2, clips=300)
     right = table[list(SCENES)].idxmax(axis=1) == table["truth"]

@@ -20,49 +20,55 @@ def to_latex(table: CorpusTable) -> str:
 
     Compiles in any document with \usepackage{booktabs}.
     """
-    paper = any(line.paper_percent is not None for line in table.rows)
-    compared = any(line.difference for line in table.rows)
-    header = ["Row", "Seeds", "Accuracy", "Interval", "Dev."]
-    header += ["Difference", "Interval", "$p$"] * compared + ["Paper"] * paper
+    columns = _columns(table)
     lines = [
         f"% macro accuracy in per cent, {escape(table.scope(metric=''))}",
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{_caption(table, compared)}}}",
-        r"\small",
-        r"\setlength{\tabcolsep}{4pt}",
-        rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
+        rf"\caption{{{escape(_caption(table, columns))}}}",
+        r"\footnotesize",
+        r"\setlength{\tabcolsep}{2.5pt}",
+        rf"\begin{{tabular}}{{l{'r' * (len(columns) - 1)}}}",
         r"\toprule",
-        " & ".join(header) + r" \\",
+        " & ".join(name for name, _ in columns) + r" \\",
         r"\midrule",
     ]
-    lines += [" & ".join(escape(cell) for cell in _cells(line, compared, paper)) + r" \\" for line in table.rows]
+    lines += [" & ".join(escape(cell(line)) for _, cell in columns) + r" \\" for line in table.rows]
     lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
     return "\n".join(lines) + "\n"
 
 
-def _caption(table: CorpusTable, compared: bool) -> str:
-    interval = table.rows[0].summary["interval"]
+def _columns(table: CorpusTable) -> list:
+    """(heading, line -> text) a column; one that would say the same of every row, or nothing of any, is left out."""
+    columns = [("Row", lambda line: line.title)]
+    if len({len(line.row.seeds) for line in table.rows}) > 1:
+        columns.append(("Seeds", lambda line: str(len(line.row.seeds))))
+    columns += [
+        ("Accuracy", lambda line: f"{100 * line.summary['macro_accuracy']:.1f}"),
+        ("Interval", lambda line: _range(words.span(line.summary["interval"]))),
+    ]
+    if any(line.summary["seed_deviation"] is not None for line in table.rows):
+        columns.append(("Dev.", lambda line: words.deviation(line.summary["seed_deviation"])))
+    if any(line.difference for line in table.rows):
+        columns += [
+            ("Diff.", lambda line: words.points(line.difference["difference"]) if line.difference else "–"),
+            ("Interval", lambda line: _range(words.points_span(line.difference["interval"])) if line.difference else "–"),
+            ("$p$", lambda line: words.p_value(line.adjusted_p)),
+        ]
+    if any(line.paper_percent is not None for line in table.rows):
+        columns.append(("Paper", lambda line: "–" if line.paper_percent is None else f"{line.paper_percent:.1f}"))
+    return columns
+
+
+def _caption(table: CorpusTable, columns) -> str:
+    interval, names = table.rows[0].summary["interval"], [name for name, _ in columns]
     text = f"Macro accuracy in per cent ({table.scope(metric='')}), with {100 * interval['confidence']:.0f} % intervals over "
-    text += f"{interval['over']}s and the standard deviation over seeds."
-    if compared:
-        text += f" Difference: points against {table.baseline.title}, paired; p by Holm's method over {table.compared} comparisons."
-    return escape(text)
-
-
-def _cells(line, compared: bool, paper: bool) -> list[str]:
-    summary = line.summary
-    cells = [line.title, str(len(line.row.seeds)), f"{100 * summary['macro_accuracy']:.1f}", _range(words.span(summary["interval"]))]
-    cells.append(words.deviation(summary["seed_deviation"]))
-    if compared and line.difference:
-        interval = line.difference["interval"]
-        cells += [words.points(line.difference["difference"])]
-        cells += [_range(f"{words.points(interval['low'])} to {words.points(interval['high'])}"), words.p_value(line.adjusted_p)]
-    elif compared:
-        cells += ["–"] * 3
-    if paper:
-        cells.append("–" if line.paper_percent is None else f"{line.paper_percent:.1f}")
-    return cells
+    text += f"{interval['over']}s"
+    text += "" if "Seeds" in names else f"; {words.several(len(table.rows[0].row.seeds), 'seed')} a row"
+    text += "; Dev.: standard deviation over seeds." if "Dev." in names else "."
+    if "Diff." in names:
+        text += f" Diff.: points against {table.baseline.title}, paired; p by Holm's method over {table.compared} comparisons."
+    return text
 
 
 def _range(text: str) -> str:

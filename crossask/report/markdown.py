@@ -75,11 +75,8 @@ def _section(section: Grid | None) -> list[str]:
 def _against(line) -> tuple[str, str]:
     if line.difference is None:
         return ("–", line.difference_missing or "baseline")
-    interval = line.difference["interval"]
-    return (
-        f"{words.points(line.difference['difference'])} ({words.points(interval['low'])} to {words.points(interval['high'])})",
-        line.difference["verdict"],
-    )
+    span = words.points_span(line.difference["interval"])
+    return f"{words.points(line.difference['difference'])} ({span})", line.difference["verdict"]
 
 
 def _by_scene(table: CorpusTable) -> list[list[str]]:

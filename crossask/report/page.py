@@ -87,7 +87,7 @@ def _line(table: CorpusTable, line: TableRow, scaled, apart, base: str) -> str:
     if against:
         apart_by, verdict = against["interval"], against["verdict"]
         kind = verdict.replace(" ", "-")
-        spread = f"{words.points(apart_by['low'])} to {words.points(apart_by['high'])}"
+        spread = words.points_span(apart_by)
         number = f'<td class="big"><span class="label">against {escape(base)}, points</span>{words.points(against["difference"])}'
         number += f'<span class="under">{spread}</span><span class="verdict {kind}">{verdict}</span>'
         number += f'<span class="under">p adjusted {escape(words.p_value(line.adjusted_p))}</span></td>'

@@ -58,28 +58,28 @@ def claims(table: CorpusTable) -> Grid | None:
     if not table.claims:
         return None
     paper = any(found.paper_points is not None for found in table.claims)
-    header = ("Rows", "The paper says", "Difference", f"{_confidence(table)} interval", "p", "p adjusted", "Verdict")
+    header = ("Rows", "The paper says", "Difference", f"{_confidence(table)} interval", "p", "p adjusted", "Verdict", "Seed deviations")
     body = []
     for found in table.claims:
         name = f"{found.first.title} against {found.second.title}"
         if found.found:
-            interval = found.found["interval"]
             cells = (
                 words.points(found.found["difference"]),
-                f"{words.points(interval['low'])} to {words.points(interval['high'])}",
+                words.points_span(found.found["interval"]),
                 words.p_value(found.found["p_value"]),
                 words.p_value(found.adjusted_p),
                 found.verdict,
+                f"{words.deviation(found.found['a']['seed_deviation'])} and {words.deviation(found.found['b']['seed_deviation'])}",
             )
         else:
-            cells = ("–", "–", "–", "–", found.missing)
+            cells = ("–", "–", "–", "–", found.missing, "–")
         printed = ("–" if found.paper_points is None else words.points(found.paper_points),) if paper else ()
         body.append((name, found.claim.says, *cells, *printed))
     return Grid(
         "The paper's claims, asked of these runs",
         f"Differences of our own rows in points, paired by clip and location, {table.scope(metric='')}. p is adjusted by Holm's method "
         f"over all {table.compared} comparisons shown of this corpus, those with the baseline row included; the verdict is that of the "
-        "adjusted p.",
+        "adjusted p. Interval and p hold the chance of the places alone; that of the training stands beside them as seed deviations.",
         (*header, *["Paper's difference"] * paper),
         tuple(body),
         (),

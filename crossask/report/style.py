@@ -23,8 +23,8 @@ th,td { padding:.55rem .9rem .55rem 0; border-bottom:1px solid var(--line) }
 thead th { font-size:.8rem; line-height:1.3 } tbody th { color:var(--ink) }
 .number { text-align:right; white-space:nowrap }
 .results { width:100%; margin-top:1.6rem } .results td,.results .name { vertical-align:middle }
-.results .name strong { font-weight:600; display:block } .results .name span, .under { color:var(--faint); font-size:.8rem; display:block; white-space:nowrap }
-.results .big { font-size:1.12rem; white-space:nowrap; text-align:right } .results .plot { min-width:11rem; width:20%; padding-right:1.2rem }
+.results .name strong { font-weight:600; display:block } .results .name span, .under { color:var(--faint); font-size:.8rem; display:block } .under { white-space:nowrap } .results .name { overflow-wrap:anywhere; min-width:12rem }
+.results .big { font-size:1.12rem; white-space:nowrap; text-align:right } .results .plot { min-width:9rem; width:14%; padding-right:1.2rem }
 .label,.pocket { display:none }
 .forest { display:block; width:100%; max-width:260px; height:auto; overflow:visible; color:var(--ink) }
 .forest .grid { stroke:var(--line) } .forest .zero { stroke:var(--faint) } .forest .span { stroke:currentColor; stroke-width:2 } .forest .end { stroke:currentColor; stroke-width:1.5 }
@@ -34,7 +34,7 @@ thead th { font-size:.8rem; line-height:1.3 } tbody th { color:var(--ink) }
 .scroll { overflow-x:auto; -webkit-overflow-scrolling:touch; max-width:100% }
 .matrix td.shade { background:rgba(var(--tint),calc(var(--share)*.42)); text-align:right; padding:.4rem .8rem; min-width:5.2rem; border-color:var(--ground) }
 .matrix tbody th { border:0; position:sticky; left:0; background:var(--ground) } .matrix th { padding-right:1.2rem } .matrix thead th.number { max-width:7rem; white-space:normal; padding-right:.8rem } .matrix td { border-color:var(--ground) }
-.cards { margin-top:.4rem } .cards .words { white-space:normal; min-width:8rem; max-width:26rem } .cards tbody .name { min-width:9rem } .cards .words .verdict { display:inline; font-size:inherit }
+.cards { margin-top:.4rem } .cards th,.cards td { vertical-align:baseline } .cards thead th { vertical-align:bottom } .cards .words { white-space:normal; min-width:8rem; max-width:26rem } .cards tbody .name { min-width:9rem } .cards .words .verdict { display:inline; font-size:inherit }
 .verdict.agrees { color:var(--accent) } .verdict.differs { color:var(--warm) } .wide { margin:1.2rem 0 1.6rem; max-width:58rem }
 .pictures { display:grid; grid-template-columns:minmax(0,5fr) minmax(0,6fr); gap:1rem; align-items:start; margin:1rem 0 2.4rem }
 figure { margin:0 } img { display:block; width:100%; height:auto; background:#fbfaf7; border:1px solid var(--line); border-radius:6px }
@@ -51,7 +51,7 @@ footer { margin-top:4rem; padding-top:1rem; border-top:1px solid var(--line) }
   .results .big { text-align:left } .pocket { display:block } .results .plot[colspan] { grid-column:1/-1 } .results .extra { display:block; grid-column:1/-1; font-size:.84rem; color:var(--faint); text-align:left } .results .extra.none { display:none }
   .results .extra { margin-top:-.4rem } .results .plot + .extra { margin-top:0 } .results .extra .under { display:inline } .results .label { display:inline; color:var(--faint) } .results .big .label { display:block; font-size:.74rem }
   .cards, .cards tbody { display:block } .cards thead { display:none } .cards tr { display:block; padding:.7rem 1rem; margin-bottom:.7rem; background:var(--card); border:1px solid var(--line); border-radius:8px }
-  .cards td, .cards th { display:block; border:0; padding:.08rem 0; text-align:left; white-space:normal } .cards .label { display:inline; color:var(--faint) } .cards .label::after { content:" " } .cards td.none { display:none } .cards .words { max-width:none }
+  .cards td, .cards th { display:block; border:0; padding:.08rem 0; text-align:left; white-space:normal } .cards .label { display:inline; color:var(--faint) } .cards .label::after { content:" " } .cards .words { max-width:none } .cards tbody .name { font-weight:600 } .cards td.number { display:inline-block; margin-right:1.1rem } .cards td.none, .cards td.number.none { display:none } .wide { overflow-x:auto } .wide img { width:auto; max-width:none; min-width:40rem }
   .forest { max-width:none } .pictures { grid-template-columns:1fr } .how { grid-template-columns:1fr }
 }
 @media print {

@@ -45,6 +45,11 @@ def span(interval: dict) -> str:
     return f"{100 * interval['low']:.1f} to {100 * interval['high']:.1f}"
 
 
+def points_span(interval: dict) -> str:
+    """An interval of a difference in percentage points."""
+    return f"{points(interval['low'])} to {points(interval['high'])}"
+
+
 def points(value: float) -> str:
     """A difference of fractions in percentage points with its sign: a true minus, and no sign on a zero."""
     text = f"{100 * value:+.1f}".replace("-", "−")

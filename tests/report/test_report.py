@@ -5,10 +5,9 @@ import html.parser
 import json
 import re
 
-import pandas as pd
 import pytest
+from report.made_up_runs import write_run
 
-from crossask import config
 from crossask.errors import DataError
 from crossask.report import write_report
 from crossask.report.collecting import group, read_runs
@@ -16,43 +15,7 @@ from crossask.report.forest import bar, scale
 from crossask.report.tables import folds_text, make_tables
 from crossask.report.words import points
 
-SCENES = ("bus", "park")
 RESAMPLES = 200
-
-
-def write_run(
-    root, name, hits, system="FA", strategy="from_scratch", corpus="demo", fold="1", seed=0, places=3, fields=None, finished=True
-):
-    """A run with `places` locations a scene and four clips at each; the first `hits[scene]` clips of each are right."""
-    experiment = config.Experiment(name=name, system=system, strategy=strategy, dataset=corpus)
-    experiment = config.to_dict(config.override(experiment, fields or {}))
-    folder = root / name / f"fold{fold}" / f"seed{seed}"
-    folder.mkdir(parents=True)
-    corpus = {"name": corpus, "fingerprint": "f00d", "clips": 99, "training": 50, "validation": 20, "evaluation": 24}
-    versions = {"crossask": "0.1.0", "numpy": "2.4.6"}
-    config_json = {"experiment": experiment, "seed": seed, "fold": fold, "corpus": corpus, "versions": versions}
-    (folder / "config.json").write_text(json.dumps(config_json))
-    if not finished:
-        return folder
-    rows = []
-    for scene, other in (SCENES, SCENES[::-1]):
-        for place in range(places):
-            for clip in range(4):
-                row = {"clip": f"f{fold}/{scene}{place}{clip}", "location": f"f{fold}-{scene}{place}", "city": "lyon", "truth": scene}
-                right = clip < hits[SCENES.index(scene)]
-                rows.append(row | {scene: 0.9 if right else 0.1, other: 0.1 if right else 0.9})
-    pd.DataFrame(rows)[["clip", "location", "city", "truth", *SCENES]].to_csv(folder / "predictions.csv", index=False)
-    columns = {"epoch": [1, 2], "loss": [0.7, 0.5], "macro_accuracy": [0.5, 0.8], "val_loss": [0.7, 0.6], "val_macro_accuracy": [0.5, 0.7]}
-    pd.DataFrame(columns).to_csv(folder / "history.csv", index=False)
-    result = {
-        "best_epoch": 2,
-        "epochs": 2,
-        "validation_macro_accuracy": 0.7 + seed / 100,
-        "parameters": 1234567,
-        "trainable_parameters": 1200000,
-    }
-    (folder / "result.json").write_text(json.dumps(result))
-    return folder
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ footer { margin-top:4rem; padding-top:1rem; border-top:1px solid var(--line) }
 }
 @media print {
   :root { --ground:#fff; --card:#fff; --ink:#000; --faint:#444; --line:#ccc; --accent:#0d4c54; --warm:#7d3413; --tint:31,111,120 }
-  body { font-size:10.5pt } main { max-width:none; padding:0 } .results tr, .cards tr, figure, .how > div { break-inside:avoid } h2,h3 { break-after:avoid }
+  body { font-size:10.5pt } main { max-width:none; padding:0 } .results tr, .cards tr, figure, .how > div { break-inside:avoid } .pictures,.matrix tr { break-inside:avoid } h2,h3,p.small,caption { break-after:avoid }
   td.shade { -webkit-print-color-adjust:exact; print-color-adjust:exact } a { color:inherit; text-decoration:none } .scroll { overflow:visible }
 }
 """.strip()  # noqa: E501

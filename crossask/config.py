@@ -16,8 +16,12 @@ from pathlib import Path
 
 from crossask.errors import ConfigError
 
-SYSTEMS = ("FA", "CMAM")
+SYSTEMS = ("FA", "VEM", "JRM", "CMAM", "DCASE2017", "DCASE2019")
+NO_EVENTS = ("FA", "DCASE2017", "DCASE2019")  # systems that read the log-mel alone
 STRATEGIES = ("from_scratch", "feature_based", "fine_tuning")
+MONITORS = ("macro_accuracy", "accuracy")
+KEPT = ("best", "last")
+STATISTICS = ("training_part", "training_fold")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +36,9 @@ class LogMelConfig:
     max_hz: float | None = None  # [C] None is half the sample rate
     spectrum: str = "power"  # [C] power | magnitude
     log_offset: float = 1e-6  # [C]
+    mel_scale: str = "htk"  # [C] htk (peak 1) | slaney (equal area), as librosa's default
+    window: str = "hann"  # [C] hann | hamming, periodic
+    centred: bool = False  # [C] frame t is centred at t * hop, the ends mirrored, as librosa's default
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +49,7 @@ class FeatureConfig:
     clip_seconds: float = 10.0  # [P]
     max_padding_seconds: float = 0.1  # [C] a clip shorter than clip_seconds by more than this is an error
     max_cut_seconds: float = 0.1  # [C] a clip longer by more than this is an error
+    mono: bool = False  # [P] two channels; True: their mean, one channel
     log_mel: LogMelConfig = LogMelConfig()
 
 
@@ -54,6 +62,7 @@ class EventModelConfig:
     weights: str = ""  # TF-Hub handle or folder, TF1 checkpoint or .npz; empty: random weights
     embedding_tap: str = "linear"  # [C] linear (as TF-Hub) | relu (as the code of 2019) | pca
     activation: str = "relu"  # relu | relu6 (YAMNet's published TFLite file)
+    pca: str = ""  # for the tap "pca": an .npz such as crossask-pretrain writes; empty: Google's, from the cache
     pad_end: bool = False  # VGGish: 11 patches for 10 s instead of 10
 
 
@@ -68,6 +77,11 @@ class ModelConfig:
     pooling_heads: int = 4  # [P]
     pooling_dim: int = 1024  # [P]
     pooling_activation: str = "relu"  # [C] relu | tanh
+    pooling_penalty: float = 0.0  # [C] weight of |A A^T - I|^2 (Lin et al. 2017), in training
+    vem_pools: tuple[tuple[int, int], ...] = ((2, 2), (2, 2), (1, 2), (1, 2))  # [C] four 2x2 leave no frame of ten
+    event_encoder_channels: tuple[int, ...] = (64, 128, 256, 512, 1024, 1024, 2048)  # [P] JRM
+    event_encoder_pools: tuple[tuple[int, int], ...] = ((2, 2), (2, 2), *((1, 2),) * 5)  # [P] JRM
+    event_width: int = 128  # [C] VEM, JRM: an embedding of another width is brought to this by a linear layer
     attention_heads: int = 8  # [P] CMAM
     attention_dim: int = 2048  # [P] CMAM "query dim", all heads together
     attention_scale: str = "head_dim"  # [C] head_dim (256) | query_dim (2048)
@@ -87,6 +101,13 @@ class TrainingConfig:
     validation_share: float = 0.3  # [C] of the training fold's locations, drawn per class and city
     validation_seed: int = 0  # [C] the cut is the same for every row and seed
     shuffle_buffer: int = 256  # [C] clips
+    monitor: str = "macro_accuracy"  # [C] macro_accuracy | accuracy: what the validation part is scored by
+    keep: str = "best"  # [C] best | last: the epoch whose weights are kept
+    keep_from: int = 1  # [C] the first epoch that may be the best
+    patience: int = 0  # [C] epochs without a better one after which training stops; 0: never
+    patience_from: int = 1  # [C] the first epoch that counts for it
+    statistics_over: str = "training_part"  # [C] training_part | training_fold (with the validation part)
+    context_frames: int = 0  # frames of log-mel that a model learns from at once, DCASE 2017's baseline; 0: whole clips
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +115,7 @@ class Experiment:
     """One row of a results table: a system, a strategy, a corpus."""
 
     name: str
-    system: str = "FA"  # FA | CMAM
+    system: str = "FA"  # FA | VEM | JRM | CMAM | DCASE2017 | DCASE2019
     strategy: str = "from_scratch"  # from_scratch | feature_based | fine_tuning
     dataset: str = "tau2019"
     folds: tuple[str, ...] = ("1",)
@@ -105,14 +126,29 @@ class Experiment:
     paper_score: float | None = None  # macro accuracy in percent, Table 3
 
     def __post_init__(self):
-        for field, value, known in (("system", self.system, SYSTEMS), ("strategy", self.strategy, STRATEGIES)):
+        for field, value, known in (
+            ("system", self.system, SYSTEMS),
+            ("strategy", self.strategy, STRATEGIES),
+            ("training.monitor", self.training.monitor, MONITORS),
+            ("training.keep", self.training.keep, KEPT),
+            ("training.statistics_over", self.training.statistics_over, STATISTICS),
+        ):
             if value not in known:
                 raise ConfigError(f"{field} of experiment {self.name!r} is {value!r}.", f"Use one of: {', '.join(known)}.")
+        if self.training.keep_from > self.training.epochs:
+            raise ConfigError(
+                f"Experiment {self.name!r} keeps an epoch from {self.training.keep_from} on and trains {self.training.epochs}.",
+                "Lower training.keep_from or raise training.epochs.",
+            )
+
+    @property
+    def reads_log_mel(self) -> bool:
+        return self.system != "VEM"
 
     @property
     def event_input(self) -> str:
         """What the row reads of the event branch: "" (nothing), "embedding" (frozen) or "patches" (trained)."""
-        if self.system == "FA":
+        if self.system in NO_EVENTS:
             return ""
         return "embedding" if self.strategy == "feature_based" else "patches"
 

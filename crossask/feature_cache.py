@@ -38,8 +38,8 @@ class FeatureCache:
 
 
 def kinds_of(experiment: config.Experiment) -> tuple[str, ...]:
-    """What a row reads: ("log_mel",), ("log_mel", "embedding") or ("log_mel", "patches")."""
-    return ("log_mel", experiment.event_input) if experiment.event_input else ("log_mel",)
+    """What a row reads: "log_mel" (all but VEM), then "embedding" or "patches" where it reads events."""
+    return ("log_mel",) * experiment.reads_log_mel + (experiment.event_input,) * bool(experiment.event_input)
 
 
 def prepare(corpus: Corpus, experiment: config.Experiment, features_dir, workers: int = 2, progress=None) -> FeatureCache:
@@ -126,21 +126,22 @@ class _ClipFunction:
         waveform, rate = reading.read_audio(path)
         waveform, change = reading.fit_length(waveform, rate, self.features, path)
         resampling.check_rate(rate, path)
-        front_end = self.front_end if set(kinds) - {"log_mel"} else ""
-        key = (rate, waveform.shape, front_end)
+        key = (rate, waveform.shape, tuple(kinds))
         with self.lock:
             if key not in self.traced:
-                self.traced[key] = self._trace(rate, waveform.shape, front_end, set(kinds))
+                self.traced[key] = self._trace(*key)
         values = self.traced[key](waveform)
         return {kind: values[kind].numpy()[0] for kind in kinds}, change
 
-    def _trace(self, rate, shape, front_end, kinds):
+    def _trace(self, rate, shape, kinds):
+        front_end = self.front_end if set(kinds) - {"log_mel"} else ""
+
         @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)])
         def features(waveform):
             values = clip_features.clip_features(waveform[tf.newaxis], rate, self.features, front_end, self.event.pad_end)
             if "embedding" in kinds:
                 values["embedding"] = self.event_model(values["patches"])
-            return values
+            return {kind: values[kind] for kind in kinds}
 
         return features.get_concrete_function()
 

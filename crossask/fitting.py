@@ -5,6 +5,7 @@ function of (seed, epoch, step), so that there is nothing else to save.
 """
 
 import csv
+import dataclasses
 import time
 from pathlib import Path
 
@@ -17,7 +18,30 @@ from crossask import runs
 from crossask.errors import CrossaskError
 
 
-def fit(folder, name: str, model, batches, steps: int, epochs: int, validation, metric: str, progress=None) -> dict:
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """Which epoch's weights are kept, and when training stops before its last epoch."""
+
+    monitor: str  # a compiled metric; its highest validation value is the best (ties: the lowest validation loss)
+    keep: str = "best"  # best | last
+    keep_from: int = 1  # the first epoch that may be the best
+    patience: int = 0  # epochs without a better one after which training stops; 0: never
+    patience_from: int = 1  # the first epoch that counts for it
+
+    def kept(self, history: list[dict]) -> dict:
+        """The row of `history` whose weights are kept, of the epochs there are."""
+        if self.keep == "last":
+            return history[-1]
+        eligible = [row for row in history if row["epoch"] >= self.keep_from] or history
+        return max(eligible, key=lambda row: (row[f"val_{self.monitor}"], -row["val_loss"]))
+
+    def stops(self, history: list[dict]) -> bool:
+        """Whether the last `patience` epochs brought nothing better: a function of the history alone, so that it resumes."""
+        values = [row[f"val_{self.monitor}"] for row in history if row["epoch"] >= self.patience_from]
+        return bool(self.patience) and len(values) > self.patience and max(values[-self.patience :]) <= max(values[: -self.patience])
+
+
+def fit(folder, name: str, model, batches, steps: int, epochs: int, validation, selection: Selection, metrics, progress=None) -> dict:
     """`Model.fit` of a compiled, built model, from where `folder` says it stopped.
 
     Args:
@@ -26,20 +50,20 @@ def fit(folder, name: str, model, batches, steps: int, epochs: int, validation, 
       batches: function(first epoch) -> an endless dataset that begins with that epoch.
       steps: batches an epoch.
       validation: a finite dataset.
-      metric: name of the compiled metric whose highest validation value (`val_<metric>`, ties: the lowest loss) marks the
-        best epoch.
+      selection: the epoch to keep, and when to stop.
+      metrics: names of the compiled metrics that the history holds; the first is told to `progress`.
       progress: called with (epochs done, epochs in all, loss and accuracy in words), first with those of an earlier call.
 
     Returns:
-      {"epochs", "steps", "best_epoch", "validation_<metric>", "validation_loss", "parameters", "trainable_parameters",
-      "seconds"}. The best epoch's weights stand in best.npz.
+      {"epochs", "steps", "best_epoch", "validation_<metric>" for each, "validation_loss", "parameters",
+      "trainable_parameters", "seconds"}; the epoch kept is "best_epoch", its weights stand in best.npz.
 
     Raises:
       CrossaskError: the loss is no longer a number.
     """
-    state = _ResumableState(Path(folder), name, model, epochs, metric, progress)
+    state = _ResumableState(Path(folder), name, model, epochs, selection, metrics, progress)
     first_epoch = state.restore()
-    if first_epoch < epochs:
+    if first_epoch < epochs and not selection.stops(state.history):
         model.fit(
             batches(first_epoch),
             epochs=epochs,
@@ -49,12 +73,12 @@ def fit(folder, name: str, model, batches, steps: int, epochs: int, validation, 
             callbacks=[state, keras.callbacks.TensorBoard(str(Path(folder) / "logs"), write_graph=False)],
             verbose=0,
         )
-    best = state.best()
+    best = selection.kept(state.history)
     return {
         "epochs": len(state.history),
         "steps": steps * len(state.history),
         "best_epoch": int(best["epoch"]),
-        f"validation_{metric}": best[f"val_{metric}"],
+        **{f"validation_{metric}": best[f"val_{metric}"] for metric in metrics},
         "validation_loss": best["val_loss"],
         "parameters": int(sum(np.prod(v.shape) for v in model.weights)),
         "trainable_parameters": int(sum(np.prod(v.shape) for v in model.trainable_weights)),
@@ -77,11 +101,11 @@ def load_weights(path, model):
 class _ResumableState(keras.callbacks.Callback):
     """Order at an epoch's end: best weights, history, checkpoint. A kill in between repeats the epoch, to the same bits."""
 
-    def __init__(self, folder: Path, name: str, model, epochs: int, metric: str, progress):
+    def __init__(self, folder: Path, name: str, model, epochs: int, selection: Selection, metrics, progress):
         super().__init__()
         self.folder, self.name, self.network, self.epochs = folder, name, model, epochs
-        self.columns = ["epoch", "loss", metric, "val_loss", f"val_{metric}", "learning_rate", "seconds"]
-        self.metric, self.progress, self.history, self.started = metric, progress, [], 0.0
+        self.measured = ["loss", *metrics, "val_loss", *(f"val_{metric}" for metric in metrics)]
+        self.selection, self.metric, self.progress, self.history, self.started = selection, metrics[0], progress, [], 0.0
         self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
         checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer, epoch=self.epoch)
         self.manager = tf.train.CheckpointManager(checkpoint, str(folder / "checkpoints"), max_to_keep=1)
@@ -95,9 +119,6 @@ class _ResumableState(keras.callbacks.Callback):
             self.history = rows[: int(self.epoch.numpy())]
         return len(self.history)
 
-    def best(self) -> dict:
-        return max(self.history, key=lambda row: (row[f"val_{self.metric}"], -row["val_loss"]))
-
     def on_train_begin(self, logs=None):
         self._tell()
 
@@ -109,15 +130,17 @@ class _ResumableState(keras.callbacks.Callback):
             raise CrossaskError(
                 f"The loss of {self.name} is {logs['loss']} in epoch {epoch + 1}.", "Lower the learning rate and train again."
             )
-        measured = {name: float(logs[name]) for name in self.columns[1:5]}
+        measured = {name: float(logs[name]) for name in self.measured}
         rate = float(keras.backend.get_value(self.network.optimizer.learning_rate))
         self.history.append({"epoch": epoch + 1, **measured, "learning_rate": rate, "seconds": round(time.monotonic() - self.started, 3)})
-        if self.best()["epoch"] == epoch + 1:
+        if self.selection.kept(self.history)["epoch"] == epoch + 1:
             save_weights(self.folder / "best.npz", self.network)
         with runs.writing(self.folder / "history.csv") as temporary:
-            pd.DataFrame(self.history, columns=self.columns).to_csv(temporary, index=False)
+            pd.DataFrame(self.history).to_csv(temporary, index=False)
         self.epoch.assign(epoch + 1)
         self.manager.save()
+        if self.selection.stops(self.history):
+            self.network.stop_training = True
         self._tell()
 
     def _tell(self):

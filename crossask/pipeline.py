@@ -11,10 +11,26 @@ from crossask.datasets import Corpus
 from crossask.feature_cache import CLIPS_PER_SHARD, FeatureCache
 
 
-def training_batches(cache: FeatureCache, corpus: Corpus, clip_ids, batch_size: int, seed: int, buffer: int = 256, first_epoch: int = 0):
-    """An endless dataset of whole batches, epoch after epoch; `len(clip_ids) // batch_size` batches an epoch.
+def examples(cache: FeatureCache, clip_ids, context_frames: int = 0) -> int:
+    """What an epoch over `clip_ids` learns from: clips, or with `context_frames` all stretches of so many frames in them."""
+    return len(clip_ids) * (cache.shapes["log_mel"][0] - context_frames + 1 if context_frames else 1)
 
-    The remainder of an epoch (fewer clips than a batch) is dropped; which clips these are differs from epoch to epoch.
+
+def training_batches(
+    cache: FeatureCache,
+    corpus: Corpus,
+    clip_ids,
+    batch_size: int,
+    seed: int,
+    buffer: int = 256,
+    first_epoch: int = 0,
+    context_frames: int = 0,
+):
+    """An endless dataset of whole batches, epoch after epoch; `examples(...) // batch_size` batches an epoch.
+
+    The remainder of an epoch (less than a batch) is dropped; what this is differs from epoch to epoch. With
+    `context_frames`, each stretch of so many frames of a clip is an example, {"log_mel": [B, context_frames, mels,
+    channels]}, and the stretches of `buffer` clips are mixed.
     """
     shards = {kind: cache.shards(kind) for kind in cache.folders}
     wanted = _wanted_shards(cache, clip_ids)
@@ -30,7 +46,11 @@ def training_batches(cache: FeatureCache, corpus: Corpus, clip_ids, batch_size: 
             num_parallel_calls=2,
             deterministic=True,
         )
-        return shuffled(clips, buffer, key).batch(batch_size, drop_remainder=True)
+        clips = shuffled(clips, buffer, key)
+        if not context_frames:
+            return clips.batch(batch_size, drop_remainder=True)
+        blocks = clips.batch(buffer).map(lambda *block: _contexts(context_frames, *block)).enumerate()
+        return blocks.map(lambda number, block: _permuted(number, block, key)).rebatch(batch_size, drop_remainder=True)
 
     epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
     return _options(epochs.flat_map(one_epoch)).prefetch(2)
@@ -43,28 +63,29 @@ def shuffled(dataset, block: int, key):
     the order of a hash, and come in another order each epoch, so that blocks are mixed well enough.
     """
 
-    def permute(number, elements):
-        count = tf.shape(tf.nest.flatten(elements)[0])[0]
-        order = tf.argsort(tf.random.stateless_uniform([count], seed=tf.random.experimental.stateless_fold_in(key, number)))
-        return tf.nest.map_structure(lambda values: tf.gather(values, order), elements)
-
-    return dataset.batch(block).enumerate().map(permute).unbatch()
+    return dataset.batch(block).enumerate().map(lambda number, elements: _permuted(number, elements, key)).unbatch()
 
 
-def evaluation_batches(cache: FeatureCache, corpus: Corpus, clip_ids, batch_size: int):
-    """Every clip once, in the order of `ordered(cache, clip_ids)`; the last batch is filled with clips of weight 0."""
+def evaluation_batches(cache: FeatureCache, corpus: Corpus, clip_ids, batch_size: int, context_frames: int = 0):
+    """Every clip once, in the order of `ordered(cache, clip_ids)`; the last batch is filled with clips of weight 0.
+
+    With `context_frames`, every stretch of so many frames of every clip instead.
+    """
     shards = {kind: cache.shards(kind) for kind in cache.folders}
     wanted = _wanted_shards(cache, clip_ids)
     labels = _label_table(corpus, clip_ids)
     clips = tf.data.Dataset.from_tensor_slices(tf.constant(wanted, tf.int64)).flat_map(
         lambda number: _read(shards, number, cache.shapes, labels)
     )
-    missing = -len(clip_ids) % batch_size
+    if context_frames:
+        clips = clips.batch(1).map(lambda *block: _contexts(context_frames, *block)).unbatch()
+    count = examples(cache, clip_ids, context_frames)
+    missing = -count % batch_size
     if missing:
         filler = clips.take(1).repeat(missing).map(lambda inputs, scene, weight: (inputs, scene, 0.0 * weight))
         clips = clips.concatenate(filler)
     batches = clips.batch(batch_size, drop_remainder=True)
-    return _options(batches.apply(tf.data.experimental.assert_cardinality(-(-len(clip_ids) // batch_size)))).prefetch(2)
+    return _options(batches.apply(tf.data.experimental.assert_cardinality(-(-count // batch_size)))).prefetch(2)
 
 
 def ordered(cache: FeatureCache, clip_ids) -> tuple[str, ...]:
@@ -86,6 +107,22 @@ def statistics(cache: FeatureCache, corpus: Corpus, clip_ids, kind: str, axis: i
         count, total, squares = count + entries.shape[1], total + entries.sum(1), squares + np.square(entries).sum(1)
     mean = total / count
     return mean.tolist(), np.sqrt(np.maximum(squares / count - mean**2, 1e-12)).tolist()
+
+
+def _permuted(number, elements, key):
+    """The elements of block `number` in an order that is a pure function of it and of `key`."""
+    count = tf.shape(tf.nest.flatten(elements)[0])[0]
+    order = tf.argsort(tf.random.stateless_uniform([count], seed=tf.random.experimental.stateless_fold_in(key, number)))
+    return tf.nest.map_structure(lambda values: tf.gather(values, order), elements)
+
+
+def _contexts(frames: int, inputs, scene, weight):
+    """All stretches of `frames` frames in a block of clips, clip by clip, each with its clip's scene and weight."""
+    log_mel = tf.signal.frame(inputs["log_mel"], frames, 1, axis=1)  # [clips, contexts, frames, mels, channels]
+    contexts = tf.shape(log_mel)[1]
+    flat = tf.reshape(log_mel, tf.concat([[-1], tf.shape(log_mel)[2:]], 0))
+    flat = tf.ensure_shape(flat, [None, *log_mel.shape[2:]])
+    return {"log_mel": flat}, tf.repeat(scene, contexts), tf.repeat(weight, contexts)
 
 
 def _wanted_shards(cache: FeatureCache, clip_ids) -> list[int]:

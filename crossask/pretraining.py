@@ -150,7 +150,8 @@ def pretrain(settings: PretrainingConfig, training, test, out, workers: int = 2,
         steps,
         settings.epochs,
         patches.evaluation_batches(data["validation"], len(kinds)),
-        "tag_accuracy",
+        fitting.Selection("tag_accuracy"),
+        ("tag_accuracy",),
         epoch_progress,
     )
     fitting.load_weights(folder / "best.npz", model)
@@ -161,8 +162,28 @@ def pretrain(settings: PretrainingConfig, training, test, out, workers: int = 2,
         report["test_tag_accuracy"] = float(scores["tag_accuracy"])
     out.parent.mkdir(parents=True, exist_ok=True)
     event_model.save_npz(out)
+    if settings.event_model.name == "vggish":
+        _fit_pca(event_model, patches.evaluation_batches(data["fitted"], len(kinds)), pca_path(out), count=len(fitted))
     runs.write_json(out.with_suffix(".json"), report)
     return report
+
+
+def pca_path(out) -> Path:
+    """Where `pretrain` writes the PCA of VGGish's embeddings: beside the weights, for event_model.pca."""
+    return Path(out).with_name(f"{Path(out).stem}_pca.npz")
+
+
+def _fit_pca(event_model, batches, path: Path, count: int):
+    """Whitening PCA over the embeddings of the clips trained on, in the layout of Google's file and marked as fitted here."""
+    embeddings = np.concatenate([event_model(inputs["patches"]).numpy() for inputs, _ in batches]).reshape(-1, event_model.embedding_size)
+    mean = embeddings.mean(0, dtype=np.float64)
+    values, vectors = np.linalg.eigh(np.cov(embeddings.astype(np.float64), rowvar=False))
+    order = np.argsort(values)[::-1]
+    # directions without variance stay small instead of becoming noise
+    scales = 1 / np.sqrt(np.maximum(values[order], 1e-6 * values.max()))
+    with runs.writing(path) as temporary, open(temporary, "wb") as file:
+        source = f"fitted on {count} clips by crossask-pretrain"
+        np.savez(file, pca_eigen_vectors=vectors[:, order].T * scales[:, np.newaxis], pca_means=mean, source=source)
 
 
 class _PatchStore:

@@ -9,6 +9,8 @@ from crossask import config, devices, fitting, pipeline, runs, systems
 from crossask.datasets import Corpus, validation_split
 from crossask.errors import CrossaskError, DataError
 
+MOST_CLIPS = 32  # predicted at once: a batch of the 2017 baseline counts frames
+
 
 @keras.saving.register_keras_serializable("crossask")
 class MacroAccuracy(keras.metrics.Metric):
@@ -57,7 +59,8 @@ def train(run: runs.Run, experiment: config.Experiment, corpus: Corpus, cache, d
     """
     fold, settings = corpus.fold(run.fold), experiment.training
     training_ids, validation_ids = validation_split(corpus, fold.train, settings.validation_share, settings.validation_seed)
-    steps = len(training_ids) // settings.batch_size
+    context = settings.context_frames
+    steps = pipeline.examples(cache, training_ids, context) // settings.batch_size
     if not steps:
         raise DataError(f"{len(training_ids)} training clips do not fill one batch of {settings.batch_size}.", "Lower training.batch_size.")
     _claim(run, experiment, corpus, cache, paths, len(training_ids), len(validation_ids))
@@ -66,25 +69,29 @@ def train(run: runs.Run, experiment: config.Experiment, corpus: Corpus, cache, d
 
     devices.set_seeds(run.seed)
     distribution = distribution or devices.strategy("one_device")
-    statistics = _statistics(run, experiment, cache, corpus, training_ids)
+    statistics_ids = fold.train if settings.statistics_over == "training_fold" else training_ids
+    statistics = _statistics(run, experiment, cache, corpus, statistics_ids)
     with distribution.scope():
         model = systems.build(experiment, corpus.scenes, run.seed, statistics)
         model(_specimen(cache))
         model.compile(
             optimizer=keras.optimizers.Adam(settings.learning_rate),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            weighted_metrics=[MacroAccuracy(len(corpus.scenes))],
+            weighted_metrics=[MacroAccuracy(len(corpus.scenes)), keras.metrics.SparseCategoricalAccuracy("accuracy")],
         )
         model.optimizer.build(model.trainable_variables)
     result = fitting.fit(
         run.folder,
         f"{run.row} fold {run.fold} seed {run.seed}",
         model,
-        lambda epoch: pipeline.training_batches(cache, corpus, training_ids, settings.batch_size, run.seed, settings.shuffle_buffer, epoch),
+        lambda epoch: pipeline.training_batches(
+            cache, corpus, training_ids, settings.batch_size, run.seed, settings.shuffle_buffer, epoch, context
+        ),
         steps,
         settings.epochs,
-        pipeline.evaluation_batches(cache, corpus, validation_ids, settings.batch_size),
-        "macro_accuracy",
+        pipeline.evaluation_batches(cache, corpus, validation_ids, settings.batch_size, context),
+        fitting.Selection(settings.monitor, settings.keep, settings.keep_from, settings.patience, settings.patience_from),
+        ("macro_accuracy", "accuracy"),
         progress,
     )
     runs.write_json(run.path("result.json"), result)
@@ -94,7 +101,7 @@ def train(run: runs.Run, experiment: config.Experiment, corpus: Corpus, cache, d
 def predict(run: runs.Run, corpus: Corpus, cache, clip_ids=None) -> pd.DataFrame:
     """Predictions of a finished run on its evaluation fold: clip, location, city, truth, one probability a scene."""
     clip_ids = corpus.fold(run.fold).evaluation if clip_ids is None else clip_ids
-    model, size = systems.load(run), run.experiment().training.batch_size
+    model, size = systems.load(run), min(run.experiment().training.batch_size, MOST_CLIPS)
     step = tf.function(lambda inputs: tf.nn.softmax(tf.cast(model(inputs, training=False), tf.float32)), reduce_retracing=True)
     batches = pipeline.evaluation_batches(cache, corpus, clip_ids, size)
     probabilities = np.concatenate([step(inputs).numpy() for inputs, _, _ in batches])[: len(clip_ids)]
@@ -106,7 +113,7 @@ def predict(run: runs.Run, corpus: Corpus, cache, clip_ids=None) -> pd.DataFrame
 
 def _claim(run, experiment, corpus, cache, paths, training_clips, validation_clips):
     """Writes config.json, or checks that the folder's run is this one."""
-    resolved = config.to_dict(experiment)
+    resolved, fold_ids = config.to_dict(experiment), frozenset(corpus.fold(run.fold).train)
     if run.path("config.json").is_file():
         found = run.read("config.json")
         differing = sorted(name for name in resolved if found["experiment"].get(name) != resolved[name])
@@ -129,6 +136,7 @@ def _claim(run, experiment, corpus, cache, paths, training_clips, validation_cli
                 "training": training_clips,
                 "validation": validation_clips,
                 "evaluation": len(corpus.fold(run.fold).evaluation),
+                "training_cities": sorted({clip.city for clip in corpus.clips if clip.city and clip.id in fold_ids}),
             },
             "paths": paths or {},
             "versions": runs.versions(),
@@ -140,9 +148,9 @@ def _statistics(run, experiment, cache, corpus, training_ids) -> dict:
     """Means and deviations of the training part, kept with the run: log-mel's, and the embedding's where the row asks."""
     path = run.path("statistics.npz")
     if not path.is_file():
-        kinds = ("log_mel", "embedding") if experiment.model.standardise_embedding and "embedding" in cache.folders else ("log_mel",)
+        wanted = ("log_mel", "embedding") if experiment.model.standardise_embedding else ("log_mel",)
         values = {}
-        for kind in kinds:
+        for kind in [kind for kind in wanted if kind in cache.folders]:
             values[f"{kind}_mean"], values[f"{kind}_deviation"] = pipeline.statistics(cache, corpus, training_ids, kind, axis=2)
         with runs.writing(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, **values)

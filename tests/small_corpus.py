@@ -8,7 +8,11 @@ import soundfile
 from crossask.config import EventModelConfig, Experiment, FeatureConfig, ModelConfig, TrainingConfig
 
 FEATURES = FeatureConfig(sample_rate_hz=16000, clip_seconds=2.0, max_padding_seconds=0.5, max_cut_seconds=0.5)
-NARROW = ModelConfig(encoder_channels=(4, 4, 8, 8), pooling_heads=2, pooling_dim=8, attention_heads=2, attention_dim=32)
+NARROW = ModelConfig(
+    encoder_channels=(4, 4, 8, 8), pooling_heads=2, pooling_dim=8, attention_heads=2, attention_dim=32,
+    # two patches in two seconds
+    vem_pools=((1, 2),) * 4, event_encoder_channels=(4, 4, 8), event_encoder_pools=((1, 2),) * 3,
+)  # fmt: skip
 FA = Experiment(
     "fa", dataset="folder", features=FEATURES, model=NARROW, training=TrainingConfig(epochs=3, batch_size=4, learning_rate=1e-3)
 )

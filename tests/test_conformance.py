@@ -16,7 +16,10 @@ from crossask import datasets, events, models
 from crossask.config import ModelConfig
 
 PACKAGE = Path(models.__file__).parents[1]
-NARROW = ModelConfig(encoder_channels=(4, 4, 8, 8), pooling_heads=2, pooling_dim=8, attention_heads=2, attention_dim=32)
+NARROW = ModelConfig(
+    encoder_channels=(4, 4, 8, 8), pooling_heads=2, pooling_dim=8, attention_heads=2, attention_dim=32,
+    vem_pools=((1, 2),) * 4, event_encoder_channels=(4, 4, 8), event_encoder_pools=((1, 2),) * 3,
+)  # fmt: skip
 READING_EVENTS = [name for name in models.MODELS if "embedding" in getattr(models, name).reads]
 
 

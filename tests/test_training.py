@@ -130,9 +130,9 @@ def test_the_evaluation_fold_plays_no_part_in_training(corpus, features, tmp_pat
     asked = set()
     read = training.pipeline.evaluation_batches
 
-    def watch(cache, corpus, clip_ids, size):
+    def watch(cache, corpus, clip_ids, *sizes):
         asked.update(clip_ids)
-        return read(cache, corpus, clip_ids, size)
+        return read(cache, corpus, clip_ids, *sizes)
 
     monkeypatch.setattr(training.pipeline, "evaluation_batches", watch)
     train(corpus, features, tmp_path, small_corpus.FA)

@@ -17,11 +17,14 @@ def clip_features(waveform, sample_rate_hz, features: FeatureConfig, front_end: 
       pad_end: VGGish's last, incomplete patch is kept, padded.
 
     Returns:
-      {"log_mel": [batch, frames, mels, 2]} and "patches": [batch, patches, 96, 64].
+      {"log_mel": [batch, frames, mels, 2] (1 where features.mono)} and "patches": [batch, patches, 96, 64].
     """
     scene = tf.transpose(waveform, [0, 2, 1])  # [batch, channels, samples]
+    if features.mono:
+        scene = tf.reduce_mean(scene, axis=1, keepdims=True)
     scene = _at_rate(scene, sample_rate_hz, features.sample_rate_hz, features.clip_seconds)
-    result = {"log_mel": frontends.scene_log_mel(tf.transpose(scene, [0, 2, 1]), features.sample_rate_hz, features.log_mel)}
+    log_mel = frontends.scene_log_mel(tf.transpose(scene, [0, 2, 1]), features.sample_rate_hz, features.log_mel)
+    result = {"log_mel": log_mel[..., :1] if features.mono else log_mel}
     if front_end:
         result["patches"] = event_patches(waveform, sample_rate_hz, features, front_end, pad_end)
     return result

@@ -18,24 +18,56 @@ YAMNET_HOP_SAMPLES = 7680
 def log_mel_spectrogram(waveform, sample_rate_hz: int, config: LogMelConfig):
     """waveform [..., samples] -> [..., frames, mel_bins], frames = 1 + (samples - window) // hop; no padding.
 
-    Periodic Hann window, spectrum, HTK mel triangles with peak 1 and a zero DC row, ln(mel + log_offset).
+    Periodic Hann window, spectrum, HTK mel triangles with peak 1 and a zero DC row, ln(mel + log_offset); the
+    configuration's other values serve the official baselines: Hamming window, Slaney's mel scale with triangles of equal
+    area, frames centred at t * hop with mirrored ends (then there are 1 + samples // hop).
     """
     window = int(round(config.window_seconds * sample_rate_hz, 6))
     hop = int(round(config.hop_seconds * sample_rate_hz, 6))
     if config.fft_size < window:
         raise AudioError(f"fft_size is {config.fft_size}, the window {window} samples at {sample_rate_hz} Hz.", "Raise log_mel.fft_size.")
-    spectrum = tf.signal.stft(waveform, window, hop, config.fft_size)  # [..., frames, fft_size / 2 + 1]
+    if config.centred:
+        half = window // 2
+        waveform = tf.pad(waveform, [[0, 0]] * (waveform.shape.rank - 1) + [[half, window - half]], mode="REFLECT")
+    shape = _choice("window", config.window, WINDOWS)
+    spectrum = tf.signal.stft(waveform, window, hop, config.fft_size, shape)  # [..., frames, fft_size / 2 + 1]
     power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
-    if config.spectrum == "magnitude":
-        power = tf.sqrt(power)
-    elif config.spectrum != "power":
-        raise AudioError(f"log_mel.spectrum is {config.spectrum!r}.", "Use power or magnitude.")
-    max_hz = sample_rate_hz / 2 if config.max_hz is None else config.max_hz
-    matrix = tf.signal.linear_to_mel_weight_matrix(
-        config.mel_bins, config.fft_size // 2 + 1, sample_rate_hz, config.min_hz, max_hz, dtype=tf.float64
-    )
-    mel = tf.matmul(power, tf.cast(matrix, tf.float32))  # [..., frames, mel_bins]
+    power = _choice("spectrum", config.spectrum, SPECTRA)(power)
+    mel = tf.matmul(power, _choice("mel_scale", config.mel_scale, MEL_SCALES)(config, sample_rate_hz))  # [..., frames, mel_bins]
     return tf.math.log(mel + config.log_offset)
+
+
+def _htk_triangles(config: LogMelConfig, sample_rate_hz: int):
+    """[fft_size / 2 + 1, mel_bins], triangles linear in mel with peak 1."""
+    matrix = tf.signal.linear_to_mel_weight_matrix(
+        config.mel_bins, config.fft_size // 2 + 1, sample_rate_hz, config.min_hz, _max_hz(config, sample_rate_hz), dtype=tf.float64
+    )
+    return tf.cast(matrix, tf.float32)
+
+
+def _slaney_triangles(config: LogMelConfig, sample_rate_hz: int):
+    """[fft_size / 2 + 1, mel_bins], triangles linear in Hz with equal area, as librosa draws them."""
+    from librosa import filters  # only the official baselines pay for its import
+
+    matrix = filters.mel(
+        sr=sample_rate_hz, n_fft=config.fft_size, n_mels=config.mel_bins, fmin=config.min_hz, fmax=_max_hz(config, sample_rate_hz)
+    )
+    return tf.constant(matrix.T, tf.float32)
+
+
+def _max_hz(config: LogMelConfig, sample_rate_hz: int) -> float:
+    return sample_rate_hz / 2 if config.max_hz is None else config.max_hz
+
+
+WINDOWS = {"hann": tf.signal.hann_window, "hamming": tf.signal.hamming_window}
+SPECTRA = {"power": tf.identity, "magnitude": tf.sqrt}
+MEL_SCALES = {"htk": _htk_triangles, "slaney": _slaney_triangles}
+
+
+def _choice(field: str, value: str, known: dict):
+    if value not in known:
+        raise AudioError(f"log_mel.{field} is {value!r}.", f"Use {' or '.join(known)}.")
+    return known[value]
 
 
 def scene_log_mel(waveform, sample_rate_hz: int, config: LogMelConfig | None = None):

@@ -25,7 +25,7 @@ def build(config: EventModelConfig, trainable: bool = False, seed: int = 0):
     """The event model that `config` describes, built, with its weights (or, where it names none, random ones by `seed`).
 
     `config.weights` may be an .npz, a TF1 checkpoint, a folder with a SavedModel, or a TF-Hub handle. The tap "pca" takes
-    the PCA file that `crossask-prepare --assets=vggish_pca` put into the cache.
+    `config.pca`, such as crossask-pretrain fits, else the file that `crossask-prepare --assets=vggish_pca` put into the cache.
 
     Raises:
       ConfigError: an unknown name, or choices that do not fit each other.
@@ -38,7 +38,7 @@ def build(config: EventModelConfig, trainable: bool = False, seed: int = 0):
     if config.embedding_tap == "pca" and config.name == "vggish":
         from crossask.events import assets
 
-        options["pca"] = assets.cached("vggish_pca")
+        options["pca"] = config.pca or assets.cached("vggish_pca")
     if not config.weights:
         return cls(seed=seed, **options).built_whole()
     path = Path(config.weights)

@@ -76,6 +76,10 @@ class VGGish(EventModel):
             pairs[f"vggish/{name}/weights"], pairs[f"vggish/{name}/biases"] = layer.kernel, layer.bias
         return pairs
 
+    @property
+    def record(self):
+        return super().record | ({"pca": pca_source(self.pca)} if self.pca else {})
+
     def get_config(self):
         return super().get_config() | {"pca": self.pca}
 
@@ -100,6 +104,12 @@ class VGGish(EventModel):
 
     def _wide(self, units: int) -> int:
         return max(1, round(units * self.width))
+
+
+def pca_source(path) -> str:
+    """Where a PCA comes from: what the file says of itself, else it is Google's."""
+    with np.load(path, allow_pickle=False) as file:
+        return str(file["source"]) if "source" in file.files else "published"
 
 
 def read_pca(path) -> tuple[np.ndarray, np.ndarray]:

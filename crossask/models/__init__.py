@@ -7,7 +7,11 @@ from crossask.errors import ConfigError
 
 MODELS = {
     "FA": "crossask.models.fa:FA",
+    "VEM": "crossask.models.vem:VEM",
+    "JRM": "crossask.models.jrm:JRM",
     "CMAM": "crossask.models.cmam:CMAM",
+    "DCASE2017": "crossask.models.baselines:DCASE2017",
+    "DCASE2019": "crossask.models.baselines:DCASE2019",
 }
 
 

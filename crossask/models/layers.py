@@ -120,6 +120,15 @@ class AttentionPooling(keras.layers.Layer):
         return super().get_config() | {"heads": self.heads, "dim": self.dim, "activation": self.activation}
 
 
+def pooling_redundancy(attention):
+    """Mean over clips of |A A^T - I|^2 (squared Frobenius norm) for pooling weights A [B, heads, T] (Lin et al. 2017).
+
+    Zero where each head looks at one step of its own; it punishes heads that look at the same steps.
+    """
+    gram = tf.matmul(attention, attention, transpose_b=True)  # [B, heads, heads]
+    return tf.reduce_mean(tf.reduce_sum(tf.square(gram - tf.eye(attention.shape[1])), axis=[1, 2]))
+
+
 @keras.saving.register_keras_serializable("crossask")
 class MultiHeadAttention(keras.layers.Layer):
     """The attention block of equations 1 to 6; self-attention when query and key_value are the same.
@@ -174,7 +183,7 @@ class MultiHeadAttention(keras.layers.Layer):
         heads = tf.matmul(tf.cast(attention, v.dtype), v)  # [B, N, Tq, dim / N], equation 4
         output = self.output_projection(self._join(heads))  # [B, Tq, dim], equation 5
         if training and self.dropout:
-            output = _dropout(output, self.dropout, seed)
+            output = dropout(output, self.dropout, seed)
         output = self.layer_norm(output + tf.cast(query, output.dtype))  # equation 6
         return (output, attention) if return_attention else output
 
@@ -214,7 +223,8 @@ def fold_in(seed, number: int):
     return None if seed is None else tf.random.experimental.stateless_fold_in(seed, number)
 
 
-def _dropout(x, rate: float, seed):
+def dropout(x, rate: float, seed):
+    """A share `rate` of x set to zero, a pure function of `seed` (int32 [2]; None draws a fresh one) and of the replica."""
     if seed is None:
         seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
     replica = tf.distribute.get_replica_context()

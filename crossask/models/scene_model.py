@@ -6,7 +6,7 @@ import tf_keras as keras
 
 from crossask.config import ModelConfig, from_dict, to_dict
 from crossask.errors import ConfigError, DataError
-from crossask.models.layers import AttentionPooling, ConvEncoder
+from crossask.models.layers import AttentionPooling, ConvEncoder, pooling_redundancy
 
 
 class SceneModel(keras.Model):
@@ -92,7 +92,11 @@ class SceneModel(keras.Model):
           seed: int32 [2], (experiment seed, step): dropout is a pure function of it. Without one, training draws fresh
             random numbers.
         """
-        return self.scene_logits(inputs, training, seed)[0]
+        logits, attention = self.scene_logits(inputs, training, seed)
+        if training and self.model_config.pooling_penalty:
+            redundancy = [pooling_redundancy(weights) for name, weights in attention.items() if name.endswith("pooling")]
+            self.add_loss(self.model_config.pooling_penalty * tf.add_n(redundancy))
+        return logits
 
     def explain(self, inputs):
         """What the model looked at, in inference: (logits [B, classes], attention weights by name).
@@ -177,9 +181,21 @@ def scene_encoder(config: ModelConfig) -> ConvEncoder:
     return ConvEncoder(config.encoder_channels, config.encoder_pools, config.batch_norm_momentum, config.batch_norm_epsilon, name="encoder")
 
 
-def scene_pooling(config: ModelConfig) -> AttentionPooling:
+def scene_pooling(config: ModelConfig, name: str = "pooling") -> AttentionPooling:
     """The attention pooling as `config` describes it."""
-    return AttentionPooling(config.pooling_heads, config.pooling_dim, config.pooling_activation, name="pooling")
+    return AttentionPooling(config.pooling_heads, config.pooling_dim, config.pooling_activation, name=name)
+
+
+def event_narrowing(config: ModelConfig):
+    """The linear layer to config.event_width that embeddings of another width pass; without variables where none does."""
+    return keras.layers.Dense(config.event_width, name="narrowing")
+
+
+def event_image(embedding, narrowing):
+    """Embeddings [B, P, E] as an image for an encoder, [B, P, event_width, 1]."""
+    if embedding.shape[-1] != narrowing.units:
+        embedding = narrowing(embedding)  # [B, P, event_width]
+    return tf.expand_dims(embedding, -1)
 
 
 def _constants(name: str, mean, deviation) -> tuple[list[float] | None, list[float] | None]:

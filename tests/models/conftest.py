@@ -95,8 +95,9 @@ def narrow():
     from crossask.config import ModelConfig
 
     return ModelConfig(
-        encoder_channels=(4, 8), encoder_pools=((4, 4), (4, 2)), pooling_dim=16, pooling_heads=2, attention_dim=64, attention_heads=4
-    )
+        encoder_channels=(4, 8), encoder_pools=((4, 4), (4, 2)), pooling_dim=16, pooling_heads=2, attention_dim=64, attention_heads=4,
+        vem_pools=((2, 2), (1, 2)), event_encoder_channels=(4, 8), event_encoder_pools=((2, 2), (1, 2)), event_width=12,
+    )  # fmt: skip
 
 
 @pytest.fixture

@@ -60,6 +60,106 @@ def test_cmam_has_exactly_the_papers_parameters(paper_cmam):
     assert logits.shape == (1, 10)
 
 
+@pytest.fixture(scope="module")
+def paper_vem():
+    model = models.build("VEM", 10)
+    return model, model({"embedding": noise(1, 10, 128)})
+
+
+@pytest.fixture(scope="module")
+def paper_jrm():
+    model = models.build("JRM", 10)
+    return model, model({"log_mel": noise(1, 998, 64, 2), "embedding": noise(1, 10, 128)})
+
+
+def test_jrm_has_exactly_the_papers_parameters(paper_jrm):
+    model, logits = paper_jrm
+    assert (model.count_params(), size(model.trainable_variables)) == (40_518_858, 40_506_826)
+    assert size(layer.kernel for layer in model.event_encoder.convolutions) == 34_579_008  # ~33M = 32.98 x 2^20, Table 2
+    assert size(model.encoder.weights) == 1_549_440 + 4 * 960
+    assert size(model.event_pooling.weights) == 2_101_248
+    assert size(model.scene.weights) == 163_850
+    assert size(model.narrowing.weights) == 0  # 128 wide already
+    assert logits.shape == (1, 10)
+
+
+def test_vem_pools_ten_patches_to_two_steps(paper_vem):
+    model, logits = paper_vem
+    # kernels 3x3: 1-64-128-256-512, batch norms 4 x 960; pooling over 4096; one layer to 10 scenes
+    assert model.count_params() == 9 * (64 + 64 * 128 + 128 * 256 + 256 * 512) + 4 * 960 + 4096 * 1024 + 1024 * 4 + 4 * 4096 * 10 + 10
+    assert model.explain({"embedding": noise(1, 10, 128)})[1]["pooling"].shape == (1, 4, 2)
+    assert logits.shape == (1, 10)
+
+
+@pytest.mark.parametrize(("system", "classes", "frames", "total", "trained"), [
+    ("DCASE2017", 15, 500, 13_365, 13_365), ("DCASE2019", 10, 501, 116_310, 116_118),
+])  # fmt: skip
+def test_official_baselines_have_their_published_parameters(system, classes, frames, total, trained):
+    model = models.build(system, classes)
+    assert model({"log_mel": noise(1, frames, 40, 1)}).shape == (1, classes)
+    assert (model.count_params(), size(model.trainable_variables)) == (total, trained)
+
+
+def test_the_2017_baseline_counts_its_frames_votes():
+    model = models.build("DCASE2017", 3)
+    log_mel = noise(2, 40, 40, 1)
+    probabilities = tf.nn.softmax(model({"log_mel": log_mel})).numpy()
+    contexts = [[model({"log_mel": log_mel[i : i + 1, t : t + 5]}).numpy().argmax() for t in range(36)] for i in range(2)]
+    votes = [[row.count(scene) / 36 for scene in range(3)] for row in contexts]
+    np.testing.assert_allclose(probabilities, votes, atol=1e-6)
+
+
+def test_the_2019_baseline_reads_500_frames_and_asks_for_them():
+    model = models.build("DCASE2019", 3)
+    log_mel = noise(1, 501, 40, 1)
+    np.testing.assert_array_equal(model({"log_mel": log_mel}), model({"log_mel": log_mel[:, :500]}))
+    with pytest.raises(DataError, match="got 499 frames"):
+        model({"log_mel": log_mel[:, :499]})
+
+
+def test_jrm_is_section_2_3_in_numpy(paper, narrow, clips, scramble):
+    config = dataclasses.replace(narrow, event_encoder_channels=(4, 8), event_encoder_pools=((2, 2), (1, 2)), event_width=16)
+    inputs = {"log_mel": clips[0]["log_mel"][:2, :40], "embedding": clips[0]["embedding"][:2]}
+    model = models.build("JRM", 3, config)
+    model(inputs)
+    scramble(model)
+    logits, attention = model.explain(inputs)
+    for i in range(2):
+        r = encoded(paper, model, np.float64(inputs["log_mel"][i]))
+        narrowed = np.float64(inputs["embedding"][i]) @ doubles([model.narrowing.kernel])[0] + doubles([model.narrowing.bias])[0]
+        e = encoded_by(paper, model.event_encoder, narrowed[:, :, np.newaxis])
+        parts = []
+        for pooling, x, name in ((model.pooling, r, "pooling"), (model.event_pooling, e, "event_pooling")):
+            pooled, weights = paper.attention_pooling(x, *doubles(pooling.weights), lambda values: np.maximum(values, 0))
+            parts.append(pooled)
+            np.testing.assert_allclose(attention[name][i], weights, atol=1e-4)
+        kernel, bias = doubles([model.scene.kernel, model.scene.bias])
+        np.testing.assert_allclose(logits[i], np.concatenate(parts) @ kernel + bias, rtol=1e-3, atol=1e-3)
+
+
+def test_vem_is_fas_network_on_the_embedding_in_numpy(paper, narrow, clips, scramble):
+    model = models.build("VEM", 3, narrow)
+    embedding = clips[0]["embedding"][:2]
+    model({"embedding": embedding})
+    scramble(model)
+    logits, attention = model.explain({"embedding": embedding})
+    for i in range(2):
+        wanted, weights = answered(paper, model, encoded_by(paper, model.encoder, np.float64(embedding[i])[:, :, np.newaxis]))
+        np.testing.assert_allclose(logits[i], wanted, rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(attention["pooling"][i], weights, atol=1e-4)
+
+
+def test_the_pooling_penalty_is_the_heads_redundancy_and_counts_in_training_alone(narrow, clips):
+    model = models.build("FA", 3, dataclasses.replace(narrow, pooling_penalty=0.5))
+    inputs = {"log_mel": clips[0]["log_mel"]}
+    model(inputs)
+    assert model.losses == []
+    model(inputs, training=True)
+    _, attention = model.scene_logits(inputs, True, None)
+    grams = [np.sum((a @ a.T - np.eye(len(a))) ** 2) for a in attention["pooling"].numpy().astype(float)]
+    np.testing.assert_allclose(model.losses[0], 0.5 * np.mean(grams), rtol=1e-4)
+
+
 @pytest.mark.parametrize(("frames", "steps"), [(998, 62), (498, 31)])
 def test_fa_pools_62_steps_of_10_seconds_and_31_of_5(paper_fa, frames, steps):
     model, _ = paper_fa
@@ -80,7 +180,10 @@ def test_cmam_pools_the_patches_and_looks_at_the_scenes_steps(paper_cmam):
 
 def encoded(paper, model, log_mel):
     """R of one clip, [T', F' * C'], by the oracle of the encoder."""
-    encoder = model.encoder
+    return encoded_by(paper, model.encoder, log_mel)
+
+
+def encoded_by(paper, encoder, log_mel):
     for convolution, norm, pool in zip(encoder.convolutions, encoder.batch_norms, encoder.pools, strict=True):
         moments = doubles([norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance])
         log_mel = paper.conv_block(log_mel, *doubles([convolution.kernel]), *moments, norm.epsilon, pool)

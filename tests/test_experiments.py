@@ -1,0 +1,69 @@
+"""The experiment files: their rows are the paper's, and each row trains a step, is read back and predicts."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_corpus
+
+from crossask import config, events, feature_cache, runs, training
+from crossask.datasets import read_corpus
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+NARROW = {
+    name: getattr(small_corpus.NARROW, name)
+    for name in ("encoder_channels", "pooling_heads", "pooling_dim", "attention_heads", "attention_dim", "event_encoder_channels")
+}
+ROWS = [(path.stem, row) for path in sorted(EXPERIMENTS.glob("*.py")) for row in config.read_experiments(str(path))]
+TABLE_3 = {  # TUT 2017, TAU 2019
+    "baseline": (78.4, 62.5), "fa": (81.7, 66.5), "vem_feature_based": (72.1, 57.3),
+    "jrm_from_scratch": (83.0, 67.2), "jrm_feature_based": (83.7, 63.4), "jrm_fine_tuning": (83.2, 66.8),
+    "cmam_from_scratch": (83.2, 65.1), "cmam_feature_based": (85.8, 68.8), "cmam_fine_tuning": (83.1, 65.3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "column"), [("tut2017", 0), ("dcase2019", 1)])
+def test_the_rows_are_table_3(name, column):
+    scores = {row.name: row.paper_score for file, row in ROWS if file == name}
+    assert {row: score for row, score in scores.items() if score is not None} == {row: pair[column] for row, pair in TABLE_3.items()}
+    assert set(scores) - set(TABLE_3) == {"vem_from_scratch", "vem_fine_tuning"}  # blank in the paper
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory):
+    """Two scenes of noise, 10 s: what every row's own front-end and pools ask for."""
+    folder = tmp_path_factory.mktemp("ten_seconds")
+    return read_corpus("folder", small_corpus.write(folder, places=3, clips=1, seconds=10.0))
+
+
+@pytest.fixture(scope="module")
+def event_weights(tmp_path_factory):
+    paths = {}
+    for name in events.EVENT_MODELS:
+        paths[name] = str(tmp_path_factory.mktemp("weights") / f"{name}.npz")
+        activation = "relu6" if name == "yamnet" else "relu"
+        events.event_model_class(name)(width=1 / 32, activation=activation).save_npz(paths[name])
+    return paths
+
+
+@pytest.mark.parametrize(("file", "row"), ROWS, ids=[f"{file}:{row.name}" for file, row in ROWS])
+def test_every_row_trains_a_step_and_predicts(tmp_path, corpora, event_weights, file, row):
+    event = dataclasses.replace(row.event_model, width=1 / 32, weights=event_weights[row.event_model.name])
+    features = dataclasses.replace(row.features, sample_rate_hz=16000, clip_seconds=10.0)
+    learning = dataclasses.replace(row.training, epochs=1, keep_from=1, batch_size=min(row.training.batch_size, 2))
+    if row.training.context_frames:
+        learning = dataclasses.replace(learning, batch_size=256)
+    row = dataclasses.replace(
+        row, folds=("1",), features=features, event_model=event, training=learning, model=dataclasses.replace(row.model, **{
+            **NARROW, "event_encoder_channels": (4,) * 6 + (8,)
+        })
+    )  # fmt: skip
+    cache = feature_cache.prepare(corpora, row, tmp_path / "features", workers=1)
+    run = runs.run_at(tmp_path / "runs", row.name, "1", 0)
+    result = training.train(run, row, corpora, cache)
+    assert result["epochs"] == 1
+    assert result["steps"] >= 1
+    table = training.predict(run, corpora, cache)
+    assert set(table["clip"]) == set(corpora.fold("1").evaluation)
+    np.testing.assert_allclose(table[list(corpora.scenes)].sum(axis=1), 1, atol=1e-5)

@@ -2,17 +2,23 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-OUT ?= demo_output
-SEEDS ?= 0,1,2
 JOBS ?= 2
+demo clean: OUT ?= demo_output
+demo: SEEDS ?= 0,1,2
+# of the reproductions: folder of the corpus, rows (all), DOWNLOAD=1 to fetch the corpus, DRY_RUN=1 for the plan alone
+DATA ?= data
+ROWS ?=
+DOWNLOAD ?=
+DRY_RUN ?=
+GRID = BIN=$(BIN) OUT=$(OUT) SEEDS=$(SEEDS) ROWS=$(ROWS) JOBS=$(JOBS) DOWNLOAD=$(DOWNLOAD) DRY_RUN=$(DRY_RUN)
 READY := $(VENV)/.ready
 # the exact versions are those of one Python; another takes the newest that setup.py allows
 CONSTRAINTS := $(shell $(PYTHON) -c 'import sys; print("-c constraints.txt" if sys.version_info[:2] == (3, 11) else "")')
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint clean reproduce-dcase2019 reproduce-tut2017 rehearse-dcase2019
 
 help: ## list the targets
-	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1 \t\2/' | expand -t 24
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1 \t\2/' | expand -t 34
 
 $(READY): setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -22,6 +28,21 @@ $(READY): setup.py constraints.txt
 demo: $(READY) ## generate soundscapes, pre-train, compare FA with CMAM, report, export, predict
 	@BIN=$(BIN) OUT=$(OUT) SEEDS=$(SEEDS) JOBS=$(JOBS) bash experiments/demo.sh
 
+reproduce-dcase2019: SEEDS ?= 0,1,2,3,4
+reproduce-dcase2019: OUT ?= dcase2019_output
+reproduce-dcase2019: $(READY) ## Table 3 on TAU 2019: DATA=folder [DOWNLOAD=1] [OUT=] [SEEDS=] [ROWS=] [DRY_RUN=1]
+	@$(GRID) DATA=$(DATA) DATASET=tau2019 EXPERIMENT=experiments/dcase2019.py bash experiments/reproduce.sh
+
+reproduce-tut2017: SEEDS ?= 0,1,2
+reproduce-tut2017: OUT ?= tut2017_output
+reproduce-tut2017: $(READY) ## Table 3 on TUT 2017, likewise
+	@$(GRID) DATA=$(DATA) DATASET=tut2017 EXPERIMENT=experiments/tut2017.py bash experiments/reproduce.sh
+
+rehearse-dcase2019: SEEDS ?= 0
+rehearse-dcase2019: OUT ?= rehearsal_output
+rehearse-dcase2019: $(READY) ## the whole table on soundscapes at a twentieth of the size, through the same code
+	@$(GRID) bash experiments/rehearse.sh
+
 test: $(READY) ## run the tests
 	$(BIN)/python -m pytest
 
@@ -29,4 +50,4 @@ lint: $(READY) ## check the style
 	$(BIN)/ruff check .
 
 clean: ## remove the environment and what the demo wrote
-	rm -rf $(VENV) $(OUT) build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(OUT) rehearsal_output build *.egg-info .pytest_cache .ruff_cache

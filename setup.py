@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "crossask" / "__init__.py").read_text()).group(1)
-VERBS = ("prepare", "pretrain", "train", "evaluate", "report", "export", "predict")
+VERBS = ("prepare", "pretrain", "train", "evaluate", "report", "export", "predict", "describe")
 
 setup(
     name="crossask",

@@ -13,7 +13,12 @@ from crossask.feature_cache import CLIPS_PER_SHARD, FeatureCache
 
 def examples(cache: FeatureCache, clip_ids, context_frames: int = 0) -> int:
     """What an epoch over `clip_ids` learns from: clips, or with `context_frames` all stretches of so many frames in them."""
-    return len(clip_ids) * (cache.shapes["log_mel"][0] - context_frames + 1 if context_frames else 1)
+    return examples_of(cache.shapes, len(clip_ids), context_frames)
+
+
+def examples_of(shapes: dict, clips: int, context_frames: int = 0) -> int:
+    """`examples` for so many clips with features of these shapes."""
+    return clips * (shapes["log_mel"][0] - context_frames + 1 if context_frames else 1)
 
 
 def training_batches(

@@ -73,13 +73,7 @@ def train(run: runs.Run, experiment: config.Experiment, corpus: Corpus, cache, d
     statistics = _statistics(run, experiment, cache, corpus, statistics_ids)
     with distribution.scope():
         model = systems.build(experiment, corpus.scenes, run.seed, statistics)
-        model(_specimen(cache))
-        model.compile(
-            optimizer=keras.optimizers.Adam(settings.learning_rate),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            weighted_metrics=[MacroAccuracy(len(corpus.scenes)), keras.metrics.SparseCategoricalAccuracy("accuracy")],
-        )
-        model.optimizer.build(model.trainable_variables)
+        model = compiled(model, experiment, len(corpus.scenes), _specimen(cache))
     result = fitting.fit(
         run.folder,
         f"{run.row} fold {run.fold} seed {run.seed}",
@@ -98,6 +92,18 @@ def train(run: runs.Run, experiment: config.Experiment, corpus: Corpus, cache, d
     return result
 
 
+def compiled(model, experiment: config.Experiment, classes: int, specimen: dict):
+    """The row's network ready for `fit`: built on a batch like `specimen`, with Adam, cross-entropy and both accuracies."""
+    model(specimen)
+    model.compile(
+        optimizer=keras.optimizers.Adam(experiment.training.learning_rate),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        weighted_metrics=[MacroAccuracy(classes), keras.metrics.SparseCategoricalAccuracy("accuracy")],
+    )
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
 def predict(run: runs.Run, corpus: Corpus, cache, clip_ids=None) -> pd.DataFrame:
     """Predictions of a finished run on its evaluation fold: clip, location, city, truth, one probability a scene."""
     clip_ids = corpus.fold(run.fold).evaluation if clip_ids is None else clip_ids
@@ -113,7 +119,7 @@ def predict(run: runs.Run, corpus: Corpus, cache, clip_ids=None) -> pd.DataFrame
 
 def _claim(run, experiment, corpus, cache, paths, training_clips, validation_clips):
     """Writes config.json, or checks that the folder's run is this one."""
-    resolved, fold_ids = config.to_dict(experiment), frozenset(corpus.fold(run.fold).train)
+    resolved = config.to_dict(experiment)
     if run.path("config.json").is_file():
         found = run.read("config.json")
         differing = sorted(name for name in resolved if found["experiment"].get(name) != resolved[name])
@@ -136,7 +142,7 @@ def _claim(run, experiment, corpus, cache, paths, training_clips, validation_cli
                 "training": training_clips,
                 "validation": validation_clips,
                 "evaluation": len(corpus.fold(run.fold).evaluation),
-                "training_cities": sorted({clip.city for clip in corpus.clips if clip.city and clip.id in fold_ids}),
+                "training_cities": corpus.training_cities(run.fold),
             },
             "paths": paths or {},
             "versions": runs.versions(),

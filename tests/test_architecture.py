@@ -15,8 +15,8 @@ FLOORS = (
     {"datasets", "events", "models"},
     {"feature_cache", "fitting"},
     {"pipeline", "systems"},
-    {"pretraining", "training", "report", "export", "prediction"},
-    {"grid"},
+    {"pretraining", "training", "report", "export", "prediction", "description"},
+    {"grid", "planning"},
     {"cli"},
 )
 NO_TENSORFLOW = ("crossask", "crossask.errors", "crossask.config", "crossask.datasets", "crossask.datasets.soundscapes",

@@ -91,12 +91,14 @@ def required(flag_values, *names: str):
             raise CrossaskError(f"--{name} is not given.", f"Add --{name}=...; --help lists all flags.")
 
 
-def define_experiment_flags(flag_values):
+def define_experiment_flags(flag_values, corpus: bool = True):
     flags.DEFINE_string("experiment", "", "Rows to work on: FILE.py (all its rows) or FILE.py:row,row.", flag_values=flag_values)
     flags.DEFINE_multi_string(
         "config_file", [], "JSON with fields to replace; several may be given, later ones win.", flag_values=flag_values
     )
     flags.DEFINE_string("params_override", "", "Fields to replace last: training.epochs=3,training.batch_size=8", flag_values=flag_values)
+    if not corpus:
+        return
     flags.DEFINE_string("data_dir", "", "Folder (or CSV) of the corpus.", flag_values=flag_values)
     flags.DEFINE_string(
         "features_dir", "", "Folder of the cached features; default: 'features' in the corpus's folder.", flag_values=flag_values

@@ -58,15 +58,8 @@ def _predict(run, values, prepared):
     table = training.predict(run, corpus, cache)
     with runs.writing(run.path("predictions.csv")) as temporary:
         table.to_csv(temporary, index=False)
-    scores = evaluation.score(evaluation.read_predictions(run.path("predictions.csv")), seen_cities=seen_cities(corpus, run.fold))
+    scores = evaluation.score(evaluation.read_predictions(run.path("predictions.csv")), seen_cities=corpus.training_cities(run.fold))
     runs.write_json(run.path("scores.json"), scores)
-
-
-def seen_cities(corpus, fold: str) -> list[str] | None:
-    """The cities of the fold's training clips; None where one of them has no city, for then none is known to be unseen."""
-    wanted = set(corpus.fold(fold).train)
-    cities = {clip.city for clip in corpus.clips if clip.id in wanted}
-    return None if "" in cities else sorted(cities)
 
 
 def _prepared(experiment, data_dir: str, folder: str):

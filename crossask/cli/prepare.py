@@ -29,6 +29,7 @@ flags.DEFINE_integer("workers", 2, "Processes that render, threads that compute 
 flags.DEFINE_integer("soundscapes_seed", 0, "Another seed, other recordings.", 0, flag_values=FLAGS)
 flags.DEFINE_integer("locations_per_scene", 0, "Soundscapes: places of each scene; 0: the default.", 0, flag_values=FLAGS)
 flags.DEFINE_integer("clips_per_location", 0, "Soundscapes: clips of each place; 0: the default.", 0, flag_values=FLAGS)
+flags.DEFINE_list("cities", [], "Soundscapes: cities to train in; default: two. Milan is always the unseen one.", flag_values=FLAGS)
 flags.DEFINE_integer("events", 1200, "Isolated events to render.", 1, flag_values=FLAGS)
 
 
@@ -85,6 +86,8 @@ def _render(values):
     for field, value in (("locations_per_scene", values.locations_per_scene), ("clips_per_location", values.clips_per_location)):
         if value:
             given[field] = value
+    if values.cities:
+        given["cities"] = tuple(values.cities)
     config = dataclasses.replace(soundscapes.SoundscapesConfig(), **given)
     soundscapes.write_soundscapes(values.data_dir, config, values.workers, command.progress_bar("soundscapes"))
 

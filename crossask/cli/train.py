@@ -23,13 +23,18 @@ flags.DEFINE_integer(
 )
 
 
+flags.DEFINE_bool("dry_run", False, "Print what training would take (needs no recordings), and train nothing.", flag_values=FLAGS)
+
+
 def train(values, _rest):
-    command.required(values, "data_dir", "model_dir")
+    command.required(values, "data_dir", *(() if values.dry_run else ("model_dir",)))
     rows = command.experiments(values)
     seeds = command.numbers(values.seeds, "seeds")
     from crossask import grid
 
     folder = command.features_dir(values.data_dir, values.features_dir)
+    if values.dry_run:
+        return _tell_plan(rows, seeds, values)
     wanted = grid.Grid(tuple(rows), tuple(seeds), values.data_dir, folder, values.model_dir, tuple(values.folds))
     outcomes = grid.train(wanted, values.jobs, values.workers, values.distribution, values.tpu, command.progress_bar)
     failed = []
@@ -44,6 +49,44 @@ def train(values, _rest):
     for problem, fix in dict.fromkeys((error.problem, error.fix) for error in failed):
         command.complain(problem, fix)
     return command.failure(len(failed), len(wanted.plan()))
+
+
+def _tell_plan(rows, seeds, values):
+    """Rows, runs, steps, disk and time; the time is measured on a step of noise for each row."""
+    from crossask import planning
+    from crossask.datasets import read_corpus
+
+    corpora = {name: read_corpus(name, values.data_dir, need_audio=False) for name in dict.fromkeys(row.dataset for row in rows)}
+    for corpus in corpora.values():
+        for fold in corpus.folds:
+            print(
+                f"{corpus.name}, fold {fold.name}: {len(fold.train):,} clips to train on, {len(fold.evaluation):,} to evaluate, "
+                f"{corpus.unused:,} in neither."
+            )
+    for row in rows:  # a missing fold is told before anything is timed
+        for fold in values.folds or row.folds:
+            corpora[row.dataset].fold(fold)
+    plans, bar = [], command.progress_bar("a step of each row", "row")
+    for number, row in enumerate(rows):
+        bar(number, len(rows))
+        plans.append(planning.plan_row(row, corpora[row.dataset], values.folds or row.folds, len(seeds)))
+    bar(len(rows), len(rows))
+    for plan in plans:
+        parts = ", ".join(f"fold {c.fold}: {c.training:,} + {c.validation:,}" for c in plan.folds)
+        print(
+            f"{plan.row.name}: {plan.runs} runs (training + validation clips of {parts}), {plan.steps:,} steps, "
+            f"{plan.seconds_a_step:.2f} s a step, {_hours(plan.seconds)}."
+        )
+    clips = sum(len({clip.id for clip in corpus.clips}) for corpus in corpora.values())
+    features = {key: size for plan in plans for key, size in plan.features.items()}
+    preparing, total = clips * planning.seconds_a_clip(rows) / values.workers, sum(plan.seconds for plan in plans)
+    print(f"Features: {sum(features.values()) / 1e9:.1f} GB, {_hours(preparing)} without the event model's embeddings.")
+    print(f"Runs: {sum(plan.runs for plan in plans)}, {sum(plan.run_bytes for plan in plans) / 1e9:.1f} GB.")
+    print(f"Training, one run at a time on this machine: {_hours(total)}. Measured on a few steps of noise: a rough guide.")
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.0f} min"
 
 
 def main(argv=None) -> int:

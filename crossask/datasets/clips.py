@@ -83,6 +83,12 @@ class Corpus:
             )
         raise DataError(f"Corpus {self.name!r} has no fold {name!r}.", f"Its folds: {', '.join(here)}.")
 
+    def training_cities(self, fold: str) -> list[str] | None:
+        """The cities of the fold's training clips; None where one of them has no city, for then none is known to be unseen."""
+        wanted = set(self.fold(fold).train)
+        cities = {clip.city for clip in self.clips if clip.id in wanted}
+        return None if "" in cities else sorted(cities)
+
     @functools.cached_property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits over every clip's id, scene, location, file size and both ends of its bytes.

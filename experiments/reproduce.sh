@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# All rows of one experiment file on its corpus: features, training, evaluation, report. Every step goes on where a killed run
+# stopped; a row that fails does not stop the others, and the exit code says so.
+#   EXPERIMENT: the file of rows; DATASET and DATA: the corpus and its folder; OUT: where runs and report go
+#   SEEDS: runs of each row; ROWS: some rows only; JOBS: runs trained at once (CPUs); DOWNLOAD=1: fetch the corpus first
+#   DRY_RUN=1: print the plan and stop
+set -euo pipefail
+cd "$(dirname "$0")/.."
+BIN=${BIN:-.venv/bin} SEEDS=${SEEDS:-0} ROWS=${ROWS:-} JOBS=${JOBS:-1} DOWNLOAD=${DOWNLOAD:-} DRY_RUN=${DRY_RUN:-}
+EXPERIMENT="$EXPERIMENT${ROWS:+:$ROWS}"
+OVERRIDE=(${PARAMS_OVERRIDE:+--params_override="$PARAMS_OVERRIDE"})
+start=$SECONDS
+step() { printf '\n== %s (%d s) ==\n' "$1" $((SECONDS - start)); }
+
+if [ -n "$DRY_RUN" ]; then
+  exec "$BIN"/crossask-train --dry_run --experiment="$EXPERIMENT" "${OVERRIDE[@]}" --data_dir="$DATA" --seeds="$SEEDS"
+fi
+step "1/4 Corpus and features"
+[ -z "$DOWNLOAD" ] || "$BIN"/crossask-prepare --dataset="$DATASET" --data_dir="$DATA" --download
+"$BIN"/crossask-prepare --dataset="$DATASET" --data_dir="$DATA" --experiment="$EXPERIMENT" "${OVERRIDE[@]}" --features_dir="$OUT/features"
+step "2/4 Train"
+trained=0
+"$BIN"/crossask-train --experiment="$EXPERIMENT" "${OVERRIDE[@]}" --data_dir="$DATA" --features_dir="$OUT/features" \
+  --model_dir="$OUT/runs" --seeds="$SEEDS" --jobs="$JOBS" || trained=$?
+[ "$trained" -eq 0 ] || [ "$trained" -eq 3 ] || exit "$trained"
+step "3/4 Evaluate"
+"$BIN"/crossask-evaluate --model_dir="$OUT/runs" || [ "$trained" -eq 3 ]
+step "4/4 Report"
+"$BIN"/crossask-report --model_dir="$OUT/runs" --out="$OUT/report" --json="$OUT/report/table.json"
+step "Done"
+echo "The report: $OUT/report/report.html (and report.md, table.csv, table.tex)"
+[ "$trained" -eq 0 ] || echo "Some runs failed; their errors stand above. The same command tries them again."
+exit "$trained"

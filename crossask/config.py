@@ -124,6 +124,7 @@ class Experiment:
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     paper_score: float | None = None  # macro accuracy in percent, Table 3
+    note: str = ""  # what a reader of its score must know; the report prints it
 
     def __post_init__(self):
         for field, value, known in (

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from crossask import config, events, runs
 from crossask.audio import clip_features, reading, resampling
-from crossask.datasets import Corpus
+from crossask.datasets import Clip, Corpus, embeddings
 from crossask.errors import AudioError, DataError
 
 CLIPS_PER_SHARD = 32  # 16 MB of log-mel; the size of a worker's memory
@@ -55,13 +55,18 @@ def prepare(corpus: Corpus, experiment: config.Experiment, features_dir, workers
       DataError: some files cannot be used; all others are written, and the message names the broken ones.
     """
     clips = sorted(corpus.clips, key=lambda clip: hashlib.sha256(clip.id.encode()).digest())
-    event_model = _event_model(experiment)
+    if corpus.ready_made and kinds_of(experiment) != ("embedding",):
+        raise DataError(
+            f"Row {experiment.name!r} reads {' and '.join(kinds_of(experiment))}, but corpus {corpus.name!r} holds embeddings alone.",
+            "Use rows of the system VEM and the strategy feature_based.",
+        )
+    event_model = None if corpus.ready_made else _event_model(experiment)
     folders = {kind: Path(features_dir) / f"{kind}-{_key(kind, corpus, experiment, event_model)}" for kind in kinds_of(experiment)}
     for kind, folder in folders.items():
         runs.remove_remains(folder)
         _write_description(folder, kind, corpus, experiment)
     todo = {number: [kind for kind in folders if not _shard(folders[kind], number).is_file()] for number in range(_shard_count(clips))}
-    compute = _ClipFunction(experiment, event_model)
+    compute = _ready_made(corpus) if corpus.ready_made else _ClipFunction(experiment, event_model)
     shards = {number: clips[number * CLIPS_PER_SHARD : (number + 1) * CLIPS_PER_SHARD] for number in todo}
     tally, lock = {"done": sum(len(shards[n]) for n in todo if not todo[n]), "padded": 0, "cut": 0, "broken": []}, threading.Lock()
 
@@ -79,7 +84,7 @@ def prepare(corpus: Corpus, experiment: config.Experiment, features_dir, workers
         records, whole = {kind: [] for kind in todo[number]}, True
         for clip in shards[number]:
             try:
-                values, change = compute(clip.path, todo[number])
+                values, change = compute(clip, todo[number])
             except AudioError as error:
                 whole = False
                 count("", str(error.problem))
@@ -115,14 +120,15 @@ def prepare(corpus: Corpus, experiment: config.Experiment, features_dir, workers
 
 
 class _ClipFunction:
-    """path -> {kind: array}: one traced graph for each format of file."""
+    """clip -> ({kind: array}, "", "padded" or "cut"): one traced graph for each format of file."""
 
     def __init__(self, experiment: config.Experiment, event_model):
         self.features, self.event, self.event_model = experiment.features, experiment.event_model, event_model
         self.front_end = "" if not experiment.event_input else events.front_end(experiment.event_model.name)
         self.traced, self.lock = {}, threading.Lock()
 
-    def __call__(self, path: str, kinds) -> tuple[dict, str]:
+    def __call__(self, clip: Clip, kinds) -> tuple[dict, str]:
+        path = clip.path
         waveform, rate = reading.read_audio(path)
         waveform, change = reading.fit_length(waveform, rate, self.features, path)
         resampling.check_rate(rate, path)
@@ -146,12 +152,20 @@ class _ClipFunction:
         return features.get_concrete_function()
 
 
+def _ready_made(corpus: Corpus):
+    """As `_ClipFunction`, for embeddings that are there already."""
+    arrays = embeddings.read_arrays(corpus.clips[0].path)
+    return lambda clip, kinds: ({"embedding": arrays[clip.id]}, "")
+
+
 def _event_model(experiment: config.Experiment):
     return events.build(experiment.event_model, trainable=False) if experiment.event_input == "embedding" else None
 
 
 def _key(kind: str, corpus: Corpus, experiment: config.Experiment, event_model) -> str:
     """Hash of all that shapes the bytes of one kind of feature."""
+    if corpus.ready_made:
+        return config.digest(FORMAT_VERSION, CLIPS_PER_SHARD, corpus.fingerprint)
     features, event = experiment.features, experiment.event_model
     shared = [FORMAT_VERSION, CLIPS_PER_SHARD, corpus.fingerprint, resampling.RESAMPLER_VERSION]
     lengths = [features.clip_seconds, features.max_padding_seconds, features.max_cut_seconds]

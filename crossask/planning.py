@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from crossask import config, description, pipeline, systems, training
 from crossask.audio import clip_features
-from crossask.datasets import Corpus, validation_split
+from crossask.datasets import Corpus, training_parts
 
 MOST_WARM_UP_CLIPS = 4  # of a step that is timed without a GPU; the time is scaled to the whole batch
 TIMED_STEPS = 2
@@ -49,7 +49,7 @@ def plan_row(row: config.Experiment, corpus: Corpus, folds, seeds: int, timed: b
     counts, steps = [], 0
     for name in folds:
         fold, settings = corpus.fold(name), row.training
-        part, validation = validation_split(corpus, fold.train, settings.validation_share, settings.validation_seed)
+        part, validation = training_parts(corpus, fold, settings.validation_share, settings.validation_seed)
         counts.append(FoldCounts(name, len(part), len(validation), len(fold.evaluation)))
         examples = pipeline.examples_of(described.shapes, len(part), settings.context_frames)
         steps += seeds * settings.epochs * (examples // settings.batch_size)

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from crossask import config, devices, fitting, pipeline, runs, systems
-from crossask.datasets import Corpus, validation_split
+from crossask.datasets import Corpus, training_parts
 from crossask.errors import CrossaskError, DataError
 
 MOST_CLIPS = 32  # predicted at once: a batch of the 2017 baseline counts frames
@@ -58,7 +58,7 @@ def train(run: runs.Run, experiment: config.Experiment, corpus: Corpus, cache, d
       CrossaskError: the folder holds a run of another configuration, or the loss is no longer a number.
     """
     fold, settings = corpus.fold(run.fold), experiment.training
-    training_ids, validation_ids = validation_split(corpus, fold.train, settings.validation_share, settings.validation_seed)
+    training_ids, validation_ids = training_parts(corpus, fold, settings.validation_share, settings.validation_seed)
     context = settings.context_frames
     steps = pipeline.examples(cache, training_ids, context) // settings.batch_size
     if not steps:

@@ -15,7 +15,7 @@ from crossask.cli import command
 
 FLAGS = flags.FlagValues()
 command.define_experiment_flags(FLAGS)
-flags.DEFINE_string("dataset", "", "soundscapes | tau2019 | tut2017 | folder | events.", flag_values=FLAGS)
+flags.DEFINE_string("dataset", "", "soundscapes | tau2019 | tut2017 | folder | embeddings | events.", flag_values=FLAGS)
 flags.DEFINE_boolean(
     "download",
     False,

@@ -2,13 +2,14 @@
 
 import importlib
 
-from crossask.datasets.clips import Clip, Corpus, Fold, validation_split
+from crossask.datasets.clips import Clip, Corpus, Fold, training_parts, validation_split
 from crossask.errors import ConfigError
 
 DATASETS = {
     "tau2019": "crossask.datasets.tau2019:read",
     "tut2017": "crossask.datasets.tut2017:read",
     "folder": "crossask.datasets.folder:read",
+    "embeddings": "crossask.datasets.embeddings:read",
     # the generator writes the official TAU layout
     "soundscapes": "crossask.datasets.tau2019:read",
 }
@@ -19,7 +20,7 @@ ARCHIVES = {
     "tut2017": "crossask.datasets.tut2017:ARCHIVES",
 }
 
-__all__ = ["ARCHIVES", "DATASETS", "Clip", "Corpus", "Fold", "download_corpus", "read_corpus", "validation_split"]
+__all__ = ["ARCHIVES", "DATASETS", "Clip", "Corpus", "Fold", "download_corpus", "read_corpus", "training_parts", "validation_split"]
 
 
 def read_corpus(name: str, data_dir, need_audio: bool = True) -> Corpus:

@@ -20,7 +20,10 @@ FINGERPRINT_BYTES = 65536  # read from either end of a file: enough to tell two 
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """One audio file. `location` is the place recorded; clips of one location never stand on both sides of a split."""
+    """One audio file. `location` is the place recorded; clips of one location never stand on both sides of a split.
+
+    A blank location is an unknown one: it is in no check, and no resampling goes by it.
+    """
 
     id: str
     path: str
@@ -31,11 +34,12 @@ class Clip:
 
 @dataclasses.dataclass(frozen=True)
 class Fold:
-    """Clip ids to train on and to evaluate on."""
+    """Clip ids to train on and to evaluate on; `validation` are those of `train` that the corpus itself sets aside, if it does."""
 
     name: str
     train: tuple[str, ...]
     evaluation: tuple[str, ...]
+    validation: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Corpus:
 
     `unused`: clips of the metadata that are in no fold and left out. `faulty`: clips that the corpus marks as partly damaged, and
     that are kept. `official_folds`: the names of all folds of the release, where it fixes them; `folds` may be fewer.
+    `ready_made`: the clips are no sounds but embeddings, in the .npz that their paths name.
     """
 
     name: str
@@ -53,6 +58,7 @@ class Corpus:
     unused: int = 0
     faulty: int = 0
     official_folds: tuple[str, ...] = ()
+    ready_made: bool = False
 
     def __post_init__(self):
         if not self.clips:
@@ -96,10 +102,18 @@ class Corpus:
         Raises:
           DataError: a file cannot be read; so it is with a corpus that was read without its audio.
         """
-        lines = []
+        lines, marks = [], functools.cache(_file_marks)
         for clip in sorted(self.clips, key=lambda c: c.id):
-            lines.append([clip.id, clip.scene, clip.location, *_file_marks(clip.path)])
+            lines.append([clip.id, clip.scene, clip.location, *marks(clip.path)])
         return hashlib.sha256(json.dumps([self.name, list(self.scenes), lines]).encode()).hexdigest()[:16]
+
+
+def training_parts(corpus: Corpus, fold: Fold, share: float, seed: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(ids to train on, ids to validate on): the parts that the corpus fixes, else those of `validation_split`."""
+    if not fold.validation:
+        return validation_split(corpus, fold.train, share, seed)
+    aside = set(fold.validation)
+    return tuple(clip_id for clip_id in fold.train if clip_id not in aside), fold.validation
 
 
 def validation_split(corpus: Corpus, train_ids, share: float, seed: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -216,7 +230,9 @@ def _check_fold(corpus_name: str, fold: Fold, by_id: dict):
         unknown = next((i for i in ids if i not in by_id), None)
         if unknown is not None:
             raise DataError(f"Fold {fold.name!r} names {unknown!r}, which the metadata lacks.", "Use metadata and folds of one release.")
-    shared = {by_id[i].location for i in fold.train} & {by_id[i].location for i in fold.evaluation}
+    if fold.validation and not set(fold.validation) < set(fold.train):
+        raise DataError(f"The validation part of fold {fold.name!r} is not a part of its training clips.", "Check the fold files.")
+    shared = ({by_id[i].location for i in fold.train} & {by_id[i].location for i in fold.evaluation}) - {""}
     if shared:
         raise DataError(
             f"Location {sorted(shared)[0]!r} stands on both sides of fold {fold.name!r} ({len(shared)} locations do).",

@@ -41,6 +41,7 @@ def table_row(row: Row, title: str, pooled: list, resamples: int) -> TableRow:
     spread = evaluation.spread({(run.fold, run.seed): run.predictions for run in row.runs}) if len(row.folds) > 1 else None
     validation = [run.result.get("validation_macro_accuracy") for run in row.runs]
     cities, notes = _training_cities(row)
+    notes = [note for note in (row.experiment.get("note"), *notes) if note]
     summary = evaluation.summarise(pooled, resamples, seen_cities=cities)
     if row.left_out:
         out = ", ".join(f"seed {run.seed} fold {run.fold}" for run in row.left_out)
@@ -100,7 +101,7 @@ def folds_text(row: Row) -> str:
 def differing_choices(rows) -> tuple[dict, dict]:
     """(fields in which rows differ: field -> value a row, fields equal in all rows: field -> value)."""
     flat = [flatten(row.row.experiment) for row in rows]
-    fields = sorted({field for values in flat for field in values} - {"name"})
+    fields = sorted({field for values in flat for field in values} - {"name", "note"})
     values = {field: [one.get(field) for one in flat] for field in fields}
     differing = {field: found for field, found in values.items() if any(value != found[0] for value in found)}
     return differing, {field: found[0] for field, found in values.items() if field not in differing}

@@ -12,6 +12,7 @@ from crossask.errors import DataError
 from crossask.report import write_report
 from crossask.report.collecting import group, read_runs
 from crossask.report.forest import bar, scale
+from crossask.report.rows import differing_choices
 from crossask.report.tables import folds_text, make_tables
 from crossask.report.words import points
 
@@ -161,6 +162,14 @@ def test_rows_stand_in_the_order_of_the_configs_or_fa_first(tmp_path):
         path = tmp_path / name / "fold1" / "seed0" / "config.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"order": order}))
     assert [row.name for row in next(iter(group(read_runs(tmp_path)).values()))] == ["mmm", "aaa", "zzz"]
+
+
+def test_what_a_reader_must_know_of_a_row_stands_beside_the_table(tmp_path):
+    write_run(tmp_path, "fa", (3, 3))
+    write_run(tmp_path, "vem", (4, 4), system="VEM", fields={"note": "Flatters."})
+    (table,) = make_tables(read_runs(tmp_path))
+    assert "VEM from scratch: Flatters." in table.notes
+    assert "note" not in differing_choices(table.rows)[0]
 
 
 def test_rows_of_one_system_and_strategy_are_told_apart_by_name(tmp_path):

@@ -112,10 +112,13 @@ def test_clips_of_weight_zero_teach_nothing(narrow, clips):
         np.testing.assert_array_equal(variable, old)
 
 
-@pytest.mark.parametrize("system", ["FA", "CMAM"])
+@pytest.mark.parametrize("system", PAPERS)
 def test_two_devices_end_with_the_weights_of_one(narrow, clips, two_devices, system):
     # no dropout: each device drops features of its own
-    config = dataclasses.replace(narrow, encoder_channels=(4,), encoder_pools=((16, 8),), attention_dropout=0.0)
+    config = dataclasses.replace(
+        narrow, encoder_channels=(4,), encoder_pools=((16, 8),), vem_pools=((2, 2),), event_encoder_channels=(4,),
+        event_encoder_pools=((2, 2),), attention_dropout=0.0,
+    )  # fmt: skip
     ends = []
     for strategy in (tf.distribute.get_strategy(), two_devices):
         with strategy.scope():
@@ -126,7 +129,10 @@ def test_two_devices_end_with_the_weights_of_one(narrow, clips, two_devices, sys
         ends.append(model)
     assert [norm.synchronized for norm in ends[0].encoder.batch_norms] == [False]
     assert [norm.synchronized for norm in ends[1].encoder.batch_norms] == [True]
-    assert difference(*ends) < 1e-4
+    # of n values, a norm on one device keeps the variance times n / (n - 1), a synchronised one the variance; n is 4 x 10 x 12 or more
+    correction = 1 / (4 * 10 * 12 - 1)
+    for variable, one, other in zip(ends[0].weights, *(end.get_weights() for end in ends), strict=True):
+        np.testing.assert_allclose(one, other, rtol=correction if "moving_variance" in variable.name else 0, atol=1e-5)
 
 
 @pytest.mark.parametrize("system", PAPERS)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from crossask.cli import evaluate, export, predict, prepare, pretrain, report, train
+from crossask.cli import describe, evaluate, export, predict, prepare, pretrain, report, train
 from crossask.events import VGGish
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -38,6 +38,7 @@ def test_every_flag_and_command_it_names_exists():
         "report": report,
         "export": export,
         "predict": predict,
+        "describe": describe,
     }
     flags = {flag for verb in verbs.values() for flag in verb.FLAGS}
     assert set(re.findall(r"--([a-z_]+)", README)) - {"help"} <= flags

@@ -104,6 +104,14 @@ def _shared_notes(lines, base, baseline: str, comparisons: Comparisons) -> list[
         notes.append("Not all rows have run the same folds: only rows of the same clips are compared.")
     if any(len(line.row.seeds) < 2 for line in lines):
         notes.append("A row of one seed says nothing of the chance of training: another seed may move it by points.")
+    budgets = {}
+    for line in lines:
+        # an official baseline has a training rule of its own
+        if not str(line.row.experiment.get("system")).startswith("DCASE"):
+            budgets.setdefault(flatten(line.row.experiment).get("training.epochs"), []).append(line.title)
+    if len(budgets) > 1:
+        told = "; ".join(f"{epochs} for {', '.join(of_these)}" for epochs, of_these in budgets.items())
+        notes.append(f"Rows were given different numbers of epochs ({told}): a difference between such rows may be one of training.")
     if comparisons.out_of_reach:
         notes.append(
             f"{len(comparisons)} comparisons are too many for {comparisons.resamples} draws: no adjusted p can be below 0.05. "

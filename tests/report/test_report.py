@@ -172,6 +172,16 @@ def test_what_a_reader_must_know_of_a_row_stands_beside_the_table(tmp_path):
     assert "note" not in differing_choices(table.rows)[0]
 
 
+def test_rows_of_unequal_training_are_named(tmp_path):
+    write_run(tmp_path, "baseline", (3, 3), system="DCASE2019", fields={"training.epochs": 200})
+    write_run(tmp_path, "fa", (3, 3), fields={"training.epochs": 20})
+    write_run(tmp_path, "cmam", (4, 4), system="CMAM", fields={"training.epochs": 20})
+    assert not [note for note in make_tables(read_runs(tmp_path))[0].notes if "epochs" in note]
+    write_run(tmp_path, "vem", (4, 4), system="VEM", fields={"training.epochs": 3})
+    (told,) = [note for note in make_tables(read_runs(tmp_path))[0].notes if "epochs" in note]
+    assert "(20 for FA, CMAM from scratch; 3 for VEM from scratch)" in told
+
+
 def test_rows_of_one_system_and_strategy_are_told_apart_by_name(tmp_path):
     for name in ("plain", "shuffled"):
         write_run(tmp_path, name, (3, 3), "CMAM", "feature_based")

@@ -43,7 +43,8 @@ def train(grid: Grid, jobs: int = 1, workers: int = 2, distribution: str = "auto
         gains little from a second core. One at a time with a GPU, and with a strategy over several devices.
       workers: feature shards computed at once.
       distribution, tpu: see devices.strategy.
-      progress_bar: function(description, unit) -> function(done, in all, note); epochs of all runs are one bar.
+      progress_bar: function(description, unit) -> function(done, in all, note); epochs of all runs are one bar, on which an
+        epoch of a row counts by its multiply-accumulates, so that the time left holds where rows differ in cost.
 
     Raises:
       CrossaskError: corpus or features cannot be had; no run has begun.
@@ -62,10 +63,14 @@ def train(grid: Grid, jobs: int = 1, workers: int = 2, distribution: str = "auto
         tasks += [(run, row, corpus, cache, paths) for planned, run in plan if planned is row]
     epochs = {run: row.training.epochs for row, run in plan}
     done, bar = dict.fromkeys(epochs, 0), progress_bar(f"{len(plan)} runs", "epoch")
+    costs = _costs(dict.fromkeys(row for row, _ in plan), corpora)
+    cost, total = {run: costs[row] for row, run in plan}, sum(epochs.values())
+    work = sum(cost[run] * epochs[run] for run in epochs)
 
     def tell(run, count, note):
         done[run] = count
-        bar(sum(done.values()), sum(epochs.values()), f"{run.row} fold {run.fold} seed {run.seed}: {note}")
+        shown = round(total * sum(cost[run] * done[run] for run in done) / work)
+        bar(total if done == epochs else min(shown, total - 1), total, f"{run.row} fold {run.fold} seed {run.seed}: {note}")
 
     if jobs > 1:
         outcomes = _side_by_side(tasks, jobs, tell)
@@ -75,6 +80,19 @@ def train(grid: Grid, jobs: int = 1, workers: int = 2, distribution: str = "auto
         for run, outcome in outcomes:
             tell(run, epochs[run], "ended" if isinstance(outcome, CrossaskError) else "finished")
             yield run, outcome
+
+
+def _costs(rows, corpora) -> dict:
+    """Row -> what a clip costs in training, up to a common factor."""
+    from crossask import description
+
+    if len(rows) == 1:
+        return dict.fromkeys(rows, 1)
+    costs = {}
+    for row in rows:
+        size = description.describe(row, len(corpora(row.dataset).scenes))
+        costs[row] = size.scene.multiply_accumulates + (size.event.multiply_accumulates if row.event_input == "patches" else 0)
+    return costs
 
 
 def _one_by_one(tasks, strategy, tell):

@@ -49,6 +49,19 @@ def test_side_by_side_gives_what_one_by_one_gives(data, tmp_path):
     assert {total for unit, _, total in seen if unit == "epoch"} == {6}
 
 
+def test_an_epoch_counts_by_its_cost(data, tmp_path):
+    seen = []
+
+    def bar(description, unit):
+        return lambda done, total, note="": seen.append((note, done, total)) if unit == "epoch" else None
+
+    list(grid.train(a_grid(data, tmp_path, small_corpus.FA, small_corpus.CMAM, seeds=(0,)), progress_bar=bar))
+    cheap = max(done for note, done, _ in seen if note.startswith("fa"))
+    assert cheap < 3  # half of the epochs are far less than half of the work: the other row trains VGGish
+    assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
+    assert seen[-1][1:] == (6, 6)
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_run_that_fails_does_not_stop_the_others(data, tmp_path, jobs):
     outcomes = {run.row: outcome for run, outcome in grid.train(a_grid(data, tmp_path, FAILING, small_corpus.FA, seeds=(0,)), jobs)}

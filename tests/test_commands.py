@@ -14,7 +14,7 @@ import small_corpus
 import soundfile
 
 NAMED = ("--data_dir=x", "--model_dir=y")
-VERBS = ("prepare", "pretrain", "train", "evaluate", "report", "export", "predict")
+VERBS = ("prepare", "pretrain", "train", "evaluate", "report", "export", "predict", "describe")
 ROWS = """
 import sys
 sys.path.insert(0, {tests!r})
@@ -52,6 +52,25 @@ def test_each_step_leaves_what_the_next_one_reads(work):
     table = list(csv.DictReader((work / "report" / "table.csv").read_text().splitlines()))
     assert [line["row"] for line in table] == ["fa", "cmam_feature_based"]
     assert "<html" in (work / "report" / "report.html").read_text()
+
+
+def test_a_dry_run_tells_runs_and_steps_and_leaves_nothing(work, tmp_path, capsys):
+    corpus = shutil.copy(work / "corpus" / "clips.csv", tmp_path)  # no recordings beside it
+    assert call("train", "--dry_run", f"--experiment={work}/rows.py:fa", f"--data_dir={corpus}", "--seeds=0,1") == 0
+    told = capsys.readouterr().out
+    # four folds of three clips a scene and place: 18 clips, of which ceil(0.3 x 3) places a scene validate
+    assert "folder, fold 1: 18 clips to train on, 6 to evaluate, 0 in neither." in told
+    assert "fa: 2 runs (training + validation clips of fold 1: 12 + 6), 18 steps" in told
+    assert list(tmp_path.iterdir()) == [tmp_path / "clips.csv"]
+
+
+def test_describe_prints_the_size_of_every_row(work, capsys):
+    assert call("describe", f"--experiment={work}/rows.py", "--classes=2") == 0
+    header, fa, cmam, note = capsys.readouterr().out.splitlines()
+    assert header.split()[:4] == ["row", "system", "strategy", "parameters"]
+    assert fa.split()[:3] == ["fa", "FA", "from_scratch"]
+    assert cmam.split()[-1] > "0"  # the event model's multiply-accumulates
+    assert "a clip of 2 s" in note
 
 
 def test_predict_prints_words_json_or_csv(work, capsys):

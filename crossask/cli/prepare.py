@@ -26,9 +26,9 @@ flags.DEFINE_list(
     "assets", [], "Weight files to fetch, by their names in vggish_assets/manifest.json; 'all' for every one.", flag_values=FLAGS
 )
 flags.DEFINE_integer("workers", 2, "Processes that render, threads that compute features.", 1, flag_values=FLAGS)
-flags.DEFINE_integer("soundscapes_seed", 0, "Another seed, other recordings.", 0, flag_values=FLAGS)
-flags.DEFINE_integer("locations_per_scene", 0, "Soundscapes: places of each scene; 0: the default.", 0, flag_values=FLAGS)
-flags.DEFINE_integer("clips_per_location", 0, "Soundscapes: clips of each place; 0: the default.", 0, flag_values=FLAGS)
+flags.DEFINE_integer("soundscapes_seed", None, "Another seed, other recordings; default: 0.", 0, flag_values=FLAGS)
+flags.DEFINE_integer("locations_per_scene", None, "Soundscapes: places of each scene; default: 12.", 2, flag_values=FLAGS)
+flags.DEFINE_integer("clips_per_location", None, "Soundscapes: clips of each place; default: 3.", 1, flag_values=FLAGS)
 flags.DEFINE_list("cities", [], "Soundscapes: cities to train in; default: two. Milan is always the unseen one.", flag_values=FLAGS)
 flags.DEFINE_integer("events", 1200, "Isolated events to render.", 1, flag_values=FLAGS)
 
@@ -47,7 +47,7 @@ def prepare(values, _rest):
         from crossask.datasets import soundscapes
 
         path = soundscapes.write_events(
-            values.data_dir, values.soundscapes_seed, values.events, values.workers, command.progress_bar("events")
+            values.data_dir, values.soundscapes_seed or 0, values.events, values.workers, command.progress_bar("events")
         )
         command.LOG.info("Labelled events: %s", path)
         return
@@ -82,13 +82,14 @@ def _render(values):
 
     from crossask.datasets import soundscapes
 
-    given = {"seed": values.soundscapes_seed}
-    for field, value in (("locations_per_scene", values.locations_per_scene), ("clips_per_location", values.clips_per_location)):
-        if value:
-            given[field] = value
-    if values.cities:
-        given["cities"] = tuple(values.cities)
-    config = dataclasses.replace(soundscapes.SoundscapesConfig(), **given)
+    given = {
+        "seed": values.soundscapes_seed,
+        "locations_per_scene": values.locations_per_scene,
+        "clips_per_location": values.clips_per_location,
+        "cities": tuple(values.cities) or None,
+    }
+    # what is not asked for stays as the folder's recordings have it: the second call, for features, repeats no flags
+    config = dataclasses.replace(soundscapes.recorded_config(values.data_dir), **{k: v for k, v in given.items() if v is not None})
     soundscapes.write_soundscapes(values.data_dir, config, values.workers, command.progress_bar("soundscapes"))
 
 

@@ -141,6 +141,14 @@ def test_a_folder_of_another_recipe_or_of_something_else_is_left_alone(corpus, t
     assert contents(tmp_path) == {"thesis.txt": b"mine"}
 
 
+def test_a_folder_is_gone_on_with_as_it_was_begun(corpus, tmp_path):
+    assert soundscapes.recorded_config(corpus) == SMALL
+    assert soundscapes.recorded_config(tmp_path) == soundscapes.SoundscapesConfig()
+    before = contents(corpus)
+    soundscapes.write_soundscapes(corpus)
+    assert contents(corpus) == before
+
+
 def test_isolated_events_come_with_a_table_of_labels_and_folds(tmp_path):
     kinds = len(soundscapes.EVENT_KINDS)
     path = soundscapes.write_events(tmp_path, seed=1, count=kinds + 2, workers=2, seconds=0.5, sample_rate_hz=16000)

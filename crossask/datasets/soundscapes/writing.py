@@ -14,6 +14,7 @@ from pathlib import Path
 import soundfile
 
 from crossask import runs
+from crossask.config import from_dict
 from crossask.datasets.soundscapes import events, rendering, scenes
 from crossask.datasets.soundscapes.layout import SoundscapesConfig, clips_of
 from crossask.errors import ConfigError, DataError
@@ -29,6 +30,7 @@ def write_soundscapes(data_dir, config: SoundscapesConfig | None = None, workers
     bytes, whatever the number of workers. Finished clips of the same recipe are kept.
 
     Args:
+      config: None goes on with what the folder's recipe says, or takes the default.
       workers: processes; 1 renders in this one.
       progress: called with (clips done, clips in all), or None.
 
@@ -38,7 +40,7 @@ def write_soundscapes(data_dir, config: SoundscapesConfig | None = None, workers
     Raises:
       DataError: the folder holds another recipe, or files that no recipe explains.
     """
-    config = config or SoundscapesConfig()
+    config = config or recorded_config(data_dir)
     folder, clips = Path(data_dir), clips_of(config)
     _claim(folder, {"content": "scenes", **dataclasses.asdict(config)})
     arguments = [
@@ -73,6 +75,18 @@ def write_soundscapes(data_dir, config: SoundscapesConfig | None = None, workers
     _write_lines(setup / "fold1_test.csv", ["filename", *(clip.name for clip in rest)])
     meta = [f"{clip.name}\t{clip.scene}\t{clip.city}-{clip.location_number}\ta" for clip in clips]
     return _write_lines(folder / "meta.csv", ["filename\tscene_label\tidentifier\tsource_label", *meta])
+
+
+def recorded_config(data_dir) -> SoundscapesConfig:
+    """What the scenes in `data_dir` were rendered with; the default where none are."""
+    path, names = Path(data_dir) / RECIPE, {field.name for field in dataclasses.fields(SoundscapesConfig)}
+    try:
+        recipe = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return SoundscapesConfig()
+    if not isinstance(recipe, dict) or recipe.get("content") != "scenes":
+        return SoundscapesConfig()
+    return from_dict(SoundscapesConfig, {name: value for name, value in recipe.items() if name in names})
 
 
 def write_events(

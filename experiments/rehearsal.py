@@ -19,10 +19,7 @@ NARROW = {
 
 
 def rehearsed(row: config.Experiment) -> config.Experiment:
-    trains_events = row.event_input == "patches"
-    training = dataclasses.replace(
-        row.training, epochs=5 if trains_events else 10, batch_size=16, learning_rate=1e-3, keep_from=1
-    )
+    training = dataclasses.replace(row.training, epochs=15, batch_size=16, learning_rate=1e-3, keep_from=1)
     features = row.features
     if row.system != "DCASE2019":
         features = dataclasses.replace(features, log_mel=dataclasses.replace(features.log_mel, hop_seconds=0.040))

@@ -3,8 +3,9 @@
 import dataclasses
 
 from crossask import evaluation
+from crossask.report import comparing
 from crossask.report.collecting import Row, flatten
-from crossask.report.comparing import LEVEL, Comparisons
+from crossask.report.comparing import Comparisons
 from crossask.report.openings import OPEN, STATED
 from crossask.report.published import CLAIMS, OFFICIAL, PAPER_CLIPS, TABLE_3, Claim, Official
 from crossask.report.rows import TableRow, cell_of, title_of
@@ -104,12 +105,12 @@ def _row_for(cell: tuple[str, str], lines) -> TableRow | None:
 
 
 def judged(found, adjusted: dict) -> tuple[ClaimFound, ...]:
-    """The claims with their adjusted p: "better" or "worse" stands only where it, too, is below 0.05."""
+    """The claims with their adjusted p, and the verdict that this leaves."""
     out = []
     for claim in found:
         if claim.found:
             p = adjusted[claim.first.row.key, claim.second.row.key]
-            claim = dataclasses.replace(claim, adjusted_p=p, verdict=claim.found["verdict"] if p < LEVEL else "cannot tell")
+            claim = dataclasses.replace(claim, adjusted_p=p, verdict=comparing.verdict(claim.found, p))
         out.append(claim)
     return tuple(out)
 

@@ -55,6 +55,11 @@ class Comparisons:
         return {pair: found for pair, found in self._found.items() if not isinstance(found, str)}
 
 
+def verdict(found: dict, adjusted_p: float) -> str:
+    """ "better" or "worse" where the interval says so and the adjusted p does; else "cannot tell"."""
+    return found["verdict"] if adjusted_p < LEVEL else "cannot tell"
+
+
 def turned(found: dict) -> dict:
     """The comparison of b with a from that of a with b."""
     interval = found["interval"]

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from crossask.report import beside
+from crossask.report import beside, comparing
 from crossask.report.beside import ClaimFound, PaperCell
 from crossask.report.collecting import Run, flatten, group
 from crossask.report.comparing import Comparisons
@@ -78,7 +78,7 @@ def _corpus_table(name, title, digest, rows, runs, baseline, resamples) -> Corpu
         notes += [f"{line.title}: {note}" for note in line.notes]
     claims = beside.claims(lines, comparisons)
     adjusted = comparisons.adjusted()
-    lines = [dataclasses.replace(line, adjusted_p=adjusted[line.row.key, base.key]) if line.difference else line for line in lines]
+    lines = [_judged(line, adjusted[line.row.key, base.key]) if line.difference else line for line in lines]
     notes += _shared_notes(lines, base, baseline, comparisons)
     table = CorpusTable(
         name=name,
@@ -94,6 +94,12 @@ def _corpus_table(name, title, digest, rows, runs, baseline, resamples) -> Corpu
         conclusion="",
     )
     return dataclasses.replace(table, conclusion=_conclusion(table))
+
+
+def _judged(line: TableRow, adjusted_p: float) -> TableRow:
+    """The line with its adjusted p, and the verdict that this leaves."""
+    found = {**line.difference, "verdict": comparing.verdict(line.difference, adjusted_p)}
+    return dataclasses.replace(line, adjusted_p=adjusted_p, difference=found)
 
 
 def _shared_notes(lines, base, baseline: str, comparisons: Comparisons) -> list[str]:

@@ -20,7 +20,7 @@ HOW_TO_READ = (
     (
         "Against the baseline",
         "both rows are asked the same clips and see the same drawn locations. “Better” or “worse” stands only where the interval "
-        "of the difference excludes zero; “cannot tell” does not mean equal. Of twenty rows truly equal to it, one will look different.",
+        "of the difference excludes zero and the adjusted p is below 0.05; “cannot tell” does not mean equal.",
     ),
     (
         "p and p adjusted",

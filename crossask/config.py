@@ -21,6 +21,7 @@ NO_EVENTS = ("FA", "DCASE2017", "DCASE2019")  # systems that read the log-mel al
 STRATEGIES = ("from_scratch", "feature_based", "fine_tuning")
 MONITORS = ("macro_accuracy", "accuracy")
 KEPT = ("best", "last")
+SCHEDULES = ("constant", "cosine")
 STATISTICS = ("training_part", "training_fold")
 
 
@@ -107,7 +108,20 @@ class TrainingConfig:
     patience: int = 0  # [C] epochs without a better one after which training stops; 0: never
     patience_from: int = 1  # [C] the first epoch that counts for it
     statistics_over: str = "training_part"  # [C] training_part | training_fold (with the validation part)
+    schedule: str = "constant"  # [C] constant | cosine: the learning rate over all epochs, cosine to zero
+    warmup_epochs: int = 0  # [C] epochs in which the cosine schedule first rises from zero
     context_frames: int = 0  # frames of log-mel that a model learns from at once, DCASE 2017's baseline; 0: whole clips
+
+
+@dataclasses.dataclass(frozen=True)
+class FineTuningConfig:
+    """How a trained event model learns beside the scene part. The defaults are the paper's: one learning rate, all at once."""
+
+    event_rate: float = 1.0  # [P] its learning rate, as a factor on training.learning_rate
+    layer_decay: float = 1.0  # [P] a further factor for each of its layers below the topmost
+    probe_epochs: int = 0  # [P] epochs in which the scene part learns alone
+    unfreeze_epochs: int = 0  # [P] epochs from one of its layers to the next one down; 0: all layers at once
+    l2_to_start: float = 0.0  # [P] share of the way back to its starting weights that a step of rate 1 takes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +137,7 @@ class Experiment:
     event_model: EventModelConfig = EventModelConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
+    fine_tuning: FineTuningConfig = FineTuningConfig()
     paper_score: float | None = None  # macro accuracy in percent, Table 3
     note: str = ""  # what a reader of its score must know; the report prints it
 
@@ -133,9 +148,15 @@ class Experiment:
             ("training.monitor", self.training.monitor, MONITORS),
             ("training.keep", self.training.keep, KEPT),
             ("training.statistics_over", self.training.statistics_over, STATISTICS),
+            ("training.schedule", self.training.schedule, SCHEDULES),
         ):
             if value not in known:
                 raise ConfigError(f"{field} of experiment {self.name!r} is {value!r}.", f"Use one of: {', '.join(known)}.")
+        if self.training.warmup_epochs and self.training.schedule != "cosine":
+            raise ConfigError(
+                f"Experiment {self.name!r} warms up for {self.training.warmup_epochs} epochs with a constant learning rate.",
+                "Set training.schedule=cosine, or training.warmup_epochs=0.",
+            )
         if self.training.keep_from > self.training.epochs:
             raise ConfigError(
                 f"Experiment {self.name!r} keeps an epoch from {self.training.keep_from} on and trains {self.training.epochs}.",

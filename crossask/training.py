@@ -5,7 +5,7 @@ import pandas as pd
 import tensorflow as tf
 import tf_keras as keras
 
-from crossask import config, devices, fitting, pipeline, runs, systems
+from crossask import config, devices, finetuning, fitting, pipeline, runs, systems
 from crossask.datasets import Corpus, training_parts
 from crossask.errors import CrossaskError, DataError
 
@@ -73,7 +73,7 @@ def train(run: runs.Run, experiment: config.Experiment, corpus: Corpus, cache, d
     statistics = _statistics(run, experiment, cache, corpus, statistics_ids)
     with distribution.scope():
         model = systems.build(experiment, corpus.scenes, run.seed, statistics)
-        model = compiled(model, experiment, len(corpus.scenes), _specimen(cache))
+        model = compiled(model, experiment, len(corpus.scenes), _specimen(cache), steps)
     result = fitting.fit(
         run.folder,
         f"{run.row} fold {run.fold} seed {run.seed}",
@@ -88,15 +88,23 @@ def train(run: runs.Run, experiment: config.Experiment, corpus: Corpus, cache, d
         ("macro_accuracy", "accuracy"),
         progress,
     )
+    if experiment.event_input == "patches":
+        fitting.load_weights(run.path("best.npz"), model)
+        start = systems.build(experiment, corpus.scenes, run.seed, statistics).event_model
+        batches = pipeline.evaluation_batches(cache, corpus, validation_ids, min(settings.batch_size, MOST_CLIPS))
+        result["embedding_drift"] = finetuning.embedding_drift(start, model.event_model, batches)
     runs.write_json(run.path("result.json"), result)
     return result
 
 
-def compiled(model, experiment: config.Experiment, classes: int, specimen: dict):
-    """The row's network ready for `fit`: built on a batch like `specimen`, with Adam, cross-entropy and both accuracies."""
+def compiled(model, experiment: config.Experiment, classes: int, specimen: dict, steps: int = 1):
+    """The row's network ready for `fit`: built on a batch like `specimen`, with its optimiser, cross-entropy and both accuracies.
+
+    `steps`: batches an epoch, which schedules and stages of fine-tuning go by.
+    """
     model(specimen)
     model.compile(
-        optimizer=keras.optimizers.Adam(experiment.training.learning_rate),
+        optimizer=finetuning.optimizer(model, experiment.training, experiment.fine_tuning, steps),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         weighted_metrics=[MacroAccuracy(classes), keras.metrics.SparseCategoricalAccuracy("accuracy")],
     )

@@ -13,7 +13,7 @@ FLOORS = (
     {"config"},
     {"audio", "devices", "downloading", "runs", "evaluation"},
     {"datasets", "events", "models"},
-    {"feature_cache", "fitting"},
+    {"feature_cache", "finetuning", "fitting"},
     {"pipeline", "systems"},
     {"pretraining", "training", "report", "export", "prediction", "description"},
     {"grid", "planning"},

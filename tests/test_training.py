@@ -1,5 +1,6 @@
 """Training learns, resumes to the same weights, and keeps the best epoch by validation alone."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import small_corpus
 import tensorflow as tf
 
 from crossask import config, feature_cache, fitting, runs, systems, training
+from crossask.config import FineTuningConfig
 from crossask.datasets import read_corpus
 from crossask.errors import CrossaskError, WeightsError
 
@@ -51,7 +53,15 @@ def test_a_row_learns_what_can_be_learnt_and_is_read_back_without_loss(corpus, f
     np.testing.assert_array_equal(table[["a", "b"]], again[["a", "b"]])
 
 
-@pytest.mark.parametrize("row", [small_corpus.FEATURE_BASED, small_corpus.CMAM], ids=lambda row: row.name)
+STAGED = dataclasses.replace(
+    small_corpus.CMAM,
+    name="staged",
+    training=dataclasses.replace(small_corpus.CMAM.training, schedule="cosine", warmup_epochs=1),
+    fine_tuning=FineTuningConfig(event_rate=0.5, layer_decay=0.5, probe_epochs=1, unfreeze_epochs=1, l2_to_start=1.0),
+)
+
+
+@pytest.mark.parametrize("row", [small_corpus.FEATURE_BASED, small_corpus.CMAM, STAGED], ids=lambda row: row.name)
 def test_a_run_stopped_after_an_epoch_resumes_to_the_same_bits(corpus, features, tmp_path, monkeypatch, row):
     whole, _, _ = train(corpus, features, tmp_path / "whole", row)
 

@@ -124,6 +124,18 @@ class EventModel(keras.layers.Layer):
         """The network's variables by their published names."""
         raise NotImplementedError
 
+    def layers_upward(self) -> list[list[tf.Variable]]:
+        """Its trainable variables layer by layer, from the patches up; empty where it is frozen."""
+        trained, layers = {id(variable) for variable in self.trainable_variables}, {}
+        for name, variable in self.named_variables().items():
+            if id(variable) in trained:
+                layers.setdefault(self.layer_of(name), []).append(variable)
+        return list(layers.values())
+
+    def layer_of(self, name: str) -> str:
+        """The layer to which the variable of this published name belongs."""
+        return name.rpartition("/")[0]
+
     @property
     def record(self) -> dict:
         """What the weights belong to, and a checksum over them."""

@@ -87,6 +87,9 @@ class YAMNet(EventModel):
             pairs["dense/kernel"], pairs["dense/bias"] = self._dense.kernel, self._dense.bias
         return pairs
 
+    def layer_of(self, name):
+        return name.partition("/")[0]  # a depthwise and a pointwise convolution with their norms are one layer
+
     def get_config(self):
         return super().get_config() | {"classifier": self.classifier, "batch_norm_momentum": self.batch_norm_momentum}
 

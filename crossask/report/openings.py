@@ -54,6 +54,8 @@ OPEN = (
     Opening("training.monitor", "By what an epoch is chosen is not said."),
     Opening("training.patience", "Early stopping is not mentioned."),
     Opening("training.patience_from", "Early stopping is not mentioned."),
+    Opening("training.schedule", "Whether the learning rate changes over the epochs is not said."),
+    Opening("training.warmup_epochs", "Whether the learning rate changes over the epochs is not said."),
     Opening("training.shuffle_buffer", "Shuffling is not mentioned."),
 )
 
@@ -73,4 +75,9 @@ STATED = (
     ("model.pooling_dim", 1024, PAPERS_OWN),
     ("model.attention_heads", 8, ("CMAM",)),
     ("model.attention_dim", 2048, ("CMAM",)),
+    ("fine_tuning.event_rate", 1.0, WITH_EVENTS),
+    ("fine_tuning.layer_decay", 1.0, WITH_EVENTS),
+    ("fine_tuning.probe_epochs", 0, WITH_EVENTS),
+    ("fine_tuning.unfreeze_epochs", 0, WITH_EVENTS),
+    ("fine_tuning.l2_to_start", 0.0, WITH_EVENTS),
 )

@@ -9,7 +9,7 @@ import pytest
 from report.made_up_runs import write_run
 
 from crossask.errors import DataError
-from crossask.report import write_report
+from crossask.report import sections, write_report
 from crossask.report.collecting import group, read_runs
 from crossask.report.forest import bar, scale
 from crossask.report.rows import differing_choices
@@ -170,6 +170,18 @@ def test_what_a_reader_must_know_of_a_row_stands_beside_the_table(tmp_path):
     (table,) = make_tables(read_runs(tmp_path))
     assert "VEM from scratch: Flatters." in table.notes
     assert "note" not in differing_choices(table.rows)[0]
+
+
+def test_the_drift_of_a_trained_event_model_stands_beyond_accuracy(tmp_path):
+    write_run(tmp_path, "fa", (3, 3))
+    for seed, drift in ((0, 0.5), (1, 1.0)):
+        folder = write_run(tmp_path, "cmam", (4, 4), system="CMAM", strategy="fine_tuning", seed=seed)
+        result = json.loads((folder / "result.json").read_text())
+        (folder / "result.json").write_text(json.dumps(result | {"embedding_drift": drift}))
+    (table,) = make_tables(read_runs(tmp_path))
+    grid = sections.beyond_accuracy(table)
+    assert grid.header[-1] == "Embedding drift"
+    assert {line[0]: line[-1] for line in grid.body} == {"FA": "–", "CMAM fine-tuning": "0.75"}
 
 
 def test_rows_of_unequal_training_are_named(tmp_path):

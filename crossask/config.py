@@ -22,6 +22,7 @@ STRATEGIES = ("from_scratch", "feature_based", "fine_tuning")
 MONITORS = ("macro_accuracy", "accuracy")
 KEPT = ("best", "last")
 SCHEDULES = ("constant", "cosine")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 STATISTICS = ("training_part", "training_fold")
 
 
@@ -110,6 +111,7 @@ class TrainingConfig:
     statistics_over: str = "training_part"  # [C] training_part | training_fold (with the validation part)
     schedule: str = "constant"  # [C] constant | cosine: the learning rate over all epochs, cosine to zero
     warmup_epochs: int = 0  # [C] epochs in which the cosine schedule first rises from zero
+    precision: str = "float32"  # [C] float32 | mixed_bfloat16 | mixed_float16: of products in training; weights stay float32
     context_frames: int = 0  # frames of log-mel that a model learns from at once, DCASE 2017's baseline; 0: whole clips
 
 
@@ -149,6 +151,7 @@ class Experiment:
             ("training.keep", self.training.keep, KEPT),
             ("training.statistics_over", self.training.statistics_over, STATISTICS),
             ("training.schedule", self.training.schedule, SCHEDULES),
+            ("training.precision", self.training.precision, PRECISIONS),
         ):
             if value not in known:
                 raise ConfigError(f"{field} of experiment {self.name!r} is {value!r}.", f"Use one of: {', '.join(known)}.")

@@ -1,5 +1,6 @@
 """Where a run computes: the strategy, seeds, determinism. The only importer of Model Garden."""
 
+import contextlib
 import functools
 import os
 
@@ -39,6 +40,17 @@ def set_seeds(seed: int, deterministic: bool = True):
     keras.utils.set_random_seed(seed)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
+
+
+@contextlib.contextmanager
+def precision(name: str):
+    """What is built within computes with this Keras policy: "float32", "mixed_bfloat16" or "mixed_float16"; weights are float32."""
+    before = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy(name)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(before)
 
 
 def side_by_side(jobs: int, distribution: str) -> int:

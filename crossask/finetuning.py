@@ -77,7 +77,12 @@ def optimizer(model, training: TrainingConfig, tuning: FineTuningConfig, steps: 
       model: a built scene model, with the event model that it trains, if it trains one.
       steps: batches an epoch.
     """
-    rate = _learning_rate(training, steps)
+    made = _adam(model, _learning_rate(training, steps), tuning, steps)
+    # half floats underflow: the loss is scaled up, and gradients down again, by what they bear
+    return keras.mixed_precision.LossScaleOptimizer(made) if training.precision == "mixed_float16" else made
+
+
+def _adam(model, rate, tuning: FineTuningConfig, steps: int):
     event_model = getattr(model, "event_model", None)
     if tuning == FineTuningConfig() or event_model is None:
         return keras.optimizers.Adam(rate)

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from crossask import config, description, pipeline, systems, training
+from crossask import config, description, devices, pipeline, systems, training
 from crossask.audio import clip_features
 from crossask.datasets import Corpus, training_parts
 
@@ -88,7 +88,8 @@ def _seconds_a_step(row: config.Experiment, classes: int, shapes) -> float:
         model=dataclasses.replace(row.model, standardise_embedding=False),
         event_model=dataclasses.replace(row.event_model, weights="", embedding_tap="linear"),
     )
-    model = training.compiled(systems.build(plain, range(classes), 0, {}), plain, classes, inputs)
+    with devices.precision(row.training.precision):
+        model = training.compiled(systems.build(plain, range(classes), 0, {}), plain, classes, inputs)
     scenes, weights = tf.constant(rng.integers(0, classes, count), tf.int32), tf.ones([count])
     step = model.make_train_function()
     batches = iter(tf.data.Dataset.from_tensors((inputs, scenes, weights)).repeat())

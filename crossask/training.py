@@ -71,7 +71,7 @@ def train(run: runs.Run, experiment: config.Experiment, corpus: Corpus, cache, d
     distribution = distribution or devices.strategy("one_device")
     statistics_ids = fold.train if settings.statistics_over == "training_fold" else training_ids
     statistics = _statistics(run, experiment, cache, corpus, statistics_ids)
-    with distribution.scope():
+    with distribution.scope(), devices.precision(settings.precision):
         model = systems.build(experiment, corpus.scenes, run.seed, statistics)
         model = compiled(model, experiment, len(corpus.scenes), _specimen(cache), steps)
     result = fitting.fit(

@@ -107,7 +107,7 @@ def test_rates_fall_and_first_steps_rise_from_the_top_of_the_event_model_down():
     tuning = FineTuningConfig(event_rate=0.5, layer_decay=0.8, probe_epochs=2, unfreeze_epochs=1, l2_to_start=7.0)
     made = finetuning.optimizer(model, CONSTANT, tuning, steps=10)
     plan = {v.name: p for v, *p in zip(model.trainable_variables, made.rates, made.first_steps, made.pulls, strict=True)}
-    assert plan["cmam/scene/kernel:0"] == [1.0, 0, 0.0]
+    assert plan[model.scene.kernel.name] == [1.0, 0, 0.0]
     event = [plan[layer[0].name] for layer in model.event_model.layers_upward()]
     np.testing.assert_allclose([rate for rate, _, _ in event], [0.5 * 0.8**height for height in range(8, -1, -1)])
     assert [first for _, first, _ in event] == [20 + 10 * height for height in range(8, -1, -1)]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import small_corpus
 import tensorflow as tf
+import tf_keras as keras
 
 from crossask import config, feature_cache, fitting, runs, systems, training
 from crossask.config import FineTuningConfig
@@ -87,6 +88,19 @@ def test_a_run_stopped_after_an_epoch_resumes_to_the_same_bits(corpus, features,
             np.testing.assert_array_equal(*(tf.train.load_variable(path, name) for path in latest), err_msg=name)
     for left, right in zip(weights_of(whole), weights_of(resumed), strict=True):
         np.testing.assert_array_equal(left, right)
+
+
+@pytest.mark.parametrize("row", [small_corpus.FA, STAGED], ids=lambda row: row.name)
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_half_precision_trains_and_is_read_back_in_full(corpus, features, tmp_path, row, precision):
+    changes = {"training.precision": precision, "training.keep": "last"}
+    whole, _, cache = train(corpus, features, tmp_path / "whole", row, **changes)
+    assert keras.mixed_precision.global_policy().name == "float32"
+    plain, _, _ = train(corpus, features, tmp_path / "plain", row, **{"training.keep": "last"})
+    assert {value.dtype for value in weights_of(whole)} == {np.dtype(np.float32)}
+    assert any(not np.array_equal(a, b) for a, b in zip(weights_of(whole), weights_of(plain), strict=True))
+    table = training.predict(whole, corpus, cache)
+    assert np.isfinite(table[["a", "b"]].to_numpy()).all()
 
 
 def test_a_killed_process_is_gone_on_with(tmp_path):

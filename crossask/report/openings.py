@@ -56,6 +56,7 @@ OPEN = (
     Opening("training.patience_from", "Early stopping is not mentioned."),
     Opening("training.schedule", "Whether the learning rate changes over the epochs is not said."),
     Opening("training.warmup_epochs", "Whether the learning rate changes over the epochs is not said."),
+    Opening("training.precision", "The precision of the arithmetic is not mentioned."),
     Opening("training.shuffle_buffer", "Shuffling is not mentioned."),
 )
 

@@ -8,19 +8,19 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 BIN=${BIN:-.venv/bin} SEEDS=${SEEDS:-0} ROWS=${ROWS:-} JOBS=${JOBS:-1} DOWNLOAD=${DOWNLOAD:-} DRY_RUN=${DRY_RUN:-}
 EXPERIMENT="$EXPERIMENT${ROWS:+:$ROWS}"
-OVERRIDE=(${PARAMS_OVERRIDE:+--params_override="$PARAMS_OVERRIDE"})
+OVERRIDE=--params_override=${PARAMS_OVERRIDE:-}
 start=$SECONDS
 step() { printf '\n== %s (%d s) ==\n' "$1" $((SECONDS - start)); }
 
 if [ -n "$DRY_RUN" ]; then
-  exec "$BIN"/crossask-train --dry_run --experiment="$EXPERIMENT" "${OVERRIDE[@]}" --data_dir="$DATA" --seeds="$SEEDS"
+  exec "$BIN"/crossask-train --dry_run --experiment="$EXPERIMENT" "$OVERRIDE" --data_dir="$DATA" --seeds="$SEEDS"
 fi
 step "1/4 Corpus and features"
 [ -z "$DOWNLOAD" ] || "$BIN"/crossask-prepare --dataset="$DATASET" --data_dir="$DATA" --download
-"$BIN"/crossask-prepare --dataset="$DATASET" --data_dir="$DATA" --experiment="$EXPERIMENT" "${OVERRIDE[@]}" --features_dir="$OUT/features"
+"$BIN"/crossask-prepare --dataset="$DATASET" --data_dir="$DATA" --experiment="$EXPERIMENT" "$OVERRIDE" --features_dir="$OUT/features"
 step "2/4 Train"
 trained=0
-"$BIN"/crossask-train --experiment="$EXPERIMENT" "${OVERRIDE[@]}" --data_dir="$DATA" --features_dir="$OUT/features" \
+"$BIN"/crossask-train --experiment="$EXPERIMENT" "$OVERRIDE" --data_dir="$DATA" --features_dir="$OUT/features" \
   --model_dir="$OUT/runs" --seeds="$SEEDS" --jobs="$JOBS" || trained=$?
 [ "$trained" -eq 0 ] || [ "$trained" -eq 3 ] || exit "$trained"
 step "3/4 Evaluate"

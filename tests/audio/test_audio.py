@@ -119,7 +119,7 @@ def test_lengths_rows_and_graphs_do_not_matter(from_hz, to_hz):
 
 def test_a_constant_stays_a_constant():
     ours = resampling.resample(np.ones(44100, np.float32), 44100, 16000).numpy()
-    np.testing.assert_allclose(ours[300:-300], 1, atol=1e-6)
+    np.testing.assert_allclose(ours[300:-300], 1, atol=3e-6)  # float32 sums of some 440 products; processors round them differently
 
 
 def test_an_unknown_rate_is_an_error_that_lists_the_known():

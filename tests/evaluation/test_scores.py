@@ -10,7 +10,6 @@ from evaluation.tables import HAND, SCENES, random_table, table_of
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, log_loss
 
 from crossask import evaluation
-from crossask.cli import evaluate
 from crossask.datasets.clips import Clip, Corpus, Fold
 from crossask.errors import DataError
 
@@ -164,10 +163,10 @@ def test_a_scene_of_one_location_in_the_unseen_cities_is_named():
 
 
 @pytest.mark.parametrize(("cities", "seen"), [(("lyon", "lyon", "milan"), ["lyon"]), (("", "", ""), None), (("lyon", "", "milan"), None)])
-def test_the_command_takes_the_cities_of_the_training_clips_for_seen(cities, seen):
+def test_cities_are_seen_where_every_training_clip_has_one(cities, seen):
     clips = tuple(Clip(f"c{number}", "", "bus", f"l{number}", city) for number, city in enumerate(cities))
     corpus = Corpus("small", ("bus", "park"), clips, (Fold("1", ("c0", "c1"), ("c2",)),))
-    assert evaluate.seen_cities(corpus, "1") == seen
+    assert corpus.training_cities("1") == seen
 
 
 def test_scoring_and_reporting_load_no_tensorflow():

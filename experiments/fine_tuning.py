@@ -20,6 +20,8 @@ def remedy(name: str, tuning: FineTuningConfig = PLAIN.fine_tuning, training=PLA
 
 ROWS = (
     _demo["cmam_feature_based"],
+    # a schedule may help any row: the remedy's measure
+    dataclasses.replace(_demo["cmam_feature_based"], name="feature_based_cosine", training=COSINE),
     _demo["cmam_from_scratch"],
     PLAIN,
     remedy("event_rate", FineTuningConfig(event_rate=0.1)),

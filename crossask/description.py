@@ -1,11 +1,12 @@
 """How large a row is: parameters and multiply-accumulates, counted on the networks as they are built."""
 
 import dataclasses
+import functools
 import math
 
 import tensorflow as tf
 
-from crossask import config, events, models
+from crossask import config, events, feature_cache, models
 from crossask.audio import clip_features
 from crossask.errors import CrossaskError
 
@@ -41,15 +42,13 @@ def describe(experiment: config.Experiment, classes: int) -> Description:
     if experiment.event_input:
         # the tap and the weights change no size
         plain = dataclasses.replace(event_config, weights="", embedding_tap="linear")
-        layer = events.build(plain, trainable=experiment.event_input == "patches")
-        event = _size(layer, tf.TensorSpec([1, *shapes["patches"]], tf.float32))
-        shapes["embedding"] = (shapes["patches"][0], layer.embedding_size)
+        event, width = _event_size(plain, experiment.event_input == "patches", shapes["patches"])
+        shapes["embedding"] = (shapes["patches"][0], width)
     model = models.build(experiment.system, classes, dataclasses.replace(experiment.model, standardise_embedding=False))
     read = {kind: shapes[kind] for kind in type(model).reads}
     model({kind: tf.zeros([1, *shape]) for kind, shape in read.items()})
     scene = _size(model, {kind: tf.TensorSpec([1, *shape], tf.float32) for kind, shape in read.items()})
-    cached = ("log_mel",) * experiment.reads_log_mel + (experiment.event_input,) * bool(experiment.event_input)
-    return Description(scene, event, {kind: shapes[kind] for kind in cached})
+    return Description(scene, event, {kind: shapes[kind] for kind in feature_cache.kinds_of(experiment)})
 
 
 def multiply_accumulates(function, spec) -> int:
@@ -77,6 +76,13 @@ def _products(op) -> int:
         turned = op.get_attr("transpose_a" if op.type == "MatMul" else "adj_x")
         inner = first[-2 if turned else -1]
     return math.prod(output) * inner
+
+
+@functools.cache  # the rows of a table share their event model, which is the largest part of them
+def _event_size(event_config: config.EventModelConfig, trainable: bool, patches: tuple[int, ...]) -> tuple[Size, int]:
+    """(size, embedding width) of an event model for one clip's patches."""
+    layer = events.build(event_config, trainable=trainable)
+    return _size(layer, tf.TensorSpec([1, *patches], tf.float32)), layer.embedding_size
 
 
 def _size(layer, spec) -> Size:

@@ -7,6 +7,7 @@ is whole; a killed run goes on with the shards that are missing and ends with th
 
 import concurrent.futures
 import dataclasses
+import functools
 import hashlib
 import logging
 import threading
@@ -154,8 +155,8 @@ class _ClipFunction:
 
 def _ready_made(corpus: Corpus):
     """As `_ClipFunction`, for embeddings that are there already."""
-    arrays = embeddings.read_arrays(corpus.clips[0].path)
-    return lambda clip, kinds: ({"embedding": arrays[clip.id]}, "")
+    arrays = functools.cache(lambda: embeddings.read_arrays(corpus.clips[0].path))  # not before a shard is missing
+    return lambda clip, kinds: ({"embedding": arrays()[clip.id]}, "")
 
 
 def _event_model(experiment: config.Experiment):

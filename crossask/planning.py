@@ -53,9 +53,9 @@ def plan_row(row: config.Experiment, corpus: Corpus, folds, seeds: int, timed: b
         counts.append(FoldCounts(name, len(part), len(validation), len(fold.evaluation)))
         examples = pipeline.examples_of(described.shapes, len(part), settings.context_frames)
         steps += seeds * settings.epochs * (examples // settings.batch_size)
-    clips = len({clip_id for name in folds for side in (corpus.fold(name).train, corpus.fold(name).evaluation) for clip_id in side})
     features = {
-        f"{kind} {config.digest(*_shaping(kind, row))}": 4 * math.prod(shape) * clips for kind, shape in described.shapes.items()
+        f"{kind} {config.digest(*_shaping(kind, row))}": 4 * math.prod(shape) * len(corpus.clips)
+        for kind, shape in described.shapes.items()
     }
     trained_events = described.event if row.event_input == "patches" else None
     parameters = described.scene.parameters + (trained_events.parameters if trained_events else 0)

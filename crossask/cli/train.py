@@ -21,8 +21,6 @@ flags.DEFINE_integer("workers", 2, "Feature shards computed at once.", 1, flag_v
 flags.DEFINE_integer(
     "jobs", 1, "The most runs trained at once, each with its share of the cores; one at a time with a GPU.", 1, flag_values=FLAGS
 )
-
-
 flags.DEFINE_bool("dry_run", False, "Print what training would take (needs no recordings), and train nothing.", flag_values=FLAGS)
 
 
@@ -77,7 +75,7 @@ def _tell_plan(rows, seeds, values):
             f"{plan.row.name}: {plan.runs} runs (training + validation clips of {parts}), {plan.steps:,} steps, "
             f"{plan.seconds_a_step:.2f} s a step, {_hours(plan.seconds)}."
         )
-    clips = sum(len({clip.id for clip in corpus.clips}) for corpus in corpora.values())
+    clips = sum(len(corpus.clips) for corpus in corpora.values())
     features = {key: size for plan in plans for key, size in plan.features.items()}
     preparing, total = clips * planning.seconds_a_clip(rows) / values.workers, sum(plan.seconds for plan in plans)
     print(f"Features: {sum(features.values()) / 1e9:.1f} GB, {_hours(preparing)} without the event model's embeddings.")

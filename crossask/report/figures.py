@@ -4,7 +4,6 @@ import csv
 import io
 import json
 
-from crossask.report import words
 from crossask.report.rows import TableRow
 from crossask.report.tables import CorpusTable
 
@@ -81,7 +80,7 @@ def _row(table: CorpusTable, line: TableRow) -> dict:
         "unseen": summary["unseen"],
         "spread": line.spread and {**line.spread, "seed_means": {str(seed): mean for seed, mean in line.spread["seed_means"].items()}},
         "validation_macro_accuracy": line.validation,
-        "embedding_drift": words.mean_of(run.result.get("embedding_drift") for run in line.row.runs),
+        "embedding_drift": line.embedding_drift,
         "difference": difference,
         "parameters": line.parameters,
         "trainable_parameters": line.trainable_parameters,

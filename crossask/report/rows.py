@@ -17,6 +17,7 @@ class TableRow:
     title: str  # "CMAM feature-based", with the row's name where two rows share it
     summary: dict  # evaluation.summarise
     validation: float | None  # mean over runs of the best epoch's macro accuracy on the validation part
+    embedding_drift: float | None  # mean over runs; None where no event model was trained
     spread: dict | None  # evaluation.spread; None for one fold
     difference: dict | None  # evaluation.compare with the baseline; None for the baseline itself and where impossible
     difference_missing: str  # why there is none
@@ -39,7 +40,6 @@ class TableRow:
 def table_row(row: Row, title: str, pooled: list, resamples: int) -> TableRow:
     """The scores of `row`, whose predictions are `pooled`, one table a seed; not yet compared with anything."""
     spread = evaluation.spread({(run.fold, run.seed): run.predictions for run in row.runs}) if len(row.folds) > 1 else None
-    validation = [run.result.get("validation_macro_accuracy") for run in row.runs]
     cities, notes = _training_cities(row)
     notes = [note for note in (row.experiment.get("note"), *notes) if note]
     summary = evaluation.summarise(pooled, resamples, seen_cities=cities)
@@ -50,7 +50,8 @@ def table_row(row: Row, title: str, pooled: list, resamples: int) -> TableRow:
         row=row,
         title=title,
         summary=summary,
-        validation=None if None in validation else float(np.mean(validation)),
+        validation=_mean_over_runs(row, "validation_macro_accuracy"),
+        embedding_drift=_mean_over_runs(row, "embedding_drift"),
         spread=spread,
         difference=None,
         difference_missing="",
@@ -60,6 +61,12 @@ def table_row(row: Row, title: str, pooled: list, resamples: int) -> TableRow:
         trainable_parameters=row.runs[0].result.get("trainable_parameters"),
         notes=(*summary["notes"], *notes),
     )
+
+
+def _mean_over_runs(row: Row, name: str) -> float | None:
+    """The mean of an entry of result.json, None where a run lacks it."""
+    values = [run.result.get(name) for run in row.runs]
+    return None if None in values else float(np.mean(values))
 
 
 def _training_cities(row: Row):

@@ -89,15 +89,15 @@ def claims(table: CorpusTable) -> Grid | None:
 
 def beyond_accuracy(table: CorpusTable) -> Grid:
     """Log loss, Brier score, calibration; seen and unseen cities where they are known."""
-    drifts = [words.mean_of(run.result.get("embedding_drift") for run in line.row.runs) for line in table.rows]
+    drifts = any(line.embedding_drift for line in table.rows)
     halves = any(line.summary["seen"] or line.summary["unseen"] for line in table.rows)
     body = []
-    for line, drift in zip(table.rows, drifts, strict=True):
-        summary = line.summary
+    for line in table.rows:
+        summary, drift = line.summary, line.embedding_drift
         cells = [f"{summary['log_loss']:.3f}", f"{summary['brier']:.3f}"]
         cells.append(words.percent(summary["calibration"]["expected_calibration_error"]))
         cells += [_half(summary["seen"]), _half(summary["unseen"])] if halves else []
-        cells += ["–" if drift is None else f"{drift:.2f}"] * any(drifts)
+        cells += ["–" if drift is None else f"{drift:.2f}"] * drifts
         body.append((line.title, *cells))
     intro = (
         "Log loss (nats) and Brier score (0 to 2) ask for the whole distribution, lower is better; the calibration error is how far "
@@ -105,13 +105,13 @@ def beyond_accuracy(table: CorpusTable) -> Grid:
     )
     if halves:
         intro += f" Seen cities are those of the training clips: macro accuracy there and elsewhere, with {_confidence(table)} intervals."
-    if any(drifts):
+    if drifts:
         intro += (
             " Embedding drift is how far training moved the event model's embeddings of the validation part, as a share of their own "
             "length; 0 is an event model that stayed as it was."
         )
     header = ("Row", "Log loss", "Brier", "Calibration error", *["Seen cities", "Unseen cities"] * halves)
-    header += ("Embedding drift",) * any(drifts)
+    header += ("Embedding drift",) * drifts
     return Grid("Beyond accuracy", intro, header, tuple(body))
 
 

@@ -35,12 +35,6 @@ HOW_TO_READ = (
 )
 
 
-def mean_of(values) -> float | None:
-    """The mean, None where any is missing."""
-    values = list(values)
-    return None if not values or None in values else sum(values) / len(values)
-
-
 def percent(value: float | None) -> str:
     """A fraction as per cent, one decimal; a dash where there is none."""
     return "–" if value is None else f"{100 * value:.1f} %"

@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "crossask" / "__init__.py").read_text()).group(1)
-VERBS = ("prepare", "pretrain", "train", "evaluate", "report", "export", "predict", "describe")
+VERBS = ("prepare", "pretrain", "train", "evaluate", "report", "export", "predict", "describe", "launch")
 
 setup(
     name="crossask",
@@ -37,7 +37,8 @@ setup(
         "pooch>=1.8",
     ],
     extras_require={
-        "test": ["pytest>=8", "soxr>=0.5", "scikit-learn>=1.4"],
+        "beam": ["apache-beam>=2.70"],
+        "test": ["pytest>=8", "soxr>=0.5", "scikit-learn>=1.4", "apache-beam>=2.70"],
         "dev": ["ruff>=0.6"],
     },
     entry_points={"console_scripts": [f"crossask-{verb}=crossask.cli.{verb}:main" for verb in VERBS]},

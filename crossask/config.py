@@ -24,6 +24,7 @@ KEPT = ("best", "last")
 SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 STATISTICS = ("training_part", "training_fold")
+AVERAGING = ("step", "epoch")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +92,7 @@ class ModelConfig:
     layer_norm_epsilon: float = 1e-6  # [C]
     cross_attention: str = "event_queries_scene"  # [P] | scene_queries_event [C]
     standardise_embedding: bool = False  # [C] the embedding goes in unscaled
+    both_channel_orders: bool = False  # [C] in use, the mean probability of a clip and of the clip with left and right exchanged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +114,35 @@ class TrainingConfig:
     schedule: str = "constant"  # [C] constant | cosine: the learning rate over all epochs, cosine to zero
     warmup_epochs: int = 0  # [C] epochs in which the cosine schedule first rises from zero
     precision: str = "float32"  # [C] float32 | mixed_bfloat16 | mixed_float16: of products in training; weights stay float32
+    input_streams: int = 1  # [C] the shards of features are dealt to so many streams; a batch takes an equal share of each
+    average_decay: float = 0.0  # [C] the weights' average is validated and kept; 0: none, 1: the mean, between: exponential
+    average_every: str = "step"  # [C] step | epoch: how often the average takes in the weights
+    average_from: int = 1  # [C] the first epoch of the average
     context_frames: int = 0  # frames of log-mel that a model learns from at once, DCASE 2017's baseline; 0: whole clips
+
+
+@dataclasses.dataclass(frozen=True)
+class AugmentationConfig:
+    """What is done to the clips of a training batch, anew in every step; see crossask/augmentation.py. The default is nothing."""
+
+    mixup_alpha: float = 0.0  # [C] Beta(a, a) of the share of the other clip; 0: no mixing
+    time_masks: int = 0  # [C] stretches of log-mel set to its mean
+    time_mask_frames: int = 20  # [C] the longest
+    frequency_masks: int = 0  # [C] bands of log-mel set to its mean
+    frequency_mask_bins: int = 8  # [C] the widest
+    time_roll: bool = False  # [C] log-mel turned round in time, its end before its start
+    swap_channels: bool = False  # [C] left and right exchanged in half of the clips
+    crop_frames: int = 0  # [C] a stretch of so many frames of log-mel; 0: all
+    label_smoothing: float = 0.0  # [C] share of a label that is spread over all scenes
+
+
+@dataclasses.dataclass(frozen=True)
+class DistillationConfig:
+    """A teacher's answers as a second target (Hinton, Vinyals and Dean 2015)."""
+
+    teacher: str = ""  # tables of its probabilities for the training clips: training_predictions.csv, several joined by ";"
+    weight: float = 1.0  # of the teacher's term beside the labels'
+    temperature: float = 2.0  # of teacher and student
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,6 +170,8 @@ class Experiment:
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     fine_tuning: FineTuningConfig = FineTuningConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    distillation: DistillationConfig = DistillationConfig()
     paper_score: float | None = None  # macro accuracy in percent, Table 3
     note: str = ""  # what a reader of its score must know; the report prints it
 
@@ -152,6 +184,7 @@ class Experiment:
             ("training.statistics_over", self.training.statistics_over, STATISTICS),
             ("training.schedule", self.training.schedule, SCHEDULES),
             ("training.precision", self.training.precision, PRECISIONS),
+            ("training.average_every", self.training.average_every, AVERAGING),
         ):
             if value not in known:
                 raise ConfigError(f"{field} of experiment {self.name!r} is {value!r}.", f"Use one of: {', '.join(known)}.")
@@ -159,6 +192,11 @@ class Experiment:
             raise ConfigError(
                 f"Experiment {self.name!r} warms up for {self.training.warmup_epochs} epochs with a constant learning rate.",
                 "Set training.schedule=cosine, or training.warmup_epochs=0.",
+            )
+        if self.training.input_streams < 1 or self.training.batch_size % self.training.input_streams:
+            raise ConfigError(
+                f"Experiment {self.name!r} cannot draw batches of {self.training.batch_size} from {self.training.input_streams} streams.",
+                "Set training.input_streams to a divisor of training.batch_size.",
             )
         if self.training.keep_from > self.training.epochs:
             raise ConfigError(
@@ -169,6 +207,11 @@ class Experiment:
     @property
     def reads_log_mel(self) -> bool:
         return self.system != "VEM"
+
+    @property
+    def soft_targets(self) -> bool:
+        """Whether a clip's target is a probability for every scene instead of one scene."""
+        return bool(self.augmentation.mixup_alpha or self.augmentation.label_smoothing)
 
     @property
     def event_input(self) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import json
 import os
 
 import tensorflow as tf
@@ -9,17 +10,20 @@ import tf_keras as keras
 
 from crossask.errors import ConfigError
 
+DISTRIBUTIONS = ("one_device", "mirrored", "multi_worker_mirrored", "tpu")
+
 
 @functools.lru_cache
 def strategy(name: str = "auto", tpu: str | None = None) -> tf.distribute.Strategy:
     """A strategy through TensorFlow Model Garden's engine; one a process, for two over the same devices mix up their keys.
 
     Args:
-      name: "auto" (all GPUs where there are any, else one device), "one_device", "mirrored" or "tpu".
+      name: "auto" (all GPUs where there are any, else one device), "one_device", "mirrored", "multi_worker_mirrored" (all
+        devices of the machines that the environment's TF_CONFIG names; to be called before anything is computed) or "tpu".
       tpu: the TPU's address, for "tpu" ("local" on a TPU machine).
 
     Raises:
-      ConfigError: an unknown name, or "mirrored" without a GPU.
+      ConfigError: an unknown name, "mirrored" without a GPU, or "multi_worker_mirrored" without a TF_CONFIG.
     """
     # Model Garden imports much: only a training process pays for it
     from official.common import distribute_utils
@@ -29,10 +33,50 @@ def strategy(name: str = "auto", tpu: str | None = None) -> tf.distribute.Strate
         name = "mirrored" if gpus > 1 else "one_device"
     if name == "mirrored" and not gpus:
         raise ConfigError("--distribution=mirrored needs a GPU, and TensorFlow sees none.", "Use --distribution=one_device here.")
-    if name not in ("one_device", "mirrored", "tpu"):
-        raise ConfigError(f"There is no distribution {name!r}.", "Use auto, one_device, mirrored or tpu.")
+    if name not in DISTRIBUTIONS:
+        raise ConfigError(f"There is no distribution {name!r}.", f"Use one of: auto, {', '.join(DISTRIBUTIONS)}.")
+    if name == "multi_worker_mirrored" and "worker" not in _tf_config().get("cluster", {}):
+        raise ConfigError(
+            "--distribution=multi_worker_mirrored needs the machines' addresses in the environment variable TF_CONFIG.",
+            'Set {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}, or use crossask-launch.',
+        )
     count = gpus if name == "mirrored" else min(gpus, 1)
-    return distribute_utils.get_distribution_strategy(name, num_gpus=count, tpu_address=tpu)
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")  # it asks for this strategy by an older name, and TensorFlow says so three times
+    try:
+        return distribute_utils.get_distribution_strategy(name, num_gpus=count, tpu_address=tpu)
+    finally:
+        logger.setLevel(level)
+
+
+def machines(strategy: tf.distribute.Strategy) -> tuple[int, int]:
+    """(number of this machine, how many there are): processes that each run this program and train one model together."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return 0, 1
+    return strategy.cluster_resolver.task_id, len(strategy.cluster_resolver.cluster_spec().job_tasks("worker"))
+
+
+def dealt(strategy: tf.distribute.Strategy, batches, batch_size: int):
+    """A dataset for `fit`: of each batch, every device of every machine gets its rows.
+
+    Args:
+      batches: function(number of a machine, how many there are) -> a dataset of that machine's rows of the batches.
+      batch_size: of all devices together. The loss is the mean over it: Keras takes each device's mean and divides by their number.
+
+    Raises:
+      ConfigError: the devices do not divide the batch.
+    """
+    count = strategy.num_replicas_in_sync
+    if batch_size % count:
+        raise ConfigError(f"{count} devices cannot share batches of {batch_size}.", f"Make training.batch_size a multiple of {count}.")
+    if count == 1:
+        return batches(0, 1)
+
+    def of_machine(context):
+        return batches(context.input_pipeline_id, context.num_input_pipelines).rebatch(batch_size // count, drop_remainder=True)
+
+    return strategy.distribute_datasets_from_function(of_machine)
 
 
 def set_seeds(seed: int, deterministic: bool = True):
@@ -51,6 +95,13 @@ def precision(name: str):
         yield
     finally:
         keras.mixed_precision.set_global_policy(before)
+
+
+def _tf_config() -> dict:
+    try:
+        return dict(json.loads(os.environ.get("TF_CONFIG") or "{}"))
+    except ValueError as error:
+        raise ConfigError(f"The environment variable TF_CONFIG is no JSON object ({error}).", "Mend it, or use crossask-launch.") from error
 
 
 def side_by_side(jobs: int, distribution: str) -> int:

@@ -25,6 +25,13 @@ class CrossaskError(Exception):
         return type(self), (self.problem, self.fix)
 
 
+class Preempted(BaseException):
+    """The machine is taken away (SIGTERM): what can be saved is saved; the same command goes on from there.
+
+    No Exception, like KeyboardInterrupt: nothing but the command line is meant to catch it.
+    """
+
+
 class ConfigError(CrossaskError):
     """An experiment, an override or a flag that does not fit."""
 

@@ -7,7 +7,6 @@ is whole; a killed run goes on with the shards that are missing and ends with th
 
 import concurrent.futures
 import dataclasses
-import functools
 import hashlib
 import logging
 import threading
@@ -43,7 +42,7 @@ def kinds_of(experiment: config.Experiment) -> tuple[str, ...]:
     return ("log_mel",) * experiment.reads_log_mel + (experiment.event_input,) * bool(experiment.event_input)
 
 
-def prepare(corpus: Corpus, experiment: config.Experiment, features_dir, workers: int = 2, progress=None) -> FeatureCache:
+def prepare(corpus: Corpus, experiment: config.Experiment, features_dir, workers: int = 2, progress=None, elsewhere=None) -> FeatureCache:
     """Writes what is missing of the features that `experiment` reads, and returns the finished cache.
 
     Args:
@@ -51,6 +50,8 @@ def prepare(corpus: Corpus, experiment: config.Experiment, features_dir, workers
       features_dir: folder below which each kind has its folder `<kind>-<hash>`.
       workers: shards computed at once, in threads (the work is TensorFlow's and libsndfile's, which run side by side).
       progress: called with (clips done, clips in all); not where all are done already.
+      elsewhere: function(ShardWriter, list of its arguments), tried first, for many machines that share the folders; what is
+        missing afterwards is computed here, and told as here.
 
     Raises:
       DataError: some files cannot be used; all others are written, and the message names the broken ones.
@@ -66,10 +67,11 @@ def prepare(corpus: Corpus, experiment: config.Experiment, features_dir, workers
     for kind, folder in folders.items():
         runs.remove_remains(folder)
         _write_description(folder, kind, corpus, experiment)
-    todo = {number: [kind for kind in folders if not _shard(folders[kind], number).is_file()] for number in range(_shard_count(clips))}
-    compute = _ready_made(corpus) if corpus.ready_made else _ClipFunction(experiment, event_model)
-    shards = {number: clips[number * CLIPS_PER_SHARD : (number + 1) * CLIPS_PER_SHARD] for number in todo}
-    tally, lock = {"done": sum(len(shards[n]) for n in todo if not todo[n]), "padded": 0, "cut": 0, "broken": []}, threading.Lock()
+    write = ShardWriter(experiment, folders, corpus.ready_made, event_model)
+    if elsewhere and (missing := write.missing(clips)):
+        elsewhere(write, missing)
+    missing = write.missing(clips)
+    tally, lock = {"done": len(clips) - sum(len(shard) for _, _, shard in missing), "padded": 0, "cut": 0, "broken": []}, threading.Lock()
 
     def count(change: str, broken: str):
         with lock:
@@ -81,35 +83,16 @@ def prepare(corpus: Corpus, experiment: config.Experiment, features_dir, workers
             if progress:
                 progress(tally["done"], len(clips))
 
-    def write_shard(number):
-        records, whole = {kind: [] for kind in todo[number]}, True
-        for clip in shards[number]:
-            try:
-                values, change = compute(clip, todo[number])
-            except AudioError as error:
-                whole = False
-                count("", str(error.problem))
-                continue
-            for kind, value in values.items():
-                records[kind].append(_record(clip.id, value))
-            count(change, "")
-        for kind, lines in records.items() if whole else ():
-            with runs.writing(_shard(folders[kind], number)) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
-                for line in lines:
-                    writer.write(line)
-
-    missing = [number for number in todo if todo[number]]
     if progress and missing:
         progress(tally["done"], len(clips))
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         try:
-            for _ in pool.map(write_shard, missing):
+            for _ in pool.map(lambda shard: write(*shard, count), missing):
                 pass
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    if tally["padded"] or tally["cut"]:
-        LOG.info("%d clips were padded and %d cut to %g s.", tally["padded"], tally["cut"], experiment.features.clip_seconds)
+    tell_changes(tally["padded"], tally["cut"], experiment)
     if tally["broken"]:
         listed = " ".join(sorted(tally["broken"])[:10])
         raise DataError(
@@ -118,6 +101,61 @@ def prepare(corpus: Corpus, experiment: config.Experiment, features_dir, workers
         )
     shapes = {kind: _first_shape(_shard(folder, 0)) for kind, folder in folders.items()}
     return FeatureCache(tuple(clip.id for clip in clips), folders, shapes)
+
+
+def tell_changes(padded: int, cut: int, experiment: config.Experiment):
+    """Logs how many clips were brought to the row's length, if any."""
+    if padded or cut:
+        LOG.info("%d clips were padded and %d cut to %g s.", padded, cut, experiment.features.clip_seconds)
+
+
+class ShardWriter:
+    """Computes and writes one shard after another; can be pickled, and makes what it needs anew where it arrives."""
+
+    def __init__(self, experiment: config.Experiment, folders: dict[str, Path], ready_made: bool, event_model=None):
+        self.experiment, self.folders, self.ready_made, self.event_model = experiment, folders, ready_made, event_model
+        self.compute, self.lock = None, threading.Lock()
+
+    def __getstate__(self):
+        return {"experiment": self.experiment, "folders": self.folders, "ready_made": self.ready_made}
+
+    def __setstate__(self, state):
+        self.__init__(**state)
+
+    def missing(self, clips) -> list[tuple[int, list[str], list[Clip]]]:
+        """What is left to write of `clips`, in the order of the records: (number, kinds, clips) of each shard."""
+        shards = []
+        for number in range(_shard_count(clips)):
+            kinds = [kind for kind, folder in self.folders.items() if not _shard(folder, number).is_file()]
+            if kinds:
+                shards.append((number, kinds, clips[number * CLIPS_PER_SHARD : (number + 1) * CLIPS_PER_SHARD]))
+        return shards
+
+    def __call__(self, number: int, kinds: list[str], clips: list[Clip], count=lambda change, broken: None):
+        """Writes the shard, unless one of its files is broken; `count` hears "", "padded" or "cut" and what is broken, a clip a call."""
+        with self.lock:
+            self.compute = self.compute or self._clip_function(clips)
+        records, whole = {kind: [] for kind in kinds}, True
+        for clip in clips:
+            try:
+                values, change = self.compute(clip, kinds)
+            except AudioError as error:
+                whole = False
+                count("", str(error.problem))
+                continue
+            for kind, value in values.items():
+                records[kind].append(_record(clip.id, value))
+            count(change, "")
+        for kind, lines in records.items() if whole else ():
+            with runs.writing(_shard(self.folders[kind], number)) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
+                for line in lines:
+                    writer.write(line)
+
+    def _clip_function(self, clips):
+        if self.ready_made:
+            arrays = embeddings.read_arrays(clips[0].path)
+            return lambda clip, kinds: ({"embedding": arrays[clip.id]}, "")
+        return _ClipFunction(self.experiment, self.event_model or _event_model(self.experiment))
 
 
 class _ClipFunction:
@@ -151,12 +189,6 @@ class _ClipFunction:
             return {kind: values[kind] for kind in kinds}
 
         return features.get_concrete_function()
-
-
-def _ready_made(corpus: Corpus):
-    """As `_ClipFunction`, for embeddings that are there already."""
-    arrays = functools.cache(lambda: embeddings.read_arrays(corpus.clips[0].path))  # not before a shard is missing
-    return lambda clip, kinds: ({"embedding": arrays()[clip.id]}, "")
 
 
 def _event_model(experiment: config.Experiment):

@@ -1,5 +1,7 @@
 """Fine-tuning with more than one learning rate: how fast each layer of the event model learns, and from which step on.
 
+Weights can be averaged over steps or epochs beside it, in any row (Polyak and Juditsky 1992; Izmailov et al. 2018).
+
 The paper fine-tunes with one rate for the whole network, finds no gain over training from scratch, and names that one rate as
 the cause (section 3.4). What is here takes it away: a factor for the event model and for each of its layers (Howard and Ruder
 2018), a probe first (Kumar et al. 2022), layers that start one after another, a way back to the starting weights (Li et al. 2018).
@@ -25,17 +27,35 @@ class LayerwiseAdam(keras.optimizers.Adam):
 
     Scaling gradients would do nothing: Adam divides by their own size.
 
+    With `average_decay` d > 0 each variable has an average beside it: the variable itself until step `average_from`; then,
+    every `average_every` steps, average <- k average + (1 - k) variable with k = min(d, (n - 1) / n) the n-th time. So d = 1
+    is the mean of all (stochastic weight averaging), less than 1 an exponential average that starts as a mean.
+    `swap_averages` puts the averages in the variables' place and back.
+
     Args:
       learning_rate: a number or a schedule, of rate 1.
       rates, first_steps, pulls: one entry for each variable that `build` is given, in its order.
+      average_decay, average_every, average_from: of the averages; 0: there are none.
       **kwargs: Adam's.
 
     Raises:
       ConfigError: another number of variables (in `build`).
     """
 
-    def __init__(self, learning_rate=0.001, rates=(), first_steps=(), pulls=(), name="LayerwiseAdam", **kwargs):
+    def __init__(
+        self,
+        learning_rate=0.001,
+        rates=(),
+        first_steps=(),
+        pulls=(),
+        average_decay=0.0,
+        average_every=1,
+        average_from=0,
+        name="LayerwiseAdam",
+        **kwargs,
+    ):
         super().__init__(learning_rate, name=name, **kwargs)
+        self.average_decay, self.average_every, self.average_from = float(average_decay), int(average_every), int(average_from)
         self.rates, self.first_steps, self.pulls = [float(r) for r in rates], [int(s) for s in first_steps], [float(p) for p in pulls]
 
     def build(self, var_list):
@@ -50,6 +70,8 @@ class LayerwiseAdam(keras.optimizers.Adam):
         if not built:
             pulled = [variable for variable, pull in zip(var_list, self.pulls, strict=True) if pull]
             self._starts = [self.add_variable_from_reference(variable, "start", initial_value=variable) for variable in pulled]
+            averaged = var_list if self.average_decay else ()
+            self._averages = [self.add_variable_from_reference(variable, "average", initial_value=variable) for variable in averaged]
 
     def update_step(self, gradient, variable):
         index = self._index_dict[self._var_key(variable)]
@@ -65,9 +87,24 @@ class LayerwiseAdam(keras.optimizers.Adam):
             start = self._starts[sum(1 for pull in self.pulls[:index] if pull)]
             change += rate * self.pulls[index] * (variable - start)
         variable.assign_sub(change)
+        if self.average_decay:
+            steps = self.iterations + 1 - self.average_from
+            count = tf.cast(tf.maximum(steps // self.average_every, 1), variable.dtype)
+            taken = 1 - tf.minimum(tf.cast(self.average_decay, variable.dtype), (count - 1) / count)
+            due = tf.cast(steps % self.average_every == 0, variable.dtype)
+            average = self._averages[index]
+            average.assign_add(tf.where(steps <= 0, tf.ones_like(taken), due * taken) * (variable - average))
+
+    def swap_averages(self, variables):
+        """Exchanges `variables`, as given to `build`, with their averages; without averages it does nothing."""
+        for variable, average in zip(variables, self._averages, strict=False):
+            value = tf.identity(variable)
+            variable.assign(average)
+            average.assign(value)
 
     def get_config(self):
-        return super().get_config() | {"rates": self.rates, "first_steps": self.first_steps, "pulls": self.pulls}
+        own = ("rates", "first_steps", "pulls", "average_decay", "average_every", "average_from")
+        return super().get_config() | {name: getattr(self, name) for name in own}
 
 
 def optimizer(model, training: TrainingConfig, tuning: FineTuningConfig, steps: int) -> keras.optimizers.Optimizer:
@@ -77,17 +114,22 @@ def optimizer(model, training: TrainingConfig, tuning: FineTuningConfig, steps: 
       model: a built scene model, with the event model that it trains, if it trains one.
       steps: batches an epoch.
     """
-    made = _adam(model, _learning_rate(training, steps), tuning, steps)
+    averages = {}
+    if training.average_decay:
+        every = steps if training.average_every == "epoch" else 1
+        averages = {"average_decay": training.average_decay, "average_every": every}
+        averages["average_from"] = steps * (training.average_from - 1)
+    made = _adam(model, _learning_rate(training, steps), tuning, steps, averages)
     # half floats underflow: the loss is scaled up, and gradients down again, by what they bear
     return keras.mixed_precision.LossScaleOptimizer(made) if training.precision == "mixed_float16" else made
 
 
-def _adam(model, rate, tuning: FineTuningConfig, steps: int):
+def _adam(model, rate, tuning: FineTuningConfig, steps: int, averages: dict):
     event_model = getattr(model, "event_model", None)
-    if tuning == FineTuningConfig() or event_model is None:
+    if (tuning == FineTuningConfig() or event_model is None) and not averages:
         return keras.optimizers.Adam(rate)
     plan = {}
-    for height, layer in enumerate(reversed(event_model.layers_upward())):  # 0 is the topmost
+    for height, layer in enumerate(reversed(event_model.layers_upward() if event_model else [])):  # 0 is the topmost
         of_layer = (
             tuning.event_rate * tuning.layer_decay**height,
             steps * (tuning.probe_epochs + tuning.unfreeze_epochs * height),
@@ -95,7 +137,21 @@ def _adam(model, rate, tuning: FineTuningConfig, steps: int):
         )
         plan |= {id(variable): of_layer for variable in layer}
     chosen = [plan.get(id(variable), (1.0, 0, 0.0)) for variable in model.trainable_variables]
-    return LayerwiseAdam(rate, *zip(*chosen, strict=True))
+    return LayerwiseAdam(rate, *zip(*chosen, strict=True), **averages)
+
+
+def learning_rates(model) -> dict[str, float]:
+    """The rate at the optimiser's step: "scene", and "event_1" (the lowest layer) to "event_<n>" where an event model is trained."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    rate, step = float(keras.backend.get_value(optimizer.learning_rate)), int(optimizer.iterations.numpy())
+    factors = {}
+    if isinstance(optimizer, LayerwiseAdam):
+        plan = zip(model.trainable_variables, optimizer.rates, optimizer.first_steps, strict=True)
+        factors = {id(variable): factor * (step >= first) for variable, factor, first in plan}
+    event_model = getattr(model, "event_model", None)
+    layers = event_model.layers_upward() if event_model else []
+    of_layers = {f"event_{number}": rate * factors.get(id(layer[0]), 1.0) for number, layer in enumerate(layers, start=1)}
+    return {"scene": rate, **of_layers}
 
 
 def embedding_drift(start, event_model, batches) -> float:
@@ -116,6 +172,15 @@ def embedding_drift(start, event_model, batches) -> float:
         of_batch = lengths(inputs["patches"], weight)
         apart, length = apart + float(of_batch[0]), length + float(of_batch[1])
     return math.sqrt(apart / max(length, 1e-30))
+
+
+def drift_from_here(event_model, batches):
+    """A function() -> how far `event_model` has moved embeddings since this call, as `embedding_drift`, on the first of `batches`."""
+    patches, weight = next((inputs["patches"], weight) for inputs, _, weight in batches)
+    weight = tf.reshape(weight, [-1, 1, 1])
+    embed = tf.function(lambda: weight * tf.cast(event_model(patches, training=False), tf.float32))
+    start = embed()
+    return lambda: float(tf.norm(embed() - start) / tf.norm(start))
 
 
 def _learning_rate(training: TrainingConfig, steps: int):

@@ -11,7 +11,7 @@ import threading
 
 from crossask import config, runs
 from crossask.datasets import read_corpus
-from crossask.errors import CrossaskError
+from crossask.errors import CrossaskError, Preempted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,15 @@ class Grid:
         ]
 
 
-def train(grid: Grid, jobs: int = 1, workers: int = 2, distribution: str = "auto", tpu: str | None = None, progress_bar=None):
+def train(
+    grid: Grid,
+    jobs: int = 1,
+    workers: int = 2,
+    distribution: str = "auto",
+    tpu: str | None = None,
+    progress_bar=None,
+    save_steps: int = 0,
+):
     """Trains what is not finished and yields (run, result of training.train or the CrossaskError that ended it).
 
     Args:
@@ -45,12 +53,17 @@ def train(grid: Grid, jobs: int = 1, workers: int = 2, distribution: str = "auto
       distribution, tpu: see devices.strategy.
       progress_bar: function(description, unit) -> function(done, in all, note); epochs of all runs are one bar, on which an
         epoch of a row counts by its multiply-accumulates, so that the time left holds where rows differ in cost.
+      save_steps: see training.train.
 
     Raises:
       CrossaskError: corpus or features cannot be had; no run has begun.
     """
     from crossask import devices, feature_cache
 
+    # several machines must find each other before anything is computed
+    strategy = devices.strategy(distribution, tpu) if distribution == "multi_worker_mirrored" else None
+    if strategy and devices.machines(strategy)[0]:
+        progress_bar = None  # the first machine tells
     progress_bar = progress_bar or (lambda description, unit: lambda done, total, note="": None)
     plan = grid.plan()
     jobs = min(devices.side_by_side(jobs, distribution), len(plan))
@@ -60,7 +73,7 @@ def train(grid: Grid, jobs: int = 1, workers: int = 2, distribution: str = "auto
         corpus = corpora(row.dataset)
         cache = feature_cache.prepare(corpus, row, grid.features_dir, workers, progress_bar(f"features of {row.name}", "clip"))
         paths = {"data_dir": grid.data_dir, "features_dir": grid.features_dir}
-        tasks += [(run, row, corpus, cache, paths) for planned, run in plan if planned is row]
+        tasks += [(run, row, corpus, cache, paths, save_steps) for planned, run in plan if planned is row]
     epochs = {run: row.training.epochs for row, run in plan}
     done, bar = dict.fromkeys(epochs, 0), progress_bar(f"{len(plan)} runs", "epoch")
     costs = _costs(dict.fromkeys(row for row, _ in plan), corpora)
@@ -75,7 +88,7 @@ def train(grid: Grid, jobs: int = 1, workers: int = 2, distribution: str = "auto
     if jobs > 1:
         outcomes = _side_by_side(tasks, jobs, tell)
     else:
-        outcomes = _one_by_one(tasks, devices.strategy(distribution, tpu), tell)
+        outcomes = _one_by_one(tasks, strategy or devices.strategy(distribution, tpu), tell)
     with contextlib.closing(outcomes):
         for run, outcome in outcomes:
             tell(run, epochs[run], "ended" if isinstance(outcome, CrossaskError) else "finished")
@@ -98,9 +111,11 @@ def _costs(rows, corpora) -> dict:
 def _one_by_one(tasks, strategy, tell):
     from crossask import training
 
-    for run, row, corpus, cache, paths in tasks:
+    for run, row, corpus, cache, paths, save_steps in tasks:
         try:
-            outcome = training.train(run, row, corpus, cache, strategy, paths, lambda done, total, note, run=run: tell(run, done, note))
+            outcome = training.train(
+                run, row, corpus, cache, strategy, paths, lambda done, total, note, run=run: tell(run, done, note), save_steps
+            )
         except CrossaskError as error:
             outcome = error
         yield run, outcome
@@ -154,6 +169,8 @@ def _side_by_side(tasks, jobs: int, tell):
     finally:
         for process in processes:
             process.terminate()
+        for process in processes:
+            process.join()  # a run that is told to end saves first
 
 
 def _work(pipe, threads: int):
@@ -167,14 +184,18 @@ def _work(pipe, threads: int):
     devices.limit_threads(threads)
     while True:
         try:
-            run, row, corpus, cache, paths = pipe.recv()
+            run, row, corpus, cache, paths, save_steps = pipe.recv()
         except EOFError:
             return
         try:
-            result = training.train(run, row, corpus, cache, None, paths, lambda done, total, note: pipe.send(("progress", done, note)))
+            result = training.train(
+                run, row, corpus, cache, None, paths, lambda done, total, note: pipe.send(("progress", done, note)), save_steps
+            )
             pipe.send(("outcome", result))
         except CrossaskError as error:
             pipe.send(("outcome", error))
+        except Preempted:
+            return
         except Exception:
             pipe.send(("bug", traceback.format_exc()))
 

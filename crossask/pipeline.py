@@ -1,12 +1,18 @@
 """Cached features to `tf.data` batches of constant size.
 
 A batch is ({"log_mel": [B, 998, 64, 2], "embedding": [B, 10, 128] or "patches": [B, 10, 96, 64]}, scene [B], weight [B]).
-Every order is a pure function of (seed, epoch): a resumed run sees the batches that the undisturbed one would have seen.
+Every order is a pure function of (seed, epoch): a resumed run sees the batches that the undisturbed one would have seen, and so
+does a run on several machines, of which each reads its rows of the same batches.
 """
+
+import collections
+import dataclasses
 
 import numpy as np
 import tensorflow as tf
 
+from crossask import augmentation
+from crossask.config import AugmentationConfig, TrainingConfig
 from crossask.datasets import Corpus
 from crossask.feature_cache import CLIPS_PER_SHARD, FeatureCache
 
@@ -21,44 +27,118 @@ def examples_of(shapes: dict, clips: int, context_frames: int = 0) -> int:
     return clips * (shapes["log_mel"][0] - context_frames + 1 if context_frames else 1)
 
 
-def training_batches(
-    cache: FeatureCache,
-    corpus: Corpus,
-    clip_ids,
-    batch_size: int,
-    seed: int,
-    buffer: int = 256,
-    first_epoch: int = 0,
-    context_frames: int = 0,
-):
-    """An endless dataset of whole batches, epoch after epoch; `examples(...) // batch_size` batches an epoch.
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """What one of several machines reads of each batch: its rows, part `number` of `count` equal parts."""
 
-    The remainder of an epoch (less than a batch) is dropped; what this is differs from epoch to epoch. With
-    `context_frames`, each stretch of so many frames of a clip is an example, {"log_mel": [B, context_frames, mels,
-    channels]}, and the stretches of `buffer` clips are mixed.
+    number: int = 0
+    count: int = 1
+
+    def rows(self, batch):
+        """These rows of a batch, whose size `count` divides."""
+
+        def of(x):
+            rows = x.shape[0] // self.count
+            return x[self.number * rows : (self.number + 1) * rows]
+
+        return tf.nest.map_structure(of, batch)
+
+
+WHOLE = Share()
+UNVARIED = AugmentationConfig()
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingData:
+    """The clips that a run learns from, and how batches are made of them.
+
+    Args:
+      clip_ids: of the training part.
+      settings: batch_size, shuffle_buffer, input_streams, context_frames.
+      seed: of every order and variation.
+      augmentation: what is done to each batch.
+      soft: targets are probabilities [B, classes] instead of scenes [B].
+      teacher: clip -> probabilities [classes], put beside the features as "teacher" [B, classes].
     """
-    shards = {kind: cache.shards(kind) for kind in cache.folders}
-    wanted = _wanted_shards(cache, clip_ids)
-    labels = _label_table(corpus, clip_ids)
 
-    def one_epoch(epoch):
-        key = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0x0C11], tf.int64), epoch)
-        order = tf.argsort(tf.random.stateless_uniform([len(wanted)], seed=key))
-        numbers = tf.data.Dataset.from_tensor_slices(tf.gather(tf.constant(wanted, tf.int64), order))
-        clips = numbers.interleave(
-            lambda number: _read(shards, number, cache.shapes, labels),
-            cycle_length=4,
-            num_parallel_calls=2,
-            deterministic=True,
-        )
-        clips = shuffled(clips, buffer, key)
-        if not context_frames:
-            return clips.batch(batch_size, drop_remainder=True)
-        blocks = clips.batch(buffer).map(lambda *block: _contexts(context_frames, *block)).enumerate()
-        return blocks.map(lambda number, block: _permuted(number, block, key)).rebatch(batch_size, drop_remainder=True)
+    cache: FeatureCache
+    corpus: Corpus
+    clip_ids: tuple[str, ...]
+    settings: TrainingConfig
+    seed: int
+    augmentation: AugmentationConfig = UNVARIED
+    soft: bool = False
+    teacher: dict | None = None
 
-    epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
-    return _options(epochs.flat_map(one_epoch)).prefetch(2)
+    @property
+    def steps(self) -> int:
+        """Batches an epoch, as many as the smallest stream gives."""
+        settings = self.settings
+        rows = settings.batch_size // settings.input_streams
+        each = examples(self.cache, self.clip_ids[:1], settings.context_frames)
+        return min(sum(stream.values()) * each // rows for stream in self._streams)
+
+    def batches(self, first_epoch: int = 0, first_step: int = 0, share: Share = WHOLE):
+        """An endless dataset of whole batches, `steps` an epoch, from a step of an epoch on.
+
+        The remainder of an epoch (less than a batch of each stream) is dropped; what this is differs from epoch to epoch.
+        With settings.context_frames, each stretch of so many frames of a clip is an example, {"log_mel": [B,
+        context_frames, mels, channels]}, and the stretches of settings.shuffle_buffer clips are mixed.
+
+        A machine whose share is made of whole streams reads no other files; else it reads all and keeps its rows.
+        """
+        read = _Reader(self.cache, self.corpus, self.clip_ids, self.soft, self.teacher)
+        count, steps = len(self._streams), self.steps
+        of_streams = count % share.count == 0
+        mine = range(share.number * count // share.count, (share.number + 1) * count // share.count) if of_streams else range(count)
+
+        def one_epoch(epoch):
+            key = _fold(tf.constant([self.seed, 0x0C11], tf.int64), epoch)
+            # a single stream's key is the epoch's
+            keys = [_fold(key, number) if count > 1 else key for number in mine]
+            streams = [self._stream(read, list(self._streams[number]), key) for number, key in zip(mine, keys, strict=True)]
+            batches = streams[0]
+            if len(streams) > 1:
+                batches = tf.data.Dataset.zip(tuple(streams)).map(
+                    lambda *parts: tf.nest.map_structure(lambda *values: tf.concat(values, 0), *parts)
+                )
+            return batches.take(steps)
+
+        epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
+        batches = epochs.flat_map(one_epoch).skip(first_step)
+        if not of_streams:
+            batches = batches.map(lambda *batch: share.rows(batch))
+        return _options(batches).prefetch(2)
+
+    @property
+    def _streams(self) -> list[dict[int, int]]:
+        """For each stream its shards with their number of wanted clips; dealt so that streams are of nearly one length."""
+        streams = [{} for _ in range(self.settings.input_streams)]
+        for number, clips in sorted(_wanted_shards(self.cache, self.clip_ids).items(), key=lambda item: (-item[1], item[0])):
+            min(streams, key=lambda stream: sum(stream.values()))[number] = clips
+        return [dict(sorted(stream.items())) for stream in streams]
+
+    def _stream(self, read, numbers: list[int], key):
+        """One epoch of one stream: its part of each batch, varied."""
+        settings = self.settings
+        rows = settings.batch_size // settings.input_streams
+        order = tf.argsort(tf.random.stateless_uniform([len(numbers)], seed=key))
+        shards = tf.data.Dataset.from_tensor_slices(tf.gather(tf.constant(numbers, tf.int64), order))
+        clips = shards.interleave(read, cycle_length=4, num_parallel_calls=2, deterministic=True)
+        clips = shuffled(clips, settings.shuffle_buffer, key)
+        if settings.context_frames:
+            blocks = clips.batch(settings.shuffle_buffer).map(lambda *block: _contexts(settings.context_frames, *block)).enumerate()
+            batches = blocks.map(lambda number, block: _permuted(number, block, key)).rebatch(rows, drop_remainder=True)
+        else:
+            batches = clips.batch(rows, drop_remainder=True)
+        if self.augmentation == UNVARIED:
+            return batches
+
+        def varied(number, batch):
+            inputs, target, weight = batch
+            return (*augmentation.augment(inputs, target, self.augmentation, _fold(_fold(key, 0xA06), number)), weight)
+
+        return batches.enumerate().map(varied, num_parallel_calls=2, deterministic=True)
 
 
 def shuffled(dataset, block: int, key):
@@ -71,17 +151,16 @@ def shuffled(dataset, block: int, key):
     return dataset.batch(block).enumerate().map(lambda number, elements: _permuted(number, elements, key)).unbatch()
 
 
-def evaluation_batches(cache: FeatureCache, corpus: Corpus, clip_ids, batch_size: int, context_frames: int = 0):
+def evaluation_batches(
+    cache: FeatureCache, corpus: Corpus, clip_ids, batch_size: int, context_frames: int = 0, soft: bool = False, share: Share = WHOLE
+):
     """Every clip once, in the order of `ordered(cache, clip_ids)`; the last batch is filled with clips of weight 0.
 
-    With `context_frames`, every stretch of so many frames of every clip instead.
+    With `context_frames`, every stretch of so many frames of every clip instead; `soft` targets are 1 for the scene, [B, classes].
     """
-    shards = {kind: cache.shards(kind) for kind in cache.folders}
-    wanted = _wanted_shards(cache, clip_ids)
-    labels = _label_table(corpus, clip_ids)
-    clips = tf.data.Dataset.from_tensor_slices(tf.constant(wanted, tf.int64)).flat_map(
-        lambda number: _read(shards, number, cache.shapes, labels)
-    )
+    read = _Reader(cache, corpus, clip_ids, soft)
+    wanted = list(_wanted_shards(cache, clip_ids))
+    clips = tf.data.Dataset.from_tensor_slices(tf.constant(wanted, tf.int64)).flat_map(read)
     if context_frames:
         clips = clips.batch(1).map(lambda *block: _contexts(context_frames, *block)).unbatch()
     count = examples(cache, clip_ids, context_frames)
@@ -89,7 +168,7 @@ def evaluation_batches(cache: FeatureCache, corpus: Corpus, clip_ids, batch_size
     if missing:
         filler = clips.take(1).repeat(missing).map(lambda inputs, scene, weight: (inputs, scene, 0.0 * weight))
         clips = clips.concatenate(filler)
-    batches = clips.batch(batch_size, drop_remainder=True)
+    batches = clips.batch(batch_size, drop_remainder=True).map(lambda *batch: share.rows(batch))
     return _options(batches.apply(tf.data.experimental.assert_cardinality(-(-count // batch_size)))).prefetch(2)
 
 
@@ -117,7 +196,7 @@ def statistics(cache: FeatureCache, corpus: Corpus, clip_ids, kind: str, axis: i
 def _permuted(number, elements, key):
     """The elements of block `number` in an order that is a pure function of it and of `key`."""
     count = tf.shape(tf.nest.flatten(elements)[0])[0]
-    order = tf.argsort(tf.random.stateless_uniform([count], seed=tf.random.experimental.stateless_fold_in(key, number)))
+    order = tf.argsort(tf.random.stateless_uniform([count], seed=_fold(key, number)))
     return tf.nest.map_structure(lambda values: tf.gather(values, order), elements)
 
 
@@ -130,42 +209,58 @@ def _contexts(frames: int, inputs, scene, weight):
     return {"log_mel": flat}, tf.repeat(scene, contexts), tf.repeat(weight, contexts)
 
 
-def _wanted_shards(cache: FeatureCache, clip_ids) -> list[int]:
+def _wanted_shards(cache: FeatureCache, clip_ids) -> dict[int, int]:
+    """Number of a shard -> how many of `clip_ids` it holds, where there are any."""
     wanted = set(clip_ids)
-    return sorted({position // CLIPS_PER_SHARD for position, clip_id in enumerate(cache.clip_ids) if clip_id in wanted})
+    found = collections.Counter(place // CLIPS_PER_SHARD for place, clip_id in enumerate(cache.clip_ids) if clip_id in wanted)
+    return dict(sorted(found.items()))
 
 
-def _read(shards, number, shapes, labels):
-    """The wanted clips of one shard, its kinds zipped: (inputs, scene, weight 1)."""
-    records = tf.data.Dataset.zip({kind: tf.data.TFRecordDataset(tf.gather(tf.constant(names), number)) for kind, names in shards.items()})
+class _Reader:
+    """number of a shard -> a dataset of its wanted clips, kinds zipped: (inputs, target, weight 1)."""
 
-    def parse(serialised):
+    def __init__(self, cache: FeatureCache, corpus: Corpus, clip_ids, soft: bool = False, teacher: dict | None = None):
+        self.shards, self.shapes = {kind: cache.shards(kind) for kind in cache.folders}, cache.shapes
+        self.classes, self.soft = len(corpus.scenes), soft
+        scenes = {clip.id: corpus.scenes.index(clip.scene) for clip in corpus.clips}
+        ids = [clip_id for clip_id in dict.fromkeys(clip_ids) if clip_id in scenes]
+        self.place = tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(tf.constant(ids), tf.range(len(ids))), default_value=-1
+        )
+        self.scenes = tf.constant([scenes[clip_id] for clip_id in ids], tf.int32)
+        self.teacher = None if teacher is None else tf.constant([teacher[clip_id] for clip_id in ids], tf.float32)
+
+    def __call__(self, number):
+        names = {kind: tf.gather(tf.constant(shards), number) for kind, shards in self.shards.items()}
+        records = tf.data.Dataset.zip({kind: tf.data.TFRecordDataset(name) for kind, name in names.items()})
+        clips = records.map(self._parsed).filter(lambda inputs, place: place >= 0)
+        return clips.map(self._with_target)
+
+    def _parsed(self, serialised):
         inputs, clips = {}, []
         for kind, text in serialised.items():
             example = tf.io.parse_single_example(
                 text, {"clip": tf.io.FixedLenFeature([], tf.string), "value": tf.io.FixedLenFeature([], tf.string)}
             )
-            inputs[kind] = tf.reshape(tf.io.decode_raw(example["value"], tf.float32), shapes[kind])
+            inputs[kind] = tf.reshape(tf.io.decode_raw(example["value"], tf.float32), self.shapes[kind])
             clips.append(example["clip"])
         with tf.control_dependencies([tf.debugging.assert_equal(clip, clips[0], "features of two clips met") for clip in clips]):
-            return inputs, labels.lookup(clips[0]), tf.constant(1.0)
+            return inputs, self.place.lookup(clips[0])
 
-    return records.map(parse).filter(lambda inputs, scene, weight: scene >= 0)
+    def _with_target(self, inputs, place):
+        scene = tf.gather(self.scenes, place)
+        if self.teacher is not None:
+            inputs = {**inputs, "teacher": tf.gather(self.teacher, place)}
+        return inputs, tf.one_hot(scene, self.classes) if self.soft else scene, tf.constant(1.0)
 
 
-def _label_table(corpus: Corpus, clip_ids):
-    wanted = set(clip_ids)
-    clips = [clip for clip in corpus.clips if clip.id in wanted]
-    return tf.lookup.StaticHashTable(
-        tf.lookup.KeyValueTensorInitializer(
-            tf.constant([clip.id for clip in clips]), tf.constant([corpus.scenes.index(clip.scene) for clip in clips], tf.int32)
-        ),
-        default_value=-1,
-    )
+def _fold(key, number):
+    return tf.random.experimental.stateless_fold_in(key, number)
 
 
 def _options(dataset):
     options = tf.data.Options()
     options.deterministic = True
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    # what each machine reads is said here, by its share
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return dataset.with_options(options)

@@ -146,10 +146,12 @@ def pretrain(settings: PretrainingConfig, training, test, out, workers: int = 2,
         folder,
         f"pre-training {settings.event_model.name}",
         model,
-        lambda epoch: patches.training_batches(data["fitted"], len(fitted), len(kinds), epoch),
-        steps,
+        fitting.Batches(
+            lambda epoch, step: patches.training_batches(data["fitted"], len(fitted), len(kinds), epoch, step),
+            steps,
+            patches.evaluation_batches(data["validation"], len(kinds)),
+        ),
         settings.epochs,
-        patches.evaluation_batches(data["validation"], len(kinds)),
         fitting.Selection("tag_accuracy"),
         ("tag_accuracy",),
         epoch_progress,
@@ -211,13 +213,14 @@ class _PatchStore:
                     progress(int(number) + 1)
         return str(path)
 
-    def training_batches(self, path: str, clips: int, kinds: int, first_epoch: int):
+    def training_batches(self, path: str, clips: int, kinds: int, first_epoch: int, first_step: int):
         def one_epoch(epoch):
             key = tf.random.experimental.stateless_fold_in(tf.constant([self.settings.seed, 0xE7E7], tf.int64), epoch)
             records = pipeline.shuffled(tf.data.TFRecordDataset(path), min(clips, 4096), key)
             return records.map(lambda text: self._parse(text, kinds)).batch(self.settings.batch_size, drop_remainder=True)
 
-        return tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max).flat_map(one_epoch).prefetch(2)
+        epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
+        return epochs.flat_map(one_epoch).skip(first_step).prefetch(2)
 
     def evaluation_batches(self, path: str, kinds: int):
         return tf.data.TFRecordDataset(path).map(lambda text: self._parse(text, kinds)).batch(self.settings.batch_size).prefetch(2)

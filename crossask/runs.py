@@ -7,6 +7,7 @@
   best.npz         weights of the best epoch on the validation part
   result.json      the outcome of training
   predictions.csv  the evaluation fold: clip, location, city, truth, one probability a scene
+  training_predictions.csv  the same for the training fold, where a student asked for it
   scores.json      what these predictions are worth
   logs/            TensorBoard
 """
@@ -18,11 +19,12 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 from crossask import __version__, config
-from crossask.errors import DataError
+from crossask.errors import CrossaskError, DataError
 
 # on a shared disk, another machine's processes cannot be asked for
 _HOST = re.sub(r"\W", "_", platform.node())
@@ -94,6 +96,30 @@ def remove_remains(folder):
         process = path.stem.rpartition("-")[2]
         if process.isdigit() and not _is_running(int(process)):
             path.unlink(missing_ok=True)
+
+
+def check_room(folder, needed: int):
+    """Makes `folder`, if it can be written and its disk has room for so many bytes; else a CrossaskError says which."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with writing(folder / "probe") as temporary:
+            temporary.write_bytes(b"0")
+        remove(folder / "probe")
+    except OSError as error:
+        raise CrossaskError(f"{folder} cannot be written: {error.strerror}.", "Give a folder that you may write to.") from error
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise CrossaskError(
+            f"{folder} has room for {free / 1e6:.0f} MB, and {needed / 1e6:.0f} MB are needed.",
+            "Make room, or give a folder on another disk.",
+        )
+
+
+def remove(path):
+    """Removes a file or a folder with all that is in it."""
+    path = Path(path)
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def write_json(path, value):

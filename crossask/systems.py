@@ -37,6 +37,11 @@ def load(run: runs.Run) -> keras.Model:
     """The network of a finished run with the weights of its best epoch, ready to predict."""
     if not run.finished:
         raise DataError(f"{run.folder} has not finished training.", "Run crossask-train again: it goes on where it stopped.")
+    return restored(run)
+
+
+def restored(run: runs.Run) -> keras.Model:
+    """As `load`, also while training has not finished: the best epoch so far."""
     experiment, record = run.experiment(), run.read("config.json")
     if experiment.strategy == "fine_tuning":
         # the run's own weights replace the starting ones

@@ -5,7 +5,7 @@ import pandas as pd
 import tensorflow as tf
 import tf_keras as keras
 
-from crossask import config, devices, finetuning, fitting, pipeline, runs, systems
+from crossask import config, devices, evaluation, finetuning, fitting, pipeline, runs, systems
 from crossask.datasets import Corpus, training_parts
 from crossask.errors import CrossaskError, DataError
 
@@ -23,12 +23,19 @@ class MacroAccuracy(keras.metrics.Metric):
         self.total = self.add_weight(name="total", shape=(classes,), initializer="zeros")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
+        y_true = tf.convert_to_tensor(y_true)
+        if y_true.shape.rank == 2 and y_true.shape[-1] == self.classes > 1:  # probabilities: the likeliest scene
+            y_true = tf.argmax(y_true, -1)
         y_true = tf.reshape(tf.cast(y_true, tf.int32), [-1])
         hit = tf.cast(tf.equal(tf.argmax(y_pred, -1, tf.int32), y_true), tf.float32)
         weight = tf.ones_like(hit) if sample_weight is None else tf.reshape(tf.cast(sample_weight, tf.float32), [-1])
         member = tf.one_hot(y_true, self.classes) * weight[:, tf.newaxis]
         self.correct.assign_add(tf.linalg.matvec(member, hit, transpose_a=True))
         self.total.assign_add(tf.reduce_sum(member, 0))
+
+    def by_class(self) -> list[float]:
+        """Accuracy of each class, 0 of a class not seen."""
+        return tf.math.divide_no_nan(self.correct, self.total).numpy().tolist()
 
     def result(self):
         seen = tf.cast(self.total > 0, tf.float32)
@@ -42,8 +49,19 @@ class MacroAccuracy(keras.metrics.Metric):
         return {**super().get_config(), "classes": self.classes}
 
 
-def train(run: runs.Run, experiment: config.Experiment, corpus: Corpus, cache, distribution=None, paths=None, progress=None) -> dict:
+def train(
+    run: runs.Run,
+    experiment: config.Experiment,
+    corpus: Corpus,
+    cache,
+    distribution=None,
+    paths=None,
+    progress=None,
+    save_steps: int = 0,
+) -> dict:
     """Trains one run, or goes on with it, and returns its result; a finished run is returned as it is.
+
+    On several machines all of them call it with the same arguments, and the first one writes the run's folder.
 
     Args:
       run: where it stands; its fold and seed are used.
@@ -53,47 +71,74 @@ def train(run: runs.Run, experiment: config.Experiment, corpus: Corpus, cache, d
       distribution: a tf.distribute strategy; None is one device.
       paths: {"data_dir", "features_dir"} recorded for `crossask-evaluate`.
       progress: called with (epochs done, epochs in all, loss and accuracy in words).
+      save_steps: steps after which an epoch in progress is saved; 0: never.
 
     Raises:
-      CrossaskError: the folder holds a run of another configuration, or the loss is no longer a number.
+      CrossaskError: the folder holds a run of another configuration or cannot be written; the loss is no longer a number.
+      Preempted: see fitting.fit.
     """
     fold, settings = corpus.fold(run.fold), experiment.training
     training_ids, validation_ids = training_parts(corpus, fold, settings.validation_share, settings.validation_seed)
-    context = settings.context_frames
-    steps = pipeline.examples(cache, training_ids, context) // settings.batch_size
-    if not steps:
-        raise DataError(f"{len(training_ids)} training clips do not fill one batch of {settings.batch_size}.", "Lower training.batch_size.")
-    _claim(run, experiment, corpus, cache, paths, len(training_ids), len(validation_ids))
+    data = pipeline.TrainingData(
+        cache, corpus, training_ids, settings, run.seed, experiment.augmentation, experiment.soft_targets,
+        _teacher(experiment.distillation, corpus, training_ids),
+    )  # fmt: skip
+    if not data.steps:
+        streams = f" from {settings.input_streams} streams of whole shards" if settings.input_streams > 1 else ""
+        raise DataError(
+            f"{len(training_ids)} training clips do not fill one batch of {settings.batch_size}{streams}.", "Lower training.batch_size."
+        )
+    distribution = distribution or devices.strategy("one_device")
+    machine, machines = devices.machines(distribution)
+    if machine == 0:
+        runs.check_room(run.folder, 0)
+    _claim(run, experiment, corpus, cache, paths, len(training_ids), len(validation_ids), write=machine == 0)
     if run.finished:
         return run.read("result.json")
 
     devices.set_seeds(run.seed)
-    distribution = distribution or devices.strategy("one_device")
     statistics_ids = fold.train if settings.statistics_over == "training_fold" else training_ids
-    statistics = _statistics(run, experiment, cache, corpus, statistics_ids)
+    statistics = _statistics(run, experiment, cache, corpus, statistics_ids, write=machine == 0)
     with distribution.scope(), devices.precision(settings.precision):
         model = systems.build(experiment, corpus.scenes, run.seed, statistics)
-        model = compiled(model, experiment, len(corpus.scenes), _specimen(cache), steps)
+        model = compiled(model, experiment, len(corpus.scenes), _specimen(cache), data.steps)
+
+    def validation(number: int, count: int, size: int = settings.batch_size, context: int = settings.context_frames):
+        share = pipeline.Share(number, count)
+        return pipeline.evaluation_batches(cache, corpus, validation_ids, size, context, experiment.soft_targets, share)
+
+    trains_events = experiment.event_input == "patches"
+    drift = None
+    if trains_events and machines == 1:
+        drift = finetuning.drift_from_here(model.event_model, validation(0, 1, min(settings.batch_size, MOST_CLIPS), 0))
     result = fitting.fit(
         run.folder,
         f"{run.row} fold {run.fold} seed {run.seed}",
         model,
-        lambda epoch: pipeline.training_batches(
-            cache, corpus, training_ids, settings.batch_size, run.seed, settings.shuffle_buffer, epoch, context
+        fitting.Batches(
+            lambda epoch, step: devices.dealt(
+                distribution,
+                lambda number, count: data.batches(epoch, step, pipeline.Share(number, count)),
+                settings.batch_size,
+            ),
+            data.steps,
+            devices.dealt(distribution, validation, settings.batch_size),
+            -(-pipeline.examples(cache, validation_ids, settings.context_frames) // settings.batch_size),
         ),
-        steps,
         settings.epochs,
-        pipeline.evaluation_batches(cache, corpus, validation_ids, settings.batch_size, context),
         fitting.Selection(settings.monitor, settings.keep, settings.keep_from, settings.patience, settings.patience_from),
         ("macro_accuracy", "accuracy"),
         progress,
+        lambda: _scalars(model, corpus.scenes, drift),
+        save_steps,
     )
-    if experiment.event_input == "patches":
-        fitting.load_weights(run.path("best.npz"), model)
-        start = systems.build(experiment, corpus.scenes, run.seed, statistics).event_model
-        batches = pipeline.evaluation_batches(cache, corpus, validation_ids, min(settings.batch_size, MOST_CLIPS))
-        result["embedding_drift"] = finetuning.embedding_drift(start, model.event_model, batches)
-    runs.write_json(run.path("result.json"), result)
+    if machine == 0:
+        if trains_events:
+            trained = systems.restored(run).event_model
+            start = systems.build(experiment, corpus.scenes, run.seed, statistics).event_model
+            clips = validation(0, 1, min(settings.batch_size, MOST_CLIPS), 0)
+            result["embedding_drift"] = finetuning.embedding_drift(start, trained, clips)
+        runs.write_json(run.path("result.json"), result)
     return result
 
 
@@ -103,10 +148,15 @@ def compiled(model, experiment: config.Experiment, classes: int, specimen: dict,
     `steps`: batches an epoch, which schedules and stages of fine-tuning go by.
     """
     model(specimen)
+    losses, metrics, soft = keras.losses, keras.metrics, experiment.soft_targets
+    model.distillation = (experiment.distillation.weight, experiment.distillation.temperature)
     model.compile(
         optimizer=finetuning.optimizer(model, experiment.training, experiment.fine_tuning, steps),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        weighted_metrics=[MacroAccuracy(classes), keras.metrics.SparseCategoricalAccuracy("accuracy")],
+        loss=losses.CategoricalCrossentropy(from_logits=True) if soft else losses.SparseCategoricalCrossentropy(from_logits=True),
+        weighted_metrics=[
+            MacroAccuracy(classes),
+            metrics.CategoricalAccuracy("accuracy") if soft else metrics.SparseCategoricalAccuracy("accuracy"),
+        ],
     )
     model.optimizer.build(model.trainable_variables)
     return model
@@ -125,7 +175,31 @@ def predict(run: runs.Run, corpus: Corpus, cache, clip_ids=None) -> pd.DataFrame
     return pd.concat([table, pd.DataFrame(probabilities, columns=list(corpus.scenes))], axis=1).sort_values("clip", ignore_index=True)
 
 
-def _claim(run, experiment, corpus, cache, paths, training_clips, validation_clips):
+def _teacher(distillation: config.DistillationConfig, corpus: Corpus, clip_ids) -> dict | None:
+    """Clip -> mean probabilities of the teacher's tables, in the order of the corpus's scenes; None without a teacher."""
+    if not distillation.teacher:
+        return None
+    total = 0.0
+    tables = [path.strip() for path in distillation.teacher.split(";") if path.strip()]
+    for path in tables:
+        table = evaluation.read_predictions(path).set_index("clip")
+        missing = [clip_id for clip_id in clip_ids if clip_id not in table.index]
+        if missing or set(corpus.scenes) - set(table.columns):
+            lacks = f"{len(missing)} of {len(clip_ids)} training clips" if missing else "some of the corpus's scenes"
+            raise DataError(f"The teacher's table {path} lacks {lacks}.", "Write it with crossask-evaluate --training_clips, same fold.")
+        total = total + table.loc[list(clip_ids), list(corpus.scenes)].to_numpy(np.float64)
+    return dict(zip(clip_ids, total / len(tables), strict=True))
+
+
+def _scalars(model, scenes, drift) -> dict[str, float]:
+    """For TensorBoard, at an epoch's end: rates of each group, accuracy of each scene in validation, the embedding's drift."""
+    (accuracy,) = [metric for metric in model.metrics if isinstance(metric, MacroAccuracy)]
+    values = {f"learning_rate/{group}": rate for group, rate in finetuning.learning_rates(model).items()}
+    values |= {f"val_accuracy/{scene}": value for scene, value in zip(scenes, accuracy.by_class(), strict=True)}
+    return values | ({"embedding_drift": drift()} if drift else {})
+
+
+def _claim(run, experiment, corpus, cache, paths, training_clips, validation_clips, write: bool):
     """Writes config.json, or checks that the folder's run is this one."""
     resolved = config.to_dict(experiment)
     if run.path("config.json").is_file():
@@ -134,6 +208,8 @@ def _claim(run, experiment, corpus, cache, paths, training_clips, validation_cli
         if differing or found["corpus"]["fingerprint"] != corpus.fingerprint:
             what = f"other values of {', '.join(differing)}" if differing else "other recordings"
             raise CrossaskError(f"{run.folder} holds a run with {what}.", "Give another --model_dir, or remove that folder.")
+        return
+    if not write:
         return
     runs.write_json(
         run.path("config.json"),
@@ -158,14 +234,16 @@ def _claim(run, experiment, corpus, cache, paths, training_clips, validation_cli
     )
 
 
-def _statistics(run, experiment, cache, corpus, training_ids) -> dict:
+def _statistics(run, experiment, cache, corpus, training_ids, write: bool) -> dict:
     """Means and deviations of the training part, kept with the run: log-mel's, and the embedding's where the row asks."""
     path = run.path("statistics.npz")
+    values = {}
     if not path.is_file():
         wanted = ("log_mel", "embedding") if experiment.model.standardise_embedding else ("log_mel",)
-        values = {}
         for kind in [kind for kind in wanted if kind in cache.folders]:
             values[f"{kind}_mean"], values[f"{kind}_deviation"] = pipeline.statistics(cache, corpus, training_ids, kind, axis=2)
+        if not write:  # the machine that writes computes the same numbers
+            return values
         with runs.writing(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, **values)
     with np.load(path) as file:

@@ -11,10 +11,10 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (
     {"errors"},
     {"config"},
-    {"audio", "devices", "downloading", "runs", "evaluation"},
+    {"audio", "devices", "downloading", "launching", "runs", "evaluation", "augmentation"},
     {"datasets", "events", "models"},
     {"feature_cache", "finetuning", "fitting"},
-    {"pipeline", "systems"},
+    {"beam", "pipeline", "systems"},
     {"pretraining", "training", "report", "export", "prediction", "description"},
     {"grid", "planning"},
     {"cli"},

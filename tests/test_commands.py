@@ -14,7 +14,7 @@ import small_corpus
 import soundfile
 
 NAMED = ("--data_dir=x", "--model_dir=y")
-VERBS = ("prepare", "pretrain", "train", "evaluate", "report", "export", "predict", "describe")
+VERBS = ("prepare", "pretrain", "train", "evaluate", "report", "export", "predict", "describe", "launch")
 ROWS = """
 import sys
 sys.path.insert(0, {tests!r})

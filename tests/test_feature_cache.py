@@ -2,6 +2,8 @@
 
 import dataclasses
 import hashlib
+import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import small_corpus
 import soundfile
 
 from crossask import config, feature_cache, pipeline
+from crossask.config import TrainingConfig
 from crossask.datasets import read_corpus
 from crossask.errors import AudioError, DataError
 
@@ -108,9 +111,10 @@ def test_training_batches_are_a_pure_function_of_seed_and_epoch(corpus, tmp_path
     cache = feature_cache.prepare(corpus, small_corpus.FEATURE_BASED, tmp_path)
     ids = corpus.folds[0].train
     steps = len(ids) // 4
+    four = TrainingConfig(batch_size=4)
 
     def epochs(seed, first, count):
-        batches = pipeline.training_batches(cache, corpus, ids, 4, seed, first_epoch=first).take(steps * count)
+        batches = pipeline.TrainingData(cache, corpus, ids, four, seed).batches(first).take(steps * count)
         return [inputs["log_mel"].numpy().sum((1, 2, 3)).tolist() for inputs, _, _ in batches]
 
     two = epochs(0, 0, 2)
@@ -129,7 +133,7 @@ def test_an_epoch_holds_each_clip_at_most_once_and_pairs_belong_together(corpus,
         assert weights.numpy().tolist() == [1.0]
     assert len(pairs) == len(ids)
     seen = []
-    for inputs, scenes, _ in pipeline.training_batches(cache, corpus, ids, 4, 0).take(len(ids) // 4):
+    for inputs, scenes, _ in pipeline.TrainingData(cache, corpus, ids, TrainingConfig(batch_size=4), 0).batches().take(len(ids) // 4):
         for log_mel, embedding, scene in zip(inputs["log_mel"].numpy(), inputs["embedding"].numpy(), scenes.numpy(), strict=True):
             seen.append(float(log_mel.sum()))
             expected, label = pairs[seen[-1]]
@@ -164,3 +168,40 @@ def test_another_recording_under_the_same_name_gives_another_folder(tmp_path):
     after = feature_cache.prepare(read_corpus("folder", table), small_corpus.FA, tmp_path / "features").folders
     assert before != after
     assert dataclasses.is_dataclass(small_corpus.FA)
+
+
+def test_a_beam_pipeline_writes_the_same_bytes(corpus, tmp_path):
+    beam = pytest.importorskip("crossask.beam")
+    pytest.importorskip("apache_beam", reason="needs Apache Beam: pip install 'crossask[beam]'")
+    here = feature_cache.prepare(corpus, small_corpus.FEATURE_BASED, tmp_path / "here")
+    there = feature_cache.prepare(corpus, small_corpus.FEATURE_BASED, tmp_path / "beam", elsewhere=beam.runner(["--runner=DirectRunner"]))
+    assert set(there.folders) == {"log_mel", "embedding"}
+    for kind in there.folders:
+        for one, other in zip(here.shards(kind), there.shards(kind), strict=True):
+            assert Path(one).read_bytes() == Path(other).read_bytes()
+    assert (there.clip_ids, there.shapes) == (here.clip_ids, here.shapes)
+
+
+def test_what_a_beam_pipeline_cannot_read_is_told_as_ever(tmp_path):
+    beam = pytest.importorskip("crossask.beam")
+    pytest.importorskip("apache_beam", reason="needs Apache Beam: pip install 'crossask[beam]'")
+    table = small_corpus.write(tmp_path / "corpus")
+    corpus = read_corpus("folder", table)
+    (tmp_path / "corpus" / "a00.wav").write_bytes(b"RIFF")
+    with pytest.raises(DataError, match=r"1 of 24 files cannot be used: .*a00.wav"):
+        feature_cache.prepare(corpus, small_corpus.FA, tmp_path / "features", elsewhere=beam.runner([]))
+
+
+def test_a_shard_writer_arrives_elsewhere_with_all_it_needs(corpus, tmp_path):
+    sent = []
+
+    def elsewhere(write, shards):
+        for shard in pickle.loads(pickle.dumps(shards)):
+            pickle.loads(pickle.dumps(write))(*shard)
+            sent.append(shard[0])
+
+    cache = feature_cache.prepare(corpus, small_corpus.FEATURE_BASED, tmp_path / "there", elsewhere=elsewhere)
+    assert sent == [0]
+    here = feature_cache.prepare(corpus, small_corpus.FEATURE_BASED, tmp_path / "here")
+    for kind in cache.folders:
+        assert Path(cache.shards(kind)[0]).read_bytes() == Path(here.shards(kind)[0]).read_bytes()

@@ -34,8 +34,8 @@ def stepped(optimizer, gradients=GRADIENTS, scale=1.0, restart_at=None):
     return path
 
 
-def layerwise(rates=(1, 1, 1), first_steps=(0, 0, 0), pulls=(0, 0, 0)):
-    return finetuning.LayerwiseAdam(0.01, rates, first_steps, pulls)
+def layerwise(rates=(1, 1, 1), first_steps=(0, 0, 0), pulls=(0, 0, 0), **averages):
+    return finetuning.LayerwiseAdam(0.01, rates, first_steps, pulls, **averages)
 
 
 def assert_alike(one, other):
@@ -77,8 +77,31 @@ def test_the_pull_takes_its_share_of_the_way_back():
         np.testing.assert_allclose(values[1], theta, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(("decay", "every", "start"), [(1.0, 1, 0), (0.7, 1, 0), (1.0, 2, 1), (0.6, 2, 2)])
+def test_averages_are_the_mean_or_the_exponential_average_of_the_path(decay, every, start):
+    variables = [tf.Variable(value) for value in STARTS]
+    optimizer = layerwise(average_decay=decay, average_every=every, average_from=start)
+    optimizer.build(variables)
+    average, count = [value.astype(np.float64) for value in STARTS], 0
+    for number, gradients in enumerate(GRADIENTS, start=1):
+        optimizer.apply_gradients(zip([tf.constant(g) for g in gradients], variables, strict=True))
+        if number <= start:
+            average = [v.numpy().astype(np.float64) for v in variables]
+        elif (number - start) % every == 0:
+            count += 1
+            keep = min(decay, (count - 1) / count)
+            average = [keep * a + (1 - keep) * v.numpy() for a, v in zip(average, variables, strict=True)]
+    path = [v.numpy() for v in variables]
+    optimizer.swap_averages(variables)
+    for found, expected in zip(variables, average, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    optimizer.swap_averages(variables)
+    for found, expected in zip(variables, path, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_written_down_and_made_anew_it_goes_on():
-    choices = {"rates": (1, 0.3, 0.1), "first_steps": (0, 1, 4), "pulls": (0, 1.0, 2.0)}
+    choices = {"rates": (1, 0.3, 0.1), "first_steps": (0, 1, 4), "pulls": (0, 1.0, 2.0), "average_decay": 0.9}
     assert_alike(stepped(layerwise(**choices)), stepped(layerwise(**choices), restart_at=3))
 
 

@@ -1,24 +1,28 @@
 """What all verbs share: absl flags of their own, a quick --help, errors as two lines, exit codes."""
 
+import contextlib
 import logging
 import os
+import signal
 import sys
+import threading
 
 from absl import flags
 from absl import logging as absl_logging
 
-from crossask.errors import CrossaskError
+from crossask.errors import CrossaskError, Preempted
 
 LOG = logging.getLogger("crossask")
 USER_ERROR = 2
 SOME_FAILED = 3
+PREEMPTED = 75  # sysexits.h: try again later
 
 
 def run(doc: str, flag_values: flags.FlagValues, action, argv=None) -> int:
     """Parses the flags and calls action(flag_values, positional arguments) -> exit code or None.
 
-    Exit codes: 0 done; 2 the user's mistake, told in two lines; 3 some of several files or runs failed; an error of ours
-    keeps its traceback.
+    Exit codes: 0 done; 2 the user's mistake, told in two lines; 3 some of several files or runs failed; 75 stopped by SIGTERM,
+    to be started again; an error of ours keeps its traceback.
     """
     argv = list(sys.argv if argv is None else argv)
     if any(word in ("-h", "--help", "-help", "--helpfull") for word in argv[1:]):
@@ -34,13 +38,34 @@ def run(doc: str, flag_values: flags.FlagValues, action, argv=None) -> int:
     try:
         flag_values.unparse_flags()  # a second call in one process starts anew
         rest = flag_values(argv)[1:]
-        return action(flag_values, rest) or 0
+        with _termination_raised():
+            return action(flag_values, rest) or 0
     except flags.Error as error:
         return complain(str(error), f"See {os.path.basename(argv[0])} --help.")
     except CrossaskError as error:
         return complain(error.problem, error.fix)
     except KeyboardInterrupt:
         return complain("Stopped.", "Run the same command again to go on.")
+    except Preempted:
+        complain("Stopped by SIGTERM; what was done is saved.", "Run the same command again to go on.")
+        return PREEMPTED
+
+
+@contextlib.contextmanager
+def _termination_raised():
+    """SIGTERM ends what is being done with `Preempted`; training answers it for itself, and saves first."""
+
+    def stop(number, frame):
+        raise Preempted
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _AboveBars(logging.StreamHandler):

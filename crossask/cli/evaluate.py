@@ -17,6 +17,9 @@ flags.DEFINE_string("model_dir", "", "A run, or a folder of runs.", flag_values=
 flags.DEFINE_string("predictions", "", "Score this CSV instead; prints the scores as JSON.", flag_values=FLAGS)
 flags.DEFINE_string("data_dir", "", "Corpus; default: where the run was trained from.", flag_values=FLAGS)
 flags.DEFINE_string("features_dir", "", "Cached features; default: those the run was trained from.", flag_values=FLAGS)
+flags.DEFINE_bool(
+    "training_clips", False, "Also write training_predictions.csv, which a student learns from (distillation.teacher).", flag_values=FLAGS
+)
 flags.DEFINE_bool("again", False, "Also runs that have scores already.", flag_values=FLAGS)
 
 
@@ -39,6 +42,8 @@ def evaluate(values, _rest):
             continue
         if values.again or not run.path("scores.json").is_file():
             _predict(run, values, prepared)
+        if values.training_clips and (values.again or not run.path("training_predictions.csv").is_file()):
+            _predict_training_clips(run, values, prepared)
         scores = run.read("scores.json")
         low, high = scores["interval"]["low"], scores["interval"]["high"]
         command.LOG.info(
@@ -51,15 +56,29 @@ def evaluate(values, _rest):
 def _predict(run, values, prepared):
     from crossask import evaluation, runs, training
 
-    experiment, paths = run.experiment(), run.read("config.json")["paths"]
-    data_dir = values.data_dir or paths.get("data_dir", "")
-    folder = values.features_dir or paths.get("features_dir") or command.features_dir(data_dir, "")
-    corpus, cache = prepared(experiment, data_dir, folder)
+    corpus, cache = _of(run, values, prepared)
     table = training.predict(run, corpus, cache)
     with runs.writing(run.path("predictions.csv")) as temporary:
         table.to_csv(temporary, index=False)
     scores = evaluation.score(evaluation.read_predictions(run.path("predictions.csv")), seen_cities=corpus.training_cities(run.fold))
     runs.write_json(run.path("scores.json"), scores)
+
+
+def _predict_training_clips(run, values, prepared):
+    from crossask import runs, training
+
+    corpus, cache = _of(run, values, prepared)
+    table = training.predict(run, corpus, cache, corpus.fold(run.fold).train)
+    with runs.writing(run.path("training_predictions.csv")) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def _of(run, values, prepared):
+    """Corpus and features of a run."""
+    paths = run.read("config.json")["paths"]
+    data_dir = values.data_dir or paths.get("data_dir", "")
+    folder = values.features_dir or paths.get("features_dir") or command.features_dir(data_dir, "")
+    return prepared(run.experiment(), data_dir, folder)
 
 
 def _prepared(experiment, data_dir: str, folder: str):

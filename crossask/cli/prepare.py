@@ -4,6 +4,7 @@ crossask-prepare --dataset=soundscapes --data_dir=DATA                       ren
 crossask-prepare --dataset=tau2019 --data_dir=DATA --download                fetches and unpacks a published corpus
 crossask-prepare --dataset=events --data_dir=DATA                            renders isolated events for crossask-pretrain
 crossask-prepare --dataset=tau2019 --data_dir=DATA --experiment=FILE.py      writes the features that these rows read
+crossask-prepare --dataset=... --experiment=... --runner=beam                the same as an Apache Beam pipeline
 crossask-prepare --assets=vggish,yamnet                                      fetches and verifies weights
 """
 
@@ -25,6 +26,10 @@ flags.DEFINE_boolean(
 flags.DEFINE_list(
     "assets", [], "Weight files to fetch, by their names in vggish_assets/manifest.json; 'all' for every one.", flag_values=FLAGS
 )
+flags.DEFINE_enum(
+    "runner", "direct", ["direct", "beam"], "What computes features: this process's threads, or an Apache Beam pipeline.", flag_values=FLAGS
+)
+flags.DEFINE_string("beam_options", "", "Beam's own options: '--runner=FlinkRunner --flink_master=...'.", flag_values=FLAGS)
 flags.DEFINE_integer("workers", 2, "Processes that render, threads that compute features.", 1, flag_values=FLAGS)
 flags.DEFINE_integer("soundscapes_seed", None, "Another seed, other recordings; default: 0.", 0, flag_values=FLAGS)
 flags.DEFINE_integer("locations_per_scene", None, "Soundscapes: places of each scene; default: 12.", 2, flag_values=FLAGS)
@@ -70,9 +75,16 @@ def _features(values, corpus):
     rows = command.experiments(values)
     from crossask import feature_cache
 
+    elsewhere = None
+    if values.runner == "beam":
+        import shlex
+
+        from crossask import beam
+
+        elsewhere = beam.runner(shlex.split(values.beam_options))
     folder = command.features_dir(values.data_dir, values.features_dir)
     for row in rows:
-        cache = feature_cache.prepare(corpus, row, folder, values.workers, command.progress_bar(f"features of {row.name}"))
+        cache = feature_cache.prepare(corpus, row, folder, values.workers, command.progress_bar(f"features of {row.name}"), elsewhere)
         for kind, path in cache.folders.items():
             command.LOG.info("%s %s: %s", kind, list(cache.shapes[kind]), path)
 

@@ -15,11 +15,14 @@ command.define_experiment_flags(FLAGS)
 flags.DEFINE_string("model_dir", "", "Folder of the runs: <model_dir>/<row>/fold<k>/seed<s>.", flag_values=FLAGS)
 flags.DEFINE_list("seeds", ["0"], "One run for each.", flag_values=FLAGS)
 flags.DEFINE_list("folds", [], "Folds to train; default: those of the row.", flag_values=FLAGS)
-flags.DEFINE_string("distribution", "auto", "auto | one_device | mirrored | tpu.", flag_values=FLAGS)
+flags.DEFINE_string("distribution", "auto", "auto | one_device | mirrored | multi_worker_mirrored | tpu.", flag_values=FLAGS)
 flags.DEFINE_string("tpu", None, "Address of the TPU.", flag_values=FLAGS)
 flags.DEFINE_integer("workers", 2, "Feature shards computed at once.", 1, flag_values=FLAGS)
 flags.DEFINE_integer(
     "jobs", 1, "The most runs trained at once, each with its share of the cores; one at a time with a GPU.", 1, flag_values=FLAGS
+)
+flags.DEFINE_integer(
+    "save_steps", 0, "Also save after so many steps within an epoch; 0: when an epoch ends, and on SIGTERM.", 0, flag_values=FLAGS
 )
 flags.DEFINE_bool("dry_run", False, "Print what training would take (needs no recordings), and train nothing.", flag_values=FLAGS)
 
@@ -34,7 +37,9 @@ def train(values, _rest):
     if values.dry_run:
         return _tell_plan(rows, seeds, values)
     wanted = grid.Grid(tuple(rows), tuple(seeds), values.data_dir, folder, values.model_dir, tuple(values.folds))
-    outcomes = grid.train(wanted, values.jobs, values.workers, values.distribution, values.tpu, command.progress_bar)
+    outcomes = grid.train(
+        wanted, values.jobs, values.workers, values.distribution, values.tpu, command.progress_bar, values.save_steps
+    )
     failed = []
     for run, outcome in outcomes:
         if isinstance(outcome, CrossaskError):

@@ -65,6 +65,7 @@ class SceneModel(keras.Model):
                 "Give the training fold's statistics, or set model.standardise_embedding=false.",
             )
         self.event_model = event_model
+        self.distillation = (1.0, 1.0)  # weight and temperature of a teacher's term; heeded where batches hold "teacher"
 
     @property
     def trainable(self) -> bool:
@@ -93,6 +94,9 @@ class SceneModel(keras.Model):
             random numbers.
         """
         logits, attention = self.scene_logits(inputs, training, seed)
+        if not training and self.model_config.both_channel_orders and "log_mel" in self.reads:
+            exchanged, _ = self.scene_logits({**inputs, "log_mel": inputs["log_mel"][..., ::-1]}, training, seed)
+            logits = tf.math.log(tf.nn.softmax(logits) / 2 + tf.nn.softmax(exchanged) / 2)
         if training and self.model_config.pooling_penalty:
             redundancy = [pooling_redundancy(weights) for name, weights in attention.items() if name.endswith("pooling")]
             self.add_loss(self.model_config.pooling_penalty * tf.add_n(redundancy))
@@ -116,8 +120,29 @@ class SceneModel(keras.Model):
         with tf.GradientTape() as tape:
             logits = self(x, training=True, seed=seed)  # [B, classes]
             loss = self.compute_loss(x, y, logits, sample_weight)
-        self.optimizer.minimize(loss, self.trainable_variables, tape=tape)
-        return self.compute_metrics(x, y, logits, sample_weight)
+        gradients = self.optimizer.compute_gradients(loss, self.trainable_variables, tape=tape)
+        self.optimizer.apply_gradients(gradients)
+        return self.compute_metrics(x, y, logits, sample_weight) | self._gradient_norms(gradients)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+        """The compiled loss; with "teacher" [B, classes] in x, probabilities, also w t^2 times the cross-entropy of the
+        student's softmax(logits / t) with the teacher's at temperature t (Hinton, Vinyals and Dean 2015)."""
+        loss = super().compute_loss(x, y, y_pred, sample_weight)
+        if isinstance(x, dict) and "teacher" in x:
+            weight, temperature = self.distillation
+            softened = tf.nn.softmax(tf.math.log(tf.maximum(x["teacher"], 1e-12)) / temperature)  # [B, classes]
+            apart = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(softened, y_pred / temperature))
+            # the compiled loss is this device's share of the whole batch's, and so is this
+            loss += weight * temperature**2 * apart / tf.distribute.get_strategy().num_replicas_in_sync
+        return loss
+
+    def _gradient_norms(self, gradients) -> dict:
+        """Lengths of this device's gradient of the scene part and of a trained event model, at this step."""
+        events = {id(v) for v in self.event_model.trainable_variables} if self.event_model is not None else set()
+        sides = {"gradient_norm_scene": [g for g, v in gradients if id(v) not in events and g is not None]}
+        if events:
+            sides["gradient_norm_event"] = [g for g, v in gradients if id(v) in events and g is not None]
+        return {name: tf.linalg.global_norm(side) for name, side in sides.items()}
 
     def _log_mel(self, inputs):
         """The standardised log-mel, [B, T, 64, 2]."""

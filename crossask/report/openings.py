@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from crossask.config import AugmentationConfig
 from crossask.report.published import PAPERS_OWN, WITH_EVENTS
 
 
@@ -41,6 +42,7 @@ OPEN = (
     Opening("model.attention_scale", "Equation 4's d, “the dimension of queries”, may be a head's 256 or all heads' 2048.", ("CMAM",)),
     Opening("model.attention_dropout", "Equation 6 has a dropout without its rate.", ("CMAM",)),
     Opening("model.layer_norm_epsilon", "Not given.", ("CMAM",)),
+    Opening("model.both_channel_orders", "How a clip is heard in use is not said; once, as it is.", ("FA", "JRM", "CMAM")),
     Opening("model.cross_attention", "Which side asks in the second attention: the text and the figure do not settle it.", ("CMAM",)),
     Opening("training.epochs", "The number of epochs is not given."),
     Opening("training.batch_size", "The batch size is not given."),
@@ -58,6 +60,12 @@ OPEN = (
     Opening("training.warmup_epochs", "Whether the learning rate changes over the epochs is not said."),
     Opening("training.precision", "The precision of the arithmetic is not mentioned."),
     Opening("training.shuffle_buffer", "Shuffling is not mentioned."),
+    Opening("training.input_streams", "Shuffling is not mentioned."),
+    *(
+        Opening(f"training.{field}", "Averaging of weights is not mentioned.")
+        for field in ("average_decay", "average_every", "average_from")
+    ),
+    *(Opening(f"augmentation.{field.name}", "Augmentation is not mentioned.") for field in dataclasses.fields(AugmentationConfig)),
 )
 
 # what Table 2 states: (field, value as JSON gives it back, systems). A row that departs from it is not the paper's row

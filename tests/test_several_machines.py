@@ -1,0 +1,180 @@
+"""Two processes on this machine train as one: the same sum over the same clips, in any order, whatever is killed."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_corpus
+import tensorflow as tf
+
+from crossask import config, feature_cache, launching, runs
+from crossask.config import TrainingConfig
+from crossask.datasets import read_corpus
+from crossask.errors import CrossaskError
+from crossask.pipeline import Share, TrainingData
+
+# plain gradient descent and no dropout: what is left is a sum over clips. Adam would divide by its rounding where a sum is nearly 0
+SCRIPT = """
+import sys
+sys.path.insert(0, {tests!r})
+import tf_keras as keras
+from crossask import finetuning
+finetuning.optimizer = lambda *_: keras.optimizers.SGD(0.02)
+from crossask.cli import train
+sys.exit(train.main(sys.argv))
+"""
+ROWS = """
+import dataclasses, sys
+sys.path.insert(0, {tests!r})
+import small_corpus
+from crossask import config
+still = config.override(small_corpus.FEATURE_BASED, {{"model.attention_dropout": 0.0, "training.keep": "last"}})
+ROWS = (still, dataclasses.replace(still, name="streams", training=dataclasses.replace(still.training, input_streams=2)))
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a corpus, its features, the row and the script."""
+    folder, tests = tmp_path_factory.mktemp("machines"), str(Path(__file__).parent)
+    data = small_corpus.write(folder / "corpus", places=8, clips=6)  # three shards
+    (folder / "rows.py").write_text(ROWS.format(tests=tests))
+    (folder / "script.py").write_text(SCRIPT.format(tests=tests))
+    feature_cache.prepare(read_corpus("folder", data), small_corpus.FEATURE_BASED, folder / "corpus" / "features")
+    return folder
+
+
+def command(place, model_dir, row, distribution, *more):
+    return [sys.executable, f"{place}/script.py", f"--experiment={place}/rows.py:{row}", f"--data_dir={place}/corpus/clips.csv",
+            f"--model_dir={model_dir}", f"--distribution={distribution}", *more]  # fmt: skip
+
+
+def alone(place, model_dir, row, *more):
+    subprocess.run(command(place, model_dir, row, "one_device", *more), check=True, stderr=subprocess.DEVNULL)
+    return weights(model_dir, row)
+
+
+def weights(model_dir, row):
+    run = runs.run_at(model_dir, row, "1", 0)
+    assert run.finished
+    with np.load(run.path("best.npz")) as file:
+        return [file[name] for name in sorted(file.files)]
+
+
+@pytest.mark.parametrize("row", ["cmam_feature_based", "streams"])
+def test_two_processes_end_with_the_weights_of_one(place, tmp_path, row):
+    assert launching.launch(command(place, tmp_path / "two", row, "multi_worker_mirrored"), 2, 0) == 0
+    one, two = alone(place, tmp_path / "one", row), weights(tmp_path / "two", row)
+    # a norm on one device keeps the variance times n / (n - 1); the last encoder block has n = 4 clips x 24 x 8 places
+    for left, right in zip(one, two, strict=True):
+        np.testing.assert_allclose(left, right, rtol=1 / (4 * 24 * 8 - 1), atol=1e-5) if left.ndim == 1 else np.testing.assert_allclose(
+            left, right, atol=1e-5
+        )
+    results = [runs.run_at(tmp_path / name, row, "1", 0).read("result.json") for name in ("one", "two")]
+    assert results[0]["validation_macro_accuracy"] == results[1]["validation_macro_accuracy"]
+    assert results[0]["validation_loss"] == pytest.approx(results[1]["validation_loss"], abs=1e-3)
+    assert not list((tmp_path / "two").rglob("*.part"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the launcher's processes in /proc")
+def test_after_a_process_is_killed_within_an_epoch_all_go_on_to_the_same_weights(place, tmp_path):
+    long = ("--params_override=training.epochs=4", "--save_steps=1")
+    assert launching.launch(command(place, tmp_path / "whole", "streams", "multi_worker_mirrored", *long), 2, 0) == 0
+    told = []
+    launcher = subprocess.Popen(
+        [sys.executable, "-m", "crossask.cli.launch", "--processes=2", "--restarts=1",
+         *command(place, tmp_path / "killed", "streams", "multi_worker_mirrored", *long)], stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    reader = threading.Thread(target=lambda: told.extend(launcher.stderr))
+    reader.start()
+    history, deadline = tmp_path / "killed" / "streams" / "fold1" / "seed0" / "history.csv", time.monotonic() + 240
+    while not history.is_file() or len(history.read_text().splitlines()) < 2:
+        assert launcher.poll() is None, "".join(told)
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+    assert len(children) == 2
+    os.kill(int(children[1]), signal.SIGKILL)
+    assert launcher.wait(240) == 0, "".join(told)
+    reader.join()
+    assert "Process 1 of 2 was killed by signal 9; all start again (1 of 1)." in "".join(told)
+    for left, right in zip(weights(tmp_path / "whole", "streams"), weights(tmp_path / "killed", "streams"), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_a_users_mistake_is_not_tried_again(place, tmp_path, capfd):
+    started = time.monotonic()
+    wrong = command(place, tmp_path, "cmam_feature_based", "multi_worker_mirrored", "--params_override=training.batch_size=3")
+    assert launching.launch(wrong, 2, 3) == 2
+    assert "2 devices cannot share batches of 3" in capfd.readouterr().err
+    assert time.monotonic() - started < 200
+
+
+def test_a_command_that_always_fails_is_given_up():
+    told = []
+    with pytest.raises(CrossaskError, match="ended with 7, after 2 restarts"):
+        launching.launch([sys.executable, "-c", "import sys; sys.exit(7)"], 2, 2, told.append)
+    assert len([line for line in told if "all start again" in line]) == 2
+    with pytest.raises(CrossaskError, match="no_such_program"):
+        launching.launch(["no_such_program"], 2, 0)
+
+
+def test_without_addresses_the_strategy_says_what_is_missing(place, tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
+    for value, expected in (({}, "TF_CONFIG"), ({"TF_CONFIG": "{"}, "no JSON")):
+        done = subprocess.run(command(place, tmp_path, "streams", "multi_worker_mirrored"), env=environment | value,
+                              capture_output=True, text=True)  # fmt: skip
+        assert done.returncode == 2
+        assert expected in done.stderr
+
+
+def parts(data, share, steps):
+    return [(i["log_mel"].numpy(), scene.numpy()) for i, scene, _ in data.batches(1, 1, share).take(steps)]
+
+
+@pytest.mark.parametrize("streams", [1, 2, 4])
+def test_shares_of_two_machines_are_the_rows_of_the_whole_batches(tmp_path, streams, monkeypatch):
+    monkeypatch.setattr(feature_cache, "CLIPS_PER_SHARD", 3)
+    monkeypatch.setattr("crossask.pipeline.CLIPS_PER_SHARD", 3)
+    corpus = read_corpus("folder", small_corpus.write(tmp_path / "corpus"))
+    cache = feature_cache.prepare(corpus, small_corpus.FA, tmp_path / "features")
+    settings = TrainingConfig(batch_size=4, input_streams=streams)
+    data = TrainingData(cache, corpus, corpus.folds[0].train, settings, seed=0)
+    assert data.steps >= 3
+    steps = 2 * data.steps - 1  # to the end of the second epoch from here
+    whole, left, right = (parts(data, share, steps) for share in (Share(), Share(0, 2), Share(1, 2)))
+    for batch, *halves in zip(whole, left, right, strict=True):
+        for expected, *values in zip(batch, *halves, strict=True):
+            np.testing.assert_array_equal(np.concatenate(values), expected)
+    if streams % 2 == 0:  # each machine opens its own files only
+        half = streams // 2
+        first, second = ({number for stream in some for number in stream} for some in (data._streams[:half], data._streams[half:]))
+        assert not first & second
+    one_epoch = [clip.sum() for batch, _ in parts(dataclasses.replace(data), Share(), data.steps - 1) for clip in batch]
+    assert len(set(one_epoch)) == len(one_epoch)
+
+
+def test_streams_must_divide_the_batch():
+    with pytest.raises(CrossaskError, match="from 3 streams"):
+        config.override(small_corpus.FA, {"training.input_streams": 3})
+
+
+def test_evaluation_gives_every_clip_to_one_machine(tmp_path):
+    from crossask import pipeline
+
+    corpus = read_corpus("folder", small_corpus.write(tmp_path / "corpus"))
+    cache = feature_cache.prepare(corpus, small_corpus.FA, tmp_path / "features")
+    ids = pipeline.ordered(cache, [clip.id for clip in corpus.clips])[:13]
+    seen = []
+    for number in (0, 1):
+        for inputs, _, weight in pipeline.evaluation_batches(cache, corpus, ids, 4, share=Share(number, 2)):
+            assert inputs["log_mel"].shape[0] == 2
+            seen += [float(tf.reduce_sum(clip)) for clip, kept in zip(inputs["log_mel"], weight, strict=True) if kept]
+    assert len(seen) == len(set(seen)) == 13

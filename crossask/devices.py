@@ -79,10 +79,13 @@ def dealt(strategy: tf.distribute.Strategy, batches, batch_size: int):
     return strategy.distribute_datasets_from_function(of_machine)
 
 
-def set_seeds(seed: int, deterministic: bool = True):
-    """Seeds Python, NumPy and TensorFlow; `deterministic` makes every operation give the same bits again."""
+def set_seeds(seed: int, strategy: tf.distribute.Strategy | None = None):
+    """Seeds Python, NumPy and TensorFlow, and makes every operation give the same bits again.
+
+    Not asked of a TPU, whose programs do so anyway: XLA refuses to compile the gradient of max pooling where it is asked for.
+    """
     keras.utils.set_random_seed(seed)
-    if deterministic:
+    if not isinstance(strategy, tf.distribute.TPUStrategy):
         tf.config.experimental.enable_op_determinism()
 
 

@@ -141,9 +141,9 @@ def _adam(model, rate, tuning: FineTuningConfig, steps: int, averages: dict):
 
 
 def learning_rates(model) -> dict[str, float]:
-    """The rate at the optimiser's step: "scene", and "event_1" (the lowest layer) to "event_<n>" where an event model is trained."""
+    """The rates of the optimiser's last step: "scene", and "event_1" (the lowest layer) to "event_<n>" where an event model is trained."""
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    rate, step = float(keras.backend.get_value(optimizer.learning_rate)), int(optimizer.iterations.numpy())
+    rate, step = float(keras.backend.get_value(optimizer.learning_rate)), int(optimizer.iterations.numpy()) - 1
     factors = {}
     if isinstance(optimizer, LayerwiseAdam):
         plan = zip(model.trainable_variables, optimizer.rates, optimizer.first_steps, strict=True)

@@ -96,7 +96,7 @@ def train(
     if run.finished:
         return run.read("result.json")
 
-    devices.set_seeds(run.seed)
+    devices.set_seeds(run.seed, distribution)
     statistics_ids = fold.train if settings.statistics_over == "training_fold" else training_ids
     statistics = _statistics(run, experiment, cache, corpus, statistics_ids, write=machine == 0)
     with distribution.scope(), devices.precision(settings.precision):

@@ -30,5 +30,6 @@ ROWS = (
     remedy("unfreezing", FineTuningConfig(unfreeze_epochs=1)),
     remedy("warmup_cosine", training=COSINE),
     remedy("l2_to_start", FineTuningConfig(l2_to_start=10.0)),
+    remedy("ema", training=dataclasses.replace(PLAIN.training, average_decay=0.98)),
     remedy("together", FineTuningConfig(event_rate=0.1, layer_decay=0.7, probe_epochs=3), COSINE),
 )

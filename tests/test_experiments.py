@@ -47,8 +47,13 @@ def event_weights(tmp_path_factory):
     return paths
 
 
+@pytest.fixture(scope="module")
+def features_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("features")
+
+
 @pytest.mark.parametrize(("file", "row"), ROWS, ids=[f"{file}:{row.name}" for file, row in ROWS])
-def test_every_row_trains_a_step_and_predicts(tmp_path, corpora, event_weights, file, row):
+def test_every_row_trains_a_step_and_predicts(tmp_path, corpora, event_weights, features_dir, file, row):
     event = dataclasses.replace(row.event_model, width=1 / 32, weights=event_weights[row.event_model.name])
     features = dataclasses.replace(row.features, sample_rate_hz=16000, clip_seconds=10.0)
     learning = dataclasses.replace(row.training, epochs=1, keep_from=1, batch_size=min(row.training.batch_size, 2))
@@ -59,7 +64,11 @@ def test_every_row_trains_a_step_and_predicts(tmp_path, corpora, event_weights, 
             **NARROW, "event_encoder_channels": (4,) * 6 + (8,)
         })
     )  # fmt: skip
-    cache = feature_cache.prepare(corpora, row, tmp_path / "features", workers=1)
+    if row.distillation.teacher:
+        lines = [f"{clip.id},{clip.scene},0.5,0.5" for clip in corpora.clips]
+        (tmp_path / "teacher.csv").write_text("\n".join([f"clip,truth,{','.join(corpora.scenes)}", *lines]) + "\n")
+        row = config.override(row, {"distillation.teacher": str(tmp_path / "teacher.csv")})
+    cache = feature_cache.prepare(corpora, row, features_dir, workers=1)
     run = runs.run_at(tmp_path / "runs", row.name, "1", 0)
     result = training.train(run, row, corpora, cache)
     assert result["epochs"] == 1

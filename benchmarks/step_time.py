@@ -57,6 +57,7 @@ def work(row: str, batch: int, count: int, precision: str):
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
     strategy = tf.distribute.MirroredStrategy([f"CPU:{number}" for number in range(count)]) if count > 1 else devices.strategy("one_device")
+    devices.set_seeds(0)  # deterministic operations, as in training
     (experiment,) = config.read_experiments(row)
     classes, rng = 10, np.random.default_rng(0)
     shapes = description.describe(experiment, classes).shapes
@@ -64,7 +65,9 @@ def work(row: str, batch: int, count: int, precision: str):
     with strategy.scope(), devices.precision(precision):
         one = {kind: tf.constant(value[:1]) for kind, value in inputs.items()}
         model = training.compiled(systems.build(experiment, range(classes), 0, {}), experiment, classes, one)
-    values = (inputs, rng.integers(0, classes, batch).astype(np.int32), np.ones(batch, np.float32))
+    scenes = rng.integers(0, classes, batch).astype(np.int32)
+    targets = np.eye(classes, dtype=np.float32)[scenes] if experiment.soft_targets else scenes
+    values = (inputs, targets, np.ones(batch, np.float32))
     batches = tf.data.Dataset.from_tensors(values).repeat()
     data = iter(devices.dealt(strategy, lambda number, of: batches, batch))
     step = model.make_train_function()

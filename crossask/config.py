@@ -188,12 +188,39 @@ class Experiment:
         ):
             if value not in known:
                 raise ConfigError(f"{field} of experiment {self.name!r} is {value!r}.", f"Use one of: {', '.join(known)}.")
+        training, varied = self.training, self.augmentation
+        for field, value, least, most in (
+            ("training.input_streams", training.input_streams, 1, math.inf),
+            ("training.average_decay", training.average_decay, 0, 1),
+            ("training.average_from", training.average_from, 1, training.epochs),
+            ("distillation.weight", self.distillation.weight, 0, math.inf),
+            ("distillation.temperature", self.distillation.temperature, 1e-3, math.inf),
+            ("augmentation.label_smoothing", varied.label_smoothing, 0, 1),
+            *(
+                (f"augmentation.{name}", getattr(varied, name), 0, math.inf)
+                for name in ("mixup_alpha", "time_masks", "time_mask_frames", "frequency_masks", "frequency_mask_bins", "crop_frames")
+            ),
+        ):
+            if not least <= value <= most:
+                span = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+                raise ConfigError(f"{field} of experiment {self.name!r} is {value:g}.", f"Give a value {span}.")
+        if training.context_frames and (varied != AugmentationConfig() or self.distillation.teacher):
+            raise ConfigError(
+                f"Experiment {self.name!r} learns from stretches of frames (training.context_frames) and varies clips or has a teacher.",
+                "Leave augmentation and distillation.teacher out of it.",
+            )
+        of_sound = dataclasses.replace(varied, mixup_alpha=0.0, label_smoothing=0.0) != AugmentationConfig()
+        if not self.reads_log_mel and (of_sound or self.model.both_channel_orders):
+            raise ConfigError(
+                f"Experiment {self.name!r} reads no log-mel, and its augmentation or model.both_channel_orders varies it.",
+                "Of both, leave augmentation.mixup_alpha and label_smoothing alone.",
+            )
         if self.training.warmup_epochs and self.training.schedule != "cosine":
             raise ConfigError(
                 f"Experiment {self.name!r} warms up for {self.training.warmup_epochs} epochs with a constant learning rate.",
                 "Set training.schedule=cosine, or training.warmup_epochs=0.",
             )
-        if self.training.input_streams < 1 or self.training.batch_size % self.training.input_streams:
+        if self.training.batch_size % self.training.input_streams:
             raise ConfigError(
                 f"Experiment {self.name!r} cannot draw batches of {self.training.batch_size} from {self.training.input_streams} streams.",
                 "Set training.input_streams to a divisor of training.batch_size.",

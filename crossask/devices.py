@@ -10,6 +10,10 @@ import tf_keras as keras
 
 from crossask.errors import ConfigError
 
+TF_CONFIG_ADVICE = (
+    'Set {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}, each machine its own index, '
+    "or use crossask-launch."
+)
 DISTRIBUTIONS = ("one_device", "mirrored", "multi_worker_mirrored", "tpu")
 
 
@@ -35,11 +39,7 @@ def strategy(name: str = "auto", tpu: str | None = None) -> tf.distribute.Strate
         raise ConfigError("--distribution=mirrored needs a GPU, and TensorFlow sees none.", "Use --distribution=one_device here.")
     if name not in DISTRIBUTIONS:
         raise ConfigError(f"There is no distribution {name!r}.", f"Use one of: auto, {', '.join(DISTRIBUTIONS)}.")
-    if name == "multi_worker_mirrored" and "worker" not in _tf_config().get("cluster", {}):
-        raise ConfigError(
-            "--distribution=multi_worker_mirrored needs the machines' addresses in the environment variable TF_CONFIG.",
-            'Set {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}, or use crossask-launch.',
-        )
+    check_machines(name)
     count = gpus if name == "mirrored" else min(gpus, 1)
     logger = tf.get_logger()
     level = logger.level
@@ -54,7 +54,7 @@ def machines(strategy: tf.distribute.Strategy) -> tuple[int, int]:
     """(number of this machine, how many there are): processes that each run this program and train one model together."""
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return 0, 1
-    return strategy.cluster_resolver.task_id, len(strategy.cluster_resolver.cluster_spec().job_tasks("worker"))
+    return _place_among_machines()
 
 
 def dealt(strategy: tf.distribute.Strategy, batches, batch_size: int):
@@ -100,11 +100,33 @@ def precision(name: str):
         keras.mixed_precision.set_global_policy(before)
 
 
-def _tf_config() -> dict:
+def check_machines(distribution: str):
+    """A ConfigError where `distribution` and the environment's TF_CONFIG contradict each other."""
+    _, machines = _place_among_machines()
+    if distribution == "multi_worker_mirrored" and not machines:
+        raise ConfigError(
+            "--distribution=multi_worker_mirrored needs the machines' addresses in the environment variable TF_CONFIG.", TF_CONFIG_ADVICE
+        )
+    if distribution != "multi_worker_mirrored" and machines > 1:
+        raise ConfigError(
+            f"TF_CONFIG names {machines} machines, and --distribution={distribution} would have each write the same run.",
+            "Use --distribution=multi_worker_mirrored, or unset TF_CONFIG.",
+        )
+
+
+def _place_among_machines() -> tuple[int, int]:
+    """(number of this machine, how many there are) by TF_CONFIG, a chief before the workers; (0, 0) without one."""
+    text = os.environ.get("TF_CONFIG")
+    if not text:
+        return 0, 0
     try:
-        return dict(json.loads(os.environ.get("TF_CONFIG") or "{}"))
-    except ValueError as error:
-        raise ConfigError(f"The environment variable TF_CONFIG is no JSON object ({error}).", "Mend it, or use crossask-launch.") from error
+        cluster, task = (json.loads(text)[part] for part in ("cluster", "task"))
+        hosts = [(job, number) for job in ("chief", "worker") for number in range(len(cluster.get(job, ())))]
+        if set(cluster) - {"chief", "worker"}:
+            raise ValueError(f"a cluster of {', '.join(cluster)}")
+        return hosts.index((task["type"], int(task["index"]))), len(hosts)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ConfigError(f"The environment variable TF_CONFIG cannot be used ({error!r}).", TF_CONFIG_ADVICE) from error
 
 
 def side_by_side(jobs: int, distribution: str) -> int:

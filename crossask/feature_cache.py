@@ -65,6 +65,7 @@ def prepare(corpus: Corpus, experiment: config.Experiment, features_dir, workers
     event_model = None if corpus.ready_made else _event_model(experiment)
     folders = {kind: Path(features_dir) / f"{kind}-{_key(kind, corpus, experiment, event_model)}" for kind in kinds_of(experiment)}
     for kind, folder in folders.items():
+        runs.check_room(folder, 0)
         runs.remove_remains(folder)
         _write_description(folder, kind, corpus, experiment)
     write = ShardWriter(experiment, folders, corpus.ready_made, event_model)

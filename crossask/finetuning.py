@@ -30,7 +30,7 @@ class LayerwiseAdam(keras.optimizers.Adam):
     With `average_decay` d > 0 each variable has an average beside it: the variable itself until step `average_from`; then,
     every `average_every` steps, average <- k average + (1 - k) variable with k = min(d, (n - 1) / n) the n-th time. So d = 1
     is the mean of all (stochastic weight averaging), less than 1 an exponential average that starts as a mean.
-    `swap_averages` puts the averages in the variables' place and back.
+    `swap_averages` puts the averages in the variables' place and back. A step that loss scaling skips counts as one.
 
     Args:
       learning_rate: a number or a schedule, of rate 1.

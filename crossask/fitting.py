@@ -117,6 +117,8 @@ def fit(
                         callbacks=[state, *logs],
                         verbose=0,
                     )
+        if terminated.is_set():
+            raise Preempted
     best = selection.kept(state.history)
     return {
         "epochs": len(state.history),
@@ -171,9 +173,10 @@ class _ResumableState(keras.callbacks.Callback):
         latest = self.manager.latest_checkpoint
         if self.writes:
             self._remove_parts()
-            values = [*self.network.weights, *self.network.optimizer.variables]
-            # beside what is there: a checkpoint, the best weights, and those that will replace them
-            runs.check_room(self.folder, sum(_bytes(v) for v in values) + 2 * sum(_bytes(v) for v in self.network.weights))
+            weights = sum(_bytes(v) for v in self.network.weights)
+            checkpoint = weights + sum(_bytes(v) for v in self.network.optimizer.variables)
+            # a checkpoint goes when its successor is there, and so do the best weights
+            runs.check_room(self.folder, (1 if latest else 2) * checkpoint + 2 * weights)
         if latest:
             self.checkpoint.restore(latest).assert_existing_objects_matched()
             if int(self.epoch):
@@ -260,9 +263,12 @@ class _ResumableState(keras.callbacks.Callback):
 
     def _remove_parts(self):
         """Removes what an interrupted save left beside the last whole checkpoint."""
-        whole = Path(self.manager.latest_checkpoint or "none").name
-        for path in (self.folder / "checkpoints").glob("ckpt-*"):
-            if path.name.split(".")[0] != whole:
+        folder = self.folder / "checkpoints"
+        whole = tf.train.latest_checkpoint(str(folder))  # by what is written, not by what was about to be
+        if whole is None and (folder / "checkpoint").is_file():
+            return
+        for path in folder.glob("ckpt-*"):
+            if path.name.split(".")[0] != Path(whole or "").name:
                 runs.remove(path)
 
     def _swap_averages(self):

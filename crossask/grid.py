@@ -60,6 +60,7 @@ def train(
     """
     from crossask import devices, feature_cache
 
+    devices.check_machines(distribution)
     # several machines must find each other before anything is computed
     strategy = devices.strategy(distribution, tpu) if distribution == "multi_worker_mirrored" else None
     if strategy and devices.machines(strategy)[0]:
@@ -109,7 +110,7 @@ def _costs(rows, corpora) -> dict:
 
 
 def _one_by_one(tasks, strategy, tell):
-    from crossask import training
+    from crossask import devices, training
 
     for run, row, corpus, cache, paths, save_steps in tasks:
         try:
@@ -117,6 +118,8 @@ def _one_by_one(tasks, strategy, tell):
                 run, row, corpus, cache, strategy, paths, lambda done, total, note, run=run: tell(run, done, note), save_steps
             )
         except CrossaskError as error:
+            if devices.machines(strategy)[1] > 1:
+                raise  # the other machines still wait in this run: none may begin the next
             outcome = error
         yield run, outcome
 
@@ -169,8 +172,13 @@ def _side_by_side(tasks, jobs: int, tell):
     finally:
         for process in processes:
             process.terminate()
+        for pipe in busy:  # a run that is told to end saves first, or has just ended
+            with contextlib.suppress(EOFError, OSError):
+                while pipe.recv()[0] == "progress":
+                    pass
+            pipe.close()
         for process in processes:
-            process.join()  # a run that is told to end saves first
+            process.join()
 
 
 def _work(pipe, threads: int):

@@ -14,7 +14,7 @@ import time
 
 from crossask.errors import CrossaskError
 
-USER_ERROR = 2  # would only happen again
+LASTING = (2, 3)  # a user's mistake, runs that failed: would only happen again
 PATIENCE_SECONDS = 20  # from SIGTERM to SIGKILL
 SHOWN_LINES = 20
 
@@ -29,7 +29,7 @@ def launch(command: list[str], processes: int, restarts: int = 3, tell=print) ->
       tell: called with what happened, in words.
 
     Returns:
-      0; or 2 where a process ended with 2, a user's mistake.
+      0; or the exit code of a process that ended with 2 (a user's mistake) or 3 (some runs failed).
 
     Raises:
       CrossaskError: it failed once more than `restarts`, or the command cannot be run.
@@ -41,8 +41,8 @@ def launch(command: list[str], processes: int, restarts: int = 3, tell=print) ->
         number, code, end = failed
         if end:
             tell(end)
-        if code == USER_ERROR:
-            return USER_ERROR
+        if code in LASTING:
+            return code
         how = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
         if attempt < restarts:
             tell(f"Process {number} of {processes} {how}; all start again ({attempt + 1} of {restarts}).")

@@ -13,7 +13,7 @@ from crossask.datasets import Corpus, training_parts
 
 MOST_WARM_UP_CLIPS = 4  # of a step that is timed without a GPU; the time is scaled to the whole batch
 TIMED_STEPS = 2
-COPIES_KEPT = 4  # of a run's weights: the best epoch's, and the checkpoint's with Adam's two moments
+COPIES_KEPT = 4  # of a run's weights: the best epoch's, and the checkpoint's with Adam's two moments; an average is one more
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,8 @@ def plan_row(row: config.Experiment, corpus: Corpus, folds, seeds: int, timed: b
     parameters = described.scene.parameters + (trained_events.parameters if trained_events else 0)
     runs = seeds * len(counts)
     seconds = _seconds_a_step(row, len(corpus.scenes), described.shapes) if timed else None
-    return RowPlan(row, runs, tuple(counts), steps, runs * COPIES_KEPT * 4 * parameters, features, seconds)
+    copies = COPIES_KEPT + bool(row.training.average_decay)
+    return RowPlan(row, runs, tuple(counts), steps, runs * copies * 4 * parameters, features, seconds)
 
 
 def seconds_a_clip(rows) -> float:
@@ -80,7 +81,8 @@ def _seconds_a_step(row: config.Experiment, classes: int, shapes) -> float:
     # a GPU takes a batch as one piece: there, part of it would say nothing
     count = whole if tf.config.list_physical_devices("GPU") or row.training.context_frames else min(whole, MOST_WARM_UP_CLIPS)
     rng = np.random.default_rng(0)
-    shapes = {kind: (row.training.context_frames or shape[0], *shape[1:]) for kind, shape in shapes.items()}
+    if frames := row.training.context_frames or row.augmentation.crop_frames:
+        shapes = {**shapes, "log_mel": (frames, *shapes["log_mel"][1:])}
     inputs = {kind: tf.constant(rng.normal(size=(count, *shape)), tf.float32) for kind, shape in shapes.items()}
     plain = dataclasses.replace(
         row,
@@ -91,6 +93,7 @@ def _seconds_a_step(row: config.Experiment, classes: int, shapes) -> float:
     with devices.precision(row.training.precision):
         model = training.compiled(systems.build(plain, range(classes), 0, {}), plain, classes, inputs)
     scenes, weights = tf.constant(rng.integers(0, classes, count), tf.int32), tf.ones([count])
+    scenes = tf.one_hot(scenes, classes) if row.soft_targets else scenes
     step = model.make_train_function()
     batches = iter(tf.data.Dataset.from_tensors((inputs, scenes, weights)).repeat())
     return _timed(lambda: step(batches)) * whole / count

@@ -90,12 +90,11 @@ def train(
         )
     distribution = distribution or devices.strategy("one_device")
     machine, machines = devices.machines(distribution)
-    if machine == 0:
+    if machine == 0 and not run.finished:
         runs.check_room(run.folder, 0)
     _claim(run, experiment, corpus, cache, paths, len(training_ids), len(validation_ids), write=machine == 0)
     if run.finished:
         return run.read("result.json")
-
     devices.set_seeds(run.seed, distribution)
     statistics_ids = fold.train if settings.statistics_over == "training_fold" else training_ids
     statistics = _statistics(run, experiment, cache, corpus, statistics_ids, write=machine == 0)
@@ -158,6 +157,8 @@ def compiled(model, experiment: config.Experiment, classes: int, specimen: dict,
             metrics.CategoricalAccuracy("accuracy") if soft else metrics.SparseCategoricalAccuracy("accuracy"),
         ],
     )
+    # metrics are of all devices already; with several machines Keras would add them up
+    model.distribute_reduction_method = "first"
     model.optimizer.build(model.trainable_variables)
     return model
 

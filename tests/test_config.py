@@ -95,3 +95,14 @@ def test_the_strategy_decides_what_the_event_branch_reads():
     kinds = {s: config.Experiment("r", system="CMAM", strategy=s).event_input for s in config.STRATEGIES}
     assert kinds == {"from_scratch": "patches", "feature_based": "embedding", "fine_tuning": "patches"}
     assert config.Experiment("r", system="FA").event_input == ""
+
+
+@pytest.mark.parametrize(("changes", "expected"), [
+    ({"training.average_from": 0}, "average_from"), ({"training.average_decay": 1.5}, "from 0 to 1"),
+    ({"distillation.temperature": 0.0}, "temperature"), ({"augmentation.time_mask_frames": -1}, "time_mask_frames"),
+    ({"training.context_frames": 5, "augmentation.mixup_alpha": 0.2}, "context_frames"),
+    ({"system": "VEM", "augmentation.time_roll": True}, "reads no log-mel"),
+])  # fmt: skip
+def test_a_value_that_would_do_nothing_or_harm_is_refused(changes, expected):
+    with pytest.raises(ConfigError, match=expected):
+        config.resolve(config.Experiment("row"), params_override=",".join(f"{name}={value!r}" for name, value in changes.items()))

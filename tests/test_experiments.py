@@ -56,7 +56,7 @@ def features_dir(tmp_path_factory):
 def test_every_row_trains_a_step_and_predicts(tmp_path, corpora, event_weights, features_dir, file, row):
     event = dataclasses.replace(row.event_model, width=1 / 32, weights=event_weights[row.event_model.name])
     features = dataclasses.replace(row.features, sample_rate_hz=16000, clip_seconds=10.0)
-    learning = dataclasses.replace(row.training, epochs=1, keep_from=1, batch_size=min(row.training.batch_size, 2))
+    learning = dataclasses.replace(row.training, epochs=1, keep_from=1, average_from=1, batch_size=min(row.training.batch_size, 2))
     if row.training.context_frames:
         learning = dataclasses.replace(learning, batch_size=256)
     row = dataclasses.replace(

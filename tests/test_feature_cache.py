@@ -13,7 +13,7 @@ import soundfile
 from crossask import config, feature_cache, pipeline
 from crossask.config import TrainingConfig
 from crossask.datasets import read_corpus
-from crossask.errors import AudioError, DataError
+from crossask.errors import AudioError, ConfigError, DataError
 
 
 @pytest.fixture(autouse=True)
@@ -206,3 +206,10 @@ def test_a_shard_writer_arrives_elsewhere_with_all_it_needs(corpus, tmp_path):
     for kind in cache.folders:
         for one, other in zip(here.shards(kind), cache.shards(kind), strict=True):
             assert Path(one).read_bytes() == Path(other).read_bytes()
+
+
+def test_beam_options_that_cannot_be_used_are_a_users_mistake():
+    beam = pytest.importorskip("crossask.beam")
+    pytest.importorskip("apache_beam", reason="needs Apache Beam: pip install 'crossask[beam]'")
+    with pytest.raises(ConfigError, match="NoSuchRunner"):
+        beam.runner(["--runner=NoSuchRunner"])

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import small_corpus
 
-from crossask import planning
+from crossask import config, planning
 from crossask.config import TrainingConfig
 from crossask.datasets import read_corpus
 
@@ -38,7 +38,10 @@ def test_rows_that_share_features_name_them_alike(corpus):
     assert sum(fa.features.values()) == 4 * 198 * 64 * 2 * len(corpus.clips)
 
 
-@pytest.mark.parametrize("row", [small_corpus.FA, small_corpus.CMAM], ids=["frozen", "trained"])
+SOFT = config.override(small_corpus.FA, {"augmentation.mixup_alpha": 0.2, "augmentation.crop_frames": 100})
+
+
+@pytest.mark.parametrize("row", [small_corpus.FA, small_corpus.CMAM, SOFT], ids=["frozen", "trained", "soft"])
 def test_a_step_of_every_kind_of_row_can_be_timed(corpus, row):
     plan = planning.plan_row(row, corpus, ("1",), 1)
     assert plan.seconds == plan.steps * plan.seconds_a_step > 0

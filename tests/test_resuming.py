@@ -28,6 +28,14 @@ def features(tmp_path_factory):
     return tmp_path_factory.mktemp("features")
 
 
+VARIED = config.override(
+    small_corpus.FEATURE_BASED,
+    {"name": "varied", "training.average_decay": 0.9, "augmentation.mixup_alpha": 0.4, "augmentation.time_masks": 1},
+)
+HALF = config.override(small_corpus.FA, {"name": "half", "training.precision": "mixed_float16"})
+ONE_STEP = config.override(small_corpus.FA, {"name": "one_step", "training.batch_size": 12, "training.epochs": 4, "training.patience": 2})
+
+
 def train(corpus, features, folder, row=small_corpus.FA, **how):
     cache = feature_cache.prepare(corpus, row, features)
     run = runs.run_at(folder, row.name, "1", 0)
@@ -43,13 +51,17 @@ def assert_same(one, other):
 
 
 # three steps an epoch; on the way back an epoch with a checkpoint within is begun, repeated and ended
-@pytest.mark.parametrize("save_steps", [1, 2])
-@pytest.mark.parametrize("stop", [(0, 0), (1, 1), (2, 2)])
-def test_a_run_stopped_within_an_epoch_goes_on_to_the_same_bits(corpus, features, tmp_path, monkeypatch, save_steps, stop):
+@pytest.mark.parametrize(
+    ("row", "save_steps", "stop"),
+    [*((small_corpus.FA, save_steps, stop) for save_steps in (1, 2) for stop in ((0, 0), (1, 1), (2, 2))),
+     (VARIED, 1, (1, 1)), (HALF, 1, (1, 0)), (ONE_STEP, 1, (2, 0))],
+    ids=lambda value: getattr(value, "name", None),
+)  # fmt: skip
+def test_a_run_stopped_within_an_epoch_goes_on_to_the_same_bits(corpus, features, tmp_path, monkeypatch, row, save_steps, stop):
     class Killed(Exception):
         pass
 
-    whole, _ = train(corpus, features, tmp_path / "whole")
+    whole, expected = train(corpus, features, tmp_path / "whole", row)
     state, original = fitting._ResumableState, fitting._ResumableState.on_train_batch_end
 
     def killed(self, batch, logs=None):
@@ -60,9 +72,9 @@ def test_a_run_stopped_within_an_epoch_goes_on_to_the_same_bits(corpus, features
     with monkeypatch.context() as patch:
         patch.setattr(state, "on_train_batch_end", killed)
         with pytest.raises(Killed):
-            train(corpus, features, tmp_path / "killed", save_steps=save_steps)
-    resumed, result = train(corpus, features, tmp_path / "killed", save_steps=save_steps)
-    assert result["epochs"] == 3
+            train(corpus, features, tmp_path / "killed", row, save_steps=save_steps)
+    resumed, result = train(corpus, features, tmp_path / "killed", row, save_steps=save_steps)
+    assert result["epochs"] == expected["epochs"]
     assert_same(whole, resumed)
 
 
@@ -128,6 +140,24 @@ def test_a_disk_without_room_is_found_at_the_start(corpus, features, tmp_path, m
     with pytest.raises(CrossaskError, match=r"has room for 0 MB, and \d+ MB are needed"):
         train(corpus, features, tmp_path, config.override(small_corpus.FA, {"model.pooling_dim": 20_000}))
     assert not (tmp_path / "fa" / "fold1" / "seed0" / "checkpoints").exists()
+
+
+def test_a_disk_that_is_full_when_a_checkpoint_is_entered_keeps_the_one_before(corpus, features, tmp_path, monkeypatch):
+    whole, _ = train(corpus, features, tmp_path / "whole")
+    manager = fitting.tf.train.CheckpointManager
+    original = manager._record_state
+
+    def full(self):
+        if self._latest_checkpoint.endswith("-2"):
+            raise OSError(28, "No space left on device")
+        original(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(manager, "_record_state", full)
+        with pytest.raises(CrossaskError, match="cannot be saved"):
+            train(corpus, features, tmp_path / "full")
+    resumed, _ = train(corpus, features, tmp_path / "full")
+    assert_same(whole, resumed)
 
 
 def test_a_disk_that_fills_up_in_between_loses_no_earlier_state(corpus, features, tmp_path):

@@ -207,7 +207,7 @@ SOFT = {"augmentation.mixup_alpha": 0.4, "augmentation.label_smoothing": 0.1, "a
 
 
 @pytest.mark.parametrize("row", [small_corpus.FA, small_corpus.FEATURE_BASED, small_corpus.CMAM], ids=lambda row: row.name)
-def test_a_varied_row_trains_and_resumes_alike(corpus, features, tmp_path, row):
+def test_a_varied_row_trains_alike_again(corpus, features, tmp_path, row):
     whole, result, _ = train(corpus, features, tmp_path / "whole", row, **SOFT)
     again, _, _ = train(corpus, features, tmp_path / "again", row, **SOFT)
     plain, _, _ = train(corpus, features, tmp_path / "plain", row)

@@ -47,7 +47,7 @@ def run(doc: str, flag_values: flags.FlagValues, action, argv=None) -> int:
     except KeyboardInterrupt:
         return complain("Stopped.", "Run the same command again to go on.")
     except Preempted:
-        complain("Stopped by SIGTERM; what was done is saved.", "Run the same command again to go on.")
+        complain("Stopped by SIGTERM.", "Run the same command again: it goes on from what is saved.")
         return PREEMPTED
 
 

@@ -13,6 +13,7 @@ import sys
 from absl import flags
 
 from crossask.cli import command
+from crossask.errors import CrossaskError
 
 FLAGS = flags.FlagValues()
 command.define_experiment_flags(FLAGS)
@@ -44,6 +45,10 @@ def prepare(values, _rest):
         if not values.dataset and not values.download:
             return
     command.required(values, "dataset", "data_dir")
+    if values.beam_options and values.runner != "beam":
+        raise CrossaskError("--beam_options is given without --runner=beam.", "Add it, or leave the options out.")
+    if values.runner == "beam":
+        command.required(values, "experiment")
     if values.download:
         from crossask.datasets import download_corpus
 
@@ -81,7 +86,10 @@ def _features(values, corpus):
 
         from crossask import beam
 
-        elsewhere = beam.runner(shlex.split(values.beam_options))
+        try:
+            elsewhere = beam.runner(shlex.split(values.beam_options))
+        except ValueError as error:
+            raise CrossaskError(f"--beam_options is {values.beam_options!r} ({error}).", "Close the quotation mark.") from error
     folder = command.features_dir(values.data_dir, values.features_dir)
     for row in rows:
         cache = feature_cache.prepare(corpus, row, folder, values.workers, command.progress_bar(f"features of {row.name}"), elsewhere)

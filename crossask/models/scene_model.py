@@ -96,14 +96,15 @@ class SceneModel(keras.Model):
         logits, attention = self.scene_logits(inputs, training, seed)
         if not training and self.model_config.both_channel_orders and "log_mel" in self.reads:
             exchanged, _ = self.scene_logits({**inputs, "log_mel": inputs["log_mel"][..., ::-1]}, training, seed)
-            logits = tf.math.log(tf.nn.softmax(logits) / 2 + tf.nn.softmax(exchanged) / 2)
+            both = tf.stack([tf.nn.log_softmax(logits), tf.nn.log_softmax(exchanged)])
+            logits = tf.reduce_logsumexp(both, axis=0) - tf.math.log(2.0)  # [B, classes]
         if training and self.model_config.pooling_penalty:
             redundancy = [pooling_redundancy(weights) for name, weights in attention.items() if name.endswith("pooling")]
             self.add_loss(self.model_config.pooling_penalty * tf.add_n(redundancy))
         return logits
 
     def explain(self, inputs):
-        """What the model looked at, in inference: (logits [B, classes], attention weights by name).
+        """What the model looked at, in inference: (logits [B, classes], attention weights by name), heard once, as it is.
 
         "pooling": [B, heads, steps], weights over the time steps that are pooled; models with attention blocks add
         "self": [B, heads, P, P] and "cross": [B, heads, query steps, key steps]. Each row of weights sums to 1.

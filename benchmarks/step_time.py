@@ -1,6 +1,6 @@
 """Seconds of a training step and peak memory, with one and two logical devices, in float32 and bfloat16.
 
-python benchmarks/step_time.py experiments/dcase2019.py:cmam_feature_based [--batch=8] [--rounds=5]
+python benchmarks/step_time.py experiments/dcase2019.py:cmam_feature_based [--batch=8] [--rounds=7]
 
 Every combination is a process of its own; they take turns, a step each, so that a busy moment of the machine falls on all alike.
 """
@@ -84,7 +84,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("row")
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--devices", type=int, default=0)
     parser.add_argument("--precision", default="float32")
     given = parser.parse_args()

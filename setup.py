@@ -38,7 +38,9 @@ setup(
     ],
     extras_require={
         "beam": ["apache-beam>=2.70"],
-        "test": ["pytest>=8", "soxr>=0.5", "scikit-learn>=1.4", "apache-beam>=2.70"],
+        # warm-up requests in exported models
+        "serving": ["tensorflow-serving-api~=2.20.0"],
+        "test": ["pytest>=8", "soxr>=0.5", "scikit-learn>=1.4", "apache-beam>=2.70", "tensorflow-serving-api~=2.20.0"],
         "dev": ["ruff>=0.6"],
     },
     entry_points={"console_scripts": [f"crossask-{verb}=crossask.cli.{verb}:main" for verb in VERBS]},

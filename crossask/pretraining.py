@@ -12,6 +12,7 @@ import tf_keras as keras
 from crossask import config, devices, events, fitting, pipeline, runs
 from crossask.audio import clip_features, frontends, reading, resampling
 from crossask.errors import CrossaskError, DataError
+from crossask.events import tagging
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +105,8 @@ def pretrain(settings: PretrainingConfig, training, test, out, workers: int = 2,
     Args:
       training: labelled clips; a seeded part of them chooses the best epoch.
       test: labelled clips that are scored once at the end; may be empty.
-      out: path of the weights; `<out>.training/` holds what a killed run goes on from.
+      out: path of the weights; beside it stand the head with the names of the kinds (`<stem>_tags.npz`) and, for VGGish, the PCA
+        (`<stem>_pca.npz`); `<out>.training/` holds what a killed run goes on from.
       workers: files read at once.
       progress: called with (clips whose patches are written, clips in all).
       epoch_progress: called with (epochs done, epochs in all, loss and accuracy in words).
@@ -163,9 +165,11 @@ def pretrain(settings: PretrainingConfig, training, test, out, workers: int = 2,
         scores = model.evaluate(patches.evaluation_batches(data["test"], len(kinds)), verbose=0, return_dict=True)
         report["test_tag_accuracy"] = float(scores["tag_accuracy"])
     out.parent.mkdir(parents=True, exist_ok=True)
-    event_model.save_npz(out)
+    # the weights last: where they are, all that belongs to them is
+    tagging.Tagger(kinds, model.head.kernel, model.head.bias, exclusive=single).save_npz(tagging.tags_path(out))
     if settings.event_model.name == "vggish":
         _fit_pca(event_model, patches.evaluation_batches(data["fitted"], len(kinds)), pca_path(out), count=len(fitted))
+    event_model.save_npz(out)
     runs.write_json(out.with_suffix(".json"), report)
     return report
 

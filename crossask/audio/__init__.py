@@ -4,6 +4,8 @@ import importlib
 
 _HOMES = {
     "read_audio": "reading",
+    "read_blocks": "reading",
+    "sliding_windows": "reading",
     "fit_length": "reading",
     "resample": "resampling",
     "SAMPLE_RATES_HZ": "resampling",

@@ -34,19 +34,17 @@ def predict(values, files):
     if table:
         table.writerow(["file", "scene", *classifier.scenes])
     failed = 0
-    for path in files:
-        try:
-            answer = classifier.predict_file(path)
-        except AudioError as error:
+    for answer in classifier.predict_each(files):
+        if isinstance(answer, AudioError):
             failed += 1
-            command.complain(error.problem, error.fix)
+            command.complain(answer.problem, answer.fix)
             continue
         if table:
-            table.writerow([answer.path, answer.scene, *(f"{answer.probabilities[s]:.6f}" for s in classifier.scenes)])
+            table.writerow([answer.source, answer.scene, *(f"{answer.probabilities[s]:.6f}" for s in classifier.scenes)])
         elif values.json:
-            print(json.dumps({"file": answer.path, "scene": answer.scene, "probabilities": answer.probabilities}))
+            print(json.dumps({"file": answer.source, "scene": answer.scene, "probabilities": answer.probabilities}))
         else:
-            print(f"{answer.path}: " + ", ".join(f"{scene} {100 * share:.1f} %" for scene, share in answer.top(values.top)))
+            print(f"{answer.source}: " + ", ".join(f"{scene} {100 * share:.1f} %" for scene, share in answer.top(values.top)))
     if failed:
         print(f"{failed} of {len(files)} files could not be used.", file=sys.stderr)
     return command.failure(failed, len(files))

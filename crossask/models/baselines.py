@@ -32,7 +32,18 @@ class DCASE2017(SceneModel):
         self.hidden = [keras.layers.Dense(50, "relu", kernel_initializer=_uniform(), name=f"hidden{i}") for i in (1, 2)]
         self.scene = keras.layers.Dense(self.classes, kernel_initializer=_uniform(), dtype="float32", name="scene")
 
+    def scene_embedding(self, inputs, training, seed):
+        return tf.reduce_mean(self._contexts(inputs, training, seed), axis=1), {}  # [B, 50]
+
     def scene_logits(self, inputs, training, seed):
+        x = self.scene(self._contexts(inputs, training, seed))  # [B, T - 4, classes]
+        if training or x.shape[1] == 1:
+            return tf.reduce_mean(x, axis=1), {}
+        votes = tf.reduce_mean(tf.one_hot(tf.argmax(x, -1), self.classes), axis=1)  # [B, classes]
+        return tf.math.log(tf.maximum(votes, LEAST_SHARE)), {}
+
+    def _contexts(self, inputs, training, seed):
+        """The last hidden layer for each context of 5 frames, [B, T - 4, 50]."""
         x = self._log_mel(inputs)  # [B, T, 40, 1]
         x = tf.signal.frame(x, CONTEXT_FRAMES, 1, axis=1)  # [B, T - 4, 5, 40, 1]
         contexts = tf.shape(x)[1] if x.shape[1] is None else x.shape[1]
@@ -42,11 +53,7 @@ class DCASE2017(SceneModel):
         for number, layer in enumerate(self.hidden):
             x = layer(x)  # [B, T - 4, 50]
             x = dropout(x, 0.2, fold_in(seed, number)) if training else x
-        x = self.scene(x)  # [B, T - 4, classes]
-        if training or contexts == 1:
-            return tf.reduce_mean(x, axis=1), {}
-        votes = tf.reduce_mean(tf.one_hot(tf.argmax(x, -1), self.classes), axis=1)  # [B, classes]
-        return tf.math.log(tf.maximum(votes, LEAST_SHARE)), {}
+        return x
 
 
 @keras.saving.register_keras_serializable("crossask")
@@ -78,7 +85,7 @@ class DCASE2019(SceneModel):
         self.hidden = keras.layers.Dense(100, "relu", kernel_initializer=_uniform(), name="hidden")
         self.scene = keras.layers.Dense(self.classes, kernel_initializer=_uniform(), dtype="float32", name="scene")
 
-    def scene_logits(self, inputs, training, seed):
+    def scene_embedding(self, inputs, training, seed):
         x = self._log_mel(inputs)  # [B, T, 40, 1]
         if x.shape[1] is not None and x.shape[1] < SEQUENCE_FRAMES:
             raise DataError(f"DCASE2019 got {x.shape[1]} frames of log-mel and needs {SEQUENCE_FRAMES}.", "Give clips of 10 s.")
@@ -88,7 +95,7 @@ class DCASE2019(SceneModel):
             x = dropout(x, 0.3, fold_in(seed, number)) if training else x
         x = self.hidden(tf.reshape(x, [-1, x.shape[1] * x.shape[2] * x.shape[3]]))  # [B, 100]
         x = dropout(x, 0.3, fold_in(seed, 2)) if training else x
-        return self.scene(x), {}  # [B, classes]
+        return x, {}
 
 
 def _uniform():

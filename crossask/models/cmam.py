@@ -45,7 +45,7 @@ class CMAM(SceneModel):
         self.pooling = scene_pooling(config)
         self.scene = keras.layers.Dense(self.classes, dtype="float32", name="scene")
 
-    def scene_logits(self, inputs, training, seed):
+    def scene_embedding(self, inputs, training, seed):
         r = self.encoder(self._log_mel(inputs), training=training)  # [B, T', 2048]
         h = self.widening(self._embedding(inputs, training))  # [B, P, 2048]
         patches = tf.shape(h)[1] if h.shape[1] is None else h.shape[1]
@@ -54,7 +54,7 @@ class CMAM(SceneModel):
         query, key_value = (o, r) if self.model_config.cross_attention == "event_queries_scene" else (r, o)
         x, cross = self.cross_attention(query, key_value, training=training, seed=fold_in(seed, 2), return_attention=True)
         x, attention = self.pooling(x, return_attention=True)  # [B, 4 * 2048], [B, 4, P]
-        return self.scene(x), {"pooling": attention, "self": own, "cross": cross}  # [B, classes]
+        return x, {"pooling": attention, "self": own, "cross": cross}
 
 
 def attention_block(config: ModelConfig, name: str) -> MultiHeadAttention:

@@ -22,8 +22,8 @@ class FA(SceneModel):
         self.pooling = scene_pooling(self.model_config)
         self.scene = keras.layers.Dense(self.classes, dtype="float32", name="scene")
 
-    def scene_logits(self, inputs, training, seed):
+    def scene_embedding(self, inputs, training, seed):
         x = self._log_mel(inputs)  # [B, T, 64, 2]
         x = self.encoder(x, training=training)  # [B, T', 2048]
         x, attention = self.pooling(x, return_attention=True)  # [B, 4 * 2048], [B, 4, T']
-        return self.scene(x), {"pooling": attention}  # [B, classes]
+        return x, {"pooling": attention}

@@ -45,11 +45,11 @@ class JRM(SceneModel):
         self.event_pooling = scene_pooling(config, "event_pooling")
         self.scene = keras.layers.Dense(self.classes, dtype="float32", name="scene")
 
-    def scene_logits(self, inputs, training, seed):
+    def scene_embedding(self, inputs, training, seed):
         r = self.encoder(self._log_mel(inputs), training=training)  # [B, T', 2048]
         r, attention = self.pooling(r, return_attention=True)  # [B, 4 * 2048], [B, 4, T']
         e = event_image(self._embedding(inputs, training), self.narrowing)  # [B, P, 128, 1]
         e = self.event_encoder(e, training=training)  # [B, P / 4, 2048]
         e, event_attention = self.event_pooling(e, return_attention=True)  # [B, 4 * 2048], [B, 4, P / 4]
         x = tf.concat([r, e], axis=-1)  # [B, 4 * 2048 + 4 * 2048]
-        return self.scene(x), {"pooling": attention, "event_pooling": event_attention}  # [B, classes]
+        return x, {"pooling": attention, "event_pooling": event_attention}

@@ -81,9 +81,14 @@ class SceneModel(keras.Model):
         if event_model is not None:
             event_model.trainable = own
 
+    def scene_embedding(self, inputs, training, seed):
+        """(what the last layer reads [B, D], {name: attention weights float32}); `seed` is int32 [2] or None."""
+        raise NotImplementedError
+
     def scene_logits(self, inputs, training, seed):
         """(logits float32 [B, classes], {name: attention weights float32}); `seed` is int32 [2] or None."""
-        raise NotImplementedError
+        x, attention = self.scene_embedding(inputs, training, seed)  # [B, D]
+        return self.scene(x), attention  # [B, classes]
 
     def call(self, inputs, training=False, seed=None):
         """Logits, float32 [B, classes].

@@ -32,8 +32,8 @@ class VEM(SceneModel):
         self.pooling = scene_pooling(config)
         self.scene = keras.layers.Dense(self.classes, dtype="float32", name="scene")
 
-    def scene_logits(self, inputs, training, seed):
+    def scene_embedding(self, inputs, training, seed):
         x = event_image(self._embedding(inputs, training), self.narrowing)  # [B, P, 128, 1]
         x = self.encoder(x, training=training)  # [B, P / 4, 8 * 512]
         x, attention = self.pooling(x, return_attention=True)  # [B, 4 * 4096], [B, 4, P / 4]
-        return self.scene(x), {"pooling": attention}  # [B, classes]
+        return x, {"pooling": attention}

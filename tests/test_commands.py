@@ -79,13 +79,12 @@ def test_predict_prints_words_json_or_csv(work, capsys):
     words = capsys.readouterr().out
     assert words.startswith(f"{file}: ")
     assert words.count("%") == 1
-    assert call("predict", f"--model={work}/model", "--json", file) == 0
+    assert call("predict", f"--model={work}/model", "--format=json", file) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["file"] == str(file)
     assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
-    assert call("predict", f"--model={work}/model", "--csv", file, file) == 0
-    first, second = csv.DictReader(capsys.readouterr().out.splitlines())
-    assert first == second
+    assert call("predict", f"--model={work}/model", "--format=csv", file) == 0
+    (first,) = csv.DictReader(capsys.readouterr().out.splitlines())
     assert first["scene"] == answer["scene"] == max("ab", key=lambda scene: float(first[scene]))
 
 
@@ -151,8 +150,12 @@ def test_any_table_of_predictions_is_scored(work, capsys):
         ("report", ["--model_dir=nowhere", "--out=x"], "no runs below", "crossask-train"),
         ("export", ["--model_dir={work}/runs", "--out=x"], "holds 4 runs", "one of them"),
         ("export", ["--model_dir={work}/runs/fa/fold1/seed0", "--out={work}/model"], "exists", ""),
-        ("predict", ["--model={work}/model"], "No sound file", "crossask-predict"),
-        ("predict", ["--model={work}/model", "--json", "--csv", "a.wav"], "Both", "one of them"),
+        ("predict", ["--model={work}/model"], "No recording is given", "crossask-predict"),
+        ("predict", ["--model={work}/model", "--timeline", "--format=dcase2019", "a.wav"], "--timeline has no format", "text, csv"),
+        ("predict", ["--model={work}/model", "--watch", "a", "b"], "2 folders", "one"),
+        ("predict", ["--model={work}/model", "--stream", "a.wav"], "--stream", "Leave out"),
+        ("predict", ["--model={work}/model", "{work}/runs"], "no sound files", ".wav"),
+        ("predict", ["--model={work}/model", "{work}/*.none"], "No file fits", "pattern"),
         ("predict", ["--model={work}/runs", "a.wav"], "not a model written by crossask-export", "saved_model.pb"),
         ("predict", ["--model={work}/model", "nowhere.wav"], "nowhere.wav", ""),
         ("predict", ["--modle=x", "a.wav"], "modle", "--help"),

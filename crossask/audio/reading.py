@@ -1,5 +1,6 @@
 """Sound files to waveforms, at the file's own rate. Imports no TensorFlow."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -74,9 +75,9 @@ def sliding_windows(blocks, length: int, hop: int):
 
 def _opened(path) -> soundfile.SoundFile:
     if not Path(path).is_file():
-        raise AudioError(f"There is no file {str(path)!r}.", "Check the path.")
+        raise AudioError(f"There is no file {os.fspath(path)!r}.", "Check the path.")
     try:
-        file = soundfile.SoundFile(str(path))
+        file = soundfile.SoundFile(os.fspath(path))
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise _unreadable(path, error) from error
     if file.channels > 2:

@@ -1,4 +1,4 @@
-"""An exported model and recordings to answers. Imports no training or model code: TensorFlow and the reader alone."""
+"""The exported model as a Python object: recordings in, scenes with their timeline and explanation out."""
 
 import collections
 import dataclasses
@@ -72,6 +72,7 @@ class Prediction:
 
     source: str
     seconds: float
+    sample_rate_hz: int
     probabilities: dict[str, float]
     timeline: tuple[Segment, ...]
     _explain: object = dataclasses.field(repr=False, compare=False)
@@ -186,12 +187,16 @@ class Classifier:
         whole = {name: np.concatenate([value[name][0] for value in values]) for name in values[0] if name != "window_start_seconds"}
         return Embeddings(whole["scene_embedding"], whole.get("event_embedding"), np.array(starts))
 
+    def check_rate(self, sample_rate_hz: int, name: str):
+        """An AudioError that lists the sample rates the model knows, unless this is one of them."""
+        if sample_rate_hz not in self.card["sample_rates_hz"]:
+            rates = ", ".join(map(str, self.card["sample_rates_hz"]))
+            raise AudioError(f"{name} has a sample rate of {sample_rate_hz} Hz.", f"Resample it to one of {rates} Hz.")
+
     def _windows(self, recording):
         """(first sample, waveform [samples, channels]) of each window; none is shorter than least_seconds."""
         blocks, recording.rate = recording.blocks(self.clip_seconds)
-        if recording.rate not in self.card["sample_rates_hz"]:
-            rates = ", ".join(map(str, self.card["sample_rates_hz"]))
-            raise AudioError(f"{recording.name} has a sample rate of {recording.rate} Hz.", f"Resample it to one of {rates} Hz.")
+        self.check_rate(recording.rate, recording.name)
         length = round(self.clip_seconds * recording.rate)
         hop = length // 2 if self.hop_seconds is None else max(1, round(self.hop_seconds * recording.rate))
         heard = False
@@ -227,7 +232,8 @@ class Classifier:
         table = np.array([list(segment.probabilities.values()) for segment in recording.timeline])
         mean = dict(zip(self.scenes, map(float, table.mean(0)), strict=True))
         seconds = recording.timeline[-1].end_seconds
-        return Prediction(recording.name, seconds, mean, tuple(recording.timeline), lambda segment: self._explain(recording, segment))
+        timeline = tuple(recording.timeline)
+        return Prediction(recording.name, seconds, recording.rate, mean, timeline, lambda segment: self._explain(recording, segment))
 
     def _explain(self, recording, segment) -> Explanation:
         window = recording.part(segment.start_seconds, segment.end_seconds)

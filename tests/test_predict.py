@@ -1,0 +1,227 @@
+"""crossask-predict on files, folders, pipes, long recordings and streams; the forms of its answers."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import small_corpus
+import soundfile
+
+import crossask
+from crossask import export, feature_cache, runs, training
+from crossask.audio import sliding_windows
+from crossask.cli import predict
+from crossask.datasets import read_corpus
+from crossask.errors import CrossaskError
+from crossask.prediction import Prediction, Segment, sources, tables
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    corpus = read_corpus("folder", small_corpus.write(folder / "corpus"))
+    run = runs.run_at(folder, "fa", "1", 0)
+    training.train(run, small_corpus.FA, corpus, feature_cache.prepare(corpus, small_corpus.FA, folder / "features"))
+    return export.export_run(run, folder / "model")
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    """A folder with three recordings, one of them broken, and one of 7 s in a folder below."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "sounds" / "deep").mkdir(parents=True)
+    for name, seconds in (("one.wav", 2), ("two.flac", 3), ("deep/long.wav", 7)):
+        soundfile.write(tmp_path / "sounds" / name, rng.normal(0, 0.1, (16000 * seconds, 2)), 16000)
+    (tmp_path / "sounds" / "broken.wav").write_bytes(b"RIFF")
+    (tmp_path / "sounds" / "notes.txt").write_text("no sound")
+    return tmp_path / "sounds"
+
+
+def call(model, *words) -> int:
+    return predict.main(["crossask-predict", f"--model={model}", *map(str, words)])
+
+
+def test_a_folder_is_heard_whole_and_its_broken_file_told(model, recordings, capsys):
+    assert call(model, "--format=csv", recordings) == 3
+    told = capsys.readouterr()
+    lines = list(csv.DictReader(io.StringIO(told.out)))
+    assert [line["file"] for line in lines] == [str(recordings / name) for name in ("deep/long.wav", "one.wav", "two.flac")]
+    assert "broken.wav" in told.err
+    assert "1 of 4 files" in told.err
+    expected = crossask.load(model).predict(recordings / "two.flac")
+    assert lines[2]["scene"] == expected.scene
+    assert float(lines[2]["a"]) == pytest.approx(expected.probabilities["a"], abs=1e-5)
+
+
+def test_patterns_and_a_file_through_a_pipe(model, recordings, capsys, monkeypatch):
+    assert call(model, f"{recordings}/**/l*.wav", recordings / "one.wav", recordings / "one.wav") == 0
+    assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+        str(recordings / "deep/long.wav"), str(recordings / "one.wav")
+    ]  # fmt: skip
+    expected = crossask.load(model).predict(recordings / "one.wav").probabilities
+    data = bytearray((recordings / "one.wav").read_bytes())
+    # a writer that cannot seek back leaves both lengths at their largest
+    data[4:8] = data[40:44] = b"\xff" * 4
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(bytes(data))))
+    assert call(model, "--format=json", "-") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["file"] == "standard input"
+    assert answer["probabilities"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_table_goes_on_where_it_was_stopped(model, recordings, tmp_path, capsys):
+    table = tmp_path / "table.csv"
+    assert call(model, "--format=csv", f"--out={table}", recordings) == 3
+    whole = table.read_text()
+    lines = whole.splitlines(keepends=True)
+    assert len(lines) == 4
+    table.write_text("".join(lines[:2]) + lines[2][:20])  # stopped while it wrote the second answer
+    capsys.readouterr()
+    assert call(model, "--format=csv", f"--out={table}", recordings) == 3
+    assert table.read_text() == whole
+    assert "1 of 4 recordings were answered before" in capsys.readouterr().err
+    with pytest.raises(CrossaskError, match="another form"):
+        tables.Table(table, "csv", ("other", "scenes"))
+
+
+def test_timelines_are_a_file_each_and_not_written_twice(model, recordings, tmp_path):
+    (recordings / "broken.wav").unlink()
+    out = tmp_path / "timelines"
+    assert call(model, "--timeline", "--format=csv", f"--out={out}", recordings) == 0
+    assert sorted(str(path.relative_to(out)) for path in out.rglob("*.*")) == ["deep/long.csv", "one.csv", "two.csv"]
+    lines = list(csv.DictReader((out / "deep" / "long.csv").read_text().splitlines()))
+    assert [(float(line["start_seconds"]), float(line["end_seconds"])) for line in lines] == [(n, n + 2) for n in range(6)]
+    expected = crossask.load(model).predict(recordings / "deep" / "long.wav").timeline
+    assert [float(line["b"]) for line in lines] == pytest.approx([segment.probabilities["b"] for segment in expected], abs=1e-5)
+    (out / "one.csv").write_text("mine")
+    (out / "two.csv").unlink()
+    assert call(model, "--timeline", "--format=csv", f"--out={out}", recordings) == 0
+    assert (out / "one.csv").read_text() == "mine"
+    assert (out / "two.csv").is_file()
+
+
+def test_two_recordings_of_one_name_do_not_overwrite_each_other(model, recordings, capsys):
+    soundfile.write(recordings / "deep" / "one.wav", np.zeros((32000, 1)), 16000)
+    assert call(model, "--timeline", f"--out={recordings}/t", recordings / "one.wav", recordings / "deep" / "one.wav") == 2
+    assert "would both be written" in capsys.readouterr().err
+    assert call(model, "--format=audacity", recordings / "one.wav", recordings / "deep" / "one.wav") == 2
+    assert "one track" in capsys.readouterr().err
+
+
+def segments(*scenes, length=2.0, hop=1.0):
+    return tuple(
+        Segment(n * hop, n * hop + length, {"a": 0.75, "b": 0.25} if scene == "a" else {"a": 0.25, "b": 0.75})
+        for n, scene in enumerate(scenes)
+    )
+
+
+def test_the_forms_of_an_answer():
+    answer = Prediction("x/y.wav", 5.0, 16000, {"a": 0.75, "b": 0.25}, segments("a", "a", "b", "b"), None)
+    assert tables.row(answer, "text", 1) == "x/y.wav: a 75.0 %\n"
+    assert tables.header("csv", "ab", False) + tables.row(answer, "csv") == "file,scene,a,b\nx/y.wav,a,0.750000,0.250000\n"
+    assert tables.header("dcase2019", "ab", False) + tables.row(answer, "dcase2019") == "audio/y.wav\ta\n"
+    assert tables.header("dcase2024", "ab", False) + tables.row(answer, "dcase2024") == (
+        "filename\tscene_label\ta\tb\naudio/y.wav\ta\t0.750000\t0.250000\n"
+    )
+    # a: 0 to 3 s, b: 2 to 5 s; the border lies in the middle of what both cover
+    assert tables.timeline(answer, "audacity") == "0.000000\t2.500000\ta\n2.500000\t5.000000\tb\n"
+    assert tables.timeline(answer, "text", 1).splitlines()[3] == "00:00:03 to 00:00:05 b 75.0 %"
+    assert [json.loads(line)["start_seconds"] for line in tables.timeline(answer, "json").splitlines()] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("samples", "starts"), [(0, []), (5, [0]), (10, [0]), (11, [0, 1]), (14, [0, 4]), (15, [0, 4, 5]), (18, [0, 4, 8])]
+)
+@pytest.mark.parametrize("block", [1, 3, 10, 100])
+def test_windows_of_a_stream_reach_its_end_whatever_its_blocks(samples, starts, block):
+    stream = np.arange(samples, dtype=np.float32)[:, np.newaxis]
+    found = list(sliding_windows((stream[i : i + block] for i in range(0, samples, block)), 10, 4))
+    assert [start for start, _ in found] == starts
+    for start, window in found:
+        np.testing.assert_array_equal(window, stream[start : start + 10])
+
+
+def test_a_stream_of_raw_samples_is_answered_every_second(model, capsys, monkeypatch):
+    waveform = np.random.default_rng(0).integers(-3000, 3000, (16000 * 4 + 100, 2)).astype("<i2")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(waveform.tobytes())))
+    assert call(model, "--stream", "--rate=16000", "--channels=2", "--format=json") == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["seconds"] for line in lines] == [1, 2, 3, 4]
+    classifier = crossask.load(model)
+    for line, (start, end) in zip(lines, ((0, 1), (0, 2), (1, 3), (2, 4)), strict=True):
+        heard = waveform[start * 16000 : end * 16000].astype(np.float32) / 32768
+        assert line["probabilities"] == pytest.approx(classifier.predict(heard, 16000).probabilities, abs=1e-6)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    assert call(model, "--stream", "--rate=12345") == 2
+    assert "12345 Hz" in capsys.readouterr().err
+
+
+def test_a_watched_folder_is_answered_as_files_are_finished(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "SECONDS_BETWEEN_LOOKS", 0.01)
+    soundfile.write(tmp_path / "first.wav", np.zeros(1000), 16000)
+    looks = sources.watch(tmp_path, ended=lambda: (tmp_path / "end").exists())
+    assert [source.name for source in next(looks)] == ["first.wav"]
+    (tmp_path / "growing.wav").write_bytes(b"RIFF")
+    grown = 0
+
+    def sleep(seconds):
+        nonlocal grown
+        grown += 1
+        if grown < 5:
+            with open(tmp_path / "growing.wav", "ab") as file:
+                file.write(b"more")
+
+    monkeypatch.setattr(sources.time, "sleep", sleep)
+    assert [source.name for source in next(looks)] == ["growing.wav"]
+    assert grown == 5  # not before it stopped growing
+    (tmp_path / "end").touch()
+    assert list(looks) == []
+
+
+def test_watching_ends_with_sigterm_and_exit_code_0(model, recordings, tmp_path):
+    command = [sys.executable, "-m", "crossask.cli.predict", f"--model={model}", "--watch", recordings, f"--out={tmp_path}/answers.csv",
+               "--format=csv"]  # fmt: skip
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        for _ in range(600):
+            if (tmp_path / "answers.csv").is_file() and len((tmp_path / "answers.csv").read_text().splitlines()) == 4:
+                break
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "broken.wav" in told
+    assert len((tmp_path / "answers.csv").read_text().splitlines()) == 4
+
+
+def test_a_low_sample_rate_is_warned_of_once(model, tmp_path, capsys):
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(tmp_path / name, np.random.default_rng(0).normal(0, 0.1, 16000), 8000)
+    assert call(model, tmp_path) == 0
+    assert capsys.readouterr().err.count("misses all sound above 4000 Hz") == 1
+
+
+def test_memory_does_not_grow_with_the_length_of_a_recording(model, tmp_path):
+    peaks = {}
+    for minutes in (1, 15):
+        path = tmp_path / f"{minutes}.wav"
+        rng = np.random.default_rng(0)
+        with soundfile.SoundFile(path, "w", 16000, 2, "PCM_16") as file:
+            for _ in range(minutes):
+                file.write(rng.normal(0, 0.1, (16000 * 60, 2)))
+        code = (
+            "import resource, sys; from crossask.cli import predict; code = predict.main(sys.argv)\n"
+            "print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        )
+        words = [f"--model={model}", "--timeline", "--format=csv", "--hop=2", f"--out={tmp_path}/out", str(path)]
+        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True, env=os.environ)
+        exit_code, peaks[minutes] = map(int, done.stdout.split())
+        assert exit_code == 0
+    # fifteen minutes are 115 MB as float32
+    assert peaks[15] - peaks[1] < 40 * 1024

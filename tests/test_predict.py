@@ -1,6 +1,7 @@
 """crossask-predict on files, folders, pipes, long recordings and streams; the forms of its answers."""
 
 import csv
+import doctest
 import io
 import json
 import os
@@ -42,6 +43,17 @@ def recordings(tmp_path):
     (tmp_path / "sounds" / "broken.wav").write_bytes(b"RIFF")
     (tmp_path / "sounds" / "notes.txt").write_text("no sound")
     return tmp_path / "sounds"
+
+
+def test_the_examples_of_the_python_interface_run_as_they_are_written(model, tmp_path, monkeypatch):
+    (tmp_path / "demo_output").mkdir()
+    (tmp_path / "demo_output" / "model").symlink_to(model)
+    soundfile.write(tmp_path / "recording.wav", np.random.default_rng(0).normal(0, 0.1, (16000 * 3, 2)), 16000)
+    monkeypatch.chdir(tmp_path)
+    runner = doctest.DocTestRunner()
+    for example in doctest.DocTestFinder().find(crossask.load, "crossask.load", globs={}):
+        runner.run(example)
+    assert runner.summarize() == doctest.TestResults(failed=0, attempted=12)
 
 
 def call(model, *words) -> int:

@@ -25,6 +25,7 @@ SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 STATISTICS = ("training_part", "training_fold")
 AVERAGING = ("step", "epoch")
+EVENT_CONTROLS = ("", "other_clip", "shuffled_in_time", "true_events")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +91,7 @@ class ModelConfig:
     attention_scale: str = "head_dim"  # [C] head_dim (256) | query_dim (2048)
     attention_dropout: float = 0.1  # [C]
     layer_norm_epsilon: float = 1e-6  # [C]
-    cross_attention: str = "event_queries_scene"  # [P] | scene_queries_event [C]
+    cross_attention: str = "event_queries_scene"  # [P] | scene_queries_event [C] | scene_queries_scene, events_alone (controls)
     standardise_embedding: bool = False  # [C] the embedding goes in unscaled
     both_channel_orders: bool = False  # [C] in use, the mean probability of a clip and of the clip with left and right exchanged
 
@@ -172,6 +173,7 @@ class Experiment:
     fine_tuning: FineTuningConfig = FineTuningConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     distillation: DistillationConfig = DistillationConfig()
+    event_control: str = ""  # frozen embeddings replaced, see crossask/controls.py: other_clip | shuffled_in_time | true_events
     paper_score: float | None = None  # macro accuracy in percent, Table 3
     note: str = ""  # what a reader of its score must know; the report prints it
 
@@ -185,6 +187,7 @@ class Experiment:
             ("training.schedule", self.training.schedule, SCHEDULES),
             ("training.precision", self.training.precision, PRECISIONS),
             ("training.average_every", self.training.average_every, AVERAGING),
+            ("event_control", self.event_control, EVENT_CONTROLS),
         ):
             if value not in known:
                 raise ConfigError(f"{field} of experiment {self.name!r} is {value!r}.", f"Use one of: {', '.join(known)}.")
@@ -214,6 +217,11 @@ class Experiment:
             raise ConfigError(
                 f"Experiment {self.name!r} reads no log-mel, and its augmentation or model.both_channel_orders varies it.",
                 "Of both, leave augmentation.mixup_alpha and label_smoothing alone.",
+            )
+        if self.event_control and self.event_input != "embedding":
+            raise ConfigError(
+                f"Experiment {self.name!r} replaces embeddings (event_control), but reads none that are frozen.",
+                "Set strategy=feature_based with VEM, JRM or CMAM.",
             )
         if self.training.warmup_epochs and self.training.schedule != "cosine":
             raise ConfigError(

@@ -145,7 +145,7 @@ class ShardWriter:
                 count("", str(error.problem))
                 continue
             for kind, value in values.items():
-                records[kind].append(_record(clip.id, value))
+                records[kind].append(record(clip.id, value))
             count(change, "")
         for kind, lines in records.items() if whole else ():
             with runs.writing(_shard(self.folders[kind], number)) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
@@ -229,7 +229,8 @@ def _shard(folder: Path, number: int) -> Path:
     return folder / f"{number:05d}.tfrecord"
 
 
-def _record(clip_id: str, value: np.ndarray) -> bytes:
+def record(clip_id: str, value: np.ndarray) -> bytes:
+    """One clip's feature as a shard holds it."""
     feature = {
         "clip": tf.train.Feature(bytes_list=tf.train.BytesList(value=[clip_id.encode()])),
         "shape": tf.train.Feature(int64_list=tf.train.Int64List(value=value.shape)),

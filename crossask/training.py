@@ -5,7 +5,7 @@ import pandas as pd
 import tensorflow as tf
 import tf_keras as keras
 
-from crossask import config, devices, evaluation, finetuning, fitting, pipeline, runs, systems
+from crossask import config, controls, devices, evaluation, finetuning, fitting, pipeline, runs, systems
 from crossask.datasets import Corpus, training_parts
 from crossask.errors import CrossaskError, DataError
 
@@ -78,6 +78,7 @@ def train(
       Preempted: see fitting.fit.
     """
     fold, settings = corpus.fold(run.fold), experiment.training
+    cache = controls.controlled(cache, corpus, experiment, run.fold, run.seed)
     training_ids, validation_ids = training_parts(corpus, fold, settings.validation_share, settings.validation_seed)
     data = pipeline.TrainingData(
         cache, corpus, training_ids, settings, run.seed, experiment.augmentation, experiment.soft_targets,
@@ -163,9 +164,17 @@ def compiled(model, experiment: config.Experiment, classes: int, specimen: dict,
     return model
 
 
-def predict(run: runs.Run, corpus: Corpus, cache, clip_ids=None) -> pd.DataFrame:
-    """Predictions of a finished run on its evaluation fold: clip, location, city, truth, one probability a scene."""
+def predict(run: runs.Run, corpus: Corpus, cache, clip_ids=None, swap_events: bool = False) -> pd.DataFrame:
+    """Predictions of a finished run on its evaluation fold: clip, location, city, truth, one probability a scene.
+
+    With `swap_events` each clip's embedding is that of a clip of another scene: two more columns, events_of (that clip) and
+    events_truth (its scene).
+    """
     clip_ids = corpus.fold(run.fold).evaluation if clip_ids is None else clip_ids
+    cache = controls.controlled(cache, corpus, run.experiment(), run.fold, run.seed)
+    donors = None
+    if swap_events:
+        cache, donors = controls.swapped(cache, corpus, clip_ids, run.seed)
     model, size = systems.load(run), min(run.experiment().training.batch_size, MOST_CLIPS)
     step = tf.function(lambda inputs: tf.nn.softmax(tf.cast(model(inputs, training=False), tf.float32)), reduce_retracing=True)
     batches = pipeline.evaluation_batches(cache, corpus, clip_ids, size)
@@ -173,6 +182,9 @@ def predict(run: runs.Run, corpus: Corpus, cache, clip_ids=None) -> pd.DataFrame
     clips = {clip.id: clip for clip in corpus.clips}
     rows = [clips[clip_id] for clip_id in pipeline.ordered(cache, clip_ids)]
     table = pd.DataFrame([{"clip": c.id, "location": c.location, "city": c.city, "truth": c.scene} for c in rows])
+    if donors:
+        table["events_of"] = table["clip"].map(donors)
+        table["events_truth"] = table["events_of"].map({clip.id: clip.scene for clip in corpus.clips})
     return pd.concat([table, pd.DataFrame(probabilities, columns=list(corpus.scenes))], axis=1).sort_values("clip", ignore_index=True)
 
 

@@ -14,7 +14,7 @@ FLOORS = (
     {"audio", "devices", "downloading", "launching", "runs", "evaluation", "augmentation"},
     {"datasets", "events", "models"},
     {"feature_cache", "finetuning", "fitting"},
-    {"beam", "pipeline", "systems"},
+    {"beam", "controls", "pipeline", "systems"},
     {"pretraining", "training", "report", "export", "prediction", "description"},
     {"grid", "planning"},
     {"cli"},

@@ -9,6 +9,7 @@
   predictions.csv  the evaluation fold: clip, location, city, truth, one probability a scene
   training_predictions.csv  the same for the training fold, where a student asked for it
   scores.json      what these predictions are worth
+  swapped.json     whose scene is named where log-mel and embedding are of two clips, and swapped_predictions.csv, where asked for
   logs/            TensorBoard
 """
 

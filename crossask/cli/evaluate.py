@@ -20,6 +20,10 @@ flags.DEFINE_string("features_dir", "", "Cached features; default: those the run
 flags.DEFINE_bool(
     "training_clips", False, "Also write training_predictions.csv, which a student learns from (distillation.teacher).", flag_values=FLAGS
 )
+flags.DEFINE_bool(
+    "swap_events", False, "Also hear each clip with the embedding of one of another scene: whose is named (swapped.json)?",
+    flag_values=FLAGS,
+)  # fmt: skip
 flags.DEFINE_bool("again", False, "Also runs that have scores already.", flag_values=FLAGS)
 
 
@@ -44,6 +48,14 @@ def evaluate(values, _rest):
             _predict(run, values, prepared)
         if values.training_clips and (values.again or not run.path("training_predictions.csv").is_file()):
             _predict_training_clips(run, values, prepared)
+        if values.swap_events and run.experiment().event_input == "embedding":
+            if values.again or not run.path("swapped.json").is_file():
+                _swap_events(run, values, prepared)
+            named = run.read("swapped.json")
+            command.LOG.info(
+                "%s fold %s seed %d: of swapped clips, %.1f %% are named by their log-mel, %.1f %% by their embedding, %.1f %% by neither.",
+                run.row, run.fold, run.seed, *(100 * named[whose] for whose in ("log_mel", "embedding", "neither")),
+            )  # fmt: skip
         scores = run.read("scores.json")
         low, high = scores["interval"]["low"], scores["interval"]["high"]
         command.LOG.info(
@@ -71,6 +83,16 @@ def _predict_training_clips(run, values, prepared):
     table = training.predict(run, corpus, cache, corpus.fold(run.fold).train)
     with runs.writing(run.path("training_predictions.csv")) as temporary:
         table.to_csv(temporary, index=False)
+
+
+def _swap_events(run, values, prepared):
+    from crossask import evaluation, runs, training
+
+    corpus, cache = _of(run, values, prepared)
+    table = training.predict(run, corpus, cache, swap_events=True)
+    with runs.writing(run.path("swapped_predictions.csv")) as temporary:
+        table.to_csv(temporary, index=False)
+    runs.write_json(run.path("swapped.json"), evaluation.whose_scene(table))
 
 
 def _of(run, values, prepared):

@@ -10,6 +10,7 @@ alone; pandas only holds the tables.
   scoring.py      one row of a results table: score, summarise
   probabilities.py  what the probabilities are worth: log loss, Brier score, calibration
   comparison.py   two rows on the same clips: compare, McNemar's test, Holm's adjustment
+  swapped.py      whose scene is named when a model's inputs are of two clips: whose_scene
   folds.py        several folds: pool, spread
   published.py    a score against a number in print: against
 """
@@ -19,5 +20,6 @@ from crossask.evaluation.folds import pool, spread
 from crossask.evaluation.predictions import read_predictions
 from crossask.evaluation.published import against
 from crossask.evaluation.scoring import score, summarise
+from crossask.evaluation.swapped import whose_scene
 
-__all__ = ["against", "compare", "holm", "pool", "read_predictions", "score", "spread", "summarise"]
+__all__ = ["against", "compare", "holm", "pool", "read_predictions", "score", "spread", "summarise", "whose_scene"]

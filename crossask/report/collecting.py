@@ -25,6 +25,7 @@ class Run:
     predictions: pd.DataFrame | None = None
     history: pd.DataFrame | None = None
     result: dict | None = None
+    swapped: dict | None = None  # evaluation.whose_scene, where it was asked for
 
     @property
     def experiment(self) -> dict:
@@ -139,6 +140,7 @@ def _read_run(root: Path, place: runs.Run) -> Run:
         predictions=evaluation.read_predictions(folder / "predictions.csv"),
         history=_history(folder / "history.csv"),
         result=_json(folder / "result.json"),
+        swapped=_json(folder / "swapped.json") if _has(folder, "swapped.json") else None,
     )
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 
+from crossask.report import events
 from crossask.report.rows import TableRow
 from crossask.report.tables import CorpusTable
 
@@ -52,6 +53,7 @@ def to_json(tables, versions: dict) -> str:
             "rows": [_row(table, line) for line in table.rows],
             "paper": [_cell(cell) for cell in table.cells],
             "claims": [_claim(found) for found in table.claims],
+            "controls": _controls(table.controls),
         }
         for table in tables
     ]
@@ -112,6 +114,27 @@ def _claim(found) -> dict:
         "says": found.claim.says,
         "found": difference,
         "paper_difference": found.paper_points,
+    }
+
+
+def _controls(found) -> dict | None:
+    if found is None:
+        return None
+    controls = [
+        {
+            "row": control.line.row.name,
+            "instead": control.does,
+            "found": _difference(control.found, control.adjusted_p) | {"verdict": control.verdict} if control.found else None,
+        }
+        for control in found.controls
+    ]
+    share = events.share_of_possible_gain(found)
+    return {
+        "of": found.reference.row.name,
+        "controls": controls,
+        "share_of_possible_gain": share and share[2],
+        "swapped": found.swapped,
+        "sentence": events.sentence(found),
     }
 
 

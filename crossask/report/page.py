@@ -37,6 +37,7 @@ def _corpus(table: CorpusTable, pictures: dict, overview: tuple[bytes, bytes]) -
         f'<ul class="notes">{"".join(f"<li>{note}</li>" for note in notes)}</ul>' if notes else "",
         cards(sections.beside_paper(table)),
         cards(sections.claims(table)),
+        cards(sections.controls(table)),
         "<h3>Accuracy by scene</h3>",
         shares(table, "Scene", [(scene, "per_class", scene) for scene in table.rows[0].summary["scenes"]], "accuracy"),
         _figure(f"accuracy by scene, {table.scope(metric='')}", scenes),

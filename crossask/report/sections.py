@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from crossask.report import beside, published, words
+from crossask.report import beside, events, published, words
 from crossask.report.tables import CorpusTable
 
 BLANK = ""
@@ -83,6 +83,48 @@ def claims(table: CorpusTable) -> Grid | None:
         (*header, *["Paper's difference"] * paper),
         tuple(body),
         (),
+        (1, 6),
+    )
+
+
+def controls(table: CorpusTable) -> Grid | None:
+    """What is left of a row's score when something is taken from its events; None where no row is such a control."""
+    found = table.controls
+    if found is None:
+        return None
+    body = []
+    for control in found.controls:
+        cells = ("–", "–", "–", control.missing)
+        if control.found:
+            cells = (
+                words.points(control.found["difference"]),
+                words.points_span(control.found["interval"]),
+                words.p_value(control.adjusted_p),
+                control.verdict,
+            )
+        body.append((control.line.title, control.does, words.percent(control.line.summary["macro_accuracy"]), *cells))
+    notes = []
+    if share := events.share_of_possible_gain(found):
+        notes.append(
+            f"From {found.without.title} ({words.percent(found.without.summary['macro_accuracy'])}) the true events gain "
+            f"{words.points(share[1])} points, {found.reference.title} {words.points(share[0])}: {100 * share[2]:.0f} % of them. "
+            "The share has no interval of its own."
+        )
+    if found.swapped:
+        swapped = found.swapped
+        notes.append(
+            f"Given the log-mel of one clip and the embedding of a clip of another scene, {found.reference.title} names the scene of the "
+            f"log-mel in {words.percent(swapped['log_mel'])} and that of the embedding in {words.percent(swapped['embedding'])} of the "
+            f"clips (log-mel minus embedding, {_confidence(table)} interval {words.points(swapped['low'])} to "
+            f"{words.points(swapped['high'])} points)."
+        )
+    return Grid(
+        "Is it the events?",
+        f"{events.sentence(found)} Below: {found.reference.title} ({words.percent(found.reference.summary['macro_accuracy'])}) minus each "
+        f"control in points, paired by clip and location, {table.scope(metric='')}.",
+        ("Control", "What it has instead", "Its accuracy", "Difference", f"{_confidence(table)} interval", "p adjusted", "Verdict"),
+        tuple(body),
+        tuple(notes),
         (1, 6),
     )
 

@@ -2,10 +2,11 @@
 
 import dataclasses
 
-from crossask.report import beside, comparing
+from crossask.report import beside, comparing, events
 from crossask.report.beside import ClaimFound, PaperCell
 from crossask.report.collecting import Run, flatten, group
 from crossask.report.comparing import Comparisons
+from crossask.report.events import Controls
 from crossask.report.rows import TableRow, folds_text, table_row, titles
 from crossask.report.words import METRIC, percent, points
 
@@ -21,6 +22,7 @@ class CorpusTable:
     baseline: TableRow | None
     cells: tuple[PaperCell, ...]  # of the paper's Table 3; empty where its scores are of other clips
     claims: tuple[ClaimFound, ...]
+    controls: Controls | None  # of what the events are worth; None where no row is a control of another
     compared: int  # comparisons over which p-values are adjusted
     unfinished: tuple[Run, ...]
     notes: tuple[str, ...]
@@ -77,6 +79,7 @@ def _corpus_table(name, title, digest, rows, runs, baseline, resamples) -> Corpu
         notes += [why] if why else []
         notes += [f"{line.title}: {note}" for note in line.notes]
     claims = beside.claims(lines, comparisons)
+    controls = events.find(lines, comparisons)
     adjusted = comparisons.adjusted()
     lines = [_judged(line, adjusted[line.row.key, base.key]) if line.difference else line for line in lines]
     notes += _shared_notes(lines, base, baseline, comparisons)
@@ -88,6 +91,7 @@ def _corpus_table(name, title, digest, rows, runs, baseline, resamples) -> Corpu
         baseline=next((line for line in lines if line.row is base), None),
         cells=beside.cells(name, lines),
         claims=beside.judged(claims, adjusted),
+        controls=events.judged(controls, adjusted),
         compared=len(comparisons),
         unfinished=tuple(run for run in runs if run.predictions is None and run.corpus == (name, digest)),
         notes=tuple(dict.fromkeys(notes)),

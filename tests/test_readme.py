@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from crossask.cli import describe, evaluate, export, launch, predict, prepare, pretrain, report, train
+from crossask.cli import app, describe, evaluate, export, launch, predict, prepare, pretrain, report, train
 from crossask.events import VGGish
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -40,6 +40,7 @@ def test_every_flag_and_command_it_names_exists():
         "predict": predict,
         "describe": describe,
         "launch": launch,
+        "app": app,
     }
     flags = {flag for verb in verbs.values() for flag in verb.FLAGS}
     assert set(re.findall(r"--([a-z_]+)", README)) - {"help"} <= flags

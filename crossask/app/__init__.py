@@ -1,4 +1,4 @@
-"""The page on which exported models listen: `crossask.prediction` and the report's colours, drawn with gradio. Nothing leaves the machine."""
+"""The page on which exported models listen, made with gradio. Nothing leaves the machine that serves it."""
 
 import os
 

@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from crossask.prediction import Explanation, Prediction
 from crossask.report.plots import GROUND, INK, LINE, SHADES, calm, png
@@ -21,8 +22,8 @@ def timeline_png(prediction: Prediction, explanation: Explanation) -> bytes:
     figure = Figure(figsize=(WIDTH, 0.95 + 0.2 * len(scenes)), facecolor=GROUND, layout="constrained")
     axes = figure.add_subplot(facecolor=GROUND)
     mesh = axes.pcolormesh(_edges(prediction), np.arange(len(scenes) + 1), values, cmap=SHADES, vmin=0, vmax=100)
-    for moment in (explanation.start_seconds, explanation.end_seconds):
-        axes.axvline(moment, color=ATTENTION, linewidth=2, clip_on=False)
+    explained = (explanation.start_seconds, 0), explanation.end_seconds - explanation.start_seconds, len(scenes)
+    axes.add_patch(Rectangle(*explained, fill=False, edgecolor=ATTENTION, linewidth=2, clip_on=False, zorder=3))
     axes.set_yticks(np.arange(len(scenes)) + 0.5, [scene.replace("_", " ") for scene in scenes])
     axes.invert_yaxis()
     axes.set_xlabel("time (s)")
@@ -91,12 +92,13 @@ def _draw_attention(axes, explanation: Explanation):
 
 
 def _draw_cross(axes, explanation: Explanation, cross_axes):
-    weights = explanation.attention["cross"].mean(0)  # [queries, keys]
+    heads = explanation.attention["cross"]  # [heads, queries, keys]
     window = (explanation.start_seconds, explanation.end_seconds)
-    axes.imshow(weights, cmap=SHADES, vmin=0, extent=(*window, *window), origin="lower", aspect="auto")
+    axes.imshow(heads.mean(0), cmap=SHADES, vmin=0, extent=(*window, *window), origin="lower", aspect="auto")
     query, key = cross_axes
     axes.set_ylabel(f"{query} (s)")
-    axes.set_title(f"cross-attention: what each {query} looks at in the {key}", loc="left")
+    words = f"cross-attention, mean of {len(heads)} heads: where each {query} (up) looks in the {key} (across)"
+    axes.set_title(words, loc="left", color=INK, fontsize=9)
 
 
 def _edges(prediction: Prediction) -> np.ndarray:
@@ -109,5 +111,5 @@ def _legible(axes):
     """The report's calm axes with words in ink: a page is read at arm's length."""
     calm(axes)
     axes.tick_params(labelcolor=INK, labelsize=9)
-    for words in (axes.xaxis.label, axes.yaxis.label, axes.title):
+    for words in (axes.xaxis.label, axes.yaxis.label):
         words.set(color=INK, fontsize=9)

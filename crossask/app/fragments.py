@@ -9,16 +9,29 @@ from crossask.prediction import Explanation, Prediction
 
 STYLE = """
 .answer { display:grid; grid-template-columns:repeat(auto-fit,minmax(24rem,1fr)); gap:1rem 2rem; align-items:start }
-.answer h2 { font-size:1rem; font-weight:400; margin:0; grid-column:1/-1; border-bottom:1px solid var(--border-color-primary); padding-bottom:.3rem }
-.answer h3 { font-size:1rem; font-weight:600; margin:1.1rem 0 .3rem } .answer .scene { font-size:1.9rem; font-weight:600; line-height:1.2; margin:0 0 .6rem }
-.answer .scene::first-letter { text-transform:uppercase } .answer p { margin:.3rem 0 }
-.answer table { border-collapse:collapse; width:100%; font-variant-numeric:tabular-nums } .answer caption { text-align:left; padding-bottom:.3rem }
-.answer th { font-weight:400; text-align:left; white-space:nowrap; padding:.14rem .8rem .14rem 0 } .answer td { padding:.14rem 0 }
-.answer tr:first-child th { font-weight:600 } .answer .bar { width:70% } .answer .number { text-align:right; padding-left:.8rem; white-space:nowrap }
-.answer .bar span { display:block; height:.8rem; min-width:1px; border-radius:2px; background:#1f6f78 } .dark .answer .bar span { background:#7cc4c8 }
-.answer figure { margin:0 0 1rem } .answer figcaption { margin-bottom:.3rem } .answer img { display:block; width:100%; height:auto; border-radius:6px }
-.card dl { display:grid; grid-template-columns:max-content 1fr; gap:.25rem 1.2rem; margin:0 } .card dt { font-weight:600 } .card dd { margin:0; overflow-wrap:anywhere }
-.card pre { max-height:24rem; overflow:auto; font-size:.8rem; margin-top:.8rem }
+.answer h2 { grid-column:1/-1; margin:0; padding-bottom:.3rem; font-size:1rem; font-weight:400 }
+.answer h2 { border-bottom:1px solid var(--border-color-primary) }
+.answer h3 { margin:1.4rem 0 .3rem; font-size:1rem; font-weight:600 }
+.answer .scene { margin:0 0 .6rem; font-size:1.9rem; font-weight:600; line-height:1.2 }
+.answer .scene::first-letter { text-transform:uppercase }
+.answer table { width:100%; border-collapse:collapse; font-variant-numeric:tabular-nums }
+.answer caption { padding-bottom:.3rem; text-align:left }
+.answer :is(table,tr,th,td) { border:0 !important }
+.answer :is(th,td) { padding:.14rem 0 }
+.answer th { padding-right:.8rem; font-weight:400; text-align:left; white-space:nowrap }
+.answer tr:first-child th { font-weight:600 }
+.answer .bar { width:70% }
+.answer .bar span { display:block; height:.8rem; min-width:1px; border-radius:2px; background:#1f6f78 }
+.dark .answer .bar span { background:#7cc4c8 }
+.answer .number { padding-left:.8rem; text-align:right; white-space:nowrap }
+.answer figure { margin:0 0 1rem }
+.answer figcaption { margin-bottom:.3rem }
+.answer img { display:block; width:100%; height:auto; border-radius:6px }
+.card dl { display:grid; grid-template-columns:max-content 1fr; gap:.25rem 1.2rem; margin:0 }
+.card dt { font-weight:600 }
+.card dd { margin:0; overflow-wrap:anywhere }
+.card summary { margin-top:.8rem; cursor:pointer }
+.card pre { max-height:24rem; overflow:auto; font-size:.8rem }
 """
 
 
@@ -39,9 +52,9 @@ def as_json(name: str, prediction: Prediction, explanation: Explanation) -> dict
 def answer(name: str, card: dict, prediction: Prediction, explanation: Explanation) -> str:
     """Scene, probabilities and events in words, timeline and explained window as pictures."""
     events = explanation.events_heard()
-    heard = _bars(events, "The model looks at these moments most.") if events else f"<p>{no_events(card)}</p>"
+    heard = _bars(events, "Score; the moments that the model looks at count most") if events else f"<p>{no_events(card)}</p>"
     return (
-        f'<section class="answer"><h2>{escape(name)}</h2>\n<div><p class="scene">{_words(prediction.scene)}</p>\n'
+        f'<section class="answer"><h2>{escape(name)}: {_what(card)}</h2>\n<div><p class="scene">{_words(prediction.scene)}</p>\n'
         f"{_bars(prediction.top(len(prediction.probabilities)), f'Probability, mean over {_windows(prediction)}')}\n"
         f"<h3>Events heard from {_span(explanation)}</h3>\n{heard}</div>\n<div>{_pictures(card, prediction, explanation)}</div></section>"
     )
@@ -58,7 +71,7 @@ def facts(card: dict) -> str:
     """The model card: what it is and how well it does, then the whole card as it was written."""
     experiment, scores = card["experiment"], card.get("evaluation", {})
     lines = {
-        "System": f"{experiment['system']}, {experiment['strategy'].replace('_', ' ')}",
+        "System": _what(card),
         "Trained on": f"{experiment['dataset']}, fold {card['fold']}, seed {card['seed']}",
         "Scenes": ", ".join(map(str, card["scenes"])),
         "Clip length": f"{card['clip_seconds']:g} s",
@@ -74,7 +87,7 @@ def _pictures(card: dict, prediction: Prediction, explanation: Explanation) -> s
     parts = []
     if len(prediction.timeline) > 1:
         scenes = ", ".join(f"{segment.scene} from {segment.start_seconds:g} s" for segment in prediction.timeline)
-        parts.append(_figure(drawing.timeline_png(prediction, explanation), "Probabilities over time", f"Most probable scene: {scenes}."))
+        parts.append(_figure(drawing.timeline_png(prediction, explanation), "Probabilities over time; the framed window is explained", f"Most probable scene: {scenes}."))
     roles = ("event", "scene")
     if card["experiment"]["model"]["cross_attention"] == "scene_queries_event":
         roles = roles[::-1]
@@ -104,6 +117,10 @@ def _bars(shares: list[tuple[str, float]], caption: str) -> str:
         for name, share in shares
     )
     return f"<table><caption>{caption}</caption><tbody>{rows}</tbody></table>"
+
+
+def _what(card: dict) -> str:
+    return f"{card['experiment']['system']}, {_words(card['experiment']['strategy'])}"
 
 
 def _words(name: str) -> str:

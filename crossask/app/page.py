@@ -16,7 +16,7 @@ MOST_MODELS = 2
 AT_ONCE = max(2, os.cpu_count() or 1)  # sounds heard at once; others wait for their turn
 KEPT_SECONDS = 3600  # of a visitor's sound
 INK = "#1f6f78"
-FOOT = "This page and its models run on the machine that serves them: no sound leaves it, and a sound is deleted after an hour or two."
+FOOT = "The models run on the machine that serves this page. A sound goes nowhere else, and is deleted within two hours."
 
 
 @contextlib.contextmanager
@@ -36,7 +36,7 @@ def served(model_dirs, host: str = "127.0.0.1", port: int = 7860):
         try:
             _, address, _ = page.launch(
                 server_name=host, server_port=port, share=False, quiet=True, prevent_thread_lock=True, ssr_mode=False, pwa=False,
-                enable_monitoring=False, mcp_server=False, run_history=False, footer_links=["api"], theme=_theme(), css=fragments.STYLE,
+                enable_monitoring=False, mcp_server=False, run_history=False, footer_links=[], theme=_theme(), css=fragments.STYLE,
                 allowed_paths=[folder],
             )  # fmt: skip
         except OSError as error:
@@ -93,7 +93,7 @@ def build(models: dict[str, Classifier], examples: list[tuple[str, Path]]) -> gr
         gr.Markdown("# What scene is this?\nDrop or record a sound of at least a second, then press Listen.")
         with gr.Row(equal_height=False):
             with gr.Column(scale=3):
-                sound = gr.Audio(type="filepath", sources=["upload", "microphone"], label="Sound", elem_id="sound")
+                sound = gr.Audio(type="filepath", sources=["upload", "microphone"], label="Sound", buttons=["download"], elem_id="sound")
             with gr.Column(scale=2):
                 gr.Examples(
                     [[str(path)] for _, path in examples], sound, label="Generated sounds to try", cache_examples=False,
@@ -157,5 +157,5 @@ def _theme() -> gr.themes.Base:
     return theme.set(
         button_primary_background_fill=INK, button_primary_background_fill_hover="#16545b", button_primary_text_color="white",
         button_primary_background_fill_dark=INK, button_primary_background_fill_hover_dark="#16545b",
-        button_primary_text_color_dark="white",
+        button_primary_text_color_dark="white", slider_color=INK, slider_color_dark="#7cc4c8",
     )  # fmt: skip

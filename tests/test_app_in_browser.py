@@ -6,7 +6,6 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-import small_corpus
 import soundfile
 
 import crossask
@@ -18,8 +17,8 @@ from crossask.app.page import served  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return small_corpus.write_model(tmp_path_factory.mktemp("model"), small_corpus.FEATURE_BASED)
+def folder(exports):
+    return exports[0]
 
 
 @pytest.fixture(scope="module")
@@ -35,20 +34,25 @@ def browser():
         program.close()
 
 
-@pytest.fixture
-def visit(browser, folder):
-    """(page, addresses that it asked for, errors in its console)"""
+@pytest.fixture(scope="module")
+def address(folder):
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    with served([folder], port=port) as address:
-        page, asked, errors = browser.new_page(viewport={"width": 1280, "height": 900}), [], []
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(address)
-        yield page, asked, errors
-        page.close()
+    with served([folder], port=port) as url:
+        yield url
+
+
+@pytest.fixture
+def visit(browser, address):
+    """(page, addresses that it asked for, errors in its console)"""
+    page, asked, errors = browser.new_page(viewport={"width": 1280, "height": 900}), [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(address)
+    yield page, asked, errors
+    page.close()
 
 
 def hosts(asked) -> set[str]:

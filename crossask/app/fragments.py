@@ -87,7 +87,8 @@ def _pictures(card: dict, prediction: Prediction, explanation: Explanation) -> s
     parts = []
     if len(prediction.timeline) > 1:
         scenes = ", ".join(f"{segment.scene} from {segment.start_seconds:g} s" for segment in prediction.timeline)
-        parts.append(_figure(drawing.timeline_png(prediction, explanation), "Probabilities over time; the framed window is explained", f"Most probable scene: {scenes}."))
+        picture, caption = drawing.timeline_png(prediction, explanation), "Probabilities over time; the framed window is explained"
+        parts.append(_figure(picture, caption, f"Most probable scene: {scenes}."))
     roles = ("event", "scene")
     if card["experiment"]["model"]["cross_attention"] == "scene_queries_event":
         roles = roles[::-1]

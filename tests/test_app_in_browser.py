@@ -91,7 +91,7 @@ def test_a_visitor_gives_a_sound_and_reads_the_answer(visit, folder, tmp_path):
 def test_an_example_is_a_click_and_no_sound_is_told(visit):
     page, asked, errors = visit
     page.get_by_role("button", name="Listen").click()
-    playwright.expect(page.get_by_text("Drop a sound file, record one, or choose an example.")).to_be_visible(timeout=30000)
+    playwright.expect(page.get_by_text("There is no sound yet.")).to_be_visible(timeout=30000)
     page.get_by_text("park", exact=True).click()
     page.get_by_label("Play", exact=True).wait_for()
     page.get_by_role("button", name="Listen").click()

@@ -83,7 +83,7 @@ def _draw_attention(axes, explanation: Explanation):
         edges = np.linspace(explanation.start_seconds, explanation.end_seconds, heads.shape[1] + 1)
         for number, head in enumerate(heads):
             words = f"{label}, each of {len(heads)} heads" if number == 0 else None
-            axes.stairs(head, edges, baseline=None, color=colour, linewidth=0.9, alpha=0.55, label=words)
+            axes.stairs(head, edges, baseline=None, color=colour, linewidth=1.1, alpha=0.7, label=words)
         axes.stairs(heads.mean(0), edges, baseline=None, color=colour, linewidth=2, label=f"{label}, their mean", path_effects=OUTLINE)
     axes.set_ylim(0, 1.3 * max(100 * explanation.attention[name].max() for name, _, _ in POOLINGS if name in explanation.attention))
     axes.set_ylabel("share of attention (%)")

@@ -8,7 +8,7 @@ from crossask.app import drawing
 from crossask.prediction import Explanation, Prediction
 
 STYLE = """
-.answer { display:grid; grid-template-columns:repeat(auto-fit,minmax(24rem,1fr)); gap:1rem 2rem; align-items:start }
+.answer { display:grid; grid-template-columns:repeat(auto-fit,minmax(min(24rem,100%),1fr)); gap:1rem 2rem; align-items:start }
 .answer h2 { grid-column:1/-1; margin:0; padding-bottom:.3rem; font-size:1rem; font-weight:400 }
 .answer h2 { border-bottom:1px solid var(--border-color-primary) }
 .answer h3 { margin:1.4rem 0 .3rem; font-size:1rem; font-weight:600 }
@@ -18,9 +18,9 @@ STYLE = """
 .answer caption { padding-bottom:.3rem; text-align:left }
 .answer :is(table,tr,th,td) { border:0 !important }
 .answer :is(th,td) { padding:.14rem 0 }
-.answer th { padding-right:.8rem; font-weight:400; text-align:left; white-space:nowrap }
+.answer th { padding-right:.8rem !important; font-weight:400; text-align:left; white-space:nowrap }
 .answer tr:first-child th { font-weight:600 }
-.answer .bar { width:70% }
+.answer .bar { width:65% }
 .answer .bar span { display:block; height:.8rem; min-width:1px; border-radius:2px; background:#1f6f78 }
 .dark .answer .bar span { background:#7cc4c8 }
 .answer .number { padding-left:.8rem; text-align:right; white-space:nowrap }

@@ -1,6 +1,7 @@
-"""The page itself: one or two exported models hear the same sound. Needs gradio; draws on this machine alone."""
+"""The page itself: one or two exported models hear the same sound. Needs gradio."""
 
 import contextlib
+import functools
 import os
 import tempfile
 from html import escape
@@ -32,12 +33,11 @@ def served(model_dirs, host: str = "127.0.0.1", port: int = 7860):
     with tempfile.TemporaryDirectory(prefix="crossask-app.") as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(Path(folder) / "sounds")
         page = build(models, sounds.write_examples(Path(folder) / "examples"))
-        page.queue(max_size=None)
         try:
             _, address, _ = page.launch(
                 server_name=host, server_port=port, share=False, quiet=True, prevent_thread_lock=True, ssr_mode=False, pwa=False,
                 enable_monitoring=False, mcp_server=False, run_history=False, footer_links=[], theme=_theme(), css=fragments.STYLE,
-                allowed_paths=[folder],
+                allowed_paths=[str(Path(folder) / "examples")],
             )  # fmt: skip
         except OSError as error:
             raise CrossaskError(f"The page cannot be served at {host}:{port} ({error}).", "Give another --port, or --host.") from error
@@ -66,7 +66,7 @@ def hear(models: dict[str, Classifier], sound: str | None) -> list[Prediction]:
       gr.Error: in words for the page, where it cannot be used.
     """
     if not sound:
-        raise gr.Error("Drop a sound file, record one, or choose an example.", title="There is no sound yet", print_exception=False)
+        raise gr.Error("There is no sound yet. Drop a sound file, record one, or choose an example.", print_exception=False)
     with _told(sound):
         return [model.predict(sound) for model in models.values()]
 
@@ -95,10 +95,12 @@ def build(models: dict[str, Classifier], examples: list[tuple[str, Path]]) -> gr
             with gr.Column(scale=3):
                 sound = gr.Audio(type="filepath", sources=["upload", "microphone"], label="Sound", buttons=["download"], elem_id="sound")
             with gr.Column(scale=2):
-                gr.Examples(
-                    [[str(path)] for _, path in examples], sound, label="Generated sounds to try", cache_examples=False,
-                    example_labels=[name for name, _ in examples], api_visibility="private",
-                )  # fmt: skip
+                gr.Markdown("Generated sounds to try")
+                with gr.Row():
+                    for name, path in examples:
+                        # no gr.Examples: its copies would be deleted with the visitors' sounds
+                        chosen = gr.Button(name, size="sm", min_width=80)
+                        chosen.click(functools.partial(str, path), None, sound, api_visibility="private", show_progress="hidden")
                 button = gr.Button("Listen", variant="primary", size="lg", elem_id="listen")
         moment = gr.Slider(0, 1, step=0.1, label="Moment to explain (s)", visible=False, elem_id="moment")
         with gr.Row():
@@ -147,13 +149,13 @@ def _told(sound: str):
     except AudioError as error:
         text = f"{error.problem} {error.fix}".replace(str(sound), Path(sound).name)
         # gradio shows these words as HTML
-        raise gr.Error(escape(text), title="This sound cannot be used", print_exception=False) from error
+        raise gr.Error(escape(text), print_exception=False) from error
 
 
 def _theme() -> gr.themes.Base:
     """System fonts, so that none is fetched, and the report's ink: white on it reads well."""
-    fonts = ("system-ui", "sans-serif"), ("ui-monospace", "monospace")
-    theme = gr.themes.Default(primary_hue="teal", neutral_hue="stone", font=fonts[0], font_mono=fonts[1])
+    fonts = {"font": ("system-ui", "sans-serif"), "font_mono": ("ui-monospace", "monospace")}
+    theme = gr.themes.Default(primary_hue="teal", neutral_hue="stone", **fonts)
     return theme.set(
         button_primary_background_fill=INK, button_primary_background_fill_hover="#16545b", button_primary_text_color="white",
         button_primary_background_fill_dark=INK, button_primary_background_fill_hover_dark="#16545b",

@@ -8,6 +8,8 @@ from crossask.app import drawing
 from crossask.prediction import Explanation, Prediction
 
 STYLE = """
+.examples { flex-wrap:wrap; gap:.5rem }
+.examples button { flex:0 0 auto !important; width:auto !important; font-size:.9rem }
 .answer { display:grid; grid-template-columns:repeat(auto-fit,minmax(min(24rem,100%),1fr)); gap:1rem 2rem; align-items:start }
 .answer h2 { grid-column:1/-1; margin:0; padding-bottom:.3rem; font-size:1rem; font-weight:400 }
 .answer h2 { border-bottom:1px solid var(--border-color-primary) }

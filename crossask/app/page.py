@@ -96,10 +96,10 @@ def build(models: dict[str, Classifier], examples: list[tuple[str, Path]]) -> gr
                 sound = gr.Audio(type="filepath", sources=["upload", "microphone"], label="Sound", buttons=["download"], elem_id="sound")
             with gr.Column(scale=2):
                 gr.Markdown("Generated sounds to try")
-                with gr.Row():
+                with gr.Row(elem_classes="examples"):
                     for name, path in examples:
                         # no gr.Examples: its copies would be deleted with the visitors' sounds
-                        chosen = gr.Button(name, size="sm", min_width=80)
+                        chosen = gr.Button(name, size="sm", min_width=0)
                         chosen.click(functools.partial(str, path), None, sound, api_visibility="private", show_progress="hidden")
                 button = gr.Button("Listen", variant="primary", size="lg", elem_id="listen")
         moment = gr.Slider(0, 1, step=0.1, label="Moment to explain (s)", visible=False, elem_id="moment")

@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "crossask" / "__init__.py").read_text()).group(1)
-VERBS = ("prepare", "pretrain", "train", "evaluate", "report", "export", "predict", "describe", "launch")
+VERBS = ("prepare", "pretrain", "train", "evaluate", "report", "export", "predict", "describe", "launch", "app")
 
 setup(
     name="crossask",
@@ -37,10 +37,13 @@ setup(
         "pooch>=1.8",
     ],
     extras_require={
+        "app": ["gradio>=6.31"],
         "beam": ["apache-beam>=2.70"],
+        # the page's test in a real browser, which has to be installed, too
+        "browser": ["playwright>=1.50"],
         # warm-up requests in exported models
         "serving": ["tensorflow-serving-api~=2.20.0"],
-        "test": ["pytest>=8", "soxr>=0.5", "scikit-learn>=1.4", "apache-beam>=2.70", "tensorflow-serving-api~=2.20.0"],
+        "test": ["pytest>=8", "soxr>=0.5", "scikit-learn>=1.4", "apache-beam>=2.70", "tensorflow-serving-api~=2.20.0", "gradio>=6.31"],
         "dev": ["ruff>=0.6"],
     },
     entry_points={"console_scripts": [f"crossask-{verb}=crossask.cli.{verb}:main" for verb in VERBS]},

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+import small_corpus
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -28,6 +29,13 @@ def real_data():
         return base / name
 
     return find
+
+
+@pytest.fixture(scope="session")
+def exports(tmp_path_factory):
+    """Folders of two exported models of the small corpus: one that names events, and one that reads none."""
+    rows = small_corpus.FEATURE_BASED, small_corpus.FA
+    return [small_corpus.write_model(tmp_path_factory.mktemp(row.name), row) for row in rows]
 
 
 @pytest.fixture(scope="session")

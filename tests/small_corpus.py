@@ -35,3 +35,21 @@ def write(folder, places=4, clips=3, rate=16000, seconds=2.0):
                 lines.append(f"{name},{scene},{scene}{place}")
     (folder / "clips.csv").write_text("\n".join(lines) + "\n")
     return folder / "clips.csv"
+
+
+def write_model(folder, row):
+    """Trains `row` for one epoch and exports it to folder/model; a frozen event model gets weights and a head for dog and rain."""
+    from crossask import config, events, export, feature_cache, runs, training
+    from crossask.datasets import read_corpus
+    from crossask.events import tagging
+
+    corpus = read_corpus("folder", write(folder / "corpus"))
+    row = config.override(row, {"training.epochs": 1})
+    if row.event_input == "embedding":
+        events.build(row.event_model).save_npz(folder / "events.npz")
+        head = np.random.default_rng(0).normal(0, 0.1, (129, 2)).astype(np.float32)
+        tagging.Tagger(("dog", "rain"), head[:128], head[128], exclusive=True).save_npz(folder / "events_tags.npz")
+        row = config.override(row, {"event_model.weights": str(folder / "events.npz")})
+    run = runs.run_at(folder / "runs", row.name, "1", 0)
+    training.train(run, row, corpus, feature_cache.prepare(corpus, row, folder / "features"))
+    return export.export_run(run, folder / "model")

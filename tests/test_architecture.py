@@ -16,12 +16,12 @@ FLOORS = (
     {"feature_cache", "finetuning", "fitting"},
     {"beam", "controls", "pipeline", "systems"},
     {"pretraining", "training", "report", "export", "prediction", "description"},
-    {"grid", "planning"},
+    {"grid", "planning", "app"},
     {"cli"},
 )
 NO_TENSORFLOW = ("crossask", "crossask.errors", "crossask.config", "crossask.datasets", "crossask.datasets.soundscapes",
                  "crossask.runs", "crossask.evaluation", "crossask.report", "crossask.audio.reading", "crossask.models",
-                 "crossask.cli.train", "crossask.cli.predict")  # fmt: skip
+                 "crossask.cli.train", "crossask.cli.predict", "crossask.cli.app")  # fmt: skip
 
 
 def room_of(path: Path) -> str:

@@ -14,7 +14,7 @@ import small_corpus
 import soundfile
 
 NAMED = ("--data_dir=x", "--model_dir=y")
-VERBS = ("prepare", "pretrain", "train", "evaluate", "report", "export", "predict", "describe", "launch")
+VERBS = ("prepare", "pretrain", "train", "evaluate", "report", "export", "predict", "describe", "launch", "app")
 ROWS = """
 import sys
 sys.path.insert(0, {tests!r})
@@ -160,6 +160,7 @@ def test_any_table_of_predictions_is_scored(work, capsys):
         ("predict", ["--model={work}/model", "nowhere.wav"], "nowhere.wav", ""),
         ("predict", ["--modle=x", "a.wav"], "modle", "--help"),
         ("pretrain", ["--events=nowhere.csv", "--out=x.npz"], "no CSV 'nowhere.csv'", "filename"),
+        ("app", [], "--model is not given", "--help"),
         ("pretrain", ["--events={csv}", "--out=x.ckpt"], "--out", ".npz"),
     ],
 )
@@ -175,7 +176,10 @@ def test_a_users_mistake_is_two_lines_and_exit_code_2(work, tmp_path, capsys, ve
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_answers_without_tensorflow(verb, capsys):
-    code = f"import sys; from crossask.cli import {verb}; rc = {verb}.main(['x', '--help']); sys.exit(rc or 'tensorflow' in sys.modules)"
+    code = (
+        f"import sys; from crossask.cli import {verb}; rc = {verb}.main(['x', '--help']); "
+        "sys.exit(rc or 'tensorflow' in sys.modules or 'gradio' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert f"crossask-{verb}" in done.stdout

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from crossask.cli import describe, evaluate, export, launch, predict, prepare, pretrain, report, train
+from crossask.cli import app, describe, evaluate, export, launch, predict, prepare, pretrain, report, train
 from crossask.events import VGGish
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +41,7 @@ def test_every_flag_and_command_it_names_exists():
         "predict": predict,
         "describe": describe,
         "launch": launch,
+        "app": app,
     }
     flags = {flag for verb in verbs.values() for flag in verb.FLAGS}
     told = README + (ROOT / "docs" / "results.md").read_text()

@@ -1,0 +1,242 @@
+"""The page: what it shows, what it refuses, and fifty programs that ask at once."""
+
+import concurrent.futures
+import dataclasses
+import importlib.util
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+
+import numpy as np
+import pytest
+import soundfile
+from matplotlib.image import imread
+
+import crossask
+from crossask.cli import app
+from crossask.errors import CrossaskError
+
+gradio = pytest.importorskip("gradio")
+client = pytest.importorskip("gradio_client")
+
+from crossask.app import drawing, fragments, page, sounds  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def models(exports):
+    return page.load_models(exports)
+
+
+@pytest.fixture(scope="module")
+def address(exports):
+    with page.served(exports, port=free_port()) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    return write_noise(tmp_path_factory.mktemp("sound") / "a <b>.wav", seconds=4.5)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def write_noise(path, seed=0, seconds=2.0, rate=16000, channels=2):
+    """Noise whose colour and level vary with the seed, so that the answers do."""
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(0, rng.uniform(0.02, 0.2), (round(seconds * rate), channels))
+    share = rng.uniform(0, 0.95)
+    soundfile.write(path, np.clip((1 - share) * noise + share * np.cumsum(noise, axis=0) * 0.05, -1, 1), rate)
+    return str(path)
+
+
+def pixels(png):
+    return imread(io.BytesIO(png), format="png")
+
+
+def test_it_shows_what_the_model_says(models, recording):
+    answers = page.hear(models, recording)
+    html, why = page.show(models, answers)
+    for (name, model), text, answer, explanation in zip(models.items(), html, answers, why, strict=True):
+        assert answer == model.predict(recording)
+        assert name in text
+        assert f'<p class="scene">{answer.scene}</p>' in text
+        assert all(f"{100 * share:.1f} %" in text for share in answer.probabilities.values())
+        assert text.count("data:image/png;base64,") == 2  # the timeline and the explained window
+        assert explanation.start_seconds == answer.explain().start_seconds
+    assert all(event in html[0] for event in ("dog", "rain"))
+    assert "this model reads no events" in html[1]
+    assert "without the head" in fragments.no_events(next(iter(models.values())).card)
+
+
+def test_another_moment_is_another_window(models, recording):
+    answers = page.hear(models, recording)
+    first, last = (page.show(models, answers, moment) for moment in (0.1, 4.4))
+    assert ([why.start_seconds for why in first[1]], [why.start_seconds for why in last[1]]) == ([0, 0], [2.5, 2.5])
+    assert all(one != other for one, other in zip(first[0], last[0], strict=True))
+    assert "What it heard and where it looked, 2.5 to 4.5 s" in last[0][0]
+
+
+def test_a_sound_of_one_window_has_no_timeline(models, tmp_path):
+    html, _ = page.show(models, page.hear(models, write_noise(tmp_path / "short.wav", seconds=1.2)))
+    assert [text.count("<figure>") for text in html] == [1, 1]
+
+
+def test_the_timeline_is_darkest_where_the_scene_is(models, recording):
+    answer = page.hear(models, recording)[0]
+    sure, never = {"a": 1.0, "b": 0.0}, {"a": 0.0, "b": 1.0}
+    timeline = tuple(dataclasses.replace(part, probabilities=sure if part.start_seconds < 2 else never) for part in answer.timeline)
+    # a, the more probable scene, stands above b
+    answer = dataclasses.replace(answer, timeline=timeline, probabilities={"a": 0.6, "b": 0.4})
+    picture = pixels(drawing.timeline_png(answer, answer.explain(0)))[..., :3].mean(-1)
+    height, width = picture.shape
+    upper, lower = picture[height // 6], picture[height // 2]
+    assert upper[width // 4] < 0.3 < 0.9 < upper[3 * width // 4]
+    assert lower[3 * width // 4] < 0.3 < 0.9 < lower[width // 4]
+
+
+def test_the_window_is_drawn_with_whatever_the_model_has(models, recording):
+    cmam, fa = (answer.explain() for answer in page.hear(models, recording))
+    nothing = dataclasses.replace(fa, log_mel=None, attention={})
+    assert drawing.window_png(nothing) is None
+    heights = [pixels(drawing.window_png(why)).shape[0] for why in (cmam, fa)]
+    assert heights[0] > 1.5 * heights[1]  # the cross-attention below
+    bare = pixels(drawing.window_png(dataclasses.replace(fa, attention={})))
+    assert not np.array_equal(bare, pixels(drawing.window_png(fa)))
+    assert pixels(drawing.window_png(dataclasses.replace(fa, log_mel=None))).shape[0] == heights[1]
+
+
+def test_the_card_tells_what_the_model_is(models):
+    for model, system in zip(models.values(), ("CMAM", "FA"), strict=True):
+        text = fragments.facts(model.card | {"scenes": ["<i>", "b"], "evaluation": {"macro_accuracy": 0.625}})
+        assert system in text
+        assert "62.5 %" in text
+        assert "&lt;i&gt;" in text
+        assert "<i>" not in text
+
+
+def test_two_models_of_one_folder_name_are_told_apart_and_three_are_too_many(exports, monkeypatch):
+    monkeypatch.setattr(page, "Classifier", str)
+    assert list(page.load_models(exports)) == [str(folder) for folder in exports]
+    assert list(page.load_models(exports[:1])) == ["model"]
+    with pytest.raises(CrossaskError, match="given twice"):
+        page.load_models([exports[0], exports[0]])
+    with pytest.raises(CrossaskError, match="3 models"):
+        page.load_models([*exports, exports[0]])
+
+
+@pytest.mark.parametrize("what", ["nothing", "short", "broken"])
+def test_what_cannot_be_heard_is_told_without_the_place_of_the_file(models, tmp_path, what):
+    path, told = {
+        "nothing": (None, "Drop a sound file"),
+        "short": (write_noise(tmp_path / "x.wav", seconds=0.5), "x.wav lasts 0.500 s"),
+        "broken": (str(tmp_path / "<b>.wav"), "&lt;b&gt;.wav cannot be read"),
+    }[what]
+    if what == "broken":
+        (tmp_path / "<b>.wav").write_bytes(b"RIFF")
+    with pytest.raises(gradio.Error) as error:
+        page.listen(models, path)
+    assert told in error.value.message
+    assert str(tmp_path) not in error.value.message
+
+
+def test_the_examples_are_sounds_of_the_scenes_they_name(tmp_path):
+    ((name, path),) = sounds.write_examples(tmp_path / "examples", (("park, then bus", ("park", "bus")),))
+    waveform, rate = soundfile.read(path)
+    assert (name, waveform.shape, rate) == ("park, then bus", (20 * 48000, 2), 48000)
+    assert {scene for _, scenes in sounds.EXAMPLES for scene in scenes} <= set(sounds.soundscapes.SCENES)
+    assert np.abs(waveform).max() > 0.01
+
+
+def test_fifty_programs_that_ask_at_once_are_all_answered_rightly(address, exports, tmp_path):
+    paths = [
+        write_noise(tmp_path / f"{number}.wav", number, 1 + number % 5 * 0.8, (16000, 44100)[number % 2], 1 + number % 3 % 2)
+        for number in range(50)
+    ]
+    program, start = client.Client(address, verbose=False), threading.Barrier(50)
+
+    def ask(path):
+        start.wait()
+        return program.predict(client.handle_file(path), api_name="/listen")
+
+    with concurrent.futures.ThreadPoolExecutor(50) as threads:
+        answers = list(threads.map(ask, paths))
+    expected = [[model.predict(path) for path in paths] for model in map(crossask.load, exports)]
+    for number in range(50):
+        for told, name, prediction in zip(answers[number], exports, (column[number] for column in expected), strict=True):
+            assert (told["model"], told["scene"]) == (str(name), prediction.scene)
+            assert told["probabilities"] == pytest.approx(prediction.probabilities, abs=1e-5)
+            assert len(told["timeline"]) == len(prediction.timeline)
+            for part, segment in zip(told["timeline"], prediction.timeline, strict=True):
+                assert (part["start_seconds"], part["end_seconds"]) == (segment.start_seconds, segment.end_seconds)
+                assert part["probabilities"] == pytest.approx(segment.probabilities, abs=1e-5)
+        heard = {event["event"]: event["score"] for event in answers[number][0]["events"]}
+        assert heard == pytest.approx(dict(expected[0][number].explain().events_heard()), abs=1e-5)
+        assert answers[number][1]["events"] == []
+    # different sounds have different answers, so one that went to another's asker would have been seen
+    assert len({round(answer[0]["probabilities"]["a"], 4) for answer in answers}) > 40
+
+
+def test_a_program_is_told_what_is_wrong(address, tmp_path):
+    program = client.Client(address, verbose=False)
+    with pytest.raises(Exception, match=r"lasts 0\.500 s"):
+        program.predict(client.handle_file(write_noise(tmp_path / "x.wav", seconds=0.5)), api_name="/listen")
+
+
+def test_a_file_of_the_server_is_not_read_for_a_stranger(address, tmp_path):
+    """gradio_client uploads what it is given; this asks by hand for a path."""
+    sound = {"path": write_noise(tmp_path / "own.wav"), "meta": {"_type": "gradio.FileData"}}
+    request = urllib.request.Request(
+        f"{address}gradio_api/call/listen", json.dumps({"data": [sound]}).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request) as told:
+        event = json.load(told)["event_id"]
+    with urllib.request.urlopen(f"{address}gradio_api/call/listen/{event}") as told:
+        answer = told.read().decode()
+    assert "event: error" in answer
+    assert "probabilities" not in answer
+
+
+def test_a_signal_ends_it_with_exit_code_0_and_leaves_no_files(exports, tmp_path):
+    started = []
+    for number in (signal.SIGTERM, signal.SIGINT):  # both processes at once: they take their time to start
+        port, place = free_port(), tmp_path / str(number)
+        place.mkdir()
+        command = [sys.executable, "-m", "crossask.cli.app", f"--model={exports[1]}", f"--port={port}"]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": {**os.environ, "TMPDIR": str(place)}}
+        started.append((number, port, place, subprocess.Popen(command, **pipes)))
+    for number, port, place, process in started:
+        assert process.stdout.readline() == f"The page: http://127.0.0.1:{port}/ (Ctrl-C ends it)\n"
+        assert list(place.glob("crossask-app.*"))
+        process.send_signal(number)
+        _, told = process.communicate(timeout=60)
+        assert process.returncode == 0
+        assert "Traceback" not in told
+        assert not list(place.glob("crossask-app.*"))
+
+
+def test_a_port_that_is_taken_is_told(exports, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert app.main(["crossask-app", f"--model={exports[1]}", f"--port={port}"]) == 2
+    assert f"127.0.0.1:{port}" in capsys.readouterr().err
+
+
+def test_without_gradio_it_says_what_to_install(exports, monkeypatch, capsys):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert app.main(["crossask-app", f"--model={exports[0]}"]) == 2
+    assert capsys.readouterr().err.splitlines()[-2:] == [
+        "Error: The page needs gradio, which is not installed.",
+        "Install it: pip install 'crossask[app]'.",
+    ]

@@ -53,6 +53,7 @@ class _Task:
     folder: Path  # for all that it writes
     distribution: str
     threads: int  # 0: as many as there are
+    exports: bool
     most_bytes: int | None
 
 
@@ -71,22 +72,26 @@ def rows_to_check(grid: Grid, mode: str = "auto") -> list[config.Experiment]:
 def check(grid: Grid, rows, jobs: int = 1, distribution: str = "auto", most_bytes: int | None = None):
     """Takes `rows` of `grid` through features, a training step at their batch size, evaluation and export.
 
-    Folders and folds come first: they take seconds. Where a folder cannot be written, no row is tried.
+    Folders and folds come first: they take seconds. Where a folder cannot be written, no row is tried. Exporting takes half of a
+    small row's time: rows of one system, strategy and front-end are exported once.
 
     Args:
       jobs: rows checked at once, as many as the grid trains at once: those share the memory as well.
-      distribution: see devices.strategy; several machines and TPUs are checked in folders and folds alone.
+      distribution: see devices.strategy; for several machines and TPUs nothing is checked.
       most_bytes: of address space that the process of a row may take; None: all there is.
 
     Yields:
       Passed for a row, or a CrossaskError for something that is wrong.
     """
+    if distribution in ALONE:
+        return
+    from crossask import devices
+
+    devices.check_machines(distribution)
     wrong = _unwritable_folders(grid)
     yield from wrong
     if wrong:
         return
-    from crossask import devices
-
     corpora = functools.cache(lambda dataset: read_corpus(dataset, grid.data_dir))
     sound, told = [], set()
     for row in rows:
@@ -97,15 +102,19 @@ def check(grid: Grid, rows, jobs: int = 1, distribution: str = "auto", most_byte
             if str(error) not in told:  # rows share a corpus and its folds
                 yield error
             told.add(str(error))
-    if not sound or distribution in ALONE:
+    if not sound:
         return
     jobs = min(devices.side_by_side(jobs, distribution), len(sound))
     threads = max(1, devices.cores() // jobs) if jobs > 1 else 0
     with tempfile.TemporaryDirectory(prefix="crossask-preflight-") as scratch:
-        tasks = [
-            _Task(row, grid.folds or row.folds, grid.seeds[0], corpora(row.dataset), Path(scratch, str(number)), distribution, threads, most_bytes)
-            for number, row in enumerate(sound)
-        ]
+        tasks, exported = [], set()
+        for row in sound:
+            served = (row.system, row.strategy, row.event_model.name, row.features)
+            folds, folder = grid.folds or row.folds, Path(scratch, str(len(tasks)))
+            tasks.append(
+                _Task(row, folds, grid.seeds[0], corpora(row.dataset), folder, distribution, threads, served not in exported, most_bytes)
+            )
+            exported.add(served)
         yield from _in_processes(tasks, jobs)
 
 
@@ -145,18 +154,19 @@ def _check_folds(row: config.Experiment, corpus: Corpus, folds):
 
 def _in_processes(tasks: list[_Task], jobs: int):
     """The outcome of each task in their order, `jobs` at once; the processes end with this call, however it ends."""
-    processes = []
+    processes, ended = [], threading.Event()
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         try:
-            yield from pool.map(lambda task: _outcome(task, processes), tasks)
+            yield from pool.map(lambda task: _outcome(task, processes, ended), tasks)
         finally:
+            ended.set()
             pool.shutdown(wait=False, cancel_futures=True)
             for process in processes:
                 process.terminate()
 
 
-def _outcome(task: _Task, processes: list) -> Passed | CrossaskError:
-    """Starts the row's process and waits for what becomes of it."""
+def _outcome(task: _Task, processes: list, ended: threading.Event) -> Passed | CrossaskError | None:
+    """Starts the row's process and waits for what becomes of it; None, which nobody reads, once the check has `ended`."""
     context = multiprocessing.get_context("spawn")  # a fork would cope badly with TensorFlow's threads
     ours, theirs = context.Pipe()
     task.folder.mkdir()
@@ -171,6 +181,8 @@ def _outcome(task: _Task, processes: list) -> Passed | CrossaskError:
             if what == "stage":
                 stages.append(content)
     process.join()
+    if ended.is_set():
+        return None
     if what == "passed":
         return Passed(task.row.name, tuple(stages), time.monotonic() - start, content)
     stage = stages[-1] if stages else "start"
@@ -245,6 +257,8 @@ def _stages(task: _Task):
     scores = evaluation.score(evaluation.read_predictions(run.path("predictions.csv")), seen_cities=few.training_cities(fold.name))
     runs.write_json(run.path("scores.json"), scores)
 
+    if not task.exports:
+        return
     yield "export"
     export.export_run(run, task.folder / "model")  # which reads it back
 

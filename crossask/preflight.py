@@ -190,17 +190,28 @@ def _outcome(task: _Task, processes: list, ended: threading.Event) -> Passed | C
         return CrossaskError(f"Row {task.row.name}, {stage}: {content.problem}", content.fix)
     errors = _errors_of(task)
     text = errors.read_text(errors="replace") if errors.is_file() else ""
-    if what == "memory" or process.exitcode == -signal.SIGKILL or any(mark in text for mark in OUT_OF_MEMORY):
-        size = task.row.training.batch_size
+    if what == "memory" or _ended_for_memory(process.exitcode, text, task.most_bytes):
         return CrossaskError(
-            f"Row {task.row.name} runs out of memory at its batch size {size} ({stage}).", "Lower training.batch_size, or --jobs."
+            f"Row {task.row.name} runs out of memory at its batch size {task.row.training.batch_size} ({stage}).",
+            "Lower training.batch_size, or --jobs.",
         )
     if what != "bug":
-        content = f"{text[-2000:]}\nexit code {process.exitcode}"
+        code = process.exitcode
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        content = f"{text[-2000:]}\nthe process {how}."
     LOG.error("preflight: %s: %s:\n%s", task.row.name, stage, content.strip())
     return CrossaskError(
         f"Row {task.row.name}, {stage}: {content.strip().splitlines()[-1]}", f"The whole error stands above; {ALL_THE_SAME}."
     )
+
+
+def _ended_for_memory(exit_code: int, errors: str, most_bytes: int | None) -> bool:
+    """Whether a process that said nothing ended for want of memory."""
+    if exit_code == -signal.SIGKILL or any(mark in errors for mark in OUT_OF_MEMORY):
+        return True
+    # TensorFlow does not look at every allocation: where address space has a limit, what it could not have makes it crash
+    limited = most_bytes or resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+    return bool(limited) and exit_code in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS)
 
 
 def _errors_of(task: _Task) -> Path:

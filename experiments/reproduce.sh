@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# All rows of one experiment file on its corpus: a preflight of each row, features, training, evaluation, report. Every step goes on where a killed run
-# stopped; a row that fails does not stop the others, and the exit code says so.
+# All rows of one experiment file on its corpus: a step of each row first (preflight), then features, training, evaluation, report.
+# Every step goes on where a killed run stopped; a row that fails does not stop the others, and the exit code says so.
 #   EXPERIMENT: the file of rows; DATASET and DATA: the corpus and its folder; OUT: where runs and report go
 #   SEEDS: runs of each row; ROWS: some rows only; JOBS: runs trained at once (CPUs); DOWNLOAD=1: fetch the corpus first
 #   DRY_RUN=1: print the plan and stop

@@ -1,16 +1,16 @@
 """The interface of HEAR 2021 on exported models: what its tasks rely on, and the event model itself as the oracle."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 import small_corpus
 import tensorflow as tf
 
-from crossask import events, export, feature_cache, hear, runs, training
+from crossask import config, events, export, hear, runs, systems
 from crossask.audio import frontends
 from crossask.config import EventModelConfig
-from crossask.datasets import read_corpus
 from crossask.errors import CrossaskError
 
 YAMNET = dataclasses.replace(small_corpus.FEATURE_BASED, name="yamnet", event_model=EventModelConfig("yamnet", width=0.0625))
@@ -19,15 +19,16 @@ RATE = 16000  # of the exported models; their windows last 2 s
 
 @pytest.fixture(scope="module", params=[small_corpus.FA, small_corpus.FEATURE_BASED, YAMNET], ids=["windows", "vggish", "yamnet"])
 def exported(request, tmp_path_factory):
-    """(the row, the folder of its export, which answers to `embed` alone)"""
+    """(the row, the folder of a SavedModel of it, untrained, that answers to `embed` alone)"""
     row, folder = request.param, tmp_path_factory.mktemp("hear")
-    row = dataclasses.replace(row, training=dataclasses.replace(row.training, epochs=1))
-    corpus = read_corpus("folder", small_corpus.write(folder / "corpus"))
     run = runs.run_at(folder, row.name, "1", 0)
-    training.train(run, row, corpus, feature_cache.prepare(corpus, row, folder / "features"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export.ServedModel, "signatures", lambda self: {"embed": self.embed})
-        return row, export.export_run(run, folder / "model")
+    runs.write_json(run.path("config.json"), {"experiment": config.to_dict(row), "scenes": ["a", "b"], "corpus": {}})
+    runs.write_json(run.path("result.json"), {})
+    (folder / "model_card.json").write_text(json.dumps(export.model_card(run, run.read("config.json"))))
+    event_model = events.build(row.event_model) if row.event_input else None
+    served = export.ServedModel(row, systems.build(row, "ab", 0, {}), event_model, None, "ab", str(folder / "model_card.json"))
+    tf.saved_model.save(served, str(folder / "model"), signatures={"embed": served.embed})
+    return row, folder / "model"
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,9 @@ def test_timestamp_embeddings_of_a_long_sound_are_those_of_the_event_model_in_on
         hop_ms = 960 if row.event_model.name == "vggish" else 480
         np.testing.assert_allclose(timestamps[0], 487.5 + hop_ms * np.arange(1 + (7300 - 487) // hop_ms), rtol=1e-6)
     assert found.shape[1] == timestamps.shape[1]
-    np.testing.assert_allclose(found[0], expected, atol=1e-4)
+    scale = np.abs(expected).max()  # the layers of an untrained YAMNet make its embedding small
+    np.testing.assert_allclose(found[0] / scale, expected / scale, atol=1e-3)
+    assert np.abs(expected[0] - expected[-1]).max() > 0.01 * scale  # so that another patch would be noticed
 
 
 def test_two_sounds_at_once_are_what_each_is_alone(model):
@@ -89,11 +92,11 @@ def test_two_sounds_at_once_are_what_each_is_alone(model):
     together, (embeddings, timestamps) = hear.get_scene_embeddings(audio, model), hear.get_timestamp_embeddings(audio, model)
     for number in range(2):
         alone = audio[number : number + 1]
-        np.testing.assert_allclose(hear.get_scene_embeddings(alone, model)[0], together[number], atol=1e-6)
+        np.testing.assert_allclose(hear.get_scene_embeddings(alone, model)[0], together[number], rtol=1e-4, atol=1e-9)
         of_one, times = hear.get_timestamp_embeddings(alone, model)
-        np.testing.assert_allclose(of_one[0], embeddings[number], atol=1e-6)
+        np.testing.assert_allclose(of_one[0], embeddings[number], rtol=1e-4)
         np.testing.assert_array_equal(times[0], timestamps[number])
-    assert not np.allclose(embeddings[0], embeddings[1])
+    assert not np.array_equal(embeddings[0], embeddings[1])
 
 
 def test_a_scene_embedding_is_the_mean_over_windows(exported, model):

@@ -1,14 +1,16 @@
 """What would fail after hours is told before the first run starts, all of it at once, and nothing is left behind."""
 
 import csv
-import dataclasses
-import importlib
+import os
+import signal
 import tempfile
 
 import pytest
 import small_corpus
 
 from crossask import config, grid, preflight
+from crossask.cli import command
+from crossask.cli import train as train_command
 from crossask.errors import CrossaskError
 
 ROWS = """
@@ -48,16 +50,15 @@ def checked(wanted, **options):
 
 def train(data, folder, *words) -> int:
     (folder / "rows.py").write_text(ROWS.format(tests=str(small_corpus.__file__.rpartition("/")[0])))
-    return importlib.import_module("crossask.cli.train").main(
+    return train_command.main(
         ["crossask-train", f"--experiment={folder}/rows.py", f"--data_dir={data}", f"--features_dir={folder}/features",
          "--params_override=training.epochs=1", f"--model_dir={folder}/runs", *words]
     )  # fmt: skip
 
 
-def test_a_good_grid_is_told_row_by_row_starts_and_is_not_checked_again(data, tmp_path, scratch, caplog, monkeypatch):
-    monkeypatch.setattr(importlib.import_module("crossask.cli.command").LOG, "addHandler", lambda handler: None)
+def test_a_good_grid_is_told_row_by_row_starts_and_is_not_checked_again(data, tmp_path, scratch, monkeypatch):
     lines = []
-    monkeypatch.setattr(importlib.import_module("crossask.cli.command").LOG, "info", lambda text, *values: lines.append(text % values))
+    monkeypatch.setattr(command.LOG, "info", lambda text, *values: lines.append(text % values))
     before = []
 
     def first_run(*arguments, **options):
@@ -152,11 +153,8 @@ def test_missing_weights_too_few_clips_and_too_little_memory_are_told_together(d
         small_corpus.FEATURE_BASED, {"name": "weightless", "event_model.weights": str(tmp_path / "nowhere.npz")}
     )
     few = config.override(small_corpus.FA, {"name": "few", "training.batch_size": 64})
-    # frames that each are an example: two clips of noise fill the batch, whose activations take 10 GB and more
-    huge = dataclasses.replace(
-        small_corpus.FA, name="huge", system="DCASE2017", training=dataclasses.replace(small_corpus.FA.training, batch_size=10**6)
-    )
-    huge = config.override(small_corpus.FA, {"name": "huge", "training.batch_size": 12, "model.encoder_channels": (4096, 4, 8, 8)})
+    # 5 GB for what one layer makes of the batch
+    huge = config.override(small_corpus.FA, {"name": "huge", "training.batch_size": 12, "model.encoder_channels": (8192, 4, 8, 8)})
     outcomes = checked(a_grid(data, tmp_path, weightless, few, huge), jobs=2, most_bytes=8 * GIB)
     assert all(isinstance(outcome, CrossaskError) for outcome in outcomes)
     problems, fixes = zip(*((error.problem, error.fix) for error in outcomes), strict=True)
@@ -168,21 +166,25 @@ def test_missing_weights_too_few_clips_and_too_little_memory_are_told_together(d
     assert list(scratch.iterdir()) == []
 
 
+def _killed(pipe, task):
+    """In place of preflight._work."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _crashed(pipe, task):
+    """In place of preflight._work."""
+    pipe.send(("stage", "export"))
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
 def test_a_process_that_the_kernel_kills_has_run_out_of_memory(data, tmp_path, monkeypatch):
-    import os
-    import signal
-    import threading
-
-    from crossask import runs
-
-    def kill():
-        import multiprocessing
-
-        while not multiprocessing.active_children():
-            pass
-        os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
-
-    threading.Thread(target=kill).start()
+    monkeypatch.setattr(preflight, "_work", _killed)
     (error,) = checked(a_grid(data, tmp_path))
     assert error.problem == "Row fa runs out of memory at its batch size 4 (start)."
-    assert runs
+    assert "Lower training.batch_size" in error.fix
+
+
+def test_a_process_that_crashes_is_told_with_its_stage(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(preflight, "_work", _crashed)
+    (error,) = checked(a_grid(data, tmp_path))
+    assert error.problem == "Row fa, export: the process was ended by SIGSEGV."

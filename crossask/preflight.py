@@ -224,6 +224,8 @@ def _work(pipe, task: _Task):
     threading.Thread(target=end_with_parent, daemon=True).start()
     # what C++ says before it ends the process, and what else is no news to the user
     os.dup2(os.open(_errors_of(task), os.O_WRONLY | os.O_CREAT), 2)
+    # what AutoGraph writes stays where a process is killed
+    tempfile.tempdir = os.environ["TMPDIR"] = str(task.folder)
     import traceback
 
     if task.most_bytes:

@@ -37,8 +37,6 @@ def strategy(name: str = "auto", tpu: str | None = None) -> tf.distribute.Strate
         name = "mirrored" if gpus > 1 else "one_device"
     if name == "mirrored" and not gpus:
         raise ConfigError("--distribution=mirrored needs a GPU, and TensorFlow sees none.", "Use --distribution=one_device here.")
-    if name not in DISTRIBUTIONS:
-        raise ConfigError(f"There is no distribution {name!r}.", f"Use one of: auto, {', '.join(DISTRIBUTIONS)}.")
     check_machines(name)
     count = gpus if name == "mirrored" else min(gpus, 1)
     logger = tf.get_logger()
@@ -101,7 +99,9 @@ def precision(name: str):
 
 
 def check_machines(distribution: str):
-    """A ConfigError where `distribution` and the environment's TF_CONFIG contradict each other."""
+    """A ConfigError where there is no such distribution, or it and the environment's TF_CONFIG contradict each other."""
+    if distribution not in ("auto", *DISTRIBUTIONS):
+        raise ConfigError(f"There is no distribution {distribution!r}.", f"Use one of: auto, {', '.join(DISTRIBUTIONS)}.")
     _, machines = _place_among_machines()
     if distribution == "multi_worker_mirrored" and not machines:
         raise ConfigError(

@@ -56,7 +56,7 @@ def prepare(corpus: Corpus, experiment: config.Experiment, features_dir, workers
     Raises:
       DataError: some files cannot be used; all others are written, and the message names the broken ones.
     """
-    clips = sorted(corpus.clips, key=lambda clip: hashlib.sha256(clip.id.encode()).digest())
+    clips = in_order(corpus)
     if corpus.ready_made and kinds_of(experiment) != ("embedding",):
         raise DataError(
             f"Row {experiment.name!r} reads {' and '.join(kinds_of(experiment))}, but corpus {corpus.name!r} holds embeddings alone.",
@@ -102,6 +102,11 @@ def prepare(corpus: Corpus, experiment: config.Experiment, features_dir, workers
         )
     shapes = {kind: _first_shape(_shard(folder, 0)) for kind, folder in folders.items()}
     return FeatureCache(tuple(clip.id for clip in clips), folders, shapes)
+
+
+def in_order(corpus: Corpus) -> list[Clip]:
+    """The corpus's clips in the order of the records: mixed, and the same whatever the metadata's order."""
+    return sorted(corpus.clips, key=lambda clip: hashlib.sha256(clip.id.encode()).digest())
 
 
 def tell_changes(padded: int, cut: int, experiment: config.Experiment):

@@ -184,7 +184,7 @@ def _side_by_side(tasks, jobs: int, tell):
 def _work(pipe, threads: int):
     """A process that trains what comes through the pipe until it closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal tells everybody; the parent answers
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     import traceback
 
     from crossask import devices, training
@@ -208,7 +208,7 @@ def _work(pipe, threads: int):
             pipe.send(("bug", traceback.format_exc()))
 
 
-def _end_with_parent():
-    """A run that outlives a killed command would write into the folder where the next command goes on."""
+def end_with_parent():
+    """Ends this process when its parent ends: a run that outlives a killed command would write where the next command goes on."""
     multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
     os._exit(1)

@@ -80,15 +80,7 @@ def train(
     fold, settings = corpus.fold(run.fold), experiment.training
     cache = controls.controlled(cache, corpus, experiment, run.fold, run.seed)
     training_ids, validation_ids = training_parts(corpus, fold, settings.validation_share, settings.validation_seed)
-    data = pipeline.TrainingData(
-        cache, corpus, training_ids, settings, run.seed, experiment.augmentation, experiment.soft_targets,
-        _teacher(experiment.distillation, corpus, training_ids),
-    )  # fmt: skip
-    if not data.steps:
-        streams = f" from {settings.input_streams} streams of whole shards" if settings.input_streams > 1 else ""
-        raise DataError(
-            f"{len(training_ids)} training clips do not fill one batch of {settings.batch_size}{streams}.", "Lower training.batch_size."
-        )
+    data = training_data(experiment, corpus, cache, training_ids, run.seed)
     distribution = distribution or devices.strategy("one_device")
     machine, machines = devices.machines(distribution)
     if machine == 0 and not run.finished:
@@ -140,6 +132,25 @@ def train(
             result["embedding_drift"] = finetuning.embedding_drift(start, trained, clips)
         runs.write_json(run.path("result.json"), result)
     return result
+
+
+def training_data(experiment: config.Experiment, corpus: Corpus, cache, training_ids, seed: int) -> pipeline.TrainingData:
+    """What a run learns from; of `cache` its clip ids and shapes are read, its files not yet.
+
+    Raises:
+      DataError: the clips do not fill one batch, or the teacher does not know them all.
+    """
+    settings = experiment.training
+    data = pipeline.TrainingData(
+        cache, corpus, training_ids, settings, seed, experiment.augmentation, experiment.soft_targets,
+        _teacher(experiment.distillation, corpus, training_ids),
+    )  # fmt: skip
+    if not data.steps:
+        streams = f" from {settings.input_streams} streams of whole shards" if settings.input_streams > 1 else ""
+        raise DataError(
+            f"{len(training_ids)} training clips do not fill one batch of {settings.batch_size}{streams}.", "Lower training.batch_size."
+        )
+    return data
 
 
 def compiled(model, experiment: config.Experiment, classes: int, specimen: dict, steps: int = 1):

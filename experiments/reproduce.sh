@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# All rows of one experiment file on its corpus: features, training, evaluation, report. Every step goes on where a killed run
-# stopped; a row that fails does not stop the others, and the exit code says so.
+# All rows of one experiment file on its corpus: a step of each row first (preflight), then features, training, evaluation, report.
+# Every step goes on where a killed run stopped; a row that fails does not stop the others, and the exit code says so.
 #   EXPERIMENT: the file of rows; DATASET and DATA: the corpus and its folder; OUT: where runs and report go
 #   SEEDS: runs of each row; ROWS: some rows only; JOBS: runs trained at once (CPUs); DOWNLOAD=1: fetch the corpus first
 #   DRY_RUN=1: print the plan and stop
@@ -15,10 +15,10 @@ step() { printf '\n== %s (%d s) ==\n' "$1" $((SECONDS - start)); }
 if [ -n "$DRY_RUN" ]; then
   exec "$BIN"/crossask-train --dry_run --experiment="$EXPERIMENT" "$OVERRIDE" --data_dir="$DATA" --seeds="$SEEDS"
 fi
-step "1/4 Corpus and features"
-[ -z "$DOWNLOAD" ] || "$BIN"/crossask-prepare --dataset="$DATASET" --data_dir="$DATA" --download
-"$BIN"/crossask-prepare --dataset="$DATASET" --data_dir="$DATA" --experiment="$EXPERIMENT" "$OVERRIDE" --features_dir="$OUT/features"
-step "2/4 Train"
+step "1/4 Corpus"
+"$BIN"/crossask-prepare --dataset="$DATASET" --data_dir="$DATA" ${DOWNLOAD:+--download}
+# features are computed here, so that the preflight comes before their hours
+step "2/4 Preflight, features and training"
 trained=0
 "$BIN"/crossask-train --experiment="$EXPERIMENT" "$OVERRIDE" --data_dir="$DATA" --features_dir="$OUT/features" \
   --model_dir="$OUT/runs" --seeds="$SEEDS" --jobs="$JOBS" || trained=$?

@@ -16,7 +16,8 @@ FLOORS = (
     {"feature_cache", "finetuning", "fitting"},
     {"beam", "controls", "pipeline", "systems"},
     {"pretraining", "training", "report", "export", "prediction", "description"},
-    {"grid", "planning", "app"},
+    {"app", "grid", "hear", "planning"},
+    {"preflight"},
     {"cli"},
 )
 NO_TENSORFLOW = ("crossask", "crossask.errors", "crossask.config", "crossask.datasets", "crossask.datasets.soundscapes",

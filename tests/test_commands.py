@@ -35,7 +35,7 @@ def work(tmp_path_factory):
     (folder / "rows.py").write_text(ROWS.format(tests=str(small_corpus.__file__.rpartition("/")[0])))
     common = (f"--experiment={folder}/rows.py", f"--data_dir={data}", "--params_override=training.epochs=1")
     assert call("prepare", "--dataset=folder", *common) == 0
-    assert call("train", *common, f"--model_dir={folder}/runs", "--seeds=0,1") == 0
+    assert call("train", *common, f"--model_dir={folder}/runs", "--seeds=0,1", "--preflight=never") == 0
     assert call("evaluate", f"--model_dir={folder}/runs") == 0
     assert call("report", f"--model_dir={folder}/runs", f"--out={folder}/report") == 0
     assert call("export", f"--model_dir={folder}/runs/cmam_feature_based/fold1/seed1", f"--out={folder}/model") == 0

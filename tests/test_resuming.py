@@ -108,7 +108,7 @@ def test_a_terminated_command_has_an_exit_code_of_its_own_and_goes_on(tmp_path, 
         f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r}); import small_corpus\nROWS = (small_corpus.FA,)\n"
     )
     command = [sys.executable, "-m", "crossask.cli.train", f"--experiment={tmp_path}/rows.py", f"--data_dir={data}", "--seeds=0,1",
-               f"--jobs={jobs}", "--params_override=training.epochs=8,training.learning_rate=0.001"]  # fmt: skip
+               f"--jobs={jobs}", "--preflight=never", "--params_override=training.epochs=8,training.learning_rate=0.001"]  # fmt: skip
     process = subprocess.Popen([*command, f"--model_dir={tmp_path}/stopped"], stderr=subprocess.PIPE, text=True)
     first = runs.run_at(tmp_path / "stopped", "fa", "1", 0)
     deadline = time.monotonic() + 200

@@ -24,6 +24,11 @@ flags.DEFINE_integer(
 flags.DEFINE_integer(
     "save_steps", 0, "Also save after so many steps within an epoch; 0: when an epoch ends, and on SIGTERM.", 0, flag_values=FLAGS
 )
+flags.DEFINE_enum(
+    "preflight", "auto", ["auto", "always", "never"],
+    "One step of every stage of every row before the first run; auto: where more than one run is left, rows that have not begun.",
+    flag_values=FLAGS,
+)  # fmt: skip
 flags.DEFINE_bool("dry_run", False, "Print what training would take (needs no recordings), and train nothing.", flag_values=FLAGS)
 
 
@@ -37,6 +42,8 @@ def train(values, _rest):
     if values.dry_run:
         return _tell_plan(rows, seeds, values)
     wanted = grid.Grid(tuple(rows), tuple(seeds), values.data_dir, folder, values.model_dir, tuple(values.folds))
+    if problems := _preflight(wanted, values):
+        return _complain_of(problems)
     outcomes = grid.train(
         wanted, values.jobs, values.workers, values.distribution, values.tpu, command.progress_bar, values.save_steps
     )
@@ -49,9 +56,30 @@ def train(values, _rest):
             "%s fold %s seed %d: best epoch %d of %d, %.1f %% on the validation part, %.0f s.", run.row, run.fold, run.seed,
             outcome["best_epoch"], outcome["epochs"], 100 * outcome["validation_macro_accuracy"], outcome["seconds"],
         )  # fmt: skip
-    for problem, fix in dict.fromkeys((error.problem, error.fix) for error in failed):
-        command.complain(problem, fix)
+    _complain_of(failed)
     return command.failure(len(failed), len(wanted.plan()))
+
+
+def _preflight(wanted, values) -> list[CrossaskError]:
+    """What is wrong with the grid or a row of it; rows that pass are told."""
+    from crossask import preflight
+
+    problems = []
+    for outcome in preflight.check(wanted, preflight.rows_to_check(wanted, values.preflight), values.jobs, values.distribution):
+        if isinstance(outcome, CrossaskError):
+            problems.append(outcome)
+            continue
+        command.LOG.info(
+            "preflight: %s: %s: %.0f s, %.1f GB", outcome.row, ", ".join(outcome.stages), outcome.seconds, outcome.peak_bytes / 1e9
+        )
+    return problems
+
+
+def _complain_of(errors) -> int:
+    """Tells each once; the exit code for a user's mistake."""
+    for problem, fix in dict.fromkeys((error.problem, error.fix) for error in errors):
+        command.complain(problem, fix)
+    return command.USER_ERROR
 
 
 def _tell_plan(rows, seeds, values):

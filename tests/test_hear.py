@@ -1,0 +1,128 @@
+"""The interface of HEAR 2021 on exported models: what its tasks rely on, and the event model itself as the oracle."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import small_corpus
+import tensorflow as tf
+
+from crossask import config, events, export, hear, runs, systems
+from crossask.audio import frontends
+from crossask.config import EventModelConfig
+from crossask.errors import CrossaskError
+
+YAMNET = dataclasses.replace(small_corpus.FEATURE_BASED, name="yamnet", event_model=EventModelConfig("yamnet", width=0.0625))
+RATE = 16000  # of the exported models; their windows last 2 s
+
+
+@pytest.fixture(scope="module", params=[small_corpus.FA, small_corpus.FEATURE_BASED, YAMNET], ids=["windows", "vggish", "yamnet"])
+def exported(request, tmp_path_factory):
+    """(the row, the folder of a SavedModel of it, untrained, that answers to `embed` alone)"""
+    row, folder = request.param, tmp_path_factory.mktemp("hear")
+    run = runs.run_at(folder, row.name, "1", 0)
+    runs.write_json(run.path("config.json"), {"experiment": config.to_dict(row), "scenes": ["a", "b"], "corpus": {}})
+    runs.write_json(run.path("result.json"), {})
+    (folder / "model_card.json").write_text(json.dumps(export.model_card(run, run.read("config.json"))))
+    event_model = events.build(row.event_model) if row.event_input else None
+    served = export.ServedModel(row, systems.build(row, "ab", 0, {}), event_model, None, "ab", str(folder / "model_card.json"))
+    tf.saved_model.save(served, str(folder / "model"), signatures={"embed": served.embed})
+    return row, folder / "model"
+
+
+@pytest.fixture(scope="module")
+def model(exported):
+    return hear.load_model(str(exported[1]))
+
+
+def sounds(count, seconds):
+    return np.random.default_rng(5).normal(0, 0.1, (count, round(seconds * RATE))).astype(np.float32)
+
+
+def test_a_model_tells_its_rate_and_sizes(model):
+    assert isinstance(model, tf.Module)  # the benchmark takes nothing else
+    assert model.sample_rate == RATE
+    assert isinstance(model.scene_embedding_size, int)
+    assert isinstance(model.timestamp_embedding_size, int)
+
+
+@pytest.mark.parametrize("seconds", [0.3, 1.1, 2.0, 5.3])
+def test_shapes_types_and_times_of_sounds_shorter_and_longer_than_a_window(model, seconds):
+    audio = tf.constant(sounds(2, seconds))
+    scenes = hear.get_scene_embeddings(audio, model)
+    embeddings, timestamps = hear.get_timestamp_embeddings(audio, model)
+    assert scenes.shape == (2, model.scene_embedding_size)
+    assert embeddings.shape == (*timestamps.shape, model.timestamp_embedding_size)
+    assert timestamps.shape[0] == 2
+    assert scenes.dtype == embeddings.dtype == timestamps.dtype == tf.float32
+    times = timestamps.numpy()
+    assert np.array_equal(times[0], times[1])
+    assert times.min() > 0
+    assert times.max() < 1000 * seconds
+    steps = np.diff(times[0])
+    assert (steps > 0).all()
+    np.testing.assert_allclose(steps, steps.mean() if len(steps) else 0, rtol=1e-5)
+    assert np.isfinite(scenes.numpy()).all()
+    assert np.isfinite(embeddings.numpy()).all()
+
+
+def test_timestamp_embeddings_of_a_long_sound_are_those_of_the_event_model_in_one_piece(exported, model):
+    row, _ = exported
+    audio = sounds(1, 7.3)
+    found, timestamps = hear.get_timestamp_embeddings(audio, model)
+    if not row.event_input:
+        assert timestamps.numpy()[0].tolist() == [1000.0, 2000.0, 3000.0, 4000.0, 5000.0, 6000.0]
+        expected = np.stack([model.embed(audio[0, start * RATE : (start + 2) * RATE]).scene[0] for start in range(6)])
+    else:
+        patches = {"vggish": frontends.vggish_patches, "yamnet": frontends.yamnet_patches}[row.event_model.name](
+            np.pad(audio, ((0, 0), (0, RATE)))
+        )
+        expected = events.build(row.event_model)(patches)[0][: found.shape[1]]
+        hop_ms = 960 if row.event_model.name == "vggish" else 480
+        np.testing.assert_allclose(timestamps[0], 487.5 + hop_ms * np.arange(1 + (7300 - 487) // hop_ms), rtol=1e-6)
+    assert found.shape[1] == timestamps.shape[1]
+    scale = np.abs(expected).max()  # the layers of an untrained YAMNet make its embedding small
+    np.testing.assert_allclose(found[0] / scale, expected / scale, atol=1e-3)
+    assert np.abs(expected[0] - expected[-1]).max() > 0.01 * scale  # so that another patch would be noticed
+
+
+def test_two_sounds_at_once_are_what_each_is_alone(model):
+    audio = sounds(2, 3.1)
+    together, (embeddings, timestamps) = hear.get_scene_embeddings(audio, model), hear.get_timestamp_embeddings(audio, model)
+    for number in range(2):
+        alone = audio[number : number + 1]
+        np.testing.assert_allclose(hear.get_scene_embeddings(alone, model)[0], together[number], rtol=1e-4, atol=1e-9)
+        of_one, times = hear.get_timestamp_embeddings(alone, model)
+        np.testing.assert_allclose(of_one[0], embeddings[number], rtol=1e-4)
+        np.testing.assert_array_equal(times[0], timestamps[number])
+    assert not np.array_equal(embeddings[0], embeddings[1])
+
+
+def test_a_scene_embedding_is_the_mean_over_windows(exported, model):
+    audio = sounds(1, 4.0)
+    windows = model.classifier.embed(audio[0], RATE).scene
+    assert len(windows) == 3
+    np.testing.assert_allclose(hear.get_scene_embeddings(audio, model)[0], windows.mean(0), atol=1e-6)
+
+
+@pytest.mark.parametrize("exported", [small_corpus.FA], indirect=True, ids=["windows"])
+def test_the_model_may_be_named_by_the_environment(exported, monkeypatch):
+    monkeypatch.setenv("CROSSASK_HEAR_MODEL", str(exported[1]))
+    assert hear.load_model().sample_rate == RATE
+
+
+@pytest.mark.parametrize("exported", [small_corpus.FA], indirect=True, ids=["windows"])
+@pytest.mark.parametrize("shape", [(RATE,), (0, RATE), (1, 0), (1, 2, RATE)])
+def test_audio_of_another_shape_is_refused(model, shape):
+    for heard in (hear.get_scene_embeddings, hear.get_timestamp_embeddings):
+        with pytest.raises(CrossaskError, match="n_sounds, n_samples"):
+            heard(np.zeros(shape, np.float32), model)
+
+
+def test_no_model_and_a_folder_that_holds_none_are_told(monkeypatch, tmp_path):
+    monkeypatch.delenv("CROSSASK_HEAR_MODEL", raising=False)
+    with pytest.raises(CrossaskError, match="CROSSASK_HEAR_MODEL"):
+        hear.load_model()
+    with pytest.raises(CrossaskError, match="not a model written by crossask-export"):
+        hear.load_model(str(tmp_path))

@@ -1,0 +1,190 @@
+"""What would fail after hours is told before the first run starts, all of it at once, and nothing is left behind."""
+
+import csv
+import os
+import signal
+import tempfile
+
+import pytest
+import small_corpus
+
+from crossask import config, grid, preflight
+from crossask.cli import command
+from crossask.cli import train as train_command
+from crossask.errors import CrossaskError
+
+ROWS = """
+import sys
+sys.path.insert(0, {tests!r})
+import small_corpus
+ROWS = (small_corpus.FA,)
+"""
+GIB = 2**30
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return small_corpus.write(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(autouse=True)
+def scratch(tmp_path, monkeypatch):
+    """The folder for temporary files."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+def a_grid(data, folder, *rows, **changes):
+    return grid.Grid(**{
+        "rows": rows or (small_corpus.FA,), "seeds": (0, 1), "data_dir": str(data),
+        "features_dir": str(folder / "features"), "model_dir": str(folder / "runs"), **changes,
+    })  # fmt: skip
+
+
+def checked(wanted, **options):
+    return list(preflight.check(wanted, preflight.rows_to_check(wanted), **options))
+
+
+def train(data, folder, *words) -> int:
+    (folder / "rows.py").write_text(ROWS.format(tests=str(small_corpus.__file__.rpartition("/")[0])))
+    return train_command.main(
+        ["crossask-train", f"--experiment={folder}/rows.py", f"--data_dir={data}", f"--features_dir={folder}/features",
+         "--params_override=training.epochs=1", f"--model_dir={folder}/runs", *words]
+    )  # fmt: skip
+
+
+def test_a_good_grid_is_told_row_by_row_starts_and_is_not_checked_again(data, tmp_path, scratch, monkeypatch):
+    lines = []
+    monkeypatch.setattr(command.LOG, "info", lambda text, *values: lines.append(text % values))
+    before = []
+
+    def first_run(*arguments, **options):
+        before.extend(sorted(path.name for path in tmp_path.rglob("*")))
+        return original(*arguments, **options)
+
+    original = grid.train
+    monkeypatch.setattr(grid, "train", first_run)
+    assert train(data, tmp_path, "--seeds=0,1") == 0
+    assert before == ["rows.py", "scratch"]  # all that there is when the grid starts
+    assert lines[0].startswith("preflight: fa: features, training step, evaluation, export: ")
+    assert [line.partition(":")[0] for line in lines] == ["preflight", "fa fold 1 seed 0", "fa fold 1 seed 1"]
+    lines.clear()
+    assert train(data, tmp_path, "--seeds=0,1") == 0
+    assert not any(line.startswith("preflight") for line in lines)
+
+
+def test_rows_are_checked_that_have_not_begun_where_more_than_one_run_is_left(data, tmp_path):
+    wanted = a_grid(data, tmp_path, small_corpus.FA, small_corpus.CMAM)
+
+    def names(mode="auto"):
+        return [row.name for row in preflight.rows_to_check(wanted, mode)]
+
+    def write(name, row, *seeds):
+        for run in (run for _, run in wanted.plan() if run.row == row and run.seed in seeds):
+            run.folder.mkdir(parents=True, exist_ok=True)
+            run.path(name).write_text("{}")
+
+    assert names() == ["fa", "cmam"]
+    write("config.json", "fa", 0)
+    assert names() == ["fa", "cmam"]  # seed 1 has not begun
+    write("config.json", "fa", 1)
+    assert names() == ["cmam"]
+    write("config.json", "cmam", 0, 1)
+    write("result.json", "fa", 0, 1)
+    write("result.json", "cmam", 0)
+    assert names() == []
+    assert names("always") == ["fa", "cmam"]
+    assert names("never") == []
+
+
+@pytest.mark.parametrize("place", ["file/below", "/proc/crossask"])
+def test_a_model_folder_that_cannot_be_written(data, tmp_path, place):
+    (tmp_path / "file").write_text("")
+    folder = str(tmp_path / place)
+    (error,) = checked(a_grid(data, tmp_path, model_dir=folder))
+    assert f"{folder} cannot be written" in error.problem
+    assert "--model_dir" in error.fix
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "scratch"]
+
+
+def test_a_row_whose_folder_is_a_file(data, tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "fa").write_text("")
+    (error,) = checked(a_grid(data, tmp_path))
+    assert f"{tmp_path}/runs/fa/fold1/seed0 cannot be written" in error.problem
+
+
+@pytest.mark.parametrize("place", ["file/below", "/proc/crossask"])
+def test_a_features_folder_that_cannot_be_written(data, tmp_path, place):
+    (tmp_path / "file").write_text("")
+    folder = str(tmp_path / place)
+    (error,) = checked(a_grid(data, tmp_path, features_dir=folder))
+    assert f"{folder} cannot be written" in error.problem
+    assert "--features_dir" in error.fix
+
+
+@pytest.mark.parametrize(("side", "verb"), [("train", "train"), ("evaluation", "evaluate")])
+def test_a_class_without_clips_on_a_side_of_the_fold(data, tmp_path, side, verb, capsys):
+    lines = list(csv.DictReader(data.open()))
+    for line in lines:
+        place = int(line["location"][1:])
+        line["filename"] = data.parent / line["filename"]
+        line["fold"] = 1 + (place > 1)
+        if line["scene"] == "b":
+            line["fold"] = 1 if side == "train" else 2
+    table = tmp_path / "clips.csv"
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, lines[0])
+        writer.writeheader()
+        writer.writerows(lines)
+    assert train(table, tmp_path, "--seeds=0,1") == 2
+    told = capsys.readouterr().err.splitlines()
+    (number,) = (number for number, line in enumerate(told) if line.startswith("Error: "))
+    assert f"Fold '1' of corpus 'folder' has no clips of b to {verb} on." in told[number]
+    assert "leave the scene out" in told[number + 1]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_missing_weights_too_few_clips_and_too_little_memory_are_told_together(data, tmp_path, scratch):
+    weightless = config.override(
+        small_corpus.FEATURE_BASED, {"name": "weightless", "event_model.weights": str(tmp_path / "nowhere.npz")}
+    )
+    few = config.override(small_corpus.FA, {"name": "few", "training.batch_size": 64})
+    # 5 GB for what one layer makes of the batch
+    huge = config.override(small_corpus.FA, {"name": "huge", "training.batch_size": 12, "model.encoder_channels": (8192, 4, 8, 8)})
+    outcomes = checked(a_grid(data, tmp_path, weightless, few, huge), jobs=2, most_bytes=8 * GIB)
+    assert all(isinstance(outcome, CrossaskError) for outcome in outcomes)
+    problems, fixes = zip(*((error.problem, error.fix) for error in outcomes), strict=True)
+    assert problems[0].startswith("Row weightless, features: ")
+    assert "nowhere.npz" in problems[0]
+    assert problems[1] == "Row few, features: 12 training clips do not fill one batch of 64."
+    assert problems[2] == "Row huge runs out of memory at its batch size 12 (training step)."
+    assert "training.batch_size" in fixes[2]
+    assert list(scratch.iterdir()) == []
+
+
+def _killed(pipe, task):
+    """In place of preflight._work."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _crashed(pipe, task):
+    """In place of preflight._work."""
+    pipe.send(("stage", "export"))
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def test_a_process_that_the_kernel_kills_has_run_out_of_memory(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(preflight, "_work", _killed)
+    (error,) = checked(a_grid(data, tmp_path))
+    assert error.problem == "Row fa runs out of memory at its batch size 4 (start)."
+    assert "Lower training.batch_size" in error.fix
+
+
+def test_a_process_that_crashes_is_told_with_its_stage(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(preflight, "_work", _crashed)
+    (error,) = checked(a_grid(data, tmp_path))
+    assert error.problem == "Row fa, export: the process was ended by SIGSEGV."

@@ -54,6 +54,7 @@ def to_json(tables, versions: dict) -> str:
             "paper": [_cell(cell) for cell in table.cells],
             "claims": [_claim(found) for found in table.claims],
             "controls": _controls(table.controls),
+            "choices": table.study and [_choice(one) for one in table.study.moved],
         }
         for table in tables
     ]
@@ -136,6 +137,11 @@ def _controls(found) -> dict | None:
         "swapped": found.swapped,
         "sentence": events.sentence(found),
     }
+
+
+def _choice(one) -> dict:
+    found = _difference(one.found, one.adjusted_p) | {"verdict": one.verdict} if one.found else None
+    return {"row": one.line.row.name, "field": one.field, "value": one.value, "found": found}
 
 
 def _rounded(value):

@@ -39,7 +39,8 @@ def _corpus(table: CorpusTable, pictures: dict, overview: tuple[str, str]) -> li
     for run in table.unfinished:
         parts.append(f"- Unfinished, in no figure: {_text(run.row)}, fold {run.fold}, seed {run.seed}.")
     scenes, reliability = overview
-    parts += [*_section(sections.beside_paper(table)), *_section(sections.claims(table)), *_section(sections.controls(table))]
+    for section in (sections.beside_paper, sections.claims, sections.controls, sections.study):
+        parts += _section(section(table))
     parts += [f"\n### Accuracy by scene ({_text(table.scope(metric=''))}; per cent)\n"]
     parts += _grid(["Scene", "Clips", *[line.title for line in table.rows]], _by_scene(table))
     parts += [f"\n![Accuracy by scene]({scenes})"]

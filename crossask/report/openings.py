@@ -44,7 +44,6 @@ OPEN = (
     Opening("model.layer_norm_epsilon", "Not given.", ("CMAM",)),
     Opening("model.both_channel_orders", "How a clip is heard in use is not said; once, as it is.", ("FA", "JRM", "CMAM")),
     Opening("model.cross_attention", "Which side asks in the second attention: the text and the figure do not settle it.", ("CMAM",)),
-    Opening("event_control", "A control of ours: the paper's rows read a clip's own embeddings.", WITH_EVENTS),
     Opening("training.epochs", "The number of epochs is not given."),
     Opening("training.batch_size", "The batch size is not given."),
     Opening("training.learning_rate", "Adam's rate is not given; one rate for the whole network is."),

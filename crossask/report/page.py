@@ -38,6 +38,7 @@ def _corpus(table: CorpusTable, pictures: dict, overview: tuple[bytes, bytes]) -
         cards(sections.beside_paper(table)),
         cards(sections.claims(table)),
         cards(sections.controls(table)),
+        cards(sections.study(table)),
         "<h3>Accuracy by scene</h3>",
         shares(table, "Scene", [(scene, "per_class", scene) for scene in table.rows[0].summary["scenes"]], "accuracy"),
         _figure(f"accuracy by scene, {table.scope(metric='')}", scenes),

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from crossask.report import beside, events, published, words
+from crossask.report import beside, choices, events, published, words
 from crossask.report.tables import CorpusTable
 
 BLANK = ""
@@ -126,6 +126,39 @@ def controls(table: CorpusTable) -> Grid | None:
         tuple(body),
         tuple(notes),
         (1, 6),
+    )
+
+
+def study(table: CorpusTable) -> Grid | None:
+    """What open choices moved, one at a time; None where there are no such rows."""
+    found = table.study
+    if found is None:
+        return None
+    body = []
+    for one in found.moved:
+        cells = ("–", "–", "–", one.missing)
+        if one.found:
+            span = words.points_span(one.found["interval"])
+            cells = (words.points(one.found["difference"]), span, words.p_value(one.adjusted_p), one.verdict)
+        body.append((one.line.title, one.field, words.plain(one.value), *cells))
+    notes, largest = [], found.largest
+    if largest:
+        size = 100 * abs(largest.found["difference"])
+        smaller, count = choices.smaller_in_the_paper(size)
+        told = "" if largest.verdict != "cannot tell" else ", though it cannot be told from nothing"
+        listed = f": {'; '.join(smaller)}" if smaller else ""
+        notes.append(
+            f"The largest effect is {size:.1f} points ({largest.field}{told}). Of the paper's {count} differences (Section 3.3), "
+            f"{len(smaller)} are smaller than that{listed}. Only sizes are compared here: those are of other clips."
+        )
+    return Grid(
+        "What an open choice moves",
+        f"Rows that differ from {found.reference.title} ({words.percent(found.reference.summary['macro_accuracy'])}) in one choice that "
+        f"the paper does not state: each minus that row in points, paired by clip and location, {table.scope(metric='')}.",
+        ("Row", "Choice", "Value", "Difference", f"{_confidence(table)} interval", "p adjusted", "Verdict"),
+        tuple(body),
+        tuple(notes),
+        (1, 2, 6),
     )
 
 

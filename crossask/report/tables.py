@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from crossask.report import beside, comparing, events
+from crossask.report import beside, choices, comparing, events
 from crossask.report.beside import ClaimFound, PaperCell
 from crossask.report.collecting import Run, flatten, group
 from crossask.report.comparing import Comparisons
@@ -23,6 +23,7 @@ class CorpusTable:
     cells: tuple[PaperCell, ...]  # of the paper's Table 3; empty where its scores are of other clips
     claims: tuple[ClaimFound, ...]
     controls: Controls | None  # of what the events are worth; None where no row is a control of another
+    study: choices.Study | None  # of what open choices move; None where fewer than two were moved
     compared: int  # comparisons over which p-values are adjusted
     unfinished: tuple[Run, ...]
     notes: tuple[str, ...]
@@ -79,7 +80,7 @@ def _corpus_table(name, title, digest, rows, runs, baseline, resamples) -> Corpu
         notes += [why] if why else []
         notes += [f"{line.title}: {note}" for note in line.notes]
     claims = beside.claims(lines, comparisons)
-    controls = events.find(lines, comparisons)
+    controls, study = events.find(lines, comparisons), choices.find(lines, comparisons)
     adjusted = comparisons.adjusted()
     lines = [_judged(line, adjusted[line.row.key, base.key]) if line.difference else line for line in lines]
     notes += _shared_notes(lines, base, baseline, comparisons)
@@ -92,6 +93,7 @@ def _corpus_table(name, title, digest, rows, runs, baseline, resamples) -> Corpu
         cells=beside.cells(name, lines),
         claims=beside.judged(claims, adjusted),
         controls=events.judged(controls, adjusted),
+        study=choices.judged(study, adjusted),
         compared=len(comparisons),
         unfinished=tuple(run for run in runs if run.predictions is None and run.corpus == (name, digest)),
         notes=tuple(dict.fromkeys(notes)),

@@ -1,0 +1,54 @@
+"""What open choices move: which rows are a study of one choice, and what of the paper is smaller than that."""
+
+import json
+
+import pytest
+from report.made_up_runs import write_run
+
+from crossask.report import choices, sections, write_report
+from crossask.report.collecting import read_runs
+from crossask.report.tables import make_tables
+
+
+def study_of(root):
+    (table,) = make_tables(read_runs(root), resamples=2000)
+    return table
+
+
+def test_rows_with_one_open_choice_moved_are_a_study(tmp_path):
+    write_run(tmp_path, "base", (2, 3))
+    write_run(tmp_path, "tanh", (4, 3), fields={"model.pooling_activation": "tanh"})
+    write_run(tmp_path, "penalty", (2, 2), fields={"model.pooling_penalty": 1.0})
+    write_run(tmp_path, "pca", (2, 3), fields={"event_model.embedding_tap": "pca", "event_model.pca": "pca.npz"})
+    write_run(tmp_path, "both", (4, 4), fields={"model.pooling_activation": "tanh", "model.pooling_penalty": 1.0})
+    write_run(tmp_path, "narrow", (1, 1), fields={"model.encoder_channels": (8, 8, 8, 8)})  # the paper states it
+    table = study_of(tmp_path)
+    assert table.study.reference.row.name == "base"
+    moved = {one.line.row.name: (one.field, one.value) for one in table.study.moved}
+    assert moved == {
+        "tanh": ("model.pooling_activation", "tanh"),
+        "penalty": ("model.pooling_penalty", 1.0),
+        "pca": ("event_model.embedding_tap", "pca"),
+    }
+    differences = {one.line.row.name: one.found["difference"] for one in table.study.moved}
+    assert differences == pytest.approx({"tanh": 0.25, "penalty": -0.125, "pca": 0.0})
+    assert "The largest effect is 25.0 points (model.pooling_activation)" in sections.study(table).notes[0]
+    paths = write_report(tmp_path, tmp_path / "out", resamples=2000, json_file=tmp_path / "out.json")
+    assert "### What an open choice moves" in paths["report.md"].read_text()
+    told = json.loads((tmp_path / "out.json").read_text())["corpora"][0]["choices"]
+    assert [one["row"] for one in told] == ["pca", "penalty", "tanh"]
+
+
+def test_the_papers_differences_below_a_size():
+    # TAU 2019: CMAM feature-based 68.8 against FA 66.5; fine-tuning 65.3 against 65.1, JRM's 66.8 against 67.2; FA to JRM 0.7
+    smaller, count = choices.smaller_in_the_paper(1.0)
+    assert count == 14
+    assert "CMAM fine-tuning against CMAM from scratch on tau2019 (0.2)" in smaller
+    assert not any("against FA on tau2019" in text and text.startswith("CMAM") for text in smaller)
+    assert choices.smaller_in_the_paper(0.05) == ([], 14)
+
+
+def test_one_row_alone_is_no_study(tmp_path):
+    write_run(tmp_path, "base", (2, 3))
+    write_run(tmp_path, "tanh", (3, 3), fields={"model.pooling_activation": "tanh"})
+    assert study_of(tmp_path).study is None

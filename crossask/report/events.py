@@ -9,17 +9,26 @@ from crossask.report.collecting import flatten
 from crossask.report.comparing import Comparisons
 from crossask.report.rows import TableRow
 
-# (field, value of the control): what it does to the row
+# (field, value of the control): what the row has instead
 CONTROLS = {
     ("event_control", "other_clip"): "embeddings of other clips",
     ("event_control", "shuffled_in_time"): "embeddings out of order",
     ("event_control", "true_events"): "the true events",
     ("event_model.weights", ""): "an event model with random weights",
-    ("model.cross_attention", "scene_queries_scene"): "the scene attends itself",
-    ("model.cross_attention", "events_alone"): "the events alone, without the scene",
+    ("model.cross_attention", "scene_queries_scene"): "the scene in place of the embedding",
+    ("model.cross_attention", "events_alone"): "the embedding without the scene",
 }
 ORACLE = CONTROLS["event_control", "true_events"]
 AS_LARGE = "no events, as many parameters"
+# what it shows that the row is better than the control
+SHOWN = {
+    "embeddings of other clips": "it matters whose events are heard",
+    "embeddings out of order": "the order of the embeddings in time matters",
+    "an event model with random weights": "the event model's training matters",
+    "the scene in place of the embedding": "attention to the scene itself does not do as well",
+    "the embedding without the scene": "the scene's features are used",
+    AS_LARGE: "as many parameters without events do not do as well",
+}
 ALIKE = 0.02  # share by which parameters may differ and still be as many
 
 
@@ -77,25 +86,14 @@ def judged(found: Controls | None, adjusted: dict) -> Controls | None:
 
 def sentence(found: Controls) -> str:
     """What the figures allow to say, no more."""
-    name = found.reference.title
-    taken = [control for control in found.controls if control.does != ORACLE and control.found]
-    better = [control.does for control in taken if control.verdict == "better"]
-    untold = [control.does for control in taken if control.verdict == "cannot tell"]
-    worse = [control.does for control in taken if control.verdict == "worse"]
-    parts = []
-    if better:
-        parts.append(f"{name} is better than with {_listed(better)}")
-    if untold:
-        parts.append(f"{'it' if better else name} cannot be told from what is left with {_listed(untold)}")
-    if worse:
-        parts.append(f"it is worse than with {_listed(worse)}")
-    text = "; ".join(parts) + "."
-    own = {CONTROLS["event_control", "other_clip"], CONTROLS["event_model.weights", ""], AS_LARGE}
-    if own <= set(better):
-        return f"It is the clip's own events that help: {text}"
-    if own & set(untold):
-        return f"That it is the clip's own events that help is not shown: {text}"
-    return text
+    verdicts = {control.does: control.verdict for control in found.controls if control.does in SHOWN}
+    shown = [SHOWN[does] for does, verdict in verdicts.items() if verdict == "better"]
+    open_ = [SHOWN[does] for does, verdict in verdicts.items() if verdict == "cannot tell"]
+    refuted = [does for does, verdict in verdicts.items() if verdict == "worse"]
+    parts = [f"show that {_listed(shown, 'and')}"] * bool(shown)
+    parts += [f"{'they ' if shown else ''}do not show that {_listed(open_, 'or that')}"] * bool(open_)
+    parts += [f"the row does worse than with {_listed(refuted, 'or')}"] * bool(refuted)
+    return f"For {found.reference.title}, these runs {'; '.join(parts)}." if parts else ""
 
 
 def share_of_possible_gain(found: Controls) -> tuple[float, float, float] | None:
@@ -130,5 +128,5 @@ def _swapped(line: TableRow) -> dict | None:
     return mean | {end: float(np.mean([one["difference"][end] for one in told])) for end in ("low", "high")}
 
 
-def _listed(names) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+def _listed(words: list[str], last: str) -> str:
+    return f" {last} ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

@@ -86,12 +86,13 @@ def judged(found: Controls | None, adjusted: dict) -> Controls | None:
 
 def sentence(found: Controls) -> str:
     """What the figures allow to say, no more."""
-    verdicts = {control.does: control.verdict for control in found.controls if control.does in SHOWN}
+    by_control = {control.does: control.verdict for control in found.controls}
+    verdicts = {does: by_control[does] for does in SHOWN if does in by_control}
     shown = [SHOWN[does] for does, verdict in verdicts.items() if verdict == "better"]
     open_ = [SHOWN[does] for does, verdict in verdicts.items() if verdict == "cannot tell"]
     refuted = [does for does, verdict in verdicts.items() if verdict == "worse"]
-    parts = [f"show that {_listed(shown, 'and')}"] * bool(shown)
-    parts += [f"{'they ' if shown else ''}do not show that {_listed(open_, 'or that')}"] * bool(open_)
+    parts = [f"show {_listed(shown, 'and', 'that ')}"] * bool(shown)
+    parts += [f"{'they ' if shown else ''}do not show {_listed(open_, 'or', 'that ')}"] * bool(open_)
     parts += [f"the row does worse than with {_listed(refuted, 'or')}"] * bool(refuted)
     return f"For {found.reference.title}, these runs {'; '.join(parts)}." if parts else ""
 
@@ -128,5 +129,6 @@ def _swapped(line: TableRow) -> dict | None:
     return mean | {end: float(np.mean([one["difference"][end] for one in told])) for end in ("low", "high")}
 
 
-def _listed(words: list[str], last: str) -> str:
+def _listed(words: list[str], last: str, before: str = "") -> str:
+    words = [before + word for word in words]
     return f" {last} ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

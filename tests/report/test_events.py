@@ -60,8 +60,8 @@ def test_controls_are_found_by_what_they_change_and_the_share_of_the_gain_is_tol
         "other": "better", "random": "better", "wide": "better", "oracle": "worse"
     }  # fmt: skip
     assert events.sentence(found) == (
-        "For CMAM feature-based (cmam), these runs show that it matters whose events are heard, the event model's training matters and as "
-        "many parameters without events do not do as well."
+        "For CMAM feature-based (cmam), these runs show that it matters whose events are heard, that the event model's training matters and "
+        "that as many parameters without events do not do as well."
     )
     grid = sections.controls(table)
     assert "75 % of them" in grid.notes[0]
@@ -76,8 +76,8 @@ def test_controls_are_found_by_what_they_change_and_the_share_of_the_gain_is_tol
 def test_one_control_that_cannot_be_told_apart_leaves_it_open(tmp_path):
     write_controls(tmp_path, other=(2, 2), random=(4, 3), large=(2, 2))
     assert events.sentence(controls_of(tmp_path).controls) == (
-        "For CMAM feature-based (cmam), these runs show that it matters whose events are heard and as many parameters without events do "
-        "not do as well; they do not show that the event model's training matters."
+        "For CMAM feature-based (cmam), these runs show that it matters whose events are heard and that as many parameters without "
+        "events do not do as well; they do not show that the event model's training matters."
     )
     assert controls_of(tmp_path).controls.swapped is None
 

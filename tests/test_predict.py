@@ -127,6 +127,20 @@ def test_two_recordings_of_one_name_do_not_overwrite_each_other(model, recording
     assert "one track" in capsys.readouterr().err
 
 
+def test_a_place_that_cannot_be_written_is_told(model, recordings, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert call(model, "--format=csv", f"--out={tmp_path}", recordings / "one.wav") == 2
+    assert "cannot be written as a table" in capsys.readouterr().err
+    assert call(model, "--timeline", f"--out={tmp_path}/file", recordings / "one.wav") == 2
+    assert "file/one.txt cannot be written" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_read_enough_is_no_error(model, recordings):
+    words = f"{sys.executable} -m crossask.cli.predict --model={model} {recordings}/one.wav {recordings}/two.flac"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", f"{words} | true"], capture_output=True, text=True)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+
+
 def segments(*scenes, length=2.0, hop=1.0):
     return tuple(
         Segment(n * hop, n * hop + length, {"a": 0.75, "b": 0.25} if scene == "a" else {"a": 0.25, "b": 0.75})

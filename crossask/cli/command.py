@@ -44,6 +44,9 @@ def run(doc: str, flag_values: flags.FlagValues, action, argv=None) -> int:
         return complain(str(error), f"See {os.path.basename(argv[0])} --help.")
     except CrossaskError as error:
         return complain(error.problem, error.fix)
+    except BrokenPipeError:  # who reads our output has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         return complain("Stopped.", "Run the same command again to go on.")
     except Preempted:

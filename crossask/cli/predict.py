@@ -122,10 +122,13 @@ class _Writer:
             from crossask import runs
 
             path = self._timeline_path(source)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with runs.writing(path) as temporary:
-                first = tables.header(self.values.format, self.classifier.scenes, True)
-                temporary.write_text(first + text(answer, self.values.format, self.values.top), encoding="utf-8")
+            first = tables.header(self.values.format, self.classifier.scenes, True)
+            try:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                with runs.writing(path) as temporary:
+                    temporary.write_text(first + text(answer, self.values.format, self.values.top), encoding="utf-8")
+            except OSError as error:
+                raise CrossaskError(f"{path} cannot be written ({error.strerror}).", "Give --out a folder that can be written.") from error
         else:
             sys.stdout.write(text(answer, self.values.format, self.values.top))
             sys.stdout.flush()

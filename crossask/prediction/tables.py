@@ -67,22 +67,16 @@ class Table:
     """A file to which answers are added as they come; one that was begun before goes on, and knows whom it has answered.
 
     Raises:
-      CrossaskError: the file was begun in another form or with another model's scenes.
+      CrossaskError: the file was begun in another form or with another model's scenes, or cannot be written.
     """
 
     def __init__(self, path, form: str, scenes):
         self.path, self.form = Path(path), form
-        first = header(form, scenes, timeline=False)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        begun = self.path.read_text(encoding="utf-8") if self.path.is_file() else ""
-        whole = begun[: begun.rfind("\n") + 1]  # a line that was being written when the machine stopped is written anew
-        if whole and not whole.startswith(first):
-            raise CrossaskError(f"{self.path} was begun in another form or with another model.", "Give another --out, or remove it.")
-        lines = whole[len(first) :].splitlines()
-        self.answered = {self._name(line) for line in lines}
-        if whole != begun or not whole:
-            self.path.write_text(whole or first, encoding="utf-8", newline="")
-        self._file = open(self.path, "a", encoding="utf-8", newline="")  # noqa: SIM115 it is closed by `close`
+        try:
+            self.answered = self._begin(header(form, scenes, timeline=False))
+            self._file = open(self.path, "a", encoding="utf-8", newline="")  # noqa: SIM115 it is closed by `close`
+        except (OSError, UnicodeDecodeError) as error:
+            raise CrossaskError(f"{self.path} cannot be written as a table ({error}).", "Give --out another file.") from error
 
     def add(self, answer, top: int = 3):
         self._file.write(row(answer, self.form, top))
@@ -93,6 +87,17 @@ class Table:
 
     def close(self):
         self._file.close()
+
+    def _begin(self, first: str) -> set[str]:
+        """Whom the file has answered; it then ends with a whole line."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        begun = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        whole = begun[: begun.rfind("\n") + 1]  # a line that was being written when the machine stopped is written anew
+        if whole and not whole.startswith(first):
+            raise CrossaskError(f"{self.path} was begun in another form or with another model.", "Give another --out, or remove it.")
+        if whole != begun or not whole:
+            self.path.write_text(whole or first, encoding="utf-8", newline="")
+        return {self._name(line) for line in whole[len(first) :].splitlines()}
 
     def _name(self, line: str) -> str:
         if self.form == "text":

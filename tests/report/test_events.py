@@ -60,8 +60,8 @@ def test_controls_are_found_by_what_they_change_and_the_share_of_the_gain_is_tol
         "other": "better", "random": "better", "wide": "better", "oracle": "worse"
     }  # fmt: skip
     assert events.sentence(found) == (
-        "For CMAM feature-based (cmam), these runs show that it matters whose events are heard, that the event model's training matters and "
-        "that as many parameters without events do not do as well."
+        "For CMAM feature-based (cmam), these runs show that it matters whose events are heard, that the event model's training "
+        "matters and that as many parameters without events do not do as well."
     )
     grid = sections.controls(table)
     assert "75 % of them" in grid.notes[0]

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import functools
 import importlib.util
 import io
 import json
@@ -213,7 +214,9 @@ def test_a_signal_ends_it_with_exit_code_0_and_leaves_no_files(exports, tmp_path
         place.mkdir()
         command = [sys.executable, "-m", "crossask.cli.app", f"--model={exports[1]}", f"--port={port}"]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": {**os.environ, "TMPDIR": str(place)}}
-        started.append((number, port, place, subprocess.Popen(command, **pipes)))
+        # where the tests run in the background, SIGINT is ignored, and so it would be by what they start
+        heeds = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+        started.append((number, port, place, subprocess.Popen(command, **pipes, preexec_fn=heeds)))  # noqa: PLW1509
     for number, port, place, process in started:
         assert process.stdout.readline() == f"The page: http://127.0.0.1:{port}/ (Ctrl-C ends it)\n"
         assert list(place.glob("crossask-app.*"))

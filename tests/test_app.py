@@ -216,7 +216,7 @@ def test_a_signal_ends_it_with_exit_code_0_and_leaves_no_files(exports, tmp_path
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": {**os.environ, "TMPDIR": str(place)}}
         # where the tests run in the background, SIGINT is ignored, and so it would be by what they start
         heeds = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
-        started.append((number, port, place, subprocess.Popen(command, **pipes, preexec_fn=heeds)))  # noqa: PLW1509
+        started.append((number, port, place, subprocess.Popen(command, **pipes, preexec_fn=heeds)))
     for number, port, place, process in started:
         assert process.stdout.readline() == f"The page: http://127.0.0.1:{port}/ (Ctrl-C ends it)\n"
         assert list(place.glob("crossask-app.*"))

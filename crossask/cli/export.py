@@ -60,7 +60,8 @@ def told(card: dict, size) -> list[str]:
         few += f", and this is {precision}"
     return [
         f"Against the run's model, on {agreement['clips']} clips ({agreement['on']}): the same top scene for"
-        f" {agreement['same_top_scene']:.1%}, probabilities differ by {agreement['mean_difference']:.1e} in the mean, {agreement['largest_difference']:.1e} at most.",
+        f" {agreement['same_top_scene']:.1%}, probabilities differ by {agreement['mean_difference']:.1e} in the mean,"
+        f" {agreement['largest_difference']:.1e} at most.",
         f"Parameters: {card['parameters']:,}; DCASE 2022: {few}: " + _within(card["parameters"] <= MOST_PARAMETERS and precision == "int8"),
         f"Memory of the parameters: {weights / 1000:,.1f} kB; DCASE 2024 and 2025: at most {MOST_PARAMETER_BYTES // 1000} kB: "
         + _within(weights <= MOST_PARAMETER_BYTES),

@@ -34,7 +34,7 @@ def calibration_clips(source, features: config.FeatureConfig) -> list[np.ndarray
         )
     if len(paths) > MOST_CLIPS:
         paths = [paths[number] for number in sorted(np.random.default_rng(0).choice(len(paths), MOST_CLIPS, replace=False))]
-    return [_clip(path, features) for path in paths]
+    return [clip_at(path, features) for path in paths]
 
 
 def _paths(source: Path) -> list[Path]:
@@ -54,8 +54,8 @@ def _paths(source: Path) -> list[Path]:
         raise DataError(f"{source} is no CSV.", "Give a folder of sound files, or a CSV with a column filename.") from error
 
 
-def _clip(path: Path, features: config.FeatureConfig) -> np.ndarray:
-    """[samples, channels] of one file, at the row's rate and length."""
+def clip_at(path, features: config.FeatureConfig) -> np.ndarray:
+    """The first clip_seconds of a file [samples, channels], at the row's rate; silence where it is shorter. Errors: calibration_clips."""
     blocks, rate, _ = reading.read_blocks(path, features.clip_seconds)
     resampling.check_rate(rate, path)
     waveform = next(blocks, np.zeros((1, 1), np.float32))

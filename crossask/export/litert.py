@@ -1,5 +1,6 @@
 """A finished run as one LiteRT file (`.tflite`) for devices: the waveform of a clip in, a probability a scene out."""
 
+import contextlib
 import json
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ from tensorflow.lite.python.convert_phase import ConverterError
 from crossask import config, events, runs, systems
 from crossask.audio import clip_features
 from crossask.errors import CrossaskError
-from crossask.export import tflite_memory
+from crossask.export import tflite_file
 from crossask.export.calibration import calibration_clips
 from crossask.export.model_card import model_card
 
@@ -114,8 +115,7 @@ class Interpreter:
     """
 
     def __init__(self, path, threads: int = 1):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # TensorFlow's of its interpreter's move to a package of its own
+        with _without_notice():
             self._interpreter = tf.lite.Interpreter(str(path), num_threads=threads)
             self._answer = self._interpreter.get_signature_runner("serving_default")
 
@@ -143,8 +143,7 @@ def _converted(model: ClipModel, row: str, precision: str, clips) -> bytes:
     if precision == "float16":
         converter.optimizations, converter.target_spec.supported_types = [tf.lite.Optimize.DEFAULT], [tf.float16]
     try:
-        content = converter.convert()
-        return _in_integers(model, content, clips) if precision == "int8" else content
+        return _in_integers(model, clips) if precision == "int8" else converter.convert()
     except ConverterError as error:
         reason = next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), "no reason given")
         raise CrossaskError(
@@ -160,27 +159,33 @@ def _converter(model: ClipModel):
     return converter
 
 
-def _in_integers(model: ClipModel, content: bytes, clips) -> bytes:
-    """The network of the float file `content` in int8, calibrated on `clips`.
+def _in_integers(model: ClipModel, clips) -> bytes:
+    """The file with its network in int8, calibrated on `clips`.
 
     In eight bits the quiet bins of the spectrum, a millionth of the loud ones, are all zero, and their logarithm is meaningless: the
     front-end stays float, and integers begin with the log-mel. The last softmax stays float, too: its probabilities would be
     multiples of 1/256.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        names = [tensor["name"] for tensor in tf.lite.Interpreter(model_content=content).get_tensor_details()]
-        converter = _converter(model)
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: ([clip[np.newaxis]] for clip in clips)
-        # the debugger is TensorFlow's only public way to leave single operators out
-        options = tf.lite.experimental.QuantizationDebugOptions(
-            denylisted_nodes=[name for name in names if name.startswith((f"{FRONT_END}/", OUTPUT))]
-        )
-        debugger = tf.lite.experimental.QuantizationDebugger(
-            converter=converter, debug_dataset=converter.representative_dataset, debug_options=options
-        )
+    converter = _converter(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([clip[np.newaxis]] for clip in clips)
+    with _without_notice():
+        # TensorFlow's only public way to leave single operators out of quantisation
+        debugger = tf.lite.experimental.QuantizationDebugger(converter=converter, debug_dataset=converter.representative_dataset)
+        names = [tensor["name"] for tensor in tf.lite.Interpreter(model_content=debugger.calibrated_model).get_tensor_details()]
+        # slices of the waveform become integers all the same, unless nobody knows their range
+        debugger.calibrated_model = tflite_file.without_ranges(debugger.calibrated_model, f"{FRONT_END}/")
+        in_float = [name for name in names if name.startswith((f"{FRONT_END}/", OUTPUT))]
+        debugger.options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=in_float)
         return debugger.get_nondebug_quantized_model()
+
+
+@contextlib.contextmanager
+def _without_notice():
+    """TensorFlow tells at every use that its interpreter will move to a package of its own."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"(?s).*tf\.lite\.Interpreter is deprecated", category=UserWarning)
+        yield
 
 
 def _proven(model: ClipModel, written: Path, precision: str, clips) -> dict:
@@ -221,7 +226,7 @@ def _noises(shape) -> list[np.ndarray]:
 def _card(run: runs.Run, model: ClipModel, written: Path, precision: str) -> dict:
     _, samples, channels = model.shape
     card = model_card(run, run.read("config.json"))
-    whole, network = tflite_memory.peaks(written.read_bytes(), f"{FRONT_END}/")
+    whole, network = tflite_file.peaks(written.read_bytes(), f"{FRONT_END}/")
     return {name: value for name, value in card.items() if name not in _SERVED_ONLY} | {
         "precision": precision,
         "samples": samples,

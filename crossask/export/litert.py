@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import shutil
 import tempfile
 import warnings
@@ -92,7 +93,7 @@ def export_litert(run: runs.Run, out, precision: str = "float32", calibration=No
     card_path = out.with_suffix(".json")
     _check(out, card_path, precision, calibration)
     model = ClipModel.of(run)
-    clips = calibration_clips(calibration, model.features) if calibration else _noises(model.shape[1:])
+    clips = calibration_clips(calibration, model.features) if calibration else _test_sounds(model.shape[1:])
     content = _converted(model, run.row, precision, clips)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
@@ -139,17 +140,26 @@ def _check(out: Path, card: Path, precision: str, calibration):
 
 
 def _converted(model: ClipModel, row: str, precision: str, clips) -> bytes:
-    converter = _converter(model)
-    if precision == "float16":
-        converter.optimizations, converter.target_spec.supported_types = [tf.lite.Optimize.DEFAULT], [tf.float16]
+    """The file's bytes; `clips` calibrate int8."""
     try:
-        return _in_integers(model, clips) if precision == "int8" else converter.convert()
+        return {"float32": _in_float32, "float16": _in_float16, "int8": lambda model: _in_int8(model, clips)}[precision](model)
     except ConverterError as error:
-        reason = next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), "no reason given")
+        lacking = ", ".join(sorted(set(re.findall(r"'tf\.(\w+)' op", str(error))))) or str(error).strip().splitlines()[0]
         raise CrossaskError(
-            f"Row {row!r} cannot be a LiteRT file: LiteRT has no built-in operators for a part of it ({reason}).",
+            f"Row {row!r} cannot be a LiteRT file: LiteRT has no built-in operator for a part of it ({lacking}).",
             "Export it with --format=saved_model, or train a row of another system; FA converts.",
         ) from error
+
+
+def _in_float32(model: ClipModel) -> bytes:
+    return _converter(model).convert()
+
+
+def _in_float16(model: ClipModel) -> bytes:
+    """Weights of half size. The front-end's tables are not: a window of eleven bits leaks into quiet bins, and the logarithm shows it."""
+    converter = _converter(model)
+    converter.optimizations, converter.target_spec.supported_types = [tf.lite.Optimize.DEFAULT], [tf.float16]
+    return tflite_file.with_float_tables(converter.convert(), _in_float32(model), f"{FRONT_END}/")
 
 
 def _converter(model: ClipModel):
@@ -159,7 +169,7 @@ def _converter(model: ClipModel):
     return converter
 
 
-def _in_integers(model: ClipModel, clips) -> bytes:
+def _in_int8(model: ClipModel, clips) -> bytes:
     """The file with its network in int8, calibrated on `clips`.
 
     In eight bits the quiet bins of the spectrum, a millionth of the loud ones, are all zero, and their logarithm is meaningless: the
@@ -205,7 +215,7 @@ def _proven(model: ClipModel, written: Path, precision: str, clips) -> dict:
             "Nothing was kept; " + ("please report this." if precision == "float32" else "use --precision=float32."),
         )
     return {
-        "on": "calibration clips" if precision == "int8" else "noise",
+        "on": "calibration clips" if precision == "int8" else "noise, a tone and silence",
         "clips": len(clips),
         "same_top_scene": same,
         "mean_difference": float(difference.mean()),
@@ -213,14 +223,15 @@ def _proven(model: ClipModel, written: Path, precision: str, clips) -> dict:
     }
 
 
-def _noises(shape) -> list[np.ndarray]:
-    """Eight clips [samples, channels]: white and brown noise from faint to loud."""
+def _test_sounds(shape) -> list[np.ndarray]:
+    """Ten clips [samples, channels]: white and brown noise from faint to loud, a pure tone (its quiet bins show what leaks), silence."""
     rng, clips = np.random.default_rng(0), []
     for level in (0.001, 0.01, 0.1, 0.3):
         white = rng.normal(0, 1, shape)
         brown = np.cumsum(white, axis=0)
-        clips += [(level * noise / np.abs(noise).max()).astype(np.float32) for noise in (white, brown)]
-    return clips
+        clips += [level * noise / np.abs(noise).max() for noise in (white, brown)]
+    tone = np.sin(0.2 * np.arange(shape[0]))[:, np.newaxis]
+    return [clip.astype(np.float32) for clip in (*clips, np.broadcast_to(tone / 2, shape), np.zeros(shape))]
 
 
 def _card(run: runs.Run, model: ClipModel, written: Path, precision: str) -> dict:

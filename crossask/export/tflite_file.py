@@ -51,5 +51,35 @@ def without_ranges(content: bytes, front_end: str) -> bytes:
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
+def with_float_tables(content: bytes, float_content: bytes, front_end: str) -> bytes:
+    """A file with float16 constants whose front-end has its float32 ones back, as they stand in `float_content`."""
+    model, exact = (flatbuffer_utils.convert_bytearray_to_object(bytearray(one)) for one in (content, float_content))
+    (graph,), (exact_graph,) = model.subgraphs, exact.subgraphs
+    originals = {_name(exact_graph, operator.outputs[0]): operator for operator in exact_graph.operators}
+    # in such a file every constant is read through an operator that widens it
+    widening = {
+        operator.outputs[0]: operator for operator in graph.operators if _kind(model, operator) == schema.BuiltinOperator.DEQUANTIZE
+    }
+    done = set()
+    for operator in graph.operators:
+        name = _name(graph, operator.outputs[0])
+        if not name.startswith(front_end) or operator.outputs[0] in widening:
+            continue
+        for place, number in enumerate(operator.inputs):
+            if number not in widening:
+                continue
+            constant = operator.inputs[place] = widening[number].inputs[0]
+            original = exact_graph.tensors[originals[name].inputs[place]]
+            graph.tensors[constant].type = schema.TensorType.FLOAT32
+            model.buffers[graph.tensors[constant].buffer].data = exact.buffers[original.buffer].data
+            done.add(number)
+    graph.operators = [operator for operator in graph.operators if operator.outputs[0] not in done]
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _kind(model, operator) -> int:
+    return model.operatorCodes[operator.opcodeIndex].builtinCode
+
+
 def _name(graph, number: int) -> str:
     return graph.tensors[number].name.decode()

@@ -30,11 +30,27 @@ def log_mel_spectrogram(waveform, sample_rate_hz: int, config: LogMelConfig):
         half = window // 2
         waveform = tf.pad(waveform, [[0, 0]] * (waveform.shape.rank - 1) + [[half, window - half]], mode="REFLECT")
     shape = _choice("window", config.window, WINDOWS)
-    spectrum = tf.signal.stft(waveform, window, hop, config.fft_size, shape)  # [..., frames, fft_size / 2 + 1]
+    frames = _frames(tf.convert_to_tensor(waveform), window, hop) * shape(window)  # [..., frames, window]
+    spectrum = tf.signal.rfft(frames, [config.fft_size])  # [..., frames, fft_size / 2 + 1]
     power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
     power = _choice("spectrum", config.spectrum, SPECTRA)(power)
     mel = tf.matmul(power, _choice("mel_scale", config.mel_scale, MEL_SCALES)(config, sample_rate_hz))  # [..., frames, mel_bins]
     return tf.math.log(mel + config.log_offset)
+
+
+def _frames(waveform, window: int, hop: int):
+    """waveform [..., samples] -> [..., frames, window], from slices of whole hops.
+
+    tf.signal.frame gathers the same by a table of indices, which is the larger part of a small model's LiteRT file.
+    """
+    samples = _samples(waveform)
+    count = _larger(1 + (samples - window) // hop, 0)
+    steps = -(-window // hop)  # hops that a frame reaches over
+    blocks = count + steps - 1
+    padded = tf.pad(waveform, [[0, 0]] * (waveform.shape.rank - 1) + [[0, steps * hop]])[..., : blocks * hop]
+    leading = waveform.shape[:-1] if waveform.shape[:-1].is_fully_defined() else tf.shape(waveform)[:-1]
+    padded = tf.reshape(padded, tf.concat([leading, [blocks, hop]], 0))
+    return tf.concat([padded[..., step : step + count, :] for step in range(steps)], -1)[..., :window]
 
 
 def _htk_triangles(config: LogMelConfig, sample_rate_hz: int):

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from crossask import __version__, config, events, runs, systems
-from crossask.audio import clip_features, frontends, resampling
+from crossask import config, events, runs, systems
+from crossask.audio import clip_features
 from crossask.errors import CrossaskError
 from crossask.events import tagging
+from crossask.export.model_card import LEAST_SECONDS, model_card
 
 TOLERANCE = 1e-5  # of a probability, between the model and what was written
-LEAST_SECONDS = 1.0  # of a waveform
 TOP_SCENES = 3
 WARM_UP = "assets.extra/tf_serving_warmup_requests"  # where TensorFlow Serving looks for them
 LOG = logging.getLogger("crossask")
@@ -156,32 +156,6 @@ def served_model(run: runs.Run, scratch: Path) -> ServedModel:
     path = scratch / "model_card.json"
     path.write_text(json.dumps(card, indent=2))
     return ServedModel(experiment, scene_model, event_model, tagger, record["scenes"], str(path))
-
-
-def model_card(run: runs.Run, record: dict) -> dict:
-    """What a user of the model should know of it, as JSON can hold it."""
-    experiment = run.experiment()
-    card = {
-        "what": "Acoustic scene classifier written by crossask",
-        "crossask": __version__,
-        "scenes": record["scenes"],
-        "experiment": record["experiment"],
-        "clip_seconds": experiment.features.clip_seconds,
-        "least_seconds": min(LEAST_SECONDS, experiment.features.clip_seconds),
-        "sample_rate_hz": experiment.features.sample_rate_hz,
-        "sample_rates_hz": list(resampling.SAMPLE_RATES_HZ),
-        "front_end": {"log_mel": config.to_dict(experiment.features.log_mel), "resampler": resampling.RESAMPLER_VERSION},
-        "trained_on": record["corpus"],
-        "fold": run.fold,
-        "seed": run.seed,
-        "training": run.read("result.json"),
-    }
-    if experiment.event_input:
-        front_end = events.front_end(experiment.event_model.name)
-        card["front_end"]["events"] = {"patches": front_end, "sample_rate_hz": frontends.EVENT_RATE_HZ}
-    if run.path("scores.json").is_file():
-        card["evaluation"] = run.read("scores.json")
-    return card
 
 
 def write_warm_up(path: Path, features: config.FeatureConfig):

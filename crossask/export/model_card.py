@@ -1,0 +1,32 @@
+"""What travels with an exported model, in whichever format."""
+
+from crossask import __version__, config, events, runs
+from crossask.audio import frontends, resampling
+
+LEAST_SECONDS = 1.0  # of a waveform
+
+
+def model_card(run: runs.Run, record: dict) -> dict:
+    """What a user of the model should know of it, as JSON can hold it."""
+    experiment = run.experiment()
+    card = {
+        "what": "Acoustic scene classifier written by crossask",
+        "crossask": __version__,
+        "scenes": record["scenes"],
+        "experiment": record["experiment"],
+        "clip_seconds": experiment.features.clip_seconds,
+        "least_seconds": min(LEAST_SECONDS, experiment.features.clip_seconds),
+        "sample_rate_hz": experiment.features.sample_rate_hz,
+        "sample_rates_hz": list(resampling.SAMPLE_RATES_HZ),
+        "front_end": {"log_mel": config.to_dict(experiment.features.log_mel), "resampler": resampling.RESAMPLER_VERSION},
+        "trained_on": record["corpus"],
+        "fold": run.fold,
+        "seed": run.seed,
+        "training": run.read("result.json"),
+    }
+    if experiment.event_input:
+        front_end = events.front_end(experiment.event_model.name)
+        card["front_end"]["events"] = {"patches": front_end, "sample_rate_hz": frontends.EVENT_RATE_HZ}
+    if run.path("scores.json").is_file():
+        card["evaluation"] = run.read("scores.json")
+    return card

@@ -1,0 +1,268 @@
+"""The LiteRT file answers like the run it came from, at every precision, or is not there."""
+
+import dataclasses
+import functools
+import json
+
+import numpy as np
+import pytest
+import small_corpus
+import soundfile
+import tensorflow as tf
+
+from crossask import config, events, export, feature_cache, models, runs, training
+from crossask.audio import frontends
+from crossask.cli import export as cli
+from crossask.datasets import read_corpus
+from crossask.errors import AudioError, CrossaskError, DataError
+from crossask.export import calibration, litert, tflite_file
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return read_corpus("folder", small_corpus.write(tmp_path_factory.mktemp("corpus")))
+
+
+@pytest.fixture(scope="module")
+def recordings(corpus):
+    return str(corpus.clips[0].path).rpartition("/")[0]
+
+
+@pytest.fixture(scope="module")
+def finished(corpus, tmp_path_factory):
+    """A function: row -> (a run of two epochs, its predictions)"""
+
+    @functools.cache
+    def train(row):
+        folder = tmp_path_factory.mktemp("runs")
+        row = config.override(row, {"training.epochs": 2})
+        if row.event_input:
+            events.build(row.event_model).save_npz(folder / "events.npz")
+            row = config.override(row, {"event_model.weights": str(folder / "events.npz")})
+        cache = feature_cache.prepare(corpus, row, folder / "features")
+        run = runs.run_at(folder, row.name, "1", 0)
+        training.train(run, row, corpus, cache)
+        return run, training.predict(run, corpus, cache)
+
+    return train
+
+
+@pytest.fixture
+def fa(finished):
+    return finished(small_corpus.FA)[0]
+
+
+def interpreter(path):
+    # without a delegate, which would hide operators behind one of its own
+    plain = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    found = tf.lite.Interpreter(str(path), experimental_op_resolver_type=plain)
+    found.allocate_tensors()
+    return found
+
+
+def operators(path):
+    """[(kind, name of its first output, types of all it reads and writes)] of a file."""
+    opened = interpreter(path)
+    tensors = {tensor["index"]: tensor for tensor in opened.get_tensor_details()}
+    return [
+        (
+            one["op_name"],
+            tensors[one["outputs"][0]]["name"],
+            {tf.as_dtype(tensors[i]["dtype"]) for i in (*one["inputs"], *one["outputs"]) if i >= 0},
+        )
+        for one in opened._get_ops_details()
+    ]
+
+
+@pytest.mark.parametrize("row", [small_corpus.FA, small_corpus.FEATURE_BASED], ids=lambda row: row.name)
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-4), ("float16", 1e-2), ("int8", 0.1)])
+def test_it_answers_like_evaluate_on_the_fold(finished, corpus, recordings, tmp_path, row, precision, tolerance):
+    run, table = finished(row)
+    out = tmp_path / "model.tflite"
+    card = export.export_litert(run, out, precision, recordings if precision == "int8" else None)
+    answer = interpreter(out).get_signature_runner("serving_default")
+    paths = {clip.id: clip.path for clip in corpus.clips}
+    for _, row in table.iterrows():
+        waveform, _ = soundfile.read(paths[row["clip"]], dtype="float32")
+        found = answer(waveform=waveform[np.newaxis])["probabilities"]
+        assert found.shape == (1, 2)
+        np.testing.assert_allclose(found[0], row[["a", "b"]].astype(float), atol=tolerance)
+    assert card == json.loads((tmp_path / "model.json").read_text())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.tflite"]
+    assert (card["scenes"], card["precision"], card["file_bytes"]) == (["a", "b"], precision, out.stat().st_size)
+    assert (card["sample_rate_hz"], card["samples"], card["channels"]) == (16000, 32000, 2)
+    assert card["agreement"]["clips"] == (24 if precision == "int8" else 10)
+    assert 0 < card["agreement"]["mean_difference"] <= card["agreement"]["largest_difference"] <= tolerance
+    found = operators(out)
+    assert (tf.float16 in set().union(*(types for _, _, types in found))) == (precision == "float16")
+    front_end = [types for kind, name, types in found if name.startswith("front_end/") and kind != "QUANTIZE"]
+    assert front_end
+    assert set().union(*front_end) <= {tf.float32, tf.complex64, tf.int32}  # the waveform, too
+    heavy = [types for kind, name, types in found if kind in ("CONV_2D", "FULLY_CONNECTED") and not name.startswith("front_end/")]
+    assert heavy
+    assert all((tf.int8 in types, tf.float32 in types) == ((True, False) if precision == "int8" else (False, True)) for types in heavy)
+
+
+@pytest.mark.parametrize("system", sorted(set(models.MODELS) - {"FA"}))  # which is trained above
+def test_every_other_system_converts(system, tmp_path):
+    features = dataclasses.replace(small_corpus.FEATURES, clip_seconds=2.0)
+    if system.startswith("DCASE"):
+        log_mel = config.LogMelConfig(mel_bins=40, hop_seconds=0.02, centred=True, window="hamming", mel_scale="slaney")
+        features = dataclasses.replace(features, clip_seconds=10.0, mono=True, log_mel=log_mel)
+    row = dataclasses.replace(small_corpus.CMAM, system=system, features=features)
+    event_model = events.build(row.event_model, trainable=True) if row.event_input else None
+    model = litert.ClipModel(row, models.build(system, 3, small_corpus.NARROW, event_model=event_model), None)
+    (tmp_path / "x.tflite").write_bytes(litert._converted(model, system, "float32", []))
+    clips = litert._test_sounds(model.shape[1:])
+    np.testing.assert_allclose(litert.Interpreter(tmp_path / "x.tflite").answers(clips), model.answers(clips), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "given", "problem"),
+    [
+        ("model", "float32", False, "does not end in .tflite"),
+        ("model.tflite", "float8", False, "no precision 'float8'"),
+        ("model.tflite", "int8", False, "needs recordings"),
+        ("model.tflite", "float16", True, "is not calibrated"),
+        ("there.tflite", "float32", False, "exists already"),
+        ("card.tflite", "float32", False, "card.json' exists already"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_any_work(tmp_path, name, precision, given, problem):
+    (tmp_path / "there.tflite").touch()
+    (tmp_path / "card.json").touch()
+    with pytest.raises(CrossaskError, match=problem):
+        export.export_litert(None, tmp_path / name, precision, "recordings" if given else None)
+
+
+def test_a_file_that_answers_otherwise_is_not_kept(fa, recordings, tmp_path, monkeypatch):
+    monkeypatch.setitem(litert.TOLERANCES, "float32", -1.0)
+    with pytest.raises(CrossaskError, match=r"differs from the run's model by"):
+        export.export_litert(fa, tmp_path / "model.tflite", "float32")
+    monkeypatch.setattr(litert, "LEAST_AGREEMENT", 1.01)
+    with pytest.raises(CrossaskError, match=r"top scene for .* of 24 clips"):
+        export.export_litert(fa, tmp_path / "model.tflite", "int8", recordings)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_without_operators_of_litert_is_told(fa, tmp_path, monkeypatch):
+    clip_features = litert.clip_features.clip_features
+
+    def odd(*arguments):
+        values = clip_features(*arguments)
+        return {name: tf.math.betainc(2.0, 3.0, tf.sigmoid(value)) for name, value in values.items()}
+
+    monkeypatch.setattr(litert.clip_features, "clip_features", odd)
+    with pytest.raises(CrossaskError, match=r"(?s)Row 'fa' cannot be a LiteRT file.*Betainc.*saved_model"):
+        export.export_litert(fa, tmp_path / "model.tflite")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_calibration_reads_any_rate_length_and_number_of_channels(tmp_path):
+    features = dataclasses.replace(small_corpus.FEATURES, sample_rate_hz=24000)
+    tone = np.sin(2 * np.pi * 440 * np.arange(3 * 16000) / 16000) / 2
+    for number, part in enumerate((tone, tone[:16000], np.stack([tone, -tone], 1), tone, tone)):
+        soundfile.write(tmp_path / f"{number}.wav", part, 16000, "FLOAT")
+    long, short, stereo, *_ = clips = calibration.calibration_clips(tmp_path, features)
+    assert {clip.shape for clip in clips} == {(48000, 2)}
+    np.testing.assert_array_equal(long[:, 0], long[:, 1])
+    np.testing.assert_allclose(long[1000:40000, 0], np.sin(2 * np.pi * 440 * np.arange(1000, 40000) / 24000) / 2, atol=1e-4)
+    assert np.abs(short[23000:23900]).max() > 0.4
+    assert np.abs(short[25000:]).max() == 0
+    np.testing.assert_allclose(stereo[:, 0], -stereo[:, 1], atol=1e-6)
+    (mono, *_) = calibration.calibration_clips(tmp_path, dataclasses.replace(features, mono=True))
+    np.testing.assert_allclose(mono, long[:, :1], atol=1e-6)
+
+
+def test_calibration_takes_a_seeded_choice_of_a_table(tmp_path, monkeypatch):
+    for number in range(8):
+        soundfile.write(tmp_path / f"{number}.wav", np.full(16000, number / 10), 16000, "FLOAT")
+    (tmp_path / "clips.csv").write_text("filename,scene\n" + "".join(f"{number}.wav,a\n" for number in range(8)))
+    monkeypatch.setattr(calibration, "MOST_CLIPS", 6)
+    first, again = ([clip[0, 0] for clip in calibration.calibration_clips(tmp_path / "clips.csv", small_corpus.FEATURES)] for _ in "ab")
+    assert first == again
+    assert len(set(first)) == 6
+
+
+def test_calibrations_mistakes_are_told(tmp_path):
+    with pytest.raises(DataError, match="no folder or CSV"):
+        calibration.calibration_clips(tmp_path / "nowhere", small_corpus.FEATURES)
+    with pytest.raises(DataError, match="holds 0 sound files"):
+        calibration.calibration_clips(tmp_path, small_corpus.FEATURES)
+    (tmp_path / "clips.csv").write_text("file\na.wav\n")
+    with pytest.raises(DataError, match="no column 'filename'"):
+        calibration.calibration_clips(tmp_path / "clips.csv", small_corpus.FEATURES)
+    (tmp_path / "clips.csv").write_text("filename\n" + "a.wav\n" * 5)
+    with pytest.raises(AudioError, match=r"a\.wav"):
+        calibration.calibration_clips(tmp_path / "clips.csv", small_corpus.FEATURES)
+    soundfile.write(tmp_path / "a.wav", np.zeros(12345), 12345)
+    with pytest.raises(AudioError, match="12345 Hz"):
+        calibration.calibration_clips(tmp_path / "clips.csv", small_corpus.FEATURES)
+
+
+def test_peak_memory_against_a_sum_by_hand():
+    @tf.function(input_signature=[tf.TensorSpec([1, 100], tf.float32)])
+    def function(x):
+        with tf.name_scope("front_end"):
+            wide = tf.sin(tf.tile(x, [1, 10]))  # 4000 bytes
+        narrow = tf.cos(wide[:, :50])  # 200 bytes
+        return tf.exp(narrow)
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
+    # the tile beside its sine; the sine beside its slice
+    assert tflite_file.peaks(converter.convert(), "front_end/") == (8000, 4200)
+
+
+@pytest.mark.parametrize(("samples", "window", "hop"), [(32000, 400, 160), (22050, 1102, 882), (1102, 1102, 441), (399, 400, 160)])
+def test_frames_are_those_of_tensorflow(samples, window, hop):
+    waveform = tf.random.stateless_normal([2, samples], [0, 1])
+    expected = tf.signal.frame(waveform, window, hop)
+    np.testing.assert_array_equal(frontends._frames(waveform, window, hop), expected)
+    unknown = tf.function(lambda x: frontends._frames(x, window, hop), input_signature=[tf.TensorSpec([None, None])])
+    np.testing.assert_array_equal(unknown(waveform), expected)
+
+
+def call(*arguments):
+    return cli.main(["crossask-export", *map(str, arguments)])
+
+
+def test_the_command_tells_agreement_and_size_beside_dcases_limits(fa, recordings, tmp_path, capsys):
+    out = tmp_path / "made" / "model.tflite"
+    assert call(f"--model_dir={fa.folder}", f"--out={out}", "--format=litert", "--precision=int8", f"--calibration={recordings}") == 0
+    told = capsys.readouterr().out
+    card = json.loads(out.with_suffix(".json").read_text())
+    assert f"Wrote {out}\n" in told
+    assert "24 clips (calibration clips)" in told
+    assert f"Parameters: {card['parameters']:,}; DCASE 2022: at most 128,000 at int8: within." in told
+    assert f"{card['file_bytes'] / 1000:,.1f} kB" in told
+    assert "DCASE since 2022: at most 30 M: within." in told
+    card |= {"parameters": 40000, "precision": "float32"}
+    size = dataclasses.replace(cli_size(fa), scene=dataclasses.replace(cli_size(fa).scene, multiply_accumulates=30_000_001))
+    few, memory, macs = cli.told(card, size)[1:4]
+    assert few.endswith("at int8, and this is float32: not within.")
+    assert memory.startswith("Memory of the parameters: 160.0 kB")
+    assert memory.endswith("not within.")
+    assert macs.endswith("not within.")
+
+
+def cli_size(run):
+    from crossask import description
+
+    return description.describe(run.experiment(), 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--format=onnx"], "--format is 'onnx'"),
+        (["--precision=int8"], "--precision belongs to LiteRT"),
+        (["--calibration=x"], "--calibration belongs to LiteRT"),
+        (["--format=litert", "--precision=int8"], "int8 needs recordings"),
+        (["--format=litert", "--calibration=x"], "float32 is not calibrated"),
+    ],
+)
+def test_a_users_mistake_is_two_lines_and_exit_code_2(fa, tmp_path, capsys, arguments, problem):
+    assert call(f"--model_dir={fa.folder}", f"--out={tmp_path}/x.tflite", *arguments) == 2
+    first, _ = capsys.readouterr().err.splitlines()[-2:]
+    assert problem in first
+    assert not list(tmp_path.iterdir())

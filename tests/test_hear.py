@@ -12,6 +12,7 @@ from crossask import config, events, export, hear, runs, systems
 from crossask.audio import frontends
 from crossask.config import EventModelConfig
 from crossask.errors import CrossaskError
+from crossask.export.model_card import model_card
 
 YAMNET = dataclasses.replace(small_corpus.FEATURE_BASED, name="yamnet", event_model=EventModelConfig("yamnet", width=0.0625))
 RATE = 16000  # of the exported models; their windows last 2 s
@@ -24,7 +25,7 @@ def exported(request, tmp_path_factory):
     run = runs.run_at(folder, row.name, "1", 0)
     runs.write_json(run.path("config.json"), {"experiment": config.to_dict(row), "scenes": ["a", "b"], "corpus": {}})
     runs.write_json(run.path("result.json"), {})
-    (folder / "model_card.json").write_text(json.dumps(export.model_card(run, run.read("config.json"))))
+    (folder / "model_card.json").write_text(json.dumps(model_card(run, run.read("config.json"))))
     event_model = events.build(row.event_model) if row.event_input else None
     served = export.ServedModel(row, systems.build(row, "ab", 0, {}), event_model, None, "ab", str(folder / "model_card.json"))
     tf.saved_model.save(served, str(folder / "model"), signatures={"embed": served.embed})

@@ -101,12 +101,13 @@ def answer_paths(folder: Path, threads: int):
     import numpy as np
     import tensorflow as tf
 
+    from crossask import config
     from crossask.export import calibration, litert
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     card = json.loads((folder / "float32.json").read_text())
-    experiment = litert.config.from_dict(litert.config.Experiment, card["experiment"])
+    experiment = config.from_dict(config.Experiment, card["experiment"])
     served = tf.saved_model.load(str(folder / "SavedModel")).signatures["serving_default"]
     rate = tf.constant(card["sample_rate_hz"], tf.int32)
     functions = {"SavedModel": lambda clip: served(waveform=tf.constant(clip[np.newaxis]), sample_rate_hz=rate)["probabilities"].numpy()}

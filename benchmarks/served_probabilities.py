@@ -70,8 +70,7 @@ def variants(recordings, scratch: Path, seconds: float) -> dict[str, np.ndarray]
 def keras(run: runs.Run, sounds) -> dict[str, np.ndarray]:
     """The road of the feature cache: front-ends of a known rate, event model, scene model."""
     experiment, model = run.experiment(), systems.load(run)
-    event_model = events.build(experiment.event_model) if experiment.event_input == "embedding" else None
-    front_end = events.front_end(experiment.event_model.name) if experiment.event_input else ""
+    event_model, front_end = events.frozen(experiment), events.front_end_of(experiment)
     found = {}
     for name, sound in sounds.items():
         rate = int(name.split("/")[0])

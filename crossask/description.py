@@ -32,7 +32,7 @@ class Description:
 def describe(experiment: config.Experiment, classes: int) -> Description:
     """Builds the row's networks with random weights for one clip; reads no weights and no recordings."""
     event_config, features = experiment.event_model, experiment.features
-    front_end = events.front_end(event_config.name) if experiment.event_input else ""
+    front_end = events.front_end_of(experiment)
     waveform = tf.TensorSpec([1, round(features.clip_seconds * features.sample_rate_hz), 2], tf.float32)
     made = tf.function(
         lambda wave: clip_features.clip_features(wave, features.sample_rate_hz, features, front_end, event_config.pad_end)

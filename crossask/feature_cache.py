@@ -62,7 +62,7 @@ def prepare(corpus: Corpus, experiment: config.Experiment, features_dir, workers
             f"Row {experiment.name!r} reads {' and '.join(kinds_of(experiment))}, but corpus {corpus.name!r} holds embeddings alone.",
             "Use rows of the system VEM and the strategy feature_based.",
         )
-    event_model = None if corpus.ready_made else _event_model(experiment)
+    event_model = None if corpus.ready_made else events.frozen(experiment)
     folders = {kind: Path(features_dir) / f"{kind}-{_key(kind, corpus, experiment, event_model)}" for kind in kinds_of(experiment)}
     for kind, folder in folders.items():
         runs.check_room(folder, 0)
@@ -161,7 +161,7 @@ class ShardWriter:
         if self.ready_made:
             arrays = embeddings.read_arrays(clips[0].path)
             return lambda clip, kinds: ({"embedding": arrays[clip.id]}, "")
-        return _ClipFunction(self.experiment, self.event_model or _event_model(self.experiment))
+        return _ClipFunction(self.experiment, self.event_model or events.frozen(self.experiment))
 
 
 class _ClipFunction:
@@ -169,7 +169,7 @@ class _ClipFunction:
 
     def __init__(self, experiment: config.Experiment, event_model):
         self.features, self.event, self.event_model = experiment.features, experiment.event_model, event_model
-        self.front_end = "" if not experiment.event_input else events.front_end(experiment.event_model.name)
+        self.front_end = events.front_end_of(experiment)
         self.traced, self.lock = {}, threading.Lock()
 
     def __call__(self, clip: Clip, kinds) -> tuple[dict, str]:
@@ -195,10 +195,6 @@ class _ClipFunction:
             return {kind: values[kind] for kind in kinds}
 
         return features.get_concrete_function()
-
-
-def _event_model(experiment: config.Experiment):
-    return events.build(experiment.event_model, trainable=False) if experiment.event_input == "embedding" else None
 
 
 def _key(kind: str, corpus: Corpus, experiment: config.Experiment, event_model) -> str:

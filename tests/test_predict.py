@@ -12,25 +12,18 @@ import time
 
 import numpy as np
 import pytest
-import small_corpus
 import soundfile
 
 import crossask
-from crossask import export, feature_cache, runs, training
 from crossask.audio import sliding_windows
 from crossask.cli import predict
-from crossask.datasets import read_corpus
 from crossask.errors import CrossaskError
 from crossask.prediction import Prediction, Segment, sources, tables
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    corpus = read_corpus("folder", small_corpus.write(folder / "corpus"))
-    run = runs.run_at(folder, "fa", "1", 0)
-    training.train(run, small_corpus.FA, corpus, feature_cache.prepare(corpus, small_corpus.FA, folder / "features"))
-    return export.export_run(run, folder / "model")
+@pytest.fixture
+def model(exports):
+    return exports[1]
 
 
 @pytest.fixture

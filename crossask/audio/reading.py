@@ -12,6 +12,11 @@ from crossask.errors import AudioError
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".opus", ".w64", ".rf64", ".au")
 
 
+def sound_files(folder) -> list[Path]:
+    """All files below `folder` that end like sound, in order."""
+    return sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
 def read_audio(path) -> tuple[np.ndarray, int]:
     """Reads WAV (16, 24, 32 bit, float), FLAC, OGG or MP3.
 
@@ -22,8 +27,8 @@ def read_audio(path) -> tuple[np.ndarray, int]:
       AudioError: the file is missing, empty, not a sound file, has more than two channels or samples that are no numbers.
     """
     with _opened(path) as file:
-        (waveform, *_) = [*_checked_blocks(file, path, -1), np.zeros((0, 1), np.float32)]
-        if waveform.shape[0] == 0:
+        waveform = next(_checked_blocks(file, path, -1), None)
+        if waveform is None:
             raise AudioError(f"{path} holds no samples.", "Record it again, or leave it out.")
         return waveform, file.samplerate
 
@@ -32,8 +37,7 @@ def read_blocks(path, seconds: float):
     """The same a piece at a time, so that memory does not grow with the recording's length.
 
     Returns:
-      (iterator over waveforms [samples, channels] of `seconds`, the last one shorter; sample rate in Hz; length in seconds as the
-      file's header tells it).
+      (iterator over waveforms [samples, channels] of `seconds`, the last one shorter; sample rate in Hz).
 
     Raises:
       AudioError: as `read_audio`; what is wrong with later samples is told when they are reached.
@@ -44,7 +48,7 @@ def read_blocks(path, seconds: float):
         with file:
             yield from _checked_blocks(file, path, max(1, round(seconds * file.samplerate)))
 
-    return blocks(), file.samplerate, file.frames / file.samplerate
+    return blocks(), file.samplerate
 
 
 def read_part(path, start: int, end: int) -> np.ndarray:

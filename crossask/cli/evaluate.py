@@ -70,19 +70,17 @@ def _predict(run, values, prepared):
 
     corpus, cache = _of(run, values, prepared)
     table = training.predict(run, corpus, cache)
-    with runs.writing(run.path("predictions.csv")) as temporary:
-        table.to_csv(temporary, index=False)
+    _write(run, "predictions.csv", table)
     scores = evaluation.score(evaluation.read_predictions(run.path("predictions.csv")), seen_cities=corpus.training_cities(run.fold))
     runs.write_json(run.path("scores.json"), scores)
 
 
 def _predict_training_clips(run, values, prepared):
-    from crossask import runs, training
+    from crossask import training
 
     corpus, cache = _of(run, values, prepared)
     table = training.predict(run, corpus, cache, corpus.fold(run.fold).train)
-    with runs.writing(run.path("training_predictions.csv")) as temporary:
-        table.to_csv(temporary, index=False)
+    _write(run, "training_predictions.csv", table)
 
 
 def _swap_events(run, values, prepared):
@@ -90,9 +88,15 @@ def _swap_events(run, values, prepared):
 
     corpus, cache = _of(run, values, prepared)
     table = training.predict(run, corpus, cache, swap_events=True)
-    with runs.writing(run.path("swapped_predictions.csv")) as temporary:
-        table.to_csv(temporary, index=False)
+    _write(run, "swapped_predictions.csv", table)
     runs.write_json(run.path("swapped.json"), evaluation.whose_scene(table))
+
+
+def _write(run, name: str, table):
+    from crossask import runs
+
+    with runs.writing(run.path(name)) as temporary:
+        table.to_csv(temporary, index=False)
 
 
 def _of(run, values, prepared):

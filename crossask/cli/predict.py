@@ -115,7 +115,6 @@ class _Writer:
 
     def _write(self, source, answer):
         self._warn(answer)
-        text = tables.timeline if self.over_time else tables.row
         if self.table:
             self.table.add(answer, self.values.top)
         elif self.values.out:
@@ -126,10 +125,11 @@ class _Writer:
             try:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 with runs.writing(path) as temporary:
-                    temporary.write_text(first + text(answer, self.values.format, self.values.top), encoding="utf-8")
+                    temporary.write_text(first + tables.timeline(answer, self.values.format, self.values.top), encoding="utf-8")
             except OSError as error:
                 raise CrossaskError(f"{path} cannot be written ({error.strerror}).", "Give --out a folder that can be written.") from error
         else:
+            text = tables.timeline if self.over_time else tables.row
             sys.stdout.write(text(answer, self.values.format, self.values.top))
             sys.stdout.flush()
 

@@ -3,7 +3,7 @@
 import importlib
 from pathlib import Path
 
-from crossask.config import EventModelConfig
+from crossask.config import EventModelConfig, Experiment
 from crossask.errors import ConfigError
 
 EVENT_MODELS = {
@@ -19,6 +19,16 @@ def front_end(name: str) -> str:
     """The front-end that the event model `name` reads, known without TensorFlow."""
     _check(name)
     return _FRONT_ENDS[name]
+
+
+def front_end_of(experiment: Experiment) -> str:
+    """The front-end of the row's event model; "" for a row that reads no events."""
+    return front_end(experiment.event_model.name) if experiment.event_input else ""
+
+
+def frozen(experiment: Experiment):
+    """The event model whose embeddings the row reads, built as `build` does; None for a row that reads none or trains its own."""
+    return build(experiment.event_model) if experiment.event_input == "embedding" else None
 
 
 def build(config: EventModelConfig, trainable: bool = False, seed: int = 0):

@@ -39,7 +39,7 @@ def calibration_clips(source, features: config.FeatureConfig) -> list[np.ndarray
 
 def _paths(source: Path) -> list[Path]:
     if source.is_dir():
-        return sorted(path for path in source.rglob("*") if path.suffix.lower() in reading.SUFFIXES)
+        return reading.sound_files(source)
     if not source.is_file():
         raise DataError(
             f"There is no folder or CSV {str(source)!r}.", "Give --calibration a folder of sound files, or a CSV that names them."
@@ -56,7 +56,7 @@ def _paths(source: Path) -> list[Path]:
 
 def clip_at(path, features: config.FeatureConfig) -> np.ndarray:
     """The first clip_seconds of a file [samples, channels], at the row's rate; silence where it is shorter. Errors: calibration_clips."""
-    blocks, rate, _ = reading.read_blocks(path, features.clip_seconds)
+    blocks, rate = reading.read_blocks(path, features.clip_seconds)
     resampling.check_rate(rate, path)
     waveform = next(blocks, np.zeros((1, 1), np.float32))
     if features.mono:

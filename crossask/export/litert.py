@@ -48,14 +48,13 @@ class ClipModel(tf.Module):
     def of(cls, run: runs.Run):
         """With a finished run's weights."""
         experiment = run.experiment()
-        return cls(experiment, systems.load(run), events.build(experiment.event_model) if experiment.event_input == "embedding" else None)
+        return cls(experiment, systems.load(run), events.frozen(experiment))
 
     def _probabilities(self, waveform):
         """{"probabilities": [1, scenes]}"""
-        event = self._experiment.event_model
-        patches = events.front_end(event.name) if self._experiment.event_input else ""
+        patches, pad_end = events.front_end_of(self._experiment), self._experiment.event_model.pad_end
         with tf.name_scope(FRONT_END):
-            inputs = clip_features.clip_features(waveform, self.features.sample_rate_hz, self.features, patches, event.pad_end)
+            inputs = clip_features.clip_features(waveform, self.features.sample_rate_hz, self.features, patches, pad_end)
         if self.event_model is not None:
             inputs["embedding"] = self.event_model(inputs.pop("patches"))
         return {"probabilities": tf.nn.softmax(tf.cast(self.scene_model(inputs, training=False), tf.float32))}

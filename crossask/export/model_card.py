@@ -24,8 +24,7 @@ def model_card(run: runs.Run, record: dict) -> dict:
         "seed": run.seed,
         "training": run.read("result.json"),
     }
-    if experiment.event_input:
-        front_end = events.front_end(experiment.event_model.name)
+    if front_end := events.front_end_of(experiment):
         card["front_end"]["events"] = {"patches": front_end, "sample_rate_hz": frontends.EVENT_RATE_HZ}
     if run.path("scores.json").is_file():
         card["evaluation"] = run.read("scores.json")

@@ -35,7 +35,7 @@ class ServedModel(tf.Module):
         super().__init__()
         self.scene_model, self.event_model, self.tagger = scene_model, event_model, tagger
         self._features, self._pad_end = experiment.features, experiment.event_model.pad_end
-        self._front_end = events.front_end(experiment.event_model.name) if experiment.event_input else ""
+        self._front_end = events.front_end_of(experiment)
         self._event_input = experiment.event_input
         self._scenes = tf.constant(list(scenes))
         self.model_card = tf.saved_model.Asset(card)
@@ -148,7 +148,7 @@ def served_model(run: runs.Run, scratch: Path) -> ServedModel:
     scene_model = systems.load(run)
     event_model, tagger = scene_model.event_model, None
     if experiment.event_input == "embedding":
-        event_model = events.build(experiment.event_model)
+        event_model = events.frozen(experiment)
         # a head knows the embeddings that it was trained on, and training moves them
         tagger = tagging.tagger(experiment.event_model)
     card = model_card(run, record)

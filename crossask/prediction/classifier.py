@@ -13,17 +13,27 @@ from crossask.errors import AudioError, CrossaskError
 BATCH_WINDOWS = 8  # heard at once
 
 
-@dataclasses.dataclass(frozen=True)
-class Segment:
-    """One window of a recording, and a probability a scene for it."""
+class _Heard:
+    """What has `probabilities`, one a scene."""
 
-    start_seconds: float
-    end_seconds: float
     probabilities: dict[str, float]
 
     @property
     def scene(self) -> str:
         return max(self.probabilities, key=self.probabilities.get)
+
+    def top(self, count: int) -> list[tuple[str, float]]:
+        """The most probable scenes in order."""
+        return sorted(self.probabilities.items(), key=lambda item: -item[1])[:count]
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment(_Heard):
+    """One window of a recording, and a probability a scene for it."""
+
+    start_seconds: float
+    end_seconds: float
+    probabilities: dict[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +77,7 @@ class Explanation:
 
 
 @dataclasses.dataclass(frozen=True)
-class Prediction:
+class Prediction(_Heard):
     """What the model says of one recording: the mean of its windows, and each window."""
 
     source: str
@@ -76,14 +86,6 @@ class Prediction:
     probabilities: dict[str, float]
     timeline: tuple[Segment, ...]
     _explain: object = dataclasses.field(repr=False, compare=False)
-
-    @property
-    def scene(self) -> str:
-        return max(self.probabilities, key=self.probabilities.get)
-
-    def top(self, count: int) -> list[tuple[str, float]]:
-        """The most probable scenes in order."""
-        return sorted(self.probabilities.items(), key=lambda item: -item[1])[:count]
 
     def explain(self, at_seconds: float | None = None) -> Explanation:
         """What the model looked at in the window nearest to a moment, or else in the one that speaks most for `scene`.
@@ -264,8 +266,7 @@ class _Recording:
     def blocks(self, seconds: float):
         """(iterator over waveforms [samples, channels], sample rate in Hz)"""
         if not self.is_array:
-            blocks, rate, _ = reading.read_blocks(self.source, seconds)
-            return blocks, rate
+            return reading.read_blocks(self.source, seconds)
         waveform = self.source
         if self.rate is None:
             raise AudioError("An array was given without its sample rate.", "Give sample_rate_hz, too.")

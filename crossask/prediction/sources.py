@@ -51,7 +51,7 @@ def find(words) -> list[Source]:
     for word in map(str, words):
         path = Path(word)
         if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in reading.SUFFIXES and file.is_file())
+            inside = reading.sound_files(path)
             if not inside:
                 raise CrossaskError(f"{word} holds no sound files.", f"Sound files end in {' '.join(reading.SUFFIXES)}.")
             sources = [Source(str(file), str(file.relative_to(path))) for file in inside]
@@ -76,8 +76,8 @@ def watch(folder, ended=lambda: False):
     seen, told = {}, set()
     while not ended():
         now = {}
-        for file in sorted(Path(folder).rglob("*")):
-            if file.suffix.lower() in reading.SUFFIXES and file not in told:
+        for file in reading.sound_files(folder):
+            if file not in told:
                 with contextlib.suppress(OSError):  # gone again
                     state = file.stat()
                     now[file] = (state.st_size, state.st_mtime_ns)

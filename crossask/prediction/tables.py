@@ -54,8 +54,7 @@ def timeline(answer, form: str, top: int = 3) -> str:
 
 
 def in_words(answer, top: int) -> str:
-    order = sorted(answer.probabilities.items(), key=lambda item: -item[1])[:top]
-    return ", ".join(f"{scene} {100 * share:.1f} %" for scene, share in order)
+    return ", ".join(f"{scene} {100 * share:.1f} %" for scene, share in answer.top(top))
 
 
 def clock(seconds: float) -> str:

@@ -106,13 +106,7 @@ def _row_for(cell: tuple[str, str], lines) -> TableRow | None:
 
 def judged(found, adjusted: dict) -> tuple[ClaimFound, ...]:
     """The claims with their adjusted p, and the verdict that this leaves."""
-    out = []
-    for claim in found:
-        if claim.found:
-            p = adjusted[claim.first.row.key, claim.second.row.key]
-            claim = dataclasses.replace(claim, adjusted_p=p, verdict=comparing.verdict(claim.found, p))
-        out.append(claim)
-    return tuple(out)
+    return comparing.judged(found, adjusted, lambda claim: (claim.first.row.key, claim.second.row.key))
 
 
 def contradicted(corpus: str, lines) -> list[str]:

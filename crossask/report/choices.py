@@ -7,7 +7,7 @@ from crossask.report.collecting import flatten
 from crossask.report.comparing import Comparisons
 from crossask.report.events import CONTROLS
 from crossask.report.openings import OPEN
-from crossask.report.rows import TableRow, title_of
+from crossask.report.rows import TableRow, fields_apart, title_of, with_most
 
 _OPEN = {opening.field for opening in OPEN}
 # a tap that needs its matrix is one choice
@@ -42,11 +42,7 @@ class Study:
 
 def find(lines, comparisons: Comparisons) -> Study | None:
     """The row from which most choices were moved (the first of several); None where fewer than two were."""
-    best, most = None, []
-    for line in lines:
-        of_line = [(other, field) for other in lines if other is not line and (field := _moved_choice(line, other))]
-        if len(of_line) > len(most):
-            best, most = line, of_line
+    best, most = with_most(lines, lines, _moved_choice)
     if len(most) < 2:
         return None
     moved = []
@@ -59,13 +55,8 @@ def judged(study: Study | None, adjusted: dict) -> Study | None:
     """The same with adjusted p and the verdict that it leaves."""
     if study is None:
         return None
-    out = []
-    for one in study.moved:
-        if one.found:
-            p = adjusted[one.line.row.key, study.reference.row.key]
-            one = dataclasses.replace(one, adjusted_p=p, verdict=comparing.verdict(one.found, p))
-        out.append(one)
-    return dataclasses.replace(study, moved=tuple(out))
+    key = study.reference.row.key
+    return dataclasses.replace(study, moved=comparing.judged(study.moved, adjusted, lambda one: (one.line.row.key, key)))
 
 
 def smaller_in_the_paper(points: float) -> tuple[list[str], int]:
@@ -82,11 +73,11 @@ def smaller_in_the_paper(points: float) -> tuple[list[str], int]:
 
 def _moved_choice(reference: TableRow, other: TableRow) -> str:
     """The one open choice in which the other row differs, or ""."""
-    first, second = flatten(reference.row.experiment), flatten(other.row.experiment)
-    apart = {field for field in first.keys() | second.keys() if first.get(field) != second.get(field)} - {"name", "note", "paper_score"}
+    apart = fields_apart(reference, other)
     if apart == _ONE_CHOICE:
         return "event_model.embedding_tap"
     if len(apart) != 1 or not apart <= _OPEN:
         return ""
     (field,) = apart
-    return "" if any((field, values.get(field)) in CONTROLS for values in (first, second)) else field
+    values = [flatten(line.row.experiment).get(field) for line in (reference, other)]
+    return "" if any((field, value) in CONTROLS for value in values) else field

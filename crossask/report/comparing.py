@@ -1,5 +1,7 @@
 """Paired differences between the rows of one corpus, each computed once, and their p-values adjusted for their number."""
 
+import dataclasses
+
 from crossask import evaluation
 from crossask.errors import DataError
 from crossask.report.collecting import Row
@@ -58,6 +60,20 @@ class Comparisons:
 def verdict(found: dict, adjusted_p: float) -> str:
     """ "better" or "worse" where the interval says so and the adjusted p does; else "cannot tell"."""
     return found["verdict"] if adjusted_p < LEVEL else "cannot tell"
+
+
+def judged(compared, adjusted: dict, pair) -> tuple:
+    """What was compared (dataclasses with found, adjusted_p, verdict), with its adjusted p and the verdict that this leaves.
+
+    `pair`: what was compared -> the two row keys.
+    """
+    out = []
+    for one in compared:
+        if one.found:
+            p = adjusted[pair(one)]
+            one = dataclasses.replace(one, adjusted_p=p, verdict=verdict(one.found, p))
+        out.append(one)
+    return tuple(out)
 
 
 def turned(found: dict) -> dict:

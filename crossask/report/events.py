@@ -7,7 +7,7 @@ import numpy as np
 from crossask.report import comparing
 from crossask.report.collecting import flatten
 from crossask.report.comparing import Comparisons
-from crossask.report.rows import TableRow
+from crossask.report.rows import TableRow, fields_apart, with_most
 
 # (field, value of the control): what the row has instead
 CONTROLS = {
@@ -56,13 +56,8 @@ class Controls:
 
 def find(lines, comparisons: Comparisons) -> Controls | None:
     """The row with most controls among `lines` and these; None where no row has any. Verdicts are still to come (`judged`)."""
-    best, most = None, []
-    for line in lines:
-        if line.row.experiment.get("strategy") != "feature_based":
-            continue
-        of_line = [(other, does) for other in lines if other is not line and (does := _does(line, other))]
-        if len(of_line) > len(most):
-            best, most = line, of_line
+    candidates = [line for line in lines if line.row.experiment.get("strategy") == "feature_based"]
+    best, most = with_most(lines, candidates, _does)
     if best is None:
         return None
     controls = tuple(Control(other, does, *comparisons.between(best.row, other.row)) for other, does in most)
@@ -75,13 +70,8 @@ def judged(found: Controls | None, adjusted: dict) -> Controls | None:
     """The same with adjusted p and the verdict that it leaves."""
     if found is None:
         return None
-    out = []
-    for control in found.controls:
-        if control.found:
-            p = adjusted[found.reference.row.key, control.line.row.key]
-            control = dataclasses.replace(control, adjusted_p=p, verdict=comparing.verdict(control.found, p))
-        out.append(control)
-    return dataclasses.replace(found, controls=tuple(out))
+    key = found.reference.row.key
+    return dataclasses.replace(found, controls=comparing.judged(found.controls, adjusted, lambda control: (key, control.line.row.key)))
 
 
 def sentence(found: Controls) -> str:
@@ -109,13 +99,11 @@ def share_of_possible_gain(found: Controls) -> tuple[float, float, float] | None
 
 def _does(reference: TableRow, other: TableRow) -> str:
     """What the other row does to the reference, or ""."""
-    first, second = flatten(reference.row.experiment), flatten(other.row.experiment)
-    apart = {field for field in first.keys() | second.keys() if first.get(field) != second.get(field)}
-    apart -= {"name", "note", "paper_score"}
+    apart = fields_apart(reference, other)
     if len(apart) == 1:
         (field,) = apart
-        return CONTROLS.get((field, second.get(field)), "")
-    if second["system"] == "FA" and reference.parameters and other.parameters:
+        return CONTROLS.get((field, flatten(other.row.experiment).get(field)), "")
+    if other.row.experiment["system"] == "FA" and reference.parameters and other.parameters:
         return AS_LARGE if abs(other.parameters / reference.parameters - 1) < ALIKE else ""
     return ""
 

@@ -95,6 +95,10 @@ def _difference(found: dict, adjusted_p: float | None) -> dict:
     return {"difference": found["difference"], "interval": interval, "p_value": found["p_value"], "adjusted_p_value": adjusted_p}
 
 
+def _judged(one) -> dict | None:
+    return _difference(one.found, one.adjusted_p) | {"verdict": one.verdict} if one.found else None
+
+
 def _cell(cell) -> dict:
     official = cell.official and {"macro_accuracy": cell.official.percent / 100, "source": cell.official.source}
     return {
@@ -108,12 +112,11 @@ def _cell(cell) -> dict:
 
 
 def _claim(found) -> dict:
-    difference = _difference(found.found, found.adjusted_p) | {"verdict": found.verdict} if found.found else None
     return {
         "first": found.first.row.name,
         "second": found.second.row.name,
         "says": found.claim.says,
-        "found": difference,
+        "found": _judged(found),
         "paper_difference": found.paper_points,
     }
 
@@ -125,7 +128,7 @@ def _controls(found) -> dict | None:
         {
             "row": control.line.row.name,
             "instead": control.does,
-            "found": _difference(control.found, control.adjusted_p) | {"verdict": control.verdict} if control.found else None,
+            "found": _judged(control),
         }
         for control in found.controls
     ]
@@ -140,8 +143,7 @@ def _controls(found) -> dict | None:
 
 
 def _choice(one) -> dict:
-    found = _difference(one.found, one.adjusted_p) | {"verdict": one.verdict} if one.found else None
-    return {"row": one.line.row.name, "field": one.field, "value": one.value, "found": found}
+    return {"row": one.line.row.name, "field": one.field, "value": one.value, "found": _judged(one)}
 
 
 def _rounded(value):

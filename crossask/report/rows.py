@@ -105,6 +105,25 @@ def folds_text(row: Row) -> str:
     return text + (" pooled" if len(row.folds) > 1 else "")
 
 
+def fields_apart(first: TableRow, second: TableRow) -> set[str]:
+    """The fields of their configurations in which two rows differ; what a row is called and claims is no choice."""
+    one, other = flatten(first.row.experiment), flatten(second.row.experiment)
+    return {field for field in one.keys() | other.keys() if one.get(field) != other.get(field)} - {"name", "note", "paper_score"}
+
+
+def with_most(lines, candidates, relation) -> tuple[TableRow | None, list[tuple[TableRow, str]]]:
+    """The first of `candidates` to which most of `lines` stand in a relation, and these with it.
+
+    `relation`: (candidate, another line) -> what the other is to it, or "".
+    """
+    best, most = None, []
+    for candidate in candidates:
+        related = [(other, what) for other in lines if other is not candidate and (what := relation(candidate, other))]
+        if len(related) > len(most):
+            best, most = candidate, related
+    return best, most
+
+
 def differing_choices(rows) -> tuple[dict, dict]:
     """(fields in which rows differ: field -> value a row, fields equal in all rows: field -> value)."""
     flat = [flatten(row.row.experiment) for row in rows]

@@ -62,17 +62,12 @@ def claims(table: CorpusTable) -> Grid | None:
     body = []
     for found in table.claims:
         name = f"{found.first.title} against {found.second.title}"
+        difference, span, adjusted, verdict = _paired(found)
+        p, deviations = "–", "–"
         if found.found:
-            cells = (
-                words.points(found.found["difference"]),
-                words.points_span(found.found["interval"]),
-                words.p_value(found.found["p_value"]),
-                words.p_value(found.adjusted_p),
-                found.verdict,
-                f"{words.deviation(found.found['a']['seed_deviation'])} and {words.deviation(found.found['b']['seed_deviation'])}",
-            )
-        else:
-            cells = ("–", "–", "–", "–", found.missing, "–")
+            p = words.p_value(found.found["p_value"])
+            deviations = " and ".join(words.deviation(found.found[side]["seed_deviation"]) for side in "ab")
+        cells = (difference, span, p, adjusted, verdict, deviations)
         printed = ("–" if found.paper_points is None else words.points(found.paper_points),) if paper else ()
         body.append((name, found.claim.says, *cells, *printed))
     return Grid(
@@ -92,17 +87,7 @@ def controls(table: CorpusTable) -> Grid | None:
     found = table.controls
     if found is None:
         return None
-    body = []
-    for control in found.controls:
-        cells = ("–", "–", "–", control.missing)
-        if control.found:
-            cells = (
-                words.points(control.found["difference"]),
-                words.points_span(control.found["interval"]),
-                words.p_value(control.adjusted_p),
-                control.verdict,
-            )
-        body.append((control.line.title, control.does, words.percent(control.line.summary["macro_accuracy"]), *cells))
+    body = [(one.line.title, one.does, words.percent(one.line.summary["macro_accuracy"]), *_paired(one)) for one in found.controls]
     notes = []
     if share := events.share_of_possible_gain(found):
         notes.append(
@@ -134,13 +119,7 @@ def study(table: CorpusTable) -> Grid | None:
     found = table.study
     if found is None:
         return None
-    body = []
-    for one in found.moved:
-        cells = ("–", "–", "–", one.missing)
-        if one.found:
-            span = words.points_span(one.found["interval"])
-            cells = (words.points(one.found["difference"]), span, words.p_value(one.adjusted_p), one.verdict)
-        body.append((one.line.title, one.field, words.plain(one.value), *cells))
+    body = [(one.line.title, one.field, words.plain(one.value), *_paired(one)) for one in found.moved]
     notes, largest = [], found.largest
     if largest:
         size = 100 * abs(largest.found["difference"])
@@ -233,6 +212,14 @@ def errata(tables) -> list[str]:
     """Errors of the paper; those that quote its scores only where these may stand beside ours."""
     shown = any(table.cells for table in tables)
     return [erratum.text for erratum in published.ERRATA if shown or not erratum.of_scores]
+
+
+def _paired(one) -> tuple[str, str, str, str]:
+    """Difference, interval, adjusted p and verdict of what was compared, or why there is none."""
+    if not one.found:
+        return ("–", "–", "–", one.missing)
+    found = one.found
+    return (words.points(found["difference"]), words.points_span(found["interval"]), words.p_value(one.adjusted_p), one.verdict)
 
 
 def _ours(line) -> tuple[str, str, str]:

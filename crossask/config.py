@@ -21,7 +21,7 @@ NO_EVENTS = ("FA", "DCASE2017", "DCASE2019")  # systems that read the log-mel al
 STRATEGIES = ("from_scratch", "feature_based", "fine_tuning")
 MONITORS = ("macro_accuracy", "accuracy")
 KEPT = ("best", "last")
-SCHEDULES = ("constant", "cosine")
+SCHEDULES = ("constant", "cosine", "warm_restarts")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 STATISTICS = ("training_part", "training_fold")
 AVERAGING = ("step", "epoch")
@@ -74,6 +74,9 @@ class EventModelConfig:
 class ModelConfig:
     """The scene network of Table 2."""
 
+    encoder: str = "conv"  # [P] conv (Figure 1) | residual, see crossask/models/residual.py
+    split_band: bool = False  # [P] one encoder; True: one for the lower half of the mel bins and one for the upper
+    deltas: bool = False  # [P] log-mel alone; True: its first and second slope in time as further channels
     encoder_channels: tuple[int, ...] = (64, 128, 256, 512)  # [P]
     encoder_pools: tuple[tuple[int, int], ...] = ((2, 2), (2, 2), (2, 2), (2, 2))  # [P]
     batch_norm_momentum: float = 0.9  # [C] 0.99 starves small corpora, see docs/decisions.md D4
@@ -112,8 +115,9 @@ class TrainingConfig:
     patience: int = 0  # [C] epochs without a better one after which training stops; 0: never
     patience_from: int = 1  # [C] the first epoch that counts for it
     statistics_over: str = "training_part"  # [C] training_part | training_fold (with the validation part)
-    schedule: str = "constant"  # [C] constant | cosine: the learning rate over all epochs, cosine to zero
+    schedule: str = "constant"  # [C] constant | cosine: the learning rate falls to zero over all epochs | warm_restarts: again and again
     warmup_epochs: int = 0  # [C] epochs in which the cosine schedule first rises from zero
+    restart_epochs: int = 2  # [C] the first fall of warm_restarts; each takes twice as long as the one before: restarts after 2, 6, 14, ...
     precision: str = "float32"  # [C] float32 | mixed_bfloat16 | mixed_float16: of products in training; weights stay float32
     input_streams: int = 1  # [C] the shards of features are dealt to so many streams; a batch takes an equal share of each
     average_decay: float = 0.0  # [C] the weights' average is validated and kept; 0: none, 1: the mean, between: exponential
@@ -196,6 +200,7 @@ class Experiment:
             ("training.input_streams", training.input_streams, 1, math.inf),
             ("training.average_decay", training.average_decay, 0, 1),
             ("training.average_from", training.average_from, 1, training.epochs),
+            ("training.restart_epochs", training.restart_epochs, 1, math.inf),
             ("distillation.weight", self.distillation.weight, 0, math.inf),
             ("distillation.temperature", self.distillation.temperature, 1e-3, math.inf),
             ("augmentation.label_smoothing", varied.label_smoothing, 0, 1),
@@ -228,6 +233,11 @@ class Experiment:
                 f"Experiment {self.name!r} warms up for {self.training.warmup_epochs} epochs with a constant learning rate.",
                 "Set training.schedule=cosine, or training.warmup_epochs=0.",
             )
+        if not self.has_scene_encoder and (self.model.encoder != "conv" or self.model.split_band or self.model.deltas):
+            raise ConfigError(
+                f"Experiment {self.name!r} sets model.encoder, split_band or deltas, and {self.system} has no encoder of the log-mel.",
+                "Leave them out, or use FA, JRM or CMAM.",
+            )
         if self.training.batch_size % self.training.input_streams:
             raise ConfigError(
                 f"Experiment {self.name!r} cannot draw batches of {self.training.batch_size} from {self.training.input_streams} streams.",
@@ -242,6 +252,11 @@ class Experiment:
     @property
     def reads_log_mel(self) -> bool:
         return self.system != "VEM"
+
+    @property
+    def has_scene_encoder(self) -> bool:
+        """Whether the log-mel passes the encoder that `model` describes."""
+        return self.system in ("FA", "JRM", "CMAM")
 
     @property
     def soft_targets(self) -> bool:

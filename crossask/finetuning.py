@@ -184,9 +184,11 @@ def drift_from_here(event_model, batches):
 
 
 def _learning_rate(training: TrainingConfig, steps: int):
-    """A number, or the cosine schedule of Loshchilov and Hutter (2017) without restarts, after a linear rise."""
+    """A number, or a cosine schedule of Loshchilov and Hutter (2017): with restarts, or without after a linear rise."""
     if training.schedule == "constant":
         return training.learning_rate
+    if training.schedule == "warm_restarts":
+        return keras.optimizers.schedules.CosineDecayRestarts(training.learning_rate, training.restart_epochs * steps, t_mul=2.0)
     rising = training.warmup_epochs * steps
     falling = max(1, training.epochs * steps - rising)
     if not rising:

@@ -270,7 +270,7 @@ def _stages(task: _Task):
     scores = evaluation.score(evaluation.read_predictions(run.path("predictions.csv")), seen_cities=few.training_cities(fold.name))
     runs.write_json(run.path("scores.json"), scores)
 
-    if not task.exports:
+    if not task.exports or task.row.event_control:  # no recording could be named by a control
         return
     yield "export"
     export.export_run(run, task.folder / "model")  # which reads it back

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import small_corpus
 
-from crossask import config, controls, feature_cache, runs, training
+from crossask import config, controls, export, feature_cache, runs, training
 from crossask.datasets import read_corpus, training_parts
 from crossask.errors import ConfigError, DataError
 
@@ -82,6 +82,11 @@ def test_a_control_row_trains_and_predicts_and_a_swap_names_both_clips(prepared,
     assert swapped["clip"].tolist() == plain["clip"].tolist()
     assert (swapped["truth"] != swapped["events_truth"]).all()
     assert sorted(swapped["events_of"]) == sorted(swapped["clip"])
+    if experiment.event_control:
+        for write in (export.export_run, export.export_litert):
+            with pytest.raises(ConfigError, match="is a control"):
+                write(run, tmp_path / "model.tflite")
+        assert not list(tmp_path.glob("*model*"))
     changes = np.abs(swapped[["a", "b"]].to_numpy() - plain[["a", "b"]].to_numpy()).max()
     assert (changes > 1e-6) == (row != "attends_itself")  # which reads no embedding
 

@@ -151,6 +151,17 @@ def test_the_cosine_schedule_rises_and_falls_to_zero():
     assert [float(rate(step)) for step in (0, 25, 50)] == pytest.approx([0.02, 0.01, 0], abs=1e-7)
 
 
+def test_warm_restarts_fall_again_and_again_each_time_twice_as_long():
+    schedule = TrainingConfig(epochs=14, learning_rate=0.02, schedule="warm_restarts", restart_epochs=2)
+    rate = finetuning.optimizer(built(), schedule, FineTuningConfig(), steps=10)._learning_rate
+    # falls of 20, 40 and 80 steps: each just after its start, in its middle, near its end
+    wanted = [0.01 * (1 + np.cos(np.pi * step / length)) for length in (20, 40, 80) for step in (1, length // 2, length - 1)]
+    steps = [start + step for start, length in ((0, 20), (20, 40), (60, 80)) for step in (1, length // 2, length - 1)]
+    assert [float(rate(step)) for step in steps] == pytest.approx(wanted, abs=1e-6)
+    with pytest.raises(ConfigError, match="restart_epochs"):
+        dataclasses.replace(small_corpus.CMAM, training=TrainingConfig(schedule="warm_restarts", restart_epochs=0))
+
+
 def test_a_warm_up_needs_its_schedule():
     with pytest.raises(ConfigError, match="warms up"):
         dataclasses.replace(small_corpus.CMAM, training=TrainingConfig(warmup_epochs=1))

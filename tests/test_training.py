@@ -18,6 +18,7 @@ from crossask import config, feature_cache, fitting, runs, systems, training
 from crossask.config import FineTuningConfig
 from crossask.datasets import read_corpus
 from crossask.errors import CrossaskError, WeightsError
+from crossask.models.residual import ResidualEncoder, SplitBand
 
 
 @pytest.fixture(scope="module")
@@ -246,6 +247,20 @@ def test_both_channel_orders_are_heard_alike(corpus, features, tmp_path):
     np.testing.assert_allclose(*both, atol=1e-6)
     alone = [tf.nn.softmax(model.scene_logits({"log_mel": log_mel[..., ::step]}, False, None)[0]).numpy() for step in (1, -1)]
     np.testing.assert_allclose(both[0], np.mean(alone, axis=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("system", ["FA", "CMAM"])
+def test_the_stronger_network_learns_and_is_read_back(corpus, features, tmp_path, system):
+    row = config.override(
+        small_corpus.FA if system == "FA" else small_corpus.CMAM,
+        {"model.encoder": "residual", "model.split_band": True, "model.deltas": True, "training.schedule": "warm_restarts"},
+    )
+    run, _, cache = train(corpus, features, tmp_path, row, **{"training.epochs": 6, "training.keep": "last"})
+    heard = training.predict(run, corpus, cache)
+    assert (heard[["a", "b"]].idxmax(axis=1) == heard["truth"]).mean() > 0.8
+    encoder = systems.load(run).encoder
+    assert isinstance(encoder, SplitBand)
+    assert isinstance(encoder.upper, ResidualEncoder)
 
 
 def test_tensorboard_gets_rates_scenes_norms_and_drift(corpus, features, tmp_path):

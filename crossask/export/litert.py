@@ -17,7 +17,7 @@ from crossask.audio import clip_features
 from crossask.errors import CrossaskError
 from crossask.export import tflite_file
 from crossask.export.calibration import calibration_clips
-from crossask.export.model_card import model_card
+from crossask.export.model_card import model_card, servable
 
 PRECISIONS = ("float32", "float16", "int8")
 TOLERANCES = {"float32": 1e-4, "float16": 1e-2}  # of a probability, between the run's model and the file
@@ -47,7 +47,7 @@ class ClipModel(tf.Module):
     @classmethod
     def of(cls, run: runs.Run):
         """With a finished run's weights."""
-        experiment = run.experiment()
+        experiment = servable(run)
         return cls(experiment, systems.load(run), events.frozen(experiment))
 
     def _probabilities(self, waveform):

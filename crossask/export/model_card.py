@@ -2,8 +2,20 @@
 
 from crossask import __version__, config, events, runs
 from crossask.audio import frontends, resampling
+from crossask.errors import ConfigError
 
 LEAST_SECONDS = 1.0  # of a waveform
+
+
+def servable(run: runs.Run) -> config.Experiment:
+    """The run's experiment; a ConfigError if it learnt from something that a recording does not hold."""
+    experiment = run.experiment()
+    if experiment.event_control:
+        raise ConfigError(
+            f"Row {experiment.name!r} is a control (event_control={experiment.event_control}): it does not hear a clip's own embeddings.",
+            "Export the row that it is a control of.",
+        )
+    return experiment
 
 
 def model_card(run: runs.Run, record: dict) -> dict:

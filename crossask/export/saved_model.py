@@ -14,7 +14,7 @@ from crossask import config, events, runs, systems
 from crossask.audio import clip_features
 from crossask.errors import CrossaskError
 from crossask.events import tagging
-from crossask.export.model_card import LEAST_SECONDS, model_card
+from crossask.export.model_card import LEAST_SECONDS, model_card, servable
 
 TOLERANCE = 1e-5  # of a probability, between the model and what was written
 TOP_SCENES = 3
@@ -144,7 +144,7 @@ def export_run(run: runs.Run, out_dir) -> Path:
 
 def served_model(run: runs.Run, scratch: Path) -> ServedModel:
     """The run's network with all that leads from a waveform to an answer; its model card is written into `scratch`."""
-    experiment, record = run.experiment(), run.read("config.json")
+    experiment, record = servable(run), run.read("config.json")
     scene_model = systems.load(run)
     event_model, tagger = scene_model.event_model, None
     if experiment.event_input == "embedding":

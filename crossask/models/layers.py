@@ -14,14 +14,11 @@ SCALES = ("head_dim", "query_dim")
 POOLING_ACTIVATIONS = ("relu", "tanh")
 
 
-@keras.saving.register_keras_serializable("crossask")
-class ConvEncoder(keras.layers.Layer):
-    """Blocks of convolution 3x3, batch norm, ReLU, max pooling (Figure 1, Table 2).
+class Encoder(keras.layers.Layer):
+    """What encoders of a log-mel share: a pool for each block, and features of all frequencies side by side.
 
     [B, T, F, C] -> [B, T', F' * C'], frequency-major, then channel; T' and F' are divided by the pools, rounded down.
-
-    Differs from the paper: batch norm, ReLU, SAME convolution without bias and VALID pooling are ours, the figure is
-    not legible and the text is silent.
+    A subclass makes its layers and defines `image`.
 
     Args:
       channels: output channels of each block.
@@ -46,29 +43,30 @@ class ConvEncoder(keras.layers.Layer):
                 f"encoder_channels has {len(self.channels)} entries and encoder_pools has {len(self.pools)}.",
                 "Give one (time, frequency) pool for each block of the encoder.",
             )
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        self.convolutions = [
-            keras.layers.Conv2D(count, 3, padding="same", use_bias=False, name=f"conv{i}") for i, count in enumerate(self.channels, 1)
-        ]
-        self.batch_norms = [
-            keras.layers.BatchNormalization(
-                momentum=batch_norm_momentum,
-                epsilon=batch_norm_epsilon,
-                synchronized=replicas > 1 if synchronized is None else synchronized,
-                name=f"batch_norm{i}",
-            )
-            for i in range(1, len(self.channels) + 1)
-        ]
-        self.poolings = [keras.layers.MaxPooling2D(pool, padding="valid", name=f"pool{i}") for i, pool in enumerate(self.pools, 1)]
+
+    def image(self, x, training):
+        """The pooled channels, [B, T, F, C] -> [B, T', F', C']."""
+        raise NotImplementedError
 
     def call(self, x, training=False):
         self._check_length(x.shape)
-        for convolution, batch_norm, pooling in zip(self.convolutions, self.batch_norms, self.poolings, strict=True):
-            x = convolution(x)
-            x = batch_norm(x, training=training)
-            x = pooling(tf.nn.relu(x))  # [B, T / pool, F / pool, channels of the block]
+        x = self.image(x, training)  # [B, T', F', C']
         frames = tf.shape(x)[1] if x.shape[1] is None else x.shape[1]
         return tf.reshape(x, [-1, frames, x.shape[2] * x.shape[3]])  # [B, T', F' * C']
+
+    def convolution(self, count: int, name: str) -> keras.layers.Layer:
+        """A convolution 3x3 to `count` channels that keeps the size, without bias."""
+        return keras.layers.Conv2D(count, 3, padding="same", use_bias=False, name=name)
+
+    def batch_norm(self, name: str) -> keras.layers.Layer:
+        """A batch norm as the encoder's arguments describe it."""
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        return keras.layers.BatchNormalization(
+            momentum=self.batch_norm_momentum,
+            epsilon=self.batch_norm_epsilon,
+            synchronized=replicas > 1 if self.synchronized is None else self.synchronized,
+            name=name,
+        )
 
     def _check_length(self, shape):
         for axis, name in ((1, "frames"), (2, "frequency bins")):
@@ -87,6 +85,28 @@ class ConvEncoder(keras.layers.Layer):
             "batch_norm_epsilon": self.batch_norm_epsilon,
             "synchronized": self.synchronized,
         }
+
+
+@keras.saving.register_keras_serializable("crossask")
+class ConvEncoder(Encoder):
+    """Blocks of convolution 3x3, batch norm, ReLU, max pooling (Figure 1, Table 2). Shapes, arguments and errors: Encoder.
+
+    Differs from the paper: batch norm, ReLU, SAME convolution without bias and VALID pooling are ours, the figure is
+    not legible and the text is silent.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.convolutions = [self.convolution(count, f"conv{i}") for i, count in enumerate(self.channels, 1)]
+        self.batch_norms = [self.batch_norm(f"batch_norm{i}") for i in range(1, len(self.channels) + 1)]
+        self.poolings = [keras.layers.MaxPooling2D(pool, padding="valid", name=f"pool{i}") for i, pool in enumerate(self.pools, 1)]
+
+    def image(self, x, training):
+        for convolution, batch_norm, pooling in zip(self.convolutions, self.batch_norms, self.poolings, strict=True):
+            x = convolution(x)
+            x = batch_norm(x, training=training)
+            x = pooling(tf.nn.relu(x))  # [B, T / pool, F / pool, channels of the block]
+        return x
 
 
 @keras.saving.register_keras_serializable("crossask")

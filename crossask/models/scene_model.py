@@ -6,7 +6,10 @@ import tf_keras as keras
 
 from crossask.config import ModelConfig, from_dict, to_dict
 from crossask.errors import ConfigError, DataError
-from crossask.models.layers import AttentionPooling, ConvEncoder, pooling_redundancy
+from crossask.models.layers import AttentionPooling, ConvEncoder, check_choice, pooling_redundancy
+from crossask.models.residual import ResidualEncoder, SplitBand, with_deltas
+
+ENCODERS = {"conv": ConvEncoder, "residual": ResidualEncoder}
 
 
 class SceneModel(keras.Model):
@@ -151,10 +154,11 @@ class SceneModel(keras.Model):
         return {name: tf.linalg.global_norm(side) for name, side in sides.items()}
 
     def _log_mel(self, inputs):
-        """The standardised log-mel, [B, T, 64, 2]."""
+        """The standardised log-mel, [B, T, 64, 2]; with config.deltas [B, T, 64, 6]."""
         self._check(inputs, ("log_mel",))
         log_mel = tf.cast(inputs["log_mel"], tf.float32)  # [B, T, 64, 2]
-        return _standardise("log_mel", log_mel, self._constants["log_mel"], axis=2)
+        log_mel = _standardise("log_mel", log_mel, self._constants["log_mel"], axis=2)
+        return with_deltas(log_mel) if self.model_config.deltas else log_mel
 
     def _embedding(self, inputs, training):
         """The embedding as given, or of the patches by the event model, [B, P, E]."""
@@ -207,9 +211,15 @@ class SceneModel(keras.Model):
         self({name: tf.zeros([size or 1 for size in shape]) for name, shape in config["inputs"].items()})
 
 
-def scene_encoder(config: ModelConfig) -> ConvEncoder:
-    """The encoder of the log-mel as `config` describes it."""
-    return ConvEncoder(config.encoder_channels, config.encoder_pools, config.batch_norm_momentum, config.batch_norm_epsilon, name="encoder")
+def scene_encoder(config: ModelConfig) -> keras.layers.Layer:
+    """The encoder of the log-mel as `config` describes it, [B, T, F, C] -> [B, T', features]."""
+    check_choice("encoder", config.encoder, tuple(ENCODERS))
+    shape = (config.encoder_channels, config.encoder_pools, config.batch_norm_momentum, config.batch_norm_epsilon)
+
+    def encoder(name):
+        return ENCODERS[config.encoder](*shape, name=name)
+
+    return SplitBand(encoder("lower"), encoder("upper"), name="encoder") if config.split_band else encoder("encoder")
 
 
 def scene_pooling(config: ModelConfig, name: str = "pooling") -> AttentionPooling:

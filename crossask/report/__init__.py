@@ -18,9 +18,9 @@ def write_report(runs_root, out_dir, baseline: str = "FA", resamples: int = 2000
       json_file: where to write every figure as one JSON too; None writes none.
 
     Returns:
-      What was written, name -> path: "report.html", "report.md", "table.csv", "table.tex", "scenes.png" and "reliability.png" (of
-      several corpora one each: "table_<corpus>.csv"), "confusion_<row>.png", "curves_<row>.png", and "json" where
-      a `json_file` was asked for. Runs without predictions are listed as unfinished.
+      What was written, name -> path: "report.html", "report.md", "table.csv", "table.tex", "scenes.png", "reliability.png" and, where
+      open choices were moved, "choices.png" (of several corpora one each: "table_<corpus>.csv"), "confusion_<row>.png",
+      "curves_<row>.png", and "json" where a `json_file` was asked for. Runs without predictions are listed as unfinished.
 
     Raises:
       DataError: no runs, none with predictions, a file missing or broken, or runs of one row that differ in their choices.
@@ -32,9 +32,12 @@ def write_report(runs_root, out_dir, baseline: str = "FA", resamples: int = 2000
     for table in made:
         end = "" if len(made) == 1 else f"_{_slug(table.title, files)}"
         files |= {f"table{end}.csv": figures.to_csv(table).encode(), f"table{end}.tex": latex.to_latex(table).encode()}
-        overviews[table.title] = corpus_plots.scenes_png(table), corpus_plots.reliability_png(table)
-        overview_names[table.title] = f"scenes{end}.png", f"reliability{end}.png"
-        files |= dict(zip(overview_names[table.title], overviews[table.title], strict=True))
+        drawn = {"scenes": corpus_plots.scenes_png(table), "reliability": corpus_plots.reliability_png(table)}
+        if table.study:
+            drawn["choices"] = corpus_plots.choices_png(table)
+        overviews[table.title] = drawn
+        overview_names[table.title] = {name: f"{name}{end}.png" for name in drawn}
+        files |= {f"{name}{end}.png": picture for name, picture in drawn.items()}
         for line in table.rows:
             slug = _slug(line.row.key, files)
             images[line.row.key] = plots.confusion_png(line, table.scope(line, "")), plots.curves_png(line, table.training_scope(line))

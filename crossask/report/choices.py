@@ -59,16 +59,19 @@ def judged(study: Study | None, adjusted: dict) -> Study | None:
     return dataclasses.replace(study, moved=comparing.judged(study.moved, adjusted, lambda one: (one.line.row.key, key)))
 
 
+def differences_in_the_paper() -> list[tuple[str, float]]:
+    """The differences that Section 3.3 speaks of: (what against what on which corpus, points)."""
+    return [
+        (f"{title_of(*claim.first)} against {title_of(*claim.second)} on {corpus}", table[claim.first] - table[claim.second])
+        for corpus, table in published.TABLE_3.items()
+        for claim in published.CLAIMS
+    ]
+
+
 def smaller_in_the_paper(points: float) -> tuple[list[str], int]:
-    """(the paper's differences of Section 3.3 whose size in points is below `points`, how many there are in all)."""
-    smaller, count = [], 0
-    for corpus, table in published.TABLE_3.items():
-        for claim in published.CLAIMS:
-            first, second = table[claim.first], table[claim.second]
-            count += 1
-            if abs(first - second) < points:
-                smaller.append(f"{title_of(*claim.first)} against {title_of(*claim.second)} on {corpus} ({abs(first - second):.1f})")
-    return smaller, count
+    """(the paper's differences whose size in points is below `points`, how many there are in all)."""
+    stated = differences_in_the_paper()
+    return [f"{text} ({abs(size):.1f})" for text, size in stated if abs(size) < points], len(stated)
 
 
 def _moved_choice(reference: TableRow, other: TableRow) -> str:

@@ -5,8 +5,8 @@ import math
 import numpy as np
 from matplotlib.figure import Figure
 
-from crossask.report import words
-from crossask.report.plots import FAINT, GROUND, INK, LINE, calm, png
+from crossask.report import choices, words
+from crossask.report.plots import FAINT, GROUND, INK, LINE, TRAINING, VALIDATION, calm, png
 from crossask.report.tables import CorpusTable
 
 COLOURS = {"FA": "#6d747b", "VEM": "#8a6fa8", "JRM": "#c2703d", "CMAM": "#1f6f78"}  # any other system is FAINT
@@ -76,6 +76,35 @@ def reliability_png(table: CorpusTable) -> bytes:
             axes.tick_params(labelbottom=True)
         _grid(axes, "both")
     _title(figure, f"Reliability: how often a row is right at each confidence (dots: size is clips)\n{table.scope(metric='')}")
+    return png(figure)
+
+
+def choices_png(table: CorpusTable) -> bytes:
+    """What each moved choice of `table.study` does, in points with its interval; below, the sizes of the paper's differences."""
+    found, stated = table.study, choices.differences_in_the_paper()
+    moved = [one for one in found.moved if one.found]
+    figure = Figure(figsize=(7.6, 1.5 + 0.3 * len(moved)), facecolor=GROUND, layout="constrained")
+    axes = figure.add_subplot(facecolor=GROUND)
+    axes.axvline(0, color=FAINT, linewidth=1)
+    for place, one in enumerate(moved):
+        colour = {"better": VALIDATION, "worse": TRAINING}.get(one.verdict, FAINT)
+        axes.plot([100 * one.found["interval"][end] for end in ("low", "high")], [place, place], color=colour, linewidth=1.8)
+        axes.plot(
+            100 * one.found["difference"], place, "o", color=colour, markersize=6, markerfacecolor=GROUND if colour == FAINT else colour
+        )
+    axes.plot([points for _, points in stated], [len(moved)] * len(stated), "|", color=INK, markersize=11)
+    names = [f"{one.field} = {words.plain(one.value)}" for one in moved]
+    axes.set_yticks(range(len(moved) + 1), [*names, f"the paper's {len(stated)} differences"])
+    axes.invert_yaxis()
+    axes.set_xlabel("points of macro accuracy")
+    _grid(axes, "x")
+    axes.tick_params(axis="y", labelsize=8)
+    confidence = f"{100 * found.reference.summary['interval']['confidence']:.0f} %"
+    _title(
+        figure,
+        f"One open choice moved: the row minus {found.reference.title} ({confidence} intervals; open dots cannot be told from nothing)\n"
+        f"{table.scope(metric='')}; the paper's differences are of other clips and have no intervals",
+    )
     return png(figure)
 
 

@@ -7,7 +7,8 @@ from crossask.report.tables import CorpusTable
 
 
 def markdown(tables, versions: dict, pictures: dict, overviews: dict) -> str:
-    """`pictures`: row key -> (confusion, curves), `overviews`: corpus title -> (scenes, reliability); all are files beside the report."""
+    """`pictures`: row key -> (confusion, curves), `overviews`: corpus title -> scenes, reliability and perhaps choices by
+    name; all are files beside the report."""
     parts = ["# Results\n"]
     for table in tables:
         parts += _corpus(table, pictures, overviews[table.title])
@@ -19,7 +20,7 @@ def markdown(tables, versions: dict, pictures: dict, overviews: dict) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _corpus(table: CorpusTable, pictures: dict, overview: tuple[str, str]) -> list[str]:
+def _corpus(table: CorpusTable, pictures: dict, overview: dict[str, str]) -> list[str]:
     base = table.baseline.title if table.baseline else "baseline"
     confidence = f"{100 * table.rows[0].summary['interval']['confidence']:.0f} %"
     parts = [f"## {_text(table.title)}\n", f"**{_text(table.conclusion)}**\n", f"Evaluation: {_text(table.scope())}.\n"]
@@ -38,16 +39,17 @@ def _corpus(table: CorpusTable, pictures: dict, overview: tuple[str, str]) -> li
     parts += [f"- {_text(note)}" for note in table.notes]
     for run in table.unfinished:
         parts.append(f"- Unfinished, in no figure: {_text(run.row)}, fold {run.fold}, seed {run.seed}.")
-    scenes, reliability = overview
     for section in (sections.beside_paper, sections.claims, sections.controls, sections.study):
         parts += _section(section(table))
+    if "choices" in overview:
+        parts += [f"\n![What open choices move]({overview['choices']})"]
     parts += [f"\n### Accuracy by scene ({_text(table.scope(metric=''))}; per cent)\n"]
     parts += _grid(["Scene", "Clips", *[line.title for line in table.rows]], _by_scene(table))
-    parts += [f"\n![Accuracy by scene]({scenes})"]
+    parts += [f"\n![Accuracy by scene]({overview['scenes']})"]
     if any(line.summary["cities"] for line in table.rows):
         parts += ["\n### Accuracy by city (per cent; macro over the scenes heard there)\n"]
         parts += _grid(["City", "Clips", *[line.title for line in table.rows]], _by_city(table))
-    parts += [*_section(sections.beyond_accuracy(table)), f"\n![Reliability]({reliability})", *_section(sections.folds(table))]
+    parts += [*_section(sections.beyond_accuracy(table)), f"\n![Reliability]({overview['reliability']})", *_section(sections.folds(table))]
     differing, common = differing_choices(table.rows)
     parts += ["\n### Choices in which the rows differ\n"]
     parts += _grid(

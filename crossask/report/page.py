@@ -10,7 +10,8 @@ from crossask.report.tables import CorpusTable
 
 
 def page(tables, versions: dict, pictures: dict, overviews: dict) -> str:
-    """`pictures`: row key -> (confusion, curves), `overviews`: corpus title -> (scenes, reliability); all are PNG bytes."""
+    """`pictures`: row key -> (confusion, curves), `overviews`: corpus title -> scenes, reliability and perhaps choices by
+    name; all are PNG bytes."""
     title = "crossask: " + ", ".join(table.title for table in tables)
     corpora = "".join(_corpus(table, pictures, overviews[table.title]) for table in tables)
     errata = "".join(f"<li>{escape(text)}</li>" for text in sections.errata(tables))
@@ -26,10 +27,9 @@ def page(tables, versions: dict, pictures: dict, overviews: dict) -> str:
     )
 
 
-def _corpus(table: CorpusTable, pictures: dict, overview: tuple[bytes, bytes]) -> str:
+def _corpus(table: CorpusTable, pictures: dict, overview: dict[str, bytes]) -> str:
     notes = [escape(note) for note in table.notes]
     notes += [f"Unfinished, in no figure: {escape(run.row)}, fold {escape(run.fold)}, seed {run.seed}." for run in table.unfinished]
-    scenes, reliability = overview
     parts = [
         f"<section>\n<h2>{escape(table.title)}</h2>",
         f'<p class="conclusion">{escape(table.conclusion)}</p>',
@@ -39,14 +39,15 @@ def _corpus(table: CorpusTable, pictures: dict, overview: tuple[bytes, bytes]) -
         cards(sections.claims(table)),
         cards(sections.controls(table)),
         cards(sections.study(table)),
+        _figure(f"what open choices move, {table.scope(metric='')}", overview["choices"]) if "choices" in overview else "",
         "<h3>Accuracy by scene</h3>",
         shares(table, "Scene", [(scene, "per_class", scene) for scene in table.rows[0].summary["scenes"]], "accuracy"),
-        _figure(f"accuracy by scene, {table.scope(metric='')}", scenes),
+        _figure(f"accuracy by scene, {table.scope(metric='')}", overview["scenes"]),
     ]
     cities = sorted({city for line in table.rows for city in line.summary["cities"]})
     if cities:
         parts += ["<h3>Accuracy by city</h3>", shares(table, "City", [(city, "cities", city) for city in cities], "macro_accuracy")]
-    parts += [cards(sections.beyond_accuracy(table)), _figure(f"reliability diagram, {table.scope(metric='')}", reliability)]
+    parts += [cards(sections.beyond_accuracy(table)), _figure(f"reliability diagram, {table.scope(metric='')}", overview["reliability"])]
     parts += [cards(sections.folds(table)), "<h3>Which scenes are taken for which, and how the rows learned</h3>"]
     parts += [_pictures(table, line, *pictures[line.row.key]) for line in table.rows]
     parts += ["<h3>Choices</h3>", choices(table), cards(sections.open_choices(table)), "</section>\n"]

@@ -9,6 +9,7 @@ import tf_keras as keras
 
 from crossask.errors import ConfigError, DataError
 from crossask.models.layers import AttentionPooling, ConvEncoder, MultiHeadAttention, fold_in, sinusoidal_positions
+from crossask.models.residual import ResidualEncoder, SplitBand
 
 RANDOM = np.random.default_rng(7)
 
@@ -182,7 +183,13 @@ def test_choices_that_do_not_fit_are_named(make, problem):
 
 @pytest.mark.parametrize(
     "layer",
-    [ConvEncoder((2, 3), ((2, 2), (1, 2)), 0.8, 1e-2), AttentionPooling(3, 5, "tanh"), MultiHeadAttention(2, 8, "query_dim", 0.2, 1e-5)],
+    [
+        ConvEncoder((2, 3), ((2, 2), (1, 2)), 0.8, 1e-2),
+        ResidualEncoder((2, 3), ((2, 2), (1, 2)), 0.8, 1e-2),
+        SplitBand(ResidualEncoder((2,), ((2, 2),)), ConvEncoder((3,), ((2, 1),))),
+        AttentionPooling(3, 5, "tanh"),
+        MultiHeadAttention(2, 8, "query_dim", 0.2, 1e-5),
+    ],
 )
 def test_layers_survive_their_configuration(layer):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from matplotlib import image
 from report.made_up_runs import write_run
 
 from crossask.report import choices, sections, write_report
@@ -35,6 +36,12 @@ def test_rows_with_one_open_choice_moved_are_a_study(tmp_path):
     assert "The largest effect is 25.0 points (model.pooling_activation)" in sections.study(table).notes[0]
     paths = write_report(tmp_path, tmp_path / "out", resamples=2000, json_file=tmp_path / "out.json")
     assert "### What an open choice moves" in paths["report.md"].read_text()
+    assert "(choices.png)" in paths["report.md"].read_text()
+    assert "what open choices move" in paths["report.html"].read_text()
+    picture = image.imread(paths["choices.png"])
+    # as wide and high as three rows and the paper's line ask for, and not of one colour
+    assert picture.shape[:2] == (312, 988)
+    assert picture[..., :3].std() > 0.05
     told = json.loads((tmp_path / "out.json").read_text())["corpora"][0]["choices"]
     assert [one["row"] for one in told] == ["pca", "penalty", "tanh"]
 
@@ -46,9 +53,14 @@ def test_the_papers_differences_below_a_size():
     assert "CMAM fine-tuning against CMAM from scratch on tau2019 (0.2)" in smaller
     assert not any("against FA on tau2019" in text and text.startswith("CMAM") for text in smaller)
     assert choices.smaller_in_the_paper(0.05) == ([], 14)
+    # the text's own two gains of CMAM feature-based over FA
+    stated = dict(choices.differences_in_the_paper())
+    assert stated["CMAM feature-based against FA on tau2019"] == pytest.approx(2.3)
+    assert stated["CMAM feature-based against FA on tut2017"] == pytest.approx(4.1)
 
 
 def test_one_row_alone_is_no_study(tmp_path):
     write_run(tmp_path, "base", (2, 3))
     write_run(tmp_path, "tanh", (3, 3), fields={"model.pooling_activation": "tanh"})
     assert study_of(tmp_path).study is None
+    assert "choices.png" not in write_report(tmp_path, tmp_path / "out", resamples=100)

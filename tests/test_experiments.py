@@ -27,7 +27,12 @@ TABLE_3 = {  # TUT 2017, TAU 2019
 
 def narrowed(row):
     """The row at a size that trains in seconds; what belongs to its corpus alone is levelled."""
-    learning = dataclasses.replace(row.training, epochs=1, keep_from=1, average_from=1, batch_size=min(row.training.batch_size, 2))
+    learning = dataclasses.replace(
+        row.training, epochs=1, keep_from=1, average_from=1, learning_rate=1e-3, batch_size=min(row.training.batch_size, 2)
+    )
+    log_mel = row.features.log_mel
+    if not row.system.startswith("DCASE"):  # whose pools ask for their own number of frames
+        log_mel = dataclasses.replace(log_mel, hop_seconds=0.040)
     if row.training.context_frames:
         learning = dataclasses.replace(learning, batch_size=256)
     return dataclasses.replace(
@@ -37,7 +42,9 @@ def narrowed(row):
         paper_score=None,
         dataset="folder",
         folds=("1",),
-        features=dataclasses.replace(row.features, sample_rate_hz=16000, clip_seconds=10.0, max_padding_seconds=0.1, max_cut_seconds=0.1),
+        features=dataclasses.replace(
+            row.features, sample_rate_hz=16000, clip_seconds=10.0, max_padding_seconds=0.1, max_cut_seconds=0.1, log_mel=log_mel
+        ),
         event_model=dataclasses.replace(row.event_model, width=1 / 32, weights=row.event_model.name * bool(row.event_model.weights)),
         training=learning,
         model=dataclasses.replace(row.model, **NARROW, event_encoder_channels=(4,) * 6 + (8,)),

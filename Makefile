@@ -43,8 +43,8 @@ rehearse-dcase2019: OUT ?= rehearsal_output
 rehearse-dcase2019: $(READY) ## the whole table on soundscapes at a twentieth of the size, through the same code
 	@$(GRID) bash experiments/rehearse.sh
 
-test: $(READY) ## run the tests
-	$(BIN)/python -m pytest
+test: $(READY) ## run the tests, JOBS at a time
+	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal
 
 lint: $(READY) ## check the style
 	$(BIN)/ruff check .

@@ -43,7 +43,10 @@ setup(
         "browser": ["playwright>=1.50"],
         # warm-up requests in exported models
         "serving": ["tensorflow-serving-api~=2.20.0"],
-        "test": ["pytest>=8", "soxr>=0.5", "scikit-learn>=1.4", "apache-beam>=2.70", "tensorflow-serving-api~=2.20.0", "gradio>=6.31"],
+        "test": [
+            "pytest>=8", "pytest-xdist>=3.6", "soxr>=0.5", "scikit-learn>=1.4",
+            "apache-beam>=2.70", "tensorflow-serving-api~=2.20.0", "gradio>=6.31",
+        ],
         "dev": ["ruff>=0.6"],
     },
     entry_points={"console_scripts": [f"crossask-{verb}=crossask.cli.{verb}:main" for verb in VERBS]},

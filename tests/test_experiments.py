@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import small_corpus
+import tensorflow as tf
 
 from crossask import config, events, feature_cache, runs, training
 from crossask.datasets import read_corpus
@@ -21,8 +22,6 @@ TABLE_3 = {  # TUT 2017, TAU 2019
     "jrm_from_scratch": (83.0, 67.2), "jrm_feature_based": (83.7, 63.4), "jrm_fine_tuning": (83.2, 66.8),
     "cmam_from_scratch": (83.2, 65.1), "cmam_feature_based": (85.8, 68.8), "cmam_fine_tuning": (83.1, 65.3),
 }  # fmt: skip
-
-
 
 
 def narrowed(row):
@@ -85,8 +84,16 @@ def features_dir(tmp_path_factory):
     return tmp_path_factory.mktemp("features")
 
 
+@pytest.fixture
+def eagerly():
+    """Without graphs, whose tracing would take twice as long as all the rest; other tests train the systems with them."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.mark.parametrize("row", DIFFERENT, ids=DIFFERENT.values())
-def test_every_row_trains_a_step_and_predicts(tmp_path, corpora, event_weights, features_dir, row):
+def test_every_row_trains_a_step_and_predicts(tmp_path, corpora, event_weights, features_dir, eagerly, row):
     if row.event_model.weights:
         row = config.override(row, {"event_model.weights": event_weights[row.event_model.name]})
     if row.event_model.pca:

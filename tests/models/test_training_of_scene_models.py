@@ -129,10 +129,11 @@ def test_two_devices_end_with_the_weights_of_one(narrow, clips, two_devices, sys
         ends.append(model)
     assert [norm.synchronized for norm in ends[0].encoder.batch_norms] == [False]
     assert [norm.synchronized for norm in ends[1].encoder.batch_norms] == [True]
-    # of n values, a norm on one device keeps the variance times n / (n - 1), a synchronised one the variance; n is 4 x 10 x 12 or more
-    correction = 1 / (4 * 10 * 12 - 1)
-    for variable, one, other in zip(ends[0].weights, *(end.get_weights() for end in ends), strict=True):
-        np.testing.assert_allclose(one, other, rtol=correction if "moving_variance" in variable.name else 0, atol=1e-5)
+    begun = start(system, config, clips).get_weights()
+    # rounding tips a ReLU here and there, and one device's norm keeps the variance times n / (n - 1); a clip that is left out, or
+    # counted twice, moves weights as far as training does
+    for variable, first, one, other in zip(ends[0].weights, begun, *(end.get_weights() for end in ends), strict=True):
+        assert np.linalg.norm(one - other) <= 0.01 * np.linalg.norm(one - first) + 1e-6, variable.name
 
 
 @pytest.mark.parametrize("system", PAPERS)

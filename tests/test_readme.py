@@ -44,6 +44,15 @@ def test_every_flag_and_command_it_names_exists():
         "app": app,
     }
     flags = {flag for verb in verbs.values() for flag in verb.FLAGS}
-    told = README + (ROOT / "docs" / "results.md").read_text()
+    told = README + "".join(path.read_text() for path in (ROOT / "docs").glob("*.md"))
     assert set(re.findall(r"--([a-z_]+)", told)) - {"help"} <= flags
-    assert set(re.findall(r"crossask-([a-z]+)", README)) <= set(verbs)
+    assert set(re.findall(r"crossask-([a-z]+)", told)) <= set(verbs)
+
+
+def test_every_file_and_link_it_names_exists():
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "experiments" / "results" / "README.md"):
+        text = page.read_text()
+        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+            assert "://" in link or (page.parent / link).exists(), f"{page.name}: {link}"
+        for name in re.findall(r"\b(?:crossask|experiments|tests|benchmarks|docs)/[\w/]+\.\w+", text):
+            assert (ROOT / name).exists(), f"{page.name}: {name}"

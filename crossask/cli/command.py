@@ -1,6 +1,7 @@
 """What all verbs share: absl flags of their own, a quick --help, errors as two lines, exit codes."""
 
 import contextlib
+import dataclasses
 import logging
 import os
 import signal
@@ -137,8 +138,13 @@ def experiments(flag_values) -> list:
     from crossask import config
 
     required(flag_values, "experiment")
-    rows = config.read_experiments(flag_values.experiment)
-    return [config.resolve(row, flag_values.config_file, flag_values.params_override) for row in rows]
+    rows = [
+        config.resolve(row, flag_values.config_file, flag_values.params_override)
+        for row in config.read_experiments(flag_values.experiment)
+    ]
+    if "dataset" in flag_values and flag_values.dataset:
+        rows = [dataclasses.replace(row, dataset=flag_values.dataset) for row in rows]
+    return rows
 
 
 def features_dir(data_dir: str, given: str) -> str:

@@ -12,6 +12,9 @@ from crossask.errors import CrossaskError
 
 FLAGS = flags.FlagValues()
 command.define_experiment_flags(FLAGS)
+flags.DEFINE_string(
+    "dataset", "", "In place of the rows' own corpus: folder | embeddings | soundscapes | tau2019 | tut2017.", flag_values=FLAGS
+)
 flags.DEFINE_string("model_dir", "", "Folder of the runs: <model_dir>/<row>/fold<k>/seed<s>.", flag_values=FLAGS)
 flags.DEFINE_list("seeds", ["0"], "One run for each.", flag_values=FLAGS)
 flags.DEFINE_list("folds", [], "Folds to train; default: those of the row.", flag_values=FLAGS)

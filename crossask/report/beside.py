@@ -99,9 +99,15 @@ def claims(lines, comparisons: Comparisons) -> list[ClaimFound]:
 
 
 def _row_for(cell: tuple[str, str], lines) -> TableRow | None:
-    """The row with the paper's score where there is one, else the first of this system and strategy."""
+    """The row with the paper's score; without one, the only row of this system and strategy, or the one with the plain name.
+
+    Studies hold many rows of a cell, and none of them but the plain one is meant by the paper's claim.
+    """
     ours = [line for line in lines if cell_of(line.row) == cell]
-    return next((line for line in ours if line.row.experiment.get("paper_score") is not None), ours[0] if ours else None)
+    plain_name = "_".join(filter(None, cell)).lower()
+    chosen = [line for line in ours if line.row.experiment.get("paper_score") is not None]
+    chosen = chosen or (ours if len(ours) == 1 else [line for line in ours if line.row.name == plain_name])
+    return chosen[0] if chosen else None
 
 
 def judged(found, adjusted: dict) -> tuple[ClaimFound, ...]:

@@ -44,7 +44,7 @@ def _columns(table: CorpusTable) -> list:
     if len({len(line.row.seeds) for line in table.rows}) > 1:
         columns.append(("Seeds", lambda line: str(len(line.row.seeds))))
     columns += [
-        ("Accuracy", lambda line: f"{100 * line.summary['macro_accuracy']:.1f}"),
+        ("Accuracy", lambda line: words.number(line.summary["macro_accuracy"])),
         ("Interval", lambda line: _range(words.span(line.summary["interval"]))),
     ]
     if any(line.summary["seed_deviation"] is not None for line in table.rows):

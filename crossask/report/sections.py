@@ -226,7 +226,7 @@ def _ours(line) -> tuple[str, str, str]:
     if line is None:
         return ("not run", "–", "–")
     return (
-        f"{100 * line.summary['macro_accuracy']:.1f}",
+        words.number(line.summary["macro_accuracy"]),
         words.span(line.summary["interval"]),
         words.deviation(line.summary["seed_deviation"]),
     )
@@ -235,14 +235,14 @@ def _ours(line) -> tuple[str, str, str]:
 def _apart(against: dict | None) -> tuple[str, str]:
     if against is None:
         return (BLANK, BLANK)
-    return (f"{words.points(against['difference'])} ± {100 * against['half_width']:.1f}", against["verdict"])
+    return (f"{words.points(against['difference'])} ± {words.number(against['half_width'])}", against["verdict"])
 
 
 def _folds_beside(cell) -> list[str]:
     """Our folds beside the official ones, where both are known."""
     if not (cell.official.folds and cell.line and len(cell.line.fold_means) == len(cell.official.folds)):
         return []
-    ours = ", ".join(f"{100 * mean:.1f}" for mean in cell.line.fold_means.values())
+    ours = ", ".join(words.number(mean) for mean in cell.line.fold_means.values())
     theirs = ", ".join(f"{mean:.1f}" for mean in cell.official.folds)
     return [f"Folds {', '.join(cell.line.fold_means)} of {cell.title}: ours {ours}; official {theirs}."]
 

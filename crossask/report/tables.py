@@ -8,7 +8,7 @@ from crossask.report.collecting import Run, flatten, group
 from crossask.report.comparing import Comparisons
 from crossask.report.events import Controls
 from crossask.report.rows import TableRow, folds_text, table_row, titles
-from crossask.report.words import METRIC, percent, points
+from crossask.report.words import METRIC, number, percent, points
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,7 +147,7 @@ def _conclusion(table: CorpusTable) -> str:
     above = "above" if found["difference"] >= 0 else "below"
     return (
         f"{prefix}On these {found['clips']} clips{places} ({table.title}, {folds_text(chosen.row)}), {chosen.title} is "
-        f"{abs(100 * found['difference']):.1f} points {above} {base.title} "
+        f"{number(abs(found['difference']))} points {above} {base.title} "
         f"({100 * interval['confidence']:.0f} % interval {points(interval['low'])} to {points(interval['high'])})"
         f"{', which is too little to tell the two apart' if found['verdict'] == 'cannot tell' else ''}."
     )

@@ -1,5 +1,7 @@
 """How figures are written out, and what a reader should know of them; shared by the Markdown and the page."""
 
+import math
+
 METRIC = "macro accuracy"
 
 HOW_TO_READ = (
@@ -35,14 +37,19 @@ HOW_TO_READ = (
 )
 
 
+def number(value: float, sign: str = "") -> str:
+    """A fraction in per cent with one decimal and no unit; ties, which counts of clips make often, go away from zero."""
+    return f"{100 * value + math.copysign(1e-9, value):{sign}.1f}"
+
+
 def percent(value: float | None) -> str:
     """A fraction as per cent, one decimal; a dash where there is none."""
-    return "–" if value is None else f"{100 * value:.1f} %"
+    return "–" if value is None else f"{number(value)} %"
 
 
 def span(interval: dict) -> str:
     """An interval of fractions in per cent."""
-    return f"{100 * interval['low']:.1f} to {100 * interval['high']:.1f}"
+    return f"{number(interval['low'])} to {number(interval['high'])}"
 
 
 def points_span(interval: dict) -> str:
@@ -52,7 +59,7 @@ def points_span(interval: dict) -> str:
 
 def points(value: float) -> str:
     """A difference of fractions in percentage points with its sign: a true minus, and no sign on a zero."""
-    text = f"{100 * value:+.1f}".replace("-", "−")
+    text = number(value, "+").replace("-", "−")
     return "0.0" if text in ("+0.0", "−0.0") else text
 
 
@@ -62,7 +69,7 @@ def p_value(value: float | None) -> str:
 
 
 def deviation(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f}"
+    return "–" if value is None else number(value)
 
 
 def count(number: int | None) -> str:

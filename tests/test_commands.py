@@ -54,6 +54,14 @@ def test_each_step_leaves_what_the_next_one_reads(work):
     assert "<html" in (work / "report" / "report.html").read_text()
 
 
+def test_rows_of_a_published_corpus_take_recordings_of_ones_own(work, capsys):
+    rows = (f"--experiment={work}/rows.py:fa", f"--data_dir={work}/corpus/clips.csv", "--params_override=dataset=tau2019", "--dry_run")
+    assert call("train", *rows) == 2
+    assert "meta.csv" in capsys.readouterr().err
+    assert call("train", *rows, "--dataset=folder") == 0
+    assert "folder, fold 1: " in capsys.readouterr().out
+
+
 def test_a_dry_run_tells_runs_and_steps_and_leaves_nothing(work, tmp_path, capsys):
     corpus = shutil.copy(work / "corpus" / "clips.csv", tmp_path)  # no recordings beside it
     assert call("train", "--dry_run", f"--experiment={work}/rows.py:fa", f"--data_dir={corpus}", "--seeds=0,1") == 0

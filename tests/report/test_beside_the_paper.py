@@ -136,6 +136,19 @@ def test_claims_are_paired_differences_with_holms_p_over_all_that_is_shown(tmp_p
     assert "over all 4 comparisons" in write_report(root, tmp_path / "out", resamples=RESAMPLES)["report.md"].read_text()
 
 
+def test_of_many_rows_of_a_cell_the_plain_one_is_asked_for_a_claim(tmp_path):
+    for name in ("variant", "cmam_feature_based", "zeta"):
+        write_run(tmp_path / "named", name, (4, 3), "CMAM", "feature_based")
+    write_run(tmp_path / "named", "student", (2, 3))
+    (table,) = make_tables(read_runs(tmp_path / "named"), resamples=RESAMPLES)
+    assert [(claim.first.row.name, claim.second.row.name) for claim in table.claims] == [("cmam_feature_based", "student")]
+    for name in ("variant", "zeta"):
+        write_run(tmp_path / "unnamed", name, (4, 3), "CMAM", "feature_based")
+    write_run(tmp_path / "unnamed", "fa", (2, 3))
+    (table,) = make_tables(read_runs(tmp_path / "unnamed"), resamples=RESAMPLES)
+    assert table.claims == ()
+
+
 def test_more_comparisons_than_the_draws_allow_end_in_cannot_tell(tmp_path):
     for name, system, strategy, hits in (
         ("fa", "FA", "", (2, 3)),

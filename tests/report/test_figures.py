@@ -10,7 +10,7 @@ import pytest
 from report.made_up_runs import write_run
 
 from crossask.cli import report as command
-from crossask.report import write_report
+from crossask.report import words, write_report
 from crossask.report.collecting import group, read_runs
 from crossask.report.latex import escape, to_latex
 from crossask.report.tables import make_tables
@@ -130,3 +130,9 @@ def test_the_latex_compiles(tmp_path):
     )
     assert ran.returncode == 0, ran.stdout[-2000:]
     assert "Overfull" not in ran.stdout
+
+
+def test_figures_of_counts_are_rounded_one_way():
+    # 0.6125 and 0.6625 are ties of which floating point holds one a little above and one a little below
+    assert [words.number(value) for value in (0.6125, 0.6625, 0.0725, 0.0, 0.724)] == ["61.3", "66.3", "7.3", "0.0", "72.4"]
+    assert [words.points(value) for value in (-0.0175, 0.0925, -0.0004, 0.0)] == ["−1.8", "+9.3", "0.0", "0.0"]

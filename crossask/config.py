@@ -197,6 +197,7 @@ class Experiment:
                 raise ConfigError(f"{field} of experiment {self.name!r} is {value!r}.", f"Use one of: {', '.join(known)}.")
         training, varied = self.training, self.augmentation
         for field, value, least, most in (
+            ("training.epochs", training.epochs, 1, math.inf),
             ("training.input_streams", training.input_streams, 1, math.inf),
             ("training.average_decay", training.average_decay, 0, 1),
             ("training.average_from", training.average_from, 1, training.epochs),
@@ -230,7 +231,7 @@ class Experiment:
             )
         if self.training.warmup_epochs and self.training.schedule != "cosine":
             raise ConfigError(
-                f"Experiment {self.name!r} warms up for {self.training.warmup_epochs} epochs with a constant learning rate.",
+                f"Experiment {self.name!r} has training.warmup_epochs={self.training.warmup_epochs} and schedule {self.training.schedule}.",
                 "Set training.schedule=cosine, or training.warmup_epochs=0.",
             )
         if not self.has_scene_encoder and (self.model.encoder != "conv" or self.model.split_band or self.model.deltas):

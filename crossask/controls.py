@@ -29,7 +29,7 @@ def controlled(cache: FeatureCache, corpus: Corpus, experiment: config.Experimen
         return cache
     if control == "true_events":
         values = _true_events(cache, corpus, experiment.features.clip_seconds)
-        return _written(cache, values, control)
+        return _written(cache, values, f"{control}-{config.digest({clip: value.tolist() for clip, value in values.items()})}")
     embeddings = read_embeddings(cache)
     if control == "other_clip":
         settings, wanted = experiment.training, corpus.fold(fold)
@@ -37,7 +37,8 @@ def controlled(cache: FeatureCache, corpus: Corpus, experiment: config.Experimen
         donors = {}
         for number, ids in enumerate(parts):
             donors |= derangement(sorted(ids), np.random.default_rng([seed, number, 0xC0]))
-        return _written(cache, {clip: embeddings[donors.get(clip, clip)] for clip in cache.clip_ids}, f"{control}-fold{fold}-seed{seed}")
+        values = {clip: embeddings[donors.get(clip, clip)] for clip in cache.clip_ids}
+        return _written(cache, values, f"{control}-seed{seed}-{config.digest(donors)}")
     rng = np.random.default_rng([seed, 0x71])
     return _written(cache, {clip: rng.permutation(embeddings[clip]) for clip in cache.clip_ids}, f"{control}-seed{seed}")
 
@@ -85,7 +86,10 @@ def _true_events(cache: FeatureCache, corpus: Corpus, clip_seconds: float) -> di
     if not path.is_file():
         raise DataError(f"Corpus {corpus.name!r} does not tell its events: there is no {path}.", "Use the corpus soundscapes.")
     with open(path, newline="", encoding="utf-8") as file:
-        events = list(csv.DictReader(file, delimiter="\t"))
+        table = csv.DictReader(file, delimiter="\t")
+        if missing := {"filename", "onset", "offset", "event_label"} - set(table.fieldnames or ()):
+            raise DataError(f"{path} has no column {', '.join(sorted(missing))}.", "Use the corpus soundscapes, or a table of its form.")
+        events = list(table)
     kinds = sorted({event["event_label"] for event in events})
     clips = {Path(clip.path).name: clip.id for clip in corpus.clips}
     values = {clip: np.zeros((patches, len(kinds)), np.float32) for clip in cache.clip_ids}

@@ -27,11 +27,15 @@ LOG = logging.getLogger("crossask")
 
 @dataclasses.dataclass(frozen=True)
 class FeatureCache:
-    """Finished features of a corpus: `clip_ids` in the order of the records, a folder and a shape for each kind."""
+    """Finished features of a corpus: `clip_ids` in the order of the records, a folder and a shape for each kind.
+
+    `event_digest`: weights_digest of the frozen event model that gave the embeddings; empty where none did.
+    """
 
     clip_ids: tuple[str, ...]
     folders: dict[str, Path]
     shapes: dict[str, tuple[int, ...]]
+    event_digest: str = ""
 
     def shards(self, kind: str) -> list[str]:
         return [str(_shard(self.folders[kind], number)) for number in range(_shard_count(self.clip_ids))]
@@ -101,7 +105,7 @@ def prepare(corpus: Corpus, experiment: config.Experiment, features_dir, workers
             "Mend or remove them and run again; what is finished is kept.",
         )
     shapes = {kind: _first_shape(_shard(folder, 0)) for kind, folder in folders.items()}
-    return FeatureCache(tuple(clip.id for clip in clips), folders, shapes)
+    return FeatureCache(tuple(clip.id for clip in clips), folders, shapes, event_model.weights_digest() if event_model else "")
 
 
 def in_order(corpus: Corpus) -> list[Clip]:

@@ -98,9 +98,9 @@ def _of_patches(sound, model: HearModel):
     hop = min(PATCH_HOP_SECONDS[model.classifier.card["front_end"]["events"]["patches"]], clip_seconds)
     length = min(PATCH_SECONDS, clip_seconds, len(sound) / rate)
     count = 1 + math.floor((len(sound) / rate - length / 2) / hop)
-    # a window's last patch may reach beyond it: there the next window goes on, and no patch is heard twice
+    # a window's last patch may reach beyond it: there the next window goes on while the sound does, and no patch is heard twice
     whole = 1 + max(0, math.floor((clip_seconds - PATCH_SECONDS) / hop))
-    windows = 1 + max(0, -(-(count - model.patches) // whole))
+    windows = -(-count // whole) if len(sound) > round(clip_seconds * rate) else 1
     heard = []
     for number in range(windows):
         start = round(number * whole * hop * rate)

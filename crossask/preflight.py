@@ -270,7 +270,8 @@ def _stages(task: _Task):
     scores = evaluation.score(evaluation.read_predictions(run.path("predictions.csv")), seen_cities=few.training_cities(fold.name))
     runs.write_json(run.path("scores.json"), scores)
 
-    if not task.exports or task.row.event_control:  # no recording could be named by a control
+    # of a control or of ready-made embeddings there is no model that hears recordings
+    if not task.exports or task.row.event_control or task.corpus.ready_made:
         return
     yield "export"
     export.export_run(run, task.folder / "model")  # which reads it back
@@ -298,11 +299,13 @@ def _filled(cache, training_ids: list[str], settings: config.TrainingConfig, fol
     import tensorflow as tf
 
     from crossask import pipeline
-    from crossask.feature_cache import CLIPS_PER_SHARD, FeatureCache
+    from crossask.feature_cache import CLIPS_PER_SHARD
 
     clips = -(-settings.batch_size // pipeline.examples(cache, training_ids[:1], settings.context_frames))
     repeated = itertools.islice(itertools.cycle(training_ids), max(0, clips - len(training_ids)))
-    filled = FeatureCache((*cache.clip_ids, *repeated), {kind: folder / kind for kind in cache.folders}, cache.shapes)
+    filled = dataclasses.replace(
+        cache, clip_ids=(*cache.clip_ids, *repeated), folders={kind: folder / kind for kind in cache.folders}
+    )
     for kind in cache.folders:
         (shard,) = cache.shards(kind)
         records = dict(zip(cache.clip_ids, tf.data.TFRecordDataset(shard).as_numpy_iterator(), strict=True))

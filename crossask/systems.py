@@ -40,6 +40,29 @@ def load(run: runs.Run) -> keras.Model:
     return restored(run)
 
 
+def frozen_event_model(run: runs.Run):
+    """The frozen event model whose embeddings the run learnt from; None for a row that reads none or trains its own.
+
+    Raises:
+      WeightsError: its weights are not there any more, or are others than those of the training.
+    """
+    event_model = events.frozen(run.experiment())
+    if event_model is not None:
+        check_event_model(run, event_model.weights_digest())
+    return event_model
+
+
+def check_event_model(run: runs.Run, digest: str):
+    """A WeightsError unless `digest` (FeatureCache.event_digest) is that of the embeddings that the run learnt from."""
+    learnt = run.read("config.json").get("event_digest", digest)  # runs of older versions do not tell
+    if learnt != digest:
+        weights = run.experiment().event_model.weights
+        raise WeightsError(
+            f"{run.folder} learnt from the embeddings of other weights than event_model.weights={weights!r} holds now.",
+            "Put the file back that it was trained with, or train again in another --model_dir.",
+        )
+
+
 def restored(run: runs.Run) -> keras.Model:
     """As `load`, also while training has not finished: the best epoch so far."""
     experiment, record = run.experiment(), run.read("config.json")

@@ -182,6 +182,7 @@ def predict(run: runs.Run, corpus: Corpus, cache, clip_ids=None, swap_events: bo
     events_truth (its scene).
     """
     clip_ids = corpus.fold(run.fold).evaluation if clip_ids is None else clip_ids
+    systems.check_event_model(run, cache.event_digest)
     cache = controls.controlled(cache, corpus, run.experiment(), run.fold, run.seed)
     donors = None
     if swap_events:
@@ -232,6 +233,7 @@ def _claim(run, experiment, corpus, cache, paths, training_clips, validation_cli
         if differing or found["corpus"]["fingerprint"] != corpus.fingerprint:
             what = f"other values of {', '.join(differing)}" if differing else "other recordings"
             raise CrossaskError(f"{run.folder} holds a run with {what}.", "Give another --model_dir, or remove that folder.")
+        systems.check_event_model(run, cache.event_digest)
         return
     if not write:
         return
@@ -251,7 +253,9 @@ def _claim(run, experiment, corpus, cache, paths, training_clips, validation_cli
                 "validation": validation_clips,
                 "evaluation": len(corpus.fold(run.fold).evaluation),
                 "training_cities": corpus.training_cities(run.fold),
+                "ready_made": corpus.ready_made,
             },
+            "event_digest": cache.event_digest,
             "paths": paths or {},
             "versions": runs.versions(),
         },

@@ -26,7 +26,7 @@ def averaged(name: str, **changes) -> config.Experiment:
     return dataclasses.replace(BASE, name=name, training=dataclasses.replace(TRAINING, **changes))
 
 
-# a fortieth of the demo's FA, for small devices
+# a fifteenth of the demo's FA, for small devices
 STUDENT = dataclasses.replace(
     _demo["fa"],
     name="student",

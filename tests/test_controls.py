@@ -45,6 +45,15 @@ def test_another_clips_embedding_comes_from_the_same_part_and_each_is_given_once
     assert any(not np.array_equal(found[clip], other_seed[clip]) for clip in found)
 
 
+def test_another_division_of_the_clips_has_donors_of_its_own(prepared):
+    _, corpus, cache = prepared
+    wide = config.override(ROW, {"event_control": "other_clip", "training.validation_share": 0.6})
+    own, found = (controls.read_embeddings(one) for one in (cache, controls.controlled(cache, corpus, wide, "1", 0)))
+    assert controlled(prepared, "other_clip").folders["embedding"] != cache.folders["embedding"]
+    for part in (*training_parts(corpus, corpus.fold("1"), 0.6, ROW.training.validation_seed), corpus.fold("1").evaluation):
+        assert {found[clip].tobytes() for clip in part} == {own[clip].tobytes() for clip in part}
+
+
 def test_patches_out_of_order_are_the_clips_own(prepared):
     own, found = controls.read_embeddings(prepared[2]), controls.read_embeddings(controlled(prepared, "shuffled_in_time"))
     turned = [clip for clip in own if not np.array_equal(own[clip], found[clip])]
@@ -67,6 +76,9 @@ def test_true_events_are_shares_of_the_patches_time(prepared):
     # bell, dog in the first and the second of two seconds; overlapping dogs count once
     np.testing.assert_allclose(values[corpus.clips[0].id], [[0, 0.75], [0.1, 0.5]], atol=1e-6)
     assert not values[corpus.clips[1].id].any()
+    (folder / "events.csv").write_text("filename,labels\na.wav,dog\n")
+    with pytest.raises(DataError, match="no column event_label, filename, offset, onset"):
+        controlled(prepared, "true_events")
     (folder / "events.csv").unlink()
 
 

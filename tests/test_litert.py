@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from crossask import config, events, export, feature_cache, models, runs, traini
 from crossask.audio import frontends
 from crossask.cli import export as cli
 from crossask.datasets import read_corpus
-from crossask.errors import AudioError, CrossaskError, DataError
+from crossask.errors import AudioError, CrossaskError, DataError, WeightsError
 from crossask.export import calibration, litert, tflite_file
 
 
@@ -117,6 +118,19 @@ def test_every_other_system_converts(system, tmp_path):
     np.testing.assert_allclose(litert.Interpreter(tmp_path / "x.tflite").answers(clips), model.answers(clips), atol=1e-4)
 
 
+def test_votes_of_frames_are_counted_at_int8_as_in_float(tmp_path):
+    log_mel = config.LogMelConfig(mel_bins=40, hop_seconds=0.02, centred=True, window="hamming", mel_scale="slaney")
+    features = dataclasses.replace(small_corpus.FEATURES, clip_seconds=2.0, mono=True, log_mel=log_mel)
+    row = dataclasses.replace(small_corpus.FA, system="DCASE2017", features=features)
+    tf.keras.utils.set_random_seed(0)
+    model = litert.ClipModel(row, models.build("DCASE2017", 15, small_corpus.NARROW), None)
+    clips = litert._test_sounds(model.shape[1:])
+    (tmp_path / "x.tflite").write_bytes(litert._converted(model, "baseline", "int8", clips))
+    expected = model.answers(clips)
+    assert expected.max() > 0.5  # votes of many frames for one scene
+    assert litert._proven(model, tmp_path / "x.tflite", "int8", clips)["mean_difference"] < 0.02
+
+
 @pytest.mark.parametrize(
     ("name", "precision", "given", "problem"),
     [
@@ -142,7 +156,36 @@ def test_a_file_that_answers_otherwise_is_not_kept(fa, recordings, tmp_path, mon
     monkeypatch.setattr(litert, "LEAST_AGREEMENT", 1.01)
     with pytest.raises(CrossaskError, match=r"top scene for .* of 24 clips"):
         export.export_litert(fa, tmp_path / "model.tflite", "int8", recordings)
+    monkeypatch.undo()
+    monkeypatch.setattr(litert, "MOST_MEAN_DIFFERENCE", 0.0)
+    with pytest.raises(CrossaskError, match=r"on average; at least 80% and at most 0"):
+        export.export_litert(fa, tmp_path / "model.tflite", "int8", recordings)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_any_work(fa, tmp_path):
+    (tmp_path / "file").touch()
+    for write in (export.export_run, export.export_litert):
+        with pytest.raises(CrossaskError, match="cannot be written"):
+            write(fa, tmp_path / "file" / "below" / "model.tflite")
+
+
+def test_an_event_model_with_other_weights_than_at_training_is_refused(finished, corpus, tmp_path):
+    run, _ = finished(small_corpus.FEATURE_BASED)
+    path, row = Path(run.experiment().event_model.weights), run.experiment()
+    before = path.read_bytes()
+    events.build(dataclasses.replace(row.event_model, weights=""), seed=1).save_npz(path)
+    cache = feature_cache.prepare(corpus, row, tmp_path / "features")
+    for use in (
+        lambda: export.export_run(run, tmp_path / "model"),
+        lambda: export.export_litert(run, tmp_path / "model.tflite"),
+        lambda: training.predict(run, corpus, cache),
+        lambda: training.train(run, row, corpus, cache),
+    ):
+        with pytest.raises(WeightsError, match="learnt from the embeddings of other weights"):
+            use()
+    path.write_bytes(before)
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["features"]
 
 
 def test_a_model_without_operators_of_litert_is_told(fa, tmp_path, monkeypatch):
@@ -192,7 +235,10 @@ def test_calibrations_mistakes_are_told(tmp_path):
     (tmp_path / "clips.csv").write_text("file\na.wav\n")
     with pytest.raises(DataError, match="no column 'filename'"):
         calibration.calibration_clips(tmp_path / "clips.csv", small_corpus.FEATURES)
-    (tmp_path / "clips.csv").write_text("filename\n" + "a.wav\n" * 5)
+    (tmp_path / "clips.csv").write_text("filename,scene\na.wav,x\n\n,x\n")
+    with pytest.raises(DataError, match="no file in line 3"):
+        calibration.calibration_clips(tmp_path / "clips.csv", small_corpus.FEATURES)
+    (tmp_path / "clips.csv").write_text("scene\tfilename\n" + "x\ta.wav\n" * 5)
     with pytest.raises(AudioError, match=r"a\.wav"):
         calibration.calibration_clips(tmp_path / "clips.csv", small_corpus.FEATURES)
     soundfile.write(tmp_path / "a.wav", np.zeros(12345), 12345)

@@ -48,7 +48,7 @@ def evaluate(values, _rest):
             _predict(run, values, prepared)
         if values.training_clips and (values.again or not run.path("training_predictions.csv").is_file()):
             _predict_training_clips(run, values, prepared)
-        if values.swap_events and run.experiment().event_input == "embedding":
+        if values.swap_events and _hears_both(run.experiment()):
             if values.again or not run.path("swapped.json").is_file():
                 _swap_events(run, values, prepared)
             named = run.read("swapped.json")
@@ -63,6 +63,11 @@ def evaluate(values, _rest):
             run.row, run.fold, run.seed, 100 * scores["macro_accuracy"], 100 * low, 100 * high, scores["clips"],
         )  # fmt: skip
     return command.SOME_FAILED if unfinished else 0
+
+
+def _hears_both(experiment) -> bool:
+    """Whether a row of frozen embeddings hears the log-mel beside them, so that swapping one against the other asks something."""
+    return experiment.event_input == "embedding" and experiment.reads_log_mel and experiment.model.cross_attention != "events_alone"
 
 
 def _predict(run, values, prepared):

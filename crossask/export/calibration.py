@@ -46,10 +46,14 @@ def _paths(source: Path) -> list[Path]:
         )
     try:
         with open(source, newline="", encoding="utf-8-sig") as file:
-            table = csv.DictReader(file)
-            if "filename" not in (table.fieldnames or ()):
-                raise DataError(f"{source} has no column 'filename'.", "Give a CSV whose header names it.")
-            return [source.parent / row["filename"] for row in table]  # an absolute path stays itself
+            lines = file.read().splitlines()
+        table = csv.DictReader(lines, delimiter="\t" if lines and "\t" in lines[0] else ",")
+        if "filename" not in (table.fieldnames or ()):
+            raise DataError(f"{source} has no column 'filename'.", "Give a CSV whose header names it.")
+        rows = list(table)
+        if blank := [str(number) for number, row in enumerate(rows, 2) if not row["filename"]]:
+            raise DataError(f"{source} names no file in line {', '.join(blank[:10])}.", "Fill the column filename, or remove the line.")
+        return [source.parent / row["filename"] for row in rows]  # an absolute path stays itself
     except UnicodeDecodeError as error:
         raise DataError(f"{source} is no CSV.", "Give a folder of sound files, or a CSV with a column filename.") from error
 

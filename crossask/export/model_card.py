@@ -15,6 +15,11 @@ def servable(run: runs.Run) -> config.Experiment:
             f"Row {experiment.name!r} is a control (event_control={experiment.event_control}): it does not hear a clip's own embeddings.",
             "Export the row that it is a control of.",
         )
+    if run.read("config.json")["corpus"].get("ready_made"):
+        raise ConfigError(
+            f"Row {experiment.name!r} learnt from ready-made embeddings: what gave them from a recording is not known here.",
+            "Train on recordings with an event model (event_model.weights), and export that.",
+        )
     return experiment
 
 

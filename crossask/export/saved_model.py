@@ -131,7 +131,7 @@ def export_run(run: runs.Run, out_dir) -> Path:
     out_dir = Path(out_dir)
     if out_dir.exists():
         raise CrossaskError(f"{str(out_dir)!r} exists already.", "Give another --out, or remove it first.")
-    out_dir.parent.mkdir(parents=True, exist_ok=True)
+    runs.check_room(out_dir.parent, 0)
     with tempfile.TemporaryDirectory(dir=out_dir.parent, prefix=f".{out_dir.name}.") as scratch:
         written = Path(scratch) / "model"
         served = served_model(run, Path(scratch))
@@ -148,7 +148,7 @@ def served_model(run: runs.Run, scratch: Path) -> ServedModel:
     scene_model = systems.load(run)
     event_model, tagger = scene_model.event_model, None
     if experiment.event_input == "embedding":
-        event_model = events.frozen(experiment)
+        event_model = systems.frozen_event_model(run)
         # a head knows the embeddings that it was trained on, and training moves them
         tagger = tagging.tagger(experiment.event_model)
     card = model_card(run, record)

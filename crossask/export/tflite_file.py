@@ -77,6 +77,13 @@ def with_float_tables(content: bytes, float_content: bytes, front_end: str) -> b
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
+def outputs_of(content: bytes, kind: int) -> list[str]:
+    """Names of what the operators of a kind (schema.BuiltinOperator) write."""
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+    (graph,) = model.subgraphs
+    return [_name(graph, operator.outputs[0]) for operator in graph.operators if _kind(model, operator) == kind]
+
+
 def _kind(model, operator) -> int:
     return model.operatorCodes[operator.opcodeIndex].builtinCode
 

@@ -68,6 +68,7 @@ class SceneModel(keras.Model):
                 "Give the training fold's statistics, or set model.standardise_embedding=false.",
             )
         self.event_model = event_model
+        self._embedding_width = None  # of the first call; layers that hang on it are not made twice
         self.distillation = (1.0, 1.0)  # weight and temperature of a teacher's term; heeded where batches hold "teacher"
 
     @property
@@ -168,6 +169,13 @@ class SceneModel(keras.Model):
         else:
             embedding = self.event_model(inputs["patches"], training=training)  # [B, P, E]
         embedding = tf.cast(embedding, tf.float32)
+        width = embedding.shape[-1]
+        if self._embedding_width not in (None, width):
+            raise DataError(
+                f"The embedding is {width} wide; {type(self).__name__} was built for {self._embedding_width}.",
+                "Give embeddings of the event model that it learnt from.",
+            )
+        self._embedding_width = width
         if self.model_config.standardise_embedding:
             embedding = _standardise("embedding", embedding, self._constants["embedding"], axis=2)
         return embedding

@@ -3,7 +3,6 @@
 import dataclasses
 
 from crossask.report import comparing, published
-from crossask.report.collecting import flatten
 from crossask.report.comparing import Comparisons
 from crossask.report.events import CONTROLS
 from crossask.report.openings import OPEN
@@ -47,7 +46,7 @@ def find(lines, comparisons: Comparisons) -> Study | None:
         return None
     moved = []
     for other, field in most:
-        moved.append(Moved(other, field, flatten(other.row.experiment)[field], *comparisons.between(other.row, best.row)))
+        moved.append(Moved(other, field, other.row.fields[field], *comparisons.between(other.row, best.row)))
     return Study(best, tuple(moved))
 
 
@@ -82,5 +81,5 @@ def _moved_choice(reference: TableRow, other: TableRow) -> str:
     if len(apart) != 1 or not apart <= _OPEN:
         return ""
     (field,) = apart
-    values = [flatten(line.row.experiment).get(field) for line in (reference, other)]
+    values = [line.row.fields.get(field) for line in (reference, other)]
     return "" if any((field, value) in CONTROLS for value in values) else field

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from crossask import evaluation, runs
+from crossask import config, evaluation, runs
 from crossask.errors import DataError
 from crossask.report.published import STRATEGIES, TITLES
 
@@ -61,6 +61,11 @@ class Row:
     @property
     def name(self) -> str:
         return self.experiment["name"]
+
+    @property
+    def fields(self) -> dict:
+        """Its configuration, flat; a field that an older version did not know has its default."""
+        return _DEFAULTS | flatten(self.experiment)
 
     def pooled(self) -> list[pd.DataFrame]:
         """One table of predictions a seed, its folds pooled."""
@@ -198,3 +203,6 @@ def flatten(values: dict, prefix: str = "") -> dict:
     for name, value in values.items():
         flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat
+
+
+_DEFAULTS = flatten(json.loads(json.dumps(config.to_dict(config.Experiment("")))))

@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 
 from crossask.report import comparing
-from crossask.report.collecting import flatten
 from crossask.report.comparing import Comparisons
 from crossask.report.rows import TableRow, fields_apart, with_most
 
@@ -62,7 +61,7 @@ def find(lines, comparisons: Comparisons) -> Controls | None:
         return None
     controls = tuple(Control(other, does, *comparisons.between(best.row, other.row)) for other, does in most)
     taken = {id(control.line) for control in controls}
-    without = next((line for line in lines if line.row.experiment.get("system") == "FA" and id(line) not in taken), None)
+    without = next((line for line in lines if _is_without_events(best, line) and id(line) not in taken), None)
     return Controls(best, controls, without, _swapped(best))
 
 
@@ -76,11 +75,11 @@ def judged(found: Controls | None, adjusted: dict) -> Controls | None:
 
 def sentence(found: Controls) -> str:
     """What the figures allow to say, no more."""
-    by_control = {control.does: control.verdict for control in found.controls}
-    verdicts = {does: by_control[does] for does in SHOWN if does in by_control}
-    shown = [SHOWN[does] for does, verdict in verdicts.items() if verdict == "better"]
-    open_ = [SHOWN[does] for does, verdict in verdicts.items() if verdict == "cannot tell"]
-    refuted = [does for does, verdict in verdicts.items() if verdict == "worse"]
+    verdicts = {does: {control.verdict for control in found.controls if control.does == does and control.found} for does in SHOWN}
+    # of several controls of a kind, all must say it
+    shown = [SHOWN[does] for does, told in verdicts.items() if told == {"better"}]
+    refuted = [does for does, told in verdicts.items() if told == {"worse"}]
+    open_ = [SHOWN[does] for does, told in verdicts.items() if told and SHOWN[does] not in shown and does not in refuted]
     parts = [f"show {_listed(shown, 'and', 'that ')}"] * bool(shown)
     parts += [f"{'they ' if shown else ''}do not show {_listed(open_, 'or', 'that ')}"] * bool(open_)
     parts += [f"the row does worse than with {_listed(refuted, 'or')}"] * bool(refuted)
@@ -92,6 +91,8 @@ def share_of_possible_gain(found: Controls) -> tuple[float, float, float] | None
     oracle = next((control.line for control in found.controls if control.does == ORACLE), None)
     if oracle is None or found.without is None:
         return None
+    if len({(line.row.folds, line.summary["clips"]) for line in (found.reference, found.without, oracle)}) > 1:
+        return None  # of other clips
     base = found.without.summary["macro_accuracy"]
     gain, possible = (line.summary["macro_accuracy"] - base for line in (found.reference, oracle))
     return (gain, possible, gain / possible) if possible > 0 else None
@@ -102,10 +103,18 @@ def _does(reference: TableRow, other: TableRow) -> str:
     apart = fields_apart(reference, other)
     if len(apart) == 1:
         (field,) = apart
-        return CONTROLS.get((field, flatten(other.row.experiment).get(field)), "")
-    if other.row.experiment["system"] == "FA" and reference.parameters and other.parameters:
+        return CONTROLS.get((field, other.row.fields.get(field)), "")
+    if _is_without_events(reference, other) and reference.parameters and other.parameters:
         return AS_LARGE if abs(other.parameters / reference.parameters - 1) < ALIKE else ""
     return ""
+
+
+def _is_without_events(reference: TableRow, other: TableRow) -> bool:
+    """Whether it is FA with the reference's features and training; the network's sizes are its own."""
+    apart = fields_apart(reference, other)
+    return other.row.experiment["system"] == "FA" and all(
+        field in ("system", "strategy") or field.startswith(("model.", "event_model.")) for field in apart
+    )
 
 
 def _swapped(line: TableRow) -> dict | None:

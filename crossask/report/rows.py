@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from crossask import evaluation
-from crossask.report.collecting import Row, flatten
+from crossask.report.collecting import Row
 from crossask.report.published import STRATEGIES, TITLES, WITHOUT_EVENTS
 
 
@@ -107,7 +107,7 @@ def folds_text(row: Row) -> str:
 
 def fields_apart(first: TableRow, second: TableRow) -> set[str]:
     """The fields of their configurations in which two rows differ; what a row is called and claims is no choice."""
-    one, other = flatten(first.row.experiment), flatten(second.row.experiment)
+    one, other = first.row.fields, second.row.fields
     return {field for field in one.keys() | other.keys() if one.get(field) != other.get(field)} - {"name", "note", "paper_score"}
 
 
@@ -126,7 +126,7 @@ def with_most(lines, candidates, relation) -> tuple[TableRow | None, list[tuple[
 
 def differing_choices(rows) -> tuple[dict, dict]:
     """(fields in which rows differ: field -> value a row, fields equal in all rows: field -> value)."""
-    flat = [flatten(row.row.experiment) for row in rows]
+    flat = [row.row.fields for row in rows]
     fields = sorted({field for values in flat for field in values} - {"name", "note"})
     values = {field: [one.get(field) for one in flat] for field in fields}
     differing = {field: found for field, found in values.items() if any(value != found[0] for value in found)}

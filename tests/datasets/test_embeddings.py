@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import small_corpus
 
-from crossask import evaluation, feature_cache, runs, training
+from crossask import config, evaluation, export, feature_cache, grid, preflight, runs, training
 from crossask.datasets import read_corpus, training_parts
-from crossask.errors import CrossaskError, DataError
+from crossask.errors import ConfigError, CrossaskError, DataError
 
 ROW = dataclasses.replace(small_corpus.FEATURE_BASED, name="vem", system="VEM", dataset="embeddings", folds=("unseen",))
 
@@ -57,6 +57,16 @@ def test_a_row_learns_from_them_and_is_scored_clip_by_clip(written, tmp_path):
     scores = evaluation.score(evaluation.read_predictions(tmp_path / "predictions.csv"))
     assert scores["macro_accuracy"] == 1.0
     assert scores["interval"]["over"] == "clip"
+    for write in (export.export_run, export.export_litert):  # a random event model would stand before what learnt from others' embeddings
+        with pytest.raises(ConfigError, match="ready-made embeddings"):
+            write(run, tmp_path / "model.tflite")
+
+
+def test_a_grid_of_them_asks_for_no_event_model(written, tmp_path):
+    row = config.override(ROW, {"event_model.weights": str(tmp_path / "nowhere.npz"), "training.epochs": 1})
+    wanted = grid.Grid((row,), (0, 1), str(written()), str(tmp_path / "features"), str(tmp_path / "runs"))
+    (outcome,) = preflight.check(wanted, preflight.rows_to_check(wanted))
+    assert outcome.stages == ("features", "training step", "evaluation")
 
 
 def test_other_bytes_are_other_features(written, tmp_path):

@@ -246,6 +246,17 @@ def test_cmam_works_when_the_scenes_features_have_another_width_than_the_attenti
         models.build("CMAM", 3, dataclasses.replace(config, cross_attention=SCENE_FIRST))(clips[0])
 
 
+@pytest.mark.parametrize("system", ["VEM", "JRM", "CMAM"])
+@pytest.mark.parametrize(("built", "given"), [(12, 20), (20, 12)])  # config.event_width is 12: no layer narrows it
+def test_embeddings_of_another_width_than_learnt_are_an_error(narrow, clips, system, built, given):
+    model = models.build(system, 3, narrow)
+    model({**clips[0], "embedding": np.zeros((8, 10, built), np.float32)})
+    count = len(model.weights)
+    with pytest.raises(DataError, match=f"{given} wide.*built for {built}"):
+        model({**clips[0], "embedding": np.zeros((8, 10, given), np.float32)})
+    assert len(model.weights) == count
+
+
 def test_the_order_of_the_embeddings_matters_to_cmam(narrow, clips):
     model = models.build("CMAM", 3, narrow)
     turned = {**clips[0], "embedding": clips[0]["embedding"][:, ::-1]}

@@ -46,6 +46,17 @@ def test_rows_with_one_open_choice_moved_are_a_study(tmp_path):
     assert [one["row"] for one in told] == ["pca", "penalty", "tanh"]
 
 
+def test_a_run_of_a_version_without_a_field_has_its_default(tmp_path):
+    write_run(tmp_path, "base", (2, 3))
+    for name, value in (("tanh", {"model.pooling_activation": "tanh"}), ("penalty", {"model.pooling_penalty": 1.0})):
+        write_run(tmp_path, name, (4, 3), fields=value)
+    path = tmp_path / "base" / "fold1" / "seed0" / "config.json"
+    old = json.loads(path.read_text())
+    del old["experiment"]["model"]["pooling_penalty"], old["experiment"]["event_control"]
+    path.write_text(json.dumps(old))
+    assert {one.line.row.name: one.value for one in study_of(tmp_path).study.moved} == {"tanh": "tanh", "penalty": 1.0}
+
+
 def test_the_papers_differences_below_a_size():
     # TAU 2019: CMAM feature-based 68.8 against FA 66.5; fine-tuning 65.3 against 65.1, JRM's 66.8 against 67.2; FA to JRM 0.7
     smaller, count = choices.smaller_in_the_paper(1.0)

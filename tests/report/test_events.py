@@ -1,5 +1,6 @@
 """The report's answer to "is it the events?": which rows are controls, and what may be said of them."""
 
+import dataclasses
 import json
 
 import pytest
@@ -80,6 +81,22 @@ def test_one_control_that_cannot_be_told_apart_leaves_it_open(tmp_path):
         "events do not do as well; they do not show that the event model's training matters."
     )
     assert controls_of(tmp_path).controls.swapped is None
+
+
+def test_of_two_controls_of_a_kind_both_must_say_it(tmp_path):
+    write_controls(tmp_path, other=(2, 2), random=(2, 1), large=(2, 3))
+    write_run(tmp_path, "random_again", (4, 3), "CMAM", "feature_based", fields={"paper_score": 1.0})
+    assert "they do not show that the event model's training matters" in events.sentence(controls_of(tmp_path).controls)
+
+
+def test_a_row_without_events_of_other_training_or_clips_is_no_measure(tmp_path):
+    write_controls(tmp_path, other=(2, 2), random=(2, 1), large=(2, 3))
+    write_run(tmp_path, "hasty", (2, 2), fields={"training.epochs": 1})
+    found = controls_of(tmp_path).controls
+    assert "hasty" not in {control.line.row.name for control in found.controls}
+    fewer = dataclasses.replace(found.without, summary=found.without.summary | {"clips": 8})
+    assert events.share_of_possible_gain(found)
+    assert events.share_of_possible_gain(dataclasses.replace(found, without=fewer)) is None
 
 
 def test_without_controls_there_is_no_such_section(tmp_path):

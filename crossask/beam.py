@@ -2,6 +2,7 @@
 
 import functools
 import pickle
+import uuid
 from pathlib import Path
 
 from crossask import runs
@@ -33,7 +34,9 @@ def runner(options: list[str]):
 
     def run(write: ShardWriter, shards: list):
         # beside the features, where all workers find it: a job's own graph may hold a few megabytes only
-        with runs.writing(next(iter(write.folders.values())) / "shards") as listed:
+        # and under a name of its own, for workers keep what they have read
+        path = next(iter(write.folders.values())) / f"shards-{uuid.uuid4().hex}"
+        with runs.writing(path) as listed:
             listed.write_bytes(pickle.dumps(shards))
             pipeline = apache_beam.Pipeline(options=PipelineOptions(options))
             # without the reshuffle a runner fuses all shards into one worker's task
@@ -46,7 +49,7 @@ def runner(options: list[str]):
                 raise CrossaskError(f"The Beam job failed: {error}", "Run it again; shards that are finished are kept.") from error
             counted = {counter.key.metric.name: counter.committed for counter in result.metrics().query()["counters"]}
             tell_changes(counted.get("padded", 0), counted.get("cut", 0), write.experiment)
-        runs.remove(listed.parent / "shards")
+        runs.remove(path)
 
     return run
 

@@ -198,6 +198,8 @@ class Experiment:
         training, varied = self.training, self.augmentation
         for field, value, least, most in (
             ("training.epochs", training.epochs, 1, math.inf),
+            ("training.batch_size", training.batch_size, 1, math.inf),
+            ("training.shuffle_buffer", training.shuffle_buffer, 1, math.inf),
             ("training.input_streams", training.input_streams, 1, math.inf),
             ("training.average_decay", training.average_decay, 0, 1),
             ("training.average_from", training.average_from, 1, training.epochs),
@@ -213,6 +215,11 @@ class Experiment:
             if not least <= value <= most:
                 span = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
                 raise ConfigError(f"{field} of experiment {self.name!r} is {value:g}.", f"Give a value {span}.")
+        if training.context_frames and not self.reads_log_mel:
+            raise ConfigError(
+                f"Experiment {self.name!r} learns from stretches of frames (training.context_frames) and reads no log-mel.",
+                "Set training.context_frames=0.",
+            )
         if training.context_frames and (varied != AugmentationConfig() or self.distillation.teacher):
             raise ConfigError(
                 f"Experiment {self.name!r} learns from stretches of frames (training.context_frames) and varies clips or has a teacher.",

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from crossask import config, runs
+from crossask import config
 from crossask.datasets import Corpus, training_parts
 from crossask.errors import DataError
-from crossask.feature_cache import CLIPS_PER_SHARD, FeatureCache, record
+from crossask.feature_cache import CLIPS_PER_SHARD, FeatureCache, record, write_shard
 
 
 def controlled(cache: FeatureCache, corpus: Corpus, experiment: config.Experiment, fold: str, seed: int) -> FeatureCache:
@@ -110,7 +110,6 @@ def _written(cache: FeatureCache, values: dict[str, np.ndarray], name: str) -> F
     changed = dataclasses.replace(cache, folders={**cache.folders, "embedding": folder}, shapes={**cache.shapes, "embedding": shape})
     for number, shard in enumerate(changed.shards("embedding")):
         if not Path(shard).is_file():
-            with runs.writing(shard) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
-                for clip in cache.clip_ids[number * CLIPS_PER_SHARD : (number + 1) * CLIPS_PER_SHARD]:
-                    writer.write(record(clip, values[clip]))
+            clips = cache.clip_ids[number * CLIPS_PER_SHARD : (number + 1) * CLIPS_PER_SHARD]
+            write_shard(shard, (record(clip, values[clip]) for clip in clips))
     return changed

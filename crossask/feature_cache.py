@@ -18,7 +18,7 @@ import tensorflow as tf
 from crossask import config, events, runs
 from crossask.audio import clip_features, reading, resampling
 from crossask.datasets import Clip, Corpus, embeddings
-from crossask.errors import AudioError, DataError
+from crossask.errors import AudioError, CrossaskError, DataError
 
 CLIPS_PER_SHARD = 32  # 16 MB of log-mel; the size of a worker's memory
 FORMAT_VERSION = 1
@@ -113,6 +113,19 @@ def in_order(corpus: Corpus) -> list[Clip]:
     return sorted(corpus.clips, key=lambda clip: hashlib.sha256(clip.id.encode()).digest())
 
 
+def write_shard(path, records):
+    """Writes serialised records as one file, or raises a CrossaskError and leaves none."""
+    try:
+        with runs.writing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
+            for line in records:
+                writer.write(line)
+    except (OSError, tf.errors.OpError) as error:
+        raise CrossaskError(
+            f"{path} cannot be written ({str(error).strip().splitlines()[0]}).",
+            "Make room and run the same command again: it goes on from the last file that was finished.",
+        ) from error
+
+
 def tell_changes(padded: int, cut: int, experiment: config.Experiment):
     """Logs how many clips were brought to the row's length, if any."""
     if padded or cut:
@@ -157,9 +170,7 @@ class ShardWriter:
                 records[kind].append(record(clip.id, value))
             count(change, "")
         for kind, lines in records.items() if whole else ():
-            with runs.writing(_shard(self.folders[kind], number)) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
-                for line in lines:
-                    writer.write(line)
+            write_shard(_shard(self.folders[kind], number), lines)
 
     def _clip_function(self, clips):
         if self.ready_made:

@@ -143,7 +143,8 @@ def _side_by_side(tasks, jobs: int, tell):
     def give(pipe):
         if waiting:
             busy[pipe] = waiting.pop()
-            pipe.send(busy[pipe])
+            with contextlib.suppress(OSError):  # the process has ended: what is received from it will tell
+                pipe.send(busy[pipe])
         else:
             pipe.close()
 
@@ -155,7 +156,7 @@ def _side_by_side(tasks, jobs: int, tell):
                 run = busy[pipe][0]
                 try:
                     what, *content = pipe.recv()
-                except EOFError:
+                except (EOFError, OSError):
                     del busy[pipe]
                     yield run, CrossaskError(f"The process that trained {run.folder} was killed.", "Free some memory or lower --jobs.")
                     if waiting:

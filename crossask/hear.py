@@ -100,7 +100,7 @@ def _of_patches(sound, model: HearModel):
     count = 1 + math.floor((len(sound) / rate - length / 2) / hop)
     # a window's last patch may reach beyond it: there the next window goes on while the sound does, and no patch is heard twice
     whole = 1 + max(0, math.floor((clip_seconds - PATCH_SECONDS) / hop))
-    windows = -(-count // whole) if len(sound) > round(clip_seconds * rate) else 1
+    windows = -(-count // whole) if count > model.patches or len(sound) > round(clip_seconds * rate) else 1
     heard = []
     for number in range(windows):
         start = round(number * whole * hop * rate)

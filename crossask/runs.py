@@ -68,7 +68,7 @@ def run_at(root, row: str, fold: str, seed: int) -> Run:
 def find_runs(root) -> list[Run]:
     """Every run at or below `root`, by row, fold and seed."""
     found = []
-    for path in sorted(Path(root).rglob("config.json")):
+    for path in sorted(Path(root).resolve().rglob("config.json")):
         seed, fold = path.parent.name, path.parent.parent.name
         if seed.startswith("seed") and seed[4:].isdigit() and fold.startswith("fold"):
             found.append(Run(path.parent, path.parent.parent.parent.name, fold[4:], int(seed[4:])))

@@ -85,7 +85,7 @@ def train(
     machine, machines = devices.machines(distribution)
     if machine == 0 and not run.finished:
         runs.check_room(run.folder, 0)
-    _claim(run, experiment, corpus, cache, paths, len(training_ids), len(validation_ids), write=machine == 0)
+    _claim(run, experiment, corpus, cache, paths, training_ids, validation_ids, write=machine == 0)
     if run.finished:
         return run.read("result.json")
     devices.set_seeds(run.seed, distribution)
@@ -182,6 +182,7 @@ def predict(run: runs.Run, corpus: Corpus, cache, clip_ids=None, swap_events: bo
     events_truth (its scene).
     """
     clip_ids = corpus.fold(run.fold).evaluation if clip_ids is None else clip_ids
+    _check_division(run, corpus)
     systems.check_event_model(run, cache.event_digest)
     cache = controls.controlled(cache, corpus, run.experiment(), run.fold, run.seed)
     donors = None
@@ -194,6 +195,9 @@ def predict(run: runs.Run, corpus: Corpus, cache, clip_ids=None, swap_events: bo
     clips = {clip.id: clip for clip in corpus.clips}
     rows = [clips[clip_id] for clip_id in pipeline.ordered(cache, clip_ids)]
     table = pd.DataFrame([{"clip": c.id, "location": c.location, "city": c.city, "truth": c.scene} for c in rows])
+    for column in ("location", "city"):  # known of all clips or of none
+        if not table[column].astype(bool).all():
+            table[column] = ""
     if donors:
         table["events_of"] = table["clip"].map(donors)
         table["events_truth"] = table["events_of"].map({clip.id: clip.scene for clip in corpus.clips})
@@ -224,7 +228,22 @@ def _scalars(model, scenes, drift) -> dict[str, float]:
     return values | ({"embedding_drift": drift()} if drift else {})
 
 
-def _claim(run, experiment, corpus, cache, paths, training_clips, validation_clips, write: bool):
+def _check_division(run: runs.Run, corpus: Corpus):
+    """A DataError unless the corpus is divided into training, validation and evaluation clips as it was when the run began."""
+    found = _division(corpus, run.fold, run.experiment().training)
+    if run.read("config.json")["corpus"].get("division", found) != found:  # runs of older versions do not tell
+        raise DataError(
+            f"{run.folder} was trained when fold {run.fold} of {corpus.name} had other training, validation or evaluation clips.",
+            "Restore the corpus's folds and cities, or train again in another --model_dir.",
+        )
+
+
+def _division(corpus: Corpus, fold_name: str, settings: config.TrainingConfig) -> str:
+    fold = corpus.fold(fold_name)
+    return config.digest(*training_parts(corpus, fold, settings.validation_share, settings.validation_seed), fold.evaluation)
+
+
+def _claim(run, experiment, corpus, cache, paths, training_ids, validation_ids, write: bool):
     """Writes config.json, or checks that the folder's run is this one."""
     resolved = config.to_dict(experiment)
     if run.path("config.json").is_file():
@@ -233,6 +252,7 @@ def _claim(run, experiment, corpus, cache, paths, training_clips, validation_cli
         if differing or found["corpus"]["fingerprint"] != corpus.fingerprint:
             what = f"other values of {', '.join(differing)}" if differing else "other recordings"
             raise CrossaskError(f"{run.folder} holds a run with {what}.", "Give another --model_dir, or remove that folder.")
+        _check_division(run, corpus)
         systems.check_event_model(run, cache.event_digest)
         return
     if not write:
@@ -249,10 +269,11 @@ def _claim(run, experiment, corpus, cache, paths, training_clips, validation_cli
                 "name": corpus.name,
                 "fingerprint": corpus.fingerprint,
                 "clips": len(corpus.clips),
-                "training": training_clips,
-                "validation": validation_clips,
+                "training": len(training_ids),
+                "validation": len(validation_ids),
                 "evaluation": len(corpus.fold(run.fold).evaluation),
                 "training_cities": corpus.training_cities(run.fold),
+                "division": _division(corpus, run.fold, experiment.training),
                 "ready_made": corpus.ready_made,
             },
             "event_digest": cache.event_digest,

@@ -102,6 +102,8 @@ def test_the_strategy_decides_what_the_event_branch_reads():
     ({"distillation.temperature": 0.0}, "temperature"), ({"augmentation.time_mask_frames": -1}, "time_mask_frames"),
     ({"training.context_frames": 5, "augmentation.mixup_alpha": 0.2}, "context_frames"),
     ({"system": "VEM", "augmentation.time_roll": True}, "reads no log-mel"),
+    ({"training.batch_size": 0}, "batch_size"), ({"training.shuffle_buffer": 0}, "shuffle_buffer"),
+    ({"system": "VEM", "training.context_frames": 5}, "reads no log-mel"),
     ({"training.epochs": 0}, "training.epochs of experiment 'row' is 0"),
     ({"training.schedule": "warm_restarts", "training.warmup_epochs": 2}, "schedule warm_restarts"),
     ({"system": "DCASE2019", "model.split_band": True}, "no encoder of the log-mel"),

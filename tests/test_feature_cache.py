@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import pickle
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import soundfile
 from crossask import config, feature_cache, pipeline
 from crossask.config import TrainingConfig
 from crossask.datasets import read_corpus
-from crossask.errors import AudioError, ConfigError, DataError
+from crossask.errors import AudioError, ConfigError, CrossaskError, DataError
 
 
 @pytest.fixture(autouse=True)
@@ -180,6 +181,43 @@ def test_a_beam_pipeline_writes_the_same_bytes(corpus, tmp_path):
         for one, other in zip(here.shards(kind), there.shards(kind), strict=True):
             assert Path(one).read_bytes() == Path(other).read_bytes()
     assert (there.clip_ids, there.shapes) == (here.clip_ids, here.shapes)
+
+
+def test_beam_computes_of_a_second_row_what_the_first_has_not(corpus, tmp_path):
+    beam = pytest.importorskip("crossask.beam")
+    pytest.importorskip("apache_beam", reason="needs Apache Beam: pip install 'crossask[beam]'")
+    elsewhere, left = beam.runner(["--runner=DirectRunner"]), []
+
+    def watched(write, missing):
+        elsewhere(write, missing)
+        left.extend(write.missing(feature_cache.in_order(corpus)))
+
+    first = feature_cache.prepare(corpus, small_corpus.FA, tmp_path, elsewhere=watched)
+    before = [Path(shard).stat().st_mtime_ns for shard in first.shards("log_mel")]
+    feature_cache.prepare(corpus, small_corpus.FEATURE_BASED, tmp_path, elsewhere=watched)
+    assert left == []
+    assert [Path(shard).stat().st_mtime_ns for shard in first.shards("log_mel")] == before
+    assert not list(first.folders["log_mel"].glob("*shards-*"))
+
+
+def test_a_disk_that_fills_up_is_told_and_what_is_whole_is_kept(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(feature_cache, "CLIPS_PER_SHARD", 10)
+    whole = feature_cache.prepare(corpus, small_corpus.FA, tmp_path / "whole")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(done, total):
+        if done == 10:  # the first shard is computed: from here on no file may grow beyond 64 KiB
+            resource.setrlimit(resource.RLIMIT_FSIZE, (65536, limits[1]))
+
+    try:
+        with pytest.raises(CrossaskError, match=r"cannot be written \("):
+            feature_cache.prepare(corpus, small_corpus.FA, tmp_path / "full", workers=1, progress=fill)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list((tmp_path / "full").rglob("*.part"))
+    again = feature_cache.prepare(corpus, small_corpus.FA, tmp_path / "full")
+    for one, other in zip(whole.shards("log_mel"), again.shards("log_mel"), strict=True):
+        assert Path(one).read_bytes() == Path(other).read_bytes()
 
 
 def test_what_a_beam_pipeline_cannot_read_is_told_as_ever(tmp_path):

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import small_corpus
 
-from crossask import devices, grid
+from crossask import devices, grid, runs
 from crossask.errors import CrossaskError
 
 # fine-tuning without weights: building the model fails
@@ -85,6 +85,19 @@ def test_a_process_that_is_killed_costs_its_run_alone(data, tmp_path):
     assert "was killed" in lost[0].problem
     # the next call trains what is missing
     assert all(outcome["epochs"] == 3 for _, outcome in grid.train(a_grid(data, tmp_path, small_corpus.FA, seeds=(0, 1, 2))))
+
+
+def _dies_unasked(pipe, threads):
+    os._exit(9)
+
+
+@pytest.mark.parametrize("size", [1, 4_000_000])  # within and beyond what a pipe holds for a process that is not there
+def test_a_process_that_dies_before_it_has_read_its_task_is_told(monkeypatch, size):
+    monkeypatch.setattr(grid, "_work", _dies_unasked)
+    run = runs.run_at("runs", "fa", "1", 0)
+    ((found, outcome),) = grid._side_by_side([(run, b"0" * size)], 2, None)
+    assert found == run
+    assert "was killed" in outcome.problem
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads /proc, which Linux alone has")

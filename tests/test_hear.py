@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -89,6 +90,29 @@ def test_timestamp_embeddings_of_a_long_sound_are_those_of_the_event_model_in_on
     np.testing.assert_allclose(found[0] / scale, expected / scale, atol=1e-3)
     if len(expected) > 1:
         assert np.abs(expected[0] - expected[-1]).max() > 0.01 * scale  # so that another patch would be noticed
+
+
+@pytest.mark.parametrize("clip_seconds", [1.0, 2.0, 4.5, 10.0, 13.0])
+@pytest.mark.parametrize(("name", "hop_ms"), [("vggish", 960), ("yamnet", 480)])
+def test_every_timestamp_has_the_patch_that_begins_there(clip_seconds, name, hop_ms):
+    front_end = {"vggish": frontends.vggish_patches, "yamnet": frontends.yamnet_patches}[name]
+
+    def embed(window):  # of a patch, its first sample: the time at which it begins
+        window = np.pad(window, (0, max(0, round(clip_seconds * RATE) - len(window))))
+        return SimpleNamespace(events=window[:: RATE * hop_ms // 1000][np.newaxis, : patches_of(len(window)), np.newaxis])
+
+    def patches_of(samples):
+        return front_end(tf.zeros([samples])).shape[0]
+
+    card = {"front_end": {"events": {"patches": name}}}
+    heard_by = SimpleNamespace(
+        sample_rate=RATE, embed=embed, patches=patches_of(round(clip_seconds * RATE)),
+        classifier=SimpleNamespace(clip_seconds=clip_seconds, card=card),
+    )  # fmt: skip
+    for seconds in (0.6, clip_seconds - 0.1, clip_seconds, clip_seconds + 0.2, 2 * clip_seconds + 0.7):
+        found, times = hear._of_patches(np.arange(round(seconds * RATE)) / RATE, heard_by)
+        assert len(found) == len(times)
+        np.testing.assert_allclose(found[:, 0], np.arange(len(found)) * hop_ms / 1000, atol=1e-9)
 
 
 def test_two_sounds_at_once_are_what_each_is_alone(model):

@@ -14,10 +14,10 @@ import small_corpus
 import tensorflow as tf
 import tf_keras as keras
 
-from crossask import config, feature_cache, fitting, runs, systems, training
+from crossask import config, evaluation, feature_cache, fitting, runs, systems, training
 from crossask.config import FineTuningConfig
 from crossask.datasets import read_corpus
-from crossask.errors import CrossaskError, WeightsError
+from crossask.errors import CrossaskError, DataError, WeightsError
 from crossask.models.residual import ResidualEncoder, SplitBand
 
 
@@ -141,6 +141,28 @@ def test_a_folder_with_another_run_is_refused(corpus, features, tmp_path):
     train(corpus, features, tmp_path, small_corpus.FA)
     with pytest.raises(CrossaskError, match="other values of training"):
         train(corpus, features, tmp_path, small_corpus.FA, **{"training.learning_rate": 0.5})
+
+
+def test_a_run_holds_to_the_division_it_was_trained_on(corpus, features, tmp_path):
+    run, _, cache = train(corpus, features, tmp_path, small_corpus.FA)
+    first, second, *rest = corpus.folds
+    exchanged = dataclasses.replace(
+        corpus, folds=(dataclasses.replace(second, name=first.name), dataclasses.replace(first, name=second.name), *rest)
+    )
+    assert exchanged.fingerprint == corpus.fingerprint
+    with pytest.raises(DataError, match="other training, validation or evaluation clips"):
+        train(exchanged, features, tmp_path, small_corpus.FA)
+    with pytest.raises(DataError, match="other training, validation or evaluation clips"):
+        training.predict(run, exchanged, cache)
+
+
+def test_cities_that_are_known_of_some_clips_only_are_left_out(corpus, features, tmp_path):
+    some = dataclasses.replace(
+        corpus, clips=tuple(dataclasses.replace(clip, city="lyon" if clip.id.endswith("0.wav") else "") for clip in corpus.clips)
+    )
+    run, _, cache = train(some, features, tmp_path, small_corpus.FA, **{"training.epochs": 1})
+    training.predict(run, some, cache).to_csv(tmp_path / "predictions.csv", index=False)
+    assert "city" not in evaluation.read_predictions(tmp_path / "predictions.csv")
 
 
 def test_seeds_differ_and_repeat(corpus, features, tmp_path):

@@ -107,9 +107,12 @@ def progress_bar(description: str, unit: str = "clip"):
 
 
 def numbers(words, name: str) -> list[int]:
-    """A list flag as integers."""
+    """A list flag as whole numbers from 0 on."""
     try:
-        return [int(word) for word in words]
+        found = [int(word) for word in words]
+        if not found or min(found) < 0:
+            raise ValueError("none, or one below 0")
+        return found
     except ValueError as error:
         raise CrossaskError(f"--{name} is {','.join(words)!r}.", f"Give whole numbers, for example --{name}=0,1,2.") from error
 
@@ -143,7 +146,10 @@ def experiments(flag_values) -> list:
         for row in config.read_experiments(flag_values.experiment)
     ]
     if "dataset" in flag_values and flag_values.dataset:
-        rows = [dataclasses.replace(row, dataset=flag_values.dataset) for row in rows]
+        rows = [  # the paper's score is of the paper's corpus
+            row if row.dataset == flag_values.dataset else dataclasses.replace(row, dataset=flag_values.dataset, paper_score=None)
+            for row in rows
+        ]
     return rows
 
 

@@ -11,6 +11,7 @@ import sys
 from absl import flags
 
 from crossask.cli import command
+from crossask.errors import CrossaskError
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("model_dir", "", "A run, or a folder of runs.", flag_values=FLAGS)
@@ -41,33 +42,44 @@ def evaluate(values, _rest):
     for run in unfinished:
         command.LOG.warning("%s has not finished training and is left out.", run.folder)
     prepared = functools.cache(_prepared)  # runs of one row share them
+    failed = 0
     for run in found:
         if run in unfinished:
             continue
-        if values.again or not run.path("scores.json").is_file():
-            _predict(run, values, prepared)
-        if values.training_clips and (values.again or not run.path("training_predictions.csv").is_file()):
-            _predict_training_clips(run, values, prepared)
-        if values.swap_events and _hears_both(run.experiment()):
-            if values.again or not run.path("swapped.json").is_file():
-                _swap_events(run, values, prepared)
-            named = run.read("swapped.json")
-            command.LOG.info(
-                "%s fold %s seed %d: of swapped clips, %.1f %% are named by their log-mel, %.1f %% by their embedding, %.1f %% by neither.",
-                run.row, run.fold, run.seed, *(100 * named[whose] for whose in ("log_mel", "embedding", "neither")),
-            )  # fmt: skip
-        scores = run.read("scores.json")
-        low, high = scores["interval"]["low"], scores["interval"]["high"]
+        try:
+            _evaluate(run, values, prepared)
+        except CrossaskError as error:  # the others are evaluated all the same
+            failed += 1
+            command.complain(error.problem, error.fix)
+    return command.SOME_FAILED if unfinished and not failed else command.failure(failed, len(found))
+
+
+def _evaluate(run, values, prepared):
+    """What is asked of a finished run and not there yet, and tells its scores."""
+    if values.again or not run.path("scores.json").is_file():
+        _predict(run, values, prepared)
+    if values.training_clips and (values.again or not run.path("training_predictions.csv").is_file()):
+        _predict_training_clips(run, values, prepared)
+    if values.swap_events and _hears_both(run.experiment()):
+        if values.again or not run.path("swapped.json").is_file():
+            _swap_events(run, values, prepared)
+        named = run.read("swapped.json")
         command.LOG.info(
-            "%s fold %s seed %d: macro accuracy %.1f %% (95 %% interval over locations %.1f to %.1f), %d clips.",
-            run.row, run.fold, run.seed, 100 * scores["macro_accuracy"], 100 * low, 100 * high, scores["clips"],
+            "%s fold %s seed %d: of swapped clips, %.1f %% are named by their log-mel, %.1f %% by their embedding, %.1f %% by neither.",
+            run.row, run.fold, run.seed, *(100 * named[whose] for whose in ("log_mel", "embedding", "neither")),
         )  # fmt: skip
-    return command.SOME_FAILED if unfinished else 0
+    scores = run.read("scores.json")
+    low, high = scores["interval"]["low"], scores["interval"]["high"]
+    command.LOG.info(
+        "%s fold %s seed %d: macro accuracy %.1f %% (95 %% interval over locations %.1f to %.1f), %d clips.",
+        run.row, run.fold, run.seed, 100 * scores["macro_accuracy"], 100 * low, 100 * high, scores["clips"],
+    )  # fmt: skip
 
 
 def _hears_both(experiment) -> bool:
     """Whether a row of frozen embeddings hears the log-mel beside them, so that swapping one against the other asks something."""
-    return experiment.event_input == "embedding" and experiment.reads_log_mel and experiment.model.cross_attention != "events_alone"
+    hears_one = experiment.system == "CMAM" and experiment.model.cross_attention in ("events_alone", "scene_queries_scene")
+    return experiment.event_input == "embedding" and experiment.reads_log_mel and not hears_one
 
 
 def _predict(run, values, prepared):

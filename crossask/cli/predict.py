@@ -156,7 +156,8 @@ class _Writer:
             other = taken.setdefault(self._timeline_path(source), source)
             if other is not source:
                 raise CrossaskError(
-                    f"{other} and {source} would both be written to {self._timeline_path(source)}.", "Hear their folders one by one."
+                    f"{other} and {source} would both be written to {self._timeline_path(source)}.",
+                    "Hear their folders one by one, each with an --out of its own.",
                 )
 
 

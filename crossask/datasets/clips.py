@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from crossask.errors import DataError
+from crossask.evaluation.predictions import DESCRIBING
 
 DRAWS = 100  # of a validation part, as the DCASE 2019 baseline
 FINGERPRINT_BYTES = 65536  # read from either end of a file: enough to tell two recordings apart, cheap on 35 GB
@@ -63,6 +64,10 @@ class Corpus:
     def __post_init__(self):
         if not self.clips:
             raise DataError(f"Corpus {self.name!r} holds no clips.", "Check --data_dir.")
+        if wrong := [scene for scene in self.scenes if not scene.strip() or scene in DESCRIBING]:
+            raise DataError(
+                f"Corpus {self.name!r} has a scene called {wrong[0]!r}.", f"Rename it: {', '.join(DESCRIBING)} name columns of predictions."
+            )
         by_id = {clip.id: clip for clip in self.clips}
         if len(by_id) != len(self.clips):
             seen = set()

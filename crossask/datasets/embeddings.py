@@ -31,8 +31,8 @@ def read(data_dir, need_audio: bool = True, name: str = "embeddings") -> Corpus:
     """
     path = Path(data_dir)
     arrays = _load(path)
-    if "class_names" not in arrays:
-        raise DataError(f"{path} has no array class_names.", LAYOUT)
+    if arrays.get("class_names", np.zeros(())).ndim != 1:
+        raise DataError(f"{path} has no array class_names [scenes].", LAYOUT)
     scenes = tuple(str(scene) for scene in arrays["class_names"])
     clips = {part: _clips(path, part, arrays, scenes) for part in _parts(arrays)}
     ids = {part: tuple(clip.id for clip in of_part) for part, of_part in clips.items()}
@@ -75,6 +75,8 @@ def _clips(path: Path, part: str, arrays, scenes) -> list[Clip]:
     x, y = arrays[f"{part}_x"], arrays.get(f"{part}_y")
     if y is None or x.ndim != 3 or y.shape != (len(x),) or x.shape[1:] != arrays.get("train_x", x).shape[1:]:
         raise DataError(f"{part}_x {list(x.shape)} and {part}_y {None if y is None else list(y.shape)} of {path} do not fit.", LAYOUT)
+    if not np.issubdtype(y.dtype, np.integer):
+        raise DataError(f"{part}_y of {path} holds {y.dtype}, no whole numbers.", LAYOUT)
     if not np.isfinite(x).all():
         raise DataError(f"{part}_x of {path} holds values that are no numbers.", "Compute these embeddings again.")
     outside = [int(label) for label in y if not 0 <= label < len(scenes)]

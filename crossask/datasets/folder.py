@@ -58,15 +58,19 @@ def _from_folders(folder: Path) -> list[Clip]:
 
 
 def _from_table(table: Path, need_audio: bool) -> tuple[list[Clip], dict[str, str]]:
-    with open(table, newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        columns = reader.fieldnames or []
-        for needed in ("filename", "scene"):
-            if needed not in columns:
-                raise DataError(f"{table} has no column {needed!r}; its columns are {columns}.", "Give a header with filename and scene.")
-        rows = list(reader)
+    try:
+        with open(table, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            columns, rows = reader.fieldnames or [], list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{table} is no CSV in UTF-8 ({error}).", "Save it as such.") from error
+    for needed in ("filename", "scene"):
+        if needed not in columns:
+            raise DataError(f"{table} has no column {needed!r}; its columns are {columns}.", "Give a header with filename and scene.")
     clips, fold_names, missing = [], {}, []
     for number, row in enumerate(rows, start=2):
+        if not row["filename"] or not row["scene"]:
+            raise DataError(f"Line {number} of {table} lacks its filename or its scene.", "Complete the line, or remove it.")
         audio = Path(row["filename"])
         audio = audio if audio.is_absolute() else table.parent / audio
         if need_audio and not audio.is_file():

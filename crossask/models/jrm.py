@@ -48,7 +48,7 @@ class JRM(SceneModel):
     def scene_embedding(self, inputs, training, seed):
         r = self.encoder(self._log_mel(inputs), training=training)  # [B, T', 2048]
         r, attention = self.pooling(r, return_attention=True)  # [B, 4 * 2048], [B, 4, T']
-        e = event_image(self._embedding(inputs, training), self.narrowing)  # [B, P, 128, 1]
+        e = event_image(self._embedding(inputs, training), self.narrowing, self.event_encoder)  # [B, P, 128, 1]
         e = self.event_encoder(e, training=training)  # [B, P / 4, 2048]
         e, event_attention = self.event_pooling(e, return_attention=True)  # [B, 4 * 2048], [B, 4, P / 4]
         x = tf.concat([r, e], axis=-1)  # [B, 4 * 2048 + 4 * 2048]

@@ -68,7 +68,6 @@ class SceneModel(keras.Model):
                 "Give the training fold's statistics, or set model.standardise_embedding=false.",
             )
         self.event_model = event_model
-        self._embedding_width = None  # of the first call; layers that hang on it are not made twice
         self.distillation = (1.0, 1.0)  # weight and temperature of a teacher's term; heeded where batches hold "teacher"
 
     @property
@@ -169,13 +168,6 @@ class SceneModel(keras.Model):
         else:
             embedding = self.event_model(inputs["patches"], training=training)  # [B, P, E]
         embedding = tf.cast(embedding, tf.float32)
-        width = embedding.shape[-1]
-        if self._embedding_width not in (None, width):
-            raise DataError(
-                f"The embedding is {width} wide; {type(self).__name__} was built for {self._embedding_width}.",
-                "Give embeddings of the event model that it learnt from.",
-            )
-        self._embedding_width = width
         if self.model_config.standardise_embedding:
             embedding = _standardise("embedding", embedding, self._constants["embedding"], axis=2)
         return embedding
@@ -240,9 +232,17 @@ def event_narrowing(config: ModelConfig):
     return keras.layers.Dense(config.event_width, name="narrowing")
 
 
-def event_image(embedding, narrowing):
-    """Embeddings [B, P, E] as an image for an encoder, [B, P, event_width, 1]."""
-    if embedding.shape[-1] != narrowing.units:
+def event_image(embedding, narrowing, encoder):
+    """Embeddings [B, P, E] as an image for `encoder`, [B, P, event_width, 1].
+
+    Raises:
+      DataError: the encoder learnt from embeddings that were narrowed, and these need it not, or the other way round.
+    """
+    width = embedding.shape[-1]
+    if encoder.built and narrowing.built != (width != narrowing.units):
+        learnt = f"of another width than {narrowing.units}" if narrowing.built else f"{narrowing.units} wide"
+        raise DataError(f"The embedding is {width} wide; this model learnt from embeddings {learnt}.", "Give those of its own event model.")
+    if width != narrowing.units:
         embedding = narrowing(embedding)  # [B, P, event_width]
     return tf.expand_dims(embedding, -1)
 

@@ -33,7 +33,7 @@ class VEM(SceneModel):
         self.scene = keras.layers.Dense(self.classes, dtype="float32", name="scene")
 
     def scene_embedding(self, inputs, training, seed):
-        x = event_image(self._embedding(inputs, training), self.narrowing)  # [B, P, 128, 1]
+        x = event_image(self._embedding(inputs, training), self.narrowing, self.encoder)  # [B, P, 128, 1]
         x = self.encoder(x, training=training)  # [B, P / 4, 8 * 512]
         x, attention = self.pooling(x, return_attention=True)  # [B, 4 * 4096], [B, 4, P / 4]
         return x, {"pooling": attention}

@@ -183,8 +183,9 @@ def _has(folder: Path, name: str) -> bool:
 
 def _check_same(first: Run, other: Run):
     """Seeds and folds are averaged only where all else is equal."""
-    for path, value in sorted(flatten(first.experiment).items()):
-        found = flatten(other.experiment).get(path)
+    others = _DEFAULTS | flatten(other.experiment)
+    for path, value in sorted((_DEFAULTS | flatten(first.experiment)).items()):
+        found = others.get(path)
         if found != value:
             raise DataError(
                 f"{first.folder} and {other.folder} are one row, but {path} is {value!r} in the first and {found!r} in the second.",

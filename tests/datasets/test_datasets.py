@@ -219,11 +219,20 @@ def test_a_fold_column_is_followed(tmp_path):
         (("filename", "scene", "location", "fold"), [("a.wav", "x", "p", 1), ("b.wav", "x", "p", 2)], "'p'"),
         (("filename", "scene"), [("a.wav", "x"), ("a.wav", "x"), ("b.wav", "x")], "twice"),
         (("filename", "scene", "location"), [("a.wav", "x", "p"), ("b.wav", "x", "p")], "'x' has 1 location"),
+        (("filename", "scene"), [("a.wav", "x"), ("b.wav",)], "Line 3 of .* lacks"),
+        (("filename", "scene"), [("a.wav", "x"), ("b.wav", "")], "Line 3 of .* lacks"),
+        (("filename", "scene"), [("a.wav", "city"), ("b.wav", "city")], "a scene called 'city'"),
     ],
 )
 def test_a_contradicting_table_is_an_error(tmp_path, header, rows, words):
     write_clips_csv(tmp_path, rows, header)
     with pytest.raises(DataError, match=words):
+        read_corpus("folder", tmp_path)
+
+
+def test_a_table_in_another_encoding_is_an_error(tmp_path):
+    (tmp_path / "clips.csv").write_bytes("filename,scene\na.wav,caf\u00e9\n".encode("latin-1"))
+    with pytest.raises(DataError, match="no CSV in UTF-8"):
         read_corpus("folder", tmp_path)
 
 

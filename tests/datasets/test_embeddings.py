@@ -94,6 +94,9 @@ def test_rows_that_need_sound_are_refused(written, tmp_path):
         ({"val_x": np.full((8, 2, 128), np.nan, np.float32)}, "no numbers"),
         ({"train_location": np.full(24, "here"), "unseen_location": np.full(12, "here")}, "both sides"),
         ({"val_location": np.full(3, "here")}, "3 entries for 8"),
+        ({"train_y": np.full(24, "low")}, "no whole numbers"),
+        ({"train_y": np.full(24, 0.9)}, "no whole numbers"),
+        ({"class_names": np.array("low")}, "class_names"),
     ],
 )
 def test_what_does_not_fit_is_named(written, changes, words):

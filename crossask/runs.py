@@ -68,10 +68,10 @@ def run_at(root, row: str, fold: str, seed: int) -> Run:
 def find_runs(root) -> list[Run]:
     """Every run at or below `root`, by row, fold and seed."""
     found = []
-    for path in sorted(Path(root).resolve().rglob("config.json")):
-        seed, fold = path.parent.name, path.parent.parent.name
+    for path in sorted(Path(root).rglob("config.json")):
+        *_, row, fold, seed, _ = ("",) * 3 + path.absolute().parts  # `root` may be a dot inside a run
         if seed.startswith("seed") and seed[4:].isdigit() and fold.startswith("fold"):
-            found.append(Run(path.parent, path.parent.parent.parent.name, fold[4:], int(seed[4:])))
+            found.append(Run(path.parent, row, fold[4:], int(seed[4:])))
     if not found:
         raise DataError(f"There are no runs below {str(root)!r}.", "Give the --model_dir that crossask-train wrote to.")
     return sorted(found, key=lambda run: (run.row, run.fold, run.seed))

@@ -8,6 +8,7 @@ import re
 import pytest
 from report.made_up_runs import write_run
 
+from crossask import runs
 from crossask.errors import DataError
 from crossask.report import sections, write_report
 from crossask.report.collecting import group, read_runs
@@ -315,3 +316,15 @@ def test_interval_bars_of_a_column_share_one_scale():
     assert 'class="span" x1="14.0" x2="206.0"' in drawn
     assert 'cx="110.0"' in drawn
     assert scale([(0.02, 0.04)], zero=True)[0] == 0
+
+
+def test_runs_are_found_by_a_relative_path_and_from_inside(tmp_path, monkeypatch):
+    write_run(tmp_path / "runs", "fa", (2, 3))
+    (expected,) = runs.find_runs(tmp_path / "runs")
+    for place, root in ((tmp_path, "runs"), (tmp_path / "runs", "."), (expected.folder, ".")):
+        monkeypatch.chdir(place)
+        (found,) = runs.find_runs(root)
+        assert (found.row, found.fold, found.seed) == ("fa", "1", 0)
+        assert (found.folder / "config.json").is_file()
+    monkeypatch.chdir(tmp_path)
+    assert write_report("runs", "out", resamples=RESAMPLES)["report.md"].is_file()

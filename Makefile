@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
-demo clean: OUT ?= demo_output
+demo: OUT ?= demo_output
 demo: SEEDS ?= 0,1,2
 # of the reproductions: folder of the corpus, rows (all), DOWNLOAD=1 to fetch the corpus, DRY_RUN=1 for the plan alone
 DATA ?= data
@@ -49,5 +49,5 @@ test: $(READY) ## run the tests, JOBS at a time
 lint: $(READY) ## check the style
 	$(BIN)/ruff check .
 
-clean: ## remove the environment and what the demo wrote
-	rm -rf $(VENV) $(OUT) rehearsal_output build *.egg-info .pytest_cache .ruff_cache
+clean: ## remove the environment, demo_output and rehearsal_output
+	rm -rf $(VENV) demo_output rehearsal_output build *.egg-info .pytest_cache .ruff_cache

@@ -246,6 +246,11 @@ class Experiment:
                 f"Experiment {self.name!r} sets model.encoder, split_band or deltas, and {self.system} has no encoder of the log-mel.",
                 "Leave them out, or use FA, JRM or CMAM.",
             )
+        if self.model.pooling_penalty and self.system.startswith("DCASE"):
+            raise ConfigError(
+                f"Experiment {self.name!r} sets model.pooling_penalty, and {self.system} has no attention pooling.",
+                "Leave it out, or name other rows.",
+            )
         if self.training.batch_size % self.training.input_streams:
             raise ConfigError(
                 f"Experiment {self.name!r} cannot draw batches of {self.training.batch_size} from {self.training.input_streams} streams.",

@@ -11,7 +11,7 @@ import tf_keras as keras
 
 from crossask import config, devices, events, fitting, pipeline, runs
 from crossask.audio import clip_features, frontends, reading, resampling
-from crossask.errors import CrossaskError, DataError
+from crossask.errors import AudioError, CrossaskError, DataError
 from crossask.events import tagging
 
 
@@ -71,32 +71,37 @@ def read_labelled_clips(path) -> tuple[LabelledClip, ...]:
     Columns: `filename` (relative to the CSV, to its folder `audio`, or absolute) and either `category` (ESC-50) or `labels`
     (AudioSet: several, separated by commas or semicolons); optionally `fold`.
 
+    Several lines of one file are one clip with the labels of all.
+
     Raises:
-      DataError: a column or a file is missing, a line has no label.
+      DataError: no CSV, a column or a file is missing, a line has no label, a file is in two folds.
     """
     path = Path(path)
     if not path.is_file():
         raise DataError(f"There is no CSV {str(path)!r}.", "Give a CSV with the columns filename and labels (or category).")
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        columns = reader.fieldnames or []
-        label_column = next((name for name in ("labels", "label", "category") if name in columns), None)
-        if "filename" not in columns or label_column is None:
-            raise DataError(f"{path} has the columns {columns}.", "Give it a header with filename and labels (or category).")
-        rows = list(reader)
-    clips = []
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            columns, rows = reader.fieldnames or [], list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} is no CSV in UTF-8 ({error}).", "Save it as such.") from error
+    label_column = next((name for name in ("labels", "label", "category") if name in columns), None)
+    if "filename" not in columns or label_column is None:
+        raise DataError(f"{path} has the columns {columns}.", "Give it a header with filename and labels (or category).")
+    clips = {}
     for number, row in enumerate(rows, start=2):
-        candidates = [path.parent / row["filename"], path.parent / "audio" / row["filename"]]
-        audio = next((c for c in candidates if c.is_file()), None)
+        name, fold = row["filename"] or "", row.get("fold") or ""
+        audio = next((str(c) for c in (path.parent / name, path.parent / "audio" / name) if c.is_file()), None)
         if audio is None:
-            raise DataError(
-                f"Line {number} of {path} names {row['filename']!r}, which does not exist.", "Mend the path or remove the line."
-            )
-        labels = tuple(label.strip() for label in row[label_column].replace(";", ",").split(",") if label.strip())
+            raise DataError(f"Line {number} of {path} names {name!r}, which does not exist.", "Mend the path or remove the line.")
+        labels = tuple(label.strip() for label in (row[label_column] or "").replace(";", ",").split(",") if label.strip())
         if not labels:
             raise DataError(f"Line {number} of {path} has no label.", "Name at least one event, or remove the line.")
-        clips.append(LabelledClip(str(audio), labels, row.get("fold") or ""))
-    return tuple(clips)
+        before = clips.get(audio, LabelledClip(audio, (), fold))
+        if before.fold != fold:
+            raise DataError(f"{name!r} stands in fold {before.fold!r} and, in line {number} of {path}, in {fold!r}.", "Give it one fold.")
+        clips[audio] = LabelledClip(audio, tuple(dict.fromkeys((*before.labels, *labels))), fold)
+    return tuple(clips.values())
 
 
 def pretrain(settings: PretrainingConfig, training, test, out, workers: int = 2, progress=None, epoch_progress=None) -> dict:
@@ -203,11 +208,21 @@ class _PatchStore:
         self.shape = tuple(self._patches(silence, frontends.EVENT_RATE_HZ).shape)
 
     def write(self, side: str, clips, kinds: list[str], progress) -> str:
+        """The file of a side's patches; a DataError that names the sound files which cannot be used."""
         path = self.folder / f"{side}.tfrecord"
         if not path.is_file():
+            broken = []
+
+            def load(number):
+                try:
+                    return self._load(clips[number])
+                except AudioError as error:
+                    broken.append(error.problem)
+                    return np.zeros(self.shape, np.float32)
+
             with runs.writing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
                 numbers = tf.data.Dataset.range(len(clips)).map(
-                    lambda n: (n, tf.numpy_function(lambda i: self._load(clips[i]), [n], tf.float32)),
+                    lambda n: (n, tf.numpy_function(load, [n], tf.float32)),
                     num_parallel_calls=self.workers,
                 )
                 for number, value in numbers.prefetch(self.workers):
@@ -215,6 +230,11 @@ class _PatchStore:
                     feature = {"patches": _bytes(value.numpy()), "labels": _bytes(labels)}
                     writer.write(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString(deterministic=True))
                     progress(int(number) + 1)
+                if broken:
+                    raise DataError(
+                        f"{len(broken)} of {len(clips)} sound files cannot be used: {' '.join(sorted(broken)[:10])}",
+                        "Mend or remove them and run again.",
+                    )
         return str(path)
 
     def training_batches(self, path: str, clips: int, kinds: int, first_epoch: int, first_step: int):

@@ -33,6 +33,7 @@ step "5/7 Evaluate on places never heard, and report"
 "$BIN"/crossask-report --model_dir="$OUT/runs" --out="$OUT/report"
 
 step "6/7 Export CMAM feature-based as a SavedModel"
+[ "$OUT/model" -nt "$RUN/result.json" ] || rm -rf "$OUT/model"
 [ -d "$OUT/model" ] || "$BIN"/crossask-export --model_dir="$RUN" --out="$OUT/model"
 
 step "7/7 Name the scene of recordings it never saw"

@@ -1,4 +1,4 @@
-"""A larger network than the paper's and a recipe for it, without and with event embeddings, at the demo's scale: each part alone, then together.
+"""A larger network than the paper's and a recipe for it, at the demo's scale: each part alone, then together, also with events.
 
 Not a part of the reproduction. The parts of the network follow McDonnell and Gao (2020): residual blocks, a split band, the
 whole band in 128 bins, slopes beside the log-mel, warm restarts. experiments/strong.py has the augmentation one by one.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The rehearsal: soundscapes with the official names and one official fold at a twentieth of TAU 2019, an event model trained
 # on isolated events, then experiments/reproduce.sh as it is.
-#   OUT: where everything is written; SEEDS, ROWS, JOBS, DRY_RUN: see reproduce.sh
+#   OUT: where everything is written; SEEDS, ROWS, JOBS, DRY_RUN (which needs the rendered corpus, too): see reproduce.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export BIN=${BIN:-.venv/bin} OUT=${OUT:-rehearsal_output}

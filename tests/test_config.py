@@ -102,6 +102,7 @@ def test_the_strategy_decides_what_the_event_branch_reads():
     ({"distillation.temperature": 0.0}, "temperature"), ({"augmentation.time_mask_frames": -1}, "time_mask_frames"),
     ({"training.context_frames": 5, "augmentation.mixup_alpha": 0.2}, "context_frames"),
     ({"system": "VEM", "augmentation.time_roll": True}, "reads no log-mel"),
+    ({"system": "DCASE2019", "model.pooling_penalty": 0.1}, "no attention pooling"),
     ({"training.batch_size": 0}, "batch_size"), ({"training.shuffle_buffer": 0}, "shuffle_buffer"),
     ({"system": "VEM", "training.context_frames": 5}, "reads no log-mel"),
     ({"training.epochs": 0}, "training.epochs of experiment 'row' is 0"),

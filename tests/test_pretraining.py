@@ -64,6 +64,37 @@ def test_the_weights_are_an_event_model_whose_embeddings_tell_the_kinds_apart(tr
     assert np.mean(np.array(nearest) == kinds[30:]) > 0.8
 
 
+def test_lines_of_one_file_are_one_clip(collection):
+    lines = ["filename,labels", "0.wav,hum", "1.wav,tone;hum", "0.wav,engine", "0.wav,hum"]
+    (collection / "strong.csv").write_text("\n".join(lines) + "\n")
+    first, second = pretraining.read_labelled_clips(collection / "strong.csv")
+    assert (first.labels, second.labels) == (("hum", "engine"), ("tone", "hum"))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"filename,labels\n0.wav\n", "Line 2 of .* has no label"),
+        (b"labels,filename\nhum\n", "Line 2 of .* names '', which does not exist"),
+        (b"filename,labels,fold\n0.wav,hum,1\n0.wav,tone,2\n", "'0.wav' stands in fold '1' and, in line 3"),
+        ("filename,labels\n0.wav,caf\u00e9\n".encode("latin-1"), "no CSV in UTF-8"),
+    ],
+)
+def test_lines_that_cannot_be_used_are_named(collection, content, words):
+    (collection / "wrong.csv").write_bytes(content)
+    with pytest.raises(DataError, match=words):
+        pretraining.read_labelled_clips(collection / "wrong.csv")
+
+
+def test_all_sounds_that_cannot_be_used_are_one_error(clips, tmp_path):
+    soundfile.write(tmp_path / "odd.wav", np.zeros(12345), 12345)
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    wrong = [pretraining.LabelledClip(str(tmp_path / name), ("hum",), "") for name in ("odd.wav", "broken.wav")]
+    with pytest.raises(DataError, match=r"2 of \d+ sound files cannot be used: .*broken\.wav.*odd\.wav"):
+        pretraining.pretrain(SETTINGS, clips, wrong, tmp_path / "event_model.npz")
+    assert not (tmp_path / "event_model.npz").exists()
+
+
 def test_stopped_and_gone_on_with_gives_the_same_weights(clips, tmp_path, monkeypatch):
     import dataclasses
 

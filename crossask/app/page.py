@@ -65,8 +65,7 @@ def hear(models: dict[str, Classifier], sound: str | None) -> list[Prediction]:
     Raises:
       gr.Error: in words for the page, where it cannot be used.
     """
-    if not sound:
-        raise gr.Error("There is no sound yet. Drop a sound file, record one, or choose an example.", print_exception=False)
+    _must_be_there(sound)
     with _told(sound):
         return [model.predict(sound) for model in models.values()]
 
@@ -80,6 +79,7 @@ def listen(models: dict[str, Classifier], sound: str | None) -> list[dict]:
 
 def show(models: dict[str, Classifier], answers: list[Prediction], at_seconds: float | None = None) -> tuple[list[str], list[Explanation]]:
     """HTML of each model's answer, and what it explains: the window at a moment, or else the one that speaks most for the scene."""
+    _must_be_there(answers)  # a page that was open when the server started again has none
     with _told(answers[0].source):
         why = [answer.explain(at_seconds) for answer in answers]
     parts = zip(models.items(), answers, why, strict=True)
@@ -139,6 +139,11 @@ def _answering(models, sound, button, moment, shown):
     waiting.click(
         asked, sound, found, api_name="listen", api_description="Scene, probabilities, timeline and events of a sound file.", **limits
     )
+
+
+def _must_be_there(sound):
+    if not sound:
+        raise gr.Error("There is no sound yet. Drop a sound file, record one, or choose an example.", print_exception=False)
 
 
 @contextlib.contextmanager

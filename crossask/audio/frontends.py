@@ -18,12 +18,19 @@ YAMNET_HOP_SAMPLES = 7680
 def log_mel_spectrogram(waveform, sample_rate_hz: int, config: LogMelConfig):
     """waveform [..., samples] -> [..., frames, mel_bins], frames = 1 + (samples - window) // hop; no padding.
 
-    Periodic Hann window, spectrum, HTK mel triangles with peak 1 and a zero DC row, ln(mel + log_offset); the
-    configuration's other values serve the official baselines: Hamming window, Slaney's mel scale with triangles of equal
-    area, frames centred at t * hop with mirrored ends (then there are 1 + samples // hop).
+    Periodic Hann window (symmetric where its length is odd, as TensorFlow makes it), spectrum, HTK mel triangles with peak 1
+    and a zero DC row, ln(mel + log_offset). The configuration's other values serve the official baselines: Hamming window,
+    Slaney's mel scale with triangles of equal area, frames centred at t * hop with mirrored ends (then there are
+    1 + samples // hop).
     """
     window = int(round(config.window_seconds * sample_rate_hz, 6))
     hop = int(round(config.hop_seconds * sample_rate_hz, 6))
+    top = _max_hz(config, sample_rate_hz)
+    if not (0 <= config.min_hz < top <= sample_rate_hz / 2 and hop >= 1 and config.mel_bins >= 1):
+        raise AudioError(
+            f"At {sample_rate_hz} Hz, log_mel has {config.mel_bins} bins from {config.min_hz:g} to {top:g} Hz and a hop of {hop} samples.",
+            "Set log_mel.min_hz below max_hz, max_hz at most half the sample rate, and one sample and one bin or more.",
+        )
     if config.fft_size < window:
         raise AudioError(f"fft_size is {config.fft_size}, the window {window} samples at {sample_rate_hz} Hz.", "Raise log_mel.fft_size.")
     if config.centred:
@@ -87,7 +94,10 @@ def _choice(field: str, value: str, known: dict):
 
 
 def scene_log_mel(waveform, sample_rate_hz: int, config: LogMelConfig | None = None):
-    """waveform [..., samples, channels] -> [..., frames, 64, 2] (10 s: 998 frames at any rate); mono is doubled (Table 2)."""
+    """waveform [..., samples, channels] -> [..., frames, 64, 2] ; mono is doubled (Table 2).
+
+    10 s give 998 frames at rates of which the hop is a whole number of samples; else it is cut to one (22.05 kHz: 1000 frames).
+    """
     waveform = tf.convert_to_tensor(waveform, tf.float32)
     channels = waveform.shape[-1]
     if channels not in (1, 2):

@@ -62,8 +62,8 @@ def tagger(config: EventModelConfig) -> Tagger | None:
                 return Tagger(file["names"].tolist(), file["kernel"], file["bias"], file["exclusive"])
         except reading_weights.BROKEN_NPZ as error:
             raise WeightsError(f"{tags_path(path)} cannot be read ({error}).", "Pre-train again, or remove it.") from error
-    if config.name != "yamnet":
-        return None
+    if config.name != "yamnet" or reading_weights.is_tf1_checkpoint(path):
+        return None  # no head is known that fits
     if path.suffix == ".npz":
         weights, names = reading_weights.from_npz(path)[0], path.with_name(f"{path.stem}_class_map.csv")
     else:

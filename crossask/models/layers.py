@@ -74,7 +74,7 @@ class Encoder(keras.layers.Layer):
             if shape[axis] is not None and shape[axis] < needed:
                 raise DataError(
                     f"The encoder got {shape[axis]} {name}; its pools {self.pools} need at least {needed}.",
-                    "Give longer clips, or set smaller model.encoder_pools.",
+                    "Give longer clips, or set smaller pools (model.encoder_pools, vem_pools, event_encoder_pools).",
                 )
 
     def get_config(self):

@@ -7,7 +7,7 @@ from crossask.report import comparing
 from crossask.report.collecting import Row, flatten
 from crossask.report.comparing import Comparisons
 from crossask.report.openings import OPEN, STATED
-from crossask.report.published import CLAIMS, OFFICIAL, PAPER_CLIPS, TABLE_3, Claim, Official
+from crossask.report.published import CLAIMS, OFFICIAL, PAPER_CLIPS, TABLE_3, WITH_EVENTS, Claim, Official
 from crossask.report.rows import TableRow, cell_of, title_of
 from crossask.report.words import plain
 
@@ -128,6 +128,8 @@ def contradicted(corpus: str, lines) -> list[str]:
             for field, value, systems in STATED
             if system in systems and field in flat and flat[field] != value
         ]
+        if flat.get("strategy") != "from_scratch" and system in WITH_EVENTS and flat.get("event_model.weights") == "":
+            apart.append("event_model.weights is (empty), the paper's VGGish's")
         if printed != line.paper_percent:
             apart.append(f"paper_score is {line.paper_percent}, that of Table 3 {'absent' if printed is None else printed}")
         notes += [f"{line.title} is not the paper's row: {'; '.join(apart)}."] if apart else []

@@ -135,7 +135,7 @@ def _read_run(root: Path, place: runs.Run) -> Run:
         if not isinstance(settings.get(name), dict) or "name" not in settings[name]:
             raise DataError(f"{folder / 'config.json'} has no entry {name}.name.", "Train the run again with this version.")
     # the folder's path, not its name alone: two --model_dir below one root may both hold a row called fa
-    key = folder.parent.parent.relative_to(root).as_posix()
+    key = folder.parent.parent.relative_to(root).as_posix() if folder.parent.parent.is_relative_to(root) else "."
     key = place.row if key == "." else key
     run = Run(folder, key, place.fold, place.seed, settings)
     if not _has(folder, "predictions.csv"):

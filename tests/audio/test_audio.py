@@ -201,6 +201,12 @@ def test_patches_are_counted_as_published(seconds, vggish, padded, yamnet):
     np.testing.assert_allclose(unknown(wave[np.newaxis])[0], frontends.yamnet_patches(wave), atol=1e-5)
 
 
+@pytest.mark.parametrize("changes", [{"max_hz": 24000.0}, {"min_hz": 9000.0, "max_hz": 8000.0}, {"mel_bins": 0}, {"hop_seconds": 0.0}])
+def test_a_band_that_cannot_be_is_an_error(changes):
+    with pytest.raises(AudioError, match="At 44100 Hz, log_mel has"):
+        frontends.scene_log_mel(np.zeros((44100, 1), np.float32), 44100, LogMelConfig(**changes))
+
+
 def test_vggish_patches_are_cut_from_its_log_mel():
     wave = noise(160000)
     log_mel = librosa_log_mel(wave, 16000, frontends.VGGISH_LOG_MEL)

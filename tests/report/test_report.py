@@ -321,9 +321,10 @@ def test_interval_bars_of_a_column_share_one_scale():
 def test_runs_are_found_by_a_relative_path_and_from_inside(tmp_path, monkeypatch):
     write_run(tmp_path / "runs", "fa", (2, 3))
     (expected,) = runs.find_runs(tmp_path / "runs")
-    for place, root in ((tmp_path, "runs"), (tmp_path / "runs", "."), (expected.folder, ".")):
+    for place, root in ((tmp_path, "runs"), (tmp_path / "runs", "."), (expected.folder, "."), (tmp_path, expected.folder.parent)):
         monkeypatch.chdir(place)
         (found,) = runs.find_runs(root)
+        assert [run.row for run in read_runs(root)] == ["fa"]
         assert (found.row, found.fold, found.seed) == ("fa", "1", 0)
         assert (found.folder / "config.json").is_file()
     monkeypatch.chdir(tmp_path)

@@ -163,7 +163,7 @@ def test_warm_restarts_fall_again_and_again_each_time_twice_as_long():
 
 
 def test_a_warm_up_needs_its_schedule():
-    with pytest.raises(ConfigError, match="warms up"):
+    with pytest.raises(ConfigError, match="warmup_epochs=1 and schedule constant"):
         dataclasses.replace(small_corpus.CMAM, training=TrainingConfig(warmup_epochs=1))
 
 

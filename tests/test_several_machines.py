@@ -69,9 +69,12 @@ def weights(model_dir, row):
         return [file[name] for name in sorted(file.files)]
 
 
+RESTARTS = 3  # TensorFlow gives a process up that a busy machine keeps waiting for ten seconds
+
+
 @pytest.mark.parametrize("row", ["cmam_feature_based", "streams"])
 def test_two_processes_end_with_the_weights_of_one(place, tmp_path, row):
-    assert launching.launch(command(place, tmp_path / "two", row, "multi_worker_mirrored"), 2, 0) == 0
+    assert launching.launch(command(place, tmp_path / "two", row, "multi_worker_mirrored"), 2, RESTARTS) == 0
     one, two = alone(place, tmp_path / "one", row), weights(tmp_path / "two", row)
     # rounding tips a ReLU here and there; a norm on one device keeps the variance times n / (n - 1): n is 4 clips x 24 x 8 places, or more
     for left, right in zip(one, two, strict=True):
@@ -85,10 +88,10 @@ def test_two_processes_end_with_the_weights_of_one(place, tmp_path, row):
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the launcher's processes in /proc")
 def test_after_a_process_is_killed_within_an_epoch_all_go_on_to_the_same_weights(place, tmp_path):
     long = ("--params_override=training.epochs=4", "--save_steps=1")
-    assert launching.launch(command(place, tmp_path / "whole", "streams", "multi_worker_mirrored", *long), 2, 0) == 0
+    assert launching.launch(command(place, tmp_path / "whole", "streams", "multi_worker_mirrored", *long), 2, RESTARTS) == 0
     told = []
     launcher = subprocess.Popen(
-        [sys.executable, "-m", "crossask.cli.launch", "--processes=2", "--restarts=1",
+        [sys.executable, "-m", "crossask.cli.launch", "--processes=2", f"--restarts={RESTARTS}",
          *command(place, tmp_path / "killed", "streams", "multi_worker_mirrored", *long)], stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     reader = threading.Thread(target=lambda: told.extend(launcher.stderr))
@@ -107,7 +110,7 @@ def test_after_a_process_is_killed_within_an_epoch_all_go_on_to_the_same_weights
     os.kill(int(children[1]), signal.SIGKILL)
     assert launcher.wait(240) == 0, "".join(told)
     reader.join()
-    assert "Process 1 of 2 was killed by signal 9; all start again (1 of 1)." in "".join(told)
+    assert "Process 1 of 2 was killed by signal 9; all start again (" in "".join(told)
     for left, right in zip(weights(tmp_path / "whole", "streams"), weights(tmp_path / "killed", "streams"), strict=True):
         np.testing.assert_array_equal(left, right)
 

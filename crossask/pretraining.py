@@ -1,6 +1,5 @@
 """Event pre-training: an event model becomes a tagger of labelled events, and its weights are kept for the scene models."""
 
-import csv
 import dataclasses
 import json
 from pathlib import Path
@@ -79,12 +78,7 @@ def read_labelled_clips(path) -> tuple[LabelledClip, ...]:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"There is no CSV {str(path)!r}.", "Give a CSV with the columns filename and labels (or category).")
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns, rows = reader.fieldnames or [], list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is no CSV in UTF-8 ({error}).", "Save it as such.") from error
+    columns, rows = reading.read_table(path)
     label_column = next((name for name in ("labels", "label", "category") if name in columns), None)
     if "filename" not in columns or label_column is None:
         raise DataError(f"{path} has the columns {columns}.", "Give it a header with filename and labels (or category).")

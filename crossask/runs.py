@@ -69,7 +69,8 @@ def find_runs(root) -> list[Run]:
     """Every run at or below `root`, by row, fold and seed."""
     found = []
     for path in sorted(Path(root).rglob("config.json")):
-        *_, row, fold, seed, _ = ("",) * 3 + path.absolute().parts  # `root` may be a dot inside a run
+        folder = path.parent.absolute()  # `root` may be a dot inside a run
+        row, fold, seed = folder.parent.parent.name, folder.parent.name, folder.name
         if seed.startswith("seed") and seed[4:].isdigit() and fold.startswith("fold"):
             found.append(Run(path.parent, row, fold[4:], int(seed[4:])))
     if not found:

@@ -85,7 +85,7 @@ def train(
     machine, machines = devices.machines(distribution)
     if machine == 0 and not run.finished:
         runs.check_room(run.folder, 0)
-    _claim(run, experiment, corpus, cache, paths, training_ids, validation_ids, write=machine == 0)
+    _claim(run, experiment, corpus, cache, paths, (training_ids, validation_ids, fold.evaluation), write=machine == 0)
     if run.finished:
         return run.read("result.json")
     devices.set_seeds(run.seed, distribution)
@@ -181,8 +181,10 @@ def predict(run: runs.Run, corpus: Corpus, cache, clip_ids=None, swap_events: bo
     With `swap_events` each clip's embedding is that of a clip of another scene: two more columns, events_of (that clip) and
     events_truth (its scene).
     """
-    clip_ids = corpus.fold(run.fold).evaluation if clip_ids is None else clip_ids
-    _check_division(run, corpus)
+    fold, settings = corpus.fold(run.fold), run.experiment().training
+    clip_ids = fold.evaluation if clip_ids is None else clip_ids
+    parts = training_parts(corpus, fold, settings.validation_share, settings.validation_seed)
+    _check_division(run, (*parts, fold.evaluation))
     systems.check_event_model(run, cache.event_digest)
     cache = controls.controlled(cache, corpus, run.experiment(), run.fold, run.seed)
     donors = None
@@ -228,23 +230,18 @@ def _scalars(model, scenes, drift) -> dict[str, float]:
     return values | ({"embedding_drift": drift()} if drift else {})
 
 
-def _check_division(run: runs.Run, corpus: Corpus):
-    """A DataError unless the corpus is divided into training, validation and evaluation clips as it was when the run began."""
-    found = _division(corpus, run.fold, run.experiment().training)
-    if run.read("config.json")["corpus"].get("division", found) != found:  # runs of older versions do not tell
+def _check_division(run: runs.Run, parts):
+    """A DataError unless `parts`, the ids of training, validation and evaluation clips, are those with which the run began."""
+    found, corpus = config.digest(*parts), run.read("config.json")["corpus"]
+    if corpus.get("division", found) != found:  # runs of older versions do not tell
         raise DataError(
-            f"{run.folder} was trained when fold {run.fold} of {corpus.name} had other training, validation or evaluation clips.",
+            f"{run.folder} was trained when fold {run.fold} of {corpus['name']} had other training, validation or evaluation clips.",
             "Restore the corpus's folds and cities, or train again in another --model_dir.",
         )
 
 
-def _division(corpus: Corpus, fold_name: str, settings: config.TrainingConfig) -> str:
-    fold = corpus.fold(fold_name)
-    return config.digest(*training_parts(corpus, fold, settings.validation_share, settings.validation_seed), fold.evaluation)
-
-
-def _claim(run, experiment, corpus, cache, paths, training_ids, validation_ids, write: bool):
-    """Writes config.json, or checks that the folder's run is this one."""
+def _claim(run, experiment, corpus, cache, paths, parts, write: bool):
+    """Writes config.json, or checks that the folder's run is this one; `parts` as in _check_division."""
     resolved = config.to_dict(experiment)
     if run.path("config.json").is_file():
         found = run.read("config.json")
@@ -252,7 +249,7 @@ def _claim(run, experiment, corpus, cache, paths, training_ids, validation_ids, 
         if differing or found["corpus"]["fingerprint"] != corpus.fingerprint:
             what = f"other values of {', '.join(differing)}" if differing else "other recordings"
             raise CrossaskError(f"{run.folder} holds a run with {what}.", "Give another --model_dir, or remove that folder.")
-        _check_division(run, corpus)
+        _check_division(run, parts)
         systems.check_event_model(run, cache.event_digest)
         return
     if not write:
@@ -269,11 +266,9 @@ def _claim(run, experiment, corpus, cache, paths, training_ids, validation_ids, 
                 "name": corpus.name,
                 "fingerprint": corpus.fingerprint,
                 "clips": len(corpus.clips),
-                "training": len(training_ids),
-                "validation": len(validation_ids),
-                "evaluation": len(corpus.fold(run.fold).evaluation),
+                **{part: len(ids) for part, ids in zip(("training", "validation", "evaluation"), parts, strict=True)},
                 "training_cities": corpus.training_cities(run.fold),
-                "division": _division(corpus, run.fold, experiment.training),
+                "division": config.digest(*parts),
                 "ready_made": corpus.ready_made,
             },
             "event_digest": cache.event_digest,

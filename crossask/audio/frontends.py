@@ -94,7 +94,7 @@ def _choice(field: str, value: str, known: dict):
 
 
 def scene_log_mel(waveform, sample_rate_hz: int, config: LogMelConfig | None = None):
-    """waveform [..., samples, channels] -> [..., frames, 64, 2] ; mono is doubled (Table 2).
+    """waveform [..., samples, channels] -> [..., frames, 64, 2]; mono is doubled (Table 2).
 
     10 s give 998 frames at rates of which the hop is a whole number of samples; else it is cut to one (22.05 kHz: 1000 frames).
     """

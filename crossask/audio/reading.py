@@ -1,5 +1,6 @@
 """Sound files to waveforms, at the file's own rate. Imports no TensorFlow."""
 
+import csv
 import os
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import soundfile
 
 from crossask.config import FeatureConfig
-from crossask.errors import AudioError
+from crossask.errors import AudioError, DataError
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".opus", ".w64", ".rf64", ".au")
 
@@ -15,6 +16,20 @@ SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".opus", ".w64", "
 def sound_files(folder) -> list[Path]:
     """All files below `folder` that end like sound, in order."""
     return sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def read_table(path) -> tuple[list[str], list[dict]]:
+    """(columns, rows) of a CSV that names sound files; a cell that a row lacks is None.
+
+    Raises:
+      DataError: it is no CSV in UTF-8.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            return list(reader.fieldnames or []), list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} is no CSV in UTF-8 ({error}).", "Save it as such.") from error
 
 
 def read_audio(path) -> tuple[np.ndarray, int]:

@@ -1,10 +1,10 @@
 """Any collection of sound files as a corpus: one sub-folder a scene, or a CSV of files and labels."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
+from crossask.audio import reading
 from crossask.datasets.clips import Clip, Corpus, Fold
 from crossask.errors import DataError
 
@@ -58,12 +58,7 @@ def _from_folders(folder: Path) -> list[Clip]:
 
 
 def _from_table(table: Path, need_audio: bool) -> tuple[list[Clip], dict[str, str]]:
-    try:
-        with open(table, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns, rows = reader.fieldnames or [], list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table} is no CSV in UTF-8 ({error}).", "Save it as such.") from error
+    columns, rows = reading.read_table(table)
     for needed in ("filename", "scene"):
         if needed not in columns:
             raise DataError(f"{table} has no column {needed!r}; its columns are {columns}.", "Give a header with filename and scene.")

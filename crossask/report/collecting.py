@@ -32,6 +32,11 @@ class Run:
         return self.config["experiment"]
 
     @property
+    def fields(self) -> dict:
+        """Its configuration, flat; a field that an older version did not know has its default."""
+        return _DEFAULTS | flatten(self.experiment)
+
+    @property
     def corpus(self) -> tuple[str, str]:
         """(name, digest): rows are compared only where both are equal."""
         corpus = self.config["corpus"]
@@ -64,8 +69,7 @@ class Row:
 
     @property
     def fields(self) -> dict:
-        """Its configuration, flat; a field that an older version did not know has its default."""
-        return _DEFAULTS | flatten(self.experiment)
+        return self.runs[0].fields
 
     def pooled(self) -> list[pd.DataFrame]:
         """One table of predictions a seed, its folds pooled."""
@@ -135,8 +139,8 @@ def _read_run(root: Path, place: runs.Run) -> Run:
         if not isinstance(settings.get(name), dict) or "name" not in settings[name]:
             raise DataError(f"{folder / 'config.json'} has no entry {name}.name.", "Train the run again with this version.")
     # the folder's path, not its name alone: two --model_dir below one root may both hold a row called fa
-    key = folder.parent.parent.relative_to(root).as_posix() if folder.parent.parent.is_relative_to(root) else "."
-    key = place.row if key == "." else key
+    of_row = folder.parent.parent
+    key = of_row.relative_to(root).as_posix() if root in of_row.parents else place.row
     run = Run(folder, key, place.fold, place.seed, settings)
     if not _has(folder, "predictions.csv"):
         return run
@@ -183,8 +187,8 @@ def _has(folder: Path, name: str) -> bool:
 
 def _check_same(first: Run, other: Run):
     """Seeds and folds are averaged only where all else is equal."""
-    others = _DEFAULTS | flatten(other.experiment)
-    for path, value in sorted((_DEFAULTS | flatten(first.experiment)).items()):
+    others = other.fields
+    for path, value in sorted(first.fields.items()):
         found = others.get(path)
         if found != value:
             raise DataError(

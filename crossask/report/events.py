@@ -79,7 +79,7 @@ def sentence(found: Controls) -> str:
     # of several controls of a kind, all must say it
     shown = [SHOWN[does] for does, told in verdicts.items() if told == {"better"}]
     refuted = [does for does, told in verdicts.items() if told == {"worse"}]
-    open_ = [SHOWN[does] for does, told in verdicts.items() if told and SHOWN[does] not in shown and does not in refuted]
+    open_ = [SHOWN[does] for does, told in verdicts.items() if told not in (set(), {"better"}, {"worse"})]
     parts = [f"show {_listed(shown, 'and', 'that ')}"] * bool(shown)
     parts += [f"{'they ' if shown else ''}do not show {_listed(open_, 'or', 'that ')}"] * bool(open_)
     parts += [f"the row does worse than with {_listed(refuted, 'or')}"] * bool(refuted)

@@ -15,7 +15,7 @@ READY := $(VENV)/.ready
 # the exact versions are those of one Python; another takes the newest that setup.py allows
 CONSTRAINTS := $(shell $(PYTHON) -c 'import sys; print("-c constraints.txt" if sys.version_info[:2] == (3, 11) else "")')
 
-.PHONY: help demo test lint clean reproduce-dcase2019 reproduce-tut2017 rehearse-dcase2019
+.PHONY: help demo test test-quick lint docs clean reproduce-dcase2019 reproduce-tut2017 rehearse-dcase2019
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1 \t\2/' | expand -t 34
@@ -43,11 +43,18 @@ rehearse-dcase2019: OUT ?= rehearsal_output
 rehearse-dcase2019: $(READY) ## the whole table on soundscapes at a twentieth of the size, through the same code
 	@$(GRID) bash experiments/rehearse.sh
 
-test: $(READY) ## run the tests, JOBS at a time
+test: $(READY) ## run all tests, JOBS at a time
 	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal
 
-lint: $(READY) ## check the style
+test-quick: $(READY) ## run the tests that train nothing and start no processes
+	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal -m "not trains and not processes"
+
+lint: $(READY) ## check format and style
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+docs: $(READY) ## generate docs/configuration.md from the configuration's fields
+	$(BIN)/python -c "from crossask.config import reference; print(reference.as_markdown(), end='')" > docs/configuration.md
 
 clean: ## remove the environment, demo_output and rehearsal_output
 	rm -rf $(VENV) demo_output rehearsal_output build *.egg-info .pytest_cache .ruff_cache

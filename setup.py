@@ -6,8 +6,21 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-VERSION = re.search(r'__version__ = "(.+)"', (HERE / "crossask" / "__init__.py").read_text()).group(1)
-VERBS = ("prepare", "pretrain", "train", "evaluate", "report", "export", "predict", "describe", "launch", "app")
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "crossask" / "version.py").read_text()).group(
+    1
+)
+VERBS = (
+    "prepare",
+    "pretrain",
+    "train",
+    "evaluate",
+    "report",
+    "export",
+    "predict",
+    "describe",
+    "launch",
+    "app",
+)
 
 setup(
     name="crossask",
@@ -18,7 +31,9 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.13",
     packages=find_packages(include=["crossask", "crossask.*"]),
-    data_files=[("share/crossask/vggish_assets", ["vggish_assets/manifest.json", "vggish_assets/README.md"])],
+    data_files=[
+        ("share/crossask/vggish_assets", ["vggish_assets/manifest.json", "vggish_assets/README.md"])
+    ],
     install_requires=[
         "tensorflow~=2.20.0",
         "tf-keras~=2.20.0",
@@ -35,6 +50,8 @@ setup(
         "matplotlib>=3.8",
         "tqdm>=4.66",
         "pooch>=1.8",
+        "pydantic>=2.7",
+        "jinja2>=3.1",
     ],
     extras_require={
         "app": ["gradio>=6.31"],
@@ -44,12 +61,19 @@ setup(
         # warm-up requests in exported models
         "serving": ["tensorflow-serving-api~=2.20.0"],
         "test": [
-            "pytest>=8", "pytest-xdist>=3.6", "soxr>=0.5", "scikit-learn>=1.4",
-            "apache-beam>=2.70", "tensorflow-serving-api~=2.20.0", "gradio>=6.31",
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "soxr>=0.5",
+            "scikit-learn>=1.4",
+            "apache-beam>=2.70",
+            "tensorflow-serving-api~=2.20.0",
+            "gradio>=6.31",
         ],
         "dev": ["ruff>=0.6"],
     },
-    entry_points={"console_scripts": [f"crossask-{verb}=crossask.cli.{verb}:main" for verb in VERBS]},
+    entry_points={
+        "console_scripts": [f"crossask-{verb}=crossask.cli.{verb}:main" for verb in VERBS]
+    },
     classifiers=[
         "License :: OSI Approved :: Apache Software License",
         "Programming Language :: Python :: 3",

@@ -28,40 +28,67 @@ def measure(table: str, work: Path, named: dict, json_path: str):
     for name, folder in named.items():
         export(name, folder, corpus, work)
         found[name] = compared(work / name, corpus, fold_of(folder))
-    lines = [["model", "file", "size", "top scene as SavedModel", "accuracy", *(f"ms a clip, {n} thread{'s'[: n - 1]}" for n in THREADS)]]
+    lines = [
+        [
+            "model",
+            "file",
+            "size",
+            "top scene as SavedModel",
+            "accuracy",
+            *(f"ms a clip, {n} thread{'s'[: n - 1]}" for n in THREADS),
+        ]
+    ]
     for name, rows in found.items():
         for kind, row in rows.items():
             times = [f"{row['median_ms'][str(threads)]:.1f}" for threads in THREADS]
-            lines.append([name, kind, f"{row['bytes'] / 1000:,.0f} kB", f"{row['agreement']:.2%}", f"{row['accuracy']:.2%}", *times])
+            lines.append(
+                [
+                    name,
+                    kind,
+                    f"{row['bytes'] / 1000:,.0f} kB",
+                    f"{row['agreement']:.2%}",
+                    f"{row['accuracy']:.2%}",
+                    *times,
+                ]
+            )
     lines.insert(1, ["---"] * len(lines[0]))
     print("\n".join(f"| {' | '.join(line)} |" for line in lines))
     if json_path:
-        Path(json_path).write_text(json.dumps({"clips": len(corpus.clips), "models": found}, indent=2) + "\n")
+        Path(json_path).write_text(
+            json.dumps({"clips": len(corpus.clips), "models": found}, indent=2) + "\n"
+        )
 
 
 def fold_of(folder: str) -> str:
-    from crossask import runs
+    from crossask.training import run_folder
 
-    (run,) = runs.find_runs(folder)
+    (run,) = run_folder.find_runs(folder)
     return run.fold
 
 
 def export(name: str, folder: str, corpus, work: Path):
     """The run's four files in WORK/name."""
-    from crossask import export as exporting
-    from crossask import runs
+    from crossask import serving
+    from crossask.training import run_folder
 
-    (run,) = runs.find_runs(folder)
+    (run,) = run_folder.find_runs(folder)
     if not (work / name / "SavedModel").exists():
-        exporting.export_run(run, work / name / "SavedModel")
+        serving.export_run(run, work / name / "SavedModel")
     training = set(corpus.fold(run.fold).train)
     calibration = work / name / "calibration.csv"
     with open(calibration, "w", newline="") as file:
-        csv.writer(file).writerows([["filename"], *([Path(clip.path).resolve()] for clip in corpus.clips if clip.id in training)])
-    for precision in exporting.PRECISIONS:
+        csv.writer(file).writerows(
+            [
+                ["filename"],
+                *([Path(clip.path).resolve()] for clip in corpus.clips if clip.id in training),
+            ]
+        )
+    for precision in serving.PRECISIONS:
         path = work / name / f"{precision}.tflite"
         if not path.exists():
-            exporting.export_litert(run, path, precision, calibration if precision == "int8" else None)
+            serving.export_litert(
+                run, path, precision, calibration if precision == "int8" else None
+            )
 
 
 def compared(folder: Path, corpus, fold: str) -> dict:
@@ -81,19 +108,32 @@ def compared(folder: Path, corpus, fold: str) -> dict:
     unseen, rows = set(corpus.fold(fold).evaluation), {}
     for kind in KINDS:
         path = folder / (kind if kind == "SavedModel" else f"{kind}.tflite")
-        right = [heard[kind] == clip.scene for heard, clip in zip(answers, corpus.clips, strict=True) if clip.id in unseen]
+        right = [
+            heard[kind] == clip.scene
+            for heard, clip in zip(answers, corpus.clips, strict=True)
+            if clip.id in unseen
+        ]
         rows[kind] = {
-            "bytes": sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file()),
+            "bytes": sum(
+                file.stat().st_size
+                for file in ([path] if path.is_file() else path.rglob("*"))
+                if file.is_file()
+            ),
             "agreement": statistics.mean(heard[kind] == heard["SavedModel"] for heard in answers),
             "accuracy": statistics.mean(right),
-            "median_ms": {str(n): 1000 * statistics.median(times[kind] for times in seconds[n]) for n in THREADS},
+            "median_ms": {
+                str(n): 1000 * statistics.median(times[kind] for times in seconds[n])
+                for n in THREADS
+            },
         }
     return rows
 
 
 def worker(folder: Path, threads: int):
     command = [sys.executable, __file__, "-", str(folder), f"--threads={threads}"]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
 
 
 def answer_paths(folder: Path, threads: int):
@@ -102,7 +142,7 @@ def answer_paths(folder: Path, threads: int):
     import tensorflow as tf
 
     from crossask import config
-    from crossask.export import calibration, litert
+    from crossask.serving import calibration, litert
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
@@ -110,12 +150,18 @@ def answer_paths(folder: Path, threads: int):
     experiment = config.from_dict(config.Experiment, card["experiment"])
     served = tf.saved_model.load(str(folder / "SavedModel")).signatures["serving_default"]
     rate = tf.constant(card["sample_rate_hz"], tf.int32)
-    functions = {"SavedModel": lambda clip: served(waveform=tf.constant(clip[np.newaxis]), sample_rate_hz=rate)["probabilities"].numpy()}
+    functions = {
+        "SavedModel": lambda clip: served(
+            waveform=tf.constant(clip[np.newaxis]), sample_rate_hz=rate
+        )["probabilities"].numpy()
+    }
     for precision in litert.PRECISIONS:
         opened = litert.Interpreter(folder / f"{precision}.tflite", threads)
         functions[precision] = lambda clip, opened=opened: opened.answers([clip])
     for function in functions.values():
-        function(np.zeros((card["samples"], card["channels"]), np.float32))  # the first call is slower
+        function(
+            np.zeros((card["samples"], card["channels"]), np.float32)
+        )  # the first call is slower
     for number, line in enumerate(sys.stdin):
         clip, scenes, seconds = calibration.clip_at(line.strip(), experiment.features), {}, {}
         for turn in range(len(KINDS)):
@@ -128,7 +174,9 @@ def answer_paths(folder: Path, threads: int):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("table")
     parser.add_argument("work", type=Path)
     parser.add_argument("runs", nargs="*", help="name=folder")
@@ -139,4 +187,6 @@ if __name__ == "__main__":
         answer_paths(given.work, given.threads)
     else:
         given.work.mkdir(parents=True, exist_ok=True)
-        measure(given.table, given.work, dict(pair.split("=", 1) for pair in given.runs), given.json)
+        measure(
+            given.table, given.work, dict(pair.split("=", 1) for pair in given.runs), given.json
+        )

@@ -24,7 +24,9 @@ print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counte
 
 def main(model_dir: str, recording: str, minutes: list[int]):
     waveform, rate = soundfile.read(recording, dtype="float32", always_2d=True)
-    print(f"{recording}, {rate} Hz, {waveform.shape[1]} channels\n| minutes | peak memory (MiB) | seconds | times real time |")
+    print(
+        f"{recording}, {rate} Hz, {waveform.shape[1]} channels\n| minutes | peak memory (MiB) | seconds | times real time |"
+    )
     print("| --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as scratch:
         for length in minutes:
@@ -33,16 +35,29 @@ def main(model_dir: str, recording: str, minutes: list[int]):
                 for _ in range(-(-length * 60 * rate // len(waveform))):
                     file.write(waveform)
                 file.truncate(length * 60 * rate)
-            asked = [f"--model={model_dir}", "--timeline", "--format=csv", f"--out={scratch}/out", str(path)]
-            done = subprocess.run([sys.executable, "-c", CODE, *asked], check=True, stdout=subprocess.PIPE, text=True)
+            asked = [
+                f"--model={model_dir}",
+                "--timeline",
+                "--format=csv",
+                f"--out={scratch}/out",
+                str(path),
+            ]
+            done = subprocess.run(
+                [sys.executable, "-c", CODE, *asked], check=True, stdout=subprocess.PIPE, text=True
+            )
             code, memory, seconds = done.stdout.split()
             assert code == "0"
-            print(f"| {length} | {int(memory) / 1024:.0f} | {float(seconds):.1f} | {length * 60 / float(seconds):.0f} |", flush=True)
+            print(
+                f"| {length} | {int(memory) / 1024:.0f} | {float(seconds):.1f} | {length * 60 / float(seconds):.0f} |",
+                flush=True,
+            )
             path.unlink()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("model")
     parser.add_argument("recording")
     parser.add_argument("--minutes", default="1,60")

@@ -22,16 +22,26 @@ def difference(ours, theirs) -> float:
 
 def main(modules: str, *recordings: str):
     folder = Path(modules)
-    called = {name: tf.saved_model.load(str(folder / name)) for name in ("vggish_hub", "yamnet_hub")}
-    vggish = {"SavedModel": VGGish.from_hub(folder / "vggish_hub"), "checkpoint": VGGish.from_checkpoint(folder / "vggish_model.ckpt")}
+    called = {
+        name: tf.saved_model.load(str(folder / name)) for name in ("vggish_hub", "yamnet_hub")
+    }
+    vggish = {
+        "SavedModel": VGGish.from_hub(folder / "vggish_hub"),
+        "checkpoint": VGGish.from_checkpoint(folder / "vggish_model.ckpt"),
+    }
     yamnet = YAMNet.from_hub(folder / "yamnet_hub", activation="relu6")
     for path in recordings:
         waveform, rate = read_audio(path)
         mono = resample(waveform.mean(1), rate, 16000)
         theirs = called["vggish_hub"](mono).numpy()
-        found = [f"VGGish {name} {difference(layer(vggish_patches(mono)).numpy(), theirs):.1e}" for name, layer in vggish.items()]
+        found = [
+            f"VGGish {name} {difference(layer(vggish_patches(mono)).numpy(), theirs):.1e}"
+            for name, layer in vggish.items()
+        ]
         answer = called["yamnet_hub"](mono)
-        found.append(f"YAMNet {difference(yamnet(yamnet_patches(mono)).numpy(), answer[1].numpy()):.1e}")
+        found.append(
+            f"YAMNet {difference(yamnet(yamnet_patches(mono)).numpy(), answer[1].numpy()):.1e}"
+        )
         print(f"{path}: {', '.join(found)}")
 
 

@@ -18,8 +18,9 @@ import soundfile
 import soxr
 import tensorflow as tf
 
-from crossask import events, runs, systems
+from crossask import events
 from crossask.audio import clip_features
+from crossask.training import network, run_folder
 
 RATES_HZ = (16000, 44100, 48000)
 ALONE = """
@@ -34,22 +35,40 @@ np.savez(sys.argv[3], **{name: value["probabilities"].numpy()[0] for name, value
 
 
 def main(run_dir: str, model_dir: str, recordings: list[str]):
-    (run,) = runs.find_runs(run_dir)
+    (run,) = run_folder.find_runs(run_dir)
     with tempfile.TemporaryDirectory() as scratch:
         sounds = variants(recordings, Path(scratch), run.experiment().features.clip_seconds)
-        roads = {"Keras": keras(run, sounds), "SavedModel alone": alone(model_dir, sounds, Path(scratch))}
+        roads = {
+            "Keras": keras(run, sounds),
+            "SavedModel alone": alone(model_dir, sounds, Path(scratch)),
+        }
         roads["crossask-predict"] = command(model_dir, sounds, Path(scratch))
         own_rate = run.experiment().features.sample_rate_hz
-        by_soxr = {name: soxr.resample(sound, int(name.split("/")[0]), own_rate, quality="VHQ") for name, sound in sounds.items()}
-        by_soxr = {f"{own_rate}/{name}": sound.astype(np.float32) for name, sound in by_soxr.items()}
+        by_soxr = {
+            name: soxr.resample(sound, int(name.split("/")[0]), own_rate, quality="VHQ")
+            for name, sound in sounds.items()
+        }
+        by_soxr = {
+            f"{own_rate}/{name}": sound.astype(np.float32) for name, sound in by_soxr.items()
+        }
         resampled = alone(model_dir, by_soxr, Path(scratch))
-    print(f"{len(recordings)} recordings, {len(sounds)} sounds; largest differences of a probability")
-    print("| rate (Hz) | channels | SavedModel, Keras | predict, Keras | against soxr |\n| --- | --- | --- | --- | --- |")
+    print(
+        f"{len(recordings)} recordings, {len(sounds)} sounds; largest differences of a probability"
+    )
+    print(
+        "| rate (Hz) | channels | SavedModel, Keras | predict, Keras | against soxr |\n| --- | --- | --- | --- | --- |"
+    )
     for rate in RATES_HZ:
         for channels in (1, 2):
             names = [name for name in sounds if name.startswith(f"{rate}/{channels}/")]
-            cells = [largest(roads["Keras"], roads[other], names) for other in ("SavedModel alone", "crossask-predict")]
-            against = max(np.abs(roads["SavedModel alone"][name] - resampled[f"{own_rate}/{name}"]).max() for name in names)
+            cells = [
+                largest(roads["Keras"], roads[other], names)
+                for other in ("SavedModel alone", "crossask-predict")
+            ]
+            against = max(
+                np.abs(roads["SavedModel alone"][name] - resampled[f"{own_rate}/{name}"]).max()
+                for name in names
+            )
             print(f"| {rate} | {channels} | {cells[0]:.1e} | {cells[1]:.1e} | {against:.1e} |")
 
 
@@ -59,7 +78,9 @@ def variants(recordings, scratch: Path, seconds: float) -> dict[str, np.ndarray]
     for number, path in enumerate(recordings):
         waveform, rate = soundfile.read(path, always_2d=True)
         for wanted in RATES_HZ:
-            resampled = soxr.resample(waveform, rate, wanted, quality="VHQ")[: round(seconds * wanted)].astype(np.float32)
+            resampled = soxr.resample(waveform, rate, wanted, quality="VHQ")[
+                : round(seconds * wanted)
+            ].astype(np.float32)
             for channels, sound in ((1, resampled.mean(1, keepdims=True)), (2, resampled)):
                 name = f"{wanted}/{channels}/{number}"
                 sounds[name] = sound
@@ -67,15 +88,23 @@ def variants(recordings, scratch: Path, seconds: float) -> dict[str, np.ndarray]
     return sounds
 
 
-def keras(run: runs.Run, sounds) -> dict[str, np.ndarray]:
+def keras(run: run_folder.Run, sounds) -> dict[str, np.ndarray]:
     """The road of the feature cache: front-ends of a known rate, event model, scene model."""
-    experiment, model = run.experiment(), systems.load(run)
+    experiment, model = run.experiment(), network.load(run)
     event_model, front_end = events.frozen(experiment), events.front_end_of(experiment)
     found = {}
     for name, sound in sounds.items():
         rate = int(name.split("/")[0])
-        stereo = np.repeat(sound, 2, 1)[np.newaxis, :, :2] if sound.shape[1] == 1 else sound[np.newaxis]
-        values = clip_features.clip_features(tf.constant(stereo), rate, experiment.features, front_end, experiment.event_model.pad_end)
+        stereo = (
+            np.repeat(sound, 2, 1)[np.newaxis, :, :2] if sound.shape[1] == 1 else sound[np.newaxis]
+        )
+        values = clip_features.clip_features(
+            tf.constant(stereo),
+            rate,
+            experiment.features,
+            front_end,
+            experiment.event_model.pad_end,
+        )
         if event_model is not None:
             values["embedding"] = event_model(values.pop("patches"))
         found[name] = tf.nn.softmax(model(values)).numpy()[0]
@@ -84,17 +113,39 @@ def keras(run: runs.Run, sounds) -> dict[str, np.ndarray]:
 
 def alone(model_dir: str, sounds, scratch: Path) -> dict[str, np.ndarray]:
     np.savez(scratch / "sounds.npz", **sounds)
-    subprocess.run([sys.executable, "-I", "-c", ALONE, model_dir, scratch / "sounds.npz", scratch / "found.npz"], check=True, cwd=scratch)
+    subprocess.run(
+        [
+            sys.executable,
+            "-I",
+            "-c",
+            ALONE,
+            model_dir,
+            scratch / "sounds.npz",
+            scratch / "found.npz",
+        ],
+        check=True,
+        cwd=scratch,
+    )
     with np.load(scratch / "found.npz") as file:
         return {name: file[name] for name in file.files}
 
 
 def command(model_dir: str, sounds, scratch: Path) -> dict[str, np.ndarray]:
     files = {str(scratch / f"{name.replace('/', '_')}.wav"): name for name in sounds}
-    asked = [sys.executable, "-m", "crossask.cli.predict", f"--model={model_dir}", "--format=json", *files]
+    asked = [
+        sys.executable,
+        "-m",
+        "crossask.cli.predict",
+        f"--model={model_dir}",
+        "--format=json",
+        *files,
+    ]
     lines = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.splitlines()
     answers = [json.loads(line) for line in lines]
-    return {files[answer["file"]]: np.array(list(answer["probabilities"].values())) for answer in answers}
+    return {
+        files[answer["file"]]: np.array(list(answer["probabilities"].values()))
+        for answer in answers
+    }
 
 
 def largest(one, other, names) -> float:

@@ -19,21 +19,37 @@ DEVICES, PRECISIONS = (1, 2), ("float32", "mixed_bfloat16")
 def measure(row: str, batch: int, rounds: int):
     combinations = list(itertools.product(DEVICES, PRECISIONS))
     workers = [
-        subprocess.Popen([sys.executable, __file__, row, f"--batch={batch}", f"--devices={devices}", f"--precision={precision}"],
-                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        subprocess.Popen(
+            [
+                sys.executable,
+                __file__,
+                row,
+                f"--batch={batch}",
+                f"--devices={devices}",
+                f"--precision={precision}",
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
         for devices, precision in combinations
-    ]  # fmt: skip
+    ]
     seconds = [[] for _ in workers]
     for worker in workers:
         ask(worker)  # ready
     for _ in range(rounds):
         for worker, times in zip(workers, seconds, strict=True):
             times.append(float(ask(worker, "step")))
-    print("| logical devices | precision | seconds a step (median) | of float32 on one | peak memory |\n| --- | --- | --- | --- | --- |")
+    print(
+        "| logical devices | precision | seconds a step (median) | of float32 on one | peak memory |\n| --- | --- | --- | --- | --- |"
+    )
     for (devices, precision), worker, times in zip(combinations, workers, seconds, strict=True):
         ratio = statistics.median(one / base for one, base in zip(times, seconds[0], strict=True))
         memory = int(ask(worker, "memory"))
-        print(f"| {devices} | {precision} | {statistics.median(times):.2f} | {ratio:.2f} | {memory / 2**20:.2f} GiB |")
+        print(
+            f"| {devices} | {precision} | {statistics.median(times):.2f} | {ratio:.2f} | {memory / 2**20:.2f} GiB |"
+        )
         worker.stdin.close()
         worker.wait()
 
@@ -52,19 +68,30 @@ def work(row: str, batch: int, count: int, precision: str):
     import numpy as np
     import tensorflow as tf
 
-    from crossask import config, description, devices, systems, training
+    from crossask import config, training
+    from crossask.training import devices, network, network_size
 
     cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
-    strategy = tf.distribute.MirroredStrategy([f"CPU:{number}" for number in range(count)]) if count > 1 else devices.strategy("one_device")
+    tf.config.set_logical_device_configuration(
+        cpu, [tf.config.LogicalDeviceConfiguration()] * count
+    )
+    strategy = (
+        tf.distribute.MirroredStrategy([f"CPU:{number}" for number in range(count)])
+        if count > 1
+        else devices.strategy("one_device")
+    )
     devices.set_seeds(0)  # deterministic operations, as in training
     (experiment,) = config.read_experiments(row)
     classes, rng = 10, np.random.default_rng(0)
-    shapes = description.describe(experiment, classes).shapes
-    inputs = {kind: rng.normal(size=(batch, *shape)).astype(np.float32) for kind, shape in shapes.items()}
+    shapes = network_size.describe(experiment, classes).shapes
+    inputs = {
+        kind: rng.normal(size=(batch, *shape)).astype(np.float32) for kind, shape in shapes.items()
+    }
     with strategy.scope(), devices.precision(precision):
         one = {kind: tf.constant(value[:1]) for kind, value in inputs.items()}
-        model = training.compiled(systems.build(experiment, range(classes), 0, {}), experiment, classes, one)
+        model = training.compiled(
+            network.build(experiment, range(classes), 0, {}), experiment, classes, one
+        )
     scenes = rng.integers(0, classes, batch).astype(np.int32)
     targets = np.eye(classes, dtype=np.float32)[scenes] if experiment.soft_targets else scenes
     values = (inputs, targets, np.ones(batch, np.float32))
@@ -77,11 +104,18 @@ def work(row: str, batch: int, count: int, precision: str):
         start = time.perf_counter()
         if word.strip() == "step":
             step(data)["loss"].numpy()
-        print(time.perf_counter() - start if word.strip() == "step" else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, flush=True)
+        print(
+            time.perf_counter() - start
+            if word.strip() == "step"
+            else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("row")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=7)

@@ -1,10 +1,12 @@
 """Cross-task pre-training for acoustic scene classification, after Zhang, Zou and Li (arXiv 1910.09935)."""
 
-__version__ = "0.1.0"
+from crossask.version import __version__
+
+__all__ = ["__version__", "load"]
 
 
 def load(model_dir, hop_seconds: float | None = None):
-    """The model that `crossask-export` wrote to `model_dir`, as a crossask.prediction.Classifier.
+    """The model that `crossask-export` wrote to `model_dir`, as a crossask.serving.Classifier.
 
     >>> import crossask
     >>> model = crossask.load("demo_output/model")
@@ -39,6 +41,6 @@ def load(model_dir, hop_seconds: float | None = None):
     Raises:
       CrossaskError: the folder is no SavedModel of ours.
     """
-    from crossask.prediction import Classifier
+    from crossask.serving import Classifier
 
     return Classifier(model_dir, hop_seconds)

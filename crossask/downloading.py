@@ -20,7 +20,14 @@ class _BrokenOff(DownloadError):
     """Another try may end better."""
 
 
-def download(url: str, part: Path, progress=None, size: int | None = None, pauses_seconds=(), pause=time.sleep):
+def download(
+    url: str,
+    part: Path,
+    progress=None,
+    size: int | None = None,
+    pauses_seconds=(),
+    pause=time.sleep,
+):
     """Writes what `url` gives to `part`; goes on from what is there already, where the server allows it.
 
     Args:
@@ -65,7 +72,10 @@ def _attempt(url: str, part: Path, progress, size: int | None):
         length = answer.headers.get("Content-Length")
         total = size if size is not None else have + int(length or 0)
         if length is not None and have + int(length) != total:
-            raise DownloadError(f"{url} offers {have + int(length)} bytes, not {total}.", "Try again later, or take it from elsewhere.")
+            raise DownloadError(
+                f"{url} offers {have + int(length)} bytes, not {total}.",
+                "Try again later, or take it from elsewhere.",
+            )
         try:
             with open(part, "ab" if have else "wb") as file:
                 for block in _blocks(answer, url):
@@ -74,9 +84,15 @@ def _attempt(url: str, part: Path, progress, size: int | None):
                     if progress:
                         progress(have, max(have, total))
         except OSError as error:
-            raise DownloadError(f"{part} cannot be written ({error}).", "Make room for it, or choose another folder.") from error
+            raise DownloadError(
+                f"{part} cannot be written ({error}).",
+                "Make room for it, or choose another folder.",
+            ) from error
     if have < total:
-        raise _BrokenOff(f"{url} broke off after {have} of {total} bytes.", "Run the same command again: it goes on from there.")
+        raise _BrokenOff(
+            f"{url} broke off after {have} of {total} bytes.",
+            "Run the same command again: it goes on from there.",
+        )
 
 
 def _blocks(answer, url: str):
@@ -97,7 +113,9 @@ def _open(url: str, have: int):
             # nothing lies beyond what is there: it was whole, or of another file
             return _open(url, 0)
         raise _unreachable(url, error) from error
-    resumed = answer.status == 206 and (answer.headers.get("Content-Range") or "").startswith(f"bytes {have}-")
+    resumed = answer.status == 206 and (answer.headers.get("Content-Range") or "").startswith(
+        f"bytes {have}-"
+    )
     if answer.status == 206 and not resumed:
         answer.close()
         return _open(url, 0)
@@ -105,7 +123,11 @@ def _open(url: str, have: int):
 
 
 def _unreachable(url: str, error: Exception) -> DownloadError:
-    refused = isinstance(error, urllib.error.HTTPError) and 400 <= error.code < 500 and error.code not in BUSY
+    refused = (
+        isinstance(error, urllib.error.HTTPError)
+        and 400 <= error.code < 500
+        and error.code not in BUSY
+    )
     final = refused or isinstance(error, ValueError)  # a ValueError: this is no address
     return (DownloadError if final else _BrokenOff)(
         f"{url} cannot be fetched ({error}).", "Run the same command again, or download it by hand."

@@ -14,7 +14,9 @@ CMAM = _demo["cmam_feature_based"]
 
 def moved(name: str, **changes) -> config.Experiment:
     """The row with fields of its model, event model, log-mel or training replaced."""
-    parts = {part: dataclasses.replace(getattr(CMAM, part), **values) for part, values in changes.items()}
+    parts = {
+        part: dataclasses.replace(getattr(CMAM, part), **values) for part, values in changes.items()
+    }
     return dataclasses.replace(CMAM, name=name, **parts)
 
 
@@ -23,10 +25,15 @@ ROWS = (
     moved("scene_asks_events", model={"cross_attention": "scene_queries_event"}),
     moved("scale_of_all_heads", model={"attention_scale": "query_dim"}),
     moved("tap_relu", event_model={"embedding_tap": "relu"}),
-    moved("tap_pca", event_model={"embedding_tap": "pca", "pca": "demo_output/event_model_pca.npz"}),
+    moved(
+        "tap_pca", event_model={"embedding_tap": "pca", "pca": "demo_output/event_model_pca.npz"}
+    ),
     moved("pooling_tanh", model={"pooling_activation": "tanh"}),
     moved("pooling_penalty", model={"pooling_penalty": 1.0}),
-    moved("magnitude_log_mel", features={"log_mel": dataclasses.replace(CMAM.features.log_mel, spectrum="magnitude")}),
+    moved(
+        "magnitude_log_mel",
+        features={"log_mel": dataclasses.replace(CMAM.features.log_mel, spectrum="magnitude")},
+    ),
     moved("validation_10", training={"validation_share": 0.1}),
     moved("validation_30", training={"validation_share": 0.3}),
 )

@@ -18,20 +18,43 @@ def control(name: str, note: str, **changes) -> config.Experiment:
 
 
 def attending(name: str, note: str, cross_attention: str) -> config.Experiment:
-    return control(name, note, model=dataclasses.replace(CMAM.model, cross_attention=cross_attention))
+    return control(
+        name, note, model=dataclasses.replace(CMAM.model, cross_attention=cross_attention)
+    )
 
 
 ROWS = (
     _demo["fa"],
     CMAM,
-    control("random_events", "the frozen event model has random weights", event_model=dataclasses.replace(CMAM.event_model, weights="")),
-    control("other_clips_events", "embeddings are those of other clips", event_control="other_clip"),
-    control("events_out_of_order", "embeddings are shuffled in time within a clip", event_control="shuffled_in_time"),
+    control(
+        "random_events",
+        "the frozen event model has random weights",
+        event_model=dataclasses.replace(CMAM.event_model, weights=""),
+    ),
+    control(
+        "other_clips_events", "embeddings are those of other clips", event_control="other_clip"
+    ),
+    control(
+        "events_out_of_order",
+        "embeddings are shuffled in time within a clip",
+        event_control="shuffled_in_time",
+    ),
     # FA with as many parameters as CMAM (626,726 of 626,682)
     dataclasses.replace(
-        _demo["fa"], name="wide_fa", note="FA as large as CMAM", model=dataclasses.replace(CMAM.model, encoder_channels=(34, 68, 136, 274))
+        _demo["fa"],
+        name="wide_fa",
+        note="FA as large as CMAM",
+        model=dataclasses.replace(CMAM.model, encoder_channels=(34, 68, 136, 274)),
     ),
-    attending("attends_itself", "the scene's features stand in place of the embedding", "scene_queries_scene"),
+    attending(
+        "attends_itself",
+        "the scene's features stand in place of the embedding",
+        "scene_queries_scene",
+    ),
     attending("events_alone", "the scene's features are left out", "events_alone"),
-    control("true_events", "the truth of what sounds when stands in place of the embedding", event_control="true_events"),
+    control(
+        "true_events",
+        "the truth of what sounds when stands in place of the embedding",
+        event_control="true_events",
+    ),
 )

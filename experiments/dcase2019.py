@@ -4,10 +4,21 @@ The scores are the paper's macro accuracies in percent; it gives one number a ro
 of VEM's strategies blank. The baseline has the features and training rules of the official one.
 """
 
-from crossask.config import EventModelConfig, Experiment, FeatureConfig, LogMelConfig, ModelConfig, TrainingConfig
+from crossask.config import (
+    EventModelConfig,
+    Experiment,
+    FeatureConfig,
+    LogMelConfig,
+    ModelConfig,
+    TrainingConfig,
+)
 
 VGGISH = EventModelConfig(name="vggish", weights="https://tfhub.dev/google/vggish/1")
-COMMON = {"dataset": "tau2019", "features": FeatureConfig(sample_rate_hz=48000), "event_model": VGGISH}
+COMMON = {
+    "dataset": "tau2019",
+    "features": FeatureConfig(sample_rate_hz=48000),
+    "event_model": VGGISH,
+}
 
 # the official baseline: 40 bands of 40 ms windows every 20 ms, magnitude, Slaney's mel scale, both channels averaged
 BASELINE_FEATURES = FeatureConfig(
@@ -46,12 +57,24 @@ ROWS = (
     ),
     Experiment("fa", system="FA", strategy="from_scratch", paper_score=66.5, **COMMON),
     Experiment("vem_from_scratch", system="VEM", strategy="from_scratch", **COMMON),
-    Experiment("vem_feature_based", system="VEM", strategy="feature_based", paper_score=57.3, **COMMON),
+    Experiment(
+        "vem_feature_based", system="VEM", strategy="feature_based", paper_score=57.3, **COMMON
+    ),
     Experiment("vem_fine_tuning", system="VEM", strategy="fine_tuning", **COMMON),
-    Experiment("jrm_from_scratch", system="JRM", strategy="from_scratch", paper_score=67.2, **COMMON),
-    Experiment("jrm_feature_based", system="JRM", strategy="feature_based", paper_score=63.4, **COMMON),
+    Experiment(
+        "jrm_from_scratch", system="JRM", strategy="from_scratch", paper_score=67.2, **COMMON
+    ),
+    Experiment(
+        "jrm_feature_based", system="JRM", strategy="feature_based", paper_score=63.4, **COMMON
+    ),
     Experiment("jrm_fine_tuning", system="JRM", strategy="fine_tuning", paper_score=66.8, **COMMON),
-    Experiment("cmam_from_scratch", system="CMAM", strategy="from_scratch", paper_score=65.1, **COMMON),
-    Experiment("cmam_feature_based", system="CMAM", strategy="feature_based", paper_score=68.8, **COMMON),
-    Experiment("cmam_fine_tuning", system="CMAM", strategy="fine_tuning", paper_score=65.3, **COMMON),
+    Experiment(
+        "cmam_from_scratch", system="CMAM", strategy="from_scratch", paper_score=65.1, **COMMON
+    ),
+    Experiment(
+        "cmam_feature_based", system="CMAM", strategy="feature_based", paper_score=68.8, **COMMON
+    ),
+    Experiment(
+        "cmam_fine_tuning", system="CMAM", strategy="fine_tuning", paper_score=65.3, **COMMON
+    ),
 )

@@ -3,13 +3,26 @@
 One eighth of the paper's channels and a quarter of its frames, so that two cores train seven runs in minutes.
 """
 
-from crossask.config import EventModelConfig, Experiment, FeatureConfig, LogMelConfig, ModelConfig, TrainingConfig
+from crossask.config import (
+    EventModelConfig,
+    Experiment,
+    FeatureConfig,
+    LogMelConfig,
+    ModelConfig,
+    TrainingConfig,
+)
 
 NARROW = ModelConfig(encoder_channels=(8, 16, 32, 64), pooling_dim=128, attention_dim=256)
 EVENTS = EventModelConfig(name="vggish", width=0.125, weights="demo_output/event_model.npz")
 FEATURES = FeatureConfig(log_mel=LogMelConfig(hop_seconds=0.040))
 TRAINING = TrainingConfig(epochs=10, batch_size=16, learning_rate=1e-3, validation_share=0.25)
-COMMON = {"dataset": "soundscapes", "features": FEATURES, "model": NARROW, "event_model": EVENTS, "training": TRAINING}
+COMMON = {
+    "dataset": "soundscapes",
+    "features": FEATURES,
+    "model": NARROW,
+    "event_model": EVENTS,
+    "training": TRAINING,
+}
 
 ROWS = (
     Experiment("fa", system="FA", strategy="from_scratch", **COMMON),

@@ -6,11 +6,22 @@ half its frames, so that two cores train it; the event model is whole.
 
 import dataclasses
 
-from crossask.config import EventModelConfig, Experiment, FeatureConfig, LogMelConfig, ModelConfig, TrainingConfig
+from crossask.config import (
+    EventModelConfig,
+    Experiment,
+    FeatureConfig,
+    LogMelConfig,
+    ModelConfig,
+    TrainingConfig,
+)
 
 # clips decode to 3.6 to 7.2 s
 FEATURES = FeatureConfig(
-    sample_rate_hz=44100, clip_seconds=5.0, max_padding_seconds=2.0, max_cut_seconds=3.0, log_mel=LogMelConfig(hop_seconds=0.020)
+    sample_rate_hz=44100,
+    clip_seconds=5.0,
+    max_padding_seconds=2.0,
+    max_cut_seconds=3.0,
+    log_mel=LogMelConfig(hop_seconds=0.020),
 )
 QUARTER = ModelConfig(
     encoder_channels=(16, 32, 64, 128),

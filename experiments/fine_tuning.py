@@ -10,11 +10,15 @@ from crossask import config
 from crossask.config import FineTuningConfig
 
 _demo = {row.name: row for row in config.read_experiments(str(Path(__file__).with_name("demo.py")))}
-PLAIN = dataclasses.replace(_demo["cmam_from_scratch"], name="cmam_fine_tuning", strategy="fine_tuning")
+PLAIN = dataclasses.replace(
+    _demo["cmam_from_scratch"], name="cmam_fine_tuning", strategy="fine_tuning"
+)
 COSINE = dataclasses.replace(PLAIN.training, schedule="cosine", warmup_epochs=2)
 
 
-def remedy(name: str, tuning: FineTuningConfig = PLAIN.fine_tuning, training=PLAIN.training) -> config.Experiment:
+def remedy(
+    name: str, tuning: FineTuningConfig = PLAIN.fine_tuning, training=PLAIN.training
+) -> config.Experiment:
     return dataclasses.replace(PLAIN, name=name, fine_tuning=tuning, training=training)
 
 

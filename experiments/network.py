@@ -9,7 +9,9 @@ from pathlib import Path
 
 from crossask import config
 
-_strong = {row.name: row for row in config.read_experiments(str(Path(__file__).with_name("strong.py")))}
+_strong = {
+    row.name: row for row in config.read_experiments(str(Path(__file__).with_name("strong.py")))
+}
 CMAM = dataclasses.replace(_strong["base"], name="cmam")
 FA = dataclasses.replace(CMAM, name="fa", system="FA", strategy="from_scratch")
 RECIPE = {
@@ -25,7 +27,12 @@ RECIPE = {
 BAND = {"features.log_mel.mel_bins": 128, "features.log_mel.fft_size": 4096}
 NETWORK = {"model.encoder": "residual", "model.split_band": True, "model.deltas": True, **BAND}
 # falls of 3, 6 and 12 epochs
-RESTARTS = {"training.warmup_epochs": 0, "training.schedule": "warm_restarts", "training.restart_epochs": 3, "training.epochs": 21}
+RESTARTS = {
+    "training.warmup_epochs": 0,
+    "training.schedule": "warm_restarts",
+    "training.restart_epochs": 3,
+    "training.epochs": 21,
+}
 
 
 def varied(row: config.Experiment, name: str, changes: dict) -> config.Experiment:

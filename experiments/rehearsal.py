@@ -8,7 +8,9 @@ from pathlib import Path
 
 from crossask import config
 
-EVENTS = config.EventModelConfig(name="vggish", width=0.125, weights="rehearsal_output/event_model.npz")
+EVENTS = config.EventModelConfig(
+    name="vggish", width=0.125, weights="rehearsal_output/event_model.npz"
+)
 NARROW = {
     "encoder_channels": (8, 16, 32, 64),
     "pooling_dim": 128,
@@ -19,10 +21,14 @@ NARROW = {
 
 
 def rehearsed(row: config.Experiment) -> config.Experiment:
-    training = dataclasses.replace(row.training, epochs=15, batch_size=16, learning_rate=1e-3, keep_from=1)
+    training = dataclasses.replace(
+        row.training, epochs=15, batch_size=16, learning_rate=1e-3, keep_from=1
+    )
     features = row.features
     if row.system != "DCASE2019":
-        features = dataclasses.replace(features, log_mel=dataclasses.replace(features.log_mel, hop_seconds=0.040))
+        features = dataclasses.replace(
+            features, log_mel=dataclasses.replace(features.log_mel, hop_seconds=0.040)
+        )
     return dataclasses.replace(
         row,
         dataset="soundscapes",
@@ -34,4 +40,6 @@ def rehearsed(row: config.Experiment) -> config.Experiment:
     )
 
 
-ROWS = tuple(rehearsed(row) for row in config.read_experiments(str(Path(__file__).with_name("dcase2019.py"))))
+ROWS = tuple(
+    rehearsed(row) for row in config.read_experiments(str(Path(__file__).with_name("dcase2019.py")))
+)

@@ -4,18 +4,35 @@ Not a part of the reproduction, and not run here. The goal without outside data 
 (2020) reaches on this fold, 82 %. experiments/network.py and strong.py try each part alone at the demo's scale.
 """
 
-from crossask.config import AugmentationConfig, EventModelConfig, Experiment, FeatureConfig, LogMelConfig, ModelConfig, TrainingConfig
+from crossask.config import (
+    AugmentationConfig,
+    EventModelConfig,
+    Experiment,
+    FeatureConfig,
+    LogMelConfig,
+    ModelConfig,
+    TrainingConfig,
+)
 
 COMMON = {
     "dataset": "tau2019",
     "features": FeatureConfig(
-        sample_rate_hz=48000, log_mel=LogMelConfig(window_seconds=0.040, hop_seconds=0.020, mel_bins=128, fft_size=4096)
+        sample_rate_hz=48000,
+        log_mel=LogMelConfig(window_seconds=0.040, hop_seconds=0.020, mel_bins=128, fft_size=4096),
     ),
     "event_model": EventModelConfig(name="vggish", weights="https://tfhub.dev/google/vggish/1"),
     # the channels of McDonnell and Gao's network, in each half of the band
-    "model": ModelConfig(encoder="residual", split_band=True, deltas=True, encoder_channels=(24, 48, 96, 192)),
+    "model": ModelConfig(
+        encoder="residual", split_band=True, deltas=True, encoder_channels=(24, 48, 96, 192)
+    ),
     # falls of 2, 4, 8, 16, 32 and 64 epochs
-    "training": TrainingConfig(epochs=126, learning_rate=1e-3, validation_share=0.1, schedule="warm_restarts", restart_epochs=2),
+    "training": TrainingConfig(
+        epochs=126,
+        learning_rate=1e-3,
+        validation_share=0.1,
+        schedule="warm_restarts",
+        restart_epochs=2,
+    ),
     "augmentation": AugmentationConfig(
         mixup_alpha=0.3,
         time_masks=2,

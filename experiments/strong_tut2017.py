@@ -11,8 +11,13 @@ from crossask import config
 
 def of_corpus(row: config.Experiment) -> config.Experiment:
     return dataclasses.replace(
-        config.override(row, {"features.sample_rate_hz": 44100, "training.batch_size": 16}), dataset="tut2017", folds=("1", "2", "3", "4")
+        config.override(row, {"features.sample_rate_hz": 44100, "training.batch_size": 16}),
+        dataset="tut2017",
+        folds=("1", "2", "3", "4"),
     )
 
 
-ROWS = tuple(of_corpus(row) for row in config.read_experiments(str(Path(__file__).with_name("strong_dcase2019.py"))))
+ROWS = tuple(
+    of_corpus(row)
+    for row in config.read_experiments(str(Path(__file__).with_name("strong_dcase2019.py")))
+)

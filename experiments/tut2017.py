@@ -4,7 +4,13 @@ The scores are the paper's macro accuracies in percent; it gives one number a ro
 of VEM's strategies blank. The baseline has the features and training rules of the official one.
 """
 
-from crossask.config import EventModelConfig, Experiment, FeatureConfig, LogMelConfig, TrainingConfig
+from crossask.config import (
+    EventModelConfig,
+    Experiment,
+    FeatureConfig,
+    LogMelConfig,
+    TrainingConfig,
+)
 
 VGGISH = EventModelConfig(name="vggish", weights="https://tfhub.dev/google/vggish/1")
 FOLDS = ("1", "2", "3", "4")
@@ -13,7 +19,9 @@ COMMON = {
     "folds": FOLDS,
     "features": FeatureConfig(sample_rate_hz=44100),
     "event_model": VGGISH,
-    "training": TrainingConfig(batch_size=16),  # paper silent; ours: a third of the other corpus's clips
+    "training": TrainingConfig(
+        batch_size=16
+    ),  # paper silent; ours: a third of the other corpus's clips
 }
 
 # the official baseline: 40 bands of 40 ms windows every 20 ms, magnitude, Slaney's mel scale, both channels averaged
@@ -57,12 +65,24 @@ ROWS = (
     ),
     Experiment("fa", system="FA", strategy="from_scratch", paper_score=81.7, **COMMON),
     Experiment("vem_from_scratch", system="VEM", strategy="from_scratch", **COMMON),
-    Experiment("vem_feature_based", system="VEM", strategy="feature_based", paper_score=72.1, **COMMON),
+    Experiment(
+        "vem_feature_based", system="VEM", strategy="feature_based", paper_score=72.1, **COMMON
+    ),
     Experiment("vem_fine_tuning", system="VEM", strategy="fine_tuning", **COMMON),
-    Experiment("jrm_from_scratch", system="JRM", strategy="from_scratch", paper_score=83.0, **COMMON),
-    Experiment("jrm_feature_based", system="JRM", strategy="feature_based", paper_score=83.7, **COMMON),
+    Experiment(
+        "jrm_from_scratch", system="JRM", strategy="from_scratch", paper_score=83.0, **COMMON
+    ),
+    Experiment(
+        "jrm_feature_based", system="JRM", strategy="feature_based", paper_score=83.7, **COMMON
+    ),
     Experiment("jrm_fine_tuning", system="JRM", strategy="fine_tuning", paper_score=83.2, **COMMON),
-    Experiment("cmam_from_scratch", system="CMAM", strategy="from_scratch", paper_score=83.2, **COMMON),
-    Experiment("cmam_feature_based", system="CMAM", strategy="feature_based", paper_score=85.8, **COMMON),
-    Experiment("cmam_fine_tuning", system="CMAM", strategy="fine_tuning", paper_score=83.1, **COMMON),
+    Experiment(
+        "cmam_from_scratch", system="CMAM", strategy="from_scratch", paper_score=83.2, **COMMON
+    ),
+    Experiment(
+        "cmam_feature_based", system="CMAM", strategy="feature_based", paper_score=85.8, **COMMON
+    ),
+    Experiment(
+        "cmam_fine_tuning", system="CMAM", strategy="fine_tuning", paper_score=83.1, **COMMON
+    ),
 )

@@ -10,7 +10,9 @@ COMMON = {
     "system": "VEM",
     "strategy": "feature_based",
     "dataset": "embeddings",
-    "event_model": EventModelConfig(name="vggish", weights="https://tfhub.dev/google/vggish/1", embedding_tap="relu"),
+    "event_model": EventModelConfig(
+        name="vggish", weights="https://tfhub.dev/google/vggish/1", embedding_tap="relu"
+    ),
     "model": ModelConfig(encoder_channels=(32, 64, 128, 256), pooling_dim=512),
     "training": TrainingConfig(epochs=15),
 }

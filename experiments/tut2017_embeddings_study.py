@@ -8,7 +8,10 @@ from pathlib import Path
 
 from crossask import config
 
-_rows = {row.name: row for row in config.read_experiments(str(Path(__file__).with_name("tut2017_embeddings.py")))}
+_rows = {
+    row.name: row
+    for row in config.read_experiments(str(Path(__file__).with_name("tut2017_embeddings.py")))
+}
 VEM = dataclasses.replace(_rows["vem_unseen_places"], note="")
 
 
@@ -18,8 +21,18 @@ def changed(name: str, **model) -> config.Experiment:
 
 ROWS = (
     VEM,
-    dataclasses.replace(VEM, name="other_clips_events", event_control="other_clip", note="embeddings are those of other clips"),
-    dataclasses.replace(VEM, name="events_out_of_order", event_control="shuffled_in_time", note="embeddings are shuffled in time"),
+    dataclasses.replace(
+        VEM,
+        name="other_clips_events",
+        event_control="other_clip",
+        note="embeddings are those of other clips",
+    ),
+    dataclasses.replace(
+        VEM,
+        name="events_out_of_order",
+        event_control="shuffled_in_time",
+        note="embeddings are shuffled in time",
+    ),
     changed("pooling_tanh", pooling_activation="tanh"),
     changed("pooling_penalty", pooling_penalty=1.0),
 )

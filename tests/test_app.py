@@ -56,7 +56,9 @@ def write_noise(path, seed=0, seconds=2.0, rate=16000, channels=2):
     rng = np.random.default_rng(seed)
     noise = rng.normal(0, rng.uniform(0.02, 0.2), (round(seconds * rate), channels))
     share = rng.uniform(0, 0.95)
-    soundfile.write(path, np.clip((1 - share) * noise + share * np.cumsum(noise, axis=0) * 0.05, -1, 1), rate)
+    soundfile.write(
+        path, np.clip((1 - share) * noise + share * np.cumsum(noise, axis=0) * 0.05, -1, 1), rate
+    )
     return str(path)
 
 
@@ -67,7 +69,9 @@ def pixels(png):
 def test_it_shows_what_the_model_says(models, recording):
     answers = page.hear(models, recording)
     html, why = page.show(models, answers)
-    for (name, model), text, answer, explanation in zip(models.items(), html, answers, why, strict=True):
+    for (name, model), text, answer, explanation in zip(
+        models.items(), html, answers, why, strict=True
+    ):
         assert answer == model.predict(recording)
         assert name in text
         assert f'<p class="scene">{answer.scene}</p>' in text
@@ -82,7 +86,10 @@ def test_it_shows_what_the_model_says(models, recording):
 def test_another_moment_is_another_window(models, recording):
     answers = page.hear(models, recording)
     first, last = (page.show(models, answers, moment) for moment in (0.1, 4.4))
-    assert ([why.start_seconds for why in first[1]], [why.start_seconds for why in last[1]]) == ([0, 0], [2.5, 2.5])
+    assert ([why.start_seconds for why in first[1]], [why.start_seconds for why in last[1]]) == (
+        [0, 0],
+        [2.5, 2.5],
+    )
     assert all(one != other for one, other in zip(first[0], last[0], strict=True))
     assert "What it heard and where it looked, 2.5 to 4.5 s" in last[0][0]
 
@@ -95,7 +102,10 @@ def test_a_sound_of_one_window_has_no_timeline(models, tmp_path):
 def test_the_timeline_is_darkest_where_the_scene_is(models, recording):
     answer = page.hear(models, recording)[0]
     sure, never = {"a": 1.0, "b": 0.0}, {"a": 0.0, "b": 1.0}
-    timeline = tuple(dataclasses.replace(part, probabilities=sure if part.start_seconds < 2 else never) for part in answer.timeline)
+    timeline = tuple(
+        dataclasses.replace(part, probabilities=sure if part.start_seconds < 2 else never)
+        for part in answer.timeline
+    )
     # a, the more probable scene, stands above b
     answer = dataclasses.replace(answer, timeline=timeline, probabilities={"a": 0.6, "b": 0.4})
     picture = pixels(drawing.timeline_png(answer, answer.explain(0)))[..., :3].mean(-1)
@@ -118,7 +128,9 @@ def test_the_window_is_drawn_with_whatever_the_model_has(models, recording):
 
 def test_the_card_tells_what_the_model_is(models):
     for model, system in zip(models.values(), ("CMAM", "FA"), strict=True):
-        text = fragments.facts(model.card | {"scenes": ["<i>", "b"], "evaluation": {"macro_accuracy": 0.625}})
+        text = fragments.facts(
+            model.card | {"scenes": ["<i>", "b"], "evaluation": {"macro_accuracy": 0.625}}
+        )
         assert system in text
         assert "62.5 %" in text
         assert "&lt;i&gt;" in text
@@ -151,16 +163,26 @@ def test_what_cannot_be_heard_is_told_without_the_place_of_the_file(models, tmp_
 
 
 def test_the_examples_are_sounds_of_the_scenes_they_name(tmp_path):
-    ((name, path),) = sounds.write_examples(tmp_path / "examples", (("park, then bus", ("park", "bus")),))
+    ((name, path),) = sounds.write_examples(
+        tmp_path / "examples", (("park, then bus", ("park", "bus")),)
+    )
     waveform, rate = soundfile.read(path)
     assert (name, waveform.shape, rate) == ("park, then bus", (20 * 48000, 2), 48000)
-    assert {scene for _, scenes in sounds.EXAMPLES for scene in scenes} <= set(sounds.soundscapes.SCENES)
+    assert {scene for _, scenes in sounds.EXAMPLES for scene in scenes} <= set(
+        sounds.soundscapes.SCENES
+    )
     assert np.abs(waveform).max() > 0.01
 
 
 def test_fifty_programs_that_ask_at_once_are_all_answered_rightly(address, exports, tmp_path):
     paths = [
-        write_noise(tmp_path / f"{number}.wav", number, 1 + number % 5 * 0.8, (16000, 44100)[number % 2], 1 + number % 3 % 2)
+        write_noise(
+            tmp_path / f"{number}.wav",
+            number,
+            1 + number % 5 * 0.8,
+            (16000, 44100)[number % 2],
+            1 + number % 3 % 2,
+        )
         for number in range(50)
     ]
     program, start = client.Client(address, verbose=False), threading.Barrier(50)
@@ -173,12 +195,17 @@ def test_fifty_programs_that_ask_at_once_are_all_answered_rightly(address, expor
         answers = list(threads.map(ask, paths))
     expected = [[model.predict(path) for path in paths] for model in map(crossask.load, exports)]
     for number in range(50):
-        for told, name, prediction in zip(answers[number], exports, (column[number] for column in expected), strict=True):
+        for told, name, prediction in zip(
+            answers[number], exports, (column[number] for column in expected), strict=True
+        ):
             assert (told["model"], told["scene"]) == (str(name), prediction.scene)
             assert told["probabilities"] == pytest.approx(prediction.probabilities, abs=1e-5)
             assert len(told["timeline"]) == len(prediction.timeline)
             for part, segment in zip(told["timeline"], prediction.timeline, strict=True):
-                assert (part["start_seconds"], part["end_seconds"]) == (segment.start_seconds, segment.end_seconds)
+                assert (part["start_seconds"], part["end_seconds"]) == (
+                    segment.start_seconds,
+                    segment.end_seconds,
+                )
                 assert part["probabilities"] == pytest.approx(segment.probabilities, abs=1e-5)
         heard = {event["event"]: event["score"] for event in answers[number][0]["events"]}
         assert heard == pytest.approx(dict(expected[0][number].explain().events_heard()), abs=1e-5)
@@ -190,14 +217,18 @@ def test_fifty_programs_that_ask_at_once_are_all_answered_rightly(address, expor
 def test_a_program_is_told_what_is_wrong(address, tmp_path):
     program = client.Client(address, verbose=False)
     with pytest.raises(Exception, match=r"lasts 0\.500 s"):
-        program.predict(client.handle_file(write_noise(tmp_path / "x.wav", seconds=0.5)), api_name="/listen")
+        program.predict(
+            client.handle_file(write_noise(tmp_path / "x.wav", seconds=0.5)), api_name="/listen"
+        )
 
 
 def test_a_file_of_the_server_is_not_read_for_a_stranger(address, tmp_path):
     """gradio_client uploads what it is given; this asks by hand for a path."""
     sound = {"path": write_noise(tmp_path / "own.wav"), "meta": {"_type": "gradio.FileData"}}
     request = urllib.request.Request(
-        f"{address}gradio_api/call/listen", json.dumps({"data": [sound]}).encode(), {"Content-Type": "application/json"}
+        f"{address}gradio_api/call/listen",
+        json.dumps({"data": [sound]}).encode(),
+        {"Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request) as told:
         event = json.load(told)["event_id"]
@@ -209,11 +240,25 @@ def test_a_file_of_the_server_is_not_read_for_a_stranger(address, tmp_path):
 
 def test_a_signal_ends_it_with_exit_code_0_and_leaves_no_files(exports, tmp_path):
     started = []
-    for number in (signal.SIGTERM, signal.SIGINT):  # both processes at once: they take their time to start
+    for number in (
+        signal.SIGTERM,
+        signal.SIGINT,
+    ):  # both processes at once: they take their time to start
         port, place = free_port(), tmp_path / str(number)
         place.mkdir()
-        command = [sys.executable, "-m", "crossask.cli.app", f"--model={exports[1]}", f"--port={port}"]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": {**os.environ, "TMPDIR": str(place)}}
+        command = [
+            sys.executable,
+            "-m",
+            "crossask.cli.app",
+            f"--model={exports[1]}",
+            f"--port={port}",
+        ]
+        pipes = {
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "text": True,
+            "env": {**os.environ, "TMPDIR": str(place)},
+        }
         # where the tests run in the background, SIGINT is ignored, and so it would be by what they start
         heeds = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
         started.append((number, port, place, subprocess.Popen(command, **pipes, preexec_fn=heeds)))

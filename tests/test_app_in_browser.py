@@ -11,7 +11,9 @@ import soundfile
 import crossask
 
 pytest.importorskip("gradio", reason="the page needs gradio: crossask[app]")
-playwright = pytest.importorskip("playwright.sync_api", reason="a browser is driven with playwright: crossask[browser]")
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="a browser is driven with playwright: crossask[browser]"
+)
 
 from crossask.app.page import served  # noqa: E402
 
@@ -23,11 +25,17 @@ def folder(exports):
 
 @pytest.fixture(scope="module")
 def browser():
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    chromium = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
     if not chromium:
         pytest.skip("needs Chromium or Chrome")
     # a microphone that beeps, and leave to use it
-    arguments = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    arguments = [
+        "--no-sandbox",
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+    ]
     with playwright.sync_playwright() as driver:
         program = driver.chromium.launch(executable_path=chromium, args=arguments)
         yield program
@@ -48,7 +56,9 @@ def visit(browser, address):
     """(page, addresses that it asked for, errors in its console)"""
     page, asked, errors = browser.new_page(viewport={"width": 1280, "height": 900}), [], []
     page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console", lambda message: errors.append(message.text) if message.type == "error" else None
+    )
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(address)
     yield page, asked, errors
@@ -70,7 +80,9 @@ def test_a_visitor_gives_a_sound_and_reads_the_answer(visit, folder, tmp_path):
     assert page.locator(".answer .scene").inner_text(timeout=30000).lower() == answer.scene
     first = page.locator(".answer table").first.locator("tr").first.inner_text().split()
     assert first == [answer.scene, f"{100 * answer.probabilities[answer.scene]:.1f}", "%"]
-    assert page.locator(".answer img").evaluate_all("pictures => pictures.map(p => p.complete && p.naturalWidth > 100)") == [True, True]
+    assert page.locator(".answer img").evaluate_all(
+        "pictures => pictures.map(p => p.complete && p.naturalWidth > 100)"
+    ) == [True, True]
     assert "dog" in page.locator(".answer").inner_text()
 
     shown = page.locator(".answer h3")

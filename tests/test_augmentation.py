@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from crossask.augmentation import augment
 from crossask.config import AugmentationConfig
+from crossask.features.augmentation import augment
 
 RANDOM = np.random.default_rng(0)
 LOG_MEL = RANDOM.normal(size=(64, 50, 16, 2)).astype(np.float32)
@@ -15,8 +15,12 @@ KEY = tf.constant([1, 2], tf.int64)
 
 
 def varied(key=KEY, **choices):
-    inputs, target = augment({"log_mel": tf.constant(LOG_MEL), "embedding": tf.constant(EMBEDDING)}, tf.constant(SCENES),
-                             AugmentationConfig(**choices), key)  # fmt: skip
+    inputs, target = augment(
+        {"log_mel": tf.constant(LOG_MEL), "embedding": tf.constant(EMBEDDING)},
+        tf.constant(SCENES),
+        AugmentationConfig(**choices),
+        key,
+    )
     return inputs["log_mel"].numpy(), inputs["embedding"].numpy(), target.numpy()
 
 
@@ -38,14 +42,20 @@ def test_without_choices_a_batch_stays_as_it_is():
 
 @pytest.mark.parametrize("choices", ALL.values(), ids=ALL)
 def test_a_key_gives_one_batch_and_another_key_another(choices):
-    first, again, other = varied(**choices), varied(**choices), varied(tf.constant([1, 3], tf.int64), **choices)
+    first, again, other = (
+        varied(**choices),
+        varied(**choices),
+        varied(tf.constant([1, 3], tf.int64), **choices),
+    )
     for one, two in zip(first, again, strict=True):
         np.testing.assert_array_equal(one, two)
     if "label_smoothing" not in choices:
         assert any(not np.array_equal(one, two) for one, two in zip(first, other, strict=True))
 
 
-@pytest.mark.parametrize("choices", [c for name, c in ALL.items() if name not in ("mixup", "smoothing")])
+@pytest.mark.parametrize(
+    "choices", [c for name, c in ALL.items() if name not in ("mixup", "smoothing")]
+)
 def test_what_varies_the_sound_leaves_events_and_labels_alone(choices):
     _, embedding, target = varied(**choices)
     np.testing.assert_array_equal(embedding, EMBEDDING)
@@ -55,13 +65,19 @@ def test_what_varies_the_sound_leaves_events_and_labels_alone(choices):
 def test_a_roll_moves_the_end_before_the_start():
     rolled, _, _ = varied(time_roll=True)
     pairs = zip(rolled, LOG_MEL, strict=True)
-    shifts = [next(s for s in range(50) if np.array_equal(clip, np.roll(before, -s, 0))) for clip, before in pairs]
+    shifts = [
+        next(s for s in range(50) if np.array_equal(clip, np.roll(before, -s, 0)))
+        for clip, before in pairs
+    ]
     assert len(set(shifts)) > 20
 
 
 def test_a_crop_is_a_stretch_of_the_clip():
     cropped, _, _ = varied(crop_frames=20)
-    starts = [next(s for s in range(31) if np.array_equal(clip, before[s : s + 20])) for clip, before in zip(cropped, LOG_MEL, strict=True)]
+    starts = [
+        next(s for s in range(31) if np.array_equal(clip, before[s : s + 20]))
+        for clip, before in zip(cropped, LOG_MEL, strict=True)
+    ]
     assert min(starts) < 5
     assert max(starts) > 25
     np.testing.assert_array_equal(varied(crop_frames=50)[0], LOG_MEL)
@@ -69,14 +85,22 @@ def test_a_crop_is_a_stretch_of_the_clip():
 
 def test_left_and_right_change_places_in_half_of_the_clips():
     swapped, _, _ = varied(swap_channels=True)
-    exchanged = [np.array_equal(clip, before[..., ::-1]) for clip, before in zip(swapped, LOG_MEL, strict=True)]
+    exchanged = [
+        np.array_equal(clip, before[..., ::-1])
+        for clip, before in zip(swapped, LOG_MEL, strict=True)
+    ]
     kept = [np.array_equal(clip, before) for clip, before in zip(swapped, LOG_MEL, strict=True)]
     assert all(a != b for a, b in zip(exchanged, kept, strict=True))
     assert 16 < sum(exchanged) < 48
 
 
-@pytest.mark.parametrize(("axis", "choices", "longest"), [(1, {"time_masks": 1, "time_mask_frames": 10}, 10),
-                                                          (2, {"frequency_masks": 1, "frequency_mask_bins": 4}, 4)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("axis", "choices", "longest"),
+    [
+        (1, {"time_masks": 1, "time_mask_frames": 10}, 10),
+        (2, {"frequency_masks": 1, "frequency_mask_bins": 4}, 4),
+    ],
+)
 def test_a_mask_sets_one_stretch_to_the_clips_mean(axis, choices, longest):
     masked, _, _ = varied(**choices)
     lengths = []
@@ -98,12 +122,17 @@ def test_mixup_takes_one_share_for_sound_events_and_label():
         apart = LOG_MEL - LOG_MEL[number]
         way = log_mel[number] - LOG_MEL[number]
         lengths = (apart**2).sum((1, 2, 3))
-        share = np.divide((apart * way).sum((1, 2, 3)), lengths, out=np.zeros(64), where=lengths > 0)
+        share = np.divide(
+            (apart * way).sum((1, 2, 3)), lengths, out=np.zeros(64), where=lengths > 0
+        )
         partner = int(np.argmin(((way - share[:, None, None, None] * apart) ** 2).sum((1, 2, 3))))
         shares.append(share[partner])
         for values, before in ((log_mel, LOG_MEL), (embedding, EMBEDDING), (target, SCENES)):
             np.testing.assert_allclose(
-                values[number], (1 - share[partner]) * before[number] + share[partner] * before[partner], rtol=1e-3, atol=1e-5
+                values[number],
+                (1 - share[partner]) * before[number] + share[partner] * before[partner],
+                rtol=1e-3,
+                atol=1e-5,
             )
     assert 0 <= min(shares) < 0.01
     assert 0.3 < max(shares) <= 0.5

@@ -14,7 +14,18 @@ import small_corpus
 import soundfile
 
 NAMED = ("--data_dir=x", "--model_dir=y")
-VERBS = ("prepare", "pretrain", "train", "evaluate", "report", "export", "predict", "describe", "launch", "app")
+VERBS = (
+    "prepare",
+    "pretrain",
+    "train",
+    "evaluate",
+    "report",
+    "export",
+    "predict",
+    "describe",
+    "launch",
+    "app",
+)
 ROWS = """
 import sys
 sys.path.insert(0, {tests!r})
@@ -24,7 +35,9 @@ ROWS = (small_corpus.FA, small_corpus.FEATURE_BASED)
 
 
 def call(verb: str, *arguments) -> int:
-    return importlib.import_module(f"crossask.cli.{verb}").main([f"crossask-{verb}", *map(str, arguments)])
+    return importlib.import_module(f"crossask.cli.{verb}").main(
+        [f"crossask-{verb}", *map(str, arguments)]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +45,29 @@ def work(tmp_path_factory):
     """A folder in which every verb has run once: corpus/, rows.py, runs/, report/, model/."""
     folder = tmp_path_factory.mktemp("work")
     data = small_corpus.write(folder / "corpus")
-    (folder / "rows.py").write_text(ROWS.format(tests=str(small_corpus.__file__.rpartition("/")[0])))
-    common = (f"--experiment={folder}/rows.py", f"--data_dir={data}", "--params_override=training.epochs=1")
+    (folder / "rows.py").write_text(
+        ROWS.format(tests=str(small_corpus.__file__.rpartition("/")[0]))
+    )
+    common = (
+        f"--experiment={folder}/rows.py",
+        f"--data_dir={data}",
+        "--params_override=training.epochs=1",
+    )
     assert call("prepare", "--dataset=folder", *common) == 0
-    assert call("train", *common, f"--model_dir={folder}/runs", "--seeds=0,1", "--preflight=never") == 0
+    assert (
+        call("train", *common, f"--model_dir={folder}/runs", "--seeds=0,1", "--preflight=never")
+        == 0
+    )
     assert call("evaluate", f"--model_dir={folder}/runs") == 0
     assert call("report", f"--model_dir={folder}/runs", f"--out={folder}/report") == 0
-    assert call("export", f"--model_dir={folder}/runs/cmam_feature_based/fold1/seed1", f"--out={folder}/model") == 0
+    assert (
+        call(
+            "export",
+            f"--model_dir={folder}/runs/cmam_feature_based/fold1/seed1",
+            f"--out={folder}/model",
+        )
+        == 0
+    )
     return folder
 
 
@@ -47,15 +76,29 @@ def test_each_step_leaves_what_the_next_one_reads(work):
         for seed in (0, 1):
             run = work / "runs" / row / "fold1" / f"seed{seed}"
             scores = json.loads((run / "scores.json").read_text())
-            assert 0 <= scores["interval"]["low"] <= scores["macro_accuracy"] <= scores["interval"]["high"] <= 1
-            assert json.loads((run / "config.json").read_text())["experiment"]["training"]["epochs"] == 1
+            assert (
+                0
+                <= scores["interval"]["low"]
+                <= scores["macro_accuracy"]
+                <= scores["interval"]["high"]
+                <= 1
+            )
+            assert (
+                json.loads((run / "config.json").read_text())["experiment"]["training"]["epochs"]
+                == 1
+            )
     table = list(csv.DictReader((work / "report" / "table.csv").read_text().splitlines()))
     assert [line["row"] for line in table] == ["fa", "cmam_feature_based"]
     assert "<html" in (work / "report" / "report.html").read_text()
 
 
 def test_rows_of_a_published_corpus_take_recordings_of_ones_own(work, capsys):
-    rows = (f"--experiment={work}/rows.py:fa", f"--data_dir={work}/corpus/clips.csv", "--params_override=dataset=tau2019", "--dry_run")
+    rows = (
+        f"--experiment={work}/rows.py:fa",
+        f"--data_dir={work}/corpus/clips.csv",
+        "--params_override=dataset=tau2019",
+        "--dry_run",
+    )
     assert call("train", *rows) == 2
     assert "meta.csv" in capsys.readouterr().err
     assert call("train", *rows, "--dataset=folder") == 0
@@ -64,7 +107,16 @@ def test_rows_of_a_published_corpus_take_recordings_of_ones_own(work, capsys):
 
 def test_a_dry_run_tells_runs_and_steps_and_leaves_nothing(work, tmp_path, capsys):
     corpus = shutil.copy(work / "corpus" / "clips.csv", tmp_path)  # no recordings beside it
-    assert call("train", "--dry_run", f"--experiment={work}/rows.py:fa", f"--data_dir={corpus}", "--seeds=0,1") == 0
+    assert (
+        call(
+            "train",
+            "--dry_run",
+            f"--experiment={work}/rows.py:fa",
+            f"--data_dir={corpus}",
+            "--seeds=0,1",
+        )
+        == 0
+    )
     told = capsys.readouterr().out
     # four folds of three clips a scene and place: 18 clips, of which ceil(0.3 x 3) places a scene validate
     assert "folder, fold 1: 18 clips to train on, 6 to evaluate, 0 in neither." in told
@@ -112,7 +164,11 @@ def test_one_bad_file_of_two_is_told_and_the_other_answered(work, tmp_path, caps
 def test_training_again_leaves_finished_runs_alone_and_evaluating_again_is_asked_for(work):
     run = work / "runs" / "fa" / "fold1" / "seed0"
     before = {name: (run / name).stat().st_mtime_ns for name in ("best.npz", "scores.json")}
-    common = (f"--experiment={work}/rows.py:fa", f"--data_dir={work}/corpus/clips.csv", "--params_override=training.epochs=1")
+    common = (
+        f"--experiment={work}/rows.py:fa",
+        f"--data_dir={work}/corpus/clips.csv",
+        "--params_override=training.epochs=1",
+    )
     assert call("train", *common, f"--model_dir={work}/runs", "--seeds=0") == 0
     assert call("evaluate", f"--model_dir={work}/runs") == 0
     assert {name: (run / name).stat().st_mtime_ns for name in before} == before
@@ -149,22 +205,47 @@ def test_any_table_of_predictions_is_scored(work, capsys):
             "training.epoch",
             "'epochs'",
         ),
-        ("train", ["--experiment={rows}", "--params_override=training.epochs=x", *NAMED], "'x'", "int"),
+        (
+            "train",
+            ["--experiment={rows}", "--params_override=training.epochs=x", *NAMED],
+            "'x'",
+            "int",
+        ),
         ("train", ["--experiment={rows}", "--seeds=one", *NAMED], "--seeds", "0,1,2"),
-        ("train", ["--experiment={rows}", "--distribution=five", "--data_dir={csv}", "--model_dir=y"], "'five'", "mirrored"),
-        ("train", ["--experiment={rows}", "--folds=7", "--data_dir={csv}", "--model_dir={tmp}"], "7", "1"),
+        (
+            "train",
+            ["--experiment={rows}", "--distribution=five", "--data_dir={csv}", "--model_dir=y"],
+            "'five'",
+            "mirrored",
+        ),
+        (
+            "train",
+            ["--experiment={rows}", "--folds=7", "--data_dir={csv}", "--model_dir={tmp}"],
+            "7",
+            "1",
+        ),
         ("evaluate", ["--model_dir=nowhere"], "no runs below 'nowhere'", "crossask-train"),
         ("evaluate", ["--predictions=nowhere.csv"], "nowhere.csv", ""),
         ("report", ["--model_dir=nowhere", "--out=x"], "no runs below", "crossask-train"),
         ("export", ["--model_dir={work}/runs", "--out=x"], "holds 4 runs", "one of them"),
         ("export", ["--model_dir={work}/runs/fa/fold1/seed0", "--out={work}/model"], "exists", ""),
         ("predict", ["--model={work}/model"], "No recording is given", "crossask-predict"),
-        ("predict", ["--model={work}/model", "--timeline", "--format=dcase2019", "a.wav"], "--timeline has no format", "text, csv"),
+        (
+            "predict",
+            ["--model={work}/model", "--timeline", "--format=dcase2019", "a.wav"],
+            "--timeline has no format",
+            "text, csv",
+        ),
         ("predict", ["--model={work}/model", "--watch", "a", "b"], "2 folders", "one"),
         ("predict", ["--model={work}/model", "--stream", "a.wav"], "--stream", "Leave out"),
         ("predict", ["--model={work}/model", "{work}/runs"], "no sound files", ".wav"),
         ("predict", ["--model={work}/model", "{work}/*.none"], "No file fits", "pattern"),
-        ("predict", ["--model={work}/runs", "a.wav"], "not a model written by crossask-export", "saved_model.pb"),
+        (
+            "predict",
+            ["--model={work}/runs", "a.wav"],
+            "not a model written by crossask-export",
+            "saved_model.pb",
+        ),
         ("predict", ["--model={work}/model", "nowhere.wav"], "nowhere.wav", ""),
         ("predict", ["--modle=x", "a.wav"], "modle", "--help"),
         ("pretrain", ["--events=nowhere.csv", "--out=x.npz"], "no CSV 'nowhere.csv'", "filename"),
@@ -172,8 +253,15 @@ def test_any_table_of_predictions_is_scored(work, capsys):
         ("pretrain", ["--events={csv}", "--out=x.ckpt"], "--out", ".npz"),
     ],
 )
-def test_a_users_mistake_is_two_lines_and_exit_code_2(work, tmp_path, capsys, verb, arguments, problem, fix):
-    places = {"work": work, "rows": work / "rows.py", "csv": work / "corpus" / "clips.csv", "tmp": tmp_path}
+def test_a_users_mistake_is_two_lines_and_exit_code_2(
+    work, tmp_path, capsys, verb, arguments, problem, fix
+):
+    places = {
+        "work": work,
+        "rows": work / "rows.py",
+        "csv": work / "corpus" / "clips.csv",
+        "tmp": tmp_path,
+    }
     assert call(verb, *(argument.format(**places) for argument in arguments)) == 2
     lines = capsys.readouterr().err.splitlines()
     told = next(number for number, line in enumerate(lines) if line.startswith("Error: "))
@@ -196,7 +284,10 @@ def test_help_answers_without_tensorflow(verb, capsys):
 
 def test_each_verb_is_also_a_module(work):
     done = subprocess.run(
-        [sys.executable, "-m", "crossask.cli.predict", "--model=nowhere", "a.wav"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "crossask.cli.predict", "--model=nowhere", "a.wav"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
@@ -205,13 +296,33 @@ def test_each_verb_is_also_a_module(work):
 def test_a_killed_prepare_goes_on_to_the_same_bytes(work, tmp_path):
     """Also where it is killed while a shard is half written."""
     data = small_corpus.write(tmp_path / "corpus", places=12, clips=8)
-    command = [sys.executable, "-m", "crossask.cli.prepare", "--dataset=folder", f"--experiment={work}/rows.py", f"--data_dir={data}"]
+    command = [
+        sys.executable,
+        "-m",
+        "crossask.cli.prepare",
+        "--dataset=folder",
+        f"--experiment={work}/rows.py",
+        f"--data_dir={data}",
+    ]
 
     def files(folder):
-        return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+        return {
+            path.relative_to(folder): path.read_bytes()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
 
-    assert subprocess.run([*command, f"--features_dir={tmp_path}/whole"], capture_output=True, check=False).returncode == 0
-    process = subprocess.Popen([*command, f"--features_dir={tmp_path}/killed"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert (
+        subprocess.run(
+            [*command, f"--features_dir={tmp_path}/whole"], capture_output=True, check=False
+        ).returncode
+        == 0
+    )
+    process = subprocess.Popen(
+        [*command, f"--features_dir={tmp_path}/killed"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     while process.poll() is None and not list((tmp_path / "killed").rglob("*.tfrecord*")):
         time.sleep(0.02)
     process.kill()
@@ -219,5 +330,10 @@ def test_a_killed_prepare_goes_on_to_the_same_bytes(work, tmp_path):
     done = files(tmp_path / "killed")
     whole = files(tmp_path / "whole")
     assert done.keys() != whole.keys()
-    assert subprocess.run([*command, f"--features_dir={tmp_path}/killed"], capture_output=True, check=False).returncode == 0
+    assert (
+        subprocess.run(
+            [*command, f"--features_dir={tmp_path}/killed"], capture_output=True, check=False
+        ).returncode
+        == 0
+    )
     assert files(tmp_path / "killed") == whole

@@ -1,25 +1,33 @@
-"""Experiments are typed values; a wrong name or type is an error that says where."""
+"""Tests of the configuration: checked values, errors that say where, overrides, experiment files."""
 
 import dataclasses
+import json
+from pathlib import Path
 
 import pytest
 
 from crossask import config
+from crossask.config import catalogue, reference
 from crossask.errors import ConfigError
 
 ROW = config.Experiment("row")
+ROOT = Path(__file__).parents[1]
 
 
 def test_the_defaults_are_those_of_the_paper():
-    assert (ROW.features.log_mel.mel_bins, ROW.features.log_mel.window_seconds, ROW.features.log_mel.hop_seconds) == (64, 0.025, 0.010)
+    log_mel = ROW.features.log_mel
+    assert (log_mel.mel_bins, log_mel.window_seconds, log_mel.hop_seconds) == (64, 0.025, 0.010)
     assert ROW.model.encoder_channels == (64, 128, 256, 512)
-    assert (ROW.model.pooling_heads, ROW.model.pooling_dim, ROW.model.attention_heads, ROW.model.attention_dim) == (4, 1024, 8, 2048)
+    assert (ROW.model.pooling_heads, ROW.model.pooling_dim) == (4, 1024)
+    assert (ROW.model.attention_heads, ROW.model.attention_dim) == (8, 2048)
 
 
 def test_an_override_replaces_the_named_field_alone():
-    changed = config.override(ROW, {"training.epochs": 3, "model": {"encoder_channels": [8, 16]}})
+    changes = {"training.epochs": 3, "model": {"encoder_channels": [8, 16]}}
+    changed = config.override(ROW, changes)
     assert (changed.training.epochs, changed.model.encoder_channels) == (3, (8, 16))
-    assert config.override(changed, {"training.epochs": ROW.training.epochs, "model": config.to_dict(ROW.model)}) == ROW
+    back = {"training.epochs": ROW.training.epochs, "model": config.to_dict(ROW.model)}
+    assert config.override(changed, back) == ROW
 
 
 def test_overrides_are_read_from_one_line():
@@ -40,14 +48,19 @@ def test_overrides_are_read_from_one_line():
     ("changes", "words"),
     [
         ({"training.epoch": 3}, ["training.epoch", "'epochs'"]),
-        ({"training.epochs": "three"}, ["training.epochs", "'three'"]),
+        ({"training.epochs": "three"}, ["training.epochs", "'three'", "an integer"]),
         ({"training.epochs": 2.5}, ["training.epochs", "2.5"]),
         ({"training.epochs": True}, ["training.epochs", "True"]),
-        ({"training.learning_rate": float("nan")}, ["training.learning_rate", "nan"]),
+        ({"training.learning_rate": float("nan")}, ["training.learning_rate", "nan", "finite"]),
         ({"model.encoder_channels": (8, "16")}, ["model.encoder_channels[1]", "'16'"]),
+        ({"model.encoder_pools": ((2, 2, 2),)}, ["model.encoder_pools[0]"]),
+        ({"features.log_mel.window": "han"}, ["log_mel.window is 'han'", "'hann'", "hamming"]),
         ({"name.first": 1}, ["name has no fields"]),
+        ({"training": 3}, ["training is 3", "TrainingConfig"]),
         ({"system": "CNN"}, ["'CNN'", "FA, VEM, JRM, CMAM"]),
         ({"strategy": "frozen"}, ["'frozen'", "feature_based"]),
+        ({"event_model.name": "yamet"}, ["event_model.name is 'yamet'", "'yamnet'"]),
+        ({"dataset": "tau2020"}, ["dataset is 'tau2020'", "'tau2019'"]),
     ],
 )
 def test_a_wrong_override_is_an_error_that_says_where(changes, words):
@@ -57,23 +70,81 @@ def test_a_wrong_override_is_an_error_that_says_where(changes, words):
         assert word in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: config.Experiment(), "has no name"),
+        (lambda: config.Experiment(3), "name is 3, a int"),
+        (lambda: config.Experiment("row", sytem="FA"), "Did you mean 'system'"),
+        (lambda: config.TrainingConfig(epochs=0), "training.epochs is 0"),
+        (lambda: dataclasses.replace(ROW.model, encoder="vit"), "model.encoder is 'vit'"),
+        (lambda: config.LogMelConfig(hop_seconds=0.0), "features.log_mel.hop_seconds is 0.0"),
+    ],
+)
+def test_a_wrong_value_in_python_is_the_same_error(build, words):
+    with pytest.raises(ConfigError) as error:
+        build()
+    assert words in str(error.value)
+
+
 def test_a_row_survives_the_way_through_json():
-    row = config.override(ROW, {"features.log_mel.max_hz": 8000.0, "model.encoder_channels": (8, 16)})
-    assert config.from_dict(config.Experiment, config.to_dict(row)) == row
+    changes = {"features.log_mel.max_hz": 8000.0, "model.encoder_channels": (8, 16)}
+    row = config.override(ROW, changes)
+    text = json.dumps(config.to_dict(row))
+    assert config.from_dict(config.Experiment, json.loads(text)) == row
+
+
+def test_a_record_of_an_older_version_has_defaults_for_new_fields():
+    record = config.to_dict(ROW)
+    del record["model"]["pooling_penalty"]
+    del record["event_control"]
+    assert config.from_dict(config.Experiment, record) == ROW
+
+
+def changed(entry: reference.Entry) -> object:
+    """Returns another valid value of a field."""
+    value = entry.default
+    if entry.choices:
+        return next(choice for choice in entry.choices if choice != value)
+    if value is None:
+        return 1.0
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, str):
+        return value + "x"
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, float):
+        return value / 2 if value else 0.5
+    return value + value[:1]
+
+
+# A field that is only valid together with another one.
+TOGETHER = {
+    "event_control": {"system": "CMAM", "strategy": "feature_based"},
+    "training.warmup_epochs": {"training.schedule": "cosine"},
+    "training.input_streams": {"training.batch_size": 32},
+}
 
 
 def test_the_digest_changes_with_every_field():
-    digests = {config.digest(ROW.training)}
-    for field in dataclasses.fields(ROW.training):
-        value = getattr(ROW.training, field.name)
-        digests.add(config.digest(dataclasses.replace(ROW.training, **{field.name: value + type(value)(1)})))
-    assert len(digests) == 1 + len(dataclasses.fields(ROW.training))
+    digests = set()
+    entries = [entry for entry in reference.entries() if entry.path != "name"]
+    for entry in entries:
+        base = config.override(ROW, TOGETHER.get(entry.path, {}))
+        other = config.override(base, {entry.path: changed(entry)})
+        assert config.digest(other) != config.digest(base), entry.path
+        digests.add(config.digest(other))
+    assert len(digests) == len(entries)
     assert config.digest(ROW.training) == config.digest(config.TrainingConfig())
 
 
 def test_rows_are_read_by_path_and_name(tmp_path):
     file = tmp_path / "mine.py"
-    file.write_text("from crossask.config import Experiment\nROWS = (Experiment('a'), Experiment('b', system='CMAM'))\n")
+    file.write_text(
+        "from crossask.config import Experiment\n"
+        "ROWS = (Experiment('a'), Experiment('b', system='CMAM'))\n"
+    )
     assert [row.name for row in config.read_experiments(str(file))] == ["a", "b"]
     assert config.read_experiments(f"{file}:b")[0].system == "CMAM"
     with pytest.raises(ConfigError, match="no row 'c'"):
@@ -82,33 +153,92 @@ def test_rows_are_read_by_path_and_name(tmp_path):
         config.read_experiments(str(tmp_path / "other.py"))
 
 
+def test_a_wrong_row_is_reported_with_its_line(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from crossask.config import Experiment, TrainingConfig\n"
+        "ROWS = (\n"
+        "    Experiment('a'),\n"
+        "    Experiment('b', training=TrainingConfig(epochs=0)),\n"
+        ")\n"
+    )
+    with pytest.raises(ConfigError, match="mine.py, line 4: training.epochs is 0"):
+        config.read_experiments(str(file))
+
+
 def test_files_come_before_the_override_and_later_files_win(tmp_path):
     for name, epochs in (("a.json", 5), ("b.json", 6)):
-        (tmp_path / name).write_text(f'{{"training": {{"epochs": {epochs}, "batch_size": {epochs}}}}}')
-    row = config.resolve(ROW, [tmp_path / "a.json", tmp_path / "b.json"], "training.batch_size=7")
+        values = {"training": {"epochs": epochs, "batch_size": epochs}}
+        (tmp_path / name).write_text(json.dumps(values))
+    files = [tmp_path / "a.json", tmp_path / "b.json"]
+    row = config.resolve(ROW, files, "training.batch_size=7")
     assert (row.training.epochs, row.training.batch_size) == (6, 7)
     with pytest.raises(ConfigError, match="not a readable JSON"):
         config.resolve(ROW, [tmp_path / "none.json"])
+    (tmp_path / "list.json").write_text("[]")
+    with pytest.raises(ConfigError, match="holds a JSON list"):
+        config.resolve(ROW, [tmp_path / "list.json"])
 
 
-def test_the_strategy_decides_what_the_event_branch_reads():
-    kinds = {s: config.Experiment("r", system="CMAM", strategy=s).event_input for s in config.STRATEGIES}
-    assert kinds == {"from_scratch": "patches", "feature_based": "embedding", "fine_tuning": "patches"}
-    assert config.Experiment("r", system="FA").event_input == ""
+def test_the_strategy_decides_the_input_of_the_event_branch():
+    inputs = {}
+    for strategy in catalogue.STRATEGIES:
+        row = config.Experiment("row", system="CMAM", strategy=strategy)
+        inputs[strategy] = row.event_input
+    expected = {"from_scratch": "patches", "feature_based": "embedding", "fine_tuning": "patches"}
+    assert inputs == expected
+    assert config.Experiment("row", system="FA").event_input == ""
 
 
-@pytest.mark.parametrize(("changes", "expected"), [
-    ({"training.average_from": 0}, "average_from"), ({"training.average_decay": 1.5}, "from 0 to 1"),
-    ({"distillation.temperature": 0.0}, "temperature"), ({"augmentation.time_mask_frames": -1}, "time_mask_frames"),
-    ({"training.context_frames": 5, "augmentation.mixup_alpha": 0.2}, "context_frames"),
-    ({"system": "VEM", "augmentation.time_roll": True}, "reads no log-mel"),
-    ({"system": "DCASE2019", "model.pooling_penalty": 0.1}, "no attention pooling"),
-    ({"training.batch_size": 0}, "batch_size"), ({"training.shuffle_buffer": 0}, "shuffle_buffer"),
-    ({"system": "VEM", "training.context_frames": 5}, "reads no log-mel"),
-    ({"training.epochs": 0}, "training.epochs of experiment 'row' is 0"),
-    ({"training.schedule": "warm_restarts", "training.warmup_epochs": 2}, "schedule warm_restarts"),
-    ({"system": "DCASE2019", "model.split_band": True}, "no encoder of the log-mel"),
-])  # fmt: skip
-def test_a_value_that_would_do_nothing_or_harm_is_refused(changes, expected):
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"training.average_from": 0}, "average_from"),
+        ({"training.average_from": 61}, "training.average_from is 61"),
+        ({"training.keep_from": 61}, "training.keep_from is 61"),
+        ({"training.average_decay": 1.5}, "from 0 to 1"),
+        ({"distillation.temperature": 0.0}, "temperature"),
+        ({"augmentation.time_mask_frames": -1}, "time_mask_frames"),
+        ({"training.context_frames": 5, "augmentation.mixup_alpha": 0.2}, "context_frames"),
+        ({"system": "VEM", "augmentation.time_roll": True}, "reads no log-mel"),
+        ({"system": "DCASE2019", "model.pooling_penalty": 0.1}, "no attention pooling"),
+        ({"training.batch_size": 0}, "batch_size"),
+        ({"training.batch_size": 10, "training.input_streams": 4}, "4 streams"),
+        ({"training.shuffle_buffer": 0}, "shuffle_buffer"),
+        ({"system": "VEM", "training.context_frames": 5}, "reads no log-mel"),
+        ({"training.epochs": 0}, "Row 'row': training.epochs is 0"),
+        ({"training.schedule": "warm_restarts", "training.warmup_epochs": 2}, "'warm_restarts'"),
+        ({"system": "DCASE2019", "model.split_band": True}, "no encoder of the log-mel"),
+        ({"event_control": "other_clip"}, "no frozen embeddings"),
+    ],
+)
+def test_a_value_that_has_no_effect_or_does_harm_is_refused(changes, expected):
+    overrides = ",".join(f"{name}={value!r}" for name, value in changes.items())
     with pytest.raises(ConfigError, match=expected):
-        config.resolve(config.Experiment("row"), params_override=",".join(f"{name}={value!r}" for name, value in changes.items()))
+        config.resolve(ROW, params_override=overrides)
+
+
+def test_every_choice_of_ours_about_the_papers_systems_says_why_it_is_open():
+    # Fields that the paper's systems do not have, and fields that are no choice about a network.
+    not_of_the_paper = {
+        *("name", "system", "strategy", "dataset", "folds", "paper_score", "note"),
+        *("event_model.weights", "distillation.weight", "distillation.temperature"),
+    }
+    silent = set()
+    for entry in reference.entries():
+        if entry.facts.source == "ours" and not entry.facts.open_because:
+            silent.add(entry.path)
+    assert silent == not_of_the_paper
+
+
+def test_every_field_has_a_description_that_is_a_sentence():
+    for entry in reference.entries():
+        description = entry.facts.description
+        assert description.endswith("."), entry.path
+        # "schedule=cosine: ..." names the setting in which the field has an effect
+        assert description[0].isupper() or "=" in description.partition(":")[0], entry.path
+
+
+def test_the_page_of_the_fields_is_up_to_date():
+    page = ROOT / "docs" / "configuration.md"
+    assert page.read_text() == reference.as_markdown(), "run `make docs`"

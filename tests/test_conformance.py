@@ -13,15 +13,21 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from crossask import datasets, events, models
-from crossask.config import ModelConfig
+from crossask import events, models
+from crossask.config import ModelConfig, catalogue
 
 PACKAGE = Path(models.__file__).parents[1]
 NARROW = ModelConfig(
-    encoder_channels=(4, 4, 8, 8), pooling_heads=2, pooling_dim=8, attention_heads=2, attention_dim=32,
-    vem_pools=((1, 2),) * 4, event_encoder_channels=(4, 4, 8), event_encoder_pools=((1, 2),) * 3,
-)  # fmt: skip
-READING_EVENTS = [name for name in models.MODELS if "embedding" in getattr(models, name).reads]
+    encoder_channels=(4, 4, 8, 8),
+    pooling_heads=2,
+    pooling_dim=8,
+    attention_heads=2,
+    attention_dim=32,
+    vem_pools=((1, 2),) * 4,
+    event_encoder_channels=(4, 4, 8),
+    event_encoder_pools=((1, 2),) * 3,
+)
+READING_EVENTS = [name for name in catalogue.SYSTEMS if "embedding" in getattr(models, name).reads]
 
 
 def derived(folder: str, base: str) -> set[str]:
@@ -30,26 +36,30 @@ def derived(folder: str, base: str) -> set[str]:
         node.name
         for path in (PACKAGE / folder).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.ClassDef) and base in {getattr(b, "id", getattr(b, "attr", "")) for b in node.bases}
+        if isinstance(node, ast.ClassDef)
+        and base in {getattr(b, "id", getattr(b, "attr", "")) for b in node.bases}
     }
 
 
-def in_table(table: dict[str, str]) -> set[str]:
-    return {target.partition(":")[2] for target in table.values()}
+def in_table(table: dict, attribute: str) -> set[str]:
+    return {getattr(entry, attribute).partition(":")[2] for entry in table.values()}
 
 
 def test_every_scene_model_and_event_model_stands_in_its_table():
-    assert derived("models", "SceneModel") == in_table(models.MODELS)
-    assert derived("events", "EventModel") == in_table(events.EVENT_MODELS)
+    assert derived("models", "SceneModel") == in_table(catalogue.SYSTEMS, "model")
+    assert derived("events", "EventModel") == in_table(catalogue.EVENT_MODELS, "layer")
 
 
 def test_every_reader_of_a_corpus_stands_in_the_table():
     readers = {
         f"crossask.datasets.{path.stem}:read"
         for path in (PACKAGE / "datasets").glob("*.py")
-        if any(isinstance(node, ast.FunctionDef) and node.name == "read" for node in ast.parse(path.read_text()).body)
+        if any(
+            isinstance(node, ast.FunctionDef) and node.name == "read"
+            for node in ast.parse(path.read_text()).body
+        )
     }
-    assert readers == set(datasets.DATASETS.values())
+    assert readers == {entry.reader for entry in catalogue.DATASETS.values()}
 
 
 @pytest.fixture(scope="module")
@@ -63,23 +73,31 @@ def clips():
 
 
 @pytest.mark.parametrize("system", READING_EVENTS)
-@pytest.mark.parametrize("name", list(events.EVENT_MODELS))
+@pytest.mark.parametrize("name", list(catalogue.EVENT_MODELS))
 @pytest.mark.parametrize("trainable", [False, True])
-def test_every_event_model_in_every_scene_model_learns_eight_clips_and_is_saved(clips, tmp_path, system, name, trainable):
+def test_every_event_model_in_every_scene_model_learns_eight_clips_and_is_saved(
+    clips, tmp_path, system, name, trainable
+):
     keras.utils.set_random_seed(0)
     event_model = events.event_model_class(name)(trainable=trainable, width=1 / 32)
     constants, choices = {}, NARROW
-    if not trainable:  # a frozen, random network's embeddings are tiny: the field that rows have for this
+    if (
+        not trainable
+    ):  # a frozen, random network's embeddings are tiny: the field that rows have for this
         values = event_model(clips[0]["patches"]).numpy().reshape(-1, event_model.embedding_size)
         constants = {"embedding_mean": values.mean(0), "embedding_deviation": values.std(0) + 1e-9}
         choices = dataclasses.replace(NARROW, standardise_embedding=True)
     model = models.build(system, 3, choices, event_model=event_model, **constants)
-    model.compile(keras.optimizers.Adam(3e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.compile(
+        keras.optimizers.Adam(3e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
     model(clips[0])
     before = [value.copy() for value in event_model.get_weights()]
     losses = model.fit(*clips, batch_size=8, epochs=60, verbose=0).history["loss"]
     assert losses[-1] < 0.1 * losses[0]
-    changed = [not np.array_equal(a, b) for a, b in zip(before, event_model.get_weights(), strict=True)]
+    changed = [
+        not np.array_equal(a, b) for a, b in zip(before, event_model.get_weights(), strict=True)
+    ]
     assert all(changed) if trainable else not any(changed)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
@@ -88,4 +106,6 @@ def test_every_event_model_in_every_scene_model_learns_eight_clips_and_is_saved(
     tf.saved_model.save(model, str(tmp_path / "saved"))
     answer = tf.saved_model.load(str(tmp_path / "saved"))(clips[0])
     # graph and eager kernels round differently, and standardising tiny embeddings makes that larger: probabilities, not logits
-    np.testing.assert_allclose(tf.nn.softmax(answer), tf.nn.softmax(model(clips[0])), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        tf.nn.softmax(answer), tf.nn.softmax(model(clips[0])), rtol=0, atol=1e-5
+    )

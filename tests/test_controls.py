@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import small_corpus
 
-from crossask import config, controls, export, feature_cache, runs, training
+from crossask import config, serving, training
 from crossask.datasets import read_corpus, training_parts
 from crossask.errors import ConfigError, DataError
+from crossask.features import controls
+from crossask.features.cache import prepare_features
+from crossask.training import run_folder
 
 ROW = config.override(small_corpus.FEATURE_BASED, {"training.epochs": 1})
 
@@ -17,12 +20,14 @@ ROW = config.override(small_corpus.FEATURE_BASED, {"training.epochs": 1})
 def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("controls")
     corpus = read_corpus("folder", small_corpus.write(folder / "corpus"))
-    return folder, corpus, feature_cache.prepare(corpus, ROW, folder / "features")
+    return folder, corpus, prepare_features(corpus, ROW, folder / "features")
 
 
 def controlled(prepared, control: str, seed: int = 0):
     _, corpus, cache = prepared
-    return controls.controlled(cache, corpus, dataclasses.replace(ROW, event_control=control), "1", seed)
+    return controls.controlled(
+        cache, corpus, dataclasses.replace(ROW, event_control=control), "1", seed
+    )
 
 
 def test_without_a_control_the_cache_is_what_it_was(prepared):
@@ -31,9 +36,15 @@ def test_without_a_control_the_cache_is_what_it_was(prepared):
 
 def test_another_clips_embedding_comes_from_the_same_part_and_each_is_given_once(prepared):
     _, corpus, cache = prepared
-    own, found = controls.read_embeddings(cache), controls.read_embeddings(controlled(prepared, "other_clip"))
+    own, found = (
+        controls.read_embeddings(cache),
+        controls.read_embeddings(controlled(prepared, "other_clip")),
+    )
     fold = corpus.fold("1")
-    parts = (*training_parts(corpus, fold, ROW.training.validation_share, ROW.training.validation_seed), fold.evaluation)
+    parts = (
+        *training_parts(corpus, fold, ROW.training.validation_share, ROW.training.validation_seed),
+        fold.evaluation,
+    )
     assert sum(map(len, parts)) == len(corpus.clips)
     for part in parts:
         donors = {}
@@ -48,14 +59,23 @@ def test_another_clips_embedding_comes_from_the_same_part_and_each_is_given_once
 def test_another_division_of_the_clips_has_donors_of_its_own(prepared):
     _, corpus, cache = prepared
     wide = config.override(ROW, {"event_control": "other_clip", "training.validation_share": 0.6})
-    own, found = (controls.read_embeddings(one) for one in (cache, controls.controlled(cache, corpus, wide, "1", 0)))
+    own, found = (
+        controls.read_embeddings(one)
+        for one in (cache, controls.controlled(cache, corpus, wide, "1", 0))
+    )
     assert controlled(prepared, "other_clip").folders["embedding"] != cache.folders["embedding"]
-    for part in (*training_parts(corpus, corpus.fold("1"), 0.6, ROW.training.validation_seed), corpus.fold("1").evaluation):
+    for part in (
+        *training_parts(corpus, corpus.fold("1"), 0.6, ROW.training.validation_seed),
+        corpus.fold("1").evaluation,
+    ):
         assert {found[clip].tobytes() for clip in part} == {own[clip].tobytes() for clip in part}
 
 
 def test_patches_out_of_order_are_the_clips_own(prepared):
-    own, found = controls.read_embeddings(prepared[2]), controls.read_embeddings(controlled(prepared, "shuffled_in_time"))
+    own, found = (
+        controls.read_embeddings(prepared[2]),
+        controls.read_embeddings(controlled(prepared, "shuffled_in_time")),
+    )
     turned = [clip for clip in own if not np.array_equal(own[clip], found[clip])]
     assert 0 < len(turned) < len(own)  # of two patches, half stay by chance
     for clip in own:
@@ -68,7 +88,10 @@ def test_true_events_are_shares_of_the_patches_time(prepared):
         controlled(prepared, "true_events")
     name = corpus.clips[0].path.rpartition("/")[2]
     events = (("0.25", "1.5", "dog"), ("0.5", "0.75", "dog"), ("1.9", "9", "bell"))
-    lines = ["filename\tonset\toffset\tevent_label", *("\t".join([f"audio/{name}", *event]) for event in events)]
+    lines = [
+        "filename\tonset\toffset\tevent_label",
+        *("\t".join([f"audio/{name}", *event]) for event in events),
+    ]
     (folder / "events.csv").write_text("\n".join(lines) + "\n")  # beside the folder of the sounds
     changed = controlled(prepared, "true_events")
     assert changed.shapes["embedding"] == (2, 2)
@@ -82,12 +105,16 @@ def test_true_events_are_shares_of_the_patches_time(prepared):
     (folder / "events.csv").unlink()
 
 
-@pytest.mark.parametrize("row", ["other_clip", "shuffled_in_time", "attends_itself", "events_alone"])
+@pytest.mark.parametrize(
+    "row", ["other_clip", "shuffled_in_time", "attends_itself", "events_alone"]
+)
 def test_a_control_row_trains_and_predicts_and_a_swap_names_both_clips(prepared, row, tmp_path):
     _, corpus, cache = prepared
     direction = {"attends_itself": "scene_queries_scene", "events_alone": "events_alone"}.get(row)
-    experiment = config.override(ROW, {"model.cross_attention": direction} if direction else {"event_control": row})
-    run = runs.run_at(tmp_path, row, "1", 0)
+    experiment = config.override(
+        ROW, {"model.cross_attention": direction} if direction else {"event_control": row}
+    )
+    run = run_folder.run_at(tmp_path, row, "1", 0)
     training.train(run, experiment, corpus, cache)
     plain = training.predict(run, corpus, cache)
     swapped = training.predict(run, corpus, cache, swap_events=True)
@@ -95,7 +122,7 @@ def test_a_control_row_trains_and_predicts_and_a_swap_names_both_clips(prepared,
     assert (swapped["truth"] != swapped["events_truth"]).all()
     assert sorted(swapped["events_of"]) == sorted(swapped["clip"])
     if experiment.event_control:
-        for write in (export.export_run, export.export_litert):
+        for write in (serving.export_run, serving.export_litert):
             with pytest.raises(ConfigError, match="is a control"):
                 write(run, tmp_path / "model.tflite")
         assert not list(tmp_path.glob("*model*"))
@@ -107,13 +134,23 @@ def test_events_alone_do_not_hear_the_log_mel(prepared):
     from crossask import models
 
     rng = np.random.default_rng(0)
-    model = models.build("CMAM", 2, dataclasses.replace(small_corpus.NARROW, cross_attention="events_alone"))
+    model = models.build(
+        "CMAM", 2, dataclasses.replace(small_corpus.NARROW, cross_attention="events_alone")
+    )
     embedding = rng.normal(size=(1, 2, 128)).astype(np.float32)
     first, second = (
-        model({"log_mel": rng.normal(size=(1, 198, 64, 2)).astype(np.float32), "embedding": embedding}).numpy() for _ in range(2)
+        model(
+            {"log_mel": rng.normal(size=(1, 198, 64, 2)).astype(np.float32), "embedding": embedding}
+        ).numpy()
+        for _ in range(2)
     )
     np.testing.assert_array_equal(first, second)
-    assert "cross" not in model.explain({"log_mel": np.zeros((1, 198, 64, 2), np.float32), "embedding": embedding})[1]
+    assert (
+        "cross"
+        not in model.explain(
+            {"log_mel": np.zeros((1, 198, 64, 2), np.float32), "embedding": embedding}
+        )[1]
+    )
 
 
 def test_a_control_needs_frozen_embeddings():

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from crossask import config, description
+from crossask import config
+from crossask.training import network_size
 
 DCASE2019 = Path(__file__).parents[1] / "experiments" / "dcase2019.py"
 
 
 def described(row):
     (experiment,) = config.read_experiments(f"{DCASE2019}:{row}")
-    return description.describe(experiment, 10)
+    return network_size.describe(experiment, 10)
 
 
 def convolutions(height, width, channels, pools, size=3):
@@ -29,9 +30,13 @@ FA_ENCODER = convolutions(998, 64, (2, 64, 128, 256, 512), ((2, 2),) * 4)
 FA_POOLING = 62 * 2048 * 1024 + 62 * 1024 * 4 + 4 * 62 * 2048
 # ten patches
 VGGISH = 10 * (
-    convolutions(96, 64, (1, 64, 128), ((2, 2),) * 2) + convolutions(24, 16, (128, 256, 256), ((1, 1), (2, 2)))
-    + convolutions(12, 8, (256, 512, 512), ((1, 1), (2, 2))) + 12288 * 4096 + 4096 * 4096 + 4096 * 128
-)  # fmt: skip
+    convolutions(96, 64, (1, 64, 128), ((2, 2),) * 2)
+    + convolutions(24, 16, (128, 256, 256), ((1, 1), (2, 2)))
+    + convolutions(12, 8, (256, 512, 512), ((1, 1), (2, 2)))
+    + 12288 * 4096
+    + 4096 * 4096
+    + 4096 * 128
+)
 
 
 def test_fa_in_full():
@@ -51,7 +56,10 @@ def test_cmam_with_a_frozen_event_model():
     own = 10 * 4 * block + 2 * 10 * 10 * 2048  # query, key, value, output; scores and their sum
     cross = (10 + 62 + 62 + 10) * block + 2 * 10 * 62 * 2048
     pooling = 10 * 2048 * 1024 + 10 * 1024 * 4 + 4 * 10 * 2048
-    assert found.scene.multiply_accumulates == FA_ENCODER + 10 * 128 * 2048 + own + cross + pooling + 8192 * 10
+    assert (
+        found.scene.multiply_accumulates
+        == FA_ENCODER + 10 * 128 * 2048 + own + cross + pooling + 8192 * 10
+    )
 
 
 def test_an_event_model_that_is_trained_counts_as_trained():
@@ -65,4 +73,4 @@ def test_a_product_counts_its_inner_axis_whichever_way_it_lies(transposed):
         return tf.matmul(x, tf.constant(np.ones((7, 3), np.float32)), transpose_a=transposed)
 
     spec = tf.TensorSpec([7, 5] if transposed else [5, 7], tf.float32)
-    assert description.multiply_accumulates(product, spec) == 5 * 7 * 3
+    assert network_size.multiply_accumulates(product, spec) == 5 * 7 * 3

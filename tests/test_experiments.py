@@ -8,26 +8,50 @@ import pytest
 import small_corpus
 import tensorflow as tf
 
-from crossask import config, events, feature_cache, runs, training
+from crossask import config, events, training
+from crossask.config import catalogue
 from crossask.datasets import read_corpus
+from crossask.features.cache import prepare_features
+from crossask.training import run_folder
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 NARROW = {
     name: getattr(small_corpus.NARROW, name)
-    for name in ("encoder_channels", "pooling_heads", "pooling_dim", "attention_heads", "attention_dim")
+    for name in (
+        "encoder_channels",
+        "pooling_heads",
+        "pooling_dim",
+        "attention_heads",
+        "attention_dim",
+    )
 }
-ROWS = [(path.stem, row) for path in sorted(EXPERIMENTS.glob("*.py")) for row in config.read_experiments(str(path))]
+ROWS = [
+    (path.stem, row)
+    for path in sorted(EXPERIMENTS.glob("*.py"))
+    for row in config.read_experiments(str(path))
+]
 TABLE_3 = {  # TUT 2017, TAU 2019
-    "baseline": (78.4, 62.5), "fa": (81.7, 66.5), "vem_feature_based": (72.1, 57.3),
-    "jrm_from_scratch": (83.0, 67.2), "jrm_feature_based": (83.7, 63.4), "jrm_fine_tuning": (83.2, 66.8),
-    "cmam_from_scratch": (83.2, 65.1), "cmam_feature_based": (85.8, 68.8), "cmam_fine_tuning": (83.1, 65.3),
-}  # fmt: skip
+    "baseline": (78.4, 62.5),
+    "fa": (81.7, 66.5),
+    "vem_feature_based": (72.1, 57.3),
+    "jrm_from_scratch": (83.0, 67.2),
+    "jrm_feature_based": (83.7, 63.4),
+    "jrm_fine_tuning": (83.2, 66.8),
+    "cmam_from_scratch": (83.2, 65.1),
+    "cmam_feature_based": (85.8, 68.8),
+    "cmam_fine_tuning": (83.1, 65.3),
+}
 
 
 def narrowed(row):
     """The row at a size that trains in seconds; what belongs to its corpus alone is levelled."""
     learning = dataclasses.replace(
-        row.training, epochs=1, keep_from=1, average_from=1, learning_rate=1e-3, batch_size=min(row.training.batch_size, 2)
+        row.training,
+        epochs=1,
+        keep_from=1,
+        average_from=1,
+        learning_rate=1e-3,
+        batch_size=min(row.training.batch_size, 2),
     )
     log_mel = row.features.log_mel
     if not row.system.startswith("DCASE"):  # whose pools ask for their own number of frames
@@ -42,9 +66,18 @@ def narrowed(row):
         dataset="folder",
         folds=("1",),
         features=dataclasses.replace(
-            row.features, sample_rate_hz=16000, clip_seconds=10.0, max_padding_seconds=0.1, max_cut_seconds=0.1, log_mel=log_mel
+            row.features,
+            sample_rate_hz=16000,
+            clip_seconds=10.0,
+            max_padding_seconds=0.1,
+            max_cut_seconds=0.1,
+            log_mel=log_mel,
         ),
-        event_model=dataclasses.replace(row.event_model, width=1 / 32, weights=row.event_model.name * bool(row.event_model.weights)),
+        event_model=dataclasses.replace(
+            row.event_model,
+            width=1 / 32,
+            weights=row.event_model.name * bool(row.event_model.weights),
+        ),
         training=learning,
         model=dataclasses.replace(row.model, **NARROW, event_encoder_channels=(4,) * 6 + (8,)),
     )
@@ -57,22 +90,31 @@ DIFFERENT = {narrowed(row): f"{file}:{row.name}" for file, row in reversed(ROWS)
 @pytest.mark.parametrize(("name", "column"), [("tut2017", 0), ("dcase2019", 1)])
 def test_the_rows_are_table_3(name, column):
     scores = {row.name: row.paper_score for file, row in ROWS if file == name}
-    assert {row: score for row, score in scores.items() if score is not None} == {row: pair[column] for row, pair in TABLE_3.items()}
-    assert set(scores) - set(TABLE_3) == {"vem_from_scratch", "vem_fine_tuning"}  # blank in the paper
+    assert {row: score for row, score in scores.items() if score is not None} == {
+        row: pair[column] for row, pair in TABLE_3.items()
+    }
+    assert set(scores) - set(TABLE_3) == {
+        "vem_from_scratch",
+        "vem_fine_tuning",
+    }  # blank in the paper
 
 
 @pytest.fixture(scope="module")
 def corpora(tmp_path_factory):
     """Two scenes of noise, 10 s: what every row's own front-end and pools ask for."""
     folder = tmp_path_factory.mktemp("ten_seconds")
-    (folder / "events.csv").write_text("filename\tonset\toffset\tevent_label\naudio/a00.wav\t0.5\t2.0\tdog\naudio/b00.wav\t0\t10\train\n")
-    return read_corpus("folder", small_corpus.write(folder / "audio", places=3, clips=1, seconds=10.0))
+    (folder / "events.csv").write_text(
+        "filename\tonset\toffset\tevent_label\naudio/a00.wav\t0.5\t2.0\tdog\naudio/b00.wav\t0\t10\train\n"
+    )
+    return read_corpus(
+        "folder", small_corpus.write(folder / "audio", places=3, clips=1, seconds=10.0)
+    )
 
 
 @pytest.fixture(scope="module")
 def event_weights(tmp_path_factory):
     paths = {}
-    for name in events.EVENT_MODELS:
+    for name in catalogue.EVENT_MODELS:
         paths[name] = str(tmp_path_factory.mktemp("weights") / f"{name}.npz")
         activation = "relu6" if name == "yamnet" else "relu"
         events.event_model_class(name)(width=1 / 32, activation=activation).save_npz(paths[name])
@@ -93,18 +135,26 @@ def eagerly():
 
 
 @pytest.mark.parametrize("row", DIFFERENT, ids=DIFFERENT.values())
-def test_every_row_trains_a_step_and_predicts(tmp_path, corpora, event_weights, features_dir, eagerly, row):
+def test_every_row_trains_a_step_and_predicts(
+    tmp_path, corpora, event_weights, features_dir, eagerly, row
+):
     if row.event_model.weights:
         row = config.override(row, {"event_model.weights": event_weights[row.event_model.name]})
     if row.event_model.pca:
         row = config.override(row, {"event_model.pca": str(tmp_path / "pca.npz")})
-        np.savez(row.event_model.pca, pca_eigen_vectors=np.eye(128, dtype=np.float32), pca_means=np.zeros(128, np.float32))
+        np.savez(
+            row.event_model.pca,
+            pca_eigen_vectors=np.eye(128, dtype=np.float32),
+            pca_means=np.zeros(128, np.float32),
+        )
     if row.distillation.teacher:
         lines = [f"{clip.id},{clip.scene},0.5,0.5" for clip in corpora.clips]
-        (tmp_path / "teacher.csv").write_text("\n".join([f"clip,truth,{','.join(corpora.scenes)}", *lines]) + "\n")
+        (tmp_path / "teacher.csv").write_text(
+            "\n".join([f"clip,truth,{','.join(corpora.scenes)}", *lines]) + "\n"
+        )
         row = config.override(row, {"distillation.teacher": str(tmp_path / "teacher.csv")})
-    cache = feature_cache.prepare(corpora, row, features_dir, workers=1)
-    run = runs.run_at(tmp_path / "runs", row.name, "1", 0)
+    cache = prepare_features(corpora, row, features_dir, workers=1)
+    run = run_folder.run_at(tmp_path / "runs", row.name, "1", 0)
     result = training.train(run, row, corpora, cache)
     assert result["epochs"] == 1
     assert result["steps"] >= 1

@@ -14,11 +14,14 @@ import soxr
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-from crossask import config, events, export, feature_cache, models, runs, systems, training
+from crossask import config, events, models, serving, training
+from crossask.config import catalogue
 from crossask.datasets import read_corpus
 from crossask.errors import AudioError, CrossaskError
 from crossask.events import tagging
-from crossask.prediction import Classifier
+from crossask.features.cache import prepare_features
+from crossask.serving import Classifier
+from crossask.training import network, run_folder
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +29,11 @@ def corpus(tmp_path_factory):
     return read_corpus("folder", small_corpus.write(tmp_path_factory.mktemp("corpus")))
 
 
-@pytest.fixture(scope="module", params=[small_corpus.FA, small_corpus.FEATURE_BASED, small_corpus.CMAM], ids=lambda row: row.name)
+@pytest.fixture(
+    scope="module",
+    params=[small_corpus.FA, small_corpus.FEATURE_BASED, small_corpus.CMAM],
+    ids=lambda row: row.name,
+)
 def exported(request, corpus, tmp_path_factory):
     """(run, its predictions, a Classifier of its export, the export's folder)"""
     folder = tmp_path_factory.mktemp("runs")
@@ -34,12 +41,14 @@ def exported(request, corpus, tmp_path_factory):
     if row.event_input == "embedding":
         events.build(row.event_model).save_npz(folder / "events.npz")
         head = noise(129, 2)
-        tagging.Tagger(("dog", "rain"), head[:128], head[128], exclusive=True).save_npz(folder / "events_tags.npz")
+        tagging.Tagger(("dog", "rain"), head[:128], head[128], exclusive=True).save_npz(
+            folder / "events_tags.npz"
+        )
         row = config.override(row, {"event_model.weights": str(folder / "events.npz")})
-    cache = feature_cache.prepare(corpus, row, folder / "features")
-    run = runs.run_at(folder, row.name, "1", 0)
+    cache = prepare_features(corpus, row, folder / "features")
+    run = run_folder.run_at(folder, row.name, "1", 0)
     training.train(run, row, corpus, cache)
-    out = export.export_run(run, folder / "model")
+    out = serving.export_run(run, folder / "model")
     return run, training.predict(run, corpus, cache), Classifier(out), out
 
 
@@ -65,7 +74,9 @@ def test_another_rate_and_mono_change_little(exported, corpus):
     waveform, rate = soundfile.read(corpus.clips[0].path, always_2d=True)
     expected = probabilities(classifier.predict(waveform, rate))
     resampled = soxr.resample(waveform, rate, 48000, quality="VHQ").astype(np.float32)
-    np.testing.assert_allclose(probabilities(classifier.predict(resampled, 48000)), expected, atol=0.01)
+    np.testing.assert_allclose(
+        probabilities(classifier.predict(resampled, 48000)), expected, atol=0.01
+    )
     both = np.repeat(waveform[:, :1], 2, axis=1)
     one, two = classifier.predict(both[:, 0], rate), classifier.predict(both, rate)
     np.testing.assert_allclose(probabilities(one), probabilities(two), atol=1e-6)
@@ -75,9 +86,19 @@ def test_a_long_recording_is_heard_in_windows_half_a_clip_apart_and_up_to_its_en
     _, _, classifier, _ = exported
     waveform = noise(int(4.5 * 16000), 2)
     answer = classifier.predict(waveform, 16000)
-    assert [(s.start_seconds, s.end_seconds) for s in answer.timeline] == [(0, 2), (1, 3), (2, 4), (2.5, 4.5)]
-    alone = [probabilities(classifier.predict(waveform[round(16000 * start) :][:32000], 16000)) for start in (0, 1, 2, 2.5)]
-    np.testing.assert_allclose([probabilities(segment) for segment in answer.timeline], alone, atol=1e-6)
+    assert [(s.start_seconds, s.end_seconds) for s in answer.timeline] == [
+        (0, 2),
+        (1, 3),
+        (2, 4),
+        (2.5, 4.5),
+    ]
+    alone = [
+        probabilities(classifier.predict(waveform[round(16000 * start) :][:32000], 16000))
+        for start in (0, 1, 2, 2.5)
+    ]
+    np.testing.assert_allclose(
+        [probabilities(segment) for segment in answer.timeline], alone, atol=1e-6
+    )
     np.testing.assert_allclose(probabilities(answer), np.mean(alone, 0), atol=1e-6)
     assert answer.seconds == 4.5
     # the graph itself hears the same windows
@@ -89,12 +110,26 @@ def test_batches_over_recordings_change_nothing_and_errors_keep_their_place(expo
     _, _, classifier, _ = exported
     soundfile.write(tmp_path / "long.flac", noise(24000 * 7, 2), 24000)
     (tmp_path / "broken.wav").write_bytes(b"RIFF")
-    sources = [noise(32000, 2), tmp_path / "broken.wav", tmp_path / "long.flac", noise(16000, 1), noise(100, 1)]
+    sources = [
+        noise(32000, 2),
+        tmp_path / "broken.wav",
+        tmp_path / "long.flac",
+        noise(16000, 1),
+        noise(100, 1),
+    ]
     answers = list(classifier.predict_each(sources, 16000))
-    assert [isinstance(answer, AudioError) for answer in answers] == [False, True, False, False, True]
+    assert [isinstance(answer, AudioError) for answer in answers] == [
+        False,
+        True,
+        False,
+        False,
+        True,
+    ]
     for source, answer in zip(sources, answers, strict=True):
         if not isinstance(answer, AudioError):
-            np.testing.assert_allclose(probabilities(answer), probabilities(classifier.predict(source, 16000)), atol=1e-6)
+            np.testing.assert_allclose(
+                probabilities(answer), probabilities(classifier.predict(source, 16000)), atol=1e-6
+            )
 
 
 def test_what_cannot_be_heard_is_told(exported):
@@ -114,13 +149,15 @@ def test_what_cannot_be_heard_is_told(exported):
 
 def test_embeddings_are_what_the_last_layer_reads(exported):
     run, _, classifier, _ = exported
-    model = systems.load(run)
+    model = network.load(run)
     waveform = noise(64000, 2)
     found = classifier.embed(waveform, 16000)
     np.testing.assert_allclose(found.start_seconds, [0, 1, 2])
     logits = found.scene @ model.scene.kernel.numpy() + model.scene.bias.numpy()
     answer = classifier.predict(waveform, 16000)
-    np.testing.assert_allclose(tf.nn.softmax(logits), [probabilities(segment) for segment in answer.timeline], atol=1e-5)
+    np.testing.assert_allclose(
+        tf.nn.softmax(logits), [probabilities(segment) for segment in answer.timeline], atol=1e-5
+    )
     events = run.experiment().event_input
     assert (found.events is None) == (not events)
     served = call(classifier, "embed", waveform[np.newaxis], 16000)
@@ -137,7 +174,9 @@ def test_an_explanation_holds_the_attention_of_the_window_that_speaks_most(expor
     why = answer.explain()
     assert (why.start_seconds, why.end_seconds) == (best.start_seconds, best.end_seconds)
     assert why.log_mel.shape == (198, 64, 2)
-    assert set(why.attention) == ({"pooling", "self", "cross"} if run.experiment().system == "CMAM" else {"pooling"})
+    assert set(why.attention) == (
+        {"pooling", "self", "cross"} if run.experiment().system == "CMAM" else {"pooling"}
+    )
     for weights in why.attention.values():
         np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-5)
     assert why.attended().sum() == pytest.approx(1, abs=1e-5)
@@ -157,7 +196,9 @@ def test_an_explanation_holds_the_attention_of_the_window_that_speaks_most(expor
 
 
 def call(classifier, signature, waveform, rate):
-    answer = classifier._model.signatures[signature](waveform=tf.constant(waveform), sample_rate_hz=tf.constant(rate))
+    answer = classifier._model.signatures[signature](
+        waveform=tf.constant(waveform), sample_rate_hz=tf.constant(rate)
+    )
     return {name: value.numpy() for name, value in answer.items()}
 
 
@@ -173,8 +214,12 @@ def test_it_answers_the_same_where_our_package_is_not(exported, corpus, tmp_path
         f"answer = model(waveform=np.load({str(tmp_path / 'waveform.npy')!r}), sample_rate_hz=tf.constant({rate}))\n"
         "print(answer['probabilities'].numpy()[0].tolist())"
     )
-    done = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    np.testing.assert_allclose(json.loads(done.stdout), probabilities(classifier.predict(waveform, rate)), atol=1e-6)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    np.testing.assert_allclose(
+        json.loads(done.stdout), probabilities(classifier.predict(waveform, rate)), atol=1e-6
+    )
 
 
 def test_class_names_and_the_model_card_travel_with_it(exported):
@@ -184,27 +229,42 @@ def test_class_names_and_the_model_card_travel_with_it(exported):
     assert classifier.card["training"] == run.read("result.json")
 
 
-@pytest.mark.parametrize("system", sorted(models.MODELS))
+@pytest.mark.parametrize("system", sorted(catalogue.SYSTEMS))
 def test_every_system_has_its_signatures(system, tmp_path):
     features = config.FeatureConfig(sample_rate_hz=16000)
     if system.startswith("DCASE"):
-        features = dataclasses.replace(features, mono=True, log_mel=config.LogMelConfig(mel_bins=40, hop_seconds=0.02, centred=True))
+        features = dataclasses.replace(
+            features,
+            mono=True,
+            log_mel=config.LogMelConfig(mel_bins=40, hop_seconds=0.02, centred=True),
+        )
     row = dataclasses.replace(small_corpus.CMAM, system=system, features=features)
     event_model = events.build(row.event_model, trainable=True) if row.event_input else None
     model = models.build(system, 3, small_corpus.NARROW, event_model=event_model)
     (tmp_path / "card").write_text("{}")
-    served = export.ServedModel(row, model, event_model, None, "abc", str(tmp_path / "card"))
+    served = serving.ServedModel(row, model, event_model, None, "abc", str(tmp_path / "card"))
     waveform = tf.constant(noise(2, 160001, 1))  # a sample more than the clip length: two windows
-    answer, embedding, why = (function(waveform, tf.constant(16000)) for function in served.signatures().values())
-    assert answer["probabilities"].shape == answer["scenes"].shape == answer["top_scenes"].shape == (2, 3)
+    answer, embedding, why = (
+        function(waveform, tf.constant(16000)) for function in served.signatures().values()
+    )
+    assert (
+        answer["probabilities"].shape
+        == answer["scenes"].shape
+        == answer["top_scenes"].shape
+        == (2, 3)
+    )
     np.testing.assert_allclose(tf.reduce_sum(answer["probabilities"], 1), 1, atol=1e-5)
-    np.testing.assert_allclose(answer["top_probabilities"][:, 0], tf.reduce_max(answer["probabilities"], 1))
+    np.testing.assert_allclose(
+        answer["top_probabilities"][:, 0], tf.reduce_max(answer["probabilities"], 1)
+    )
     assert answer["top_scene"].numpy().tolist() == answer["top_scenes"][:, 0].numpy().tolist()
     assert embedding["scene_embedding"].shape[:2] == (2, 2)
     assert ("event_embedding" in embedding) == ("embedding" in model.reads)
     assert ("log_mel" in why) == ("log_mel" in model.reads)
     assert ("attention_pooling" in why) == (not system.startswith("DCASE"))
-    assert all(value.shape[:2] == (2, 2) for name, value in why.items() if name != "window_start_seconds")
+    assert all(
+        value.shape[:2] == (2, 2) for name, value in why.items() if name != "window_start_seconds"
+    )
     np.testing.assert_allclose(why["window_start_seconds"], [0, 1 / 16000])
 
 
@@ -221,34 +281,65 @@ def test_the_graph_itself_refuses_what_it_cannot_hear(exported):
 def test_the_servers_warm_up_requests_are_answered_by_the_model(exported):
     _, _, classifier, out = exported
     asked = set()
-    for record in tf.data.TFRecordDataset(str(out / export.WARM_UP)):
+    for record in tf.data.TFRecordDataset(str(out / serving.WARM_UP)):
         log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
-        request = predict_pb2.PredictRequest.FromString(log.predict_log.request.SerializeToString())  # as it comes over the wire
+        request = predict_pb2.PredictRequest.FromString(
+            log.predict_log.request.SerializeToString()
+        )  # as it comes over the wire
         values = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
         signature = request.model_spec.signature_name
-        answer = classifier._model.signatures[signature](**{name: tf.constant(value) for name, value in values.items()})
+        answer = classifier._model.signatures[signature](
+            **{name: tf.constant(value) for name, value in values.items()}
+        )
         asked.add((signature, values["waveform"].shape[2]))
-        assert all(np.isfinite(value.numpy()).all() for value in answer.values() if value.dtype.is_floating)
+        assert all(
+            np.isfinite(value.numpy()).all() for value in answer.values() if value.dtype.is_floating
+        )
         response = predict_pb2.PredictResponse()
         for name, value in answer.items():
             response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
         for name, proto in response.outputs.items():
             np.testing.assert_array_equal(tf.make_ndarray(proto), answer[name].numpy())
-    assert asked == {(name, channels) for name in ("serving_default", "embed", "explain") for channels in (1, 2)}
+    assert asked == {
+        (name, channels) for name in ("serving_default", "embed", "explain") for channels in (1, 2)
+    }
 
 
 def test_tensorflows_own_tool_shows_the_signatures_and_gets_an_answer(exported, tmp_path):
     out = exported[3]
     np.savez(tmp_path / "request.npz", waveform=noise(2, 16000, 1), rate=np.int32(16000))
     tool = [str(Path(sys.executable).with_name("saved_model_cli"))]
-    shown = subprocess.run([*tool, "show", "--dir", out, "--tag_set", "serve", "--signature_def", "serving_default"],
-                           capture_output=True, text=True, check=True).stdout  # fmt: skip
+    shown = subprocess.run(
+        [*tool, "show", "--dir", out, "--tag_set", "serve", "--signature_def", "serving_default"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     shown = " ".join(shown.split())
     assert "inputs['waveform'] tensor_info: dtype: DT_FLOAT shape: (-1, -1, -1)" in shown
     assert "inputs['sample_rate_hz'] tensor_info: dtype: DT_INT32 shape: ()" in shown
-    inputs = f"waveform={tmp_path}/request.npz[waveform];sample_rate_hz={tmp_path}/request.npz[rate]"
-    subprocess.run([*tool, "run", "--dir", out, "--tag_set", "serve", "--signature_def", "serving_default", "--inputs", inputs,
-                    "--outdir", tmp_path], capture_output=True, text=True, check=True)  # fmt: skip
+    inputs = (
+        f"waveform={tmp_path}/request.npz[waveform];sample_rate_hz={tmp_path}/request.npz[rate]"
+    )
+    subprocess.run(
+        [
+            *tool,
+            "run",
+            "--dir",
+            out,
+            "--tag_set",
+            "serve",
+            "--signature_def",
+            "serving_default",
+            "--inputs",
+            inputs,
+            "--outdir",
+            tmp_path,
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     np.testing.assert_allclose(np.load(tmp_path / "probabilities.npy").sum(1), [1, 1], atol=1e-5)
     assert np.load(tmp_path / "top_scenes.npy", allow_pickle=True).shape == (2, 2)
 
@@ -256,7 +347,7 @@ def test_tensorflows_own_tool_shows_the_signatures_and_gets_an_answer(exported, 
 def test_an_existing_folder_is_not_overwritten(exported):
     run, _, _, out = exported
     with pytest.raises(CrossaskError, match="exists already"):
-        export.export_run(run, out)
+        serving.export_run(run, out)
 
 
 def test_a_folder_that_is_no_export_is_refused(tmp_path):

@@ -11,16 +11,20 @@ import pytest
 import small_corpus
 import soundfile
 
-from crossask import config, feature_cache, pipeline
+from crossask import config
 from crossask.config import TrainingConfig
 from crossask.datasets import read_corpus
 from crossask.errors import AudioError, ConfigError, CrossaskError, DataError
+from crossask.features import batches as batches_module
+from crossask.features import cache as cache_module
+from crossask.features.batches import TrainingData, evaluation_batches, feature_statistics, ordered
+from crossask.features.cache import in_order, prepare_features
 
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
-    monkeypatch.setattr(feature_cache, "CLIPS_PER_SHARD", 5)
-    monkeypatch.setattr(pipeline, "CLIPS_PER_SHARD", 5)
+    monkeypatch.setattr(cache_module, "CLIPS_PER_SHARD", 5)
+    monkeypatch.setattr(batches_module, "CLIPS_PER_SHARD", 5)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +41,7 @@ def checksums(cache):
 
 
 def test_a_killed_run_goes_on_to_the_same_bytes(corpus, tmp_path):
-    whole = feature_cache.prepare(corpus, small_corpus.FEATURE_BASED, tmp_path / "whole")
+    whole = prepare_features(corpus, small_corpus.FEATURE_BASED, tmp_path / "whole")
 
     class Killed(Exception):
         pass
@@ -47,23 +51,25 @@ def test_a_killed_run_goes_on_to_the_same_bytes(corpus, tmp_path):
             raise Killed
 
     with pytest.raises(Killed):
-        feature_cache.prepare(corpus, small_corpus.FEATURE_BASED, tmp_path / "killed", workers=1, progress=kill)
+        prepare_features(
+            corpus, small_corpus.FEATURE_BASED, tmp_path / "killed", workers=1, progress=kill
+        )
     assert 0 < len(list((tmp_path / "killed").glob("*/*.tfrecord"))) < len(checksums(whole))
-    resumed = feature_cache.prepare(corpus, small_corpus.FEATURE_BASED, tmp_path / "killed")
+    resumed = prepare_features(corpus, small_corpus.FEATURE_BASED, tmp_path / "killed")
     assert checksums(resumed) == checksums(whole)
     assert not list((tmp_path / "killed").rglob("*.part"))
 
 
 def test_finished_shards_are_not_written_again(corpus, tmp_path):
-    cache = feature_cache.prepare(corpus, small_corpus.FA, tmp_path)
+    cache = prepare_features(corpus, small_corpus.FA, tmp_path)
     times = {path: path.stat().st_mtime_ns for path in cache.folders["log_mel"].iterdir()}
-    feature_cache.prepare(corpus, small_corpus.FA, tmp_path)
+    prepare_features(corpus, small_corpus.FA, tmp_path)
     assert {path: path.stat().st_mtime_ns for path in cache.folders["log_mel"].iterdir()} == times
 
 
 def test_rows_share_what_they_have_in_common(corpus, tmp_path):
-    alone = feature_cache.prepare(corpus, small_corpus.FA, tmp_path)
-    both = feature_cache.prepare(corpus, small_corpus.CMAM, tmp_path)
+    alone = prepare_features(corpus, small_corpus.FA, tmp_path)
+    both = prepare_features(corpus, small_corpus.CMAM, tmp_path)
     assert both.folders["log_mel"] == alone.folders["log_mel"]
     assert set(both.folders) == {"log_mel", "patches"}
     assert (both.shapes["log_mel"], both.shapes["patches"]) == ((198, 64, 2), (2, 96, 64))
@@ -82,8 +88,10 @@ def test_rows_share_what_they_have_in_common(corpus, tmp_path):
     ],
 )
 def test_the_folder_follows_all_that_shapes_the_bytes(corpus, tmp_path, field, value, moved):
-    before = feature_cache.prepare(corpus, small_corpus.FEATURE_BASED, tmp_path).folders
-    after = feature_cache.prepare(corpus, config.override(small_corpus.FEATURE_BASED, {field: value}), tmp_path).folders
+    before = prepare_features(corpus, small_corpus.FEATURE_BASED, tmp_path).folders
+    after = prepare_features(
+        corpus, config.override(small_corpus.FEATURE_BASED, {field: value}), tmp_path
+    ).folders
     assert {kind for kind in before if before[kind] != after[kind]} == moved
 
 
@@ -93,7 +101,7 @@ def test_broken_files_are_named_and_the_others_kept(tmp_path):
     (tmp_path / "corpus" / "a01.wav").write_bytes(b"no sound")
     soundfile.write(tmp_path / "corpus" / "b10.wav", np.zeros((1000, 2)), 16000)
     with pytest.raises(DataError) as error:
-        feature_cache.prepare(corpus, small_corpus.FA, tmp_path / "features")
+        prepare_features(corpus, small_corpus.FA, tmp_path / "features")
     assert "2 of 24 files" in str(error.value)
     assert "a01.wav" in str(error.value)
     assert "b10.wav" in str(error.value)
@@ -102,20 +110,24 @@ def test_broken_files_are_named_and_the_others_kept(tmp_path):
 
 def test_lengths_within_the_allowance_are_mended_and_others_are_errors(tmp_path):
     corpus = read_corpus("folder", small_corpus.write(tmp_path / "long", seconds=2.3))
-    assert feature_cache.prepare(corpus, small_corpus.FA, tmp_path / "features").shapes["log_mel"] == (198, 64, 2)
+    assert prepare_features(corpus, small_corpus.FA, tmp_path / "features").shapes["log_mel"] == (
+        198,
+        64,
+        2,
+    )
     strict = config.override(small_corpus.FA, {"features.max_cut_seconds": 0.1})
     with pytest.raises((DataError, AudioError), match="24 of 24"):
-        feature_cache.prepare(corpus, strict, tmp_path / "features")
+        prepare_features(corpus, strict, tmp_path / "features")
 
 
 def test_training_batches_are_a_pure_function_of_seed_and_epoch(corpus, tmp_path):
-    cache = feature_cache.prepare(corpus, small_corpus.FEATURE_BASED, tmp_path)
+    cache = prepare_features(corpus, small_corpus.FEATURE_BASED, tmp_path)
     ids = corpus.folds[0].train
     steps = len(ids) // 4
     four = TrainingConfig(batch_size=4)
 
     def epochs(seed, first, count):
-        batches = pipeline.TrainingData(cache, corpus, ids, four, seed).batches(first).take(steps * count)
+        batches = TrainingData(cache, corpus, ids, four, seed).batches(first).take(steps * count)
         return [inputs["log_mel"].numpy().sum((1, 2, 3)).tolist() for inputs, _, _ in batches]
 
     two = epochs(0, 0, 2)
@@ -126,16 +138,25 @@ def test_training_batches_are_a_pure_function_of_seed_and_epoch(corpus, tmp_path
 
 
 def test_an_epoch_holds_each_clip_at_most_once_and_pairs_belong_together(corpus, tmp_path):
-    cache = feature_cache.prepare(corpus, small_corpus.FEATURE_BASED, tmp_path)
+    cache = prepare_features(corpus, small_corpus.FEATURE_BASED, tmp_path)
     ids = corpus.folds[0].train
     pairs = {}
-    for inputs, scenes, weights in pipeline.evaluation_batches(cache, corpus, pipeline.ordered(cache, ids), 1):
-        pairs[float(inputs["log_mel"].numpy().sum())] = (inputs["embedding"].numpy(), int(scenes[0]))
+    for inputs, scenes, weights in evaluation_batches(cache, corpus, ordered(cache, ids), 1):
+        pairs[float(inputs["log_mel"].numpy().sum())] = (
+            inputs["embedding"].numpy(),
+            int(scenes[0]),
+        )
         assert weights.numpy().tolist() == [1.0]
     assert len(pairs) == len(ids)
     seen = []
-    for inputs, scenes, _ in pipeline.TrainingData(cache, corpus, ids, TrainingConfig(batch_size=4), 0).batches().take(len(ids) // 4):
-        for log_mel, embedding, scene in zip(inputs["log_mel"].numpy(), inputs["embedding"].numpy(), scenes.numpy(), strict=True):
+    for inputs, scenes, _ in (
+        TrainingData(cache, corpus, ids, TrainingConfig(batch_size=4), 0)
+        .batches()
+        .take(len(ids) // 4)
+    ):
+        for log_mel, embedding, scene in zip(
+            inputs["log_mel"].numpy(), inputs["embedding"].numpy(), scenes.numpy(), strict=True
+        ):
             seen.append(float(log_mel.sum()))
             expected, label = pairs[seen[-1]]
             np.testing.assert_array_equal(embedding[np.newaxis], expected)
@@ -144,38 +165,54 @@ def test_an_epoch_holds_each_clip_at_most_once_and_pairs_belong_together(corpus,
 
 
 def test_evaluation_fills_the_last_batch_with_clips_of_weight_zero(corpus, tmp_path):
-    cache = feature_cache.prepare(corpus, small_corpus.FA, tmp_path)
-    ids = pipeline.ordered(cache, corpus.folds[0].train)[:13]
-    batches = list(pipeline.evaluation_batches(cache, corpus, ids, 4))
+    cache = prepare_features(corpus, small_corpus.FA, tmp_path)
+    ids = ordered(cache, corpus.folds[0].train)[:13]
+    batches = list(evaluation_batches(cache, corpus, ids, 4))
     assert [scene.shape[0] for _, scene, _ in batches] == [4, 4, 4, 4]
-    assert np.concatenate([weight.numpy() for _, _, weight in batches]).tolist() == [1.0] * 13 + [0.0] * 3
+    assert (
+        np.concatenate([weight.numpy() for _, _, weight in batches]).tolist()
+        == [1.0] * 13 + [0.0] * 3
+    )
     scene_of = {clip.id: corpus.scenes.index(clip.scene) for clip in corpus.clips}
-    assert np.concatenate([scene.numpy() for _, scene, _ in batches])[:13].tolist() == [scene_of[i] for i in ids]
+    assert np.concatenate([scene.numpy() for _, scene, _ in batches])[:13].tolist() == [
+        scene_of[i] for i in ids
+    ]
 
 
 def test_statistics_are_those_of_numpy(corpus, tmp_path):
-    cache = feature_cache.prepare(corpus, small_corpus.FA, tmp_path)
+    cache = prepare_features(corpus, small_corpus.FA, tmp_path)
     ids = corpus.folds[0].train
-    values = np.concatenate([i["log_mel"].numpy() for i, _, _ in pipeline.evaluation_batches(cache, corpus, ids, 1)]).astype(np.float64)
-    mean, deviation = pipeline.statistics(cache, corpus, ids, "log_mel", axis=2)
+    values = np.concatenate(
+        [i["log_mel"].numpy() for i, _, _ in evaluation_batches(cache, corpus, ids, 1)]
+    ).astype(np.float64)
+    mean, deviation = feature_statistics(cache, corpus, ids, "log_mel", axis=2)
     np.testing.assert_allclose(mean, values.mean((0, 1, 3)), rtol=1e-9)
     np.testing.assert_allclose(deviation, values.std((0, 1, 3)), rtol=1e-6)
 
 
 def test_another_recording_under_the_same_name_gives_another_folder(tmp_path):
     table = small_corpus.write(tmp_path / "corpus")
-    before = feature_cache.prepare(read_corpus("folder", table), small_corpus.FA, tmp_path / "features").folders
+    before = prepare_features(
+        read_corpus("folder", table), small_corpus.FA, tmp_path / "features"
+    ).folders
     soundfile.write(tmp_path / "corpus" / "a00.wav", np.full((32000, 2), 0.01), 16000, "PCM_24")
-    after = feature_cache.prepare(read_corpus("folder", table), small_corpus.FA, tmp_path / "features").folders
+    after = prepare_features(
+        read_corpus("folder", table), small_corpus.FA, tmp_path / "features"
+    ).folders
     assert before != after
     assert dataclasses.is_dataclass(small_corpus.FA)
 
 
 def test_a_beam_pipeline_writes_the_same_bytes(corpus, tmp_path):
-    beam = pytest.importorskip("crossask.beam")
+    beam = pytest.importorskip("crossask.features.beam")
     pytest.importorskip("apache_beam", reason="needs Apache Beam: pip install 'crossask[beam]'")
-    here = feature_cache.prepare(corpus, small_corpus.FEATURE_BASED, tmp_path / "here")
-    there = feature_cache.prepare(corpus, small_corpus.FEATURE_BASED, tmp_path / "beam", elsewhere=beam.runner(["--runner=DirectRunner"]))
+    here = prepare_features(corpus, small_corpus.FEATURE_BASED, tmp_path / "here")
+    there = prepare_features(
+        corpus,
+        small_corpus.FEATURE_BASED,
+        tmp_path / "beam",
+        elsewhere=beam.runner(["--runner=DirectRunner"]),
+    )
     assert set(there.folders) == {"log_mel", "embedding"}
     for kind in there.folders:
         for one, other in zip(here.shards(kind), there.shards(kind), strict=True):
@@ -184,25 +221,25 @@ def test_a_beam_pipeline_writes_the_same_bytes(corpus, tmp_path):
 
 
 def test_beam_computes_of_a_second_row_what_the_first_has_not(corpus, tmp_path):
-    beam = pytest.importorskip("crossask.beam")
+    beam = pytest.importorskip("crossask.features.beam")
     pytest.importorskip("apache_beam", reason="needs Apache Beam: pip install 'crossask[beam]'")
     elsewhere, left = beam.runner(["--runner=DirectRunner"]), []
 
     def watched(write, missing):
         elsewhere(write, missing)
-        left.extend(write.missing(feature_cache.in_order(corpus)))
+        left.extend(write.missing(in_order(corpus)))
 
-    first = feature_cache.prepare(corpus, small_corpus.FA, tmp_path, elsewhere=watched)
+    first = prepare_features(corpus, small_corpus.FA, tmp_path, elsewhere=watched)
     before = [Path(shard).stat().st_mtime_ns for shard in first.shards("log_mel")]
-    feature_cache.prepare(corpus, small_corpus.FEATURE_BASED, tmp_path, elsewhere=watched)
+    prepare_features(corpus, small_corpus.FEATURE_BASED, tmp_path, elsewhere=watched)
     assert left == []
     assert [Path(shard).stat().st_mtime_ns for shard in first.shards("log_mel")] == before
     assert not list(first.folders["log_mel"].glob("*shards-*"))
 
 
 def test_a_disk_that_fills_up_is_told_and_what_is_whole_is_kept(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(feature_cache, "CLIPS_PER_SHARD", 10)
-    whole = feature_cache.prepare(corpus, small_corpus.FA, tmp_path / "whole")
+    monkeypatch.setattr(cache_module, "CLIPS_PER_SHARD", 10)
+    whole = prepare_features(corpus, small_corpus.FA, tmp_path / "whole")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def fill(done, total):
@@ -211,23 +248,23 @@ def test_a_disk_that_fills_up_is_told_and_what_is_whole_is_kept(corpus, tmp_path
 
     try:
         with pytest.raises(CrossaskError, match=r"cannot be written \("):
-            feature_cache.prepare(corpus, small_corpus.FA, tmp_path / "full", workers=1, progress=fill)
+            prepare_features(corpus, small_corpus.FA, tmp_path / "full", workers=1, progress=fill)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert not list((tmp_path / "full").rglob("*.part"))
-    again = feature_cache.prepare(corpus, small_corpus.FA, tmp_path / "full")
+    again = prepare_features(corpus, small_corpus.FA, tmp_path / "full")
     for one, other in zip(whole.shards("log_mel"), again.shards("log_mel"), strict=True):
         assert Path(one).read_bytes() == Path(other).read_bytes()
 
 
 def test_what_a_beam_pipeline_cannot_read_is_told_as_ever(tmp_path):
-    beam = pytest.importorskip("crossask.beam")
+    beam = pytest.importorskip("crossask.features.beam")
     pytest.importorskip("apache_beam", reason="needs Apache Beam: pip install 'crossask[beam]'")
     table = small_corpus.write(tmp_path / "corpus")
     corpus = read_corpus("folder", table)
     (tmp_path / "corpus" / "a00.wav").write_bytes(b"RIFF")
     with pytest.raises(DataError, match=r"1 of 24 files cannot be used: .*a00.wav"):
-        feature_cache.prepare(corpus, small_corpus.FA, tmp_path / "features", elsewhere=beam.runner([]))
+        prepare_features(corpus, small_corpus.FA, tmp_path / "features", elsewhere=beam.runner([]))
 
 
 def test_a_shard_writer_arrives_elsewhere_with_all_it_needs(corpus, tmp_path):
@@ -238,16 +275,18 @@ def test_a_shard_writer_arrives_elsewhere_with_all_it_needs(corpus, tmp_path):
             pickle.loads(pickle.dumps(write))(*shard)
             sent.append(shard[0])
 
-    cache = feature_cache.prepare(corpus, small_corpus.FEATURE_BASED, tmp_path / "there", elsewhere=elsewhere)
+    cache = prepare_features(
+        corpus, small_corpus.FEATURE_BASED, tmp_path / "there", elsewhere=elsewhere
+    )
     assert sent == list(range(len(cache.shards("log_mel"))))
-    here = feature_cache.prepare(corpus, small_corpus.FEATURE_BASED, tmp_path / "here")
+    here = prepare_features(corpus, small_corpus.FEATURE_BASED, tmp_path / "here")
     for kind in cache.folders:
         for one, other in zip(here.shards(kind), cache.shards(kind), strict=True):
             assert Path(one).read_bytes() == Path(other).read_bytes()
 
 
 def test_beam_options_that_cannot_be_used_are_a_users_mistake():
-    beam = pytest.importorskip("crossask.beam")
+    beam = pytest.importorskip("crossask.features.beam")
     pytest.importorskip("apache_beam", reason="needs Apache Beam: pip install 'crossask[beam]'")
     with pytest.raises(ConfigError, match="NoSuchRunner"):
         beam.runner(["--runner=NoSuchRunner"])

@@ -8,14 +8,19 @@ import small_corpus
 import tensorflow as tf
 import tf_keras as keras
 
-from crossask import events, finetuning, systems
+from crossask import events
 from crossask.config import FineTuningConfig, TrainingConfig
 from crossask.errors import ConfigError
+from crossask.training import network
+from crossask.training.drift import embedding_drift
+from crossask.training.optimizer import LayerwiseAdam, build_optimizer
 
 CONSTANT = TrainingConfig(learning_rate=1e-3)
 RANDOM = np.random.default_rng(5)
 STARTS = [RANDOM.normal(size=shape).astype(np.float32) for shape in ((4, 3), (3,), (2, 2))]
-GRADIENTS = [[RANDOM.normal(size=start.shape).astype(np.float32) for start in STARTS] for _ in range(6)]
+GRADIENTS = [
+    [RANDOM.normal(size=start.shape).astype(np.float32) for start in STARTS] for _ in range(6)
+]
 
 
 def stepped(optimizer, gradients=GRADIENTS, scale=1.0, restart_at=None):
@@ -29,13 +34,15 @@ def stepped(optimizer, gradients=GRADIENTS, scale=1.0, restart_at=None):
             optimizer.build(variables)
             for variable, value in zip(optimizer.variables, saved, strict=True):
                 variable.assign(value)
-        optimizer.apply_gradients([(scale * tf.constant(g), v) for g, v in zip(step, variables, strict=True)])
+        optimizer.apply_gradients(
+            [(scale * tf.constant(g), v) for g, v in zip(step, variables, strict=True)]
+        )
         path.append([variable.numpy() for variable in variables])
     return path
 
 
 def layerwise(rates=(1, 1, 1), first_steps=(0, 0, 0), pulls=(0, 0, 0), **averages):
-    return finetuning.LayerwiseAdam(0.01, rates, first_steps, pulls, **averages)
+    return LayerwiseAdam(0.01, rates, first_steps, pulls, **averages)
 
 
 def assert_alike(one, other):
@@ -53,7 +60,9 @@ def test_a_rate_scales_the_step_where_a_scaled_gradient_does_nothing():
     scaled = stepped(keras.optimizers.Adam(0.01), scale=0.1)[0]
     slow = stepped(layerwise(rates=(0.1, 0.1, 0.1)))[0]
     for start, one, by_gradient, by_rate in zip(STARTS, plain, scaled, slow, strict=True):
-        np.testing.assert_allclose(by_gradient - start, one - start, rtol=5e-3)  # epsilon 1e-7 stays what it is
+        np.testing.assert_allclose(
+            by_gradient - start, one - start, rtol=5e-3
+        )  # epsilon 1e-7 stays what it is
         np.testing.assert_allclose(by_rate - start, 0.1 * (one - start), rtol=1e-3, atol=1e-6)
 
 
@@ -71,13 +80,18 @@ def test_the_pull_takes_its_share_of_the_way_back():
     path = stepped(layerwise(rates=(1, 0.5, 1), pulls=(0, 3.0, 0)))
     beta_1, beta_2, m, v, theta = 0.9, 0.999, 0.0, 0.0, STARTS[1].astype(np.float64)
     for t, (step, values) in enumerate(zip(GRADIENTS, path, strict=True), start=1):
-        m, v = beta_1 * m + (1 - beta_1) * step[1], beta_2 * v + (1 - beta_2) * np.square(step[1], dtype=np.float64)
+        m, v = (
+            beta_1 * m + (1 - beta_1) * step[1],
+            beta_2 * v + (1 - beta_2) * np.square(step[1], dtype=np.float64),
+        )
         adam = m * np.sqrt(1 - beta_2**t) / (1 - beta_1**t) / (np.sqrt(v) + 1e-7)
         theta = theta - 0.005 * (adam + 3.0 * (theta - STARTS[1]))
         np.testing.assert_allclose(values[1], theta, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(("decay", "every", "start"), [(1.0, 1, 0), (0.7, 1, 0), (1.0, 2, 1), (0.6, 2, 2)])
+@pytest.mark.parametrize(
+    ("decay", "every", "start"), [(1.0, 1, 0), (0.7, 1, 0), (1.0, 2, 1), (0.6, 2, 2)]
+)
 def test_averages_are_the_mean_or_the_exponential_average_of_the_path(decay, every, start):
     variables = [tf.Variable(value) for value in STARTS]
     optimizer = layerwise(average_decay=decay, average_every=every, average_from=start)
@@ -90,7 +104,9 @@ def test_averages_are_the_mean_or_the_exponential_average_of_the_path(decay, eve
         elif (number - start) % every == 0:
             count += 1
             keep = min(decay, (count - 1) / count)
-            average = [keep * a + (1 - keep) * v.numpy() for a, v in zip(average, variables, strict=True)]
+            average = [
+                keep * a + (1 - keep) * v.numpy() for a, v in zip(average, variables, strict=True)
+            ]
     path = [v.numpy() for v in variables]
     optimizer.swap_averages(variables)
     for found, expected in zip(variables, average, strict=True):
@@ -101,7 +117,12 @@ def test_averages_are_the_mean_or_the_exponential_average_of_the_path(decay, eve
 
 
 def test_written_down_and_made_anew_it_goes_on():
-    choices = {"rates": (1, 0.3, 0.1), "first_steps": (0, 1, 4), "pulls": (0, 1.0, 2.0), "average_decay": 0.9}
+    choices = {
+        "rates": (1, 0.3, 0.1),
+        "first_steps": (0, 1, 4),
+        "pulls": (0, 1.0, 2.0),
+        "average_decay": 0.9,
+    }
     assert_alike(stepped(layerwise(**choices)), stepped(layerwise(**choices), restart_at=3))
 
 
@@ -115,51 +136,83 @@ def test_an_event_model_is_split_into_its_layers(name, layers):
     event_model = events.event_model_class(name)(width=1 / 32, trainable=True).built_whole()
     found = event_model.layers_upward()
     assert len(found) == layers
-    assert sorted(v.name for layer in found for v in layer) == sorted(v.name for v in event_model.trainable_variables)
+    assert sorted(v.name for layer in found for v in layer) == sorted(
+        v.name for v in event_model.trainable_variables
+    )
     assert not events.event_model_class(name)(width=1 / 32).built_whole().layers_upward()
 
 
 def built(row=small_corpus.CMAM):
-    model = systems.build(row, ("a", "b"), 0, {})
+    model = network.build(row, ("a", "b"), 0, {})
     model({"log_mel": tf.zeros([1, 198, 64, 2]), "patches": tf.zeros([1, 2, 96, 64])})
     return model
 
 
 def test_rates_fall_and_first_steps_rise_from_the_top_of_the_event_model_down():
     model = built()
-    tuning = FineTuningConfig(event_rate=0.5, layer_decay=0.8, probe_epochs=2, unfreeze_epochs=1, l2_to_start=7.0)
-    made = finetuning.optimizer(model, CONSTANT, tuning, steps=10)
-    plan = {v.name: p for v, *p in zip(model.trainable_variables, made.rates, made.first_steps, made.pulls, strict=True)}
+    tuning = FineTuningConfig(
+        event_rate=0.5, layer_decay=0.8, probe_epochs=2, unfreeze_epochs=1, l2_to_start=7.0
+    )
+    made = build_optimizer(model, CONSTANT, tuning, steps=10)
+    plan = {
+        v.name: p
+        for v, *p in zip(
+            model.trainable_variables, made.rates, made.first_steps, made.pulls, strict=True
+        )
+    }
     assert plan[model.scene.kernel.name] == [1.0, 0, 0.0]
     event = [plan[layer[0].name] for layer in model.event_model.layers_upward()]
-    np.testing.assert_allclose([rate for rate, _, _ in event], [0.5 * 0.8**height for height in range(8, -1, -1)])
+    np.testing.assert_allclose(
+        [rate for rate, _, _ in event], [0.5 * 0.8**height for height in range(8, -1, -1)]
+    )
     assert [first for _, first, _ in event] == [20 + 10 * height for height in range(8, -1, -1)]
     assert {pull for _, _, pull in event} == {7.0}
 
 
 def test_the_papers_row_has_one_rate():
-    assert type(finetuning.optimizer(built(), CONSTANT, FineTuningConfig(), 10)) is keras.optimizers.Adam
+    assert type(build_optimizer(built(), CONSTANT, FineTuningConfig(), 10)) is keras.optimizers.Adam
     frozen = built(small_corpus.FA)
-    assert type(finetuning.optimizer(frozen, CONSTANT, FineTuningConfig(event_rate=0.1), 10)) is keras.optimizers.Adam
+    assert (
+        type(build_optimizer(frozen, CONSTANT, FineTuningConfig(event_rate=0.1), 10))
+        is keras.optimizers.Adam
+    )
 
 
 def test_the_cosine_schedule_rises_and_falls_to_zero():
     schedule = TrainingConfig(epochs=10, learning_rate=0.02, schedule="cosine", warmup_epochs=2)
-    rate = finetuning.optimizer(built(), schedule, FineTuningConfig(event_rate=0.1), steps=5)._learning_rate
-    assert [float(rate(step)) for step in (0, 5, 10, 30, 50)] == pytest.approx([0, 0.01, 0.02, 0.01, 0], abs=1e-7)
-    rate = finetuning.optimizer(built(), dataclasses.replace(schedule, warmup_epochs=0), FineTuningConfig(), steps=5)._learning_rate
+    rate = build_optimizer(
+        built(), schedule, FineTuningConfig(event_rate=0.1), steps=5
+    )._learning_rate
+    assert [float(rate(step)) for step in (0, 5, 10, 30, 50)] == pytest.approx(
+        [0, 0.01, 0.02, 0.01, 0], abs=1e-7
+    )
+    rate = build_optimizer(
+        built(), dataclasses.replace(schedule, warmup_epochs=0), FineTuningConfig(), steps=5
+    )._learning_rate
     assert [float(rate(step)) for step in (0, 25, 50)] == pytest.approx([0.02, 0.01, 0], abs=1e-7)
 
 
 def test_warm_restarts_fall_again_and_again_each_time_twice_as_long():
-    schedule = TrainingConfig(epochs=14, learning_rate=0.02, schedule="warm_restarts", restart_epochs=2)
-    rate = finetuning.optimizer(built(), schedule, FineTuningConfig(), steps=10)._learning_rate
+    schedule = TrainingConfig(
+        epochs=14, learning_rate=0.02, schedule="warm_restarts", restart_epochs=2
+    )
+    rate = build_optimizer(built(), schedule, FineTuningConfig(), steps=10)._learning_rate
     # falls of 20, 40 and 80 steps: each just after its start, in its middle, near its end
-    wanted = [0.01 * (1 + np.cos(np.pi * step / length)) for length in (20, 40, 80) for step in (1, length // 2, length - 1)]
-    steps = [start + step for start, length in ((0, 20), (20, 40), (60, 80)) for step in (1, length // 2, length - 1)]
+    wanted = [
+        0.01 * (1 + np.cos(np.pi * step / length))
+        for length in (20, 40, 80)
+        for step in (1, length // 2, length - 1)
+    ]
+    steps = [
+        start + step
+        for start, length in ((0, 20), (20, 40), (60, 80))
+        for step in (1, length // 2, length - 1)
+    ]
     assert [float(rate(step)) for step in steps] == pytest.approx(wanted, abs=1e-6)
     with pytest.raises(ConfigError, match="restart_epochs"):
-        dataclasses.replace(small_corpus.CMAM, training=TrainingConfig(schedule="warm_restarts", restart_epochs=0))
+        dataclasses.replace(
+            small_corpus.CMAM, training=TrainingConfig(schedule="warm_restarts", restart_epochs=0)
+        )
 
 
 def test_a_warm_up_needs_its_schedule():
@@ -174,11 +227,13 @@ def test_drift_is_the_length_of_the_way_over_that_of_the_start():
 
     start = events.VGGish(width=1 / 32, seed=0).built_whole()
     moved = events.VGGish(width=1 / 32, seed=0).built_whole()
-    assert finetuning.embedding_drift(start, moved, batches(1.0)) == 0
+    assert embedding_drift(start, moved, batches(1.0)) == 0
     last = moved.named_variables()["vggish/fc2/weights"]
     last.assign(1.25 * last)
-    moved.named_variables()["vggish/fc2/biases"].assign(1.25 * moved.named_variables()["vggish/fc2/biases"])
-    assert finetuning.embedding_drift(start, moved, batches(1.0)) == pytest.approx(0.25, rel=1e-4)
+    moved.named_variables()["vggish/fc2/biases"].assign(
+        1.25 * moved.named_variables()["vggish/fc2/biases"]
+    )
+    assert embedding_drift(start, moved, batches(1.0)) == pytest.approx(0.25, rel=1e-4)
 
 
 def test_two_devices_step_as_one(two_devices):
@@ -186,9 +241,13 @@ def test_two_devices_step_as_one(two_devices):
     for strategy in (tf.distribute.get_strategy(), two_devices):
         with strategy.scope():
             keras.utils.set_random_seed(3)
-            model = keras.Sequential([keras.layers.Dense(4, activation="tanh"), keras.layers.Dense(1)])
+            model = keras.Sequential(
+                [keras.layers.Dense(4, activation="tanh"), keras.layers.Dense(1)]
+            )
             model.build([None, 3])
-            model.compile(finetuning.LayerwiseAdam(0.01, (0.1, 0.1, 1, 1), (2, 2, 0, 0), (5.0, 5.0, 0, 0)), "mse")
+            model.compile(
+                LayerwiseAdam(0.01, (0.1, 0.1, 1, 1), (2, 2, 0, 0), (5.0, 5.0, 0, 0)), "mse"
+            )
         model.fit(tf.data.Dataset.from_tensor_slices((x, x[:, :1])).batch(4), epochs=3, verbose=0)
         ends.append(model.get_weights())
     for one, other in zip(*ends, strict=True):
@@ -201,7 +260,7 @@ def test_half_precision_keeps_full_variables(policy):
     try:
         model = keras.Sequential([keras.layers.Dense(4), keras.layers.Dense(1, dtype="float32")])
         model.build([None, 3])
-        optimizer = finetuning.LayerwiseAdam(0.01, (0.1, 0.1, 1, 1), (0,) * 4, (1.0, 1.0, 0, 0))
+        optimizer = LayerwiseAdam(0.01, (0.1, 0.1, 1, 1), (0,) * 4, (1.0, 1.0, 0, 0))
         if policy == "mixed_float16":
             optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer, initial_scale=16)
         model.compile(optimizer, "mse")
@@ -209,6 +268,9 @@ def test_half_precision_keeps_full_variables(policy):
         model.fit(np.ones((4, 3)), np.ones((4, 1)), epochs=2, verbose=0)
         after = model.get_weights()
         assert all(value.dtype == np.float32 for value in after)
-        assert all(np.isfinite(value).all() and not np.array_equal(value, old) for value, old in zip(after, before, strict=True))
+        assert all(
+            np.isfinite(value).all() and not np.array_equal(value, old)
+            for value, old in zip(after, before, strict=True)
+        )
     finally:
         keras.mixed_precision.set_global_policy("float32")

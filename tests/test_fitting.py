@@ -1,10 +1,13 @@
 """Which epoch is kept and when training stops, by hand-worked histories."""
 
-from crossask.fitting import Selection
+from crossask.training.loop import Selection
 
 
 def history(*scores):
-    return [{"epoch": number, "val_accuracy": score, "val_loss": 1.0} for number, score in enumerate(scores, start=1)]
+    return [
+        {"epoch": number, "val_accuracy": score, "val_loss": 1.0}
+        for number, score in enumerate(scores, start=1)
+    ]
 
 
 def test_the_first_of_the_best_epochs_is_kept():
@@ -29,6 +32,8 @@ def test_the_last_epoch_is_kept_where_that_is_the_rule():
 
 def test_training_stops_after_patience_epochs_without_a_better_one():
     selection = Selection("accuracy", patience=2, patience_from=3)
-    assert [selection.stops(history(*[0.9, 0.9, 0.5, 0.6, 0.6, 0.5][:count])) for count in range(1, 7)] == [False] * 5 + [True]
+    assert [
+        selection.stops(history(*[0.9, 0.9, 0.5, 0.6, 0.6, 0.5][:count])) for count in range(1, 7)
+    ] == [False] * 5 + [True]
     assert not selection.stops(history(0.9, 0.9, 0.5, 0.4, 0.6))
     assert not Selection("accuracy").stops(history(*[0.5] * 50))

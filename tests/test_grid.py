@@ -13,13 +13,17 @@ import pandas as pd
 import pytest
 import small_corpus
 
-from crossask import devices, grid, runs
+from crossask import grid
 from crossask.errors import CrossaskError
+from crossask.grid import trainer
+from crossask.training import devices, run_folder
 
 # fine-tuning without weights: building the model fails
 FAILING = dataclasses.replace(small_corpus.CMAM, name="failing", strategy="fine_tuning")
 # more epochs than a test has time for
-LONG = dataclasses.replace(small_corpus.FA, training=dataclasses.replace(small_corpus.FA.training, epochs=100_000))
+LONG = dataclasses.replace(
+    small_corpus.FA, training=dataclasses.replace(small_corpus.FA.training, epochs=100_000)
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +41,9 @@ def test_side_by_side_gives_what_one_by_one_gives(data, tmp_path):
     def bar(description, unit):
         return lambda done, total, note="": seen.append((unit, done, total))
 
-    alone, together = (a_grid(data, tmp_path / name, small_corpus.FA) for name in ("alone", "together"))
+    alone, together = (
+        a_grid(data, tmp_path / name, small_corpus.FA) for name in ("alone", "together")
+    )
     assert [run.seed for run, _ in grid.train(alone)] == [0, 1]
     assert sorted(run.seed for run, _ in grid.train(together, jobs=2, progress_bar=bar)) == [0, 1]
     for (_, a), (_, b) in zip(alone.plan(), together.plan(), strict=True):
@@ -53,18 +59,31 @@ def test_an_epoch_counts_by_its_cost(data, tmp_path):
     seen = []
 
     def bar(description, unit):
-        return lambda done, total, note="": seen.append((note, done, total)) if unit == "epoch" else None
+        return lambda done, total, note="": (
+            seen.append((note, done, total)) if unit == "epoch" else None
+        )
 
-    list(grid.train(a_grid(data, tmp_path, small_corpus.FA, small_corpus.CMAM, seeds=(0,)), progress_bar=bar))
+    list(
+        grid.train(
+            a_grid(data, tmp_path, small_corpus.FA, small_corpus.CMAM, seeds=(0,)), progress_bar=bar
+        )
+    )
     cheap = max(done for note, done, _ in seen if note.startswith("fa"))
-    assert cheap < 3  # half of the epochs are far less than half of the work: the other row trains VGGish
+    assert (
+        cheap < 3
+    )  # half of the epochs are far less than half of the work: the other row trains VGGish
     assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
     assert seen[-1][1:] == (6, 6)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_run_that_fails_does_not_stop_the_others(data, tmp_path, jobs):
-    outcomes = {run.row: outcome for run, outcome in grid.train(a_grid(data, tmp_path, FAILING, small_corpus.FA, seeds=(0,)), jobs)}
+    outcomes = {
+        run.row: outcome
+        for run, outcome in grid.train(
+            a_grid(data, tmp_path, FAILING, small_corpus.FA, seeds=(0,)), jobs
+        )
+    }
     assert "without weights" in outcomes["failing"].problem
     assert outcomes["fa"]["epochs"] == 3
 
@@ -79,28 +98,40 @@ def test_a_process_that_is_killed_costs_its_run_alone(data, tmp_path):
         return update
 
     killed = []
-    outcomes = [outcome for _, outcome in grid.train(a_grid(data, tmp_path, small_corpus.FA, seeds=(0, 1, 2)), 2, progress_bar=kill)]
+    outcomes = [
+        outcome
+        for _, outcome in grid.train(
+            a_grid(data, tmp_path, small_corpus.FA, seeds=(0, 1, 2)), 2, progress_bar=kill
+        )
+    ]
     lost = [outcome for outcome in outcomes if isinstance(outcome, CrossaskError)]
     assert (len(outcomes), len(lost)) == (3, 1)
     assert "was killed" in lost[0].problem
     # the next call trains what is missing
-    assert all(outcome["epochs"] == 3 for _, outcome in grid.train(a_grid(data, tmp_path, small_corpus.FA, seeds=(0, 1, 2))))
+    assert all(
+        outcome["epochs"] == 3
+        for _, outcome in grid.train(a_grid(data, tmp_path, small_corpus.FA, seeds=(0, 1, 2)))
+    )
 
 
 def _dies_unasked(pipe, threads):
     os._exit(9)
 
 
-@pytest.mark.parametrize("size", [1, 4_000_000])  # within and beyond what a pipe holds for a process that is not there
+@pytest.mark.parametrize(
+    "size", [1, 4_000_000]
+)  # within and beyond what a pipe holds for a process that is not there
 def test_a_process_that_dies_before_it_has_read_its_task_is_told(monkeypatch, size):
-    monkeypatch.setattr(grid, "_work", _dies_unasked)
-    run = runs.run_at("runs", "fa", "1", 0)
-    ((found, outcome),) = grid._side_by_side([(run, b"0" * size)], 2, None)
+    monkeypatch.setattr(trainer, "_work", _dies_unasked)
+    run = run_folder.run_at("runs", "fa", "1", 0)
+    ((found, outcome),) = trainer._side_by_side([(run, b"0" * size)], 2, None)
     assert found == run
     assert "was killed" in outcome.problem
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads /proc, which Linux alone has")
+@pytest.mark.skipif(
+    not Path("/proc/self/task").is_dir(), reason="reads /proc, which Linux alone has"
+)
 def test_no_process_outlives_a_killed_command(data, tmp_path):
     code = (
         f"import sys; sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}\n"

@@ -9,26 +9,44 @@ import pytest
 import small_corpus
 import tensorflow as tf
 
-from crossask import config, events, export, hear, runs, systems
+from crossask import config, events, files, serving
 from crossask.audio import frontends
 from crossask.config import EventModelConfig
 from crossask.errors import CrossaskError
-from crossask.export.model_card import model_card
+from crossask.serving import hear
+from crossask.serving.model_card import model_card
+from crossask.training import network, run_folder
 
-YAMNET = dataclasses.replace(small_corpus.FEATURE_BASED, name="yamnet", event_model=EventModelConfig("yamnet", width=0.0625))
+YAMNET = dataclasses.replace(
+    small_corpus.FEATURE_BASED, name="yamnet", event_model=EventModelConfig("yamnet", width=0.0625)
+)
 RATE = 16000  # of the exported models; their windows last 2 s
 
 
-@pytest.fixture(scope="module", params=[small_corpus.FA, small_corpus.FEATURE_BASED, YAMNET], ids=["windows", "vggish", "yamnet"])
+@pytest.fixture(
+    scope="module",
+    params=[small_corpus.FA, small_corpus.FEATURE_BASED, YAMNET],
+    ids=["windows", "vggish", "yamnet"],
+)
 def exported(request, tmp_path_factory):
     """(the row, the folder of a SavedModel of it, untrained, that answers to `embed` alone)"""
     row, folder = request.param, tmp_path_factory.mktemp("hear")
-    run = runs.run_at(folder, row.name, "1", 0)
-    runs.write_json(run.path("config.json"), {"experiment": config.to_dict(row), "scenes": ["a", "b"], "corpus": {}})
-    runs.write_json(run.path("result.json"), {})
+    run = run_folder.run_at(folder, row.name, "1", 0)
+    files.write_json(
+        run.path("config.json"),
+        {"experiment": config.to_dict(row), "scenes": ["a", "b"], "corpus": {}},
+    )
+    files.write_json(run.path("result.json"), {})
     (folder / "model_card.json").write_text(json.dumps(model_card(run, run.read("config.json"))))
     event_model = events.build(row.event_model) if row.event_input else None
-    served = export.ServedModel(row, systems.build(row, "ab", 0, {}), event_model, None, "ab", str(folder / "model_card.json"))
+    served = serving.ServedModel(
+        row,
+        network.build(row, "ab", 0, {}),
+        event_model,
+        None,
+        "ab",
+        str(folder / "model_card.json"),
+    )
     tf.saved_model.save(served, str(folder / "model"), signatures={"embed": served.embed})
     return row, folder / "model"
 
@@ -39,7 +57,9 @@ def model(exported):
 
 
 def sounds(count, seconds):
-    return np.random.default_rng(5).normal(0, 0.1, (count, round(seconds * RATE))).astype(np.float32)
+    return (
+        np.random.default_rng(5).normal(0, 0.1, (count, round(seconds * RATE))).astype(np.float32)
+    )
 
 
 def test_a_model_tells_its_rate_and_sizes(model):
@@ -70,26 +90,41 @@ def test_shapes_types_and_times_of_sounds_shorter_and_longer_than_a_window(model
 
 
 @pytest.mark.parametrize("seconds", [7.3, 2.2])  # windows are 2 s
-def test_timestamp_embeddings_of_a_long_sound_are_those_of_the_event_model_in_one_piece(exported, model, seconds):
+def test_timestamp_embeddings_of_a_long_sound_are_those_of_the_event_model_in_one_piece(
+    exported, model, seconds
+):
     row, _ = exported
     audio = sounds(1, seconds)
     found, timestamps = hear.get_timestamp_embeddings(audio, model)
     if not row.event_input:
         windows = round(seconds) - 1
-        assert timestamps.numpy()[0].tolist() == [1000.0 * number for number in range(1, windows + 1)]
-        expected = np.stack([model.embed(audio[0, start * RATE : (start + 2) * RATE]).scene[0] for start in range(windows)])
-    else:
-        patches = {"vggish": frontends.vggish_patches, "yamnet": frontends.yamnet_patches}[row.event_model.name](
-            np.pad(audio, ((0, 0), (0, RATE)))
+        assert timestamps.numpy()[0].tolist() == [
+            1000.0 * number for number in range(1, windows + 1)
+        ]
+        expected = np.stack(
+            [
+                model.embed(audio[0, start * RATE : (start + 2) * RATE]).scene[0]
+                for start in range(windows)
+            ]
         )
+    else:
+        patches = {"vggish": frontends.vggish_patches, "yamnet": frontends.yamnet_patches}[
+            row.event_model.name
+        ](np.pad(audio, ((0, 0), (0, RATE))))
         expected = events.build(row.event_model)(patches)[0][: found.shape[1]]
         hop_ms = 960 if row.event_model.name == "vggish" else 480
-        np.testing.assert_allclose(timestamps[0], 487.5 + hop_ms * np.arange(1 + int(1000 * seconds - 487.5) // hop_ms), rtol=1e-6)
+        np.testing.assert_allclose(
+            timestamps[0],
+            487.5 + hop_ms * np.arange(1 + int(1000 * seconds - 487.5) // hop_ms),
+            rtol=1e-6,
+        )
     assert found.shape[1] == timestamps.shape[1]
     scale = np.abs(expected).max()  # the layers of an untrained YAMNet make its embedding small
     np.testing.assert_allclose(found[0] / scale, expected / scale, atol=1e-3)
     if len(expected) > 1:
-        assert np.abs(expected[0] - expected[-1]).max() > 0.01 * scale  # so that another patch would be noticed
+        assert (
+            np.abs(expected[0] - expected[-1]).max() > 0.01 * scale
+        )  # so that another patch would be noticed
 
 
 @pytest.mark.parametrize("clip_seconds", [1.0, 2.0, 4.5, 10.0, 13.0])
@@ -99,17 +134,29 @@ def test_every_timestamp_has_the_patch_that_begins_there(clip_seconds, name, hop
 
     def embed(window):  # of a patch, its first sample: the time at which it begins
         window = np.pad(window, (0, max(0, round(clip_seconds * RATE) - len(window))))
-        return SimpleNamespace(events=window[:: RATE * hop_ms // 1000][np.newaxis, : patches_of(len(window)), np.newaxis])
+        return SimpleNamespace(
+            events=window[:: RATE * hop_ms // 1000][
+                np.newaxis, : patches_of(len(window)), np.newaxis
+            ]
+        )
 
     def patches_of(samples):
         return front_end(tf.zeros([samples])).shape[0]
 
     card = {"front_end": {"events": {"patches": name}}}
     heard_by = SimpleNamespace(
-        sample_rate=RATE, embed=embed, patches=patches_of(round(clip_seconds * RATE)),
+        sample_rate=RATE,
+        embed=embed,
+        patches=patches_of(round(clip_seconds * RATE)),
         classifier=SimpleNamespace(clip_seconds=clip_seconds, card=card),
-    )  # fmt: skip
-    for seconds in (0.6, clip_seconds - 0.1, clip_seconds, clip_seconds + 0.2, 2 * clip_seconds + 0.7):
+    )
+    for seconds in (
+        0.6,
+        clip_seconds - 0.1,
+        clip_seconds,
+        clip_seconds + 0.2,
+        2 * clip_seconds + 0.7,
+    ):
         found, times = hear._of_patches(np.arange(round(seconds * RATE)) / RATE, heard_by)
         assert len(found) == len(times)
         np.testing.assert_allclose(found[:, 0], np.arange(len(found)) * hop_ms / 1000, atol=1e-9)
@@ -117,10 +164,15 @@ def test_every_timestamp_has_the_patch_that_begins_there(clip_seconds, name, hop
 
 def test_two_sounds_at_once_are_what_each_is_alone(model):
     audio = sounds(2, 3.1)
-    together, (embeddings, timestamps) = hear.get_scene_embeddings(audio, model), hear.get_timestamp_embeddings(audio, model)
+    together, (embeddings, timestamps) = (
+        hear.get_scene_embeddings(audio, model),
+        hear.get_timestamp_embeddings(audio, model),
+    )
     for number in range(2):
         alone = audio[number : number + 1]
-        np.testing.assert_allclose(hear.get_scene_embeddings(alone, model)[0], together[number], rtol=1e-4, atol=1e-9)
+        np.testing.assert_allclose(
+            hear.get_scene_embeddings(alone, model)[0], together[number], rtol=1e-4, atol=1e-9
+        )
         of_one, times = hear.get_timestamp_embeddings(alone, model)
         np.testing.assert_allclose(of_one[0], embeddings[number], rtol=1e-4)
         np.testing.assert_array_equal(times[0], timestamps[number])
@@ -131,7 +183,9 @@ def test_a_scene_embedding_is_the_mean_over_windows(exported, model):
     audio = sounds(1, 4.0)
     windows = model.classifier.embed(audio[0], RATE).scene
     assert len(windows) == 3
-    np.testing.assert_allclose(hear.get_scene_embeddings(audio, model)[0], windows.mean(0), atol=1e-6)
+    np.testing.assert_allclose(
+        hear.get_scene_embeddings(audio, model)[0], windows.mean(0), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("exported", [small_corpus.FA], indirect=True, ids=["windows"])

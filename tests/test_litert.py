@@ -11,12 +11,15 @@ import small_corpus
 import soundfile
 import tensorflow as tf
 
-from crossask import config, events, export, feature_cache, models, runs, training
+from crossask import config, events, models, serving, training
 from crossask.audio import frontends
 from crossask.cli import export as cli
+from crossask.config import catalogue
 from crossask.datasets import read_corpus
 from crossask.errors import AudioError, CrossaskError, DataError, WeightsError
-from crossask.export import calibration, litert, tflite_file
+from crossask.features.cache import prepare_features
+from crossask.serving import calibration, litert, tflite_file
+from crossask.training import run_folder
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +43,8 @@ def finished(corpus, tmp_path_factory):
         if row.event_input:
             events.build(row.event_model).save_npz(folder / "events.npz")
             row = config.override(row, {"event_model.weights": str(folder / "events.npz")})
-        cache = feature_cache.prepare(corpus, row, folder / "features")
-        run = runs.run_at(folder, row.name, "1", 0)
+        cache = prepare_features(corpus, row, folder / "features")
+        run = run_folder.run_at(folder, row.name, "1", 0)
         training.train(run, row, corpus, cache)
         return run, training.predict(run, corpus, cache)
 
@@ -75,12 +78,18 @@ def operators(path):
     ]
 
 
-@pytest.mark.parametrize("row", [small_corpus.FA, small_corpus.FEATURE_BASED], ids=lambda row: row.name)
-@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-4), ("float16", 1e-2), ("int8", 0.1)])
-def test_it_answers_like_evaluate_on_the_fold(finished, corpus, recordings, tmp_path, row, precision, tolerance):
+@pytest.mark.parametrize(
+    "row", [small_corpus.FA, small_corpus.FEATURE_BASED], ids=lambda row: row.name
+)
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [("float32", 1e-4), ("float16", 1e-2), ("int8", 0.1)]
+)
+def test_it_answers_like_evaluate_on_the_fold(
+    finished, corpus, recordings, tmp_path, row, precision, tolerance
+):
     run, table = finished(row)
     out = tmp_path / "model.tflite"
-    card = export.export_litert(run, out, precision, recordings if precision == "int8" else None)
+    card = serving.export_litert(run, out, precision, recordings if precision == "int8" else None)
     answer = interpreter(out).get_signature_runner("serving_default")
     paths = {clip.id: clip.path for clip in corpus.clips}
     for _, row in table.iterrows():
@@ -90,37 +99,70 @@ def test_it_answers_like_evaluate_on_the_fold(finished, corpus, recordings, tmp_
         np.testing.assert_allclose(found[0], row[["a", "b"]].astype(float), atol=tolerance)
     assert card == json.loads((tmp_path / "model.json").read_text())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "model.tflite"]
-    assert (card["scenes"], card["precision"], card["file_bytes"]) == (["a", "b"], precision, out.stat().st_size)
+    assert (card["scenes"], card["precision"], card["file_bytes"]) == (
+        ["a", "b"],
+        precision,
+        out.stat().st_size,
+    )
     assert (card["sample_rate_hz"], card["samples"], card["channels"]) == (16000, 32000, 2)
     assert card["agreement"]["clips"] == (24 if precision == "int8" else 10)
-    assert 0 < card["agreement"]["mean_difference"] <= card["agreement"]["largest_difference"] <= tolerance
+    assert (
+        0
+        < card["agreement"]["mean_difference"]
+        <= card["agreement"]["largest_difference"]
+        <= tolerance
+    )
     found = operators(out)
-    assert (tf.float16 in set().union(*(types for _, _, types in found))) == (precision == "float16")
-    front_end = [types for kind, name, types in found if name.startswith("front_end/") and kind != "QUANTIZE"]
+    assert (tf.float16 in set().union(*(types for _, _, types in found))) == (
+        precision == "float16"
+    )
+    front_end = [
+        types for kind, name, types in found if name.startswith("front_end/") and kind != "QUANTIZE"
+    ]
     assert front_end
     assert set().union(*front_end) <= {tf.float32, tf.complex64, tf.int32}  # the waveform, too
-    heavy = [types for kind, name, types in found if kind in ("CONV_2D", "FULLY_CONNECTED") and not name.startswith("front_end/")]
+    heavy = [
+        types
+        for kind, name, types in found
+        if kind in ("CONV_2D", "FULLY_CONNECTED") and not name.startswith("front_end/")
+    ]
     assert heavy
-    assert all((tf.int8 in types, tf.float32 in types) == ((True, False) if precision == "int8" else (False, True)) for types in heavy)
+    assert all(
+        (tf.int8 in types, tf.float32 in types)
+        == ((True, False) if precision == "int8" else (False, True))
+        for types in heavy
+    )
 
 
-@pytest.mark.parametrize("system", sorted(set(models.MODELS) - {"FA"}))  # which is trained above
+@pytest.mark.parametrize(
+    "system", sorted(set(catalogue.SYSTEMS) - {"FA"})
+)  # which is trained above
 def test_every_other_system_converts(system, tmp_path):
     features = dataclasses.replace(small_corpus.FEATURES, clip_seconds=2.0)
     if system.startswith("DCASE"):
-        log_mel = config.LogMelConfig(mel_bins=40, hop_seconds=0.02, centred=True, window="hamming", mel_scale="slaney")
+        log_mel = config.LogMelConfig(
+            mel_bins=40, hop_seconds=0.02, centred=True, window="hamming", mel_scale="slaney"
+        )
         features = dataclasses.replace(features, clip_seconds=10.0, mono=True, log_mel=log_mel)
     row = dataclasses.replace(small_corpus.CMAM, system=system, features=features)
     event_model = events.build(row.event_model, trainable=True) if row.event_input else None
-    model = litert.ClipModel(row, models.build(system, 3, small_corpus.NARROW, event_model=event_model), None)
+    model = litert.ClipModel(
+        row, models.build(system, 3, small_corpus.NARROW, event_model=event_model), None
+    )
     (tmp_path / "x.tflite").write_bytes(litert._converted(model, system, "float32", []))
     clips = litert._test_sounds(model.shape[1:])
-    np.testing.assert_allclose(litert.Interpreter(tmp_path / "x.tflite").answers(clips), model.answers(clips), atol=1e-4)
+    np.testing.assert_allclose(
+        litert.Interpreter(tmp_path / "x.tflite").answers(clips), model.answers(clips), atol=1e-4
+    )
 
 
 def test_votes_of_frames_are_counted_at_int8_as_in_float(tmp_path):
-    log_mel = config.LogMelConfig(mel_bins=40, hop_seconds=0.02, centred=True, window="hamming", mel_scale="slaney")
-    features = dataclasses.replace(small_corpus.FEATURES, clip_seconds=2.0, mono=True, log_mel=log_mel)
+    log_mel = config.LogMelConfig(
+        mel_bins=40, hop_seconds=0.02, centred=True, window="hamming", mel_scale="slaney"
+    )
+    features = dataclasses.replace(
+        small_corpus.FEATURES, clip_seconds=2.0, mono=True, log_mel=log_mel
+    )
     row = dataclasses.replace(small_corpus.FA, system="DCASE2017", features=features)
     tf.keras.utils.set_random_seed(0)
     model = litert.ClipModel(row, models.build("DCASE2017", 15, small_corpus.NARROW), None)
@@ -146,26 +188,26 @@ def test_what_does_not_fit_is_refused_before_any_work(tmp_path, name, precision,
     (tmp_path / "there.tflite").touch()
     (tmp_path / "card.json").touch()
     with pytest.raises(CrossaskError, match=problem):
-        export.export_litert(None, tmp_path / name, precision, "recordings" if given else None)
+        serving.export_litert(None, tmp_path / name, precision, "recordings" if given else None)
 
 
 def test_a_file_that_answers_otherwise_is_not_kept(fa, recordings, tmp_path, monkeypatch):
     monkeypatch.setitem(litert.TOLERANCES, "float32", -1.0)
     with pytest.raises(CrossaskError, match=r"differs from the run's model by"):
-        export.export_litert(fa, tmp_path / "model.tflite", "float32")
+        serving.export_litert(fa, tmp_path / "model.tflite", "float32")
     monkeypatch.setattr(litert, "LEAST_AGREEMENT", 1.01)
     with pytest.raises(CrossaskError, match=r"top scene for .* of 24 clips"):
-        export.export_litert(fa, tmp_path / "model.tflite", "int8", recordings)
+        serving.export_litert(fa, tmp_path / "model.tflite", "int8", recordings)
     monkeypatch.undo()
     monkeypatch.setattr(litert, "MOST_MEAN_DIFFERENCE", 0.0)
     with pytest.raises(CrossaskError, match=r"on average; at least 80% and at most 0"):
-        export.export_litert(fa, tmp_path / "model.tflite", "int8", recordings)
+        serving.export_litert(fa, tmp_path / "model.tflite", "int8", recordings)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_made_is_told_before_any_work(fa, tmp_path):
     (tmp_path / "file").touch()
-    for write in (export.export_run, export.export_litert):
+    for write in (serving.export_run, serving.export_litert):
         with pytest.raises(CrossaskError, match="cannot be written"):
             write(fa, tmp_path / "file" / "below" / "model.tflite")
 
@@ -175,10 +217,10 @@ def test_an_event_model_with_other_weights_than_at_training_is_refused(finished,
     path, row = Path(run.experiment().event_model.weights), run.experiment()
     before = path.read_bytes()
     events.build(dataclasses.replace(row.event_model, weights=""), seed=1).save_npz(path)
-    cache = feature_cache.prepare(corpus, row, tmp_path / "features")
+    cache = prepare_features(corpus, row, tmp_path / "features")
     for use in (
-        lambda: export.export_run(run, tmp_path / "model"),
-        lambda: export.export_litert(run, tmp_path / "model.tflite"),
+        lambda: serving.export_run(run, tmp_path / "model"),
+        lambda: serving.export_litert(run, tmp_path / "model.tflite"),
         lambda: training.predict(run, corpus, cache),
         lambda: training.train(run, row, corpus, cache),
     ):
@@ -193,11 +235,15 @@ def test_a_model_without_operators_of_litert_is_told(fa, tmp_path, monkeypatch):
 
     def odd(*arguments):
         values = clip_features(*arguments)
-        return {name: tf.math.betainc(2.0, 3.0, tf.sigmoid(value)) for name, value in values.items()}
+        return {
+            name: tf.math.betainc(2.0, 3.0, tf.sigmoid(value)) for name, value in values.items()
+        }
 
     monkeypatch.setattr(litert.clip_features, "clip_features", odd)
-    with pytest.raises(CrossaskError, match=r"(?s)Row 'fa' cannot be a LiteRT file.*Betainc.*saved_model"):
-        export.export_litert(fa, tmp_path / "model.tflite")
+    with pytest.raises(
+        CrossaskError, match=r"(?s)Row 'fa' cannot be a LiteRT file.*Betainc.*saved_model"
+    ):
+        serving.export_litert(fa, tmp_path / "model.tflite")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -209,7 +255,9 @@ def test_calibration_reads_any_rate_length_and_number_of_channels(tmp_path):
     long, short, stereo, *_ = clips = calibration.calibration_clips(tmp_path, features)
     assert {clip.shape for clip in clips} == {(48000, 2)}
     np.testing.assert_array_equal(long[:, 0], long[:, 1])
-    np.testing.assert_allclose(long[1000:40000, 0], np.sin(2 * np.pi * 440 * np.arange(1000, 40000) / 24000) / 2, atol=1e-4)
+    np.testing.assert_allclose(
+        long[1000:40000, 0], np.sin(2 * np.pi * 440 * np.arange(1000, 40000) / 24000) / 2, atol=1e-4
+    )
     assert np.abs(short[23000:23900]).max() > 0.4
     assert np.abs(short[25000:]).max() == 0
     np.testing.assert_allclose(stereo[:, 0], -stereo[:, 1], atol=1e-6)
@@ -220,9 +268,17 @@ def test_calibration_reads_any_rate_length_and_number_of_channels(tmp_path):
 def test_calibration_takes_a_seeded_choice_of_a_table(tmp_path, monkeypatch):
     for number in range(8):
         soundfile.write(tmp_path / f"{number}.wav", np.full(16000, number / 10), 16000, "FLOAT")
-    (tmp_path / "clips.csv").write_text("filename,scene\n" + "".join(f"{number}.wav,a\n" for number in range(8)))
+    (tmp_path / "clips.csv").write_text(
+        "filename,scene\n" + "".join(f"{number}.wav,a\n" for number in range(8))
+    )
     monkeypatch.setattr(calibration, "MOST_CLIPS", 6)
-    first, again = ([clip[0, 0] for clip in calibration.calibration_clips(tmp_path / "clips.csv", small_corpus.FEATURES)] for _ in "ab")
+    first, again = (
+        [
+            clip[0, 0]
+            for clip in calibration.calibration_clips(tmp_path / "clips.csv", small_corpus.FEATURES)
+        ]
+        for _ in "ab"
+    )
     assert first == again
     assert len(set(first)) == 6
 
@@ -259,12 +315,17 @@ def test_peak_memory_against_a_sum_by_hand():
     assert tflite_file.peaks(converter.convert(), "front_end/") == (8000, 4200)
 
 
-@pytest.mark.parametrize(("samples", "window", "hop"), [(32000, 400, 160), (22050, 1102, 882), (1102, 1102, 441), (399, 400, 160)])
+@pytest.mark.parametrize(
+    ("samples", "window", "hop"),
+    [(32000, 400, 160), (22050, 1102, 882), (1102, 1102, 441), (399, 400, 160)],
+)
 def test_frames_are_those_of_tensorflow(samples, window, hop):
     waveform = tf.random.stateless_normal([2, samples], [0, 1])
     expected = tf.signal.frame(waveform, window, hop)
     np.testing.assert_array_equal(frontends._frames(waveform, window, hop), expected)
-    unknown = tf.function(lambda x: frontends._frames(x, window, hop), input_signature=[tf.TensorSpec([None, None])])
+    unknown = tf.function(
+        lambda x: frontends._frames(x, window, hop), input_signature=[tf.TensorSpec([None, None])]
+    )
     np.testing.assert_array_equal(unknown(waveform), expected)
 
 
@@ -272,18 +333,33 @@ def call(*arguments):
     return cli.main(["crossask-export", *map(str, arguments)])
 
 
-def test_the_command_tells_agreement_and_size_beside_dcases_limits(fa, recordings, tmp_path, capsys):
+def test_the_command_tells_agreement_and_size_beside_dcases_limits(
+    fa, recordings, tmp_path, capsys
+):
     out = tmp_path / "made" / "model.tflite"
-    assert call(f"--model_dir={fa.folder}", f"--out={out}", "--format=litert", "--precision=int8", f"--calibration={recordings}") == 0
+    assert (
+        call(
+            f"--model_dir={fa.folder}",
+            f"--out={out}",
+            "--format=litert",
+            "--precision=int8",
+            f"--calibration={recordings}",
+        )
+        == 0
+    )
     told = capsys.readouterr().out
     card = json.loads(out.with_suffix(".json").read_text())
     assert f"Wrote {out}\n" in told
     assert "24 clips (calibration clips)" in told
-    assert f"Parameters: {card['parameters']:,}; DCASE 2022: at most 128,000 at int8: within." in told
+    assert (
+        f"Parameters: {card['parameters']:,}; DCASE 2022: at most 128,000 at int8: within." in told
+    )
     assert f"{card['file_bytes'] / 1000:,.1f} kB" in told
     assert "DCASE since 2022: at most 30 M: within." in told
     card |= {"parameters": 40000, "precision": "float32"}
-    size = dataclasses.replace(cli_size(fa), scene=dataclasses.replace(cli_size(fa).scene, multiply_accumulates=30_000_001))
+    size = dataclasses.replace(
+        cli_size(fa), scene=dataclasses.replace(cli_size(fa).scene, multiply_accumulates=30_000_001)
+    )
     few, memory, macs = cli.told(card, size)[1:4]
     assert few.endswith("at int8, and this is float32: not within.")
     assert memory.startswith("Memory of the parameters: 160.0 kB")
@@ -292,9 +368,9 @@ def test_the_command_tells_agreement_and_size_beside_dcases_limits(fa, recording
 
 
 def cli_size(run):
-    from crossask import description
+    from crossask.training import network_size
 
-    return description.describe(run.experiment(), 2)
+    return network_size.describe(run.experiment(), 2)
 
 
 @pytest.mark.parametrize(

@@ -5,18 +5,21 @@ import dataclasses
 import pytest
 import small_corpus
 
-from crossask import config, planning
+from crossask import config
 from crossask.config import TrainingConfig
 from crossask.datasets import read_corpus
+from crossask.grid.plan import plan_row
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    return read_corpus("folder", small_corpus.write(tmp_path_factory.mktemp("corpus"), places=4, clips=3))
+    return read_corpus(
+        "folder", small_corpus.write(tmp_path_factory.mktemp("corpus"), places=4, clips=3)
+    )
 
 
 def test_steps_are_whole_batches_times_epochs_folds_and_seeds(corpus):
-    plan = planning.plan_row(small_corpus.FA, corpus, ("1", "2"), 5, timed=False)
+    plan = plan_row(small_corpus.FA, corpus, ("1", "2"), 5, timed=False)
     for counts in plan.folds:
         assert counts.training + counts.validation == len(corpus.fold(counts.fold).train)
     assert plan.steps == 5 * 3 * sum(counts.training // 4 for counts in plan.folds)
@@ -25,29 +28,40 @@ def test_steps_are_whole_batches_times_epochs_folds_and_seeds(corpus):
 
 
 def test_contexts_of_frames_are_counted_where_a_row_learns_from_them(corpus):
-    row = dataclasses.replace(small_corpus.FA, training=TrainingConfig(epochs=1, batch_size=256, context_frames=5))
-    plan = planning.plan_row(row, corpus, ("1",), 1, timed=False)
+    row = dataclasses.replace(
+        small_corpus.FA, training=TrainingConfig(epochs=1, batch_size=256, context_frames=5)
+    )
+    plan = plan_row(row, corpus, ("1",), 1, timed=False)
     assert plan.steps == plan.folds[0].training * (198 - 4) // 256  # 2 s: 198 frames
 
 
 def test_rows_that_share_features_name_them_alike(corpus):
     fa, cmam = (
-        planning.plan_row(row, corpus, ("1",), 1, timed=False) for row in (small_corpus.FA, small_corpus.FEATURE_BASED)
+        plan_row(row, corpus, ("1",), 1, timed=False)
+        for row in (small_corpus.FA, small_corpus.FEATURE_BASED)
     )
     assert set(fa.features) < set(cmam.features)
     assert sum(fa.features.values()) == 4 * 198 * 64 * 2 * len(corpus.clips)
 
 
-SOFT = config.override(small_corpus.FA, {"augmentation.mixup_alpha": 0.2, "augmentation.crop_frames": 100})
+SOFT = config.override(
+    small_corpus.FA, {"augmentation.mixup_alpha": 0.2, "augmentation.crop_frames": 100}
+)
 
 
-@pytest.mark.parametrize("row", [small_corpus.FA, small_corpus.CMAM, SOFT], ids=["frozen", "trained", "soft"])
+@pytest.mark.parametrize(
+    "row", [small_corpus.FA, small_corpus.CMAM, SOFT], ids=["frozen", "trained", "soft"]
+)
 def test_a_step_of_every_kind_of_row_can_be_timed(corpus, row):
-    plan = planning.plan_row(row, corpus, ("1",), 1)
+    plan = plan_row(row, corpus, ("1",), 1)
     assert plan.seconds == plan.steps * plan.seconds_a_step > 0
 
 
 def test_the_official_fold_is_counted_without_audio(real_data):
     corpus = read_corpus("tau2019", real_data("meta/tau2019"), need_audio=False)
-    (counts,) = planning.plan_row(small_corpus.FA, corpus, ("1",), 1, timed=False).folds
-    assert (counts.training + counts.validation, counts.evaluation, corpus.unused) == (9_185, 4_185, 1_030)
+    (counts,) = plan_row(small_corpus.FA, corpus, ("1",), 1, timed=False).folds
+    assert (counts.training + counts.validation, counts.evaluation, corpus.unused) == (
+        9_185,
+        4_185,
+        1_030,
+    )

@@ -18,7 +18,7 @@ import crossask
 from crossask.audio import sliding_windows
 from crossask.cli import predict
 from crossask.errors import CrossaskError
-from crossask.prediction import Prediction, Segment, sources, tables
+from crossask.serving import Prediction, Segment, answers, sources
 
 
 @pytest.fixture
@@ -41,7 +41,9 @@ def recordings(tmp_path):
 def test_the_examples_of_the_python_interface_run_as_they_are_written(model, tmp_path, monkeypatch):
     (tmp_path / "demo_output").mkdir()
     (tmp_path / "demo_output" / "model").symlink_to(model)
-    soundfile.write(tmp_path / "recording.wav", np.random.default_rng(0).normal(0, 0.1, (16000 * 3, 2)), 16000)
+    soundfile.write(
+        tmp_path / "recording.wav", np.random.default_rng(0).normal(0, 0.1, (16000 * 3, 2)), 16000
+    )
     monkeypatch.chdir(tmp_path)
     runner = doctest.DocTestRunner()
     for example in doctest.DocTestFinder().find(crossask.load, "crossask.load", globs={}):
@@ -57,7 +59,9 @@ def test_a_folder_is_heard_whole_and_its_broken_file_told(model, recordings, cap
     assert call(model, "--format=csv", recordings) == 3
     told = capsys.readouterr()
     lines = list(csv.DictReader(io.StringIO(told.out)))
-    assert [line["file"] for line in lines] == [str(recordings / name) for name in ("deep/long.wav", "one.wav", "two.flac")]
+    assert [line["file"] for line in lines] == [
+        str(recordings / name) for name in ("deep/long.wav", "one.wav", "two.flac")
+    ]
     assert "broken.wav" in told.err
     assert "1 of 4 files" in told.err
     expected = crossask.load(model).predict(recordings / "two.flac")
@@ -66,10 +70,13 @@ def test_a_folder_is_heard_whole_and_its_broken_file_told(model, recordings, cap
 
 
 def test_patterns_and_a_file_through_a_pipe(model, recordings, capsys, monkeypatch):
-    assert call(model, f"{recordings}/**/l*.wav", recordings / "one.wav", recordings / "one.wav") == 0
+    assert (
+        call(model, f"{recordings}/**/l*.wav", recordings / "one.wav", recordings / "one.wav") == 0
+    )
     assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == [
-        str(recordings / "deep/long.wav"), str(recordings / "one.wav")
-    ]  # fmt: skip
+        str(recordings / "deep/long.wav"),
+        str(recordings / "one.wav"),
+    ]
     expected = crossask.load(model).predict(recordings / "one.wav").probabilities
     data = bytearray((recordings / "one.wav").read_bytes())
     # a writer that cannot seek back leaves both lengths at their largest
@@ -93,18 +100,26 @@ def test_a_table_goes_on_where_it_was_stopped(model, recordings, tmp_path, capsy
     assert table.read_text() == whole
     assert "1 of 4 recordings were answered before" in capsys.readouterr().err
     with pytest.raises(CrossaskError, match="another form"):
-        tables.Table(table, "csv", ("other", "scenes"))
+        answers.Table(table, "csv", ("other", "scenes"))
 
 
 def test_timelines_are_a_file_each_and_not_written_twice(model, recordings, tmp_path):
     (recordings / "broken.wav").unlink()
     out = tmp_path / "timelines"
     assert call(model, "--timeline", "--format=csv", f"--out={out}", recordings) == 0
-    assert sorted(str(path.relative_to(out)) for path in out.rglob("*.*")) == ["deep/long.csv", "one.csv", "two.csv"]
+    assert sorted(str(path.relative_to(out)) for path in out.rglob("*.*")) == [
+        "deep/long.csv",
+        "one.csv",
+        "two.csv",
+    ]
     lines = list(csv.DictReader((out / "deep" / "long.csv").read_text().splitlines()))
-    assert [(float(line["start_seconds"]), float(line["end_seconds"])) for line in lines] == [(n, n + 2) for n in range(6)]
+    assert [(float(line["start_seconds"]), float(line["end_seconds"])) for line in lines] == [
+        (n, n + 2) for n in range(6)
+    ]
     expected = crossask.load(model).predict(recordings / "deep" / "long.wav").timeline
-    assert [float(line["b"]) for line in lines] == pytest.approx([segment.probabilities["b"] for segment in expected], abs=1e-5)
+    assert [float(line["b"]) for line in lines] == pytest.approx(
+        [segment.probabilities["b"] for segment in expected], abs=1e-5
+    )
     (out / "one.csv").write_text("mine")
     (out / "two.csv").unlink()
     assert call(model, "--timeline", "--format=csv", f"--out={out}", recordings) == 0
@@ -114,9 +129,21 @@ def test_timelines_are_a_file_each_and_not_written_twice(model, recordings, tmp_
 
 def test_two_recordings_of_one_name_do_not_overwrite_each_other(model, recordings, capsys):
     soundfile.write(recordings / "deep" / "one.wav", np.zeros((32000, 1)), 16000)
-    assert call(model, "--timeline", f"--out={recordings}/t", recordings / "one.wav", recordings / "deep" / "one.wav") == 2
+    assert (
+        call(
+            model,
+            "--timeline",
+            f"--out={recordings}/t",
+            recordings / "one.wav",
+            recordings / "deep" / "one.wav",
+        )
+        == 2
+    )
     assert "would both be written" in capsys.readouterr().err
-    assert call(model, "--format=audacity", recordings / "one.wav", recordings / "deep" / "one.wav") == 2
+    assert (
+        call(model, "--format=audacity", recordings / "one.wav", recordings / "deep" / "one.wav")
+        == 2
+    )
     assert "one track" in capsys.readouterr().err
 
 
@@ -130,33 +157,50 @@ def test_a_place_that_cannot_be_written_is_told(model, recordings, tmp_path, cap
 
 def test_a_reader_that_has_read_enough_is_no_error(model, recordings):
     words = f"{sys.executable} -m crossask.cli.predict --model={model} {recordings}/one.wav {recordings}/two.flac"
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", f"{words} | true"], capture_output=True, text=True)
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{words} | true"], capture_output=True, text=True
+    )
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
 
 
 def segments(*scenes, length=2.0, hop=1.0):
     return tuple(
-        Segment(n * hop, n * hop + length, {"a": 0.75, "b": 0.25} if scene == "a" else {"a": 0.25, "b": 0.75})
+        Segment(
+            n * hop,
+            n * hop + length,
+            {"a": 0.75, "b": 0.25} if scene == "a" else {"a": 0.25, "b": 0.75},
+        )
         for n, scene in enumerate(scenes)
     )
 
 
 def test_the_forms_of_an_answer():
-    answer = Prediction("x/y.wav", 5.0, 16000, {"a": 0.75, "b": 0.25}, segments("a", "a", "b", "b"), None)
-    assert tables.row(answer, "text", 1) == "x/y.wav: a 75.0 %\n"
-    assert tables.header("csv", "ab", False) + tables.row(answer, "csv") == "file,scene,a,b\nx/y.wav,a,0.750000,0.250000\n"
-    assert tables.header("dcase2019", "ab", False) + tables.row(answer, "dcase2019") == "audio/y.wav\ta\n"
-    assert tables.header("dcase2024", "ab", False) + tables.row(answer, "dcase2024") == (
+    answer = Prediction(
+        "x/y.wav", 5.0, 16000, {"a": 0.75, "b": 0.25}, segments("a", "a", "b", "b"), None
+    )
+    assert answers.row(answer, "text", 1) == "x/y.wav: a 75.0 %\n"
+    assert (
+        answers.header("csv", "ab", False) + answers.row(answer, "csv")
+        == "file,scene,a,b\nx/y.wav,a,0.750000,0.250000\n"
+    )
+    assert (
+        answers.header("dcase2019", "ab", False) + answers.row(answer, "dcase2019")
+        == "audio/y.wav\ta\n"
+    )
+    assert answers.header("dcase2024", "ab", False) + answers.row(answer, "dcase2024") == (
         "filename\tscene_label\ta\tb\naudio/y.wav\ta\t0.750000\t0.250000\n"
     )
     # a: 0 to 3 s, b: 2 to 5 s; the border lies in the middle of what both cover
-    assert tables.timeline(answer, "audacity") == "0.000000\t2.500000\ta\n2.500000\t5.000000\tb\n"
-    assert tables.timeline(answer, "text", 1).splitlines()[3] == "00:00:03 to 00:00:05 b 75.0 %"
-    assert [json.loads(line)["start_seconds"] for line in tables.timeline(answer, "json").splitlines()] == [0, 1, 2, 3]
+    assert answers.timeline(answer, "audacity") == "0.000000\t2.500000\ta\n2.500000\t5.000000\tb\n"
+    assert answers.timeline(answer, "text", 1).splitlines()[3] == "00:00:03 to 00:00:05 b 75.0 %"
+    assert [
+        json.loads(line)["start_seconds"] for line in answers.timeline(answer, "json").splitlines()
+    ] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
-    ("samples", "starts"), [(0, []), (5, [0]), (10, [0]), (11, [0, 1]), (14, [0, 4]), (15, [0, 4, 5]), (18, [0, 4, 8])]
+    ("samples", "starts"),
+    [(0, []), (5, [0]), (10, [0]), (11, [0, 1]), (14, [0, 4]), (15, [0, 4, 5]), (18, [0, 4, 8])],
 )
 @pytest.mark.parametrize("block", [1, 3, 10, 100])
 def test_windows_of_a_stream_reach_its_end_whatever_its_blocks(samples, starts, block):
@@ -176,7 +220,9 @@ def test_a_stream_of_raw_samples_is_answered_every_second(model, capsys, monkeyp
     classifier = crossask.load(model)
     for line, (start, end) in zip(lines, ((0, 1), (0, 2), (1, 3), (2, 4)), strict=True):
         heard = waveform[start * 16000 : end * 16000].astype(np.float32) / 32768
-        assert line["probabilities"] == pytest.approx(classifier.predict(heard, 16000).probabilities, abs=1e-6)
+        assert line["probabilities"] == pytest.approx(
+            classifier.predict(heard, 16000).probabilities, abs=1e-6
+        )
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
     assert call(model, "--stream", "--rate=12345") == 2
     assert "12345 Hz" in capsys.readouterr().err
@@ -205,11 +251,21 @@ def test_a_watched_folder_is_answered_as_files_are_finished(tmp_path, monkeypatc
 
 
 def test_watching_ends_with_sigterm_and_exit_code_0(model, recordings, tmp_path):
-    command = [sys.executable, "-m", "crossask.cli.predict", f"--model={model}", "--watch", recordings, f"--out={tmp_path}/answers.csv",
-               "--format=csv"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "crossask.cli.predict",
+        f"--model={model}",
+        "--watch",
+        recordings,
+        f"--out={tmp_path}/answers.csv",
+        "--format=csv",
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         for _ in range(600):
-            if (tmp_path / "answers.csv").is_file() and len((tmp_path / "answers.csv").read_text().splitlines()) == 4:
+            if (tmp_path / "answers.csv").is_file() and len(
+                (tmp_path / "answers.csv").read_text().splitlines()
+            ) == 4:
                 break
             time.sleep(0.1)
         process.send_signal(signal.SIGTERM)
@@ -238,8 +294,21 @@ def test_memory_does_not_grow_with_the_length_of_a_recording(model, tmp_path):
             "import resource, sys; from crossask.cli import predict; code = predict.main(sys.argv)\n"
             "print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
         )
-        words = [f"--model={model}", "--timeline", "--format=csv", "--hop=2", f"--out={tmp_path}/out", str(path)]
-        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True, env=os.environ)
+        words = [
+            f"--model={model}",
+            "--timeline",
+            "--format=csv",
+            "--hop=2",
+            f"--out={tmp_path}/out",
+            str(path),
+        ]
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ,
+        )
         exit_code, peaks[minutes] = map(int, done.stdout.split())
         assert exit_code == 0
     # fifteen minutes are 115 MB as float32

@@ -8,10 +8,11 @@ import tempfile
 import pytest
 import small_corpus
 
-from crossask import config, grid, preflight
+from crossask import config, grid
 from crossask.cli import command
 from crossask.cli import train as train_command
 from crossask.errors import CrossaskError
+from crossask.grid import preflight
 
 ROWS = """
 import sys
@@ -38,10 +39,16 @@ def scratch(tmp_path, monkeypatch):
 
 
 def a_grid(data, folder, *rows, **changes):
-    return grid.Grid(**{
-        "rows": rows or (small_corpus.FA,), "seeds": (0, 1), "data_dir": str(data),
-        "features_dir": str(folder / "features"), "model_dir": str(folder / "runs"), **changes,
-    })  # fmt: skip
+    return grid.Grid(
+        **{
+            "rows": rows or (small_corpus.FA,),
+            "seeds": (0, 1),
+            "data_dir": str(data),
+            "features_dir": str(folder / "features"),
+            "model_dir": str(folder / "runs"),
+            **changes,
+        }
+    )
 
 
 def checked(wanted, **options):
@@ -49,21 +56,34 @@ def checked(wanted, **options):
 
 
 def train(data, folder, *words) -> int:
-    (folder / "rows.py").write_text(ROWS.format(tests=str(small_corpus.__file__.rpartition("/")[0])))
+    (folder / "rows.py").write_text(
+        ROWS.format(tests=str(small_corpus.__file__.rpartition("/")[0]))
+    )
     return train_command.main(
-        ["crossask-train", f"--experiment={folder}/rows.py", f"--data_dir={data}", f"--features_dir={folder}/features",
-         "--params_override=training.epochs=1", f"--model_dir={folder}/runs", *words]
-    )  # fmt: skip
+        [
+            "crossask-train",
+            f"--experiment={folder}/rows.py",
+            f"--data_dir={data}",
+            f"--features_dir={folder}/features",
+            "--params_override=training.epochs=1",
+            f"--model_dir={folder}/runs",
+            *words,
+        ]
+    )
 
 
-def test_a_good_grid_is_told_row_by_row_starts_and_is_not_checked_again(data, tmp_path, scratch, monkeypatch):
+def test_a_good_grid_is_told_row_by_row_starts_and_is_not_checked_again(
+    data, tmp_path, scratch, monkeypatch
+):
     lines = []
     monkeypatch.setattr(command.LOG, "info", lambda text, *values: lines.append(text % values))
     before = []
 
     def first_run(*arguments, **options):
         # Python's own copy of rows.py may lie beside it
-        before.extend(sorted(path.name for path in tmp_path.rglob("*") if "__pycache__" not in path.parts))
+        before.extend(
+            sorted(path.name for path in tmp_path.rglob("*") if "__pycache__" not in path.parts)
+        )
         return original(*arguments, **options)
 
     original = grid.train
@@ -71,7 +91,11 @@ def test_a_good_grid_is_told_row_by_row_starts_and_is_not_checked_again(data, tm
     assert train(data, tmp_path, "--seeds=0,1") == 0
     assert before == ["rows.py", "scratch"]  # all that there is when the grid starts
     assert lines[0].startswith("preflight: fa: features, training step, evaluation, export: ")
-    assert [line.partition(":")[0] for line in lines] == ["preflight", "fa fold 1 seed 0", "fa fold 1 seed 1"]
+    assert [line.partition(":")[0] for line in lines] == [
+        "preflight",
+        "fa fold 1 seed 0",
+        "fa fold 1 seed 1",
+    ]
     lines.clear()
     assert train(data, tmp_path, "--seeds=0,1") == 0
     assert not any(line.startswith("preflight") for line in lines)
@@ -149,13 +173,19 @@ def test_a_class_without_clips_on_a_side_of_the_fold(data, tmp_path, side, verb,
     assert not (tmp_path / "runs").exists()
 
 
-def test_missing_weights_too_few_clips_and_too_little_memory_are_told_together(data, tmp_path, scratch):
+def test_missing_weights_too_few_clips_and_too_little_memory_are_told_together(
+    data, tmp_path, scratch
+):
     weightless = config.override(
-        small_corpus.FEATURE_BASED, {"name": "weightless", "event_model.weights": str(tmp_path / "nowhere.npz")}
+        small_corpus.FEATURE_BASED,
+        {"name": "weightless", "event_model.weights": str(tmp_path / "nowhere.npz")},
     )
     few = config.override(small_corpus.FA, {"name": "few", "training.batch_size": 64})
     # 5 GB for what one layer makes of the batch
-    huge = config.override(small_corpus.FA, {"name": "huge", "training.batch_size": 12, "model.encoder_channels": (8192, 4, 8, 8)})
+    huge = config.override(
+        small_corpus.FA,
+        {"name": "huge", "training.batch_size": 12, "model.encoder_channels": (8192, 4, 8, 8)},
+    )
     outcomes = checked(a_grid(data, tmp_path, weightless, few, huge), jobs=2, most_bytes=8 * GIB)
     assert all(isinstance(outcome, CrossaskError) for outcome in outcomes)
     problems, fixes = zip(*((error.problem, error.fix) for error in outcomes), strict=True)

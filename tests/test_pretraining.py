@@ -7,12 +7,17 @@ import numpy as np
 import pytest
 import soundfile
 
-from crossask import config, events, pretraining, runs
+from crossask import config, events, files, pretraining
 from crossask.errors import CrossaskError, DataError
 
 RATE = 16000
 SETTINGS = pretraining.PretrainingConfig(
-    config.EventModelConfig(width=0.0625), clip_seconds=1.0, epochs=12, batch_size=8, learning_rate=3e-3, validation_share=0.2
+    config.EventModelConfig(width=0.0625),
+    clip_seconds=1.0,
+    epochs=12,
+    batch_size=8,
+    learning_rate=3e-3,
+    validation_share=0.2,
 )
 
 
@@ -25,7 +30,9 @@ def collection(tmp_path_factory):
     for number in range(60):
         kind, hertz = (("hum", 150), ("tone", 900), ("whistle", 4000))[number % 3]
         time = np.arange(RATE) / RATE
-        wave = 0.3 * np.sin(2 * np.pi * hertz * rng.uniform(0.9, 1.1) * time) + rng.normal(0, 0.01, RATE)
+        wave = 0.3 * np.sin(2 * np.pi * hertz * rng.uniform(0.9, 1.1) * time) + rng.normal(
+            0, 0.01, RATE
+        )
         soundfile.write(folder / "audio" / f"{number}.wav", wave, RATE)
         lines.append(f"{number}.wav,{number // 12 + 1},{number % 3},{kind}")
     (folder / "esc.csv").write_text("\n".join(lines) + "\n")
@@ -47,7 +54,11 @@ def trained(clips, tmp_path_factory):
 def test_it_learns_the_kinds_and_scores_a_fold_it_never_saw(trained):
     out, report = trained
     assert report["kinds"] == ["hum", "tone", "whistle"]
-    assert (report["training_clips"], report["validation_clips"], report["test_clips"]) == (39, 9, 12)
+    assert (report["training_clips"], report["validation_clips"], report["test_clips"]) == (
+        39,
+        9,
+        12,
+    )
     assert report["test_tag_accuracy"] > 0.8
     assert json.loads(out.with_suffix(".json").read_text()) == json.loads(json.dumps(report))
 
@@ -60,7 +71,9 @@ def test_the_weights_are_an_event_model_whose_embeddings_tell_the_kinds_apart(tr
     embeddings = np.stack([layer(vggish_patches(wave)).numpy()[0] for wave in waves])
     kinds = np.array([clip.labels[0] for clip in clips])
     middles = {kind: embeddings[:30][kinds[:30] == kind].mean(0) for kind in set(kinds)}
-    nearest = [min(middles, key=lambda kind: np.linalg.norm(e - middles[kind])) for e in embeddings[30:]]
+    nearest = [
+        min(middles, key=lambda kind: np.linalg.norm(e - middles[kind])) for e in embeddings[30:]
+    ]
     assert np.mean(np.array(nearest) == kinds[30:]) > 0.8
 
 
@@ -76,7 +89,10 @@ def test_lines_of_one_file_are_one_clip(collection):
     [
         (b"filename,labels\n0.wav\n", "Line 2 of .* has no label"),
         (b"labels,filename\nhum\n", "Line 2 of .* names '', which does not exist"),
-        (b"filename,labels,fold\n0.wav,hum,1\n0.wav,tone,2\n", "'0.wav' stands in fold '1' and, in line 3"),
+        (
+            b"filename,labels,fold\n0.wav,hum,1\n0.wav,tone,2\n",
+            "'0.wav' stands in fold '1' and, in line 3",
+        ),
         ("filename,labels\n0.wav,caf\u00e9\n".encode("latin-1"), "no CSV in UTF-8"),
     ],
 )
@@ -89,8 +105,13 @@ def test_lines_that_cannot_be_used_are_named(collection, content, words):
 def test_all_sounds_that_cannot_be_used_are_one_error(clips, tmp_path):
     soundfile.write(tmp_path / "odd.wav", np.zeros(12345), 12345)
     (tmp_path / "broken.wav").write_bytes(b"RIFF")
-    wrong = [pretraining.LabelledClip(str(tmp_path / name), ("hum",), "") for name in ("odd.wav", "broken.wav")]
-    with pytest.raises(DataError, match=r"2 of \d+ sound files cannot be used: .*broken\.wav.*odd\.wav"):
+    wrong = [
+        pretraining.LabelledClip(str(tmp_path / name), ("hum",), "")
+        for name in ("odd.wav", "broken.wav")
+    ]
+    with pytest.raises(
+        DataError, match=r"2 of \d+ sound files cannot be used: .*broken\.wav.*odd\.wav"
+    ):
         pretraining.pretrain(SETTINGS, clips, wrong, tmp_path / "event_model.npz")
     assert not (tmp_path / "event_model.npz").exists()
 
@@ -100,7 +121,7 @@ def test_stopped_and_gone_on_with_gives_the_same_weights(clips, tmp_path, monkey
 
     short = dataclasses.replace(SETTINGS, epochs=3)
     pretraining.pretrain(short, clips, [], tmp_path / "whole.npz")
-    saved = runs.writing
+    saved = files.writing
     state = {"epochs": 0}
 
     def stop(path):
@@ -110,13 +131,15 @@ def test_stopped_and_gone_on_with_gives_the_same_weights(clips, tmp_path, monkey
                 raise KeyboardInterrupt
         return saved(path)
 
-    monkeypatch.setattr(runs, "writing", stop)
+    monkeypatch.setattr(files, "writing", stop)
     with pytest.raises(KeyboardInterrupt):
         pretraining.pretrain(short, clips, [], tmp_path / "stopped.npz")
     monkeypatch.undo()
     assert not (tmp_path / "stopped.npz").exists()
     seen = []
-    pretraining.pretrain(short, clips, [], tmp_path / "stopped.npz", progress=lambda *done: seen.append(done))
+    pretraining.pretrain(
+        short, clips, [], tmp_path / "stopped.npz", progress=lambda *done: seen.append(done)
+    )
     assert seen == []  # the patches were there
     with np.load(tmp_path / "whole.npz") as whole, np.load(tmp_path / "stopped.npz") as stopped:
         assert whole.files == stopped.files
@@ -125,7 +148,9 @@ def test_stopped_and_gone_on_with_gives_the_same_weights(clips, tmp_path, monkey
 
 
 def test_several_labels_a_clip_are_read_and_trained(collection, clips, tmp_path):
-    lines = [["filename", "labels"]] + [[c.path, "tone;whistle" if "tone" in c.labels else c.labels[0]] for c in clips]
+    lines = [["filename", "labels"]] + [
+        [c.path, "tone;whistle" if "tone" in c.labels else c.labels[0]] for c in clips
+    ]
     with open(tmp_path / "audioset.csv", "w", newline="") as file:
         csv.writer(file).writerows(lines)
     several = pretraining.read_labelled_clips(tmp_path / "audioset.csv")

@@ -6,7 +6,18 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from crossask.cli import app, describe, evaluate, export, launch, predict, prepare, pretrain, report, train
+from crossask.cli import (
+    app,
+    describe,
+    evaluate,
+    export,
+    launch,
+    predict,
+    prepare,
+    pretrain,
+    report,
+    train,
+)
 from crossask.events import VGGish
 
 ROOT = Path(__file__).parents[1]
@@ -15,12 +26,20 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_first_python_example_runs(tmp_path, monkeypatch):
     code = re.search(r"```python\n(.*?)```", README, re.DOTALL)[1]
-    soundfile.write(tmp_path / "recording.wav", np.random.default_rng(0).normal(0, 0.1, (480000, 2)), 48000, "PCM_24")
+    soundfile.write(
+        tmp_path / "recording.wav",
+        np.random.default_rng(0).normal(0, 0.1, (480000, 2)),
+        48000,
+        "PCM_24",
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(VGGish, "from_hub", classmethod(lambda cls, handle: cls(width=1 / 16)))
     names = {}
     exec(code, names)
-    shapes = {name: tuple(names[name].shape) for name in ("waveform", "log_mel", "patches", "embedding", "logits")}
+    shapes = {
+        name: tuple(names[name].shape)
+        for name in ("waveform", "log_mel", "patches", "embedding", "logits")
+    }
     assert shapes == {
         "waveform": (480000, 2),
         "log_mel": (998, 64, 2),
@@ -50,9 +69,15 @@ def test_every_flag_and_command_it_names_exists():
 
 
 def test_every_file_and_link_it_names_exists():
-    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "experiments" / "results" / "README.md"):
+    for page in (
+        ROOT / "README.md",
+        *(ROOT / "docs").glob("*.md"),
+        ROOT / "experiments" / "results" / "README.md",
+    ):
         text = page.read_text()
         for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
             assert "://" in link or (page.parent / link).exists(), f"{page.name}: {link}"
-        for name in re.findall(r"\b(?:crossask|experiments|tests|benchmarks|docs)/[\w/]+\.\w+", text):
+        for name in re.findall(
+            r"\b(?:crossask|experiments|tests|benchmarks|docs)/[\w/]+\.\w+", text
+        ):
             assert (ROOT / name).exists(), f"{page.name}: {name}"

@@ -2,4 +2,6 @@
 
 import os
 
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported and when a page starts
+os.environ["GRADIO_ANALYTICS_ENABLED"] = (
+    "False"  # read when gradio is imported and when a page starts
+)

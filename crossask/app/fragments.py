@@ -5,7 +5,7 @@ import json
 from html import escape
 
 from crossask.app import drawing
-from crossask.prediction import Explanation, Prediction
+from crossask.serving import Explanation, Prediction
 
 STYLE = """
 .examples { flex-wrap:wrap; gap:.5rem }
@@ -44,7 +44,11 @@ def as_json(name: str, prediction: Prediction, explanation: Explanation) -> dict
         "scene": prediction.scene,
         "probabilities": prediction.probabilities,
         "timeline": [
-            {"start_seconds": segment.start_seconds, "end_seconds": segment.end_seconds, "probabilities": segment.probabilities}
+            {
+                "start_seconds": segment.start_seconds,
+                "end_seconds": segment.end_seconds,
+                "probabilities": segment.probabilities,
+            }
             for segment in prediction.timeline
         ],
         "events": [{"event": event, "score": score} for event, score in explanation.events_heard()],
@@ -54,7 +58,11 @@ def as_json(name: str, prediction: Prediction, explanation: Explanation) -> dict
 def answer(name: str, card: dict, prediction: Prediction, explanation: Explanation) -> str:
     """Scene, probabilities and events in words, timeline and explained window as pictures."""
     events = explanation.events_heard()
-    heard = _bars(events, "Score; the moments that the model looks at count most") if events else f"<p>{no_events(card)}</p>"
+    heard = (
+        _bars(events, "Score; the moments that the model looks at count most")
+        if events
+        else f"<p>{no_events(card)}</p>"
+    )
     return (
         f'<section class="answer"><h2>{escape(name)}: {_what(card)}</h2>\n<div><p class="scene">{_words(prediction.scene)}</p>\n'
         f"{_bars(prediction.top(len(prediction.probabilities)), f'Probability, mean over {_windows(prediction)}')}\n"
@@ -77,7 +85,9 @@ def facts(card: dict) -> str:
         "Trained on": f"{experiment['dataset']}, fold {card['fold']}, seed {card['seed']}",
         "Scenes": ", ".join(map(str, card["scenes"])),
         "Clip length": f"{card['clip_seconds']:g} s",
-        "Macro accuracy": f"{100 * scores['macro_accuracy']:.1f} % on its evaluation fold" if scores else "not evaluated before export",
+        "Macro accuracy": f"{100 * scores['macro_accuracy']:.1f} % on its evaluation fold"
+        if scores
+        else "not evaluated before export",
         "Events it names": ", ".join(card["events"]) or no_events(card),
     }
     entries = "".join(f"<dt>{term}</dt><dd>{escape(text)}</dd>" for term, text in lines.items())
@@ -88,17 +98,28 @@ def facts(card: dict) -> str:
 def _pictures(card: dict, prediction: Prediction, explanation: Explanation) -> str:
     parts = []
     if len(prediction.timeline) > 1:
-        scenes = ", ".join(f"{segment.scene} from {segment.start_seconds:g} s" for segment in prediction.timeline)
-        picture, caption = drawing.timeline_png(prediction, explanation), "Probabilities over time; the framed window is explained"
+        scenes = ", ".join(
+            f"{segment.scene} from {segment.start_seconds:g} s" for segment in prediction.timeline
+        )
+        picture, caption = (
+            drawing.timeline_png(prediction, explanation),
+            "Probabilities over time; the framed window is explained",
+        )
         parts.append(_figure(picture, caption, f"Most probable scene: {scenes}."))
     roles = ("event", "scene")
     if card["experiment"]["model"]["cross_attention"] == "scene_queries_event":
         roles = roles[::-1]
     picture = drawing.window_png(explanation, roles)
     if picture is None:
-        parts.append("<p>This model reads no log-mel and has no attention: there is nothing to draw.</p>")
+        parts.append(
+            "<p>This model reads no log-mel and has no attention: there is nothing to draw.</p>"
+        )
     else:
-        attended, start, end = explanation.attended(), explanation.start_seconds, explanation.end_seconds
+        attended, start, end = (
+            explanation.attended(),
+            explanation.start_seconds,
+            explanation.end_seconds,
+        )
         looked = "It has no attention."
         if len(attended):
             most = start + (attended.argmax() + 0.5) / len(attended) * (end - start)

@@ -23,7 +23,10 @@ def write_examples(folder: Path, examples=EXAMPLES) -> list[tuple[str, Path]]:
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, scenes in examples:
-        parts = [soundscapes.render_scene_clip(SEED, scene, CITY, 0, 0, sample_rate_hz=RATE_HZ)[0] for scene in scenes]
+        parts = [
+            soundscapes.render_scene_clip(SEED, scene, CITY, 0, 0, sample_rate_hz=RATE_HZ)[0]
+            for scene in scenes
+        ]
         path = folder / f"{name.replace(',', '').replace(' ', '_')}.wav"
         soundfile.write(path, np.concatenate(parts), RATE_HZ, "PCM_16")
         written.append((name, path))

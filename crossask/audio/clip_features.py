@@ -3,10 +3,12 @@
 import tensorflow as tf
 
 from crossask.audio import frontends, resampling
-from crossask.config import FeatureConfig
+from crossask.config import FeatureConfig, catalogue
 
 
-def clip_features(waveform, sample_rate_hz, features: FeatureConfig, front_end: str = "", pad_end: bool = False) -> dict:
+def clip_features(
+    waveform, sample_rate_hz, features: FeatureConfig, front_end: str = "", pad_end: bool = False
+) -> dict:
     """Log-mel of the scene branch and, where `front_end` names one, patches of the event branch.
 
     Args:
@@ -23,19 +25,27 @@ def clip_features(waveform, sample_rate_hz, features: FeatureConfig, front_end: 
     if features.mono:
         scene = tf.reduce_mean(scene, axis=1, keepdims=True)
     scene = _at_rate(scene, sample_rate_hz, features.sample_rate_hz, features.clip_seconds)
-    log_mel = frontends.scene_log_mel(tf.transpose(scene, [0, 2, 1]), features.sample_rate_hz, features.log_mel)
+    log_mel = frontends.scene_log_mel(
+        tf.transpose(scene, [0, 2, 1]), features.sample_rate_hz, features.log_mel
+    )
     result = {"log_mel": log_mel[..., :1] if features.mono else log_mel}
     if front_end:
         result["patches"] = event_patches(waveform, sample_rate_hz, features, front_end, pad_end)
     return result
 
 
-def event_patches(waveform, sample_rate_hz, features: FeatureConfig, front_end: str, pad_end: bool = False):
+def event_patches(
+    waveform, sample_rate_hz, features: FeatureConfig, front_end: str, pad_end: bool = False
+):
     """The event branch's patches [batch, patches, 96, 64] of waveform [batch, samples, channels]."""
-    event = _at_rate(frontends.mono(waveform), sample_rate_hz, frontends.EVENT_RATE_HZ, features.clip_seconds)
-    if front_end == "vggish":
-        return frontends.vggish_patches(event, pad_end=pad_end)
-    return frontends.yamnet_patches(event)
+    entry = catalogue.front_end(front_end)
+    event = _at_rate(
+        frontends.mono(waveform), sample_rate_hz, entry.sample_rate_hz, features.clip_seconds
+    )
+    patches = catalogue.load(entry.patches)
+    if entry.can_pad_end:
+        return patches(event, pad_end=pad_end)
+    return patches(event)
 
 
 def _at_rate(waveform, from_hz, to_hz: int, seconds: float):
@@ -46,5 +56,7 @@ def _at_rate(waveform, from_hz, to_hz: int, seconds: float):
         waveform = resampling.resample_any(waveform, from_hz, to_hz)
     samples = round(seconds * to_hz)
     missing = tf.maximum(0, samples - tf.shape(waveform)[-1])
-    waveform = tf.pad(waveform, [[0, 0]] * (waveform.shape.rank - 1) + [[0, missing]])[..., :samples]
+    waveform = tf.pad(waveform, [[0, 0]] * (waveform.shape.rank - 1) + [[0, missing]])[
+        ..., :samples
+    ]
     return tf.ensure_shape(waveform, waveform.shape[:-1] + [samples])

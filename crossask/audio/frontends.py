@@ -6,8 +6,12 @@ from crossask.config import LogMelConfig
 from crossask.errors import AudioError
 
 # facts of the published modules: magnitude, 512 points, 125 to 7500 Hz; they differ in the logarithm's offset and the hop
-VGGISH_LOG_MEL = LogMelConfig(fft_size=512, min_hz=125.0, max_hz=7500.0, spectrum="magnitude", log_offset=0.01)
-YAMNET_LOG_MEL = LogMelConfig(fft_size=512, min_hz=125.0, max_hz=7500.0, spectrum="magnitude", log_offset=0.001)
+VGGISH_LOG_MEL = LogMelConfig(
+    fft_size=512, min_hz=125.0, max_hz=7500.0, spectrum="magnitude", log_offset=0.01
+)
+YAMNET_LOG_MEL = LogMelConfig(
+    fft_size=512, min_hz=125.0, max_hz=7500.0, spectrum="magnitude", log_offset=0.001
+)
 EVENT_RATE_HZ = 16000  # both event models
 PATCH_FRAMES = 96
 PATCH_SAMPLES = 15600  # 0.975 s: what 96 frames need
@@ -32,16 +36,25 @@ def log_mel_spectrogram(waveform, sample_rate_hz: int, config: LogMelConfig):
             "Set log_mel.min_hz below max_hz, max_hz at most half the sample rate, and one sample and one bin or more.",
         )
     if config.fft_size < window:
-        raise AudioError(f"fft_size is {config.fft_size}, the window {window} samples at {sample_rate_hz} Hz.", "Raise log_mel.fft_size.")
+        raise AudioError(
+            f"fft_size is {config.fft_size}, the window {window} samples at {sample_rate_hz} Hz.",
+            "Raise log_mel.fft_size.",
+        )
     if config.centred:
         half = window // 2
-        waveform = tf.pad(waveform, [[0, 0]] * (waveform.shape.rank - 1) + [[half, window - half]], mode="REFLECT")
+        waveform = tf.pad(
+            waveform, [[0, 0]] * (waveform.shape.rank - 1) + [[half, window - half]], mode="REFLECT"
+        )
     shape = _choice("window", config.window, WINDOWS)
-    frames = _frames(tf.convert_to_tensor(waveform), window, hop) * shape(window)  # [..., frames, window]
+    frames = _frames(tf.convert_to_tensor(waveform), window, hop) * shape(
+        window
+    )  # [..., frames, window]
     spectrum = tf.signal.rfft(frames, [config.fft_size])  # [..., frames, fft_size / 2 + 1]
     power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
     power = _choice("spectrum", config.spectrum, SPECTRA)(power)
-    mel = tf.matmul(power, _choice("mel_scale", config.mel_scale, MEL_SCALES)(config, sample_rate_hz))  # [..., frames, mel_bins]
+    mel = tf.matmul(
+        power, _choice("mel_scale", config.mel_scale, MEL_SCALES)(config, sample_rate_hz)
+    )  # [..., frames, mel_bins]
     return tf.math.log(mel + config.log_offset)
 
 
@@ -54,16 +67,27 @@ def _frames(waveform, window: int, hop: int):
     count = _larger(1 + (samples - window) // hop, 0)
     steps = -(-window // hop)  # hops that a frame reaches over
     blocks = count + steps - 1
-    padded = tf.pad(waveform, [[0, 0]] * (waveform.shape.rank - 1) + [[0, steps * hop]])[..., : blocks * hop]
-    leading = waveform.shape[:-1] if waveform.shape[:-1].is_fully_defined() else tf.shape(waveform)[:-1]
+    padded = tf.pad(waveform, [[0, 0]] * (waveform.shape.rank - 1) + [[0, steps * hop]])[
+        ..., : blocks * hop
+    ]
+    leading = (
+        waveform.shape[:-1] if waveform.shape[:-1].is_fully_defined() else tf.shape(waveform)[:-1]
+    )
     padded = tf.reshape(padded, tf.concat([leading, [blocks, hop]], 0))
-    return tf.concat([padded[..., step : step + count, :] for step in range(steps)], -1)[..., :window]
+    return tf.concat([padded[..., step : step + count, :] for step in range(steps)], -1)[
+        ..., :window
+    ]
 
 
 def _htk_triangles(config: LogMelConfig, sample_rate_hz: int):
     """[fft_size / 2 + 1, mel_bins], triangles linear in mel with peak 1."""
     matrix = tf.signal.linear_to_mel_weight_matrix(
-        config.mel_bins, config.fft_size // 2 + 1, sample_rate_hz, config.min_hz, _max_hz(config, sample_rate_hz), dtype=tf.float64
+        config.mel_bins,
+        config.fft_size // 2 + 1,
+        sample_rate_hz,
+        config.min_hz,
+        _max_hz(config, sample_rate_hz),
+        dtype=tf.float64,
     )
     return tf.cast(matrix, tf.float32)
 
@@ -73,7 +97,11 @@ def _slaney_triangles(config: LogMelConfig, sample_rate_hz: int):
     from librosa import filters  # only the official baselines pay for its import
 
     matrix = filters.mel(
-        sr=sample_rate_hz, n_fft=config.fft_size, n_mels=config.mel_bins, fmin=config.min_hz, fmax=_max_hz(config, sample_rate_hz)
+        sr=sample_rate_hz,
+        n_fft=config.fft_size,
+        n_mels=config.mel_bins,
+        fmin=config.min_hz,
+        fmax=_max_hz(config, sample_rate_hz),
     )
     return tf.constant(matrix.T, tf.float32)
 
@@ -101,8 +129,14 @@ def scene_log_mel(waveform, sample_rate_hz: int, config: LogMelConfig | None = N
     waveform = tf.convert_to_tensor(waveform, tf.float32)
     channels = waveform.shape[-1]
     if channels not in (1, 2):
-        raise AudioError(f"The waveform's last axis is {channels}.", "Give [..., samples, channels] with 1 or 2 channels.")
-    pair = [log_mel_spectrogram(waveform[..., channel], sample_rate_hz, config or LogMelConfig()) for channel in range(channels)]
+        raise AudioError(
+            f"The waveform's last axis is {channels}.",
+            "Give [..., samples, channels] with 1 or 2 channels.",
+        )
+    pair = [
+        log_mel_spectrogram(waveform[..., channel], sample_rate_hz, config or LogMelConfig())
+        for channel in range(channels)
+    ]
     return tf.stack([pair[0], pair[-1]], axis=-1)
 
 

@@ -15,7 +15,11 @@ SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".opus", ".w64", "
 
 def sound_files(folder) -> list[Path]:
     """All files below `folder` that end like sound, in order."""
-    return sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    return sorted(
+        path
+        for path in Path(folder).rglob("*")
+        if path.suffix.lower() in SUFFIXES and path.is_file()
+    )
 
 
 def read_table(path) -> tuple[list[str], list[dict]]:
@@ -115,7 +119,9 @@ def _checked_blocks(file: soundfile.SoundFile, path, samples: int):
         if not len(waveform):
             return
         if not np.isfinite(waveform).all():
-            raise AudioError(f"{path} holds samples that are no finite numbers.", "Write the file again.")
+            raise AudioError(
+                f"{path} holds samples that are no finite numbers.", "Write the file again."
+            )
         yield waveform
         if len(waveform) < samples or samples < 0:
             return
@@ -125,7 +131,9 @@ def _unreadable(path, error) -> AudioError:
     return AudioError(f"{path} cannot be read as sound ({error}).", "Give WAV, FLAC, OGG or MP3.")
 
 
-def fit_length(waveform: np.ndarray, sample_rate_hz: int, features: FeatureConfig, path="the waveform") -> tuple[np.ndarray, str]:
+def fit_length(
+    waveform: np.ndarray, sample_rate_hz: int, features: FeatureConfig, path="the waveform"
+) -> tuple[np.ndarray, str]:
     """The waveform [samples, channels] at exactly clip_seconds: silence added or samples cut at its end.
 
     Returns:

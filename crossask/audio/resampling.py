@@ -23,7 +23,10 @@ def check_rate(sample_rate_hz: int, where="the waveform"):
     """An AudioError that lists the rates, unless this is one of them."""
     if sample_rate_hz not in SAMPLE_RATES_HZ:
         rates = ", ".join(map(str, SAMPLE_RATES_HZ))
-        raise AudioError(f"{where} has a sample rate of {sample_rate_hz} Hz.", f"Resample it to one of {rates} Hz.")
+        raise AudioError(
+            f"{where} has a sample rate of {sample_rate_hz} Hz.",
+            f"Resample it to one of {rates} Hz.",
+        )
 
 
 def resample(waveform, from_hz: int, to_hz: int):
@@ -44,7 +47,9 @@ def resample(waveform, from_hz: int, to_hz: int):
     # ceil(samples * up / down) without leaving 32 bits: an hour at 96 kHz times 640 would
     wanted = samples // down * up + -(-(samples % down * up) // down)
     blocks = -(-wanted // made)
-    flat = tf.pad(tf.reshape(waveform, [-1, samples]), [[0, 0], [hop, (blocks + 1) * hop - samples]])
+    flat = tf.pad(
+        tf.reshape(waveform, [-1, samples]), [[0, 0], [hop, (blocks + 1) * hop - samples]]
+    )
     grid = tf.reshape(flat, [-1, blocks + 2, hop])
     # a block's outputs reach into the blocks on either side: three products instead of overlapping copies
     output = tf.matmul(grid[:, :-2, hop - reach :], tf.constant(matrix[:reach]))
@@ -59,9 +64,13 @@ def resample_any(waveform, sample_rate_hz, to_hz: int):
     known = tf.constant(SAMPLE_RATES_HZ)
     matches = tf.equal(known, sample_rate_hz)
     message = f"sample_rate_hz must be one of {', '.join(map(str, SAMPLE_RATES_HZ))}"
-    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_any(matches), [message, sample_rate_hz])]):
+    with tf.control_dependencies(
+        [tf.debugging.Assert(tf.reduce_any(matches), [message, sample_rate_hz])]
+    ):
         branch = tf.argmax(matches, output_type=tf.int32)
-    return tf.switch_case(branch, [functools.partial(resample, waveform, rate, to_hz) for rate in SAMPLE_RATES_HZ])
+    return tf.switch_case(
+        branch, [functools.partial(resample, waveform, rate, to_hz) for rate in SAMPLE_RATES_HZ]
+    )
 
 
 @functools.lru_cache
@@ -73,9 +82,13 @@ def _filter_bank(from_hz: int, to_hz: int) -> tuple[np.ndarray, int, int, int]:
     reach = math.ceil(half)
     repeat = -(-reach // (from_hz // divisor))  # no filter reaches beyond the next block
     hop, made = from_hz // divisor * repeat, to_hz // divisor * repeat
-    times = np.arange(made) * from_hz / to_hz + reach  # of the outputs, in samples from the first row
+    times = (
+        np.arange(made) * from_hz / to_hz + reach
+    )  # of the outputs, in samples from the first row
     distance = np.arange(reach + hop + reach)[:, np.newaxis] - times
-    window = np.i0(KAISER_BETA * np.sqrt(np.maximum(0, 1 - (distance / half) ** 2))) / np.i0(KAISER_BETA)
+    window = np.i0(KAISER_BETA * np.sqrt(np.maximum(0, 1 - (distance / half) ** 2))) / np.i0(
+        KAISER_BETA
+    )
     matrix = cut_off * np.sinc(cut_off * distance) * window * (np.abs(distance) <= half)
     matrix /= matrix.sum(0)  # a constant stays what it is, whatever the phase
     return matrix.astype(np.float32), hop, made, reach

@@ -14,15 +14,22 @@ from crossask.cli import command
 from crossask.errors import CrossaskError, Preempted
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_multi_string("model", [], "Folder of a SavedModel written by crossask-export; one or two.", flag_values=FLAGS)
+flags.DEFINE_multi_string(
+    "model", [], "Folder of a SavedModel written by crossask-export; one or two.", flag_values=FLAGS
+)
 flags.DEFINE_integer("port", 7860, "Where the page is served.", 1, 65535, flag_values=FLAGS)
-flags.DEFINE_string("host", "127.0.0.1", "Address to listen at; 0.0.0.0 lets other machines in.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "host", "127.0.0.1", "Address to listen at; 0.0.0.0 lets other machines in.", flag_values=FLAGS
+)
 
 
 def app(values, _rest):
     command.required(values, "model")
     if importlib.util.find_spec("gradio") is None:
-        raise CrossaskError("The page needs gradio, which is not installed.", "Install it: pip install 'crossask[app]'.")
+        raise CrossaskError(
+            "The page needs gradio, which is not installed.",
+            "Install it: pip install 'crossask[app]'.",
+        )
     try:
         from crossask.app.page import served
 

@@ -51,7 +51,9 @@ def run(doc: str, flag_values: flags.FlagValues, action, argv=None) -> int:
     except KeyboardInterrupt:
         return complain("Stopped.", "Run the same command again to go on.")
     except Preempted:
-        complain("Stopped by SIGTERM.", "Run the same command again: it goes on from what is saved.")
+        complain(
+            "Stopped by SIGTERM.", "Run the same command again: it goes on from what is saved."
+        )
         return PREEMPTED
 
 
@@ -114,26 +116,46 @@ def numbers(words, name: str) -> list[int]:
             raise ValueError("none, or one below 0")
         return found
     except ValueError as error:
-        raise CrossaskError(f"--{name} is {','.join(words)!r}.", f"Give whole numbers, for example --{name}=0,1,2.") from error
+        raise CrossaskError(
+            f"--{name} is {','.join(words)!r}.", f"Give whole numbers, for example --{name}=0,1,2."
+        ) from error
 
 
 def required(flag_values, *names: str):
     for name in names:
         if not flag_values[name].value:
-            raise CrossaskError(f"--{name} is not given.", f"Add --{name}=...; --help lists all flags.")
+            raise CrossaskError(
+                f"--{name} is not given.", f"Add --{name}=...; --help lists all flags."
+            )
 
 
 def define_experiment_flags(flag_values, corpus: bool = True):
-    flags.DEFINE_string("experiment", "", "Rows to work on: FILE.py (all its rows) or FILE.py:row,row.", flag_values=flag_values)
-    flags.DEFINE_multi_string(
-        "config_file", [], "JSON with fields to replace; several may be given, later ones win.", flag_values=flag_values
+    flags.DEFINE_string(
+        "experiment",
+        "",
+        "Rows to work on: FILE.py (all its rows) or FILE.py:row,row.",
+        flag_values=flag_values,
     )
-    flags.DEFINE_string("params_override", "", "Fields to replace last: training.epochs=3,training.batch_size=8", flag_values=flag_values)
+    flags.DEFINE_multi_string(
+        "config_file",
+        [],
+        "JSON with fields to replace; several may be given, later ones win.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "params_override",
+        "",
+        "Fields to replace last: training.epochs=3,training.batch_size=8",
+        flag_values=flag_values,
+    )
     if not corpus:
         return
     flags.DEFINE_string("data_dir", "", "Folder (or CSV) of the corpus.", flag_values=flag_values)
     flags.DEFINE_string(
-        "features_dir", "", "Folder of the cached features; default: 'features' in the corpus's folder.", flag_values=flag_values
+        "features_dir",
+        "",
+        "Folder of the cached features; default: 'features' in the corpus's folder.",
+        flag_values=flag_values,
     )
 
 
@@ -147,7 +169,9 @@ def experiments(flag_values) -> list:
     ]
     if "dataset" in flag_values and flag_values.dataset:
         rows = [  # the paper's score is of the paper's corpus
-            row if row.dataset == flag_values.dataset else dataclasses.replace(row, dataset=flag_values.dataset, paper_score=None)
+            row
+            if row.dataset == flag_values.dataset
+            else dataclasses.replace(row, dataset=flag_values.dataset, paper_score=None)
             for row in rows
         ]
     return rows

@@ -13,10 +13,25 @@ from crossask.errors import CrossaskError
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("model_dir", "", "The run to export.", flag_values=FLAGS)
-flags.DEFINE_string("out", "", "Folder of the SavedModel, or the LiteRT file, ending in .tflite; must not exist.", flag_values=FLAGS)
-flags.DEFINE_string("format", "saved_model", "saved_model | litert (one file for devices, for clips at one rate).", flag_values=FLAGS)
+flags.DEFINE_string(
+    "out",
+    "",
+    "Folder of the SavedModel, or the LiteRT file, ending in .tflite; must not exist.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "format",
+    "saved_model",
+    "saved_model | litert (one file for devices, for clips at one rate).",
+    flag_values=FLAGS,
+)
 flags.DEFINE_string("precision", "float32", "LiteRT: float32 | float16 | int8.", flag_values=FLAGS)
-flags.DEFINE_string("calibration", "", "LiteRT at int8: folder of sound files, or a CSV with their column filename.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "calibration",
+    "",
+    "LiteRT at int8: folder of sound files, or a CSV with their column filename.",
+    flag_values=FLAGS,
+)
 
 # DCASE's task 1, low-complexity acoustic scene classification
 MOST_PARAMETERS = 128_000  # 2022, at int8
@@ -31,23 +46,28 @@ def export(values, _rest):
         raise CrossaskError(f"--format is {values.format!r}.", "Use saved_model or litert.")
     for name in ("precision", "calibration"):
         if values.format == "saved_model" and values[name].present:
-            raise CrossaskError(f"--{name} belongs to LiteRT files.", f"Add --format=litert, or leave --{name} out.")
-    from crossask import runs
+            raise CrossaskError(
+                f"--{name} belongs to LiteRT files.", f"Add --format=litert, or leave --{name} out."
+            )
+    from crossask.training import run_folder
 
-    found = runs.find_runs(values.model_dir)
+    found = run_folder.find_runs(values.model_dir)
     if len(found) > 1:
         listed = ", ".join(str(run.folder) for run in found[:4])
-        raise CrossaskError(f"{values.model_dir} holds {len(found)} runs: {listed}, ...", "Give the folder of one of them.")
-    from crossask import export as exporting
+        raise CrossaskError(
+            f"{values.model_dir} holds {len(found)} runs: {listed}, ...",
+            "Give the folder of one of them.",
+        )
+    from crossask import serving
 
     if values.format == "saved_model":
-        print(f"Wrote {exporting.export_run(found[0], values.out)}")
+        print(f"Wrote {serving.export_run(found[0], values.out)}")
         return
-    card = exporting.export_litert(found[0], values.out, values.precision, values.calibration)
+    card = serving.export_litert(found[0], values.out, values.precision, values.calibration)
     print(f"Wrote {values.out}")
-    from crossask import description
+    from crossask.training import network_size
 
-    print("\n".join(told(card, description.describe(found[0].experiment(), len(card["scenes"])))))
+    print("\n".join(told(card, network_size.describe(found[0].experiment(), len(card["scenes"])))))
 
 
 def told(card: dict, size) -> list[str]:
@@ -62,7 +82,8 @@ def told(card: dict, size) -> list[str]:
         f"Against the run's model, on {agreement['clips']} clips ({agreement['on']}): the same top scene for"
         f" {agreement['same_top_scene']:.1%}, probabilities differ by {agreement['mean_difference']:.1e} in the mean,"
         f" {agreement['largest_difference']:.1e} at most.",
-        f"Parameters: {card['parameters']:,}; DCASE 2022: {few}: " + _within(card["parameters"] <= MOST_PARAMETERS and precision == "int8"),
+        f"Parameters: {card['parameters']:,}; DCASE 2022: {few}: "
+        + _within(card["parameters"] <= MOST_PARAMETERS and precision == "int8"),
         f"Memory of the parameters: {weights / 1000:,.1f} kB; DCASE 2024 and 2025: at most {MOST_PARAMETER_BYTES // 1000} kB: "
         + _within(weights <= MOST_PARAMETER_BYTES),
         f"Multiply-accumulates of the network: {macs / 1e6:,.1f} M for a clip of {card['clip_seconds']:g} s; DCASE since 2022: at most"

@@ -13,15 +13,20 @@ from crossask.errors import CrossaskError
 FLAGS = flags.FlagValues()
 FLAGS.set_gnu_getopt(False)  # flags after the command's name are the command's
 flags.DEFINE_integer("processes", 2, "How many.", 2, flag_values=FLAGS)
-flags.DEFINE_integer("restarts", 3, "How often all are started again after one has failed.", 0, flag_values=FLAGS)
+flags.DEFINE_integer(
+    "restarts", 3, "How often all are started again after one has failed.", 0, flag_values=FLAGS
+)
 
 
 def launch(values, rest):
-    from crossask import launching
+    from crossask.grid.launcher import launch_processes
 
     if not rest:
-        raise CrossaskError("No command is given.", "Add it after the flags: crossask-train --distribution=multi_worker_mirrored ...")
-    return launching.launch(rest, values.processes, values.restarts, command.LOG.warning)
+        raise CrossaskError(
+            "No command is given.",
+            "Add it after the flags: crossask-train --distribution=multi_worker_mirrored ...",
+        )
+    return launch_processes(rest, values.processes, values.restarts, command.LOG.warning)
 
 
 def main(argv=None) -> int:

@@ -19,38 +19,76 @@ from absl import flags
 
 from crossask.cli import command
 from crossask.errors import AudioError, CrossaskError, Preempted
-from crossask.prediction import tables
+from crossask.serving import answers
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_string("model", "", "Folder of a SavedModel written by crossask-export.", flag_values=FLAGS)
-flags.DEFINE_enum("format", "text", tables.FORMATS, "How answers are written.", flag_values=FLAGS)
-flags.DEFINE_bool("timeline", False, "Tell the windows of each recording instead of their mean.", flag_values=FLAGS)
 flags.DEFINE_string(
-    "out", "", "Table to add the answers to, or, of timelines, the folder of one file a recording; what is there is not heard again.",
+    "model", "", "Folder of a SavedModel written by crossask-export.", flag_values=FLAGS
+)
+flags.DEFINE_enum("format", "text", answers.FORMATS, "How answers are written.", flag_values=FLAGS)
+flags.DEFINE_bool(
+    "timeline",
+    False,
+    "Tell the windows of each recording instead of their mean.",
     flag_values=FLAGS,
-)  # fmt: skip
-flags.DEFINE_float("hop", None, "Seconds between windows of a long recording; default: half of a window.", flag_values=FLAGS)
+)
+flags.DEFINE_string(
+    "out",
+    "",
+    "Table to add the answers to, or, of timelines, the folder of one file a recording; what is there is not heard again.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_float(
+    "hop",
+    None,
+    "Seconds between windows of a long recording; default: half of a window.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_integer("top", 3, "Scenes to print as text.", lower_bound=1, flag_values=FLAGS)
-flags.DEFINE_bool("watch", False, "Answer what is put into a folder, until stopped.", flag_values=FLAGS)
-flags.DEFINE_bool("stream", False, "Read raw 16-bit samples from standard input; a line a second.", flag_values=FLAGS)
+flags.DEFINE_bool(
+    "watch", False, "Answer what is put into a folder, until stopped.", flag_values=FLAGS
+)
+flags.DEFINE_bool(
+    "stream",
+    False,
+    "Read raw 16-bit samples from standard input; a line a second.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_integer("rate", 48000, "Sample rate of --stream in Hz.", flag_values=FLAGS)
-flags.DEFINE_integer("channels", 2, "Channels of --stream.", lower_bound=1, upper_bound=2, flag_values=FLAGS)
+flags.DEFINE_integer(
+    "channels", 2, "Channels of --stream.", lower_bound=1, upper_bound=2, flag_values=FLAGS
+)
 
 
 def predict(values, words):
     command.required(values, "model")
     if not words and not values.stream:
-        raise CrossaskError("No recording is given.", "Name one or more: crossask-predict --model=MODEL FILE_OR_FOLDER...")
+        raise CrossaskError(
+            "No recording is given.",
+            "Name one or more: crossask-predict --model=MODEL FILE_OR_FOLDER...",
+        )
     over_time = values.timeline or values.format == "audacity"
-    if over_time and values.format not in tables.TIMELINES:
-        raise CrossaskError(f"--timeline has no format {values.format}.", f"Use one of: {', '.join(tables.TIMELINES)}.")
-    if values.stream and (words or values.watch or values.out or over_time or values.format not in ("text", "json")):
-        raise CrossaskError("--stream goes with --format=text or json alone.", "Leave out files, --watch, --out and --timeline.")
+    if over_time and values.format not in answers.TIMELINES:
+        raise CrossaskError(
+            f"--timeline has no format {values.format}.",
+            f"Use one of: {', '.join(answers.TIMELINES)}.",
+        )
+    if values.stream and (
+        words or values.watch or values.out or over_time or values.format not in ("text", "json")
+    ):
+        raise CrossaskError(
+            "--stream goes with --format=text or json alone.",
+            "Leave out files, --watch, --out and --timeline.",
+        )
     if values.watch and len(words) != 1:
         raise CrossaskError(f"--watch is given {len(words)} folders.", "Give one.")
-    from crossask.prediction import Classifier, sources
+    from crossask.serving import Classifier, sources
 
-    found = [] if values.stream or values.watch or words == [sources.STANDARD_INPUT] else sources.find(words)
+    found = (
+        []
+        if values.stream or values.watch or words == [sources.STANDARD_INPUT]
+        else sources.find(words)
+    )
     classifier = Classifier(values.model, values.hop)
     writer = None if values.stream else _Writer(values, classifier, over_time)
     if values.stream or values.watch:
@@ -72,14 +110,18 @@ def predict(values, words):
 
 def _stream(values, classifier, sources):
     classifier.check_rate(values.rate, "The stream")
-    for seconds, waveform in sources.pcm_stream(values.rate, values.channels, classifier.clip_seconds):
+    for seconds, waveform in sources.pcm_stream(
+        values.rate, values.channels, classifier.clip_seconds
+    ):
         if len(waveform) < classifier.card["least_seconds"] * values.rate:
             continue
         answer = classifier.predict(waveform, values.rate)
         if values.format == "json":
-            line = json.dumps({"seconds": seconds, "scene": answer.scene, "probabilities": answer.probabilities})
+            line = json.dumps(
+                {"seconds": seconds, "scene": answer.scene, "probabilities": answer.probabilities}
+            )
         else:
-            line = f"{tables.clock(seconds)} {tables.in_words(answer, values.top)}"
+            line = f"{answers.clock(seconds)} {answers.in_words(answer, values.top)}"
         print(line, flush=True)
 
 
@@ -90,18 +132,23 @@ class _Writer:
         self.values, self.classifier, self.over_time, self.failed = values, classifier, over_time, 0
         self.rates_told, self.table = set(), None
         if values.out and not over_time:
-            self.table = tables.Table(values.out, values.format, classifier.scenes)
+            self.table = answers.Table(values.out, values.format, classifier.scenes)
         elif not values.out:
-            sys.stdout.write(tables.header(values.format, classifier.scenes, over_time))
+            sys.stdout.write(answers.header(values.format, classifier.scenes, over_time))
 
     def answer(self, found, shows_progress: bool):
         left = [source for source in found if not self._answered(source)]
         if self.values.out and self.over_time:
             self._check_names(left)
         elif self.values.format == "audacity" and len(left) > 1:
-            raise CrossaskError(f"Labels of {len(left)} recordings would be one track.", "Give --out=FOLDER: a file for each.")
+            raise CrossaskError(
+                f"Labels of {len(left)} recordings would be one track.",
+                "Give --out=FOLDER: a file for each.",
+            )
         if len(left) < len(found):
-            command.LOG.info("%d of %d recordings were answered before.", len(found) - len(left), len(found))
+            command.LOG.info(
+                "%d of %d recordings were answered before.", len(found) - len(left), len(found)
+            )
         progress = _Progress(left) if shows_progress and left else None
         answers = self.classifier.predict_each(left, heard=progress and progress.heard)
         for source, answer in zip(left, answers, strict=True):
@@ -118,18 +165,24 @@ class _Writer:
         if self.table:
             self.table.add(answer, self.values.top)
         elif self.values.out:
-            from crossask import runs
+            from crossask import files
 
             path = self._timeline_path(source)
-            first = tables.header(self.values.format, self.classifier.scenes, True)
+            first = answers.header(self.values.format, self.classifier.scenes, True)
             try:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
-                with runs.writing(path) as temporary:
-                    temporary.write_text(first + tables.timeline(answer, self.values.format, self.values.top), encoding="utf-8")
+                with files.writing(path) as temporary:
+                    temporary.write_text(
+                        first + answers.timeline(answer, self.values.format, self.values.top),
+                        encoding="utf-8",
+                    )
             except OSError as error:
-                raise CrossaskError(f"{path} cannot be written ({error.strerror}).", "Give --out a folder that can be written.") from error
+                raise CrossaskError(
+                    f"{path} cannot be written ({error.strerror}).",
+                    "Give --out a folder that can be written.",
+                ) from error
         else:
-            text = tables.timeline if self.over_time else tables.row
+            text = answers.timeline if self.over_time else answers.row
             sys.stdout.write(text(answer, self.values.format, self.values.top))
             sys.stdout.flush()
 
@@ -139,8 +192,11 @@ class _Writer:
             self.rates_told.add(rate)
             command.LOG.warning(
                 "%s has a sample rate of %d Hz, the model was trained at %d Hz: it misses all sound above %d Hz, and may err for that.",
-                answer.source, rate, trained, rate // 2,
-            )  # fmt: skip
+                answer.source,
+                rate,
+                trained,
+                rate // 2,
+            )
 
     def _answered(self, source) -> bool:
         if self.table:
@@ -148,7 +204,9 @@ class _Writer:
         return bool(self.values.out) and os.path.isfile(self._timeline_path(source))
 
     def _timeline_path(self, source) -> str:
-        return os.path.join(self.values.out, os.path.splitext(source.name)[0] + tables.SUFFIX[self.values.format])
+        return os.path.join(
+            self.values.out, os.path.splitext(source.name)[0] + answers.SUFFIX[self.values.format]
+        )
 
     def _check_names(self, found):
         taken = {}
@@ -166,7 +224,11 @@ class _Progress:
 
     def __init__(self, found):
         self.lengths = {str(source): source.seconds for source in found}
-        self.done, self.total, self.bar = 0.0, sum(self.lengths.values()), command.progress_bar("hear", "s")
+        self.done, self.total, self.bar = (
+            0.0,
+            sum(self.lengths.values()),
+            command.progress_bar("hear", "s"),
+        )
 
     def heard(self, source, seconds: float):
         self._show(self.done + min(seconds, self.lengths[str(source)]))

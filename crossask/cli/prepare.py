@@ -17,7 +17,12 @@ from crossask.errors import CrossaskError
 
 FLAGS = flags.FlagValues()
 command.define_experiment_flags(FLAGS)
-flags.DEFINE_string("dataset", "", "soundscapes | tau2019 | tut2017 | folder | embeddings | events.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "dataset",
+    "",
+    "soundscapes | tau2019 | tut2017 | folder | embeddings | events.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_boolean(
     "download",
     False,
@@ -25,17 +30,50 @@ flags.DEFINE_boolean(
     flag_values=FLAGS,
 )
 flags.DEFINE_list(
-    "assets", [], "Weight files to fetch, by their names in vggish_assets/manifest.json; 'all' for every one.", flag_values=FLAGS
+    "assets",
+    [],
+    "Weight files to fetch, by their names in vggish_assets/manifest.json; 'all' for every one.",
+    flag_values=FLAGS,
 )
 flags.DEFINE_enum(
-    "runner", "direct", ["direct", "beam"], "What computes features: this process's threads, or an Apache Beam pipeline.", flag_values=FLAGS
+    "runner",
+    "direct",
+    ["direct", "beam"],
+    "What computes features: this process's threads, or an Apache Beam pipeline.",
+    flag_values=FLAGS,
 )
-flags.DEFINE_string("beam_options", "", "Beam's own options: '--runner=FlinkRunner --flink_master=...'.", flag_values=FLAGS)
-flags.DEFINE_integer("workers", 2, "Processes that render, threads that compute features.", 1, flag_values=FLAGS)
-flags.DEFINE_integer("soundscapes_seed", None, "Another seed, other recordings; default: 0.", 0, flag_values=FLAGS)
-flags.DEFINE_integer("locations_per_scene", None, "Soundscapes: places of each scene; default: 12.", 2, flag_values=FLAGS)
-flags.DEFINE_integer("clips_per_location", None, "Soundscapes: clips of each place; default: 3.", 1, flag_values=FLAGS)
-flags.DEFINE_list("cities", [], "Soundscapes: cities to train in; default: two. Milan is always the unseen one.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "beam_options",
+    "",
+    "Beam's own options: '--runner=FlinkRunner --flink_master=...'.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "workers", 2, "Processes that render, threads that compute features.", 1, flag_values=FLAGS
+)
+flags.DEFINE_integer(
+    "soundscapes_seed", None, "Another seed, other recordings; default: 0.", 0, flag_values=FLAGS
+)
+flags.DEFINE_integer(
+    "locations_per_scene",
+    None,
+    "Soundscapes: places of each scene; default: 12.",
+    2,
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "clips_per_location",
+    None,
+    "Soundscapes: clips of each place; default: 3.",
+    1,
+    flag_values=FLAGS,
+)
+flags.DEFINE_list(
+    "cities",
+    [],
+    "Soundscapes: cities to train in; default: two. Milan is always the unseen one.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_integer("events", 1200, "Isolated events to render.", 1, flag_values=FLAGS)
 
 
@@ -46,7 +84,9 @@ def prepare(values, _rest):
             return
     command.required(values, "dataset", "data_dir")
     if values.beam_options and values.runner != "beam":
-        raise CrossaskError("--beam_options is given without --runner=beam.", "Add it, or leave the options out.")
+        raise CrossaskError(
+            "--beam_options is given without --runner=beam.", "Add it, or leave the options out."
+        )
     if values.runner == "beam":
         command.required(values, "experiment")
     if values.download:
@@ -57,7 +97,11 @@ def prepare(values, _rest):
         from crossask.datasets import soundscapes
 
         path = soundscapes.write_events(
-            values.data_dir, values.soundscapes_seed or 0, values.events, values.workers, command.progress_bar("events")
+            values.data_dir,
+            values.soundscapes_seed or 0,
+            values.events,
+            values.workers,
+            command.progress_bar("events"),
         )
         command.LOG.info("Labelled events: %s", path)
         return
@@ -68,31 +112,48 @@ def prepare(values, _rest):
     corpus = read_corpus(values.dataset, values.data_dir)
     command.LOG.info(
         "%s: %d clips of %d scenes from %d locations, %d fold(s).",
-        corpus.name, len(corpus.clips), len(corpus.scenes), len({clip.location for clip in corpus.clips}), len(corpus.folds),
-    )  # fmt: skip
+        corpus.name,
+        len(corpus.clips),
+        len(corpus.scenes),
+        len({clip.location for clip in corpus.clips}),
+        len(corpus.folds),
+    )
     if corpus.unused or corpus.faulty:
-        command.LOG.info("%d clips are in no fold and left out; %d are marked as partly faulty and kept.", corpus.unused, corpus.faulty)
+        command.LOG.info(
+            "%d clips are in no fold and left out; %d are marked as partly faulty and kept.",
+            corpus.unused,
+            corpus.faulty,
+        )
     if values.experiment:
         _features(values, corpus)
 
 
 def _features(values, corpus):
     rows = command.experiments(values)
-    from crossask import feature_cache
+    from crossask.features.cache import prepare_features
 
     elsewhere = None
     if values.runner == "beam":
         import shlex
 
-        from crossask import beam
+        from crossask.features import beam
 
         try:
             elsewhere = beam.runner(shlex.split(values.beam_options))
         except ValueError as error:
-            raise CrossaskError(f"--beam_options is {values.beam_options!r} ({error}).", "Close the quotation mark.") from error
+            raise CrossaskError(
+                f"--beam_options is {values.beam_options!r} ({error}).", "Close the quotation mark."
+            ) from error
     folder = command.features_dir(values.data_dir, values.features_dir)
     for row in rows:
-        cache = feature_cache.prepare(corpus, row, folder, values.workers, command.progress_bar(f"features of {row.name}"), elsewhere)
+        cache = prepare_features(
+            corpus,
+            row,
+            folder,
+            values.workers,
+            command.progress_bar(f"features of {row.name}"),
+            elsewhere,
+        )
         for kind, path in cache.folders.items():
             command.LOG.info("%s %s: %s", kind, list(cache.shapes[kind]), path)
 
@@ -109,8 +170,13 @@ def _render(values):
         "cities": tuple(values.cities) or None,
     }
     # what is not asked for stays as the folder's recordings have it: the second call, for features, repeats no flags
-    config = dataclasses.replace(soundscapes.recorded_config(values.data_dir), **{k: v for k, v in given.items() if v is not None})
-    soundscapes.write_soundscapes(values.data_dir, config, values.workers, command.progress_bar("soundscapes"))
+    config = dataclasses.replace(
+        soundscapes.recorded_config(values.data_dir),
+        **{k: v for k, v in given.items() if v is not None},
+    )
+    soundscapes.write_soundscapes(
+        values.data_dir, config, values.workers, command.progress_bar("soundscapes")
+    )
 
 
 def _fetch_assets(names):

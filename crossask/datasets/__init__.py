@@ -1,57 +1,69 @@
-"""Corpora by name. A new one is one file and one line here. Imports no TensorFlow."""
+"""The data sets, read as checked corpora. Imports no TensorFlow.
 
-import importlib
+The catalogue (`crossask.config.catalogue.DATASETS`) lists them.
+"""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from crossask.config import catalogue
 from crossask.datasets.clips import Clip, Corpus, Fold, training_parts, validation_split
 from crossask.errors import ConfigError
 
-DATASETS = {
-    "tau2019": "crossask.datasets.tau2019:read",
-    "tut2017": "crossask.datasets.tut2017:read",
-    "folder": "crossask.datasets.folder:read",
-    "embeddings": "crossask.datasets.embeddings:read",
-    # the generator writes the official TAU layout
-    "soundscapes": "crossask.datasets.tau2019:read",
-}
-
-# corpora that are published as archives, and their tables of (url, bytes, md5)
-ARCHIVES = {
-    "tau2019": "crossask.datasets.tau2019:ARCHIVES",
-    "tut2017": "crossask.datasets.tut2017:ARCHIVES",
-}
-
-__all__ = ["ARCHIVES", "DATASETS", "Clip", "Corpus", "Fold", "download_corpus", "read_corpus", "training_parts", "validation_split"]
+__all__ = [
+    "Clip",
+    "Corpus",
+    "Fold",
+    "download_corpus",
+    "read_corpus",
+    "training_parts",
+    "validation_split",
+]
 
 
-def read_corpus(name: str, data_dir, need_audio: bool = True) -> Corpus:
-    """The corpus `name` below `data_dir`, checked (labels, folds, files).
+def read_corpus(name: str, data_dir: str | Path, need_audio: bool = True) -> Corpus:
+    """Returns a data set as a checked corpus.
 
     Args:
-      need_audio: False: metadata alone is read. The clips' paths may then lead nowhere, and `Corpus.fingerprint` cannot be asked
-        for.
+      name: Name of a data set of the catalogue.
+      data_dir: Folder of the data set (or its CSV).
+      need_audio: Whether the sound files must exist. If False, only metadata is read: the paths of
+        the clips may not exist, and `Corpus.fingerprint` cannot be computed.
 
     Raises:
-      ConfigError: the name stands in no table.
-      DataError: the corpus contradicts itself or is not there.
+      ConfigError: There is no data set of this name.
+      DataError: The data set is missing, or contradicts itself.
     """
-    if name not in DATASETS:
-        raise ConfigError(f"There is no data set {name!r}.", f"Use one of: {', '.join(DATASETS)}.")
-    return _named(DATASETS[name])(data_dir, need_audio, name)
+    read = catalogue.load(catalogue.dataset(name).reader)
+    return read(data_dir, need_audio, name)
 
 
-def download_corpus(name: str, data_dir, progress=None, **options):
-    """Fetches the published archives of the corpus `name` into `data_dir`; `downloads.fetch_corpus` says how, and the rest.
+def download_corpus(
+    name: str,
+    data_dir: str | Path,
+    progress: Callable[..., None] | None = None,
+    **options: Any,
+) -> None:
+    """Downloads and unpacks the published archives of a data set.
+
+    Args:
+      name: Name of a data set of the catalogue.
+      data_dir: Folder to write to.
+      progress: Called with (bytes done, bytes in all).
+      **options: Options of `crossask.datasets.downloads.fetch_corpus`.
 
     Raises:
-      ConfigError: the data set is not published as archives.
+      ConfigError: The data set is not published as archives.
+      DownloadError: A file could not be downloaded or is not the published one.
     """
-    if name not in ARCHIVES:
-        raise ConfigError(f"The data set {name!r} has nothing to download.", f"Those that have: {', '.join(ARCHIVES)}.")
     from crossask.datasets import downloads
 
-    downloads.fetch_corpus(_named(ARCHIVES[name]), data_dir, progress, **options)
-
-
-def _named(entry: str):
-    module, name = entry.split(":")
-    return getattr(importlib.import_module(module), name)
+    archives = catalogue.dataset(name).archives
+    if not archives:
+        others = [entry.name for entry in catalogue.DATASETS.values() if entry.archives]
+        raise ConfigError(
+            f"The data set {name!r} has nothing to download.",
+            f"These data sets have: {', '.join(others)}.",
+        )
+    downloads.fetch_corpus(catalogue.load(archives), data_dir, progress, **options)

@@ -12,11 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
+from crossask.config import catalogue
 from crossask.errors import DataError
 from crossask.evaluation.predictions import DESCRIBING
 
 DRAWS = 100  # of a validation part, as the DCASE 2019 baseline
-FINGERPRINT_BYTES = 65536  # read from either end of a file: enough to tell two recordings apart, cheap on 35 GB
+FINGERPRINT_BYTES = (
+    65536  # read from either end of a file: enough to tell two recordings apart, cheap on 35 GB
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,16 +69,23 @@ class Corpus:
             raise DataError(f"Corpus {self.name!r} holds no clips.", "Check --data_dir.")
         if wrong := [scene for scene in self.scenes if not scene.strip() or scene in DESCRIBING]:
             raise DataError(
-                f"Corpus {self.name!r} has a scene called {wrong[0]!r}.", f"Rename it: {', '.join(DESCRIBING)} name columns of predictions."
+                f"Corpus {self.name!r} has a scene called {wrong[0]!r}.",
+                f"Rename it: {', '.join(DESCRIBING)} name columns of predictions.",
             )
         by_id = {clip.id: clip for clip in self.clips}
         if len(by_id) != len(self.clips):
             seen = set()
             twice = next(clip.id for clip in self.clips if clip.id in seen or seen.add(clip.id))
-            raise DataError(f"Clip {twice!r} stands twice in corpus {self.name!r}.", "Remove one of the two lines from its metadata.")
+            raise DataError(
+                f"Clip {twice!r} stands twice in corpus {self.name!r}.",
+                "Remove one of the two lines from its metadata.",
+            )
         for clip in self.clips:
             if clip.scene not in self.scenes:
-                raise DataError(f"Clip {clip.id!r} has the unknown scene {clip.scene!r}.", f"Known scenes: {', '.join(self.scenes)}.")
+                raise DataError(
+                    f"Clip {clip.id!r} has the unknown scene {clip.scene!r}.",
+                    f"Known scenes: {', '.join(self.scenes)}.",
+                )
         for fold in self.folds:
             _check_fold(self.name, fold, by_id)
 
@@ -92,7 +102,9 @@ class Corpus:
                 f"Add them to its evaluation_setup (crossask-prepare --dataset={self.name} --download fetches them), or name the"
                 f" folds {', '.join(here)} alone.",
             )
-        raise DataError(f"Corpus {self.name!r} has no fold {name!r}.", f"Its folds: {', '.join(here)}.")
+        raise DataError(
+            f"Corpus {self.name!r} has no fold {name!r}.", f"Its folds: {', '.join(here)}."
+        )
 
     def training_cities(self, fold: str) -> list[str] | None:
         """The cities of the fold's training clips; None where one of them has no city, for then none is known to be unseen."""
@@ -110,10 +122,14 @@ class Corpus:
         lines, marks = [], functools.cache(_file_marks)
         for clip in sorted(self.clips, key=lambda c: c.id):
             lines.append([clip.id, clip.scene, clip.location, *marks(clip.path)])
-        return hashlib.sha256(json.dumps([self.name, list(self.scenes), lines]).encode()).hexdigest()[:16]
+        return hashlib.sha256(
+            json.dumps([self.name, list(self.scenes), lines]).encode()
+        ).hexdigest()[:16]
 
 
-def training_parts(corpus: Corpus, fold: Fold, share: float, seed: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def training_parts(
+    corpus: Corpus, fold: Fold, share: float, seed: int
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(ids to train on, ids to validate on): the parts that the corpus fixes, else those of `validation_split`."""
     if not fold.validation:
         return validation_split(corpus, fold.train, share, seed)
@@ -121,7 +137,9 @@ def training_parts(corpus: Corpus, fold: Fold, share: float, seed: int) -> tuple
     return tuple(clip_id for clip_id in fold.train if clip_id not in aside), fold.validation
 
 
-def validation_split(corpus: Corpus, train_ids, share: float, seed: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def validation_split(
+    corpus: Corpus, train_ids, share: float, seed: int
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Cuts a validation part from a training fold, disjoint by location, balanced by class and city.
 
     Per class and city, ceil(share * locations) of the locations go to validation, as in the DCASE 2019 baseline, but
@@ -132,7 +150,9 @@ def validation_split(corpus: Corpus, train_ids, share: float, seed: int) -> tupl
       (training ids, validation ids), in the order of `train_ids`.
     """
     if not 0 < share < 1:
-        raise DataError(f"The validation share is {share}.", "Set training.validation_share between 0 and 1.")
+        raise DataError(
+            f"The validation share is {share}.", "Set training.validation_share between 0 and 1."
+        )
     clips = {clip.id: clip for clip in corpus.clips}
     groups = {}
     for clip_id in train_ids:
@@ -151,9 +171,16 @@ def validation_split(corpus: Corpus, train_ids, share: float, seed: int) -> tupl
         sizes = collections.Counter(clips[i].location for i in train_ids if clips[i].scene == scene)
         # a city's only location cannot stand on both sides: such cities are drawn together
         single = set().union(*(places for places in cities.values() if len(places) == 1))
-        pools = sorted(sorted(places) for places in [*(p for p in cities.values() if len(p) > 1), single] if places)
+        pools = sorted(
+            sorted(places)
+            for places in [*(p for p in cities.values() if len(p) > 1), single]
+            if places
+        )
         draws = [_draw(rng, pools, share) for _ in range(DRAWS)]
-        chosen |= min(draws, key=lambda drawn: abs(sum(sizes[place] for place in drawn) / sizes.total() - share))
+        chosen |= min(
+            draws,
+            key=lambda drawn: abs(sum(sizes[place] for place in drawn) / sizes.total() - share),
+        )
     # a location recorded for two scenes goes to validation with both, or it would stand on both sides
     validation = tuple(i for i in train_ids if clips[i].location in chosen)
     training = tuple(i for i in train_ids if clips[i].location not in chosen)
@@ -169,18 +196,29 @@ def validation_split(corpus: Corpus, train_ids, share: float, seed: int) -> tupl
 def _draw(rng, pools, share: float) -> set[str]:
     """ceil(share * n) of each pool's n locations, but never all."""
     counts = [min(math.ceil(share * len(pool)), len(pool) - 1) for pool in pools]
-    return {place for pool, count in zip(pools, counts, strict=True) for place in rng.permutation(pool)[:count].tolist()}
+    return {
+        place
+        for pool, count in zip(pools, counts, strict=True)
+        for place in rng.permutation(pool)[:count].tolist()
+    }
 
 
 def read_table(path, columns: tuple[str, ...] | None, minimum: int = 1) -> list[dict]:
     """Rows of a tab-separated file as dictionaries; with `columns` given the file has no header."""
     path = Path(path)
-    lines = [line.split("\t") for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    lines = [
+        line.split("\t")
+        for line in path.read_text(encoding="utf-8-sig").splitlines()
+        if line.strip()
+    ]
     names = list(columns) if columns else lines[0] if lines else []
     rows = []
     for number, cells in enumerate(lines[0 if columns else 1 :], start=1 if columns else 2):
         if len(cells) < minimum or len(cells) > len(names):
-            raise DataError(f"Line {number} of {path} has {len(cells)} columns.", f"Expected tab-separated {', '.join(names)}.")
+            raise DataError(
+                f"Line {number} of {path} has {len(cells)} columns.",
+                f"Expected tab-separated {', '.join(names)}.",
+            )
         rows.append(dict(zip(names, (cell.strip() for cell in cells), strict=False)))
     return rows
 
@@ -188,14 +226,16 @@ def read_table(path, columns: tuple[str, ...] | None, minimum: int = 1) -> list[
 def how_to_get(name: str, data_dir) -> str:
     """What to do where files of the data set `name` are missing: one sentence."""
     command = f"crossask-prepare --dataset={name} --data_dir={shlex.quote(str(data_dir))}"
-    if name == "soundscapes":
+    if catalogue.dataset(name).is_rendered:
         return f"Render them: {command}"
     return f"Fetch them: {command} --download"
 
 
 def require(folder: Path, names, what: str, fix: str):
     """One DataError for all of `names` that are not files below `folder`."""
-    _complain_of([name for name in names if not (folder / name).is_file()], folder, len(names), what, fix)
+    _complain_of(
+        [name for name in names if not (folder / name).is_file()], folder, len(names), what, fix
+    )
 
 
 def audio_paths(folder: Path, names: list[str], fix: str | None) -> list[str]:
@@ -218,26 +258,46 @@ def audio_paths(folder: Path, names: list[str], fix: str | None) -> list[str]:
                 missing.append(name)
         paths.append(str(path))
     if fix is not None:
-        _complain_of(missing, folder, len(names), "sound files that the metadata names (as they stand, or as .flac)", fix)
+        _complain_of(
+            missing,
+            folder,
+            len(names),
+            "sound files that the metadata names (as they stand, or as .flac)",
+            fix,
+        )
     return paths
 
 
 def _complain_of(missing: list, folder: Path, count: int, what: str, fix: str):
     if missing:
         verb = "is" if len(missing) == 1 else "are"
-        raise DataError(f"{len(missing)} of {count} {what} {verb} missing below {folder}, the first is {missing[0]!r}.", fix)
+        raise DataError(
+            f"{len(missing)} of {count} {what} {verb} missing below {folder}, the first is {missing[0]!r}.",
+            fix,
+        )
 
 
 def _check_fold(corpus_name: str, fold: Fold, by_id: dict):
     for side, ids in (("train", fold.train), ("evaluation", fold.evaluation)):
         if not ids:
-            raise DataError(f"Fold {fold.name!r} of {corpus_name!r} has no {side} clips.", "Check the fold files.")
+            raise DataError(
+                f"Fold {fold.name!r} of {corpus_name!r} has no {side} clips.",
+                "Check the fold files.",
+            )
         unknown = next((i for i in ids if i not in by_id), None)
         if unknown is not None:
-            raise DataError(f"Fold {fold.name!r} names {unknown!r}, which the metadata lacks.", "Use metadata and folds of one release.")
+            raise DataError(
+                f"Fold {fold.name!r} names {unknown!r}, which the metadata lacks.",
+                "Use metadata and folds of one release.",
+            )
     if fold.validation and not set(fold.validation) < set(fold.train):
-        raise DataError(f"The validation part of fold {fold.name!r} is not a part of its training clips.", "Check the fold files.")
-    shared = ({by_id[i].location for i in fold.train} & {by_id[i].location for i in fold.evaluation}) - {""}
+        raise DataError(
+            f"The validation part of fold {fold.name!r} is not a part of its training clips.",
+            "Check the fold files.",
+        )
+    shared = (
+        {by_id[i].location for i in fold.train} & {by_id[i].location for i in fold.evaluation}
+    ) - {""}
     if shared:
         raise DataError(
             f"Location {sorted(shared)[0]!r} stands on both sides of fold {fold.name!r} ({len(shared)} locations do).",
@@ -253,5 +313,8 @@ def _file_marks(path: str) -> list:
             file.seek(max(0, size - FINGERPRINT_BYTES))
             ends += file.read(FINGERPRINT_BYTES)
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error}).", "Complete the corpus: its features go by its audio.") from error
+        raise DataError(
+            f"{path} cannot be read ({error}).",
+            "Complete the corpus: its features go by its audio.",
+        ) from error
     return [size, hashlib.sha256(ends).hexdigest()[:16]]

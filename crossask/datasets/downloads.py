@@ -15,7 +15,7 @@ import time
 import urllib.parse
 from pathlib import Path
 
-from crossask import downloading, runs
+from crossask import downloading, files
 from crossask.datasets import unpacking
 from crossask.errors import DataError, DownloadError
 
@@ -62,10 +62,19 @@ class _Archive:
     @property
     def is_done(self) -> bool:
         members = self.members()
-        return members is not None and all(_is_there(self.folder / name, size) for name, size in members.items())
+        return members is not None and all(
+            _is_there(self.folder / name, size) for name, size in members.items()
+        )
 
 
-def fetch_corpus(archives, data_dir, progress=None, base_url: str | None = None, pauses_seconds=PAUSES_SECONDS, pause=time.sleep):
+def fetch_corpus(
+    archives,
+    data_dir,
+    progress=None,
+    base_url: str | None = None,
+    pauses_seconds=PAUSES_SECONDS,
+    pause=time.sleep,
+):
     """Fetches a corpus's archives into `data_dir`: data_dir/meta.csv, data_dir/audio/... result.
 
     What is there already is not asked for again: after a whole run this does nothing, after a killed one it goes on, within an
@@ -88,19 +97,34 @@ def fetch_corpus(archives, data_dir, progress=None, base_url: str | None = None,
     try:
         (folder / FOLDER).mkdir(parents=True, exist_ok=True)
         missing = _missing(archives)
-        total, to_come = sum(archive.bytes for archive in archives), sum(archive.bytes for archive in missing)
+        total, to_come = (
+            sum(archive.bytes for archive in archives),
+            sum(archive.bytes for archive in missing),
+        )
         LOG.info(
             "%d archives, %.1f GB; still to come into %s: %d archives, %.1f GB.",
-            len(archives), total / GIGABYTE, folder, len(missing), (to_come - _arrived(missing)) / GIGABYTE,
-        )  # fmt: skip
+            len(archives),
+            total / GIGABYTE,
+            folder,
+            len(missing),
+            (to_come - _arrived(missing)) / GIGABYTE,
+        )
         _check_room(folder, missing)
         done = total - to_come
         for archive in missing:
             _fetch(archive, base_url, _from(done, total, progress), pauses_seconds, pause)
-            _unpack(archive, frozenset().union(*(other.members() or () for other in archives if other != archive)))
+            _unpack(
+                archive,
+                frozenset().union(
+                    *(other.members() or () for other in archives if other != archive)
+                ),
+            )
             done += archive.bytes
     except OSError as error:
-        raise DataError(f"{folder} cannot be written ({error}).", "Make room or mend --data_dir; the same command goes on.") from error
+        raise DataError(
+            f"{folder} cannot be written ({error}).",
+            "Make room or mend --data_dir; the same command goes on.",
+        ) from error
 
 
 def _missing(archives) -> list[_Archive]:
@@ -111,20 +135,28 @@ def _missing(archives) -> list[_Archive]:
             archive.whole.unlink(missing_ok=True)
             archive.part.unlink(missing_ok=True)
     if archives:
-        runs.remove_remains(archives[0].record.parent)
+        files.remove_remains(archives[0].record.parent)
     return missing
 
 
 def _arrived(archives) -> int:
     """Bytes of these archives that are on the disk."""
-    return sum(path.stat().st_size for archive in archives for path in (archive.part, archive.whole) if path.is_file())
+    return sum(
+        path.stat().st_size
+        for archive in archives
+        for path in (archive.part, archive.whole)
+        if path.is_file()
+    )
 
 
 def _check_room(folder: Path, missing):
     """At the worst moment everything is unpacked and the largest archive still lies beside it."""
     if not missing:
         return
-    unpacked, largest = UNPACKED_SHARE * sum(a.bytes for a in missing), max(a.bytes for a in missing)
+    unpacked, largest = (
+        UNPACKED_SHARE * sum(a.bytes for a in missing),
+        max(a.bytes for a in missing),
+    )
     needed, free = unpacked + largest - _arrived(missing), shutil.disk_usage(folder).free
     if needed > free:
         raise DataError(
@@ -141,7 +173,11 @@ def _from(done: int, total: int, progress):
 def _fetch(archive: _Archive, base_url: str | None, progress, pauses_seconds, pause):
     """The whole, verified archive. Its name says that it is: it was moved there after the check."""
     if not archive.whole.is_file():
-        url = f"{base_url.rstrip('/')}/{urllib.parse.quote(archive.name)}" if base_url else archive.url
+        url = (
+            f"{base_url.rstrip('/')}/{urllib.parse.quote(archive.name)}"
+            if base_url
+            else archive.url
+        )
         downloading.download(url, archive.part, progress, archive.bytes, pauses_seconds, pause)
         found = downloading.checksum(archive.part, "md5")
         if found != archive.md5:
@@ -162,7 +198,7 @@ def _unpack(archive: _Archive, keep: frozenset):
     except DataError:
         archive.whole.unlink()
         raise
-    runs.write_json(archive.record, {"md5": archive.md5, "members": members})
+    files.write_json(archive.record, {"md5": archive.md5, "members": members})
     archive.whole.unlink()
 
 

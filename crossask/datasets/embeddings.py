@@ -38,17 +38,33 @@ def read(data_dir, need_audio: bool = True, name: str = "embeddings") -> Corpus:
     ids = {part: tuple(clip.id for clip in of_part) for part, of_part in clips.items()}
     for needed in ("train", "val"):
         if needed not in ids:
-            raise DataError(f"{path} has no part {needed!r}; its parts: {', '.join(ids) or 'none'}.", LAYOUT)
-    folds = tuple(Fold(part, ids["train"] + ids["val"], ids[part], ids["val"]) for part in ids if part not in ("train", "val"))
+            raise DataError(
+                f"{path} has no part {needed!r}; its parts: {', '.join(ids) or 'none'}.", LAYOUT
+            )
+    folds = tuple(
+        Fold(part, ids["train"] + ids["val"], ids[part], ids["val"])
+        for part in ids
+        if part not in ("train", "val")
+    )
     if not folds:
         raise DataError(f"{path} has no part to evaluate.", LAYOUT)
-    return Corpus(name, scenes, tuple(clip for of_part in clips.values() for clip in of_part), folds, ready_made=True)
+    return Corpus(
+        name,
+        scenes,
+        tuple(clip for of_part in clips.values() for clip in of_part),
+        folds,
+        ready_made=True,
+    )
 
 
 def read_arrays(path) -> dict[str, np.ndarray]:
     """Clip id -> embedding, float32 [patches, width], of the .npz at `path`."""
     arrays = _load(Path(path))
-    return {_id(part, number): value for part in _parts(arrays) for number, value in enumerate(arrays[f"{part}_x"].astype(np.float32))}
+    return {
+        _id(part, number): value
+        for part in _parts(arrays)
+        for number, value in enumerate(arrays[f"{part}_x"].astype(np.float32))
+    }
 
 
 def _load(path: Path) -> dict[str, np.ndarray]:
@@ -73,16 +89,35 @@ def _id(part: str, number: int) -> str:
 
 def _clips(path: Path, part: str, arrays, scenes) -> list[Clip]:
     x, y = arrays[f"{part}_x"], arrays.get(f"{part}_y")
-    if y is None or x.ndim != 3 or y.shape != (len(x),) or x.shape[1:] != arrays.get("train_x", x).shape[1:]:
-        raise DataError(f"{part}_x {list(x.shape)} and {part}_y {None if y is None else list(y.shape)} of {path} do not fit.", LAYOUT)
+    if (
+        y is None
+        or x.ndim != 3
+        or y.shape != (len(x),)
+        or x.shape[1:] != arrays.get("train_x", x).shape[1:]
+    ):
+        raise DataError(
+            f"{part}_x {list(x.shape)} and {part}_y {None if y is None else list(y.shape)} of {path} do not fit.",
+            LAYOUT,
+        )
     if not np.issubdtype(y.dtype, np.integer):
         raise DataError(f"{part}_y of {path} holds {y.dtype}, no whole numbers.", LAYOUT)
     if not np.isfinite(x).all():
-        raise DataError(f"{part}_x of {path} holds values that are no numbers.", "Compute these embeddings again.")
+        raise DataError(
+            f"{part}_x of {path} holds values that are no numbers.",
+            "Compute these embeddings again.",
+        )
     outside = [int(label) for label in y if not 0 <= label < len(scenes)]
     if outside:
-        raise DataError(f"{part}_y of {path} holds {outside[0]}, but there are {len(scenes)} class_names.", LAYOUT)
+        raise DataError(
+            f"{part}_y of {path} holds {outside[0]}, but there are {len(scenes)} class_names.",
+            LAYOUT,
+        )
     places = arrays.get(f"{part}_location", np.full(len(x), ""))
     if len(places) != len(x):
-        raise DataError(f"{part}_location of {path} has {len(places)} entries for {len(x)} clips.", LAYOUT)
-    return [Clip(_id(part, number), str(path), scenes[int(y[number])], str(places[number])) for number in range(len(x))]
+        raise DataError(
+            f"{part}_location of {path} has {len(places)} entries for {len(x)} clips.", LAYOUT
+        )
+    return [
+        Clip(_id(part, number), str(path), scenes[int(y[number])], str(places[number]))
+        for number in range(len(x))
+    ]

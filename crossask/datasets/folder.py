@@ -38,15 +38,23 @@ def read(data_dir, need_audio: bool = True, name: str = "folder") -> Corpus:
         clips, fold_names = _from_folders(path), {}
     else:
         raise DataError(
-            f"There is no folder or CSV {str(path)!r}.", "Point --data_dir at a folder with one sub-folder a scene, or at a CSV."
+            f"There is no folder or CSV {str(path)!r}.",
+            "Point --data_dir at a folder with one sub-folder a scene, or at a CSV.",
         )
     if not clips:
-        raise DataError(f"{path} holds no sound files.", f"Put {', '.join(AUDIO_SUFFIXES)} files into one sub-folder a scene.")
+        raise DataError(
+            f"{path} holds no sound files.",
+            f"Put {', '.join(AUDIO_SUFFIXES)} files into one sub-folder a scene.",
+        )
     scenes = tuple(sorted({clip.scene for clip in clips}))
     if not fold_names:
         fold_names = _deal_folds(clips)
     folds = tuple(
-        Fold(fold, tuple(c.id for c in clips if fold_names[c.id] != fold), tuple(c.id for c in clips if fold_names[c.id] == fold))
+        Fold(
+            fold,
+            tuple(c.id for c in clips if fold_names[c.id] != fold),
+            tuple(c.id for c in clips if fold_names[c.id] == fold),
+        )
         for fold in sorted(set(fold_names.values()), key=lambda n: (len(n), n))
     )
     return Corpus(name, scenes, tuple(clips), folds)
@@ -54,26 +62,46 @@ def read(data_dir, need_audio: bool = True, name: str = "folder") -> Corpus:
 
 def _from_folders(folder: Path) -> list[Clip]:
     files = [p for p in sorted(folder.glob("*/*")) if p.suffix.lower() in AUDIO_SUFFIXES]
-    return [Clip(f"{p.parent.name}/{p.name}", str(p), p.parent.name, f"{p.parent.name}/{p.stem}") for p in files]
+    return [
+        Clip(f"{p.parent.name}/{p.name}", str(p), p.parent.name, f"{p.parent.name}/{p.stem}")
+        for p in files
+    ]
 
 
 def _from_table(table: Path, need_audio: bool) -> tuple[list[Clip], dict[str, str]]:
     columns, rows = reading.read_table(table)
     for needed in ("filename", "scene"):
         if needed not in columns:
-            raise DataError(f"{table} has no column {needed!r}; its columns are {columns}.", "Give a header with filename and scene.")
+            raise DataError(
+                f"{table} has no column {needed!r}; its columns are {columns}.",
+                "Give a header with filename and scene.",
+            )
     clips, fold_names, missing = [], {}, []
     for number, row in enumerate(rows, start=2):
         if not row["filename"] or not row["scene"]:
-            raise DataError(f"Line {number} of {table} lacks its filename or its scene.", "Complete the line, or remove it.")
+            raise DataError(
+                f"Line {number} of {table} lacks its filename or its scene.",
+                "Complete the line, or remove it.",
+            )
         audio = Path(row["filename"])
         audio = audio if audio.is_absolute() else table.parent / audio
         if need_audio and not audio.is_file():
             missing.append((number, row["filename"]))
-        clips.append(Clip(row["filename"], str(audio), row["scene"], row.get("location") or row["filename"], row.get("city") or ""))
+        clips.append(
+            Clip(
+                row["filename"],
+                str(audio),
+                row["scene"],
+                row.get("location") or row["filename"],
+                row.get("city") or "",
+            )
+        )
         if "fold" in columns:
             if not row["fold"]:
-                raise DataError(f"Line {number} of {table} has no fold.", "Fill the column for every file, or remove it.")
+                raise DataError(
+                    f"Line {number} of {table} has no fold.",
+                    "Fill the column for every file, or remove it.",
+                )
             fold_names[row["filename"]] = row["fold"]
     if missing:
         raise DataError(
@@ -93,7 +121,10 @@ def _deal_folds(clips: list[Clip]) -> dict[str, str]:
         by_scene.setdefault(sorted(scenes_of[location])[0], []).append(location)
     fewest = min(by_scene, key=lambda scene: len(by_scene[scene]))
     if len(by_scene[fewest]) < 2:
-        raise DataError(f"Scene {fewest!r} has {len(by_scene[fewest])} location: it cannot be split.", "Add recordings from other places.")
+        raise DataError(
+            f"Scene {fewest!r} has {len(by_scene[fewest])} location: it cannot be split.",
+            "Add recordings from other places.",
+        )
     folds, rng, fold_of = min(MOST_FOLDS, len(by_scene[fewest])), np.random.default_rng(0), {}
     for scene in sorted(by_scene):
         for position, location in enumerate(rng.permutation(by_scene[scene])):

@@ -5,9 +5,17 @@ from pathlib import Path
 from crossask.datasets.clips import Clip, Corpus, Fold, audio_paths, how_to_get, read_table, require
 
 SCENES = (
-    "airport", "bus", "metro", "metro_station", "park",
-    "public_square", "shopping_mall", "street_pedestrian", "street_traffic", "tram",
-)  # fmt: skip
+    "airport",
+    "bus",
+    "metro",
+    "metro_station",
+    "park",
+    "public_square",
+    "shopping_mall",
+    "street_pedestrian",
+    "street_traffic",
+    "tram",
+)
 METADATA = ("meta.csv", "evaluation_setup/fold1_train.csv", "evaluation_setup/fold1_evaluate.csv")
 _AT = "https://zenodo.org/record/2589280/files/TAU-urban-acoustic-scenes-2019-development"
 # url, bytes, md5; free for non-commercial use with acknowledgement (Tampere University)
@@ -54,13 +62,28 @@ def read(data_dir, need_audio: bool = True, name: str = "tau2019") -> Corpus:
     """
     folder = Path(data_dir)
     require(folder, METADATA, "metadata files", how_to_get(name, data_dir))
-    meta, train, evaluation = (read_table(folder / file, None, minimum) for file, minimum in zip(METADATA, (3, 2, 2), strict=True))
-    fold = Fold("1", tuple(row["filename"] for row in train), tuple(row["filename"] for row in evaluation))
+    meta, train, evaluation = (
+        read_table(folder / file, None, minimum)
+        for file, minimum in zip(METADATA, (3, 2, 2), strict=True)
+    )
+    fold = Fold(
+        "1", tuple(row["filename"] for row in train), tuple(row["filename"] for row in evaluation)
+    )
     in_fold = set(fold.train) | set(fold.evaluation)
     rows = [row for row in meta if row["filename"] in in_fold]
-    paths = audio_paths(folder, [row["filename"] for row in rows], how_to_get(name, data_dir) if need_audio else None)
+    paths = audio_paths(
+        folder,
+        [row["filename"] for row in rows],
+        how_to_get(name, data_dir) if need_audio else None,
+    )
     clips = tuple(
-        Clip(row["filename"], path, row["scene_label"], row["identifier"], row["identifier"].split("-")[0])
+        Clip(
+            row["filename"],
+            path,
+            row["scene_label"],
+            row["identifier"],
+            row["identifier"].split("-")[0],
+        )
         for row, path in zip(rows, paths, strict=True)
     )
     return Corpus(name, SCENES, clips, (fold,), unused=len(meta) - len(rows))

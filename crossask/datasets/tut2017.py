@@ -7,9 +7,22 @@ from crossask.datasets.clips import Clip, Corpus, Fold, audio_paths, how_to_get,
 from crossask.errors import DataError
 
 SCENES = (
-    "beach", "bus", "cafe/restaurant", "car", "city_center", "forest_path", "grocery_store", "home",
-    "library", "metro_station", "office", "park", "residential_area", "train", "tram",
-)  # fmt: skip
+    "beach",
+    "bus",
+    "cafe/restaurant",
+    "car",
+    "city_center",
+    "forest_path",
+    "grocery_store",
+    "home",
+    "library",
+    "metro_station",
+    "office",
+    "park",
+    "residential_area",
+    "train",
+    "tram",
+)
 FOLDS = ("1", "2", "3", "4")
 COLUMNS = ("filename", "scene_label", "identifier")
 _AT = "https://zenodo.org/record/400515/files/TUT-acoustic-scenes-2017-development"
@@ -50,14 +63,29 @@ def read(data_dir, need_audio: bool = True, name: str = "tut2017") -> Corpus:
     rows = read_table(folder / "meta.txt", COLUMNS, 2)
     folds = tuple(fold for number in FOLDS for fold in _fold(folder, number, advice))
     if not folds:
-        raise DataError(f"{folder / 'evaluation_setup'} holds no fold files; the corpus has {len(FOLDS)} folds.", advice)
+        raise DataError(
+            f"{folder / 'evaluation_setup'} holds no fold files; the corpus has {len(FOLDS)} folds.",
+            advice,
+        )
     paths = audio_paths(folder, [row["filename"] for row in rows], advice if need_audio else None)
     clips = tuple(
         # the corpus's own pages write labels with spaces, its files with underscores
-        Clip(row["filename"], path, row["scene_label"].replace(" ", "_"), Path(row["filename"]).name.split("_")[0])
+        Clip(
+            row["filename"],
+            path,
+            row["scene_label"].replace(" ", "_"),
+            Path(row["filename"]).name.split("_")[0],
+        )
         for row, path in zip(rows, paths, strict=True)
     )
-    return Corpus(name, SCENES, clips, folds, faulty=_faulty(folder / "error.txt", clips), official_folds=FOLDS)
+    return Corpus(
+        name,
+        SCENES,
+        clips,
+        folds,
+        faulty=_faulty(folder / "error.txt", clips),
+        official_folds=FOLDS,
+    )
 
 
 def _fold(folder: Path, number: str, advice: str) -> tuple[Fold, ...]:
@@ -66,7 +94,15 @@ def _fold(folder: Path, number: str, advice: str) -> tuple[Fold, ...]:
     if not any((folder / file).is_file() for file in files):
         return ()
     require(folder, files, f"files of fold {number}", advice)
-    return (Fold(number, *(tuple(row["filename"] for row in read_table(folder / file, COLUMNS, 2)) for file in files)),)
+    return (
+        Fold(
+            number,
+            *(
+                tuple(row["filename"] for row in read_table(folder / file, COLUMNS, 2))
+                for file in files
+            ),
+        ),
+    )
 
 
 def _faulty(path: Path, clips: tuple[Clip, ...]) -> int:

@@ -5,13 +5,22 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from crossask import runs
+from crossask import files
 from crossask.errors import DataError
 
 BLOCK_BYTES = 1 << 20
-LAYOUT = ("audio", "evaluation_setup")  # folders of the official layouts: kept also where an archive holds nothing else
+LAYOUT = (
+    "audio",
+    "evaluation_setup",
+)  # folders of the official layouts: kept also where an archive holds nothing else
 LITTER = ("__MACOSX", ".DS_Store")
-BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)  # the last two: unknown method, encrypted
+BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+)  # the last two: unknown method, encrypted
 
 
 def unpack(archive: Path, folder: Path, keep=frozenset()) -> dict[str, int]:
@@ -33,14 +42,18 @@ def unpack(archive: Path, folder: Path, keep=frozenset()) -> dict[str, int]:
     """
     try:
         with zipfile.ZipFile(archive) as opened:
-            members = {name: info for name, info in _members(opened, archive).items() if name not in keep}
+            members = {
+                name: info for name, info in _members(opened, archive).items() if name not in keep
+            }
             for parent in {(folder / name).parent for name in members}:
-                runs.remove_remains(parent)
+                files.remove_remains(parent)
             for name, info in members.items():
                 if not _is_same(folder / name, info):
                     _write(opened, info, folder / name)
     except BROKEN as error:
-        raise DataError(f"{archive} is damaged or of a kind that cannot be read ({error}).", "Fetch it again.") from error
+        raise DataError(
+            f"{archive} is damaged or of a kind that cannot be read ({error}).", "Fetch it again."
+        ) from error
     return {name: info.file_size for name, info in members.items()}
 
 
@@ -52,7 +65,10 @@ def _members(opened: zipfile.ZipFile, archive: Path) -> dict[str, zipfile.ZipInf
         if info.is_dir() or not path.parts or path.parts[0] in LITTER or path.name in LITTER:
             continue
         if path in paths:
-            raise DataError(f"{archive} holds {str(path)!r} twice.", "Take the archive from the corpus's own page.")
+            raise DataError(
+                f"{archive} holds {str(path)!r} twice.",
+                "Take the archive from the corpus's own page.",
+            )
         paths[path] = info
     tops = {path.parts[0] for path in paths}
     strip = len(tops) == 1 and not tops & set(LAYOUT) and all(len(path.parts) > 1 for path in paths)
@@ -64,10 +80,14 @@ def _safe_path(info: zipfile.ZipInfo, archive: Path) -> PurePosixPath:
     kind = stat.S_IFMT(info.external_attr >> 16)
     # 0: written on a system without kinds of files
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise DataError(f"{archive} holds {info.filename!r}, which is a link or a device.", "Take the archive from the corpus's own page.")
+        raise DataError(
+            f"{archive} holds {info.filename!r}, which is a link or a device.",
+            "Take the archive from the corpus's own page.",
+        )
     if path.is_absolute() or ".." in path.parts or (path.parts and path.parts[0].endswith(":")):
         raise DataError(
-            f"{archive} holds {info.filename!r}, which leads out of the folder.", "Take the archive from the corpus's own page."
+            f"{archive} holds {info.filename!r}, which leads out of the folder.",
+            "Take the archive from the corpus's own page.",
         )
     return path
 
@@ -83,7 +103,11 @@ def _is_same(path: Path, info: zipfile.ZipInfo) -> bool:
 
 
 def _write(opened: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path):
-    with runs.writing(path) as temporary, opened.open(info) as source, open(temporary, "wb") as file:
+    with (
+        files.writing(path) as temporary,
+        opened.open(info) as source,
+        open(temporary, "wb") as file,
+    ):
         # the last read compares the CRC
         while block := source.read(BLOCK_BYTES):
             file.write(block)

@@ -22,4 +22,14 @@ from crossask.evaluation.published import against
 from crossask.evaluation.scoring import score, summarise
 from crossask.evaluation.swapped import whose_scene
 
-__all__ = ["against", "compare", "holm", "pool", "read_predictions", "score", "spread", "summarise", "whose_scene"]
+__all__ = [
+    "against",
+    "compare",
+    "holm",
+    "pool",
+    "read_predictions",
+    "score",
+    "spread",
+    "summarise",
+    "whose_scene",
+]

@@ -8,7 +8,9 @@ from crossask.evaluation import resampling
 from crossask.evaluation.views import View, aligned, check_same_clips, deviation
 
 
-def compare(tables_a, tables_b, resamples: int = 2000, seed: int = 0, confidence: float = 0.95) -> dict:
+def compare(
+    tables_a, tables_b, resamples: int = 2000, seed: int = 0, confidence: float = 0.95
+) -> dict:
     """How far macro accuracy of `a` stands above that of `b` on the same clips; lists of tables over training seeds.
 
     A clip counts with its mean correctness over the seeds; both sides see the same drawn locations, so what makes a
@@ -29,7 +31,9 @@ def compare(tables_a, tables_b, resamples: int = 2000, seed: int = 0, confidence
     a, b = views_a[0], views_b[0]
     check_same_clips(a, b, "the first", "the second")
     where = a if a.location is not None else b
-    both = np.stack([np.mean([v.correct for v in views], axis=0) for views in (views_a, views_b)], axis=1)  # [clips, 2]
+    both = np.stack(
+        [np.mean([v.correct for v in views], axis=0) for views in (views_a, views_b)], axis=1
+    )  # [clips, 2]
     cluster, unit = where.clusters()
     # truth of `a` for both: the sides may order their scenes differently, or know scenes that the other does not
     drawn = resampling.class_accuracies(both, a.truth, cluster, len(a.scenes), resamples, seed)
@@ -38,7 +42,9 @@ def compare(tables_a, tables_b, resamples: int = 2000, seed: int = 0, confidence
     interval = resampling.interval(differences, unit, resamples, seed, confidence)
     sides = {name: _side(views) for name, views in (("a", views_a), ("b", views_b))}
     untold = bool(where.single_cluster_scenes())
-    verdict = "better" if interval["low"] > 0 else "worse" if interval["high"] < 0 else "cannot tell"
+    verdict = (
+        "better" if interval["low"] > 0 else "worse" if interval["high"] < 0 else "cannot tell"
+    )
     test = mcnemar(a, b) if len(views_a) == len(views_b) == 1 else None
     caution = "McNemar's test takes clips for independent: clips of one location are not, so its p-value is too small."
     return {
@@ -81,7 +87,10 @@ def holm(p_values: dict) -> dict:
     """
     for name, value in p_values.items():
         if not 0 <= value <= 1:
-            raise DataError(f"The p-value of {name!r} is {value}.", "Give p-values from 0 to 1, and leave out what was not tested.")
+            raise DataError(
+                f"The p-value of {name!r} is {value}.",
+                "Give p-values from 0 to 1, and leave out what was not tested.",
+            )
     adjusted, largest = {}, 0.0
     for rank, name in enumerate(sorted(p_values, key=p_values.get)):
         largest = max(largest, min(1.0, (len(p_values) - rank) * float(p_values[name])))
@@ -91,4 +100,8 @@ def holm(p_values: dict) -> dict:
 
 def _side(views: list[View]) -> dict:
     per_seed = [view.macro_accuracy for view in views]
-    return {"macro_accuracy": float(np.mean(per_seed)), "seed_macro_accuracies": per_seed, "seed_deviation": deviation(per_seed)}
+    return {
+        "macro_accuracy": float(np.mean(per_seed)),
+        "seed_macro_accuracies": per_seed,
+        "seed_deviation": deviation(per_seed),
+    }

@@ -13,12 +13,16 @@ def pool(tables) -> pd.DataFrame:
     tables = list(tables)
     scenes = [set(scenes_of(table)) for table in tables]
     if any(other != scenes[0] for other in scenes):
-        raise DataError("The folds to pool know different scenes.", "Pool folds of one corpus only.")
+        raise DataError(
+            "The folds to pool know different scenes.", "Pool folds of one corpus only."
+        )
     # location or city is kept only where every fold has it: half a column would be a location called "nan"
     pooled = pd.concat(tables, ignore_index=True, join="inner")
     twice = pooled["clip"][pooled["clip"].duplicated()]
     if len(twice):
-        raise DataError(f"Clip {twice.iloc[0]!r} stands in two folds' predictions.", "Pool each fold once.")
+        raise DataError(
+            f"Clip {twice.iloc[0]!r} stands in two folds' predictions.", "Pool each fold once."
+        )
     return pooled
 
 
@@ -39,13 +43,26 @@ def spread(tables: dict) -> dict:
     Raises:
       DataError: no table, a seed that lacks a fold, seeds of different clips, a clip in two folds.
     """
-    folds, seeds = list(dict.fromkeys(fold for fold, _ in tables)), list(dict.fromkeys(seed for _, seed in tables))
+    folds, seeds = (
+        list(dict.fromkeys(fold for fold, _ in tables)),
+        list(dict.fromkeys(seed for _, seed in tables)),
+    )
     if not tables:
-        raise DataError("No table of predictions was given.", "Give one table for each fold and seed.")
+        raise DataError(
+            "No table of predictions was given.", "Give one table for each fold and seed."
+        )
     missing = [(fold, seed) for fold in folds for seed in seeds if (fold, seed) not in tables]
     if missing:
-        raise DataError(f"Seed {missing[0][1]} has no predictions of fold {missing[0][0]}.", "Give only seeds that have run every fold.")
-    scores = np.array([[view.macro_accuracy for view in aligned(tables[fold, seed] for seed in seeds)] for fold in folds])
+        raise DataError(
+            f"Seed {missing[0][1]} has no predictions of fold {missing[0][0]}.",
+            "Give only seeds that have run every fold.",
+        )
+    scores = np.array(
+        [
+            [view.macro_accuracy for view in aligned(tables[fold, seed] for seed in seeds)]
+            for fold in folds
+        ]
+    )
     fold_means = scores.mean(axis=1)
     seed_means = [View(pool(tables[fold, seed] for fold in folds)).macro_accuracy for seed in seeds]
     within = float(np.sqrt(np.var(scores, axis=1, ddof=1).mean())) if len(seeds) > 1 else None

@@ -55,5 +55,8 @@ def _totals(view: View, edges) -> np.ndarray:
     """Clips, their confidence and their correctness, summed by bin [bins, 3]."""
     confidence = view.probabilities.max(axis=1)
     place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, BINS - 1)
-    sums = [np.bincount(place, weights=values, minlength=BINS) for values in (np.ones_like(confidence), confidence, view.correct)]
+    sums = [
+        np.bincount(place, weights=values, minlength=BINS)
+        for values in (np.ones_like(confidence), confidence, view.correct)
+    ]
     return np.stack(sums, axis=1)

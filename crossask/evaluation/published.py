@@ -34,14 +34,20 @@ def against(summary: dict, published: float, widest_agreement: float = WIDEST_AG
       DataError: the published number is no fraction.
     """
     if not 0 <= published <= 1:
-        raise DataError(f"The published score is {published}.", "Give it as a fraction from 0 to 1, not in percent.")
+        raise DataError(
+            f"The published score is {published}.",
+            "Give it as a fraction from 0 to 1, not in percent.",
+        )
     interval, seeds = summary["interval"], summary.get("seeds", 1)
     half_width = (interval["high"] - interval["low"]) / 2
     if seeds > 1:
         quantile = float(t.ppf((1 + interval["confidence"]) / 2, seeds - 1))
         half_width = hypot(half_width, quantile * summary["seed_deviation"] / sqrt(seeds))
     difference = summary["macro_accuracy"] - published
-    single = any((scene["clips"] if scene["locations"] is None else scene["locations"]) == 1 for scene in summary["per_class"].values())
+    single = any(
+        (scene["clips"] if scene["locations"] is None else scene["locations"]) == 1
+        for scene in summary["per_class"].values()
+    )
     if single:
         verdict = "cannot tell"
     elif abs(difference) > half_width:

@@ -36,7 +36,9 @@ def class_accuracies(values, truth, cluster, scenes: int, resamples: int, seed: 
         names, inverse = np.unique(cluster[at], return_inverse=True)
         counts = np.bincount(inverse).astype(float)
         sums = np.stack([np.bincount(inverse, weights=column) for column in values[at].T], axis=1)
-        weights = rng.multinomial(max(len(names) - 1, 1), np.full(len(names), 1 / len(names)), size=resamples).astype(float)
+        weights = rng.multinomial(
+            max(len(names) - 1, 1), np.full(len(names), 1 / len(names)), size=resamples
+        ).astype(float)
         out[:, scene] = (weights @ sums) / (weights @ counts)[:, None]
     return out
 

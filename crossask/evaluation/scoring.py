@@ -12,13 +12,21 @@ from crossask.evaluation import probabilities, resampling
 from crossask.evaluation.views import View, aligned, deviation, macro
 
 
-def score(table: pd.DataFrame, resamples: int = 2000, seed: int = 0, confidence: float = 0.95, seen_cities=None) -> dict:
+def score(
+    table: pd.DataFrame,
+    resamples: int = 2000,
+    seed: int = 0,
+    confidence: float = 0.95,
+    seen_cities=None,
+) -> dict:
     """The scores of one table, ready for JSON: those of `summarise`, less what is said of seeds."""
     result = summarise([table], resamples, seed, confidence, seen_cities)
     return {key: value for key, value in result.items() if not key.startswith("seed")}
 
 
-def summarise(tables, resamples: int = 2000, seed: int = 0, confidence: float = 0.95, seen_cities=None) -> dict:
+def summarise(
+    tables, resamples: int = 2000, seed: int = 0, confidence: float = 0.95, seen_cities=None
+) -> dict:
     """The scores of one row of a results table: tables over training seeds, all of the same clips.
 
     Every score is a mean over seeds. For the interval a clip counts with its mean correctness over the seeds, so it holds
@@ -41,7 +49,9 @@ def summarise(tables, resamples: int = 2000, seed: int = 0, confidence: float = 
     first = views[0]
     correct = np.mean([view.correct for view in views], axis=0)
     cluster, unit = first.clusters()
-    accuracies = resampling.class_accuracies(correct[:, None], first.truth, cluster, len(first.scenes), resamples, seed)[..., 0]
+    accuracies = resampling.class_accuracies(
+        correct[:, None], first.truth, cluster, len(first.scenes), resamples, seed
+    )[..., 0]
     present = np.bincount(first.truth, minlength=len(first.scenes)) > 0
     confusion = np.mean([view.confusion(first.scenes) for view in views], axis=0)
     per_seed = [view.macro_accuracy for view in views]
@@ -51,7 +61,9 @@ def summarise(tables, resamples: int = 2000, seed: int = 0, confidence: float = 
         "locations": first.location_count(),
         "scenes": list(first.scenes),
         "macro_accuracy": float(np.mean(per_seed)),
-        "interval": resampling.interval(accuracies[:, present].mean(axis=1), unit, resamples, seed, confidence),
+        "interval": resampling.interval(
+            accuracies[:, present].mean(axis=1), unit, resamples, seed, confidence
+        ),
         "micro_accuracy": float(correct.mean()),
         "log_loss": float(np.mean([probabilities.log_loss(view) for view in views])),
         "brier": float(np.mean([probabilities.brier(view) for view in views])),
@@ -76,7 +88,9 @@ def _per_class(view: View, correct, accuracies, confidence: float) -> dict:
             "accuracy": float(correct[at].mean()) if at.any() else None,
             "clips": int(at.sum()),
             "locations": view.location_count(at),
-            "interval": resampling.percentiles(accuracies[:, index], confidence) if at.any() else None,
+            "interval": resampling.percentiles(accuracies[:, index], confidence)
+            if at.any()
+            else None,
         }
     return found
 
@@ -97,10 +111,14 @@ def _cities(view: View, correct) -> dict:
     return found
 
 
-def _halves(view: View, correct, seen_cities, resamples: int, seed: int, confidence: float) -> tuple[dict, list[str]]:
+def _halves(
+    view: View, correct, seen_cities, resamples: int, seed: int, confidence: float
+) -> tuple[dict, list[str]]:
     """(scores of the clips of seen and of unseen cities, notes on their intervals)."""
     if isinstance(seen_cities, str):
-        raise DataError(f"The seen cities are one name, {seen_cities!r}.", "Give a collection of names.")
+        raise DataError(
+            f"The seen cities are one name, {seen_cities!r}.", "Give a collection of names."
+        )
     halves, notes = {"seen": None, "unseen": None}, []
     if view.city is None or seen_cities is None:
         return halves, notes
@@ -110,15 +128,25 @@ def _halves(view: View, correct, seen_cities, resamples: int, seed: int, confide
         if not at.any():
             continue
         truth = view.truth[at]
-        drawn = resampling.class_accuracies(correct[at][:, None], truth, cluster[at], len(view.scenes), resamples, seed)[..., 0]
+        drawn = resampling.class_accuracies(
+            correct[at][:, None], truth, cluster[at], len(view.scenes), resamples, seed
+        )[..., 0]
         present = np.bincount(truth, minlength=len(view.scenes)) > 0
         halves[name] = {
             "clips": int(at.sum()),
             "locations": view.location_count(at),
             "macro_accuracy": macro(correct[at], truth),
-            "interval": resampling.interval(drawn[:, present].mean(axis=1), unit, resamples, seed, confidence),
+            "interval": resampling.interval(
+                drawn[:, present].mean(axis=1), unit, resamples, seed, confidence
+            ),
         }
-        single = [scene for scene in view.single_cluster_scenes(at) if scene not in view.single_cluster_scenes()]
+        single = [
+            scene
+            for scene in view.single_cluster_scenes(at)
+            if scene not in view.single_cluster_scenes()
+        ]
         if single:
-            notes.append(f"One {unit} only for {', '.join(single)} in the {name} cities: their interval is too narrow.")
+            notes.append(
+                f"One {unit} only for {', '.join(single)} in the {name} cities: their interval is too narrow."
+            )
     return halves, notes

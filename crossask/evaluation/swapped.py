@@ -7,7 +7,9 @@ from crossask.evaluation import resampling
 from crossask.evaluation.views import View
 
 
-def whose_scene(table: pd.DataFrame, resamples: int = 2000, seed: int = 0, confidence: float = 0.95) -> dict:
+def whose_scene(
+    table: pd.DataFrame, resamples: int = 2000, seed: int = 0, confidence: float = 0.95
+) -> dict:
     """Shares of clips named by each input; means over the scenes of the log-mel, like macro accuracy.
 
     Args:
@@ -25,7 +27,15 @@ def whose_scene(table: pd.DataFrame, resamples: int = 2000, seed: int = 0, confi
     present = np.unique(view.truth)
     shares = np.mean([hits[view.truth == scene].mean(0) for scene in present], axis=0)
     cluster, unit = view.clusters()
-    drawn = resampling.class_accuracies(hits, view.truth, cluster, len(view.scenes), resamples, seed)[:, present].mean(1)  # [resamples, 2]
+    drawn = resampling.class_accuracies(
+        hits, view.truth, cluster, len(view.scenes), resamples, seed
+    )[:, present].mean(1)  # [resamples, 2]
     interval = resampling.interval(drawn[:, 0] - drawn[:, 1], unit, resamples, seed, confidence)
     log_mel, embedding = map(float, shares)
-    return {"log_mel": log_mel, "embedding": embedding, "neither": 1 - log_mel - embedding, "difference": interval, "clips": len(hits)}
+    return {
+        "log_mel": log_mel,
+        "embedding": embedding,
+        "neither": 1 - log_mel - embedding,
+        "difference": interval,
+        "clips": len(hits),
+    }

@@ -25,8 +25,14 @@ class View:
         self.scenes = tuple(columns)
         self.clips = table["clip"].to_numpy(str)
         self.labels = table["truth"].to_numpy(str)
-        self.location = table["location"].to_numpy(str) if "location" in table and filled(table["location"]) else None
-        self.city = table["city"].to_numpy(str) if "city" in table and filled(table["city"]) else None
+        self.location = (
+            table["location"].to_numpy(str)
+            if "location" in table and filled(table["location"])
+            else None
+        )
+        self.city = (
+            table["city"].to_numpy(str) if "city" in table and filled(table["city"]) else None
+        )
         self.probabilities = table[columns].to_numpy(float)
         index = {scene: number for number, scene in enumerate(self.scenes)}
         self.truth = np.array([index[label] for label in self.labels])
@@ -54,23 +60,37 @@ class View:
     def single_cluster_scenes(self, at=slice(None)) -> list[str]:
         """The scenes that were heard at one location only, among the clips `at`."""
         cluster, truth = self.clusters()[0][at], self.truth[at]
-        return [scene for index, scene in enumerate(self.scenes) if len(set(cluster[truth == index])) == 1]
+        return [
+            scene
+            for index, scene in enumerate(self.scenes)
+            if len(set(cluster[truth == index])) == 1
+        ]
 
     def notes(self) -> list[str]:
         """What a reader of the interval has to know."""
         notes = []
         cluster, unit = self.clusters()
         if self.location is None:
-            notes.append("No locations are given: the interval resamples clips, which is too narrow where clips share a location.")
+            notes.append(
+                "No locations are given: the interval resamples clips, which is too narrow where clips share a location."
+            )
         single = self.single_cluster_scenes()
         if single:
-            notes.append(f"One {unit} only for {', '.join(single)}: the interval is too narrow, and no difference can be called real.")
-        absent = [scene for index, scene in enumerate(self.scenes) if not (self.truth == index).any()]
+            notes.append(
+                f"One {unit} only for {', '.join(single)}: the interval is too narrow, and no difference can be called real."
+            )
+        absent = [
+            scene for index, scene in enumerate(self.scenes) if not (self.truth == index).any()
+        ]
         if absent:
-            notes.append(f"No clip of {', '.join(absent)}: macro accuracy is the mean over the other scenes.")
+            notes.append(
+                f"No clip of {', '.join(absent)}: macro accuracy is the mean over the other scenes."
+            )
         pairs = {(place, truth) for place, truth in zip(cluster, self.truth, strict=True)}
         if len(pairs) > len(set(cluster)):
-            notes.append("Some locations hold clips of several scenes; each scene draws its locations by itself.")
+            notes.append(
+                "Some locations hold clips of several scenes; each scene draws its locations by itself."
+            )
         return notes
 
 
@@ -82,7 +102,9 @@ def aligned(tables) -> list[View]:
     for number, view in enumerate(views[1:], start=2):
         check_same_clips(views[0], view, "seed 1 of the list", f"seed {number}")
         if set(view.scenes) != set(views[0].scenes):
-            raise DataError("Two seeds of one row know different scenes.", "Compare seeds of one row only.")
+            raise DataError(
+                "Two seeds of one row know different scenes.", "Compare seeds of one row only."
+            )
     return views
 
 

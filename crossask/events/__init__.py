@@ -1,77 +1,78 @@
-"""Event models by name: layers from patches to embeddings. A new one is one file and one line here."""
+"""The event models: layers from log-mel patches to embeddings. TensorFlow is imported on first use.
 
-import importlib
+The catalogue (`crossask.config.catalogue.EVENT_MODELS`) lists them.
+"""
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from crossask.config import EventModelConfig, Experiment
-from crossask.errors import ConfigError
+from crossask import lazy
+from crossask.config import EventModelConfig, Experiment, catalogue
 
-EVENT_MODELS = {
-    "vggish": "crossask.events.vggish:VGGish",
-    "yamnet": "crossask.events.yamnet:YAMNet",
+if TYPE_CHECKING:
+    from crossask.events.layer import EventModel
+
+_MODULES = {
+    entry.layer.partition(":")[2]: entry.layer.partition(":")[0]
+    for entry in catalogue.EVENT_MODELS.values()
 }
-# which patches of crossask.audio.frontends a model reads
-_FRONT_ENDS = {"vggish": "vggish", "yamnet": "yamnet"}
-_CLASSES = {target.partition(":")[2]: name for name, target in EVENT_MODELS.items()}
+__all__ = ["build", "event_model_class", "front_end_of", "frozen", *_MODULES]
+__getattr__, __dir__ = lazy.attach(__name__, _MODULES)
 
 
-def front_end(name: str) -> str:
-    """The front-end that the event model `name` reads, known without TensorFlow."""
-    _check(name)
-    return _FRONT_ENDS[name]
+def event_model_class(name: str) -> type["EventModel"]:
+    """Returns the class of an event model of the catalogue; raises ConfigError if there is none."""
+    return catalogue.load(catalogue.event_model(name).layer)
 
 
 def front_end_of(experiment: Experiment) -> str:
-    """The front-end of the row's event model; "" for a row that reads no events."""
-    return front_end(experiment.event_model.name) if experiment.event_input else ""
+    """Returns the name of the front-end of the row's event model; "" if the row reads no events."""
+    if not experiment.reads_events:
+        return ""
+    return catalogue.event_model(experiment.event_model.name).front_end
 
 
-def frozen(experiment: Experiment):
-    """The event model whose embeddings the row reads, built as `build` does; None for a row that reads none or trains its own."""
-    return build(experiment.event_model) if experiment.event_input == "embedding" else None
+def frozen(experiment: Experiment) -> "EventModel | None":
+    """Returns the frozen event model whose embeddings the row reads, as `build` makes it.
+
+    Returns None for a row that reads no events or trains its event model.
+    """
+    if experiment.event_input != "embedding":
+        return None
+    return build(experiment.event_model)
 
 
-def build(config: EventModelConfig, trainable: bool = False, seed: int = 0):
-    """The event model that `config` describes, built, with its weights (or, where it names none, random ones by `seed`).
+def build(config: EventModelConfig, trainable: bool = False, seed: int = 0) -> "EventModel":
+    """Returns an event model with its weights, all variables created.
 
-    `config.weights` may be an .npz, a TF1 checkpoint, a folder with a SavedModel, or a TF-Hub handle. The tap "pca" takes
-    `config.pca`, such as crossask-pretrain fits, else the file that `crossask-prepare --assets=vggish_pca` put into the cache.
+    Args:
+      config: The event model. `config.weights` may be an .npz, a TF1 checkpoint, a folder with a
+        SavedModel or a TF-Hub handle; if it is empty, the weights are random. The embedding tap
+        "pca" uses `config.pca`, as crossask-pretrain writes it, or else the file that
+        `crossask-prepare --assets=vggish_pca` stored in the cache.
+      trainable: Whether the model is trained; a frozen one runs in inference mode.
+      seed: Seed of random weights.
 
     Raises:
-      ConfigError: an unknown name, or choices that do not fit each other.
-      WeightsError: the weights are not there or not this model's.
+      ConfigError: An unknown event model, or choices that do not fit each other.
+      WeightsError: The weights are missing, or belong to another model.
     """
-    cls = event_model_class(config.name)
-    from crossask.events import reading_weights
+    from crossask.events import assets, reading_weights
 
-    options = {"trainable": trainable, "embedding_tap": config.embedding_tap, "activation": config.activation, "width": config.width}
-    if config.embedding_tap == "pca" and config.name == "vggish":
-        from crossask.events import assets
-
+    model_class = event_model_class(config.name)
+    options = {
+        "trainable": trainable,
+        "embedding_tap": config.embedding_tap,
+        "activation": config.activation,
+        "width": config.width,
+    }
+    if config.embedding_tap == "pca" and catalogue.event_model(config.name).has_pca:
         options["pca"] = config.pca or assets.cached("vggish_pca")
     if not config.weights:
-        return cls(seed=seed, **options).built_whole()
+        return model_class(seed=seed, **options).built_whole()
     path = Path(config.weights)
     if path.suffix == ".npz":
-        return cls.from_npz(path, **options)
+        return model_class.from_npz(path, **options)
     if reading_weights.is_tf1_checkpoint(path):
-        return cls.from_checkpoint(path, **options)
-    return cls.from_hub(config.weights, **options)
-
-
-def _check(name: str):
-    if name not in EVENT_MODELS:
-        raise ConfigError(f"There is no event model {name!r}.", f"Use one of: {', '.join(EVENT_MODELS)}.")
-
-
-def event_model_class(name: str):
-    """The class of the event model `name`; a ConfigError where there is none."""
-    _check(name)
-    module, _, cls = EVENT_MODELS[name].partition(":")
-    return getattr(importlib.import_module(module), cls)
-
-
-def __getattr__(name: str):
-    if name in _CLASSES:
-        return event_model_class(_CLASSES[name])
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return model_class.from_checkpoint(path, **options)
+    return model_class.from_hub(config.weights, **options)

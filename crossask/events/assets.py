@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from crossask import downloading, events, runs
+from crossask import downloading, events, files
 from crossask.audio import frontends
+from crossask.config import catalogue
 from crossask.errors import ConfigError, DownloadError, WeightsError
 from crossask.events import reading_weights
 
@@ -44,7 +45,9 @@ def fetch(name: str, cache_dir=None, progress=None) -> Path:
         try:
             verify(folder, entry)
         except WeightsError as error:
-            raise WeightsError(f"{entry['hub']}: {error.problem}", f"Remove {folder} and fetch it again.") from error
+            raise WeightsError(
+                f"{entry['hub']}: {error.problem}", f"Remove {folder} and fetch it again."
+            ) from error
         return folder
     path = _place(entry, cache_dir)
     if path.is_file():
@@ -68,7 +71,9 @@ def cached(name: str, cache_dir=None) -> Path:
     """The path of a file that `fetch` put into the cache; a WeightsError that says how to get it where it is not there."""
     path = _place(_entry(name), cache_dir)
     if not path.is_file():
-        raise WeightsError(f"{path} is not there.", f"Fetch it with crossask-prepare --assets={name}.")
+        raise WeightsError(
+            f"{path} is not there.", f"Fetch it with crossask-prepare --assets={name}."
+        )
     return path
 
 
@@ -86,26 +91,47 @@ def verify(path: Path, entry: dict):
 
         vggish.read_pca(path)
         return
-    options = {"width": entry.get("width", 1.0)} | ({"classifier": True} if entry["model"] == "yamnet" else {})
+    options = {"width": entry.get("width", 1.0)} | (
+        {"classifier": True} if catalogue.event_model(entry["model"]).has_tagger else {}
+    )
     layer = _read(events.event_model_class(entry["model"]), path, options)
     if "smoke_test_deviation" in entry:
-        sine = np.sin(2 * np.pi * 1000 * np.arange(0, 3, 1 / frontends.EVENT_RATE_HZ)).astype(np.float32)
-        found, expected = float(np.std(layer(frontends.vggish_patches(sine)).numpy())), entry["smoke_test_deviation"]
+        sine = np.sin(2 * np.pi * 1000 * np.arange(0, 3, 1 / frontends.EVENT_RATE_HZ)).astype(
+            np.float32
+        )
+        found, expected = (
+            float(np.std(layer(frontends.vggish_patches(sine)).numpy())),
+            entry["smoke_test_deviation"],
+        )
         if not abs(found - expected) <= SMOKE_TEST_TOLERANCE * expected:
             raise WeightsError(
-                f"Its embeddings of a 1 kHz sine deviate by {found:.4g}, not {expected}.", "Fetch the original, not fine-tuned weights."
+                f"Its embeddings of a 1 kHz sine deviate by {found:.4g}, not {expected}.",
+                "Fetch the original, not fine-tuned weights.",
             )
     if "silence_class" in entry:
-        scores = layer.scores(frontends.yamnet_patches(np.zeros(3 * frontends.EVENT_RATE_HZ, np.float32))).numpy().mean(0)
+        scores = (
+            layer.scores(
+                frontends.yamnet_patches(np.zeros(3 * frontends.EVENT_RATE_HZ, np.float32))
+            )
+            .numpy()
+            .mean(0)
+        )
         if entry["silence_class"] not in np.argsort(scores)[-TOP_CLASSES:]:
-            raise WeightsError("It does not hear silence in silence.", "Fetch the original, not fine-tuned weights.")
+            raise WeightsError(
+                "It does not hear silence in silence.",
+                "Fetch the original, not fine-tuned weights.",
+            )
 
 
 def _read(cls, path: Path, options: dict):
     if path.is_dir():
         return cls.from_hub(path, **options)
     # by content: while it is fetched, a file's name tells nothing
-    return cls.from_npz(path, **options) if zipfile.is_zipfile(path) else cls.from_checkpoint(path, **options)
+    return (
+        cls.from_npz(path, **options)
+        if zipfile.is_zipfile(path)
+        else cls.from_checkpoint(path, **options)
+    )
 
 
 def _verify_bytes(path: Path, entry: dict):
@@ -113,9 +139,14 @@ def _verify_bytes(path: Path, entry: dict):
     if size != entry.get("bytes", size):
         raise WeightsError(f"It has {size} bytes, not {entry['bytes']}.", "Fetch it again.")
     if size < entry.get("least_bytes", 0):
-        raise WeightsError(f"It has {size} bytes, at least {entry['least_bytes']} were expected.", "Fetch it again.")
+        raise WeightsError(
+            f"It has {size} bytes, at least {entry['least_bytes']} were expected.",
+            "Fetch it again.",
+        )
     if "sha256" in entry and _sha256(path) != entry["sha256"]:
-        raise WeightsError(f"Its sha256 is {_sha256(path)}, not {entry['sha256']}.", "Fetch it again.")
+        raise WeightsError(
+            f"Its sha256 is {_sha256(path)}, not {entry['sha256']}.", "Fetch it again."
+        )
 
 
 def _verify_file(path: Path, entry: dict, what: str):
@@ -124,8 +155,13 @@ def _verify_file(path: Path, entry: dict, what: str):
         verify(path, entry)
     except WeightsError as error:
         path.unlink()
-        raise WeightsError(f"{what} is not {entry['what']}. {error.problem}", f"It was removed. {error.fix}") from error
-    runs.write_json(_record_of(path), {"url": entry["url"], "bytes": path.stat().st_size, "sha256": _sha256(path)})
+        raise WeightsError(
+            f"{what} is not {entry['what']}. {error.problem}", f"It was removed. {error.fix}"
+        ) from error
+    files.write_json(
+        _record_of(path),
+        {"url": entry["url"], "bytes": path.stat().st_size, "sha256": _sha256(path)},
+    )
 
 
 def _size_is_recorded(path: Path) -> bool:
@@ -153,18 +189,34 @@ def _entry(name: str) -> dict:
 def _manifest() -> dict:
     """From CROSSASK_ASSETS_MANIFEST, else the source tree, else where the package was installed."""
     given = os.environ.get("CROSSASK_ASSETS_MANIFEST")
-    installed = [Path(base, "share", "crossask") for base in (sysconfig.get_path("data"), sys.prefix)]
-    places = [Path(given)] if given else [f / "vggish_assets" / "manifest.json" for f in (Path(__file__).parents[2], *installed)]
+    installed = [
+        Path(base, "share", "crossask") for base in (sysconfig.get_path("data"), sys.prefix)
+    ]
+    places = (
+        [Path(given)]
+        if given
+        else [
+            f / "vggish_assets" / "manifest.json" for f in (Path(__file__).parents[2], *installed)
+        ]
+    )
     for path in places:
         if path.is_file():
             try:
                 return json.loads(path.read_text())
             except ValueError as error:
-                raise WeightsError(f"{path} is not readable JSON ({error}).", "Mend it, or install the package again.") from error
-    raise WeightsError(f"{places[0]} is not there.", "Install the package again, or set CROSSASK_ASSETS_MANIFEST.")
+                raise WeightsError(
+                    f"{path} is not readable JSON ({error}).",
+                    "Mend it, or install the package again.",
+                ) from error
+    raise WeightsError(
+        f"{places[0]} is not there.", "Install the package again, or set CROSSASK_ASSETS_MANIFEST."
+    )
 
 
 def _place(entry: dict, cache_dir) -> Path:
     if cache_dir is None:
-        cache_dir = os.environ.get("CROSSASK_CACHE_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "crossask"
+        cache_dir = (
+            os.environ.get("CROSSASK_CACHE_DIR")
+            or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "crossask"
+        )
     return Path(cache_dir) / entry["file"]

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from crossask import runs
+from crossask import files
 from crossask.errors import ConfigError, WeightsError
 from crossask.events import reading_weights
 
@@ -37,13 +37,29 @@ class EventModel(keras.layers.Layer):
     embedding_size = 0
     optional_variables: tuple[str, ...] = ()
 
-    def __init__(self, trainable=False, width=1.0, embedding_tap="linear", activation="relu", seed=0, **kwargs):
+    def __init__(
+        self,
+        trainable=False,
+        width=1.0,
+        embedding_tap="linear",
+        activation="relu",
+        seed=0,
+        **kwargs,
+    ):
         super().__init__(trainable=trainable, **kwargs)
-        for field, value, known in (("embedding_tap", embedding_tap, TAPS), ("activation", activation, ACTIVATIONS)):
+        for field, value, known in (
+            ("embedding_tap", embedding_tap, TAPS),
+            ("activation", activation, ACTIVATIONS),
+        ):
             if value not in known:
-                raise ConfigError(f"event_model.{field} is {value!r}.", f"Use one of: {', '.join(known)}.")
+                raise ConfigError(
+                    f"event_model.{field} is {value!r}.", f"Use one of: {', '.join(known)}."
+                )
         if not 0 < width <= 1:
-            raise ConfigError(f"event_model.width is {width}.", "Give a share of the published width, above 0 and at most 1.")
+            raise ConfigError(
+                f"event_model.width is {width}.",
+                "Give a share of the published width, above 0 and at most 1.",
+            )
         self.width = float(width)  # 1 and 1.0 are one width in the digest
         self.embedding_tap, self.activation, self.seed = embedding_tap, activation, seed
         self.source = "random"
@@ -51,7 +67,10 @@ class EventModel(keras.layers.Layer):
     def call(self, patches, training=False):
         if patches.shape.rank is None or not patches.shape[-2:].is_compatible_with(PATCH):
             # the reshape below would take any axes whose product fits
-            raise ConfigError(f"Patches have the shape {patches.shape}.", "Give [..., 96, 64]: 96 frames of 64 mel bins.")
+            raise ConfigError(
+                f"Patches have the shape {patches.shape}.",
+                "Give [..., 96, 64]: 96 frames of 64 mel bins.",
+            )
         patches = tf.ensure_shape(patches, [*patches.shape[:-2], *PATCH])
         leading = tf.shape(patches)[:-2]
         x = tf.reshape(patches, [-1, 96, 64, 1])
@@ -77,7 +96,9 @@ class EventModel(keras.layers.Layer):
         Raises:
           WeightsError: it cannot be fetched or read; a missing, extra, misshapen or not finite variable, by name.
         """
-        return cls(seed=None, **options)._load(reading_weights.from_saved_model(handle_or_folder), str(handle_or_folder))
+        return cls(seed=None, **options)._load(
+            reading_weights.from_saved_model(handle_or_folder), str(handle_or_folder)
+        )
 
     @classmethod
     def from_checkpoint(cls, path, **options):
@@ -103,13 +124,23 @@ class EventModel(keras.layers.Layer):
             asked = cls.model_name if field == "name" else options.get(field)
             if field in record and asked is not None and record[field] != asked:
                 raise WeightsError(
-                    f"{path} holds {field} {record[field]!r}, and {asked!r} was asked for.", f"Set event_model.{field} to match."
+                    f"{path} holds {field} {record[field]!r}, and {asked!r} was asked for.",
+                    f"Set event_model.{field} to match.",
                 )
-        if "sha256" in record and record["embedding_tap"] != "pca":  # whose own arrays lie in another file
+        if (
+            "sha256" in record and record["embedding_tap"] != "pca"
+        ):  # whose own arrays lie in another file
             choices = [record[field] for field in ("name", "width", "embedding_tap", "activation")]
             if _digest(choices, weights) != record["sha256"]:
-                raise WeightsError(f"The weights in {path} are not those its record names.", "Write the file again.")
-        known = {field: record[field] for field in ("width", "activation", "embedding_tap") if field in record}
+                raise WeightsError(
+                    f"The weights in {path} are not those its record names.",
+                    "Write the file again.",
+                )
+        known = {
+            field: record[field]
+            for field in ("width", "activation", "embedding_tap")
+            if field in record
+        }
         options = known | {field: value for field, value in options.items() if value is not None}
         return cls(seed=None, **options)._load(weights, str(path))
 
@@ -117,7 +148,7 @@ class EventModel(keras.layers.Layer):
         """Writes all variables by their published names, with a record of what they belong to; whole or not at all."""
         self.built_whole()
         weights = {name: variable.numpy() for name, variable in self.named_variables().items()}
-        with runs.writing(path) as temporary, open(temporary, "wb") as file:
+        with files.writing(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, **weights, **{reading_weights.RECORD: np.array(json.dumps(self.record))})
 
     def named_variables(self) -> dict[str, tf.Variable]:
@@ -152,11 +183,17 @@ class EventModel(keras.layers.Layer):
         """Hexadecimal digits that change with any weight, the tap, the activation or the width."""
         self.built_whole()
         weights = {name: variable.numpy() for name, variable in self.named_variables().items()}
-        return _digest([self.model_name, self.width, self.embedding_tap, self.activation], weights | self._constants())
+        return _digest(
+            [self.model_name, self.width, self.embedding_tap, self.activation],
+            weights | self._constants(),
+        )
 
     def get_config(self):
         fields = ("width", "embedding_tap", "activation", "seed")
-        return super().get_config() | {"trainable": self.trainable, **{field: getattr(self, field) for field in fields}}
+        return super().get_config() | {
+            "trainable": self.trainable,
+            **{field: getattr(self, field) for field in fields},
+        }
 
     def _embed(self, x, training):
         """[n, 96, 64, 1] -> [n, embedding_size]"""
@@ -177,13 +214,18 @@ class EventModel(keras.layers.Layer):
             if name not in weights:
                 raise WeightsError(f"{source} lacks the variable {name!r}.", advice)
             if tuple(weights[name].shape) != tuple(variable.shape):
-                raise WeightsError(f"{name!r} of {source} has shape {weights[name].shape}, not {tuple(variable.shape)}.", advice)
+                raise WeightsError(
+                    f"{name!r} of {source} has shape {weights[name].shape}, not {tuple(variable.shape)}.",
+                    advice,
+                )
         for name in weights:
             if name not in variables and name not in self.optional_variables:
                 raise WeightsError(f"{source} has the unknown variable {name!r}.", advice)
         for name in variables:
             if not np.isfinite(weights[name]).all():
-                raise WeightsError(f"{name!r} of {source} holds values that are not finite.", advice)
+                raise WeightsError(
+                    f"{name!r} of {source} holds values that are not finite.", advice
+                )
         for name, variable in variables.items():
             variable.assign(weights[name])
         self.source = source

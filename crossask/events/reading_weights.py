@@ -14,7 +14,16 @@ from crossask.errors import WeightsError
 
 RECORD = "__record__"
 # what np.load lets through of a file that is cut off or damaged
-BROKEN_NPZ = (OSError, EOFError, ValueError, KeyError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error)
+BROKEN_NPZ = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    AttributeError,
+    TypeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 BROKEN_MODULE = (OSError, tf.errors.OpError, ValueError, IndexError, DecodeError)
 
@@ -33,14 +42,21 @@ def from_saved_model(handle_or_folder) -> dict[str, np.ndarray]:
         message = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
         checkpoint = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
         known = checkpoint.get_variable_to_shape_map()
-        keys = _keys_by_name(folder, message, checkpoint) if OBJECT_GRAPH in known else {name: name for name in known}
+        keys = (
+            _keys_by_name(folder, message, checkpoint)
+            if OBJECT_GRAPH in known
+            else {name: name for name in known}
+        )
         weights = {name: checkpoint.get_tensor(key) for name, key in keys.items()}
     except BROKEN_MODULE as error:
         raise WeightsError(
-            f"{folder} is not a readable SavedModel ({error}).", "Give a folder with saved_model.pb and variables/, or fetch it again."
+            f"{folder} is not a readable SavedModel ({error}).",
+            "Give a folder with saved_model.pb and variables/, or fetch it again.",
         ) from error
     if not weights:
-        raise WeightsError(f"{folder} holds no named variables.", "Give the module as published on TF-Hub.")
+        raise WeightsError(
+            f"{folder} holds no named variables.", "Give the module as published on TF-Hub."
+        )
     return weights
 
 
@@ -50,7 +66,10 @@ def from_tf1_checkpoint(path) -> dict[str, np.ndarray]:
         reader = tf.compat.v1.train.NewCheckpointReader(str(path))
         return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"{path} is not a readable TensorFlow checkpoint ({error}).", "Give Google's vggish_model.ckpt.") from error
+        raise WeightsError(
+            f"{path} is not a readable TensorFlow checkpoint ({error}).",
+            "Give Google's vggish_model.ckpt.",
+        ) from error
 
 
 def from_npz(path) -> tuple[dict[str, np.ndarray], dict]:
@@ -60,7 +79,10 @@ def from_npz(path) -> tuple[dict[str, np.ndarray], dict]:
             weights = {name: file[name] for name in file.files}
         record = json.loads(str(weights.pop(RECORD))) if RECORD in weights else {}
     except BROKEN_NPZ as error:
-        raise WeightsError(f"{path} cannot be read as .npz ({error}).", "Pre-train with crossask-pretrain, or check the path.") from error
+        raise WeightsError(
+            f"{path} cannot be read as .npz ({error}).",
+            "Pre-train with crossask-pretrain, or check the path.",
+        ) from error
     return weights, record
 
 
@@ -82,17 +104,23 @@ def resolve(handle: str) -> Path:
     try:
         import tensorflow_hub
     except ImportError as error:
-        raise WeightsError(f"{handle} needs tensorflow_hub, which cannot be imported ({error}).", advice) from error
+        raise WeightsError(
+            f"{handle} needs tensorflow_hub, which cannot be imported ({error}).", advice
+        ) from error
     try:
         return Path(tensorflow_hub.resolve(handle))
     except Exception as error:  # tensorflow_hub raises whatever its transport does
-        raise WeightsError(f"{handle} cannot be fetched ({type(error).__name__}: {error}).", advice) from error
+        raise WeightsError(
+            f"{handle} cannot be fetched ({type(error).__name__}: {error}).", advice
+        ) from error
 
 
 def _keys_by_name(folder: Path, message, checkpoint) -> dict[str, str]:
     """{variable's name: its key in the checkpoint}."""
     nodes = message.meta_graphs[0].object_graph_def.nodes
-    saved = trackable_object_graph_pb2.TrackableObjectGraph.FromString(checkpoint.get_tensor(OBJECT_GRAPH)).nodes
+    saved = trackable_object_graph_pb2.TrackableObjectGraph.FromString(
+        checkpoint.get_tensor(OBJECT_GRAPH)
+    ).nodes
     keys, seen, waiting = {}, {0}, [(0, 0)]
     while waiting:
         number, saved_number = waiting.pop()
@@ -100,7 +128,10 @@ def _keys_by_name(folder: Path, message, checkpoint) -> dict[str, str]:
         if node.WhichOneof("kind") == "variable" and node.variable.name:
             name = node.variable.name.removesuffix(":0")
             if name in keys:
-                raise WeightsError(f"{folder} holds two variables named {name!r}.", "Give the module as published on TF-Hub.")
+                raise WeightsError(
+                    f"{folder} holds two variables named {name!r}.",
+                    "Give the module as published on TF-Hub.",
+                )
             for attribute in saved[saved_number].attributes:
                 if attribute.name == "VARIABLE_VALUE":
                     keys[name] = attribute.checkpoint_key

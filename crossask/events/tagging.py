@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from crossask import runs
-from crossask.config import EventModelConfig
+from crossask import files
+from crossask.config import EventModelConfig, catalogue
 from crossask.errors import WeightsError
 from crossask.events import reading_weights
 
@@ -27,7 +27,8 @@ class Tagger(tf.Module):
         self.kernel, self.bias = tf.constant(kernel, tf.float32), tf.constant(bias, tf.float32)
         if self.kernel.shape[1] != len(self.names) or self.bias.shape != [len(self.names)]:
             raise WeightsError(
-                f"The tags have {len(self.names)} names for a head of {self.kernel.shape[1]}.", "Give the class map of these weights."
+                f"The tags have {len(self.names)} names for a head of {self.kernel.shape[1]}.",
+                "Give the class map of these weights.",
             )
 
     def __call__(self, embedding):
@@ -35,8 +36,14 @@ class Tagger(tf.Module):
         return tf.nn.softmax(logits) if self.exclusive else tf.sigmoid(logits)
 
     def save_npz(self, path):
-        with runs.writing(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, names=np.array(self.names), kernel=self.kernel.numpy(), bias=self.bias.numpy(), exclusive=self.exclusive)
+        with files.writing(path) as temporary, open(temporary, "wb") as file:
+            np.savez(
+                file,
+                names=np.array(self.names),
+                kernel=self.kernel.numpy(),
+                bias=self.bias.numpy(),
+                exclusive=self.exclusive,
+            )
 
 
 def tags_path(weights) -> Path:
@@ -59,13 +66,20 @@ def tagger(config: EventModelConfig) -> Tagger | None:
     if path.suffix == ".npz" and tags_path(path).is_file():
         try:
             with np.load(tags_path(path)) as file:
-                return Tagger(file["names"].tolist(), file["kernel"], file["bias"], file["exclusive"])
+                return Tagger(
+                    file["names"].tolist(), file["kernel"], file["bias"], file["exclusive"]
+                )
         except reading_weights.BROKEN_NPZ as error:
-            raise WeightsError(f"{tags_path(path)} cannot be read ({error}).", "Pre-train again, or remove it.") from error
-    if config.name != "yamnet" or reading_weights.is_tf1_checkpoint(path):
+            raise WeightsError(
+                f"{tags_path(path)} cannot be read ({error}).", "Pre-train again, or remove it."
+            ) from error
+    if not catalogue.event_model(config.name).has_tagger or reading_weights.is_tf1_checkpoint(path):
         return None  # no head is known that fits
     if path.suffix == ".npz":
-        weights, names = reading_weights.from_npz(path)[0], path.with_name(f"{path.stem}_class_map.csv")
+        weights, names = (
+            reading_weights.from_npz(path)[0],
+            path.with_name(f"{path.stem}_class_map.csv"),
+        )
     else:
         folder = reading_weights.resolve(config.weights)
         weights, names = reading_weights.from_saved_model(folder), folder / "assets" / CLASS_MAP
@@ -79,6 +93,12 @@ def read_class_map(path) -> list[str]:
     """Names in the order of the head's outputs, from a CSV with the columns index and display_name."""
     with open(path, newline="", encoding="utf-8") as file:
         try:
-            return [line["display_name"] for line in sorted(csv.DictReader(file), key=lambda line: int(line["index"]))]
+            return [
+                line["display_name"]
+                for line in sorted(csv.DictReader(file), key=lambda line: int(line["index"]))
+            ]
         except (KeyError, ValueError) as error:
-            raise WeightsError(f"{path} is no class map ({error!r}).", "Give it the columns index and display_name.") from error
+            raise WeightsError(
+                f"{path} is no class map ({error!r}).",
+                "Give it the columns index and display_name.",
+            ) from error

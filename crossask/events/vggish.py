@@ -46,7 +46,8 @@ class VGGish(EventModel):
         if self.embedding_tap == "pca":
             if not self.pca:
                 raise WeightsError(
-                    "embedding_tap is 'pca', and no PCA file is given.", "Fetch it with crossask-prepare --assets=vggish_pca."
+                    "embedding_tap is 'pca', and no PCA file is given.",
+                    "Fetch it with crossask-prepare --assets=vggish_pca.",
                 )
             self._projection = read_pca(self.pca)
 
@@ -54,26 +55,43 @@ class VGGish(EventModel):
             if self.seed is None:
                 return "zeros"
             if self.width == 1:
-                return keras.initializers.TruncatedNormal(stddev=0.01, seed=self.seed * 100 + number)
+                return keras.initializers.TruncatedNormal(
+                    stddev=0.01, seed=self.seed * 100 + number
+                )
             return keras.initializers.HeNormal(seed=self.seed * 100 + number)
 
         self._convolutions = [
-            keras.layers.Conv2D(self._wide(channels), 3, padding="same", kernel_initializer=initialiser(i), name=name.replace("/", "_"))
+            keras.layers.Conv2D(
+                self._wide(channels),
+                3,
+                padding="same",
+                kernel_initializer=initialiser(i),
+                name=name.replace("/", "_"),
+            )
             for i, (name, channels, _) in enumerate(CONVOLUTIONS)
         ]
         self._pool = keras.layers.MaxPooling2D(2, 2, padding="same")
         self._denses = [
-            keras.layers.Dense(self._wide(units), kernel_initializer=initialiser(10 + i), name=name.replace("/", "_"))
+            keras.layers.Dense(
+                self._wide(units),
+                kernel_initializer=initialiser(10 + i),
+                name=name.replace("/", "_"),
+            )
             for i, (name, units) in enumerate(DENSES)
         ]
-        self._last = keras.layers.Dense(self.embedding_size, kernel_initializer=initialiser(20), name="fc2")
+        self._last = keras.layers.Dense(
+            self.embedding_size, kernel_initializer=initialiser(20), name="fc2"
+        )
 
     def named_variables(self):
         layers = [*self._convolutions, *self._denses, self._last]
         names = [name for name, *_ in (*CONVOLUTIONS, *DENSES)] + ["fc2"]
         pairs = {}
         for name, layer in zip(names, layers, strict=True):
-            pairs[f"vggish/{name}/weights"], pairs[f"vggish/{name}/biases"] = layer.kernel, layer.bias
+            pairs[f"vggish/{name}/weights"], pairs[f"vggish/{name}/biases"] = (
+                layer.kernel,
+                layer.bias,
+            )
         return pairs
 
     @property
@@ -86,8 +104,12 @@ class VGGish(EventModel):
     def _embed(self, x, training):
         for convolution, (_, _, pooled) in zip(self._convolutions, CONVOLUTIONS, strict=True):
             x = self._activate(convolution(x))
-            x = self._pool(x) if pooled else x  # [n, 48, 32, 64], [n, 24, 16, 128], [n, 12, 8, 256], [n, 6, 4, 512]
-        x = tf.reshape(x, [-1, x.shape[1] * x.shape[2] * x.shape[3]])  # [n, 12288]: time, frequency, channel
+            x = (
+                self._pool(x) if pooled else x
+            )  # [n, 48, 32, 64], [n, 24, 16, 128], [n, 12, 8, 256], [n, 6, 4, 512]
+        x = tf.reshape(
+            x, [-1, x.shape[1] * x.shape[2] * x.shape[3]]
+        )  # [n, 12288]: time, frequency, channel
         for dense in self._denses:
             x = self._activate(dense(x))  # [n, 4096]
         x = self._last(x)  # [n, 128]
@@ -100,7 +122,11 @@ class VGGish(EventModel):
         return x
 
     def _constants(self):
-        return {} if self._projection is None else dict(zip(("pca/vectors", "pca/mean"), self._projection, strict=True))
+        return (
+            {}
+            if self._projection is None
+            else dict(zip(("pca/vectors", "pca/mean"), self._projection, strict=True))
+        )
 
     def _wide(self, units: int) -> int:
         return max(1, round(units * self.width))
@@ -116,11 +142,17 @@ def read_pca(path) -> tuple[np.ndarray, np.ndarray]:
     """(vectors [128, 128], mean [128]) of Google's vggish_pca_params.npz; a WeightsError where it is something else."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            vectors, mean = file["pca_eigen_vectors"].astype(np.float32), file["pca_means"].astype(np.float32).reshape(-1)
+            vectors, mean = (
+                file["pca_eigen_vectors"].astype(np.float32),
+                file["pca_means"].astype(np.float32).reshape(-1),
+            )
     except BROKEN_NPZ as error:
-        raise WeightsError(f"{path} cannot be read as VGGish's PCA ({error}).", "Give vggish_pca_params.npz.") from error
+        raise WeightsError(
+            f"{path} cannot be read as VGGish's PCA ({error}).", "Give vggish_pca_params.npz."
+        ) from error
     if vectors.shape != (128, 128) or mean.shape != (128,):
         raise WeightsError(
-            f"{path} holds shapes {vectors.shape} and {mean.shape}, not (128, 128) and (128,).", "Give vggish_pca_params.npz."
+            f"{path} holds shapes {vectors.shape} and {mean.shape}, not (128, 128) and (128,).",
+            "Give vggish_pca_params.npz.",
         )
     return vectors, mean

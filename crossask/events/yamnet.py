@@ -7,7 +7,18 @@ from crossask.errors import ConfigError
 from crossask.events.layer import EventModel
 
 # stride and channels of the fourteen layers; all but the first are separable
-LAYERS = ((2, 32), (1, 64), (2, 128), (1, 128), (2, 256), (1, 256), (2, 512), *((1, 512),) * 5, (2, 1024), (1, 1024))
+LAYERS = (
+    (2, 32),
+    (1, 64),
+    (2, 128),
+    (1, 128),
+    (2, 256),
+    (1, 256),
+    (2, 512),
+    *((1, 512),) * 5,
+    (2, 1024),
+    (1, 1024),
+)
 CLASSES = 521
 BATCH_NORM_EPSILON = 1e-4
 # Differs from Keras' 0.99, whose statistics trail the weights by hundreds of steps: too slow for small corpora
@@ -36,7 +47,9 @@ class YAMNet(EventModel):
     def __init__(self, classifier=False, batch_norm_momentum=BATCH_NORM_MOMENTUM, **options):
         super().__init__(**options)
         if self.embedding_tap == "pca":
-            raise ConfigError("event_model.embedding_tap is 'pca', and YAMNet has none.", "Use linear.")
+            raise ConfigError(
+                "event_model.embedding_tap is 'pca', and YAMNet has none.", "Use linear."
+            )
         self.classifier, self.batch_norm_momentum = classifier, batch_norm_momentum
         several = tf.distribute.get_strategy().num_replicas_in_sync > 1
         self.embedding_size = max(1, round(1024 * self.width))
@@ -44,26 +57,64 @@ class YAMNet(EventModel):
 
         def batch_norm(name):
             return keras.layers.BatchNormalization(
-                momentum=batch_norm_momentum, epsilon=BATCH_NORM_EPSILON, scale=False, synchronized=several, name=name
+                momentum=batch_norm_momentum,
+                epsilon=BATCH_NORM_EPSILON,
+                scale=False,
+                synchronized=several,
+                name=name,
             )
 
         for i, (stride, channels) in enumerate(LAYERS, start=1):
             channels = max(1, round(channels * self.width))
             kernels = {"padding": "same", "use_bias": False}
             if i == 1:
-                first = keras.layers.Conv2D(channels, 3, stride, kernel_initializer=_glorot(number, 0), name="layer1_conv", **kernels)
+                first = keras.layers.Conv2D(
+                    channels,
+                    3,
+                    stride,
+                    kernel_initializer=_glorot(number, 0),
+                    name="layer1_conv",
+                    **kernels,
+                )
                 self._steps.append((f"layer{i}/conv", "kernel", first, batch_norm("layer1_norm")))
                 continue
             depth = keras.layers.DepthwiseConv2D(
-                3, stride, depthwise_initializer=_glorot(number, 2 * i), name=f"layer{i}_depthwise", **kernels
+                3,
+                stride,
+                depthwise_initializer=_glorot(number, 2 * i),
+                name=f"layer{i}_depthwise",
+                **kernels,
             )
             point = keras.layers.Conv2D(
-                channels, 1, 1, kernel_initializer=_glorot(number, 2 * i + 1), name=f"layer{i}_pointwise", **kernels
+                channels,
+                1,
+                1,
+                kernel_initializer=_glorot(number, 2 * i + 1),
+                name=f"layer{i}_pointwise",
+                **kernels,
             )
-            self._steps.append((f"layer{i}/depthwise_conv", "depthwise_kernel", depth, batch_norm(f"layer{i}_depthwise_norm")))
-            self._steps.append((f"layer{i}/pointwise_conv", "kernel", point, batch_norm(f"layer{i}_pointwise_norm")))
+            self._steps.append(
+                (
+                    f"layer{i}/depthwise_conv",
+                    "depthwise_kernel",
+                    depth,
+                    batch_norm(f"layer{i}_depthwise_norm"),
+                )
+            )
+            self._steps.append(
+                (
+                    f"layer{i}/pointwise_conv",
+                    "kernel",
+                    point,
+                    batch_norm(f"layer{i}_pointwise_norm"),
+                )
+            )
         self._tracked = [layer for _, _, *layers in self._steps for layer in layers]
-        self._dense = keras.layers.Dense(CLASSES, kernel_initializer=_glorot(number, 0), name="dense") if classifier else None
+        self._dense = (
+            keras.layers.Dense(CLASSES, kernel_initializer=_glorot(number, 0), name="dense")
+            if classifier
+            else None
+        )
 
     def scores(self, patches, training=False):
         """Probabilities of the 521 classes, [..., 521]; needs `classifier`."""
@@ -82,24 +133,36 @@ class YAMNet(EventModel):
         for name, kernel, layer, norm in self._steps:
             pairs[f"{name}/{kernel}"] = getattr(layer, kernel)
             pairs[f"{name}/bn/beta"] = norm.beta
-            pairs[f"{name}/bn/moving_mean"], pairs[f"{name}/bn/moving_variance"] = norm.moving_mean, norm.moving_variance
+            pairs[f"{name}/bn/moving_mean"], pairs[f"{name}/bn/moving_variance"] = (
+                norm.moving_mean,
+                norm.moving_variance,
+            )
         if self._dense is not None:
             pairs["dense/kernel"], pairs["dense/bias"] = self._dense.kernel, self._dense.bias
         return pairs
 
     def layer_of(self, name):
-        return name.partition("/")[0]  # a depthwise and a pointwise convolution with their norms are one layer
+        return name.partition("/")[
+            0
+        ]  # a depthwise and a pointwise convolution with their norms are one layer
 
     def get_config(self):
-        return super().get_config() | {"classifier": self.classifier, "batch_norm_momentum": self.batch_norm_momentum}
+        return super().get_config() | {
+            "classifier": self.classifier,
+            "batch_norm_momentum": self.batch_norm_momentum,
+        }
 
     def _load(self, weights, source):
         # the classifier has had two names
-        return super()._load({name.replace("logits/", "dense/"): value for name, value in weights.items()}, source)
+        return super()._load(
+            {name.replace("logits/", "dense/"): value for name, value in weights.items()}, source
+        )
 
     def _embed(self, x, training):
         for _, _, layer, norm in self._steps:
-            x = self._activate(norm(layer(x), training=training))  # [n, 48, 32, 32] ... [n, 3, 2, 1024]
+            x = self._activate(
+                norm(layer(x), training=training)
+            )  # [n, 48, 32, 32] ... [n, 3, 2, 1024]
         return tf.reduce_mean(x, [1, 2])  # [n, 1024]
 
 

@@ -29,8 +29,13 @@ class DCASE2017(SceneModel):
 
     def __init__(self, classes: int, config: ModelConfig | None = None, **common):
         super().__init__(classes, config, **common)
-        self.hidden = [keras.layers.Dense(50, "relu", kernel_initializer=_uniform(), name=f"hidden{i}") for i in (1, 2)]
-        self.scene = keras.layers.Dense(self.classes, kernel_initializer=_uniform(), dtype="float32", name="scene")
+        self.hidden = [
+            keras.layers.Dense(50, "relu", kernel_initializer=_uniform(), name=f"hidden{i}")
+            for i in (1, 2)
+        ]
+        self.scene = keras.layers.Dense(
+            self.classes, kernel_initializer=_uniform(), dtype="float32", name="scene"
+        )
 
     def scene_embedding(self, inputs, training, seed):
         return tf.reduce_mean(self._contexts(inputs, training, seed), axis=1), {}  # [B, 50]
@@ -48,7 +53,9 @@ class DCASE2017(SceneModel):
         x = tf.signal.frame(x, CONTEXT_FRAMES, 1, axis=1)  # [B, T - 4, 5, 40, 1]
         contexts = tf.shape(x)[1] if x.shape[1] is None else x.shape[1]
         if contexts == 0:
-            raise DataError(f"DCASE2017 needs {CONTEXT_FRAMES} frames of log-mel.", "Give longer clips.")
+            raise DataError(
+                f"DCASE2017 needs {CONTEXT_FRAMES} frames of log-mel.", "Give longer clips."
+            )
         x = tf.reshape(x, [-1, contexts, x.shape[2] * x.shape[3] * x.shape[4]])  # [B, T - 4, 200]
         for number, layer in enumerate(self.hidden):
             x = layer(x)  # [B, T - 4, 50]
@@ -73,25 +80,43 @@ class DCASE2019(SceneModel):
     def __init__(self, classes: int, config: ModelConfig | None = None, **common):
         super().__init__(classes, config, **common)
         config = self.model_config
-        self.convolutions = [keras.layers.Conv2D(count, 7, padding="same", name=f"conv{i}") for i, count in ((1, 32), (2, 64))]
+        self.convolutions = [
+            keras.layers.Conv2D(count, 7, padding="same", name=f"conv{i}")
+            for i, count in ((1, 32), (2, 64))
+        ]
         several = tf.distribute.get_strategy().num_replicas_in_sync > 1
         self.batch_norms = [
             keras.layers.BatchNormalization(
-                momentum=config.batch_norm_momentum, epsilon=config.batch_norm_epsilon, synchronized=several, name=f"batch_norm{i}"
+                momentum=config.batch_norm_momentum,
+                epsilon=config.batch_norm_epsilon,
+                synchronized=several,
+                name=f"batch_norm{i}",
             )
             for i in (1, 2)
         ]
-        self.poolings = [keras.layers.MaxPooling2D(pool, name=f"pool{i}") for i, pool in ((1, (5, 5)), (2, (4, 100)))]
+        self.poolings = [
+            keras.layers.MaxPooling2D(pool, name=f"pool{i}")
+            for i, pool in ((1, (5, 5)), (2, (4, 100)))
+        ]
         self.hidden = keras.layers.Dense(100, "relu", kernel_initializer=_uniform(), name="hidden")
-        self.scene = keras.layers.Dense(self.classes, kernel_initializer=_uniform(), dtype="float32", name="scene")
+        self.scene = keras.layers.Dense(
+            self.classes, kernel_initializer=_uniform(), dtype="float32", name="scene"
+        )
 
     def scene_embedding(self, inputs, training, seed):
         x = self._log_mel(inputs)  # [B, T, 40, 1]
         if x.shape[1] is not None and x.shape[1] < SEQUENCE_FRAMES:
-            raise DataError(f"DCASE2019 got {x.shape[1]} frames of log-mel and needs {SEQUENCE_FRAMES}.", "Give clips of 10 s.")
+            raise DataError(
+                f"DCASE2019 got {x.shape[1]} frames of log-mel and needs {SEQUENCE_FRAMES}.",
+                "Give clips of 10 s.",
+            )
         x = tf.transpose(x[:, :SEQUENCE_FRAMES], [0, 2, 1, 3])  # [B, 40, 500, 1]
-        for number, (convolution, norm, pool) in enumerate(zip(self.convolutions, self.batch_norms, self.poolings, strict=True)):
-            x = pool(tf.nn.relu(norm(convolution(x), training=training)))  # [B, 8, 100, 32], [B, 2, 1, 64]
+        for number, (convolution, norm, pool) in enumerate(
+            zip(self.convolutions, self.batch_norms, self.poolings, strict=True)
+        ):
+            x = pool(
+                tf.nn.relu(norm(convolution(x), training=training))
+            )  # [B, 8, 100, 32], [B, 2, 1, 64]
             x = dropout(x, 0.3, fold_in(seed, number)) if training else x
         x = self.hidden(tf.reshape(x, [-1, x.shape[1] * x.shape[2] * x.shape[3]]))  # [B, 100]
         x = dropout(x, 0.3, fold_in(seed, 2)) if training else x

@@ -48,16 +48,26 @@ class CMAM(SceneModel):
 
     def scene_embedding(self, inputs, training, seed):
         direction = self.model_config.cross_attention
-        r = None if direction == "events_alone" else self.encoder(self._log_mel(inputs), training=training)  # [B, T', 2048]
-        h = self.widening(r if direction == "scene_queries_scene" else self._embedding(inputs, training))  # [B, P, 2048]
+        r = (
+            None
+            if direction == "events_alone"
+            else self.encoder(self._log_mel(inputs), training=training)
+        )  # [B, T', 2048]
+        h = self.widening(
+            r if direction == "scene_queries_scene" else self._embedding(inputs, training)
+        )  # [B, P, 2048]
         steps = tf.shape(h)[1] if h.shape[1] is None else h.shape[1]
         h += tf.cast(sinusoidal_positions(steps, h.shape[-1]), h.dtype)
-        o, own = self.self_attention(h, h, training=training, seed=fold_in(seed, 1), return_attention=True)  # [B, P, 2048]
+        o, own = self.self_attention(
+            h, h, training=training, seed=fold_in(seed, 1), return_attention=True
+        )  # [B, P, 2048]
         if direction == "events_alone":
             x, attention = self.pooling(o, return_attention=True)
             return x, {"pooling": attention, "self": own}
         query, key_value = (r, o) if direction == "scene_queries_event" else (o, r)
-        x, cross = self.cross_attention(query, key_value, training=training, seed=fold_in(seed, 2), return_attention=True)
+        x, cross = self.cross_attention(
+            query, key_value, training=training, seed=fold_in(seed, 2), return_attention=True
+        )
         x, attention = self.pooling(x, return_attention=True)  # [B, 4 * 2048], [B, 4, P]
         return x, {"pooling": attention, "self": own, "cross": cross}
 

@@ -5,7 +5,13 @@ import tf_keras as keras
 
 from crossask.config import ModelConfig
 from crossask.models.layers import ConvEncoder
-from crossask.models.scene_model import SceneModel, event_image, event_narrowing, scene_encoder, scene_pooling
+from crossask.models.scene_model import (
+    SceneModel,
+    event_image,
+    event_narrowing,
+    scene_encoder,
+    scene_pooling,
+)
 
 
 @keras.saving.register_keras_serializable("crossask")
@@ -48,8 +54,12 @@ class JRM(SceneModel):
     def scene_embedding(self, inputs, training, seed):
         r = self.encoder(self._log_mel(inputs), training=training)  # [B, T', 2048]
         r, attention = self.pooling(r, return_attention=True)  # [B, 4 * 2048], [B, 4, T']
-        e = event_image(self._embedding(inputs, training), self.narrowing, self.event_encoder)  # [B, P, 128, 1]
+        e = event_image(
+            self._embedding(inputs, training), self.narrowing, self.event_encoder
+        )  # [B, P, 128, 1]
         e = self.event_encoder(e, training=training)  # [B, P / 4, 2048]
-        e, event_attention = self.event_pooling(e, return_attention=True)  # [B, 4 * 2048], [B, 4, P / 4]
+        e, event_attention = self.event_pooling(
+            e, return_attention=True
+        )  # [B, 4 * 2048], [B, 4, P / 4]
         x = tf.concat([r, e], axis=-1)  # [B, 4 * 2048 + 4 * 2048]
         return x, {"pooling": attention, "event_pooling": event_attention}

@@ -32,7 +32,15 @@ class Encoder(keras.layers.Layer):
       DataError: the input is too short for the pools.
     """
 
-    def __init__(self, channels, pools, batch_norm_momentum=0.9, batch_norm_epsilon=1e-3, synchronized=None, **kwargs):
+    def __init__(
+        self,
+        channels,
+        pools,
+        batch_norm_momentum=0.9,
+        batch_norm_epsilon=1e-3,
+        synchronized=None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.channels = tuple(int(count) for count in channels)
         self.pools = tuple((int(time), int(frequency)) for time, frequency in pools)
@@ -97,12 +105,21 @@ class ConvEncoder(Encoder):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.convolutions = [self.convolution(count, f"conv{i}") for i, count in enumerate(self.channels, 1)]
-        self.batch_norms = [self.batch_norm(f"batch_norm{i}") for i in range(1, len(self.channels) + 1)]
-        self.poolings = [keras.layers.MaxPooling2D(pool, padding="valid", name=f"pool{i}") for i, pool in enumerate(self.pools, 1)]
+        self.convolutions = [
+            self.convolution(count, f"conv{i}") for i, count in enumerate(self.channels, 1)
+        ]
+        self.batch_norms = [
+            self.batch_norm(f"batch_norm{i}") for i in range(1, len(self.channels) + 1)
+        ]
+        self.poolings = [
+            keras.layers.MaxPooling2D(pool, padding="valid", name=f"pool{i}")
+            for i, pool in enumerate(self.pools, 1)
+        ]
 
     def image(self, x, training):
-        for convolution, batch_norm, pooling in zip(self.convolutions, self.batch_norms, self.poolings, strict=True):
+        for convolution, batch_norm, pooling in zip(
+            self.convolutions, self.batch_norms, self.poolings, strict=True
+        ):
             x = convolution(x)
             x = batch_norm(x, training=training)
             x = pooling(tf.nn.relu(x))  # [B, T / pool, F / pool, channels of the block]
@@ -137,7 +154,11 @@ class AttentionPooling(keras.layers.Layer):
         return (pooled, attention) if return_attention else pooled
 
     def get_config(self):
-        return super().get_config() | {"heads": self.heads, "dim": self.dim, "activation": self.activation}
+        return super().get_config() | {
+            "heads": self.heads,
+            "dim": self.dim,
+            "activation": self.activation,
+        }
 
 
 def pooling_redundancy(attention):
@@ -169,18 +190,25 @@ class MultiHeadAttention(keras.layers.Layer):
       ConfigError: `dim` is no multiple of `heads`, an unknown `scale`, or a query of another width than `dim`.
     """
 
-    def __init__(self, heads, dim, scale="head_dim", dropout=0.1, layer_norm_epsilon=1e-6, **kwargs):
+    def __init__(
+        self, heads, dim, scale="head_dim", dropout=0.1, layer_norm_epsilon=1e-6, **kwargs
+    ):
         super().__init__(**kwargs)
         check_choice("attention_scale", scale, SCALES)
         if dim % heads:
-            raise ConfigError(f"attention_dim is {dim}, which attention_heads = {heads} does not divide.", "Give a multiple of the heads.")
+            raise ConfigError(
+                f"attention_dim is {dim}, which attention_heads = {heads} does not divide.",
+                "Give a multiple of the heads.",
+            )
         self.heads, self.dim, self.scale = heads, dim, scale
         self.dropout, self.layer_norm_epsilon = dropout, layer_norm_epsilon
         self.query = keras.layers.Dense(dim, use_bias=False, name="query")
         self.key = keras.layers.Dense(dim, use_bias=False, name="key")
         self.value = keras.layers.Dense(dim, use_bias=False, name="value")
         self.output_projection = keras.layers.Dense(dim, use_bias=False, name="output")
-        self.layer_norm = keras.layers.LayerNormalization(epsilon=layer_norm_epsilon, name="layer_norm")
+        self.layer_norm = keras.layers.LayerNormalization(
+            epsilon=layer_norm_epsilon, name="layer_norm"
+        )
 
     def call(self, query, key_value, training=False, seed=None, return_attention=False):
         """Equation 6; with `return_attention` also the weights [B, N, Tq, Tk], which sum to 1 over Tk.

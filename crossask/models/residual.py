@@ -33,10 +33,20 @@ class ResidualEncoder(Encoder):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         if list(self.channels) != sorted(self.channels):
-            raise ConfigError(f"A residual encoder got encoder_channels {self.channels}.", "Give channels that do not become fewer.")
-        self.first_norm, self.first = self.batch_norm("first_norm"), self.convolution(self.channels[0], "first")
+            raise ConfigError(
+                f"A residual encoder got encoder_channels {self.channels}.",
+                "Give channels that do not become fewer.",
+            )
+        self.first_norm, self.first = (
+            self.batch_norm("first_norm"),
+            self.convolution(self.channels[0], "first"),
+        )
         # flat lists: a `.keras` file does not look for layers in lists of lists
-        places = [(count, f"{i}_{place}") for i, count in enumerate(self.channels, 1) for place in range(1, 2 * BLOCKS + 1)]
+        places = [
+            (count, f"{i}_{place}")
+            for i, count in enumerate(self.channels, 1)
+            for place in range(1, 2 * BLOCKS + 1)
+        ]
         self.norms = [self.batch_norm(f"norm{place}") for _, place in places]
         self.convolutions = [self.convolution(count, f"conv{place}") for count, place in places]
         self.last_norm = self.batch_norm("last_norm")
@@ -50,7 +60,9 @@ class ResidualEncoder(Encoder):
                 for norm, convolution in itertools.islice(layers, 2):
                     new = convolution(tf.nn.relu(norm(new, training=training)))
                 x = tf.pad(x, [[0, 0], [0, 0], [0, 0], [0, new.shape[3] - x.shape[3]]]) + new
-            x = tf.nn.avg_pool2d(x, pool, pool, "VALID")  # [B, T / pool, F / pool, channels of the stage]
+            x = tf.nn.avg_pool2d(
+                x, pool, pool, "VALID"
+            )  # [B, T / pool, F / pool, channels of the stage]
         return tf.nn.relu(self.last_norm(x, training=training))
 
 
@@ -69,11 +81,15 @@ class SplitBand(keras.layers.Layer):
 
     def get_config(self):
         sides = {"lower": self.lower, "upper": self.upper}
-        return super().get_config() | {name: keras.saving.serialize_keras_object(encoder) for name, encoder in sides.items()}
+        return super().get_config() | {
+            name: keras.saving.serialize_keras_object(encoder) for name, encoder in sides.items()
+        }
 
     @classmethod
     def from_config(cls, config):
-        sides = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("lower", "upper")}
+        sides = {
+            name: keras.saving.deserialize_keras_object(config[name]) for name in ("lower", "upper")
+        }
         return cls(**{**config, **sides})
 
 
@@ -90,5 +106,10 @@ def _slope(x):
     frames = tf.shape(x)[1] if x.shape[1] is None else x.shape[1]
     x = tf.concat([x[:, :1]] * REACH + [x] + [x[:, -1:]] * REACH, axis=1)
     steps = range(1, REACH + 1)
-    rise = tf.add_n([n * (x[:, REACH + n : REACH + n + frames] - x[:, REACH - n : REACH - n + frames]) for n in steps])
+    rise = tf.add_n(
+        [
+            n * (x[:, REACH + n : REACH + n + frames] - x[:, REACH - n : REACH - n + frames])
+            for n in steps
+        ]
+    )
     return rise / (2 * sum(n * n for n in steps))

@@ -54,7 +54,10 @@ class SceneModel(keras.Model):
         # constants must be applied before any cast to half precision: layers cast for themselves
         super().__init__(**{**kwargs, "autocast": False})
         if event_model is not None and "embedding" not in self.reads:
-            raise ConfigError(f"{type(self).__name__} reads no events, but an event model was given.", "Leave event_model out.")
+            raise ConfigError(
+                f"{type(self).__name__} reads no events, but an event model was given.",
+                "Leave event_model out.",
+            )
         self.classes = int(classes)
         self.model_config = ModelConfig() if config is None else config
         self.seed = int(seed)
@@ -62,13 +65,20 @@ class SceneModel(keras.Model):
             "log_mel": _constants("log_mel", log_mel_mean, log_mel_deviation),
             "embedding": _constants("embedding", embedding_mean, embedding_deviation),
         }
-        if self.model_config.standardise_embedding and "embedding" in self.reads and embedding_mean is None:
+        if (
+            self.model_config.standardise_embedding
+            and "embedding" in self.reads
+            and embedding_mean is None
+        ):
             raise ConfigError(
                 "model.standardise_embedding is true, but no embedding_mean and embedding_deviation were given.",
                 "Give the training fold's statistics, or set model.standardise_embedding=false.",
             )
         self.event_model = event_model
-        self.distillation = (1.0, 1.0)  # weight and temperature of a teacher's term; heeded where batches hold "teacher"
+        self.distillation = (
+            1.0,
+            1.0,
+        )  # weight and temperature of a teacher's term; heeded where batches hold "teacher"
 
     @property
     def trainable(self) -> bool:
@@ -103,11 +113,17 @@ class SceneModel(keras.Model):
         """
         logits, attention = self.scene_logits(inputs, training, seed)
         if not training and self.model_config.both_channel_orders and "log_mel" in self.reads:
-            exchanged, _ = self.scene_logits({**inputs, "log_mel": inputs["log_mel"][..., ::-1]}, training, seed)
+            exchanged, _ = self.scene_logits(
+                {**inputs, "log_mel": inputs["log_mel"][..., ::-1]}, training, seed
+            )
             both = tf.stack([tf.nn.log_softmax(logits), tf.nn.log_softmax(exchanged)])
             logits = tf.reduce_logsumexp(both, axis=0) - tf.math.log(2.0)  # [B, classes]
         if training and self.model_config.pooling_penalty:
-            redundancy = [pooling_redundancy(weights) for name, weights in attention.items() if name.endswith("pooling")]
+            redundancy = [
+                pooling_redundancy(weights)
+                for name, weights in attention.items()
+                if name.endswith("pooling")
+            ]
             self.add_loss(self.model_config.pooling_penalty * tf.add_n(redundancy))
         return logits
 
@@ -125,7 +141,9 @@ class SceneModel(keras.Model):
         if not self.built:
             # the first call fixes what a SavedModel's signature takes: the inputs alone, not the seed
             self(x, training=False)
-        seed = tf.stack([tf.constant(self.seed, tf.int32), tf.cast(self.optimizer.iterations, tf.int32)])  # [2]
+        seed = tf.stack(
+            [tf.constant(self.seed, tf.int32), tf.cast(self.optimizer.iterations, tf.int32)]
+        )  # [2]
         with tf.GradientTape() as tape:
             logits = self(x, training=True, seed=seed)  # [B, classes]
             loss = self.compute_loss(x, y, logits, sample_weight)
@@ -139,18 +157,34 @@ class SceneModel(keras.Model):
         loss = super().compute_loss(x, y, y_pred, sample_weight)
         if isinstance(x, dict) and "teacher" in x:
             weight, temperature = self.distillation
-            softened = tf.nn.softmax(tf.math.log(tf.maximum(x["teacher"], 1e-12)) / temperature)  # [B, classes]
-            apart = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(softened, y_pred / temperature))
+            softened = tf.nn.softmax(
+                tf.math.log(tf.maximum(x["teacher"], 1e-12)) / temperature
+            )  # [B, classes]
+            apart = tf.reduce_mean(
+                tf.nn.softmax_cross_entropy_with_logits(softened, y_pred / temperature)
+            )
             # the compiled loss is this device's share of the whole batch's, and so is this
-            loss += weight * temperature**2 * apart / tf.distribute.get_strategy().num_replicas_in_sync
+            loss += (
+                weight * temperature**2 * apart / tf.distribute.get_strategy().num_replicas_in_sync
+            )
         return loss
 
     def _gradient_norms(self, gradients) -> dict:
         """Lengths of this device's gradient of the scene part and of a trained event model, at this step."""
-        events = {id(v) for v in self.event_model.trainable_variables} if self.event_model is not None else set()
-        sides = {"gradient_norm_scene": [g for g, v in gradients if id(v) not in events and g is not None]}
+        events = (
+            {id(v) for v in self.event_model.trainable_variables}
+            if self.event_model is not None
+            else set()
+        )
+        sides = {
+            "gradient_norm_scene": [
+                g for g, v in gradients if id(v) not in events and g is not None
+            ]
+        }
         if events:
-            sides["gradient_norm_event"] = [g for g, v in gradients if id(v) in events and g is not None]
+            sides["gradient_norm_event"] = [
+                g for g, v in gradients if id(v) in events and g is not None
+            ]
         return {name: tf.linalg.global_norm(side) for name, side in sides.items()}
 
     def _log_mel(self, inputs):
@@ -162,7 +196,9 @@ class SceneModel(keras.Model):
 
     def _embedding(self, inputs, training):
         """The embedding as given, or of the patches by the event model, [B, P, E]."""
-        self._check(inputs, ("embedding",) if self.event_model is None else ("embedding", "patches"))
+        self._check(
+            inputs, ("embedding",) if self.event_model is None else ("embedding", "patches")
+        )
         if "embedding" in inputs:
             embedding = inputs["embedding"]
         else:
@@ -176,17 +212,32 @@ class SceneModel(keras.Model):
         given = sorted(inputs) if isinstance(inputs, dict) else None
         if given is not None and any(name in inputs for name in any_of):
             return
-        got = f"a {type(inputs).__name__}" if given is None else f"the keys {', '.join(given) or '(none)'}"
+        got = (
+            f"a {type(inputs).__name__}"
+            if given is None
+            else f"the keys {', '.join(given) or '(none)'}"
+        )
         fix = f"Give a dictionary with {' or '.join(repr(name) for name in any_of)}"
         if given and "patches" in given and "patches" not in any_of:
             fix += ", or build the model with an event_model that turns patches into embeddings"
-        raise DataError(f"{type(self).__name__} needs {' or '.join(any_of)}, but was given {got}.", fix + ".")
+        raise DataError(
+            f"{type(self).__name__} needs {' or '.join(any_of)}, but was given {got}.", fix + "."
+        )
 
     def get_config(self):
-        config = {"name": self.name, "classes": self.classes, "config": to_dict(self.model_config), "seed": self.seed}
+        config = {
+            "name": self.name,
+            "classes": self.classes,
+            "config": to_dict(self.model_config),
+            "seed": self.seed,
+        }
         for name, (mean, deviation) in self._constants.items():
             config |= {f"{name}_mean": mean, f"{name}_deviation": deviation}
-        config["event_model"] = None if self.event_model is None else keras.saving.serialize_keras_object(self.event_model)
+        config["event_model"] = (
+            None
+            if self.event_model is None
+            else keras.saving.serialize_keras_object(self.event_model)
+        )
         return config
 
     @classmethod
@@ -194,9 +245,11 @@ class SceneModel(keras.Model):
         """The model that `get_config` describes, with new weights."""
         config = dict(config)
         if isinstance(config.get("config"), dict):
-            config["config"] = from_dict(ModelConfig, config["config"], "model.")
+            config["config"] = from_dict(ModelConfig, config["config"])
         if isinstance(config.get("event_model"), dict):
-            config["event_model"] = keras.saving.deserialize_keras_object(config["event_model"], custom_objects)
+            config["event_model"] = keras.saving.deserialize_keras_object(
+                config["event_model"], custom_objects
+            )
         return cls(**config)
 
     def get_build_config(self):
@@ -208,23 +261,39 @@ class SceneModel(keras.Model):
 
     def build_from_config(self, config):
         """Creates the weights for the inputs that `get_build_config` describes."""
-        self({name: tf.zeros([size or 1 for size in shape]) for name, shape in config["inputs"].items()})
+        self(
+            {
+                name: tf.zeros([size or 1 for size in shape])
+                for name, shape in config["inputs"].items()
+            }
+        )
 
 
 def scene_encoder(config: ModelConfig) -> keras.layers.Layer:
     """The encoder of the log-mel as `config` describes it, [B, T, F, C] -> [B, T', features]."""
     check_choice("encoder", config.encoder, tuple(ENCODERS))
-    shape = (config.encoder_channels, config.encoder_pools, config.batch_norm_momentum, config.batch_norm_epsilon)
+    shape = (
+        config.encoder_channels,
+        config.encoder_pools,
+        config.batch_norm_momentum,
+        config.batch_norm_epsilon,
+    )
 
     def encoder(name):
         return ENCODERS[config.encoder](*shape, name=name)
 
-    return SplitBand(encoder("lower"), encoder("upper"), name="encoder") if config.split_band else encoder("encoder")
+    return (
+        SplitBand(encoder("lower"), encoder("upper"), name="encoder")
+        if config.split_band
+        else encoder("encoder")
+    )
 
 
 def scene_pooling(config: ModelConfig, name: str = "pooling") -> AttentionPooling:
     """The attention pooling as `config` describes it."""
-    return AttentionPooling(config.pooling_heads, config.pooling_dim, config.pooling_activation, name=name)
+    return AttentionPooling(
+        config.pooling_heads, config.pooling_dim, config.pooling_activation, name=name
+    )
 
 
 def event_narrowing(config: ModelConfig):
@@ -240,8 +309,15 @@ def event_image(embedding, narrowing, encoder):
     """
     width = embedding.shape[-1]
     if encoder.built and narrowing.built != (width != narrowing.units):
-        learnt = f"of another width than {narrowing.units}" if narrowing.built else f"{narrowing.units} wide"
-        raise DataError(f"The embedding is {width} wide; this model learnt from embeddings {learnt}.", "Give those of its own event model.")
+        learnt = (
+            f"of another width than {narrowing.units}"
+            if narrowing.built
+            else f"{narrowing.units} wide"
+        )
+        raise DataError(
+            f"The embedding is {width} wide; this model learnt from embeddings {learnt}.",
+            "Give those of its own event model.",
+        )
     if width != narrowing.units:
         embedding = narrowing(embedding)  # [B, P, event_width]
     return tf.expand_dims(embedding, -1)
@@ -252,9 +328,16 @@ def _constants(name: str, mean, deviation) -> tuple[list[float] | None, list[flo
     if mean is None and deviation is None:
         return None, None
     if mean is None or deviation is None:
-        raise ConfigError(f"Only one of {name}_mean and {name}_deviation was given.", "Give both or neither.")
-    mean, deviation = np.asarray(mean, np.float64).ravel(), np.asarray(deviation, np.float64).ravel()
-    if len(mean) != len(deviation) or not (np.isfinite(mean).all() and np.isfinite(deviation).all() and (deviation > 0).all()):
+        raise ConfigError(
+            f"Only one of {name}_mean and {name}_deviation was given.", "Give both or neither."
+        )
+    mean, deviation = (
+        np.asarray(mean, np.float64).ravel(),
+        np.asarray(deviation, np.float64).ravel(),
+    )
+    if len(mean) != len(deviation) or not (
+        np.isfinite(mean).all() and np.isfinite(deviation).all() and (deviation > 0).all()
+    ):
         raise ConfigError(
             f"{name}_mean has {len(mean)} values and {name}_deviation has {len(deviation)}, the least {deviation.min(initial=np.inf)}.",
             "Give as many of each, all finite and the deviations above 0.",
@@ -269,8 +352,11 @@ def _standardise(name: str, x, constants, axis: int):
         return x
     if x.shape[axis] != len(mean):
         raise DataError(
-            f"{name} is {x.shape[axis]} wide, and {name}_mean has {len(mean)} values.", "Use the statistics of the same features."
+            f"{name} is {x.shape[axis]} wide, and {name}_mean has {len(mean)} values.",
+            "Use the statistics of the same features.",
         )
     shape = [1] * x.shape.rank
     shape[axis] = len(mean)
-    return (x - tf.reshape(tf.constant(mean, tf.float32), shape)) / tf.reshape(tf.constant(deviation, tf.float32), shape)
+    return (x - tf.reshape(tf.constant(mean, tf.float32), shape)) / tf.reshape(
+        tf.constant(deviation, tf.float32), shape
+    )

@@ -27,13 +27,19 @@ class VEM(SceneModel):
         config = self.model_config
         self.narrowing = event_narrowing(config)
         self.encoder = ConvEncoder(
-            config.encoder_channels, config.vem_pools, config.batch_norm_momentum, config.batch_norm_epsilon, name="encoder"
+            config.encoder_channels,
+            config.vem_pools,
+            config.batch_norm_momentum,
+            config.batch_norm_epsilon,
+            name="encoder",
         )
         self.pooling = scene_pooling(config)
         self.scene = keras.layers.Dense(self.classes, dtype="float32", name="scene")
 
     def scene_embedding(self, inputs, training, seed):
-        x = event_image(self._embedding(inputs, training), self.narrowing, self.encoder)  # [B, P, 128, 1]
+        x = event_image(
+            self._embedding(inputs, training), self.narrowing, self.encoder
+        )  # [B, P, 128, 1]
         x = self.encoder(x, training=training)  # [B, P / 4, 8 * 512]
         x, attention = self.pooling(x, return_attention=True)  # [B, 4 * 4096], [B, 4, P / 4]
         return x, {"pooling": attention}

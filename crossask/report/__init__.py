@@ -3,11 +3,13 @@
 import re
 from pathlib import Path
 
-from crossask import runs
+from crossask import files
 from crossask.report import collecting, corpus_plots, figures, latex, markdown, page, plots, tables
 
 
-def write_report(runs_root, out_dir, baseline: str = "FA", resamples: int = 2000, json_file=None) -> dict[str, Path]:
+def write_report(
+    runs_root, out_dir, baseline: str = "FA", resamples: int = 2000, json_file=None
+) -> dict[str, Path]:
     """Reads every run below `runs_root` and writes the report to `out_dir`; the same runs give the same bytes.
 
     Args:
@@ -28,28 +30,37 @@ def write_report(runs_root, out_dir, baseline: str = "FA", resamples: int = 2000
     found = collecting.read_runs(runs_root)
     made = tables.make_tables(found, baseline, resamples)
     versions = tables.versions([run for run in found if run.predictions is not None])
-    files, names, images, overview_names, overviews = {}, {}, {}, {}, {}
+    contents, names, images, overview_names, overviews = {}, {}, {}, {}, {}
     for table in made:
-        end = "" if len(made) == 1 else f"_{_slug(table.title, files)}"
-        files |= {f"table{end}.csv": figures.to_csv(table).encode(), f"table{end}.tex": latex.to_latex(table).encode()}
-        drawn = {"scenes": corpus_plots.scenes_png(table), "reliability": corpus_plots.reliability_png(table)}
+        end = "" if len(made) == 1 else f"_{_slug(table.title, contents)}"
+        contents |= {
+            f"table{end}.csv": figures.to_csv(table).encode(),
+            f"table{end}.tex": latex.to_latex(table).encode(),
+        }
+        drawn = {
+            "scenes": corpus_plots.scenes_png(table),
+            "reliability": corpus_plots.reliability_png(table),
+        }
         if table.study:
             drawn["choices"] = corpus_plots.choices_png(table)
         overviews[table.title] = drawn
         overview_names[table.title] = {name: f"{name}{end}.png" for name in drawn}
-        files |= {f"{name}{end}.png": picture for name, picture in drawn.items()}
+        contents |= {f"{name}{end}.png": picture for name, picture in drawn.items()}
         for line in table.rows:
-            slug = _slug(line.row.key, files)
-            images[line.row.key] = plots.confusion_png(line, table.scope(line, "")), plots.curves_png(line, table.training_scope(line))
+            slug = _slug(line.row.key, contents)
+            images[line.row.key] = (
+                plots.confusion_png(line, table.scope(line, "")),
+                plots.curves_png(line, table.training_scope(line)),
+            )
             names[line.row.key] = f"confusion_{slug}.png", f"curves_{slug}.png"
-            files |= dict(zip(names[line.row.key], images[line.row.key], strict=True))
-    files["report.md"] = markdown.markdown(made, versions, names, overview_names).encode()
-    files["report.html"] = page.page(made, versions, images, overviews).encode()
-    paths = {name: Path(out_dir) / name for name in files}
+            contents |= dict(zip(names[line.row.key], images[line.row.key], strict=True))
+    contents["report.md"] = markdown.markdown(made, versions, names, overview_names).encode()
+    contents["report.html"] = page.page(made, versions, images, overviews).encode()
+    paths = {name: Path(out_dir) / name for name in contents}
     if json_file:
-        files["json"], paths["json"] = figures.to_json(made, versions).encode(), Path(json_file)
-    for name, content in files.items():
-        with runs.writing(paths[name]) as temporary:
+        contents["json"], paths["json"] = figures.to_json(made, versions).encode(), Path(json_file)
+    for name, content in contents.items():
+        with files.writing(paths[name]) as temporary:
             temporary.write_bytes(content)
     return paths
 

@@ -7,7 +7,15 @@ from crossask.report import comparing
 from crossask.report.collecting import Row, flatten
 from crossask.report.comparing import Comparisons
 from crossask.report.openings import OPEN, STATED
-from crossask.report.published import CLAIMS, OFFICIAL, PAPER_CLIPS, TABLE_3, WITH_EVENTS, Claim, Official
+from crossask.report.published import (
+    CLAIMS,
+    OFFICIAL,
+    PAPER_CLIPS,
+    TABLE_3,
+    WITH_EVENTS,
+    Claim,
+    Official,
+)
 from crossask.report.rows import TableRow, cell_of, title_of
 from crossask.report.words import plain
 
@@ -45,7 +53,10 @@ def paper_percent(corpus: str, row: Row, clips: int) -> tuple[float | None, str]
     if score is None or corpus not in PAPER_CLIPS:
         return None, ""
     if clips != PAPER_CLIPS[corpus]:
-        return None, f"The paper's scores are left out: they are of {PAPER_CLIPS[corpus]} clips of {corpus}, these of {clips}."
+        return (
+            None,
+            f"The paper's scores are left out: they are of {PAPER_CLIPS[corpus]} clips of {corpus}, these of {clips}.",
+        )
     return score, ""
 
 
@@ -56,7 +67,11 @@ def cells(corpus: str, lines) -> tuple[PaperCell, ...]:
     found = []
     for (system, strategy), printed in TABLE_3[corpus].items():
         official = OFFICIAL[corpus] if system.startswith("DCASE") else None
-        ours = [line for line in lines if cell_of(line.row) == (system, strategy) and _stands_for(line, printed)]
+        ours = [
+            line
+            for line in lines
+            if cell_of(line.row) == (system, strategy) and _stands_for(line, printed)
+        ]
         for line in ours or [None]:
             paper, state = printed, "blank" if printed is None else ""
             if line and line.summary["clips"] != PAPER_CLIPS[corpus]:
@@ -70,9 +85,13 @@ def cells(corpus: str, lines) -> tuple[PaperCell, ...]:
                     line=line,
                     paper_percent=paper,
                     state=state,
-                    against=evaluation.against(line.summary, paper / 100) if beside and paper is not None else None,
+                    against=evaluation.against(line.summary, paper / 100)
+                    if beside and paper is not None
+                    else None,
                     official=official if state != "other clips" else None,
-                    against_official=evaluation.against(line.summary, official.percent / 100) if beside and official else None,
+                    against_official=evaluation.against(line.summary, official.percent / 100)
+                    if beside and official
+                    else None,
                 )
             )
     return tuple(found)
@@ -106,13 +125,17 @@ def _row_for(cell: tuple[str, str], lines) -> TableRow | None:
     ours = [line for line in lines if cell_of(line.row) == cell]
     plain_name = "_".join(filter(None, cell)).lower()
     chosen = [line for line in ours if line.row.experiment.get("paper_score") is not None]
-    chosen = chosen or (ours if len(ours) == 1 else [line for line in ours if line.row.name == plain_name])
+    chosen = chosen or (
+        ours if len(ours) == 1 else [line for line in ours if line.row.name == plain_name]
+    )
     return chosen[0] if chosen else None
 
 
 def judged(found, adjusted: dict) -> tuple[ClaimFound, ...]:
     """The claims with their adjusted p, and the verdict that this leaves."""
-    return comparing.judged(found, adjusted, lambda claim: (claim.first.row.key, claim.second.row.key))
+    return comparing.judged(
+        found, adjusted, lambda claim: (claim.first.row.key, claim.second.row.key)
+    )
 
 
 def contradicted(corpus: str, lines) -> list[str]:
@@ -128,10 +151,16 @@ def contradicted(corpus: str, lines) -> list[str]:
             for field, value, systems in STATED
             if system in systems and field in flat and flat[field] != value
         ]
-        if flat.get("strategy") != "from_scratch" and system in WITH_EVENTS and flat.get("event_model.weights") == "":
+        if (
+            flat.get("strategy") != "from_scratch"
+            and system in WITH_EVENTS
+            and flat.get("event_model.weights") == ""
+        ):
             apart.append("event_model.weights is (empty), the paper's VGGish's")
         if printed != line.paper_percent:
-            apart.append(f"paper_score is {line.paper_percent}, that of Table 3 {'absent' if printed is None else printed}")
+            apart.append(
+                f"paper_score is {line.paper_percent}, that of Table 3 {'absent' if printed is None else printed}"
+            )
         notes += [f"{line.title} is not the paper's row: {'; '.join(apart)}."] if apart else []
     return notes
 

@@ -36,7 +36,11 @@ class Study:
     @property
     def largest(self) -> Moved | None:
         """The largest effect, be it told from nothing or not."""
-        return max((one for one in self.moved if one.found), key=lambda one: abs(one.found["difference"]), default=None)
+        return max(
+            (one for one in self.moved if one.found),
+            key=lambda one: abs(one.found["difference"]),
+            default=None,
+        )
 
 
 def find(lines, comparisons: Comparisons) -> Study | None:
@@ -46,7 +50,9 @@ def find(lines, comparisons: Comparisons) -> Study | None:
         return None
     moved = []
     for other, field in most:
-        moved.append(Moved(other, field, other.row.fields[field], *comparisons.between(other.row, best.row)))
+        moved.append(
+            Moved(other, field, other.row.fields[field], *comparisons.between(other.row, best.row))
+        )
     return Study(best, tuple(moved))
 
 
@@ -55,13 +61,18 @@ def judged(study: Study | None, adjusted: dict) -> Study | None:
     if study is None:
         return None
     key = study.reference.row.key
-    return dataclasses.replace(study, moved=comparing.judged(study.moved, adjusted, lambda one: (one.line.row.key, key)))
+    return dataclasses.replace(
+        study, moved=comparing.judged(study.moved, adjusted, lambda one: (one.line.row.key, key))
+    )
 
 
 def differences_in_the_paper() -> list[tuple[str, float]]:
     """The differences that Section 3.3 speaks of: (what against what on which corpus, points)."""
     return [
-        (f"{title_of(*claim.first)} against {title_of(*claim.second)} on {corpus}", table[claim.first] - table[claim.second])
+        (
+            f"{title_of(*claim.first)} against {title_of(*claim.second)} on {corpus}",
+            table[claim.first] - table[claim.second],
+        )
         for corpus, table in published.TABLE_3.items()
         for claim in published.CLAIMS
     ]

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from crossask import config, evaluation, runs
+from crossask import config, evaluation
 from crossask.errors import DataError
 from crossask.report.published import STRATEGIES, TITLES
+from crossask.training import run_folder
 
 HISTORY = ("epoch", "loss", "macro_accuracy", "val_loss", "val_macro_accuracy")
 
@@ -73,7 +74,10 @@ class Row:
 
     def pooled(self) -> list[pd.DataFrame]:
         """One table of predictions a seed, its folds pooled."""
-        return [evaluation.pool([run.predictions for run in self.runs if run.seed == seed]) for seed in self.seeds]
+        return [
+            evaluation.pool([run.predictions for run in self.runs if run.seed == seed])
+            for seed in self.seeds
+        ]
 
 
 def read_runs(runs_root) -> list[Run]:
@@ -85,7 +89,10 @@ def read_runs(runs_root) -> list[Run]:
     root = Path(runs_root)
     for stray in sorted(root.glob("**/fold*/seed*/predictions.csv")):
         _must_exist(stray.with_name("config.json"))
-    found = sorted((_read_run(root, run) for run in runs.find_runs(root)), key=lambda run: (run.row, run.fold, run.seed))
+    found = sorted(
+        (_read_run(root, run) for run in run_folder.find_runs(root)),
+        key=lambda run: (run.row, run.fold, run.seed),
+    )
     if not any(run.predictions is not None for run in found):
         raise DataError(
             f"None of the {len(found)} runs below {str(root)!r} has predictions.csv: nothing can be reported yet.",
@@ -119,13 +126,21 @@ def _ordered(rows) -> list[Row]:
     """The experiment file's order where the configs hold it, otherwise that of the paper's Table 3, then by name."""
     places = [row.runs[0].config.get("order") for row in rows]
     if all(isinstance(place, int) for place in places):
-        return [row for _, _, row in sorted(zip(places, [r.key for r in rows], rows, strict=True), key=lambda item: item[:2])]
+        return [
+            row
+            for _, _, row in sorted(
+                zip(places, [r.key for r in rows], rows, strict=True), key=lambda item: item[:2]
+            )
+        ]
     return sorted(
         rows,
         key=lambda row: (
-            _place(row.experiment.get("system"), TITLES), _place(row.experiment.get("strategy"), STRATEGIES), row.name, row.key
+            _place(row.experiment.get("system"), TITLES),
+            _place(row.experiment.get("strategy"), STRATEGIES),
+            row.name,
+            row.key,
         ),
-    )  # fmt: skip
+    )
 
 
 def _place(name, known) -> int:
@@ -133,11 +148,14 @@ def _place(name, known) -> int:
     return list(known).index(name) if name in known else len(known)
 
 
-def _read_run(root: Path, place: runs.Run) -> Run:
+def _read_run(root: Path, place: run_folder.Run) -> Run:
     folder, settings = place.folder, _json(place.folder / "config.json")
     for name in ("experiment", "corpus"):
         if not isinstance(settings.get(name), dict) or "name" not in settings[name]:
-            raise DataError(f"{folder / 'config.json'} has no entry {name}.name.", "Train the run again with this version.")
+            raise DataError(
+                f"{folder / 'config.json'} has no entry {name}.name.",
+                "Train the run again with this version.",
+            )
     # the folder's path, not its name alone: two --model_dir below one root may both hold a row called fa
     of_row = folder.parent.parent
     key = of_row.relative_to(root).as_posix() if root in of_row.parents else place.row
@@ -161,7 +179,10 @@ def _history(path: Path) -> pd.DataFrame:
         raise DataError(f"{path} cannot be read ({error}).", "Train the run again.") from error
     missing = [name for name in HISTORY if name not in history]
     if missing or history.empty:
-        raise DataError(f"{path} lacks {missing[0] if missing else 'any epoch'}.", f"It needs the columns {', '.join(HISTORY)}.")
+        raise DataError(
+            f"{path} lacks {missing[0] if missing else 'any epoch'}.",
+            f"It needs the columns {', '.join(HISTORY)}.",
+        )
     return history
 
 
@@ -178,7 +199,10 @@ def _json(path: Path) -> dict:
 
 def _must_exist(path: Path):
     if not path.is_file():
-        raise DataError(f"{path} is missing beside the files of its run.", "Restore it, or delete the folder and run it again.")
+        raise DataError(
+            f"{path} is missing beside the files of its run.",
+            "Restore it, or delete the folder and run it again.",
+        )
 
 
 def _has(folder: Path, name: str) -> bool:
@@ -206,7 +230,11 @@ def flatten(values: dict, prefix: str = "") -> dict:
     """{"training": {"epochs": 3}} as {"training.epochs": 3}."""
     flat = {}
     for name, value in values.items():
-        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        flat |= (
+            flatten(value, f"{prefix}{name}.")
+            if isinstance(value, dict)
+            else {f"{prefix}{name}": value}
+        )
     return flat
 
 

@@ -37,7 +37,9 @@ class Comparisons:
             return (None, found) if isinstance(found, str) else (turned(found), "")
         if pair not in self._found:
             try:
-                self._found[pair] = evaluation.compare(self.pooled(first), self.pooled(second), self.resamples)
+                self._found[pair] = evaluation.compare(
+                    self.pooled(first), self.pooled(second), self.resamples
+                )
             except DataError as error:
                 self._found[pair] = f"not comparable: {error.problem}"
         found = self._found[pair]

@@ -9,7 +9,12 @@ from crossask.report import choices, words
 from crossask.report.plots import FAINT, GROUND, INK, LINE, TRAINING, VALIDATION, calm, png
 from crossask.report.tables import CorpusTable
 
-COLOURS = {"FA": "#6d747b", "VEM": "#8a6fa8", "JRM": "#c2703d", "CMAM": "#1f6f78"}  # any other system is FAINT
+COLOURS = {
+    "FA": "#6d747b",
+    "VEM": "#8a6fa8",
+    "JRM": "#c2703d",
+    "CMAM": "#1f6f78",
+}  # any other system is FAINT
 PANELS_A_LINE = 3
 
 
@@ -19,7 +24,9 @@ def scenes_png(table: CorpusTable) -> bytes:
     across = min(PANELS_A_LINE, len(scenes))
     down = math.ceil(len(scenes) / across)
     panel = 0.55 + 0.17 * len(lines)
-    figure = Figure(figsize=(1.8 + 2.2 * across, 0.7 + panel * down), facecolor=GROUND, layout="constrained")
+    figure = Figure(
+        figsize=(1.8 + 2.2 * across, 0.7 + panel * down), facecolor=GROUND, layout="constrained"
+    )
     panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
     places = np.arange(len(lines))
     for number, axes in enumerate(panels.flat):
@@ -33,9 +40,16 @@ def scenes_png(table: CorpusTable) -> bytes:
         for place, of in zip(places, found, strict=True):
             if of.get("interval"):
                 low, high = (100 * end for end in of["interval"])
-                axes.plot([low, high], [place, place], color=INK, linewidth=1.1, solid_capstyle="butt")
+                axes.plot(
+                    [low, high], [place, place], color=INK, linewidth=1.1, solid_capstyle="butt"
+                )
         clips = sorted({of["clips"] for of in found if of})
-        axes.set_title(f"{scenes[number].replace('_', ' ')} ({', '.join(map(str, clips))} clips)", fontsize=8.5, color=INK, loc="left")
+        axes.set_title(
+            f"{scenes[number].replace('_', ' ')} ({', '.join(map(str, clips))} clips)",
+            fontsize=8.5,
+            color=INK,
+            loc="left",
+        )
         axes.set_yticks(places, [line.title for line in lines])
         axes.set_xlim(0, 100)
         _grid(axes, "x")
@@ -43,7 +57,10 @@ def scenes_png(table: CorpusTable) -> bytes:
     for axes in panels.flat[max(0, len(scenes) - across) :]:
         axes.tick_params(labelbottom=True)
     confidence = f"{100 * lines[0].summary['interval']['confidence']:.0f} %"
-    _title(figure, f"Accuracy by scene (per cent, mean over seeds; lines are {confidence} intervals)\n{table.scope(metric='')}")
+    _title(
+        figure,
+        f"Accuracy by scene (per cent, mean over seeds; lines are {confidence} intervals)\n{table.scope(metric='')}",
+    )
     return png(figure)
 
 
@@ -52,7 +69,11 @@ def reliability_png(table: CorpusTable) -> bytes:
     lines = table.rows
     across = min(4, len(lines))
     down = math.ceil(len(lines) / across)
-    figure = Figure(figsize=(max(0.6 + 2.1 * across, 4.6), 0.9 + 2.3 * down), facecolor=GROUND, layout="constrained")
+    figure = Figure(
+        figsize=(max(0.6 + 2.1 * across, 4.6), 0.9 + 2.3 * down),
+        facecolor=GROUND,
+        layout="constrained",
+    )
     panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
     for number, axes in enumerate(panels.flat):
         if number >= len(lines):
@@ -60,12 +81,16 @@ def reliability_png(table: CorpusTable) -> bytes:
             continue
         line, calibration = lines[number], lines[number].summary["calibration"]
         bins = [one for one in calibration["bins"] if one["clips"]]
-        confidence, accuracy = ([100 * one[name] for one in bins] for name in ("confidence", "accuracy"))
+        confidence, accuracy = (
+            [100 * one[name] for one in bins] for name in ("confidence", "accuracy")
+        )
         sizes = [6 + 90 * one["clips"] / line.summary["clips"] for one in bins]
         axes.set_facecolor(GROUND)
         axes.plot([0, 100], [0, 100], color=LINE, linewidth=1.2)
         axes.plot(confidence, accuracy, color=_colour(line), linewidth=1, alpha=0.7)
-        axes.scatter(confidence, accuracy, s=sizes, color=_colour(line), alpha=0.85, linewidths=0, zorder=3)
+        axes.scatter(
+            confidence, accuracy, s=sizes, color=_colour(line), alpha=0.85, linewidths=0, zorder=3
+        )
         error = f"error {words.percent(calibration['expected_calibration_error'])}"
         axes.set_title(f"{_folded(line.title)}\n{error}", fontsize=8, color=INK, loc="left")
         axes.set(xlim=(0, 103), ylim=(0, 103), aspect="equal")
@@ -75,7 +100,10 @@ def reliability_png(table: CorpusTable) -> bytes:
             axes.set_xlabel("confidence (%)")
             axes.tick_params(labelbottom=True)
         _grid(axes, "both")
-    _title(figure, f"Reliability: how often a row is right at each confidence (dots: size is clips)\n{table.scope(metric='')}")
+    _title(
+        figure,
+        f"Reliability: how often a row is right at each confidence (dots: size is clips)\n{table.scope(metric='')}",
+    )
     return png(figure)
 
 
@@ -88,11 +116,23 @@ def choices_png(table: CorpusTable) -> bytes:
     axes.axvline(0, color=FAINT, linewidth=1)
     for place, one in enumerate(moved):
         colour = {"better": VALIDATION, "worse": TRAINING}.get(one.verdict, FAINT)
-        axes.plot([100 * one.found["interval"][end] for end in ("low", "high")], [place, place], color=colour, linewidth=1.8)
         axes.plot(
-            100 * one.found["difference"], place, "o", color=colour, markersize=6, markerfacecolor=GROUND if colour == FAINT else colour
+            [100 * one.found["interval"][end] for end in ("low", "high")],
+            [place, place],
+            color=colour,
+            linewidth=1.8,
         )
-    axes.plot([points for _, points in stated], [len(moved)] * len(stated), "|", color=INK, markersize=11)
+        axes.plot(
+            100 * one.found["difference"],
+            place,
+            "o",
+            color=colour,
+            markersize=6,
+            markerfacecolor=GROUND if colour == FAINT else colour,
+        )
+    axes.plot(
+        [points for _, points in stated], [len(moved)] * len(stated), "|", color=INK, markersize=11
+    )
     names = [f"{one.field} = {words.plain(one.value)}" for one in moved]
     axes.set_yticks(range(len(moved) + 1), [*names, f"the paper's {len(stated)} differences"])
     axes.invert_yaxis()

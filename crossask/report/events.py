@@ -59,9 +59,13 @@ def find(lines, comparisons: Comparisons) -> Controls | None:
     best, most = with_most(lines, candidates, _does)
     if best is None:
         return None
-    controls = tuple(Control(other, does, *comparisons.between(best.row, other.row)) for other, does in most)
+    controls = tuple(
+        Control(other, does, *comparisons.between(best.row, other.row)) for other, does in most
+    )
     taken = {id(control.line) for control in controls}
-    without = next((line for line in lines if _is_without_events(best, line) and id(line) not in taken), None)
+    without = next(
+        (line for line in lines if _is_without_events(best, line) and id(line) not in taken), None
+    )
     return Controls(best, controls, without, _swapped(best))
 
 
@@ -70,18 +74,32 @@ def judged(found: Controls | None, adjusted: dict) -> Controls | None:
     if found is None:
         return None
     key = found.reference.row.key
-    return dataclasses.replace(found, controls=comparing.judged(found.controls, adjusted, lambda control: (key, control.line.row.key)))
+    return dataclasses.replace(
+        found,
+        controls=comparing.judged(
+            found.controls, adjusted, lambda control: (key, control.line.row.key)
+        ),
+    )
 
 
 def sentence(found: Controls) -> str:
     """What the figures allow to say, no more."""
-    verdicts = {does: {control.verdict for control in found.controls if control.does == does and control.found} for does in SHOWN}
+    verdicts = {
+        does: {
+            control.verdict for control in found.controls if control.does == does and control.found
+        }
+        for does in SHOWN
+    }
     # of several controls of a kind, all must say it
     shown = [SHOWN[does] for does, told in verdicts.items() if told == {"better"}]
     refuted = [does for does, told in verdicts.items() if told == {"worse"}]
-    open_ = [SHOWN[does] for does, told in verdicts.items() if told not in (set(), {"better"}, {"worse"})]
+    open_ = [
+        SHOWN[does] for does, told in verdicts.items() if told not in (set(), {"better"}, {"worse"})
+    ]
     parts = [f"show {_listed(shown, 'and', 'that ')}"] * bool(shown)
-    parts += [f"{'they ' if shown else ''}do not show {_listed(open_, 'or', 'that ')}"] * bool(open_)
+    parts += [f"{'they ' if shown else ''}do not show {_listed(open_, 'or', 'that ')}"] * bool(
+        open_
+    )
     parts += [f"the row does worse than with {_listed(refuted, 'or')}"] * bool(refuted)
     return f"For {found.reference.title}, these runs {'; '.join(parts)}." if parts else ""
 
@@ -91,7 +109,15 @@ def share_of_possible_gain(found: Controls) -> tuple[float, float, float] | None
     oracle = next((control.line for control in found.controls if control.does == ORACLE), None)
     if oracle is None or found.without is None:
         return None
-    if len({(line.row.folds, line.summary["clips"]) for line in (found.reference, found.without, oracle)}) > 1:
+    if (
+        len(
+            {
+                (line.row.folds, line.summary["clips"])
+                for line in (found.reference, found.without, oracle)
+            }
+        )
+        > 1
+    ):
         return None  # of other clips
     base = found.without.summary["macro_accuracy"]
     gain, possible = (line.summary["macro_accuracy"] - base for line in (found.reference, oracle))
@@ -113,7 +139,8 @@ def _is_without_events(reference: TableRow, other: TableRow) -> bool:
     """Whether it is FA with the reference's features and training; the network's sizes are its own."""
     apart = fields_apart(reference, other)
     return other.row.experiment["system"] == "FA" and all(
-        field in ("system", "strategy") or field.startswith(("model.", "event_model.")) for field in apart
+        field in ("system", "strategy") or field.startswith(("model.", "event_model."))
+        for field in apart
     )
 
 
@@ -122,8 +149,13 @@ def _swapped(line: TableRow) -> dict | None:
     told = [run.swapped for run in line.row.runs]
     if None in told:
         return None
-    mean = {whose: float(np.mean([one[whose] for one in told])) for whose in ("log_mel", "embedding", "neither")}
-    return mean | {end: float(np.mean([one["difference"][end] for one in told])) for end in ("low", "high")}
+    mean = {
+        whose: float(np.mean([one[whose] for one in told]))
+        for whose in ("log_mel", "embedding", "neither")
+    }
+    return mean | {
+        end: float(np.mean([one["difference"][end] for one in told])) for end in ("low", "high")
+    }
 
 
 def _listed(words: list[str], last: str, before: str = "") -> str:

@@ -16,13 +16,24 @@ def scale(intervals, zero: bool = False) -> tuple[float, float, list[float]]:
     return low, high, [low + step * number for number in range(round((high - low) / step) + 1)]
 
 
-def bar(low: float, value: float, high: float, scaled, kind: str, label: str, zero: bool = False) -> str:
+def bar(
+    low: float, value: float, high: float, scaled, kind: str, label: str, zero: bool = False
+) -> str:
     """One interval (fractions) with its dot; `kind` is a class of the style sheet, `label` is read out."""
     left, middle, right = (_x(100 * number, scaled) for number in (low, value, high))
     y = HEIGHT / 2
-    grid = "".join(f'<line class="grid" x1="{_x(t, scaled)}" x2="{_x(t, scaled)}" y1="0" y2="{HEIGHT}"/>' for t in scaled[2])
-    axis = f'<line class="zero" x1="{_x(0, scaled)}" x2="{_x(0, scaled)}" y1="0" y2="{HEIGHT}"/>' if zero else ""
-    ends = "".join(f'<line class="end" x1="{x}" x2="{x}" y1="{y - 4}" y2="{y + 4}"/>' for x in (left, right))
+    grid = "".join(
+        f'<line class="grid" x1="{_x(t, scaled)}" x2="{_x(t, scaled)}" y1="0" y2="{HEIGHT}"/>'
+        for t in scaled[2]
+    )
+    axis = (
+        f'<line class="zero" x1="{_x(0, scaled)}" x2="{_x(0, scaled)}" y1="0" y2="{HEIGHT}"/>'
+        if zero
+        else ""
+    )
+    ends = "".join(
+        f'<line class="end" x1="{x}" x2="{x}" y1="{y - 4}" y2="{y + 4}"/>' for x in (left, right)
+    )
     return (
         f'<svg class="forest {kind}" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">{grid}{axis}'
         f'<line class="span" x1="{left}" x2="{right}" y1="{y}" y2="{y}"/>'

@@ -4,10 +4,28 @@ from crossask.report import words
 from crossask.report.tables import CorpusTable
 
 SPECIAL = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "^": r"\textasciicircum{}", "_": r"\_",
-    "%": r"\%", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}",
-    "–": "--", "−": r"\ensuremath{-}", "±": r"\ensuremath{\pm}", "\u202f": r"\,", "\n": " ", "\r": " ", "\t": " ",
-}  # fmt: skip
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "^": r"\textasciicircum{}",
+    "_": r"\_",
+    "%": r"\%",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "–": "--",
+    "−": r"\ensuremath{-}",
+    "±": r"\ensuremath{\pm}",
+    "\u202f": r"\,",
+    "\n": " ",
+    "\r": " ",
+    "\t": " ",
+}
 
 
 def escape(text: str) -> str:
@@ -51,12 +69,29 @@ def _columns(table: CorpusTable) -> list:
         columns.append(("Dev.", lambda line: words.deviation(line.summary["seed_deviation"])))
     if any(line.difference for line in table.rows):
         columns += [
-            ("Diff.", lambda line: words.points(line.difference["difference"]) if line.difference else "–"),
-            ("Interval", lambda line: _range(words.points_span(line.difference["interval"])) if line.difference else "–"),
+            (
+                "Diff.",
+                lambda line: (
+                    words.points(line.difference["difference"]) if line.difference else "–"
+                ),
+            ),
+            (
+                "Interval",
+                lambda line: (
+                    _range(words.points_span(line.difference["interval"]))
+                    if line.difference
+                    else "–"
+                ),
+            ),
             ("$p$", lambda line: words.p_value(line.adjusted_p)),
         ]
     if any(line.paper_percent is not None for line in table.rows):
-        columns.append(("Paper", lambda line: "–" if line.paper_percent is None else f"{line.paper_percent:.1f}"))
+        columns.append(
+            (
+                "Paper",
+                lambda line: "–" if line.paper_percent is None else f"{line.paper_percent:.1f}",
+            )
+        )
     return columns
 
 
@@ -64,7 +99,9 @@ def _caption(table: CorpusTable, columns) -> str:
     interval, names = table.rows[0].summary["interval"], [name for name, _ in columns]
     text = f"Macro accuracy in per cent ({table.scope(metric='')}), with {100 * interval['confidence']:.0f} % intervals over "
     text += f"{interval['over']}s"
-    text += "" if "Seeds" in names else f"; {words.several(len(table.rows[0].row.seeds), 'seed')} a row"
+    text += (
+        "" if "Seeds" in names else f"; {words.several(len(table.rows[0].row.seeds), 'seed')} a row"
+    )
     text += "; Dev.: standard deviation over seeds." if "Dev." in names else "."
     if "Diff." in names:
         text += f" Diff.: points against {table.baseline.title}, paired; p by Holm's method over {table.compared} comparisons."

@@ -17,12 +17,22 @@ def cards(section: Grid | None) -> str:
         return ""
     parts = [f"<h3>{escape(section.title)}</h3>", f"<p>{escape(section.intro)}</p>"]
     if section.body:
-        kinds = ["name"] + ["words" if column in section.text_columns else "number" for column in range(1, len(section.header))]
-        header = "".join(f'<th scope="col" class="{kind}">{escape(text)}</th>' for kind, text in zip(kinds, section.header, strict=True))
+        kinds = ["name"] + [
+            "words" if column in section.text_columns else "number"
+            for column in range(1, len(section.header))
+        ]
+        header = "".join(
+            f'<th scope="col" class="{kind}">{escape(text)}</th>'
+            for kind, text in zip(kinds, section.header, strict=True)
+        )
         body = "\n".join(_card(section.header, kinds, line) for line in section.body)
-        parts.append(f'<div class="scroll"><table class="cards"><thead><tr>{header}</tr></thead>\n<tbody>{body}</tbody></table></div>')
+        parts.append(
+            f'<div class="scroll"><table class="cards"><thead><tr>{header}</tr></thead>\n<tbody>{body}</tbody></table></div>'
+        )
     if section.notes:
-        parts.append(f'<ul class="notes">{"".join(f"<li>{escape(note)}</li>" for note in section.notes)}</ul>')
+        parts.append(
+            f'<ul class="notes">{"".join(f"<li>{escape(note)}</li>" for note in section.notes)}</ul>'
+        )
     return "\n".join(parts)
 
 
@@ -38,14 +48,24 @@ def _card(header, kinds, line) -> str:
 
 def shares(table: CorpusTable, head: str, entries, metric: str) -> str:
     """Scenes or cities by rows; the shade is the accuracy, the number says it."""
-    header = "".join(f'<th scope="col" class="number">{escape(line.title)}</th>' for line in table.rows)
+    header = "".join(
+        f'<th scope="col" class="number">{escape(line.title)}</th>' for line in table.rows
+    )
     body = []
     for name, part, key in entries:
         found = [line.summary[part].get(key, {}) for line in table.rows]
-        clips = ", ".join(str(number) for number in sorted({entry["clips"] for entry in found if entry}))
+        clips = ", ".join(
+            str(number) for number in sorted({entry["clips"] for entry in found if entry})
+        )
         cells = "".join(_shade(entry.get(metric)) for entry in found)
-        body.append(f'<tr><th scope="row">{escape(name.replace("_", " "))}</th><td class="number">{clips}</td>{cells}</tr>')
-    what = "share of the scene's clips taken for it" if metric == "accuracy" else "macro accuracy over the scenes heard there"
+        body.append(
+            f'<tr><th scope="row">{escape(name.replace("_", " "))}</th><td class="number">{clips}</td>{cells}</tr>'
+        )
+    what = (
+        "share of the scene's clips taken for it"
+        if metric == "accuracy"
+        else "macro accuracy over the scenes heard there"
+    )
     scope = escape(table.scope(metric=""))
     return (
         f'<div class="scroll"><table class="matrix"><caption>{scope}: {what}, mean over seeds.</caption>'
@@ -67,7 +87,8 @@ def choices(table: CorpusTable) -> str:
         for field, values in differing.items()
     )
     shared = "".join(
-        f'<tr><th scope="row">{escape(field)}</th><td>{escape(words.plain(value))}</td></tr>' for field, value in common.items()
+        f'<tr><th scope="row">{escape(field)}</th><td>{escape(words.plain(value))}</td></tr>'
+        for field, value in common.items()
     )
     first = (
         '<div class="scroll"><table class="choices"><caption>Fields in which the rows differ.</caption>'

@@ -14,7 +14,11 @@ TITLES = {
     "JRM": "JRM",
     "CMAM": "CMAM",
 }
-STRATEGIES = {"from_scratch": "from scratch", "feature_based": "feature-based", "fine_tuning": "fine-tuning"}
+STRATEGIES = {
+    "from_scratch": "from scratch",
+    "feature_based": "feature-based",
+    "fine_tuning": "fine-tuning",
+}
 BASELINES = ("DCASE2017", "DCASE2019")
 WITHOUT_EVENTS = (*BASELINES, "FA")  # no event model, so that a strategy says nothing of them
 PAPERS_OWN = ("FA", "VEM", "JRM", "CMAM")
@@ -90,11 +94,27 @@ class Claim:
 
 CLAIMS = (
     Claim(("CMAM", "feature_based"), ("FA", ""), "CMAM with frozen events is the best of all"),
-    Claim(("CMAM", "feature_based"), ("CMAM", "from_scratch"), "it is the events, not the larger network, that help CMAM"),
-    Claim(("CMAM", "feature_based"), ("JRM", "feature_based"), "attention uses the events better than concatenation does"),
+    Claim(
+        ("CMAM", "feature_based"),
+        ("CMAM", "from_scratch"),
+        "it is the events, not the larger network, that help CMAM",
+    ),
+    Claim(
+        ("CMAM", "feature_based"),
+        ("JRM", "feature_based"),
+        "attention uses the events better than concatenation does",
+    ),
     Claim(("JRM", "from_scratch"), ("FA", ""), "the larger network alone helps"),
-    Claim(("JRM", "fine_tuning"), ("JRM", "from_scratch"), "fine-tuning JRM is no better than training it from scratch"),
-    Claim(("CMAM", "fine_tuning"), ("CMAM", "from_scratch"), "fine-tuning CMAM is no better than training it from scratch"),
+    Claim(
+        ("JRM", "fine_tuning"),
+        ("JRM", "from_scratch"),
+        "fine-tuning JRM is no better than training it from scratch",
+    ),
+    Claim(
+        ("CMAM", "fine_tuning"),
+        ("CMAM", "from_scratch"),
+        "fine-tuning CMAM is no better than training it from scratch",
+    ),
     Claim(("VEM", "feature_based"), ("FA", ""), "embeddings in place of the log-mel are worse"),
 )
 

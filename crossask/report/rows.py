@@ -16,10 +16,14 @@ class TableRow:
     row: Row
     title: str  # "CMAM feature-based", with the row's name where two rows share it
     summary: dict  # evaluation.summarise
-    validation: float | None  # mean over runs of the best epoch's macro accuracy on the validation part
+    validation: (
+        float | None
+    )  # mean over runs of the best epoch's macro accuracy on the validation part
     embedding_drift: float | None  # mean over runs; None where no event model was trained
     spread: dict | None  # evaluation.spread; None for one fold
-    difference: dict | None  # evaluation.compare with the baseline; None for the baseline itself and where impossible
+    difference: (
+        dict | None
+    )  # evaluation.compare with the baseline; None for the baseline itself and where impossible
     difference_missing: str  # why there is none
     adjusted_p: float | None  # of that difference, by Holm over all comparisons shown of the corpus
     paper_percent: float | None
@@ -39,7 +43,11 @@ class TableRow:
 
 def table_row(row: Row, title: str, pooled: list, resamples: int) -> TableRow:
     """The scores of `row`, whose predictions are `pooled`, one table a seed; not yet compared with anything."""
-    spread = evaluation.spread({(run.fold, run.seed): run.predictions for run in row.runs}) if len(row.folds) > 1 else None
+    spread = (
+        evaluation.spread({(run.fold, run.seed): run.predictions for run in row.runs})
+        if len(row.folds) > 1
+        else None
+    )
     cities, notes = _training_cities(row)
     notes = [note for note in (row.experiment.get("note"), *notes) if note]
     summary = evaluation.summarise(pooled, resamples, seen_cities=cities)
@@ -71,24 +79,38 @@ def _mean_over_runs(row: Row, name: str) -> float | None:
 
 def _training_cities(row: Row):
     """(cities that every run of the row has heard, notes): with folds that heard different cities, none is seen or unseen."""
-    heard = {None if run.training_cities is None else frozenset(run.training_cities) for run in row.runs}
+    heard = {
+        None if run.training_cities is None else frozenset(run.training_cities) for run in row.runs
+    }
     if len(heard) > 1:
-        return None, ["Its runs were trained on different cities: seen and unseen ones are not told apart."]
+        return None, [
+            "Its runs were trained on different cities: seen and unseen ones are not told apart."
+        ]
     return next(iter(heard)), []
 
 
 def title_of(system: str, strategy: str) -> str:
     """ "CMAM feature-based"; where no events are read, the strategy says nothing."""
     name = TITLES.get(system, system)
-    return name if system in WITHOUT_EVENTS else f"{name} {STRATEGIES.get(strategy, strategy)}".strip()
+    return (
+        name if system in WITHOUT_EVENTS else f"{name} {STRATEGIES.get(strategy, strategy)}".strip()
+    )
 
 
 def titles(rows) -> list[str]:
     """A title a row, no two alike: rows of one system and strategy by their names, those of one name by their folders."""
-    short = [title_of(str(row.experiment.get("system", row.name)), str(row.experiment.get("strategy", ""))) for row in rows]
+    short = [
+        title_of(
+            str(row.experiment.get("system", row.name)), str(row.experiment.get("strategy", ""))
+        )
+        for row in rows
+    ]
     names = [row.name for row in rows]
     details = [row.key if names.count(row.name) > 1 else row.name for row in rows]
-    return [f"{title} ({detail})" if short.count(title) > 1 else title for title, detail in zip(short, details, strict=True)]
+    return [
+        f"{title} ({detail})" if short.count(title) > 1 else title
+        for title, detail in zip(short, details, strict=True)
+    ]
 
 
 def cell_of(row: Row) -> tuple[str, str]:
@@ -108,7 +130,11 @@ def folds_text(row: Row) -> str:
 def fields_apart(first: TableRow, second: TableRow) -> set[str]:
     """The fields of their configurations in which two rows differ; what a row is called and claims is no choice."""
     one, other = first.row.fields, second.row.fields
-    return {field for field in one.keys() | other.keys() if one.get(field) != other.get(field)} - {"name", "note", "paper_score"}
+    return {field for field in one.keys() | other.keys() if one.get(field) != other.get(field)} - {
+        "name",
+        "note",
+        "paper_score",
+    }
 
 
 def with_most(lines, candidates, relation) -> tuple[TableRow | None, list[tuple[TableRow, str]]]:
@@ -118,7 +144,11 @@ def with_most(lines, candidates, relation) -> tuple[TableRow | None, list[tuple[
     """
     best, most = None, []
     for candidate in candidates:
-        related = [(other, what) for other in lines if other is not candidate and (what := relation(candidate, other))]
+        related = [
+            (other, what)
+            for other in lines
+            if other is not candidate and (what := relation(candidate, other))
+        ]
         if len(related) > len(most):
             best, most = candidate, related
     return best, most
@@ -129,5 +159,7 @@ def differing_choices(rows) -> tuple[dict, dict]:
     flat = [row.row.fields for row in rows]
     fields = sorted({field for values in flat for field in values} - {"name", "note"})
     values = {field: [one.get(field) for one in flat] for field in fields}
-    differing = {field: found for field, found in values.items() if any(value != found[0] for value in found)}
+    differing = {
+        field: found for field, found in values.items() if any(value != found[0] for value in found)
+    }
     return differing, {field: found[0] for field, found in values.items() if field not in differing}

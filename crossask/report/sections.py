@@ -17,7 +17,9 @@ class Grid:
     header: tuple[str, ...] = ()
     body: tuple[tuple[str, ...], ...] = ()
     notes: tuple[str, ...] = ()
-    text_columns: tuple[int, ...] = ()  # beside the first, columns of words: figures stand to the right
+    text_columns: tuple[
+        int, ...
+    ] = ()  # beside the first, columns of words: figures stand to the right
 
 
 def beside_paper(table: CorpusTable) -> Grid:
@@ -25,18 +27,34 @@ def beside_paper(table: CorpusTable) -> Grid:
     title = "Beside the paper"
     if not table.cells:
         if table.name not in published.PAPER_CLIPS:
-            return Grid(title, f"The paper has no scores of {table.title}: none of its figures stands here.")
+            return Grid(
+                title, f"The paper has no scores of {table.title}: none of its figures stands here."
+            )
         if any(line.row.experiment.get("paper_score") is not None for line in table.rows):
             clips = published.PAPER_CLIPS[table.name]
-            return Grid(title, f"The paper's figures are left out: they are of all {clips} clips of its folds of {table.name}.")
+            return Grid(
+                title,
+                f"The paper's figures are left out: they are of all {clips} clips of its folds of {table.name}.",
+            )
         return Grid(title, "No row here stands for one of the paper's: its figures are left out.")
     body, notes = [], list(beside.contradicted(table.name, table.rows))
     for cell in table.cells:
         ours = _ours(cell.line)
-        paper = f"{cell.paper_percent:.1f}" if cell.paper_percent is not None else {"blank": BLANK}.get(cell.state, cell.state)
+        paper = (
+            f"{cell.paper_percent:.1f}"
+            if cell.paper_percent is not None
+            else {"blank": BLANK}.get(cell.state, cell.state)
+        )
         body.append((cell.title, *ours, paper, *_apart(cell.against)))
         if cell.official:
-            body.append((f"{cell.title}, official", *ours, cell.official.text, *_apart(cell.against_official)))
+            body.append(
+                (
+                    f"{cell.title}, official",
+                    *ours,
+                    cell.official.text,
+                    *_apart(cell.against_official),
+                )
+            )
             notes.append(f"Official: {cell.official.source}.")
             notes += _folds_beside(cell)
     notes.append(
@@ -46,7 +64,15 @@ def beside_paper(table: CorpusTable) -> Grid:
     return Grid(
         title,
         f"Macro accuracy in per cent, {table.scope(metric='')}; the paper's Table 3. A cell that the paper leaves blank is blank.",
-        ("Row", "Ours", f"{_confidence(table)} interval", "Seed deviation", "Printed", "Ours − printed, points", "Verdict"),
+        (
+            "Row",
+            "Ours",
+            f"{_confidence(table)} interval",
+            "Seed deviation",
+            "Printed",
+            "Ours − printed, points",
+            "Verdict",
+        ),
         tuple(body),
         tuple(dict.fromkeys(notes)),
         (6,),
@@ -58,7 +84,16 @@ def claims(table: CorpusTable) -> Grid | None:
     if not table.claims:
         return None
     paper = any(found.paper_points is not None for found in table.claims)
-    header = ("Rows", "The paper says", "Difference", f"{_confidence(table)} interval", "p", "p adjusted", "Verdict", "Seed deviations")
+    header = (
+        "Rows",
+        "The paper says",
+        "Difference",
+        f"{_confidence(table)} interval",
+        "p",
+        "p adjusted",
+        "Verdict",
+        "Seed deviations",
+    )
     body = []
     for found in table.claims:
         name = f"{found.first.title} against {found.second.title}"
@@ -66,9 +101,15 @@ def claims(table: CorpusTable) -> Grid | None:
         p, deviations = "–", "–"
         if found.found:
             p = words.p_value(found.found["p_value"])
-            deviations = " and ".join(words.deviation(found.found[side]["seed_deviation"]) for side in "ab")
+            deviations = " and ".join(
+                words.deviation(found.found[side]["seed_deviation"]) for side in "ab"
+            )
         cells = (difference, span, p, adjusted, verdict, deviations)
-        printed = ("–" if found.paper_points is None else words.points(found.paper_points),) if paper else ()
+        printed = (
+            ("–" if found.paper_points is None else words.points(found.paper_points),)
+            if paper
+            else ()
+        )
         body.append((name, found.claim.says, *cells, *printed))
     return Grid(
         "The paper's claims, asked of these runs",
@@ -87,7 +128,10 @@ def controls(table: CorpusTable) -> Grid | None:
     found = table.controls
     if found is None:
         return None
-    body = [(one.line.title, one.does, words.percent(one.line.summary["macro_accuracy"]), *_paired(one)) for one in found.controls]
+    body = [
+        (one.line.title, one.does, words.percent(one.line.summary["macro_accuracy"]), *_paired(one))
+        for one in found.controls
+    ]
     notes = []
     if share := events.share_of_possible_gain(found):
         notes.append(
@@ -107,7 +151,15 @@ def controls(table: CorpusTable) -> Grid | None:
         "Is it the events?",
         f"{events.sentence(found)} Below: {found.reference.title} ({words.percent(found.reference.summary['macro_accuracy'])}) minus each "
         f"control in points, paired by clip and location, {table.scope(metric='')}.",
-        ("Control", "What it has instead", "Its accuracy", "Difference", f"{_confidence(table)} interval", "p adjusted", "Verdict"),
+        (
+            "Control",
+            "What it has instead",
+            "Its accuracy",
+            "Difference",
+            f"{_confidence(table)} interval",
+            "p adjusted",
+            "Verdict",
+        ),
         tuple(body),
         tuple(notes),
         (1, 6),
@@ -119,7 +171,9 @@ def study(table: CorpusTable) -> Grid | None:
     found = table.study
     if found is None:
         return None
-    body = [(one.line.title, one.field, words.plain(one.value), *_paired(one)) for one in found.moved]
+    body = [
+        (one.line.title, one.field, words.plain(one.value), *_paired(one)) for one in found.moved
+    ]
     notes, largest = [], found.largest
     if largest:
         size = 100 * abs(largest.found["difference"])
@@ -134,7 +188,15 @@ def study(table: CorpusTable) -> Grid | None:
         "What an open choice moves",
         f"Rows that differ from {found.reference.title} ({words.percent(found.reference.summary['macro_accuracy'])}) in one choice that "
         f"the paper does not state: each minus that row in points, paired by clip and location, {table.scope(metric='')}.",
-        ("Row", "Choice", "Value", "Difference", f"{_confidence(table)} interval", "p adjusted", "Verdict"),
+        (
+            "Row",
+            "Choice",
+            "Value",
+            "Difference",
+            f"{_confidence(table)} interval",
+            "p adjusted",
+            "Verdict",
+        ),
         tuple(body),
         tuple(notes),
         (1, 2, 6),
@@ -164,7 +226,13 @@ def beyond_accuracy(table: CorpusTable) -> Grid:
             " Embedding drift is how far training moved the event model's embeddings of the validation part, as a share of their own "
             "length; 0 is an event model that stayed as it was."
         )
-    header = ("Row", "Log loss", "Brier", "Calibration error", *["Seen cities", "Unseen cities"] * halves)
+    header = (
+        "Row",
+        "Log loss",
+        "Brier",
+        "Calibration error",
+        *["Seen cities", "Unseen cities"] * halves,
+    )
     header += ("Embedding drift",) * drifts
     return Grid("Beyond accuracy", intro, header, tuple(body))
 
@@ -179,12 +247,26 @@ def folds(table: CorpusTable) -> Grid | None:
     for line in lines:
         means = [words.percent(line.fold_means.get(fold)) for fold in names]
         names_of = ("fold_deviation", "seed_deviation", "within_fold_seed_deviation")
-        body.append((line.title, *means, words.percent(line.mean_of_folds), *[words.deviation(line.spread[name]) for name in names_of]))
+        body.append(
+            (
+                line.title,
+                *means,
+                words.percent(line.mean_of_folds),
+                *[words.deviation(line.spread[name]) for name in names_of],
+            )
+        )
     return Grid(
         "Folds and seeds",
         "Macro accuracy of each fold, mean over seeds. Folds differ because their places do, seeds because training does: the two "
         "deviations (points) are kept apart. Seeds are compared on the pooled folds, and within each fold.",
-        ("Row", *[f"Fold {name}" for name in names], "Mean", "Over folds", "Over seeds, pooled", "Over seeds, within a fold"),
+        (
+            "Row",
+            *[f"Fold {name}" for name in names],
+            "Mean",
+            "Over folds",
+            "Over seeds, pooled",
+            "Over seeds, within a fold",
+        ),
         tuple(body),
     )
 
@@ -194,7 +276,10 @@ def open_choices(table: CorpusTable) -> Grid | None:
     found = beside.open_choices(table.rows)
     body = []
     for field, why, values in found:
-        texts = [f"{words.plain(value)} ({', '.join(titles)})" if len(values) > 1 else words.plain(value) for value, titles in values]
+        texts = [
+            f"{words.plain(value)} ({', '.join(titles)})" if len(values) > 1 else words.plain(value)
+            for value, titles in values
+        ]
         body.append((field, "; ".join(texts), why))
     if not body:
         return None
@@ -219,7 +304,12 @@ def _paired(one) -> tuple[str, str, str, str]:
     if not one.found:
         return ("–", "–", "–", one.missing)
     found = one.found
-    return (words.points(found["difference"]), words.points_span(found["interval"]), words.p_value(one.adjusted_p), one.verdict)
+    return (
+        words.points(found["difference"]),
+        words.points_span(found["interval"]),
+        words.p_value(one.adjusted_p),
+        one.verdict,
+    )
 
 
 def _ours(line) -> tuple[str, str, str]:
@@ -235,20 +325,31 @@ def _ours(line) -> tuple[str, str, str]:
 def _apart(against: dict | None) -> tuple[str, str]:
     if against is None:
         return (BLANK, BLANK)
-    return (f"{words.points(against['difference'])} ± {words.number(against['half_width'])}", against["verdict"])
+    return (
+        f"{words.points(against['difference'])} ± {words.number(against['half_width'])}",
+        against["verdict"],
+    )
 
 
 def _folds_beside(cell) -> list[str]:
     """Our folds beside the official ones, where both are known."""
-    if not (cell.official.folds and cell.line and len(cell.line.fold_means) == len(cell.official.folds)):
+    if not (
+        cell.official.folds and cell.line and len(cell.line.fold_means) == len(cell.official.folds)
+    ):
         return []
     ours = ", ".join(words.number(mean) for mean in cell.line.fold_means.values())
     theirs = ", ".join(f"{mean:.1f}" for mean in cell.official.folds)
-    return [f"Folds {', '.join(cell.line.fold_means)} of {cell.title}: ours {ours}; official {theirs}."]
+    return [
+        f"Folds {', '.join(cell.line.fold_means)} of {cell.title}: ours {ours}; official {theirs}."
+    ]
 
 
 def _half(found: dict | None) -> str:
-    return "–" if found is None else f"{words.percent(found['macro_accuracy'])} ({words.span(found['interval'])})"
+    return (
+        "–"
+        if found is None
+        else f"{words.percent(found['macro_accuracy'])} ({words.span(found['interval'])})"
+    )
 
 
 def _confidence(table: CorpusTable) -> str:

@@ -20,9 +20,13 @@ class CorpusTable:
     digest: str
     rows: tuple[TableRow, ...]
     baseline: TableRow | None
-    cells: tuple[PaperCell, ...]  # of the paper's Table 3; empty where its scores are of other clips
+    cells: tuple[
+        PaperCell, ...
+    ]  # of the paper's Table 3; empty where its scores are of other clips
     claims: tuple[ClaimFound, ...]
-    controls: Controls | None  # of what the events are worth; None where no row is a control of another
+    controls: (
+        Controls | None
+    )  # of what the events are worth; None where no row is a control of another
     study: choices.Study | None  # of what open choices move; None where fewer than two were moved
     compared: int  # comparisons over which p-values are adjusted
     unfinished: tuple[Run, ...]
@@ -33,7 +37,13 @@ class CorpusTable:
         """What a number of one line (the first unless given) is of: corpus, folds, metric, clips, locations."""
         line = line or self.rows[0]
         places = line.summary["locations"]
-        parts = [self.title, folds_text(line.row), metric, f"{line.summary['clips']} clips", f"{places} locations" if places else ""]
+        parts = [
+            self.title,
+            folds_text(line.row),
+            metric,
+            f"{line.summary['clips']} clips",
+            f"{places} locations" if places else "",
+        ]
         return ", ".join(part for part in parts if part)
 
     def training_scope(self, line: TableRow) -> str:
@@ -41,8 +51,21 @@ class CorpusTable:
         parts = [self.title, folds_text(line.row).removesuffix(" pooled")]
         sizes = {run.fold: run.config["corpus"] for run in line.row.runs}
         for name, names in (("training", ("training", "train")), ("validation", ("validation",))):
-            found = sorted({size[key] for size in sizes.values() for key in names if isinstance(size.get(key), int)})
-            parts += [f"{' to '.join(str(n) for n in sorted({found[0], found[-1]}))} clips in the {name} part"] if found else []
+            found = sorted(
+                {
+                    size[key]
+                    for size in sizes.values()
+                    for key in names
+                    if isinstance(size.get(key), int)
+                }
+            )
+            parts += (
+                [
+                    f"{' to '.join(str(n) for n in sorted({found[0], found[-1]}))} clips in the {name} part"
+                ]
+                if found
+                else []
+            )
         return ", ".join(parts)
 
 
@@ -76,13 +99,20 @@ def _corpus_table(name, title, digest, rows, runs, baseline, resamples) -> Corpu
         difference, missing = (None, "no baseline row") if base is None else (None, "")
         if base is not None and row is not base:
             difference, missing = comparisons.between(row, base)
-        lines.append(dataclasses.replace(line, paper_percent=paper, difference=difference, difference_missing=missing))
+        lines.append(
+            dataclasses.replace(
+                line, paper_percent=paper, difference=difference, difference_missing=missing
+            )
+        )
         notes += [why] if why else []
         notes += [f"{line.title}: {note}" for note in line.notes]
     claims = beside.claims(lines, comparisons)
     controls, study = events.find(lines, comparisons), choices.find(lines, comparisons)
     adjusted = comparisons.adjusted()
-    lines = [_judged(line, adjusted[line.row.key, base.key]) if line.difference else line for line in lines]
+    lines = [
+        _judged(line, adjusted[line.row.key, base.key]) if line.difference else line
+        for line in lines
+    ]
     notes += _shared_notes(lines, base, baseline, comparisons)
     table = CorpusTable(
         name=name,
@@ -95,7 +125,9 @@ def _corpus_table(name, title, digest, rows, runs, baseline, resamples) -> Corpu
         controls=events.judged(controls, adjusted),
         study=choices.judged(study, adjusted),
         compared=len(comparisons),
-        unfinished=tuple(run for run in runs if run.predictions is None and run.corpus == (name, digest)),
+        unfinished=tuple(
+            run for run in runs if run.predictions is None and run.corpus == (name, digest)
+        ),
         notes=tuple(dict.fromkeys(notes)),
         conclusion="",
     )
@@ -111,19 +143,31 @@ def _judged(line: TableRow, adjusted_p: float) -> TableRow:
 def _shared_notes(lines, base, baseline: str, comparisons: Comparisons) -> list[str]:
     notes = []
     if base is None:
-        notes.append(f"No row is named {baseline} or of the system {baseline}: no differences are shown.")
+        notes.append(
+            f"No row is named {baseline} or of the system {baseline}: no differences are shown."
+        )
     if len({(line.row.folds, line.summary["clips"]) for line in lines}) > 1:
-        notes.append("Not all rows have run the same folds: only rows of the same clips are compared.")
+        notes.append(
+            "Not all rows have run the same folds: only rows of the same clips are compared."
+        )
     if any(len(line.row.seeds) < 2 for line in lines):
-        notes.append("A row of one seed says nothing of the chance of training: another seed may move it by points.")
+        notes.append(
+            "A row of one seed says nothing of the chance of training: another seed may move it by points."
+        )
     budgets = {}
     for line in lines:
         # an official baseline has a training rule of its own
         if not str(line.row.experiment.get("system")).startswith("DCASE"):
-            budgets.setdefault(flatten(line.row.experiment).get("training.epochs"), []).append(line.title)
+            budgets.setdefault(flatten(line.row.experiment).get("training.epochs"), []).append(
+                line.title
+            )
     if len(budgets) > 1:
-        told = "; ".join(f"{epochs} for {', '.join(of_these)}" for epochs, of_these in budgets.items())
-        notes.append(f"Rows were given different numbers of epochs ({told}): a difference between such rows may be one of training.")
+        told = "; ".join(
+            f"{epochs} for {', '.join(of_these)}" for epochs, of_these in budgets.items()
+        )
+        notes.append(
+            f"Rows were given different numbers of epochs ({told}): a difference between such rows may be one of training."
+        )
     if comparisons.out_of_reach:
         notes.append(
             f"{len(comparisons)} comparisons are too many for {comparisons.resamples} draws: no adjusted p can be below 0.05. "

@@ -33,7 +33,10 @@ HOW_TO_READ = (
         "The validation part",
         "is cut from the training fold. It chose the epoch, and it alone may choose between rows; the evaluation fold chose nothing.",
     ),
-    ("Corpora", "are never mixed: scores of different corpora or folds differ by tens of points and say nothing of each other."),
+    (
+        "Corpora",
+        "are never mixed: scores of different corpora or folds differ by tens of points and say nothing of each other.",
+    ),
 )
 
 

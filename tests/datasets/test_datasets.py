@@ -32,20 +32,34 @@ def write_tau(folder, rows):
             lines[side].append(f"{name}\t{scene}")
     (folder / "meta.csv").write_text("\n".join(lines["meta.csv"]) + "\n")
     for side in ("train", "evaluate"):
-        (folder / "evaluation_setup" / f"fold1_{side}.csv").write_text("\n".join(lines[side]) + "\n")
+        (folder / "evaluation_setup" / f"fold1_{side}.csv").write_text(
+            "\n".join(lines[side]) + "\n"
+        )
 
 
 TAU_ROWS = [
-    ("airport", "lisbon", 1, 0, "train"), ("airport", "lisbon", 1, 1, "train"), ("airport", "milan", 2, 2, "evaluate"),
-    ("bus", "lyon", 3, 3, "train"), ("bus", "lyon", 4, 4, "evaluate"), ("bus", "milan", 5, 5, ""),
-]  # fmt: skip
+    ("airport", "lisbon", 1, 0, "train"),
+    ("airport", "lisbon", 1, 1, "train"),
+    ("airport", "milan", 2, 2, "evaluate"),
+    ("bus", "lyon", 3, 3, "train"),
+    ("bus", "lyon", 4, 4, "evaluate"),
+    ("bus", "milan", 5, 5, ""),
+]
 
 
 def test_tau2019_reads_the_official_layout(tmp_path):
     write_tau(tmp_path, TAU_ROWS)
     corpus = read_corpus("tau2019", tmp_path)
-    assert next((c.scene, c.city, c.location) for c in corpus.clips) == ("airport", "lisbon", "lisbon-1")
-    assert (len(corpus.clips), len(corpus.folds[0].train), len(corpus.folds[0].evaluation)) == (5, 3, 2)
+    assert next((c.scene, c.city, c.location) for c in corpus.clips) == (
+        "airport",
+        "lisbon",
+        "lisbon-1",
+    )
+    assert (len(corpus.clips), len(corpus.folds[0].train), len(corpus.folds[0].evaluation)) == (
+        5,
+        3,
+        2,
+    )
     assert len(corpus.scenes) == 10
 
 
@@ -58,18 +72,29 @@ def test_tau2019_takes_flac_where_the_wav_is_not_there(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "advice"),
-    [("tau2019", "crossask-prepare --dataset=tau2019 --data_dir={} --download"), ("soundscapes", "--dataset=soundscapes --data_dir={}")],
+    [
+        ("tau2019", "crossask-prepare --dataset=tau2019 --data_dir={} --download"),
+        ("soundscapes", "--dataset=soundscapes --data_dir={}"),
+    ],
 )
-def test_all_missing_recordings_are_one_error_that_counts_them_and_says_what_to_do(tmp_path, name, advice):
+def test_all_missing_recordings_are_one_error_that_counts_them_and_says_what_to_do(
+    tmp_path, name, advice
+):
     write_tau(tmp_path, TAU_ROWS)
-    for clip in ("bus-lyon-3-3", "bus-lyon-4-4", "bus-milan-5-5"):  # the last is in no fold: it is not needed
+    for clip in (
+        "bus-lyon-3-3",
+        "bus-lyon-4-4",
+        "bus-milan-5-5",
+    ):  # the last is in no fold: it is not needed
         (tmp_path / "audio" / f"{clip}-a.wav").unlink()
     with pytest.raises(DataError, match=r"2 of 5 sound files .*'audio/bus-lyon-3-3-a.wav'") as told:
         read_corpus(name, tmp_path)
     assert str(tmp_path) in told.value.problem
     assert told.value.fix.endswith(advice.format(tmp_path))
     (tmp_path / "evaluation_setup" / "fold1_evaluate.csv").unlink()
-    with pytest.raises(DataError, match=r"1 of 3 metadata files is missing .*fold1_evaluate.csv") as told:
+    with pytest.raises(
+        DataError, match=r"1 of 3 metadata files is missing .*fold1_evaluate.csv"
+    ) as told:
         read_corpus(name, tmp_path, need_audio=False)
     assert told.value.fix.endswith(advice.format(tmp_path))
 
@@ -102,7 +127,10 @@ def test_the_official_tau2019_files_give_the_official_counts(real_data):
     fold = corpus.fold("1")
     assert (len(fold.train), len(fold.evaluation), corpus.unused) == (9185, 4185, 1030)
     location = {clip.id: clip.location for clip in corpus.clips}
-    assert (len({location[i] for i in fold.train}), len({location[i] for i in fold.evaluation})) == (325, 149)
+    assert (
+        len({location[i] for i in fold.train}),
+        len({location[i] for i in fold.evaluation}),
+    ) == (325, 149)
     training, validation = validation_split(corpus, fold.train, 0.3, 0)
     assert not {location[i] for i in training} & {location[i] for i in validation}
     assert 0.28 < len(validation) / len(fold.train) < 0.45  # "ceil makes it larger than 30 %"
@@ -111,12 +139,18 @@ def test_the_official_tau2019_files_give_the_official_counts(real_data):
     places = {}
     for i in fold.train:
         places.setdefault(city[i], set()).add(location[i])
-    assert {city[i] for i in validation} >= {pair for pair, found in places.items() if len(found) > 1}
+    assert {city[i] for i in validation} >= {
+        pair for pair, found in places.items() if len(found) > 1
+    }
 
 
 def test_the_reconstructed_tut2017_files_are_read(real_data):
     corpus = read_corpus("tut2017", real_data("meta") / "tut2017", need_audio=False)
-    assert (len(corpus.clips), len(corpus.scenes), [f.name for f in corpus.folds]) == (4680, 15, ["1", "3"])
+    assert (len(corpus.clips), len(corpus.scenes), [f.name for f in corpus.folds]) == (
+        4680,
+        15,
+        ["1", "3"],
+    )
     assert (len(corpus.fold("1").train), len(corpus.fold("3").evaluation)) == (3510, 1173)
     assert (corpus.unused, corpus.faulty) == (0, 0)
 
@@ -126,12 +160,20 @@ def write_tut(folder, folds=(1, 2, 3, 4)):
     (folder / "evaluation_setup").mkdir(parents=True)
     rows = [
         (f"audio/{letter}00{recording}_{start}_{start + 10}.wav", scene, recording)
-        for letter, scene in (("a", "city center"), ("b", "forest_path")) for recording in (1, 2, 3, 4) for start in (0, 10)
-    ]  # fmt: skip
-    (folder / "meta.txt").write_text("".join(f"{name}\t{scene}\t{name[6:10]}\n" for name, scene, _ in rows))
+        for letter, scene in (("a", "city center"), ("b", "forest_path"))
+        for recording in (1, 2, 3, 4)
+        for start in (0, 10)
+    ]
+    (folder / "meta.txt").write_text(
+        "".join(f"{name}\t{scene}\t{name[6:10]}\n" for name, scene, _ in rows)
+    )
     for fold in folds:
         for side, inside in (("train", False), ("evaluate", True)):
-            lines = [f"{name}\t{scene}\n" for name, scene, recording in rows if (recording == fold) == inside]
+            lines = [
+                f"{name}\t{scene}\n"
+                for name, scene, recording in rows
+                if (recording == fold) == inside
+            ]
             (folder / "evaluation_setup" / f"fold{fold}_{side}.txt").write_text("".join(lines))
 
 
@@ -139,7 +181,9 @@ def test_tut2017_reads_the_official_layout(tmp_path):
     write_tut(tmp_path)
     corpus = read_corpus("tut2017", tmp_path, need_audio=False)
     assert {clip.scene for clip in corpus.clips} == {"city_center", "forest_path"}
-    assert {clip.location for clip in corpus.clips} == {f"{letter}00{n}" for letter in "ab" for n in (1, 2, 3, 4)}
+    assert {clip.location for clip in corpus.clips} == {
+        f"{letter}00{n}" for letter in "ab" for n in (1, 2, 3, 4)
+    }
     assert [(len(fold.train), len(fold.evaluation)) for fold in corpus.folds] == [(12, 4)] * 4
     with pytest.raises(DataError, match="16 of 16 sound files") as told:
         read_corpus("tut2017", tmp_path)
@@ -150,7 +194,9 @@ def test_tut2017_without_some_folds_is_read_and_asking_for_one_names_what_is_mis
     write_tut(tmp_path, folds=(1, 3))
     corpus = read_corpus("tut2017", tmp_path, need_audio=False)
     assert len(corpus.fold("3").train) == 12
-    with pytest.raises(DataError, match=r"Fold '2' .* 4 folds are needed, the files of 2, 4 are missing"):
+    with pytest.raises(
+        DataError, match=r"Fold '2' .* 4 folds are needed, the files of 2, 4 are missing"
+    ):
         corpus.fold("2")
     with pytest.raises(DataError, match="no fold '5'"):
         corpus.fold("5")
@@ -164,7 +210,14 @@ def test_tut2017_without_some_folds_is_read_and_asking_for_one_names_what_is_mis
 
 def test_tut2017_counts_the_segments_that_the_corpus_marks_and_keeps_them(tmp_path):
     write_tut(tmp_path)
-    lines = ["file\tonset\toffset", "audio/a001_0_10.wav\t1.5\t2.25", "a001_0_10.wav\t7\t8", "", "b002_10_20.wav 0,10", "c009_0_10.wav\t0"]
+    lines = [
+        "file\tonset\toffset",
+        "audio/a001_0_10.wav\t1.5\t2.25",
+        "a001_0_10.wav\t7\t8",
+        "",
+        "b002_10_20.wav 0,10",
+        "c009_0_10.wav\t0",
+    ]
     (tmp_path / "error.txt").write_text("\n".join(lines))
     corpus = read_corpus("tut2017", tmp_path, need_audio=False)
     assert (len(corpus.clips), corpus.faulty) == (16, 2)
@@ -176,7 +229,9 @@ def test_a_folder_a_class_gives_folds_that_share_no_file(tmp_path):
             write_wav(tmp_path / scene / f"{number}.wav")
     corpus = read_corpus("folder", tmp_path)
     assert (corpus.scenes, len(corpus.folds)) == (("forest", "office"), 4)
-    assert sorted(i for fold in corpus.folds for i in fold.evaluation) == sorted(clip.id for clip in corpus.clips)
+    assert sorted(i for fold in corpus.folds for i in fold.evaluation) == sorted(
+        clip.id for clip in corpus.clips
+    )
 
 
 def test_all_missing_files_of_a_table_are_one_error(tmp_path):
@@ -193,11 +248,15 @@ def test_all_missing_files_of_a_table_are_one_error(tmp_path):
 def write_clips_csv(folder, rows, header):
     for row in rows:
         write_wav(folder / row[0])
-    (folder / "clips.csv").write_text("\n".join([",".join(header), *(",".join(map(str, row)) for row in rows)]) + "\n")
+    (folder / "clips.csv").write_text(
+        "\n".join([",".join(header), *(",".join(map(str, row)) for row in rows)]) + "\n"
+    )
 
 
 def test_a_location_column_keeps_places_together(tmp_path):
-    rows = [(f"{s}{p}{n}.wav", s, f"{s}{p}") for s in ("a", "b") for p in range(3) for n in range(3)]
+    rows = [
+        (f"{s}{p}{n}.wav", s, f"{s}{p}") for s in ("a", "b") for p in range(3) for n in range(3)
+    ]
     write_clips_csv(tmp_path, rows, ("filename", "scene", "location"))
     corpus = read_corpus("folder", tmp_path)
     assert len(corpus.folds) == 3
@@ -216,9 +275,17 @@ def test_a_fold_column_is_followed(tmp_path):
     ("header", "rows", "words"),
     [
         (("file", "scene"), [("a.wav", "x")], "filename"),
-        (("filename", "scene", "location", "fold"), [("a.wav", "x", "p", 1), ("b.wav", "x", "p", 2)], "'p'"),
+        (
+            ("filename", "scene", "location", "fold"),
+            [("a.wav", "x", "p", 1), ("b.wav", "x", "p", 2)],
+            "'p'",
+        ),
         (("filename", "scene"), [("a.wav", "x"), ("a.wav", "x"), ("b.wav", "x")], "twice"),
-        (("filename", "scene", "location"), [("a.wav", "x", "p"), ("b.wav", "x", "p")], "'x' has 1 location"),
+        (
+            ("filename", "scene", "location"),
+            [("a.wav", "x", "p"), ("b.wav", "x", "p")],
+            "'x' has 1 location",
+        ),
         (("filename", "scene"), [("a.wav", "x"), ("b.wav",)], "Line 3 of .* lacks"),
         (("filename", "scene"), [("a.wav", "x"), ("b.wav", "")], "Line 3 of .* lacks"),
         (("filename", "scene"), [("a.wav", "city"), ("b.wav", "city")], "a scene called 'city'"),
@@ -246,10 +313,15 @@ def test_a_missing_folder_and_an_unknown_name_are_errors(tmp_path):
 def make_corpus(locations_per_city, cities=("p", "q"), clips=2):
     items = [
         Clip(f"{scene}-{city}-{place}-{n}", "", scene, f"{scene}-{city}-{place}", city)
-        for scene in ("a", "b") for city in cities for place in range(locations_per_city) for n in range(clips)
-    ]  # fmt: skip
+        for scene in ("a", "b")
+        for city in cities
+        for place in range(locations_per_city)
+        for n in range(clips)
+    ]
     items.append(Clip("held", "", "a", "held", "r"))
-    return Corpus("made", ("a", "b"), tuple(items), (Fold("1", tuple(c.id for c in items[:-1]), ("held",)),))
+    return Corpus(
+        "made", ("a", "b"), tuple(items), (Fold("1", tuple(c.id for c in items[:-1]), ("held",)),)
+    )
 
 
 @pytest.mark.parametrize("per_city", [1, 2, 3, 5])

@@ -15,6 +15,7 @@ import pytest
 
 from crossask import datasets, downloading
 from crossask.cli import prepare
+from crossask.config import catalogue
 from crossask.datasets import downloads, read_corpus, tau2019, tut2017, unpacking
 from crossask.errors import ConfigError, DataError, DownloadError
 
@@ -58,7 +59,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        running.files, running.asked, running.cuts, running.moved, running.refusals = {}, [], [], {}, []
+        running.files, running.asked, running.cuts, running.moved, running.refusals = (
+            {},
+            [],
+            [],
+            {},
+            [],
+        )
         running.ranges = running.tells_length = True
         running.url = f"http://127.0.0.1:{running.server_port}"
         threading.Thread(target=running.serve_forever, daemon=True).start()
@@ -89,8 +96,21 @@ def table(server):
     """Three archives as TAU's are made: metadata, and audio in two parts."""
     names = list(SOUND)
     return (
-        row(server, "meta.zip", zipped({f"{TOP}/meta.csv": b"filename\n", f"{TOP}/evaluation_setup/fold1_train.csv": b"filename\n"})),
-        row(server, "audio.1.zip", zipped({f"{TOP}/{name}": SOUND[name] for name in names[:2]}, zipfile.ZIP_DEFLATED)),
+        row(
+            server,
+            "meta.zip",
+            zipped(
+                {
+                    f"{TOP}/meta.csv": b"filename\n",
+                    f"{TOP}/evaluation_setup/fold1_train.csv": b"filename\n",
+                }
+            ),
+        ),
+        row(
+            server,
+            "audio.1.zip",
+            zipped({f"{TOP}/{name}": SOUND[name] for name in names[:2]}, zipfile.ZIP_DEFLATED),
+        ),
         row(server, "audio.2.zip", zipped({f"{TOP}/{name}": SOUND[name] for name in names[2:]})),
     )
 
@@ -98,7 +118,9 @@ def table(server):
 def fetch(table, folder, **options):
     """Without waiting; returns the pauses that were asked for."""
     pauses = []
-    downloads.fetch_corpus(table, folder, **{"pauses_seconds": (1, 2), "pause": pauses.append, **options})
+    downloads.fetch_corpus(
+        table, folder, **{"pauses_seconds": (1, 2), "pause": pauses.append, **options}
+    )
     return pauses
 
 
@@ -107,7 +129,12 @@ def files(folder):
 
 
 WHOLE = sorted(
-    [*SOUND, "meta.csv", "evaluation_setup/fold1_train.csv", *(f".archives/{n}.zip.json" for n in ("meta", "audio.1", "audio.2"))]
+    [
+        *SOUND,
+        "meta.csv",
+        "evaluation_setup/fold1_train.csv",
+        *(f".archives/{n}.zip.json" for n in ("meta", "audio.1", "audio.2")),
+    ]
 )
 
 
@@ -136,7 +163,13 @@ def test_the_archives_are_unpacked_without_their_common_folder_and_removed(serve
 
 def test_one_archive_at_a_time_lies_on_the_disk(server, table, tmp_path):
     most = []
-    fetch(table, tmp_path, progress=lambda *_: most.append(sum(".zip" in p and not p.endswith(".json") for p in files(tmp_path))))
+    fetch(
+        table,
+        tmp_path,
+        progress=lambda *_: most.append(
+            sum(".zip" in p and not p.endswith(".json") for p in files(tmp_path))
+        ),
+    )
     assert max(most) == 1
 
 
@@ -151,7 +184,11 @@ def test_a_second_run_asks_for_nothing(server, table, tmp_path, caplog):
 def test_sizes_are_told_before_the_first_byte(server, table, tmp_path, monkeypatch, caplog):
     told = []
     monkeypatch.setattr(downloads, "GIGABYTE", 1000)
-    monkeypatch.setattr(downloads.LOG, "info", lambda text, *values: told.append((text % values, list(server.asked))))
+    monkeypatch.setattr(
+        downloads.LOG,
+        "info",
+        lambda text, *values: told.append((text % values, list(server.asked))),
+    )
     total = sum(size for _, size, _ in table)
     (tmp_path / ".archives").mkdir()
     (tmp_path / ".archives" / ".meta.zip.part").write_bytes(server.files["meta.zip"][:200])
@@ -164,9 +201,16 @@ def test_sizes_are_told_before_the_first_byte(server, table, tmp_path, monkeypat
 
 def test_a_dropped_connection_goes_on_where_it_broke(server, table, tmp_path):
     server.cuts = [100, 50]
-    assert fetch(table, tmp_path) == [1, 1]  # each try brought it further: the patience is whole again
+    assert fetch(table, tmp_path) == [
+        1,
+        1,
+    ]  # each try brought it further: the patience is whole again
     assert_whole(tmp_path)
-    assert server.asked[:3] == [("meta.zip", None), ("meta.zip", "bytes=100-"), ("meta.zip", "bytes=150-")]
+    assert server.asked[:3] == [
+        ("meta.zip", None),
+        ("meta.zip", "bytes=100-"),
+        ("meta.zip", "bytes=150-"),
+    ]
 
 
 def test_a_server_that_says_no_length_and_breaks_off_is_noticed(server, table, tmp_path):
@@ -175,7 +219,9 @@ def test_a_server_that_says_no_length_and_breaks_off_is_noticed(server, table, t
     assert_whole(tmp_path)
 
 
-def test_a_server_that_breaks_off_every_time_is_an_error_and_what_came_stays(server, table, tmp_path):
+def test_a_server_that_breaks_off_every_time_is_an_error_and_what_came_stays(
+    server, table, tmp_path
+):
     server.cuts = [100, 0, 0, 0, 0]
     with pytest.raises(DownloadError, match=f"100 of {table[0][1]} bytes|IncompleteRead"):
         fetch(table, tmp_path)
@@ -185,11 +231,15 @@ def test_a_server_that_breaks_off_every_time_is_an_error_and_what_came_stays(ser
     assert_whole(tmp_path)
 
 
-def test_a_server_without_ranges_that_breaks_off_at_the_same_place_ends_the_tries(server, table, tmp_path):
+def test_a_server_without_ranges_that_breaks_off_at_the_same_place_ends_the_tries(
+    server, table, tmp_path
+):
     server.ranges, server.cuts = False, [100] * 9
     with pytest.raises(DownloadError):
         fetch(table, tmp_path)
-    assert len(server.asked) == 3  # the first brought 100 bytes; the two further tries brought nothing new
+    assert (
+        len(server.asked) == 3
+    )  # the first brought 100 bytes; the two further tries brought nothing new
 
 
 def test_a_server_that_refuses_ranges_gives_the_archive_anew(server, table, tmp_path):
@@ -241,7 +291,11 @@ def test_a_changed_byte_is_an_error_and_the_archive_is_removed(server, table, tm
     server.files["audio.1.zip"] = good[:60] + bytes([good[60] ^ 1]) + good[61:]
     with pytest.raises(DownloadError, match=table[1][2]):
         fetch(table, tmp_path)
-    assert files(tmp_path) == [".archives/meta.zip.json", "evaluation_setup/fold1_train.csv", "meta.csv"]
+    assert files(tmp_path) == [
+        ".archives/meta.zip.json",
+        "evaluation_setup/fold1_train.csv",
+        "meta.csv",
+    ]
     server.files["audio.1.zip"] = good
     fetch(table, tmp_path)
     assert_whole(tmp_path)
@@ -258,7 +312,10 @@ def test_redirects_are_followed_also_when_a_download_goes_on(server, table, tmp_
 
 
 def test_a_mirror_stands_in_for_all_addresses(server, table, tmp_path, monkeypatch):
-    elsewhere = [(f"http://127.0.0.1:9/files/{url.rpartition('/')[2]}?download=1", size, md5) for url, size, md5 in table]
+    elsewhere = [
+        (f"http://127.0.0.1:9/files/{url.rpartition('/')[2]}?download=1", size, md5)
+        for url, size, md5 in table
+    ]
     fetch(elsewhere, tmp_path / "argument", base_url=f"{server.url}/")
     assert_whole(tmp_path / "argument")
     monkeypatch.setenv("CROSSASK_CORPUS_MIRROR", server.url)
@@ -313,7 +370,9 @@ def test_a_lost_recording_is_fetched_again_but_one_repacked_as_flac_is_not(serve
     assert lost.read_bytes() == SOUND["audio/bus-lyon-1-0-a.wav"]
 
 
-def test_a_disk_that_is_too_small_is_told_with_numbers_before_the_first_byte(server, table, tmp_path, monkeypatch):
+def test_a_disk_that_is_too_small_is_told_with_numbers_before_the_first_byte(
+    server, table, tmp_path, monkeypatch
+):
     sizes = [size for _, size, _ in table]
     needed = int(1.2 * sum(sizes) + max(sizes)) + 1
     monkeypatch.setattr(downloads, "GIGABYTE", 1)
@@ -328,7 +387,9 @@ def test_a_disk_that_is_too_small_is_told_with_numbers_before_the_first_byte(ser
     fetch(table, tmp_path)
 
 
-def test_a_disk_that_fills_up_while_unpacking_keeps_the_archive(server, table, tmp_path, monkeypatch):
+def test_a_disk_that_fills_up_while_unpacking_keeps_the_archive(
+    server, table, tmp_path, monkeypatch
+):
     def full(*_):
         raise OSError(28, "No space left on device")
 
@@ -373,7 +434,9 @@ def twice(name: str) -> bytes:
     ],
     ids=["parent", "absolute", "backslashes", "drive", "link", "twice", "CRC", "no zip"],
 )
-def test_an_archive_that_is_unsafe_or_damaged_writes_nothing_and_is_removed(server, tmp_path, content, words):
+def test_an_archive_that_is_unsafe_or_damaged_writes_nothing_and_is_removed(
+    server, tmp_path, content, words
+):
     folder = tmp_path / "data"
     with pytest.raises(DataError, match=words):
         fetch([row(server, "a.zip", content)], folder)
@@ -381,12 +444,24 @@ def test_an_archive_that_is_unsafe_or_damaged_writes_nothing_and_is_removed(serv
 
 
 def test_a_folder_of_the_layout_is_no_common_folder_and_litter_is_left_out(server, tmp_path):
-    fetch([row(server, "a.zip", zipped({"audio/": b"", "audio/a.wav": b"1", "__MACOSX/audio/._a.wav": b"2"}))], tmp_path)
+    fetch(
+        [
+            row(
+                server,
+                "a.zip",
+                zipped({"audio/": b"", "audio/a.wav": b"1", "__MACOSX/audio/._a.wav": b"2"}),
+            )
+        ],
+        tmp_path,
+    )
     assert files(tmp_path) == [".archives/a.zip.json", "audio/a.wav"]
 
 
 def test_a_file_of_two_archives_is_the_first_ones(server, tmp_path):
-    table = [row(server, f"{n}.zip", zipped({"top/LICENSE": text, f"top/{n}": b""})) for n, text in ((1, b"a"), (2, b"bb"))]
+    table = [
+        row(server, f"{n}.zip", zipped({"top/LICENSE": text, f"top/{n}": b""}))
+        for n, text in ((1, b"a"), (2, b"bb"))
+    ]
     fetch(table, tmp_path)
     assert (tmp_path / "LICENSE").read_bytes() == b"a"
     server.asked.clear()
@@ -396,18 +471,32 @@ def test_a_file_of_two_archives_is_the_first_ones(server, tmp_path):
 
 def test_what_is_fetched_is_read(server, tmp_path, monkeypatch):
     """From the command to the corpus, and again."""
-    names = [f"audio/bus-{city}-{place}-0-a.wav" for place, city in enumerate(("lyon", "milan", "milan"))]
+    names = [
+        f"audio/bus-{city}-{place}-0-a.wav" for place, city in enumerate(("lyon", "milan", "milan"))
+    ]
     meta = "".join(f"{n}\tbus\t{n.split('-')[1]}-{n.split('-')[2]}\ta\n" for n in names)
-    sides = {side: f"filename\tscene_label\n{name}\tbus\n" for side, name in zip(("train", "evaluate"), names, strict=False)}
+    sides = {
+        side: f"filename\tscene_label\n{name}\tbus\n"
+        for side, name in zip(("train", "evaluate"), names, strict=False)
+    }
     members = {"meta.csv": f"filename\tscene_label\tidentifier\tsource_label\n{meta}"}
-    members |= {f"evaluation_setup/fold1_{side}.csv": text for side, text in sides.items()} | dict.fromkeys(names, b"sound")
-    url, size, md5 = row(server, "all.zip", zipped({f"{TOP}/{name}": content for name, content in members.items()}))
+    members |= {
+        f"evaluation_setup/fold1_{side}.csv": text for side, text in sides.items()
+    } | dict.fromkeys(names, b"sound")
+    url, size, md5 = row(
+        server, "all.zip", zipped({f"{TOP}/{name}": content for name, content in members.items()})
+    )
     monkeypatch.setattr(tau2019, "ARCHIVES", (("http://127.0.0.1:9/all.zip", size, md5),))
     monkeypatch.setenv("CROSSASK_CORPUS_MIRROR", url.rpartition("/")[0])
     with pytest.raises(DataError, match="3 of 3 metadata files") as told:
         read_corpus("tau2019", tmp_path)
     command = told.value.fix.removeprefix("Fetch them: ").split()
-    assert command == ["crossask-prepare", "--dataset=tau2019", f"--data_dir={tmp_path}", "--download"]
+    assert command == [
+        "crossask-prepare",
+        "--dataset=tau2019",
+        f"--data_dir={tmp_path}",
+        "--download",
+    ]
     assert prepare.main(command) == 0
     corpus = read_corpus("tau2019", tmp_path)
     assert (len(corpus.clips), corpus.unused) == (2, 1)
@@ -419,15 +508,27 @@ def test_download_is_refused_where_nothing_is_published(tmp_path, capsys):
     for dataset in ("folder", "soundscapes", "events"):
         with pytest.raises(ConfigError, match=f"'{dataset}' has nothing to download"):
             datasets.download_corpus(dataset, tmp_path)
-        assert prepare.main(["crossask-prepare", f"--dataset={dataset}", f"--data_dir={tmp_path}", "--download"]) == 2
+        assert (
+            prepare.main(
+                ["crossask-prepare", f"--dataset={dataset}", f"--data_dir={tmp_path}", "--download"]
+            )
+            == 2
+        )
         assert "tau2019, tut2017" in capsys.readouterr().err
     assert prepare.main(["crossask-prepare", "--download"]) == 2
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("module", "count", "total"), [(tau2019, 23, 35_622_537_482), (tut2017, 13, 10_700_420_548)])
+@pytest.mark.parametrize(
+    ("module", "count", "total"), [(tau2019, 23, 35_622_537_482), (tut2017, 13, 10_700_420_548)]
+)
 def test_the_tables_hold_the_published_archives(module, count, total):
-    assert len(module.ARCHIVES) == len({url for url, _, _ in module.ARCHIVES}) == len({md5 for _, _, md5 in module.ARCHIVES}) == count
+    assert (
+        len(module.ARCHIVES)
+        == len({url for url, _, _ in module.ARCHIVES})
+        == len({md5 for _, _, md5 in module.ARCHIVES})
+        == count
+    )
     assert sum(size for _, size, _ in module.ARCHIVES) == total
     assert all(len(bytes.fromhex(md5)) == 16 for _, _, md5 in module.ARCHIVES)
 
@@ -435,10 +536,17 @@ def test_the_tables_hold_the_published_archives(module, count, total):
 @pytest.mark.parametrize("name", ["tau2019", "tut2017"])
 def test_the_tables_are_those_of_the_records(real_data, name):
     with open(real_data("meta") / f"{name}_archives.csv", newline="") as file:
-        rows = tuple((line["url"], int(line["bytes"]), line["md5"]) for line in csv.DictReader(file))
-    assert rows == datasets._named(datasets.ARCHIVES[name])
+        rows = tuple(
+            (line["url"], int(line["bytes"]), line["md5"]) for line in csv.DictReader(file)
+        )
+    assert rows == catalogue.load(catalogue.dataset(name).archives)
 
 
 def test_an_address_that_is_none_is_an_error(tmp_path):
     with pytest.raises(DownloadError, match="nowhere"):
-        downloading.download("nowhere", tmp_path / "part", pauses_seconds=(1,), pause=lambda _: pytest.fail("another try is no use"))
+        downloading.download(
+            "nowhere",
+            tmp_path / "part",
+            pauses_seconds=(1,),
+            pause=lambda _: pytest.fail("another try is no use"),
+        )

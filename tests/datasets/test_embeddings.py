@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 import small_corpus
 
-from crossask import config, evaluation, export, feature_cache, grid, preflight, runs, training
+from crossask import config, evaluation, grid, serving, training
 from crossask.datasets import read_corpus, training_parts
 from crossask.errors import ConfigError, CrossaskError, DataError
+from crossask.features.cache import prepare_features
+from crossask.grid import preflight
+from crossask.training import run_folder
 
-ROW = dataclasses.replace(small_corpus.FEATURE_BASED, name="vem", system="VEM", dataset="embeddings", folds=("unseen",))
+ROW = dataclasses.replace(
+    small_corpus.FEATURE_BASED, name="vem", system="VEM", dataset="embeddings", folds=("unseen",)
+)
 
 
 def arrays(**changes):
@@ -19,7 +24,9 @@ def arrays(**changes):
     for part, clips in (("train", 24), ("val", 8), ("unseen", 12)):
         y = np.arange(clips) % 2
         made[f"{part}_y"] = y
-        made[f"{part}_x"] = (rng.normal(0, 0.2, (clips, 2, 128)) + (2 * y - 1)[:, None, None]).astype(np.float32)
+        made[f"{part}_x"] = (
+            rng.normal(0, 0.2, (clips, 2, 128)) + (2 * y - 1)[:, None, None]
+        ).astype(np.float32)
     made |= changes
     return {name: value for name, value in made.items() if value is not None}
 
@@ -47,39 +54,52 @@ def test_parts_become_folds_with_their_own_validation(written):
 def test_a_row_learns_from_them_and_is_scored_clip_by_clip(written, tmp_path):
     path = written()
     corpus = read_corpus("embeddings", path)
-    cache = feature_cache.prepare(corpus, ROW, tmp_path / "features")
+    cache = prepare_features(corpus, ROW, tmp_path / "features")
     assert cache.shapes == {"embedding": (2, 128)}
-    run = runs.run_at(tmp_path / "runs", "vem", "unseen", 0)
-    row = dataclasses.replace(ROW, training=dataclasses.replace(ROW.training, epochs=6, learning_rate=1e-2))
+    run = run_folder.run_at(tmp_path / "runs", "vem", "unseen", 0)
+    row = dataclasses.replace(
+        ROW, training=dataclasses.replace(ROW.training, epochs=6, learning_rate=1e-2)
+    )
     assert training.train(run, row, corpus, cache)["validation_macro_accuracy"] == 1.0
     table = training.predict(run, corpus, cache)
     table.to_csv(tmp_path / "predictions.csv", index=False)
     scores = evaluation.score(evaluation.read_predictions(tmp_path / "predictions.csv"))
     assert scores["macro_accuracy"] == 1.0
     assert scores["interval"]["over"] == "clip"
-    for write in (export.export_run, export.export_litert):  # a random event model would stand before what learnt from others' embeddings
+    for write in (
+        serving.export_run,
+        serving.export_litert,
+    ):  # a random event model would stand before what learnt from others' embeddings
         with pytest.raises(ConfigError, match="ready-made embeddings"):
             write(run, tmp_path / "model.tflite")
 
 
 def test_a_grid_of_them_asks_for_no_event_model(written, tmp_path):
-    row = config.override(ROW, {"event_model.weights": str(tmp_path / "nowhere.npz"), "training.epochs": 1})
-    wanted = grid.Grid((row,), (0, 1), str(written()), str(tmp_path / "features"), str(tmp_path / "runs"))
+    row = config.override(
+        ROW, {"event_model.weights": str(tmp_path / "nowhere.npz"), "training.epochs": 1}
+    )
+    wanted = grid.Grid(
+        (row,), (0, 1), str(written()), str(tmp_path / "features"), str(tmp_path / "runs")
+    )
     (outcome,) = preflight.check(wanted, preflight.rows_to_check(wanted))
     assert outcome.stages == ("features", "training step", "evaluation")
 
 
 def test_other_bytes_are_other_features(written, tmp_path):
-    before = feature_cache.prepare(read_corpus("embeddings", written()), ROW, tmp_path / "features").folders
+    before = prepare_features(
+        read_corpus("embeddings", written()), ROW, tmp_path / "features"
+    ).folders
     x = arrays()["val_x"]
     x[3, 0, 64] += 0.01
-    after = feature_cache.prepare(read_corpus("embeddings", written(val_x=x)), ROW, tmp_path / "features").folders
+    after = prepare_features(
+        read_corpus("embeddings", written(val_x=x)), ROW, tmp_path / "features"
+    ).folders
     assert before != after
 
 
 def test_rows_that_need_sound_are_refused(written, tmp_path):
     with pytest.raises(DataError, match="holds embeddings alone"):
-        feature_cache.prepare(read_corpus("embeddings", written()), small_corpus.FA, tmp_path)
+        prepare_features(read_corpus("embeddings", written()), small_corpus.FA, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +112,10 @@ def test_rows_that_need_sound_are_refused(written, tmp_path):
         ({"unseen_x": np.zeros((12, 3, 128), np.float32)}, r"unseen_x \[12, 3, 128\]"),
         ({"train_y": np.full(24, 2)}, "holds 2"),
         ({"val_x": np.full((8, 2, 128), np.nan, np.float32)}, "no numbers"),
-        ({"train_location": np.full(24, "here"), "unseen_location": np.full(12, "here")}, "both sides"),
+        (
+            {"train_location": np.full(24, "here"), "unseen_location": np.full(12, "here")},
+            "both sides",
+        ),
         ({"val_location": np.full(3, "here")}, "3 entries for 8"),
         ({"train_y": np.full(24, "low")}, "no whole numbers"),
         ({"train_y": np.full(24, 0.9)}, "no whole numbers"),
@@ -114,7 +137,10 @@ def test_another_file_is_refused(tmp_path, text):
 def test_real_embeddings_are_read(real_data):
     corpus = read_corpus("embeddings", real_data("tut2017_vggish") / "tut2017_vggish_clips.npz")
     assert len(corpus.scenes) == 15
-    assert {fold.name: (len(fold.train), len(fold.validation), len(fold.evaluation)) for fold in corpus.folds} == {
+    assert {
+        fold.name: (len(fold.train), len(fold.validation), len(fold.evaluation))
+        for fold in corpus.folds
+    } == {
         "test": (3743, 936, 936),
         "eval": (3743, 936, 1447),
     }

@@ -16,7 +16,9 @@ CITIES = ("helsinki", "lisbon")
 
 @pytest.mark.parametrize("kind", soundscapes.EVENT_KINDS)
 def test_every_kind_is_finite_fills_its_time_and_varies(kind):
-    first, again, other = (events.synthesise(kind, np.random.default_rng(seed), RATE, 1.5) for seed in (1, 1, 2))
+    first, again, other = (
+        events.synthesise(kind, np.random.default_rng(seed), RATE, 1.5) for seed in (1, 1, 2)
+    )
     assert first.shape == (24000,)
     assert np.isfinite(first).all()
     frames = np.sqrt(np.mean(first.reshape(-1, 320) ** 2, axis=1))
@@ -33,15 +35,21 @@ def test_every_kind_stands_out_of_its_background_somewhere(kind):
         event = dataclasses.replace(event, level_db=12.0, metres=4.0)
         plan = (event,) if with_event else ()
         wave = rendering._mix(np.random.default_rng(0), bed, room, plan, 2.9, RATE, 0.0, None)
-        frames = np.diff(wave[: 320 * 145], axis=0, prepend=0).reshape(145, -1)  # the difference weakens the rumble
+        frames = np.diff(wave[: 320 * 145], axis=0, prepend=0).reshape(
+            145, -1
+        )  # the difference weakens the rumble
         return 10 * np.log10(np.mean(frames**2, axis=1))
 
     assert np.max(level(True) - level(False)) > 6
 
 
 def test_a_clip_is_binaural_within_full_scale_and_repeats():
-    wave, labels = soundscapes.render_scene_clip(0, "tram", "lisbon", 3, 1, seconds=4.0, sample_rate_hz=RATE)
-    again, labels_again = soundscapes.render_scene_clip(0, "tram", "lisbon", 3, 1, seconds=4.0, sample_rate_hz=RATE)
+    wave, labels = soundscapes.render_scene_clip(
+        0, "tram", "lisbon", 3, 1, seconds=4.0, sample_rate_hz=RATE
+    )
+    again, labels_again = soundscapes.render_scene_clip(
+        0, "tram", "lisbon", 3, 1, seconds=4.0, sample_rate_hz=RATE
+    )
     assert wave.shape == (64000, 2)
     assert wave.dtype == np.float32
     assert 0.001 < np.abs(wave).max() < 1
@@ -55,7 +63,12 @@ def test_clips_of_a_location_share_the_place_and_not_the_events():
     assert len(plans) == 8
     kinds = {kind for kind, _ in scenes.location_at(0, "park", "lisbon", 3).habits}
     assert {event.kind for plan in plans for event in plan} <= kinds
-    keys = ((0, "park", "lisbon", 3), (0, "park", "lisbon", 4), (0, "park", "lyon", 3), (1, "park", "lisbon", 3))
+    keys = (
+        (0, "park", "lisbon", 3),
+        (0, "park", "lisbon", 4),
+        (0, "park", "lyon", 3),
+        (1, "park", "lisbon", 3),
+    )
     places = {scenes.location_at(*key) for key in keys}
     assert len({place.room for place in places}) == len({place.bed for place in places}) == 4
 
@@ -65,7 +78,9 @@ def test_events_lie_within_the_clip_and_are_four_to_ten():
         for clip in range(20):
             plan = scenes.plan_clip(5, scene, "lisbon", 7, clip, 10.0)
             assert 4 <= len(plan) <= 10
-            assert all(0 <= event.onset_s < event.onset_s + event.seconds <= 10.0 + 1e-9 for event in plan)
+            assert all(
+                0 <= event.onset_s < event.onset_s + event.seconds <= 10.0 + 1e-9 for event in plan
+            )
             assert [event.onset_s for event in plan] == sorted(event.onset_s for event in plan)
 
 
@@ -101,9 +116,15 @@ def test_a_source_on_the_right_comes_earlier_and_brighter_to_the_right_ear():
 def test_farther_sources_are_weaker_duller_and_more_reverberant():
     assert spaces.air_absorption(np.array([8000.0]), 10)[0] == pytest.approx(10 ** (-1 / 20))
     room = spaces.draw_room(np.random.default_rng(0), "hall")
-    direct = [np.sum(spaces.binaural(np.r_[1.0, np.zeros(999)], 48000, room, m, 0.0, 0.0) ** 2) for m in (2, 8)]
+    direct = [
+        np.sum(spaces.binaural(np.r_[1.0, np.zeros(999)], 48000, room, m, 0.0, 0.0) ** 2)
+        for m in (2, 8)
+    ]
     assert direct[0] > direct[1]
-    assert spaces.late_field_gain(room, 8) / direct[1] ** 0.5 > spaces.late_field_gain(room, 2) / direct[0] ** 0.5
+    assert (
+        spaces.late_field_gain(room, 8) / direct[1] ** 0.5
+        > spaces.late_field_gain(room, 2) / direct[0] ** 0.5
+    )
 
 
 def test_the_late_field_decays_by_sixty_decibels_in_its_reverberation_time():
@@ -116,7 +137,10 @@ def test_the_late_field_decays_by_sixty_decibels_in_its_reverberation_time():
 
 def test_a_bed_has_its_level_and_its_ears_agree_at_low_frequencies_only():
     bed = dataclasses.replace(
-        backgrounds.draw_bed(np.random.default_rng(0), "open"), breathing_db=0.0, level_db=-40.0, hums=()
+        backgrounds.draw_bed(np.random.default_rng(0), "open"),
+        breathing_db=0.0,
+        level_db=-40.0,
+        hums=(),
     )
     left, right = backgrounds.render_bed(np.random.default_rng(0), bed, 48000, 96000)
     spectra = np.fft.rfft(left), np.fft.rfft(right)
@@ -135,7 +159,8 @@ def test_a_bed_has_its_level_and_its_ears_agree_at_low_frequencies_only():
 def test_isolated_events_take_turns_and_share_no_place_with_the_scenes():
     count = len(soundscapes.EVENT_KINDS)
     places = [
-        rendering.event_setting(0, index, soundscapes.EVENT_KINDS[index % count], 2.9) for index in range(4 * count)
+        rendering.event_setting(0, index, soundscapes.EVENT_KINDS[index % count], 2.9)
+        for index in range(4 * count)
     ]
     rooms, beds = {place[0] for place in places}, {place[1] for place in places}
     assert len(rooms) == len(beds) == 4 * count
@@ -153,7 +178,9 @@ def test_isolated_events_take_turns_and_share_no_place_with_the_scenes():
         for clip in range(10)
         for event in scenes.plan_clip(0, scene, "lisbon", 0, clip, 10.0)
     }
-    kinds = [soundscapes.render_event(0, index, ("horn", "voice"), 1.0, RATE)[1] for index in range(4)]
+    kinds = [
+        soundscapes.render_event(0, index, ("horn", "voice"), 1.0, RATE)[1] for index in range(4)
+    ]
     assert kinds == ["horn", "voice", "horn", "voice"]
 
 
@@ -175,7 +202,10 @@ def nearest_centroid(features, labels, train):
 
 def test_colour_does_not_tell_scenes_of_a_family_apart_but_events_do():
     places = [(scene, number) for scene in soundscapes.SCENES for number in range(40)]
-    labels, train = np.array([scene for scene, _ in places]), np.array([number < 20 for _, number in places])
+    labels, train = (
+        np.array([scene for scene, _ in places]),
+        np.array([number < 20 for _, number in places]),
+    )
     grid = np.geomspace(50, 20000, 40)
     beds = [scenes.location_at(0, scene, "lisbon", number).bed for scene, number in places]
     colours = np.stack([backgrounds.colour_db(bed, grid) + bed.level_db for bed in beds])

@@ -7,16 +7,22 @@ import numpy as np
 import pytest
 import soundfile
 
-from crossask import runs
+from crossask import files
 from crossask.datasets import read_corpus, soundscapes
 from crossask.datasets.soundscapes import layout, writing
 from crossask.errors import ConfigError, DataError
 
-SMALL = soundscapes.SoundscapesConfig(seed=3, locations_per_scene=3, clips_per_location=1, clip_seconds=1.0)
+SMALL = soundscapes.SoundscapesConfig(
+    seed=3, locations_per_scene=3, clips_per_location=1, clip_seconds=1.0
+)
 
 
 def contents(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +46,9 @@ def test_the_layout_is_that_of_tau_2019(corpus):
     city = {clip.id: clip.city for clip in read.clips}
     assert {city[name] for name in fold.evaluation} == {"milan"}
     assert "milan" not in {city[name] for name in fold.train}
-    assert (corpus / "meta.csv").read_text().splitlines()[0] == "filename\tscene_label\tidentifier\tsource_label"
+    assert (corpus / "meta.csv").read_text().splitlines()[
+        0
+    ] == "filename\tscene_label\tidentifier\tsource_label"
     assert (corpus / "meta.csv").read_text().splitlines()[
         1
     ] == "audio/airport-barcelona-0-0-a.wav\tairport\tbarcelona-0\ta"
@@ -48,7 +56,9 @@ def test_the_layout_is_that_of_tau_2019(corpus):
     assert (setup / "fold1_train.csv").read_text().splitlines()[0] == "filename\tscene_label"
     assert (setup / "fold1_test.csv").read_text().splitlines()[0] == "filename"
     labelled = (setup / "fold1_evaluate.csv").read_text().splitlines()[1:]
-    assert (setup / "fold1_test.csv").read_text().split()[1:] == [line.split("\t")[0] for line in labelled]
+    assert (setup / "fold1_test.csv").read_text().split()[1:] == [
+        line.split("\t")[0] for line in labelled
+    ]
 
 
 def test_no_location_stands_on_both_sides_of_the_default_fold():
@@ -66,13 +76,20 @@ def test_no_location_stands_on_both_sides_of_the_default_fold():
 
 
 def test_more_clips_leave_the_others_as_they_are():
-    assert set(layout.clips_of(SMALL)) < set(layout.clips_of(dataclasses.replace(SMALL, clips_per_location=2)))
+    assert set(layout.clips_of(SMALL)) < set(
+        layout.clips_of(dataclasses.replace(SMALL, clips_per_location=2))
+    )
 
 
 def test_files_are_48_khz_stereo_of_24_bits_and_hold_what_was_rendered(corpus):
     for path in sorted((corpus / "audio").iterdir()):
         info = soundfile.info(path)
-        assert (info.samplerate, info.channels, info.subtype, info.frames) == (48000, 2, "PCM_24", 48000)
+        assert (info.samplerate, info.channels, info.subtype, info.frames) == (
+            48000,
+            2,
+            "PCM_24",
+            48000,
+        )
     name = "bus-helsinki-11-0-a.wav"
     wave, _ = soundscapes.render_scene_clip(3, "bus", "helsinki", 11, 0, 1.0)
     written, _ = soundfile.read(corpus / "audio" / name, dtype="float32")
@@ -83,7 +100,9 @@ def test_files_are_48_khz_stereo_of_24_bits_and_hold_what_was_rendered(corpus):
 def test_the_event_table_lies_within_the_clips(corpus):
     lines = [line.split("\t") for line in (corpus / "events.csv").read_text().splitlines()]
     assert lines[0] == ["filename", "onset", "offset", "event_label"]
-    assert {line[0] for line in lines[1:]} == {f"audio/{path.name}" for path in (corpus / "audio").iterdir()}
+    assert {line[0] for line in lines[1:]} == {
+        f"audio/{path.name}" for path in (corpus / "audio").iterdir()
+    }
     assert all(
         0 <= float(onset) < float(offset) <= 1 and kind in soundscapes.EVENT_KINDS
         for _, onset, offset, kind in lines[1:]
@@ -95,7 +114,9 @@ def test_two_workers_write_the_same_bytes_as_one(corpus, tmp_path):
     assert contents(tmp_path) == contents(corpus)
 
 
-def test_a_killed_run_keeps_finished_clips_and_ends_in_the_same_bytes(corpus, tmp_path, monkeypatch):
+def test_a_killed_run_keeps_finished_clips_and_ends_in_the_same_bytes(
+    corpus, tmp_path, monkeypatch
+):
     def kill(job):
         if "-milan-" in job[1]:
             raise KeyboardInterrupt
@@ -110,7 +131,7 @@ def test_a_killed_run_keeps_finished_clips_and_ends_in_the_same_bytes(corpus, tm
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "audio").iterdir()}
     assert 0 < len(kept) < 30
     # what a kill in the middle of a file leaves behind, of a process that has ended
-    stale = tmp_path / "audio" / f".airport-milan-20-0-a.wav.{runs._HOST}-4194305.part"
+    stale = tmp_path / "audio" / f".airport-milan-20-0-a.wav.{files._HOST}-4194305.part"
     stale.write_bytes(b"RIFF")
     first = []
     soundscapes.write_soundscapes(tmp_path, SMALL, progress=lambda done, total: first.append(done))
@@ -151,7 +172,9 @@ def test_a_folder_is_gone_on_with_as_it_was_begun(corpus, tmp_path):
 
 def test_isolated_events_come_with_a_table_of_labels_and_folds(tmp_path):
     kinds = len(soundscapes.EVENT_KINDS)
-    path = soundscapes.write_events(tmp_path, seed=1, count=kinds + 2, workers=2, seconds=0.5, sample_rate_hz=16000)
+    path = soundscapes.write_events(
+        tmp_path, seed=1, count=kinds + 2, workers=2, seconds=0.5, sample_rate_hz=16000
+    )
     rows = [line.split(",") for line in path.read_text().splitlines()]
     assert rows[0] == ["filename", "category", "fold"]
     assert [row[1] for row in rows[1 : kinds + 1]] == list(soundscapes.EVENT_KINDS)

@@ -6,10 +6,17 @@ import pandas as pd
 SCENES = ("bus", "park", "tram")
 # truth, prediction; worked by hand: bus 2 of 4, park 2 of 3, tram 3 of 3
 HAND = (
-    ("bus", "bus"), ("bus", "bus"), ("bus", "park"), ("bus", "tram"),
-    ("park", "park"), ("park", "park"), ("park", "bus"),
-    ("tram", "tram"), ("tram", "tram"), ("tram", "tram"),
-)  # fmt: skip
+    ("bus", "bus"),
+    ("bus", "bus"),
+    ("bus", "park"),
+    ("bus", "tram"),
+    ("park", "park"),
+    ("park", "park"),
+    ("park", "bus"),
+    ("tram", "tram"),
+    ("tram", "tram"),
+    ("tram", "tram"),
+)
 
 
 def table_of(pairs, scenes=SCENES, locations=None, cities=None, sure=0.8, prefix="clip"):
@@ -22,7 +29,9 @@ def table_of(pairs, scenes=SCENES, locations=None, cities=None, sure=0.8, prefix
         if cities is not None:
             row["city"] = cities[number]
         row["truth"] = truth
-        rows.append(row | {s: sure if s == predicted else (1 - sure) / (len(scenes) - 1) for s in scenes})
+        rows.append(
+            row | {s: sure if s == predicted else (1 - sure) / (len(scenes) - 1) for s in scenes}
+        )
     return pd.DataFrame(rows)
 
 
@@ -31,5 +40,7 @@ def random_table(seed, clips=90, scenes=SCENES, locations=5):
     probabilities = rng.dirichlet(np.ones(len(scenes)), size=clips)
     truth = np.repeat(scenes, -(-clips // len(scenes)))[:clips]
     place = [f"{scene}-{number % locations}" for number, scene in enumerate(truth)]
-    table = pd.DataFrame({"clip": [f"c{i:03d}" for i in range(clips)], "location": place, "truth": truth})
+    table = pd.DataFrame(
+        {"clip": [f"c{i:03d}" for i in range(clips)], "location": place, "truth": truth}
+    )
     return table.assign(**dict(zip(scenes, probabilities.T, strict=True)))

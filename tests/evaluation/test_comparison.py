@@ -32,7 +32,9 @@ def test_a_paired_difference_is_surer_than_two_intervals_suggest():
 def test_equal_predictions_and_single_locations_let_nothing_be_told():
     table = random_table(5)
     assert evaluation.compare([table], [table])["verdict"] == "cannot tell"
-    perfect = table_of([(truth, truth) for truth, _ in HAND], locations=[truth for truth, _ in HAND])
+    perfect = table_of(
+        [(truth, truth) for truth, _ in HAND], locations=[truth for truth, _ in HAND]
+    )
     result = evaluation.compare([perfect], [table_of(HAND, locations=[truth for truth, _ in HAND])])
     assert result["difference"] > 0
     assert result["verdict"] == "cannot tell"
@@ -50,17 +52,25 @@ def test_the_verdict_of_two_equal_systems_is_rarely_wrong():
                     right = rng.random(8) < rng.beta(3, 2)
                     side += [(scene, scene if hit else other) for hit in right]
                 places += [f"{scene}{place}"] * 8
-        result = evaluation.compare([table_of(pairs_a, locations=places)], [table_of(pairs_b, locations=places)], resamples=400)
+        result = evaluation.compare(
+            [table_of(pairs_a, locations=places)],
+            [table_of(pairs_b, locations=places)],
+            resamples=400,
+        )
         told += result["verdict"] != "cannot tell"
     assert told / 60 < 0.12
 
 
 def test_a_comparison_of_different_clips_names_the_difference():
     a, b = table_of(HAND), table_of(HAND).iloc[1:]
-    with pytest.raises(DataError, match="1 only in the first, 0 only in the second; the second lacks 'clip0000'"):
+    with pytest.raises(
+        DataError, match="1 only in the first, 0 only in the second; the second lacks 'clip0000'"
+    ):
         evaluation.compare([a], [b])
     c = table_of((("park", "park"), *HAND[1:]))
-    with pytest.raises(DataError, match="'clip0000' has the truth 'bus' in the first and 'park' in the second"):
+    with pytest.raises(
+        DataError, match="'clip0000' has the truth 'bus' in the first and 'park' in the second"
+    ):
         evaluation.compare([a], [c])
 
 
@@ -112,16 +122,24 @@ def test_mcnemar_counts_the_clips_that_one_side_alone_has_right():
     wrong = {"bus": "park", "park": "bus"}
     a = [(t, wrong[t] if number in (5, 6) else t) for number, t in enumerate(truth)]
     b = [(t, wrong[t] if number in (0, 1, 2, 3, 4, 6) else t) for number, t in enumerate(truth)]
-    tables = [table_of(pairs, scenes=("bus", "park"), locations=list("abcdefghijkl")) for pairs in (a, b)]
+    tables = [
+        table_of(pairs, scenes=("bus", "park"), locations=list("abcdefghijkl")) for pairs in (a, b)
+    ]
     result = evaluation.compare(tables[:1], tables[1:])
     assert result["mcnemar"] == {"only_a": 5, "only_b": 1, "p_value": pytest.approx(14 / 64)}
     assert any("McNemar's test takes clips for independent" in note for note in result["notes"])
-    assert evaluation.compare(tables[1:], tables[:1])["mcnemar"]["p_value"] == pytest.approx(14 / 64)
+    assert evaluation.compare(tables[1:], tables[:1])["mcnemar"]["p_value"] == pytest.approx(
+        14 / 64
+    )
 
 
 def test_mcnemar_has_nothing_to_say_of_equal_sides_or_of_several_seeds():
     table = random_table(5)
-    assert evaluation.compare([table], [table])["mcnemar"] == {"only_a": 0, "only_b": 0, "p_value": 1.0}
+    assert evaluation.compare([table], [table])["mcnemar"] == {
+        "only_a": 0,
+        "only_b": 0,
+        "p_value": 1.0,
+    }
     result = evaluation.compare([table, table], [table])
     assert result["mcnemar"] is None
     assert not any("McNemar" in note for note in result["notes"])

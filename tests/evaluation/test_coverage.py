@@ -19,7 +19,9 @@ def corpus(rng, locations: int, margin: float):
     ease = 0.1 + 0.8 * rng.beta(0.7, 0.7, SCENES * locations)
     kindness = rng.uniform(-0.05, 0.05, SCENES * locations)
     location = np.repeat(np.arange(SCENES * locations), rng.integers(6, 15, SCENES * locations))
-    chance = np.stack([ease + margin / 2 + kindness, ease - margin / 2 - kindness], axis=1)[location]
+    chance = np.stack([ease + margin / 2 + kindness, ease - margin / 2 - kindness], axis=1)[
+        location
+    ]
     return (rng.random(chance.shape) < chance).astype(float), location // locations, location
 
 
@@ -28,8 +30,13 @@ def measured(locations: int, margin: float) -> dict:
     rng = np.random.default_rng(locations)
     inside = {"macro_accuracy": 0, "difference": 0, "told": 0}
     for draw in range(DRAWS):
-        drawn = resampling.class_accuracies(*corpus(rng, locations, margin), SCENES, RESAMPLES, draw).mean(axis=1)
-        for name, values, true in (("macro_accuracy", drawn[:, 0], 0.5 + margin / 2), ("difference", drawn[:, 0] - drawn[:, 1], margin)):
+        drawn = resampling.class_accuracies(
+            *corpus(rng, locations, margin), SCENES, RESAMPLES, draw
+        ).mean(axis=1)
+        for name, values, true in (
+            ("macro_accuracy", drawn[:, 0], 0.5 + margin / 2),
+            ("difference", drawn[:, 0] - drawn[:, 1], margin),
+        ):
             low, high = resampling.percentiles(values, 0.95)
             inside[name] += low <= true <= high
         inside["told"] += resampling.p_value(drawn[:, 0] - drawn[:, 1]) < 0.05
@@ -56,12 +63,19 @@ def test_what_was_measured_is_what_is_reported():
     for side in range(2):
         chosen = np.where(correct[:, side] == 1, truth, (truth + 1) % SCENES)
         table = pd.DataFrame(np.eye(SCENES)[chosen], columns=names)
-        rows = {"clip": [f"{clip:04d}" for clip in range(len(truth))], "location": [f"l{place:03d}" for place in location]}
+        rows = {
+            "clip": [f"{clip:04d}" for clip in range(len(truth))],
+            "location": [f"l{place:03d}" for place in location],
+        }
         tables.append(table.assign(**rows, truth=[names[scene] for scene in truth]))
     drawn = resampling.class_accuracies(correct, truth, location, SCENES, RESAMPLES, 3).mean(axis=1)
     interval = evaluation.score(tables[0], RESAMPLES, 3)["interval"]
-    assert [interval["low"], interval["high"]] == pytest.approx(resampling.percentiles(drawn[:, 0], 0.95), abs=1e-12)
+    assert [interval["low"], interval["high"]] == pytest.approx(
+        resampling.percentiles(drawn[:, 0], 0.95), abs=1e-12
+    )
     result = evaluation.compare(tables[:1], tables[1:], RESAMPLES, 3)
     expected = resampling.percentiles(drawn[:, 0] - drawn[:, 1], 0.95)
-    assert [result["interval"]["low"], result["interval"]["high"]] == pytest.approx(expected, abs=1e-12)
+    assert [result["interval"]["low"], result["interval"]["high"]] == pytest.approx(
+        expected, abs=1e-12
+    )
     assert result["p_value"] == resampling.p_value(drawn[:, 0] - drawn[:, 1])

@@ -26,7 +26,11 @@ def test_a_location_known_in_one_fold_only_is_no_location_of_the_pool():
 
 def fold_table(fold: str, right: int):
     """Four clips of either scene, of which `right` each are predicted rightly."""
-    pairs = [(scene, scene if clip < right else other) for scene, other in zip(TWO, TWO[::-1], strict=True) for clip in range(4)]
+    pairs = [
+        (scene, scene if clip < right else other)
+        for scene, other in zip(TWO, TWO[::-1], strict=True)
+        for clip in range(4)
+    ]
     return table_of(pairs, scenes=TWO, prefix=f"{fold}-")
 
 
@@ -47,7 +51,11 @@ def test_one_fold_or_one_seed_has_no_spread():
     assert one_seed["seed_deviation"] is one_seed["within_fold_seed_deviation"] is None
     one_fold = evaluation.spread({("1", 0): fold_table("1", 2), ("1", 1): fold_table("1", 4)})
     assert one_fold["fold_deviation"] is None
-    assert one_fold["seed_deviation"] == one_fold["within_fold_seed_deviation"] == pytest.approx(0.5 / np.sqrt(2))
+    assert (
+        one_fold["seed_deviation"]
+        == one_fold["within_fold_seed_deviation"]
+        == pytest.approx(0.5 / np.sqrt(2))
+    )
 
 
 def test_the_pooled_score_is_of_clips_not_the_mean_of_folds():
@@ -56,11 +64,18 @@ def test_the_pooled_score_is_of_clips_not_the_mean_of_folds():
     small = table_of([("bus", "park"), ("park", "park")], scenes=TWO, prefix="small")
     result = evaluation.spread({("1", 0): large, ("2", 0): small})
     assert result["seed_means"] == {0: pytest.approx((4 / 5 + 1) / 2)}
-    assert result["seed_means"][0] == evaluation.score(evaluation.pool([large, small]), resamples=10)["macro_accuracy"]
+    assert (
+        result["seed_means"][0]
+        == evaluation.score(evaluation.pool([large, small]), resamples=10)["macro_accuracy"]
+    )
 
 
 def test_a_seed_that_lacks_a_fold_is_named():
-    tables = {("1", 0): fold_table("1", 2), ("2", 0): fold_table("2", 2), ("1", 7): fold_table("1", 2)}
+    tables = {
+        ("1", 0): fold_table("1", 2),
+        ("2", 0): fold_table("2", 2),
+        ("1", 7): fold_table("1", 2),
+    }
     with pytest.raises(DataError, match="Seed 7 has no predictions of fold 2"):
         evaluation.spread(tables)
     with pytest.raises(DataError, match="No table"):

@@ -10,9 +10,13 @@ from crossask.errors import DataError
 def test_a_written_table_is_read_back_with_its_scores(tmp_path):
     table = random_table(4)
     table.to_csv(tmp_path / "predictions.csv", index=False)
-    assert evaluation.score(evaluation.read_predictions(tmp_path / "predictions.csv")) == evaluation.score(table)
+    assert evaluation.score(
+        evaluation.read_predictions(tmp_path / "predictions.csv")
+    ) == evaluation.score(table)
     table.to_csv(tmp_path / "tabs.tsv", index=False, sep="\t", encoding="utf-8-sig")
-    assert evaluation.score(evaluation.read_predictions(tmp_path / "tabs.tsv")) == evaluation.score(table)
+    assert evaluation.score(evaluation.read_predictions(tmp_path / "tabs.tsv")) == evaluation.score(
+        table
+    )
 
 
 def test_a_table_without_locations_is_scored_by_clip_and_says_so(tmp_path):

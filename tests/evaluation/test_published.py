@@ -8,9 +8,18 @@ from crossask.errors import DataError
 
 
 def summary(low, high, seeds=1, deviation=None, locations=(5, 5)):
-    per_class = {scene: {"clips": 50, "locations": count} for scene, count in zip(("bus", "park"), locations, strict=True)}
+    per_class = {
+        scene: {"clips": 50, "locations": count}
+        for scene, count in zip(("bus", "park"), locations, strict=True)
+    }
     interval = {"low": low, "high": high, "confidence": 0.95}
-    return {"macro_accuracy": 0.7, "interval": interval, "per_class": per_class, "seeds": seeds, "seed_deviation": deviation}
+    return {
+        "macro_accuracy": 0.7,
+        "interval": interval,
+        "per_class": per_class,
+        "seeds": seeds,
+        "seed_deviation": deviation,
+    }
 
 
 @pytest.mark.parametrize(
@@ -24,7 +33,9 @@ def summary(low, high, seeds=1, deviation=None, locations=(5, 5)):
         (summary(0.68, 0.72, locations=(5, 1)), 0.5, "cannot tell"),
     ],
 )
-def test_a_score_differs_from_print_agrees_with_it_or_is_too_wide_to_tell(found, published, verdict):
+def test_a_score_differs_from_print_agrees_with_it_or_is_too_wide_to_tell(
+    found, published, verdict
+):
     result = evaluation.against(found, published)
     assert result["verdict"] == verdict
     assert result["difference"] == pytest.approx(0.7 - published)
@@ -36,15 +47,27 @@ def test_the_seeds_widen_what_the_locations_leave_open():
     assert result["half_width"] == pytest.approx((0.02**2 + 0.024841**2) ** 0.5, abs=1e-6)
     assert result["verdict"] == "cannot tell"  # 3 points off, within 3.19, which is wider than 3
     assert evaluation.against(summary(0.68, 0.72), 0.73)["half_width"] == pytest.approx(0.02)
-    assert evaluation.against(summary(0.68, 0.72, seeds=3, deviation=0.01), 0.73, widest_agreement=0.04)["verdict"] == "agrees"
+    assert (
+        evaluation.against(
+            summary(0.68, 0.72, seeds=3, deviation=0.01), 0.73, widest_agreement=0.04
+        )["verdict"]
+        == "agrees"
+    )
 
 
 def test_summaries_and_single_scores_can_be_held_against_print():
     table = random_table(1)
-    assert evaluation.against(evaluation.summarise([table, table], resamples=50), 0.99)["verdict"] == "differs"
+    assert (
+        evaluation.against(evaluation.summarise([table, table], resamples=50), 0.99)["verdict"]
+        == "differs"
+    )
     score = evaluation.score(table, resamples=50)
-    assert evaluation.against(score, 0.99)["half_width"] == pytest.approx((score["interval"]["high"] - score["interval"]["low"]) / 2)
-    by_clip = evaluation.score(table_of([*HAND[:4], *HAND[4:5], *HAND[7:]]), resamples=50)  # one clip of park, no locations
+    assert evaluation.against(score, 0.99)["half_width"] == pytest.approx(
+        (score["interval"]["high"] - score["interval"]["low"]) / 2
+    )
+    by_clip = evaluation.score(
+        table_of([*HAND[:4], *HAND[4:5], *HAND[7:]]), resamples=50
+    )  # one clip of park, no locations
     assert evaluation.against(by_clip, 0.1)["verdict"] == "cannot tell"
 
 

@@ -29,24 +29,40 @@ def test_scores_equal_those_of_scikit_learn(seed):
     table = random_table(seed, clips=83)
     predicted = table[list(SCENES)].idxmax(axis=1)
     result = evaluation.score(table, resamples=20)
-    assert result["macro_accuracy"] == pytest.approx(balanced_accuracy_score(table["truth"], predicted), abs=1e-12)
-    assert result["confusion"] == confusion_matrix(table["truth"], predicted, labels=SCENES).tolist()
-    assert result["log_loss"] == pytest.approx(log_loss(table["truth"], table[list(SCENES)], labels=SCENES), abs=1e-12)
+    assert result["macro_accuracy"] == pytest.approx(
+        balanced_accuracy_score(table["truth"], predicted), abs=1e-12
+    )
+    assert (
+        result["confusion"] == confusion_matrix(table["truth"], predicted, labels=SCENES).tolist()
+    )
+    assert result["log_loss"] == pytest.approx(
+        log_loss(table["truth"], table[list(SCENES)], labels=SCENES), abs=1e-12
+    )
 
 
 def test_class_accuracies_equal_those_of_sed_eval():
-    scene, containers = pytest.importorskip("sed_eval.scene"), pytest.importorskip("dcase_util.containers")
+    scene, containers = (
+        pytest.importorskip("sed_eval.scene"),
+        pytest.importorskip("dcase_util.containers"),
+    )
     table = random_table(0, clips=83)
     predicted = table[list(SCENES)].idxmax(axis=1)
 
     def labelled(labels):
-        rows = [{"filename": f"{clip}.wav", "scene_label": label} for clip, label in zip(table["clip"], labels, strict=True)]
+        rows = [
+            {"filename": f"{clip}.wav", "scene_label": label}
+            for clip, label in zip(table["clip"], labels, strict=True)
+        ]
         return containers.MetaDataContainer(rows)
 
     metrics = scene.SceneClassificationMetrics(scene_labels=list(SCENES))
-    metrics.evaluate(reference_scene_list=labelled(table["truth"]), estimated_scene_list=labelled(predicted))
+    metrics.evaluate(
+        reference_scene_list=labelled(table["truth"]), estimated_scene_list=labelled(predicted)
+    )
     result, theirs = evaluation.score(table, resamples=20), metrics.results_class_wise_metrics()
-    assert [result["per_class"][s]["accuracy"] for s in SCENES] == pytest.approx([theirs[s]["accuracy"]["accuracy"] for s in SCENES])
+    assert [result["per_class"][s]["accuracy"] for s in SCENES] == pytest.approx(
+        [theirs[s]["accuracy"]["accuracy"] for s in SCENES]
+    )
     average = metrics.results_class_wise_average_metrics()
     assert result["macro_accuracy"] == pytest.approx(average["accuracy"]["accuracy"])
 
@@ -56,7 +72,9 @@ def test_scores_are_plain_json_and_do_not_depend_on_the_order_of_rows():
     result = evaluation.score(table, resamples=100)
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert evaluation.score(table.sample(frac=1, random_state=0), resamples=100) == result
-    other_order = evaluation.score(table[["truth", "tram", "clip", "bus", "park", "location"]], resamples=100)
+    other_order = evaluation.score(
+        table[["truth", "tram", "clip", "bus", "park", "location"]], resamples=100
+    )
     assert other_order["macro_accuracy"] == result["macro_accuracy"]
 
 
@@ -71,7 +89,9 @@ def test_the_interval_matches_its_closed_form_for_locations_of_equal_size():
             pairs += [(scene, scene)] * right + [(scene, other)] * (10 - right)
             places += [f"{scene}{place}"] * 10
     interval = evaluation.score(table_of(pairs, locations=places), resamples=20000)["interval"]
-    assert (interval["high"] - interval["low"]) / 2 == pytest.approx(1.96 * np.sqrt(variance), rel=0.05)
+    assert (interval["high"] - interval["low"]) / 2 == pytest.approx(
+        1.96 * np.sqrt(variance), rel=0.05
+    )
     assert interval["over"] == "location"
 
 
@@ -87,7 +107,10 @@ def test_intervals_over_locations_are_wider_and_cover_better_where_clips_of_a_lo
                 right = rng.random(clips) < rng.beta(0.9, 0.6)  # mean 0.6
                 pairs += [(scene, scene if hit else other) for hit in right]
                 places += [f"{scene}{place}"] * clips
-        for kind, table in (("location", table_of(pairs, locations=places)), ("clip", table_of(pairs))):
+        for kind, table in (
+            ("location", table_of(pairs, locations=places)),
+            ("clip", table_of(pairs)),
+        ):
             interval = evaluation.score(table, resamples=400)["interval"]
             assert interval["over"] == kind
             inside[kind] += interval["low"] <= 0.6 <= interval["high"]
@@ -113,8 +136,16 @@ def test_scenes_without_clips_leave_the_mean_and_are_named():
 
 def test_cities_are_scored_by_themselves():
     cities = ["lyon"] * 4 + ["milan"] * 6
-    result = evaluation.score(table_of(HAND, locations=[f"{c}-{i}" for i, c in enumerate(cities)], cities=cities), resamples=50)
-    assert result["cities"]["lyon"] == {"clips": 4, "locations": 4, "micro_accuracy": 0.5, "macro_accuracy": 0.5}
+    result = evaluation.score(
+        table_of(HAND, locations=[f"{c}-{i}" for i, c in enumerate(cities)], cities=cities),
+        resamples=50,
+    )
+    assert result["cities"]["lyon"] == {
+        "clips": 4,
+        "locations": 4,
+        "micro_accuracy": 0.5,
+        "macro_accuracy": 0.5,
+    }
     assert result["cities"]["milan"]["macro_accuracy"] == pytest.approx((2 / 3 + 1) / 2)
 
 
@@ -130,11 +161,16 @@ def test_seeds_are_averaged_and_their_deviation_stands_beside_the_interval():
 
 def test_clips_of_seen_and_unseen_cities_are_scored_apart():
     cities = ["lyon"] * 3 + ["milan"] * 7  # milan: bus 0 of 1, park 2 of 3, tram 3 of 3
-    table = table_of(HAND, locations=[f"{city}-{number}" for number, city in enumerate(cities)], cities=cities)
+    table = table_of(
+        HAND, locations=[f"{city}-{number}" for number, city in enumerate(cities)], cities=cities
+    )
     result = evaluation.score(table, resamples=50, seen_cities=["lyon", "oslo"])
     assert result["seen"]["macro_accuracy"] == pytest.approx(2 / 3)
     assert result["unseen"]["macro_accuracy"] == pytest.approx((0 + 2 / 3 + 1) / 3)
-    assert [(result[half]["clips"], result[half]["locations"]) for half in ("seen", "unseen")] == [(3, 3), (7, 7)]
+    assert [(result[half]["clips"], result[half]["locations"]) for half in ("seen", "unseen")] == [
+        (3, 3),
+        (7, 7),
+    ]
     for half, city in (("seen", "lyon"), ("unseen", "milan")):
         alone = evaluation.score(table[table["city"] == city], resamples=50)
         assert result[half]["interval"] == alone["interval"]
@@ -154,7 +190,14 @@ def test_cities_that_are_unknown_make_no_halves():
 
 
 def test_a_scene_of_one_location_in_the_unseen_cities_is_named():
-    pairs = [("bus", "bus"), ("bus", "park"), ("bus", "bus"), ("park", "park"), ("park", "bus"), ("park", "park")]
+    pairs = [
+        ("bus", "bus"),
+        ("bus", "park"),
+        ("bus", "bus"),
+        ("park", "park"),
+        ("park", "bus"),
+        ("park", "park"),
+    ]
     cities = ["lyon", "lyon", "milan", "lyon", "milan", "milan"]
     table = table_of(pairs, scenes=("bus", "park"), locations=list("abcdef"), cities=cities)
     notes = evaluation.score(table, resamples=10, seen_cities=["lyon"])["notes"]
@@ -162,9 +205,14 @@ def test_a_scene_of_one_location_in_the_unseen_cities_is_named():
     assert "One location only for park in the seen cities: their interval is too narrow." in notes
 
 
-@pytest.mark.parametrize(("cities", "seen"), [(("lyon", "lyon", "milan"), ["lyon"]), (("", "", ""), None), (("lyon", "", "milan"), None)])
+@pytest.mark.parametrize(
+    ("cities", "seen"),
+    [(("lyon", "lyon", "milan"), ["lyon"]), (("", "", ""), None), (("lyon", "", "milan"), None)],
+)
 def test_cities_are_seen_where_every_training_clip_has_one(cities, seen):
-    clips = tuple(Clip(f"c{number}", "", "bus", f"l{number}", city) for number, city in enumerate(cities))
+    clips = tuple(
+        Clip(f"c{number}", "", "bus", f"l{number}", city) for number, city in enumerate(cities)
+    )
     corpus = Corpus("small", ("bus", "park"), clips, (Fold("1", ("c0", "c1"), ("c2",)),))
     assert corpus.training_cities("1") == seen
 

@@ -69,7 +69,13 @@ def tiny_npz() -> bytes:
 @pytest.fixture
 def cache(tmp_path, monkeypatch, server):
     """A cache folder, and a manifest that names a narrow VGGish on the server."""
-    entry = {"what": "a narrow VGGish", "url": f"{server.url}/w.npz", "file": "w.npz", "model": "vggish", "width": WIDTH}
+    entry = {
+        "what": "a narrow VGGish",
+        "url": f"{server.url}/w.npz",
+        "file": "w.npz",
+        "model": "vggish",
+        "width": WIDTH,
+    }
     write_manifest(tmp_path, monkeypatch, {"narrow": entry})
     monkeypatch.setenv("CROSSASK_CACHE_DIR", str(tmp_path / "cache"))
     server.files["w.npz"] = tiny_npz()
@@ -94,14 +100,19 @@ def test_a_good_file_is_fetched_once_with_progress(cache, server):
     assert path.read_bytes() == tiny_npz()
     assert seen[-1] == (len(tiny_npz()), len(tiny_npz()))
     assert sorted(p.name for p in cache.iterdir()) == ["w.npz", "w.npz.json"]
-    assert json.loads((cache / "w.npz.json").read_text())["sha256"] == hashlib.sha256(tiny_npz()).hexdigest()
+    assert (
+        json.loads((cache / "w.npz.json").read_text())["sha256"]
+        == hashlib.sha256(tiny_npz()).hexdigest()
+    )
     assert assets.fetch("narrow") == path
     assert assets.cached("narrow") == path
     assert len(server.asked) == 1
 
 
 def test_a_cache_folder_may_be_given(cache, tmp_path):
-    assert assets.fetch("narrow", cache_dir=tmp_path / "elsewhere") == tmp_path / "elsewhere" / "w.npz"
+    assert (
+        assets.fetch("narrow", cache_dir=tmp_path / "elsewhere") == tmp_path / "elsewhere" / "w.npz"
+    )
     assert not cache.exists()
 
 
@@ -127,7 +138,10 @@ def test_a_part_that_is_already_whole_is_not_an_obstacle(cache, server):
         (lambda whole: whole[:5000], "cannot be read"),
         (lambda whole: b"<html>Please log in</html>", "cannot be read|not a readable"),
         (lambda whole: b"", "not a readable|cannot be read"),
-        (lambda whole: bytes(b ^ (0xFF if i == 2000 else 0) for i, b in enumerate(whole)), "cannot be read|not those"),
+        (
+            lambda whole: bytes(b ^ (0xFF if i == 2000 else 0) for i, b in enumerate(whole)),
+            "cannot be read|not those",
+        ),
     ],
     ids=["truncated", "a page", "empty", "one byte flipped"],
 )
@@ -139,12 +153,23 @@ def test_what_is_no_weight_file_is_refused_and_leaves_nothing(cache, server, con
     assert list(cache.iterdir()) == []
 
 
-def test_a_wrong_size_checksum_or_answer_to_the_smoke_test_is_named(cache, server, tmp_path, monkeypatch):
+def test_a_wrong_size_checksum_or_answer_to_the_smoke_test_is_named(
+    cache, server, tmp_path, monkeypatch
+):
     layer = VGGish.from_npz(assets.fetch("narrow"))
     sine = np.sin(2 * np.pi * 1000 * np.arange(48000) / 16000).astype(np.float32)
     deviation = float(layer(frontends.vggish_patches(sine)).numpy().std())
-    good = {"bytes": len(tiny_npz()), "sha256": hashlib.sha256(tiny_npz()).hexdigest(), "smoke_test_deviation": deviation * 1.09}
-    bad = {"bytes": 7, "least_bytes": 10**9, "sha256": "0" * 64, "smoke_test_deviation": deviation * 1.2}
+    good = {
+        "bytes": len(tiny_npz()),
+        "sha256": hashlib.sha256(tiny_npz()).hexdigest(),
+        "smoke_test_deviation": deviation * 1.09,
+    }
+    bad = {
+        "bytes": 7,
+        "least_bytes": 10**9,
+        "sha256": "0" * 64,
+        "smoke_test_deviation": deviation * 1.2,
+    }
     for field, value in bad.items():
         assert list((tmp_path / field).iterdir() if (tmp_path / field).exists() else []) == []
         change(tmp_path, monkeypatch, **{**good, field: value})
@@ -156,8 +181,16 @@ def test_a_wrong_size_checksum_or_answer_to_the_smoke_test_is_named(cache, serve
     assert assets.fetch("narrow", cache_dir=tmp_path / "good").is_file()
 
 
-def test_weights_of_another_width_are_refused_by_the_variable_that_does_not_fit(cache, tmp_path, monkeypatch, server):
-    np.savez(tmp_path / "bare.npz", **{name: v.numpy() for name, v in VGGish(width=WIDTH).built_whole().named_variables().items()})
+def test_weights_of_another_width_are_refused_by_the_variable_that_does_not_fit(
+    cache, tmp_path, monkeypatch, server
+):
+    np.savez(
+        tmp_path / "bare.npz",
+        **{
+            name: v.numpy()
+            for name, v in VGGish(width=WIDTH).built_whole().named_variables().items()
+        },
+    )
     server.files["w.npz"] = (tmp_path / "bare.npz").read_bytes()
     change(tmp_path, monkeypatch, width=1 / 32)
     with pytest.raises(WeightsError, match="vggish/conv1/weights"):
@@ -200,15 +233,28 @@ def test_a_module_is_verified_where_it_lies(tmp_path, monkeypatch):
     import tensorflow as tf
 
     layer = YAMNet(width=WIDTH, classifier=True, seed=2).built_whole()
-    layer.named_variables()["dense/bias"].assign(np.linspace(-1, 1, 521))  # at random weights all classes are alike
+    layer.named_variables()["dense/bias"].assign(
+        np.linspace(-1, 1, 521)
+    )  # at random weights all classes are alike
     module = tf.Module()
-    module.variables_by_name = [tf.Variable(v.numpy(), name=name) for name, v in layer.named_variables().items()]
+    module.variables_by_name = [
+        tf.Variable(v.numpy(), name=name) for name, v in layer.named_variables().items()
+    ]
     tf.saved_model.save(module, str(tmp_path / "module"))
     scores = layer.scores(frontends.yamnet_patches(np.zeros(48000, np.float32))).numpy().mean(0)
-    entry = {"what": "a narrow YAMNet", "hub": str(tmp_path / "module"), "model": "yamnet", "width": WIDTH}
-    write_manifest(tmp_path, monkeypatch, {"narrow": entry | {"silence_class": int(np.argmax(scores))}})
+    entry = {
+        "what": "a narrow YAMNet",
+        "hub": str(tmp_path / "module"),
+        "model": "yamnet",
+        "width": WIDTH,
+    }
+    write_manifest(
+        tmp_path, monkeypatch, {"narrow": entry | {"silence_class": int(np.argmax(scores))}}
+    )
     assert assets.fetch("narrow") == tmp_path / "module"
-    write_manifest(tmp_path, monkeypatch, {"narrow": entry | {"silence_class": int(np.argmin(scores))}})
+    write_manifest(
+        tmp_path, monkeypatch, {"narrow": entry | {"silence_class": int(np.argmin(scores))}}
+    )
     with pytest.raises(WeightsError, match="silence"):
         assets.fetch("narrow")
 

@@ -11,7 +11,7 @@ from scipy.signal import correlate2d
 
 from crossask import events
 from crossask.audio import frontends
-from crossask.config import EventModelConfig
+from crossask.config import EventModelConfig, catalogue
 from crossask.errors import ConfigError, WeightsError
 from crossask.events import reading_weights
 from crossask.events.vggish import CONVOLUTIONS, VGGish
@@ -25,7 +25,9 @@ def modules():
     """Full-size modules: vggish_hub/, vggish_model.ckpt, vggish.npz, yamnet_hub/, vggish_expected.npz."""
     folder = os.environ.get("CROSSASK_TEST_MODULES", "")
     if not Path(folder, "vggish_hub").is_dir():
-        pytest.skip("needs CROSSASK_TEST_MODULES, a folder with full-size stand-ins of the published modules")
+        pytest.skip(
+            "needs CROSSASK_TEST_MODULES, a folder with full-size stand-ins of the published modules"
+        )
     return Path(folder)
 
 
@@ -53,13 +55,15 @@ def test_parameter_counts_are_the_published_ones():
     assert (trainable_count(bare), bare.count_params()) == (3_195_456, 3_217_344)
 
 
-@pytest.mark.parametrize("cls", [events.event_model_class(name) for name in events.EVENT_MODELS])
+@pytest.mark.parametrize("cls", [events.event_model_class(name) for name in catalogue.EVENT_MODELS])
 def test_any_leading_axes_are_kept(cls):
     layer = tiny(cls)
     x = patches(6)
     flat = layer(x)
     assert flat.shape == (6, layer.embedding_size)
-    np.testing.assert_allclose(layer(tf.reshape(x, [2, 3, 96, 64])), tf.reshape(flat, [2, 3, -1]), atol=1e-6)
+    np.testing.assert_allclose(
+        layer(tf.reshape(x, [2, 3, 96, 64])), tf.reshape(flat, [2, 3, -1]), atol=1e-6
+    )
 
 
 def test_vggish_is_what_numpy_makes_of_its_description():
@@ -69,7 +73,9 @@ def test_vggish_is_what_numpy_makes_of_its_description():
     for name, _, pooled in CONVOLUTIONS:
         kernel, bias = named[f"vggish/{name}/weights"], named[f"vggish/{name}/biases"]
         outputs = [
-            sum(correlate2d(x[:, :, i], kernel[:, :, i, o], "same") for i in range(x.shape[2])) + bias[o] for o in range(kernel.shape[3])
+            sum(correlate2d(x[:, :, i], kernel[:, :, i, o], "same") for i in range(x.shape[2]))
+            + bias[o]
+            for o in range(kernel.shape[3])
         ]
         x = np.maximum(np.stack(outputs, -1), 0)
         if pooled:
@@ -79,7 +85,9 @@ def test_vggish_is_what_numpy_makes_of_its_description():
         x = np.maximum(x @ named[f"vggish/{name}/weights"] + named[f"vggish/{name}/biases"], 0)
     x = x @ named["vggish/fc2/weights"] + named["vggish/fc2/biases"]
     np.testing.assert_allclose(layer(patches(1))[0], x, atol=1e-5 * np.abs(x).max())
-    np.testing.assert_allclose(tiny(embedding_tap="relu")(patches(1))[0], np.maximum(x, 0), atol=1e-5 * np.abs(x).max())
+    np.testing.assert_allclose(
+        tiny(embedding_tap="relu")(patches(1))[0], np.maximum(x, 0), atol=1e-5 * np.abs(x).max()
+    )
 
 
 def test_the_pca_tap_is_the_published_post_processing_without_its_bits(tmp_path):
@@ -97,25 +105,36 @@ def test_the_pca_tap_is_the_published_post_processing_without_its_bits(tmp_path)
 
 
 def train_three_steps(layer):
-    model = keras.Sequential([keras.Input([2, 96, 64]), layer, keras.layers.GlobalAveragePooling1D(), keras.layers.Dense(2)])
-    model.compile(keras.optimizers.Adam(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model = keras.Sequential(
+        [
+            keras.Input([2, 96, 64]),
+            layer,
+            keras.layers.GlobalAveragePooling1D(),
+            keras.layers.Dense(2),
+        ]
+    )
+    model.compile(
+        keras.optimizers.Adam(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
     x = tf.reshape(patches(8), [4, 2, 96, 64])
     for _ in range(3):
         model.train_on_batch(x, tf.constant([0, 1, 0, 1]))
 
 
-@pytest.mark.parametrize("cls", [events.event_model_class(name) for name in events.EVENT_MODELS])
+@pytest.mark.parametrize("cls", [events.event_model_class(name) for name in catalogue.EVENT_MODELS])
 @pytest.mark.parametrize("trainable", [False, True])
 def test_frozen_is_bit_identical_and_trainable_moves_every_variable(cls, trainable):
     layer = tiny(cls, trainable=trainable, width=1 / 16)
     before = {name: v.numpy() for name, v in layer.named_variables().items()}
     train_three_steps(layer)
-    changed = {name for name, v in layer.named_variables().items() if (v.numpy() != before[name]).any()}
+    changed = {
+        name for name, v in layer.named_variables().items() if (v.numpy() != before[name]).any()
+    }
     assert changed == (set(before) if trainable else set())
     assert bool(layer.trainable_weights) == trainable
 
 
-@pytest.mark.parametrize("cls", [events.event_model_class(name) for name in events.EVENT_MODELS])
+@pytest.mark.parametrize("cls", [events.event_model_class(name) for name in catalogue.EVENT_MODELS])
 def test_weights_go_through_npz_with_their_record(cls, tmp_path):
     layer = tiny(cls, activation="relu6", seed=3)
     layer.save_npz(tmp_path / "w.npz")
@@ -134,16 +153,27 @@ def test_weights_go_through_npz_with_their_record(cls, tmp_path):
 def write_saved_model(folder, weights, private=True):
     """A module like TF-Hub's: variables in a private list, none trainable."""
     module = tf.Module()
-    module._named = [tf.Variable(value, name=name, trainable=False) for name, value in weights.items()]
-    module.f = tf.function(lambda x: x + module._named[0][0], input_signature=[tf.TensorSpec([])]) if private else None
+    module._named = [
+        tf.Variable(value, name=name, trainable=False) for name, value in weights.items()
+    ]
+    module.f = (
+        tf.function(lambda x: x + module._named[0][0], input_signature=[tf.TensorSpec([])])
+        if private
+        else None
+    )
     tf.saved_model.save(module, str(folder))
 
 
 def write_checkpoint(path, weights):
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        variables = [tf.compat.v1.Variable(value, name=name, use_resource=False) for name, value in weights.items()]
+        variables = [
+            tf.compat.v1.Variable(value, name=name, use_resource=False)
+            for name, value in weights.items()
+        ]
         session.run(tf.compat.v1.global_variables_initializer())
-        tf.compat.v1.train.Saver(variables, write_version=1).save(session, str(path), write_meta_graph=False)
+        tf.compat.v1.train.Saver(variables, write_version=1).save(
+            session, str(path), write_meta_graph=False
+        )
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +211,11 @@ def test_a_variable_that_does_not_fit_is_named(tiny_weights, tmp_path, writer, f
         np.savez(path, **weights)
     else:
         {"module": write_saved_model, "checkpoint": write_checkpoint}[writer](path, weights)
-    read = {"module": VGGish.from_hub, "checkpoint": VGGish.from_checkpoint, "npz": VGGish.from_npz}[writer]
+    read = {
+        "module": VGGish.from_hub,
+        "checkpoint": VGGish.from_checkpoint,
+        "npz": VGGish.from_npz,
+    }[writer]
     with pytest.raises(WeightsError, match=named):
         read(path, **TINY)
 
@@ -205,7 +239,9 @@ def test_the_digest_follows_tap_activation_and_every_weight(tiny_weights):
     layer = tiny(seed=5)
     for name, variable in layer.named_variables().items():
         value = variable.numpy()
-        variable.assign(value + np.eye(1, value.size, value.size - 1).reshape(value.shape).astype(np.float32))
+        variable.assign(
+            value + np.eye(1, value.size, value.size - 1).reshape(value.shape).astype(np.float32)
+        )
         assert layer.weights_digest() != digest, name
         variable.assign(value)
     assert layer.weights_digest() == digest
@@ -226,7 +262,9 @@ def test_a_handle_that_cannot_be_fetched_says_what_to_do_instead(monkeypatch, tm
     assert list(tmp_path.rglob("*.pb")) == []
 
 
-@pytest.mark.parametrize("options", [{"embedding_tap": "last"}, {"activation": "gelu"}, {"width": 0.0}, {"width": 2.0}])
+@pytest.mark.parametrize(
+    "options", [{"embedding_tap": "last"}, {"activation": "gelu"}, {"width": 0.0}, {"width": 2.0}]
+)
 def test_an_unknown_choice_is_refused(options):
     with pytest.raises(ConfigError):
         VGGish(**options)
@@ -249,7 +287,9 @@ def test_full_size_vggish_equals_calling_the_module(modules, source):
 
 def test_real_yamnet_equals_calling_the_module(modules):
     waveform = np.load(modules / "vggish_expected.npz")["waveform"]
-    layer = events.build(EventModelConfig(name="yamnet", activation="relu6", weights=str(modules / "yamnet_hub")))
+    layer = events.build(
+        EventModelConfig(name="yamnet", activation="relu6", weights=str(modules / "yamnet_hub"))
+    )
     _, called, _ = tf.saved_model.load(str(modules / "yamnet_hub"))(waveform)
     ours = layer(frontends.yamnet_patches(waveform)).numpy()
     assert np.abs(ours - called.numpy()).max() < 1e-4 * called.numpy().std()

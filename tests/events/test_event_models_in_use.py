@@ -9,7 +9,7 @@ import tf_keras as keras
 from scipy.signal import correlate2d
 
 from crossask import events
-from crossask.config import EventModelConfig
+from crossask.config import EventModelConfig, catalogue
 from crossask.errors import ConfigError, WeightsError
 from crossask.events import reading_weights
 from crossask.events.vggish import VGGish
@@ -47,25 +47,35 @@ def test_yamnet_is_what_numpy_makes_of_its_description(activation):
     named = {name: value.astype(np.float64) for name, value in arrays(layer).items()}
 
     def norm(x, name):
-        x = (x - named[f"{name}/bn/moving_mean"]) / np.sqrt(named[f"{name}/bn/moving_variance"] + 1e-4) + named[f"{name}/bn/beta"]
+        x = (x - named[f"{name}/bn/moving_mean"]) / np.sqrt(
+            named[f"{name}/bn/moving_variance"] + 1e-4
+        ) + named[f"{name}/bn/beta"]
         return np.clip(x, 0, 6 if activation == "relu6" else None)
 
     def plane(x, kernel, stride):
-        return correlate2d(np.pad(x, [same_padding(size, stride) for size in x.shape]), kernel, "valid")[::stride, ::stride]
+        return correlate2d(
+            np.pad(x, [same_padding(size, stride) for size in x.shape]), kernel, "valid"
+        )[::stride, ::stride]
 
     x = patches().numpy().astype(np.float64)
     kernel = named["layer1/conv/kernel"]
-    x = norm(np.stack([plane(x, kernel[:, :, 0, o], 2) for o in range(kernel.shape[3])], -1), "layer1/conv")
+    x = norm(
+        np.stack([plane(x, kernel[:, :, 0, o], 2) for o in range(kernel.shape[3])], -1),
+        "layer1/conv",
+    )
     for number, (stride, _) in enumerate(LAYERS[1:], start=2):
         depth, point = f"layer{number}/depthwise_conv", f"layer{number}/pointwise_conv"
         kernel = named[f"{depth}/depthwise_kernel"][:, :, :, 0]
-        x = norm(np.stack([plane(x[:, :, c], kernel[:, :, c], stride) for c in range(x.shape[2])], -1), depth)
+        x = norm(
+            np.stack([plane(x[:, :, c], kernel[:, :, c], stride) for c in range(x.shape[2])], -1),
+            depth,
+        )
         x = norm(x @ named[f"{point}/kernel"][0, 0], point)
     assert x.shape == (3, 2, 32)
     np.testing.assert_allclose(layer(patches()), x.mean((0, 1)), atol=1e-4 * np.abs(x).max())
 
 
-@pytest.mark.parametrize("cls", [events.event_model_class(name) for name in events.EVENT_MODELS])
+@pytest.mark.parametrize("cls", [events.event_model_class(name) for name in catalogue.EVENT_MODELS])
 def test_an_exported_layer_answers_for_any_number_of_clips_and_patches(cls, tmp_path):
     layer = cls(width=WIDTH, seed=1).built_whole()
     module = tf.Module()
@@ -93,8 +103,12 @@ def test_two_devices_train_vggish_as_one_does(trainable, two_devices):
 
     def trained():
         layer = VGGish(width=1 / 32, trainable=trainable, seed=4).built_whole()
-        head = keras.layers.Dense(2, "softmax", kernel_initializer=keras.initializers.GlorotUniform(seed=1))
-        model = keras.Sequential([keras.Input([2, 96, 64]), layer, keras.layers.GlobalAveragePooling1D(), head])
+        head = keras.layers.Dense(
+            2, "softmax", kernel_initializer=keras.initializers.GlorotUniform(seed=1)
+        )
+        model = keras.Sequential(
+            [keras.Input([2, 96, 64]), layer, keras.layers.GlobalAveragePooling1D(), head]
+        )
         model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
         return layer, model
 
@@ -111,13 +125,18 @@ def test_two_devices_train_vggish_as_one_does(trainable, two_devices):
 
 @pytest.mark.parametrize("trainable", [False, True])
 def test_yamnets_statistics_are_those_of_both_devices(trainable, two_devices):
-    halves = [patches(3), patches(3, seed=1) + 3.0]  # one device's alone would miss what sets them apart
+    halves = [
+        patches(3),
+        patches(3, seed=1) + 3.0,
+    ]  # one device's alone would miss what sets them apart
     alone = YAMNet(width=WIDTH, trainable=trainable, seed=4).built_whole()
     before = arrays(alone)
     alone(tf.concat(halves, 0), training=True)
     with two_devices.scope():
         shared = YAMNet(width=WIDTH, trainable=trainable, seed=4).built_whole()
-    x = two_devices.experimental_distribute_values_from_function(lambda c: halves[c.replica_id_in_sync_group])
+    x = two_devices.experimental_distribute_values_from_function(
+        lambda c: halves[c.replica_id_in_sync_group]
+    )
     tf.function(lambda: two_devices.run(lambda part: shared(part, training=True), (x,)))()
     for name, value in arrays(shared).items():
         # one device's variance is corrected by n / (n - 1), n at least 36; several devices' is not
@@ -148,26 +167,33 @@ def test_patches_whose_shape_shows_late_are_refused_too():
         late(tf.zeros([2, 64, 96]))
 
 
-@pytest.mark.parametrize("name", list(events.EVENT_MODELS))
+@pytest.mark.parametrize("name", list(catalogue.EVENT_MODELS))
 def test_random_weights_are_a_function_of_the_seed(name):
     config = EventModelConfig(name=name, width=WIDTH)
     first, again, other = (events.build(config, seed=seed) for seed in (1, 1, 2))
     assert first.weights_digest() == again.weights_digest() != other.weights_digest()
-    drawn = [v.tobytes() for key, v in arrays(first).items() if key.endswith(("kernel", "weights")) and v.size > 1]
+    drawn = [
+        v.tobytes()
+        for key, v in arrays(first).items()
+        if key.endswith(("kernel", "weights")) and v.size > 1
+    ]
     assert len(set(drawn)) == len(drawn)
 
 
-@pytest.mark.parametrize("name", list(events.EVENT_MODELS))
+@pytest.mark.parametrize("name", list(catalogue.EVENT_MODELS))
 def test_what_the_table_says_without_tensorflow_is_what_the_layers_say(name):
     cls = events.event_model_class(name)
-    assert (cls.model_name, cls.front_end) == (name, events.front_end(name))
+    assert (cls.model_name, cls.front_end) == (name, catalogue.event_model(name).front_end)
     assert events.build(EventModelConfig(name=name, width=WIDTH), trainable=True).trainable
     assert not events.build(EventModelConfig(name=name, width=WIDTH)).trainable
     with pytest.raises(ConfigError, match="vggish, yamnet"):
         events.event_model_class("panns")
 
 
-@pytest.mark.parametrize(("cls", "options"), [(VGGish, {"embedding_tap": "relu"}), (YAMNet, {"classifier": True, "activation": "relu6"})])
+@pytest.mark.parametrize(
+    ("cls", "options"),
+    [(VGGish, {"embedding_tap": "relu"}), (YAMNet, {"classifier": True, "activation": "relu6"})],
+)
 def test_a_serialised_layer_is_restored_with_its_weights(cls, options, tmp_path):
     layer = cls(width=WIDTH, trainable=True, seed=3, **options).built_whole()
     tf.train.Checkpoint(layer=layer).write(str(tmp_path / "checkpoint"))
@@ -187,21 +213,31 @@ def test_a_recorded_tap_is_used_where_none_is_asked_for(tmp_path):
     assert record["sha256"] == VGGish.from_npz(tmp_path / "w.npz").weights_digest()
 
 
-@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "other weights", "broken record", "one array"])
+@pytest.mark.parametrize(
+    "damage", ["cut", "flip", "empty", "other weights", "broken record", "one array"]
+)
 def test_a_damaged_npz_is_refused(damage, tmp_path):
     path = tmp_path / "w.npz"
     VGGish(width=WIDTH, seed=1).save_npz(path)
     content, (weights, record) = path.read_bytes(), reading_weights.from_npz(path)
     if damage == "other weights":
         weights["vggish/fc2/biases"][3] += 1e-6
-    damaged = {"cut": content[:-200], "flip": content[:4000] + bytes([content[4000] ^ 1]) + content[4001:], "empty": b""}
+    damaged = {
+        "cut": content[:-200],
+        "flip": content[:4000] + bytes([content[4000] ^ 1]) + content[4001:],
+        "empty": b"",
+    }
     if damage in damaged:
         path.write_bytes(damaged[damage])
     elif damage == "one array":
         with open(path, "wb") as file:
             np.save(file, np.zeros(3))
     else:
-        np.savez(path, **weights, __record__=np.array("{" if damage == "broken record" else json.dumps(record)))
+        np.savez(
+            path,
+            **weights,
+            __record__=np.array("{" if damage == "broken record" else json.dumps(record)),
+        )
     with pytest.raises(WeightsError, match=r"w\.npz"):
         VGGish.from_npz(path)
 
@@ -224,7 +260,9 @@ def test_a_killed_writing_leaves_the_old_file(tmp_path, monkeypatch):
 
 def module_of(weights, **more):
     module = tf.Module()
-    module.by_name = {name: tf.Variable(value, name=name, trainable=False) for name, value in weights.items()}
+    module.by_name = {
+        name: tf.Variable(value, name=name, trainable=False) for name, value in weights.items()
+    }
     for name, value in more.items():
         setattr(module, name, value)
     return module
@@ -239,17 +277,24 @@ def test_a_module_whose_variables_hang_on_several_paths_is_read(tmp_path):
     module.a.b.c = list(module.by_name.values())
     module.z = module.a.b.c[::-1]
     tf.saved_model.save(module, str(tmp_path / "module"))
-    assert VGGish.from_hub(tmp_path / "module", width=WIDTH).weights_digest() == layer.weights_digest()
+    assert (
+        VGGish.from_hub(tmp_path / "module", width=WIDTH).weights_digest() == layer.weights_digest()
+    )
 
 
 def test_two_variables_of_one_name_are_refused(tmp_path):
-    module = module_of(arrays(VGGish(width=WIDTH)), again=tf.Variable([1.0], name="vggish/fc2/biases"))
+    module = module_of(
+        arrays(VGGish(width=WIDTH)), again=tf.Variable([1.0], name="vggish/fc2/biases")
+    )
     tf.saved_model.save(module, str(tmp_path / "module"))
     with pytest.raises(WeightsError, match="two variables named 'vggish/fc2/biases'"):
         VGGish.from_hub(tmp_path / "module", width=WIDTH)
 
 
-@pytest.mark.parametrize("part", ["saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"])
+@pytest.mark.parametrize(
+    "part",
+    ["saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"],
+)
 def test_a_module_that_is_cut_off_is_refused(part, tmp_path):
     tf.saved_model.save(module_of(arrays(VGGish(width=WIDTH, seed=1))), str(tmp_path / "module"))
     path = tmp_path / "module" / part
@@ -262,9 +307,14 @@ def test_a_checkpoint_of_several_files_is_read_by_its_prefix(tmp_path):
     layer = VGGish(width=WIDTH, seed=5)
     weights = arrays(layer)
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        variables = [tf.compat.v1.Variable(value, name=name, use_resource=False) for name, value in weights.items()]
+        variables = [
+            tf.compat.v1.Variable(value, name=name, use_resource=False)
+            for name, value in weights.items()
+        ]
         session.run(tf.compat.v1.global_variables_initializer())
-        tf.compat.v1.train.Saver(variables).save(session, str(tmp_path / "model.ckpt"), write_meta_graph=False)
+        tf.compat.v1.train.Saver(variables).save(
+            session, str(tmp_path / "model.ckpt"), write_meta_graph=False
+        )
     built = events.build(EventModelConfig(width=WIDTH, weights=str(tmp_path / "model.ckpt")))
     assert built.weights_digest() == layer.weights_digest()
 
@@ -286,4 +336,6 @@ def test_yamnets_statistics_follow_within_tens_of_steps():
         layer(x, training=True)
     kernel = layer.named_variables()["layer1/conv/kernel"]
     mean = tf.reduce_mean(tf.nn.conv2d(x[..., tf.newaxis], kernel, 2, "SAME"), [0, 1, 2]).numpy()
-    np.testing.assert_allclose(layer.named_variables()["layer1/conv/bn/moving_mean"], mean, rtol=0.1)
+    np.testing.assert_allclose(
+        layer.named_variables()["layer1/conv/bn/moving_mean"], mean, rtol=0.1
+    )

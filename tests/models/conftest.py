@@ -27,7 +27,9 @@ def attention_block(h, other, wq, wk, wv, wo, gamma, beta, heads, d, epsilon):
         a = softmax(q[:, part] @ k[:, part].T / np.sqrt(d), axis=1)
         outputs.append(a @ v[:, part])
         weights.append(a)
-    return layer_norm(np.concatenate(outputs, axis=1) @ wo + h, gamma, beta, epsilon), np.array(weights)
+    return layer_norm(np.concatenate(outputs, axis=1) @ wo + h, gamma, beta, epsilon), np.array(
+        weights
+    )
 
 
 def attention_pooling(x, w1, w2, activation):
@@ -48,14 +50,20 @@ def positions(length, width):
 def conv_block(x, kernel, gamma, beta, mean, variance, epsilon, pool):
     """x [T, F, C]: correlation 3x3 with zeros around, batch norm in inference, ReLU, max pooling without padding."""
     out = np.stack(
-        [sum(correlate2d(x[:, :, c], kernel[:, :, c, o], mode="same") for c in range(x.shape[2])) for o in range(kernel.shape[3])], axis=-1
+        [
+            sum(correlate2d(x[:, :, c], kernel[:, :, c, o], mode="same") for c in range(x.shape[2]))
+            for o in range(kernel.shape[3])
+        ],
+        axis=-1,
     )
     out = np.maximum(gamma * (out - mean) / np.sqrt(variance + epsilon) + beta, 0)
     frames, bins = out.shape[0] // pool[0], out.shape[1] // pool[1]
     pooled = np.zeros((frames, bins, out.shape[2]))
     for t in range(frames):
         for f in range(bins):
-            pooled[t, f] = out[t * pool[0] : (t + 1) * pool[0], f * pool[1] : (f + 1) * pool[1]].max((0, 1))
+            pooled[t, f] = out[
+                t * pool[0] : (t + 1) * pool[0], f * pool[1] : (f + 1) * pool[1]
+            ].max((0, 1))
     return pooled
 
 
@@ -95,9 +103,17 @@ def narrow():
     from crossask.config import ModelConfig
 
     return ModelConfig(
-        encoder_channels=(4, 8), encoder_pools=((4, 4), (4, 2)), pooling_dim=16, pooling_heads=2, attention_dim=64, attention_heads=4,
-        vem_pools=((2, 2), (1, 2)), event_encoder_channels=(4, 8), event_encoder_pools=((2, 2), (1, 2)), event_width=12,
-    )  # fmt: skip
+        encoder_channels=(4, 8),
+        encoder_pools=((4, 4), (4, 2)),
+        pooling_dim=16,
+        pooling_heads=2,
+        attention_dim=64,
+        attention_heads=4,
+        vem_pools=((2, 2), (1, 2)),
+        event_encoder_channels=(4, 8),
+        event_encoder_pools=((2, 2), (1, 2)),
+        event_width=12,
+    )
 
 
 @pytest.fixture

@@ -8,7 +8,13 @@ import tensorflow as tf
 import tf_keras as keras
 
 from crossask.errors import ConfigError, DataError
-from crossask.models.layers import AttentionPooling, ConvEncoder, MultiHeadAttention, fold_in, sinusoidal_positions
+from crossask.models.layers import (
+    AttentionPooling,
+    ConvEncoder,
+    MultiHeadAttention,
+    fold_in,
+    sinusoidal_positions,
+)
 from crossask.models.residual import ResidualEncoder, SplitBand
 
 RANDOM = np.random.default_rng(7)
@@ -18,14 +24,18 @@ def doubles(variables):
     return [np.float64(variable.numpy()) for variable in variables]
 
 
-def test_the_encoder_is_correlation_batch_norm_relu_and_max_pooling_frequency_major(paper, scramble):
+def test_the_encoder_is_correlation_batch_norm_relu_and_max_pooling_frequency_major(
+    paper, scramble
+):
     x = RANDOM.normal(size=(2, 13, 10, 2))
     encoder = ConvEncoder((3, 5), ((2, 2), (3, 1)), 0.9, 1e-3)
     encoder(x.astype(np.float32))
     scramble(encoder)
     got = encoder(x.astype(np.float32)).numpy()
     for clip, result in zip(x, got, strict=True):
-        for convolution, norm, pool in zip(encoder.convolutions, encoder.batch_norms, encoder.pools, strict=True):
+        for convolution, norm, pool in zip(
+            encoder.convolutions, encoder.batch_norms, encoder.pools, strict=True
+        ):
             moments = doubles([norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance])
             clip = paper.conv_block(clip, *doubles([convolution.kernel]), *moments, 1e-3, pool)
         assert clip.shape == (2, 5, 5)  # 13 frames // 2 // 3, 10 bins // 2, 5 channels
@@ -39,7 +49,9 @@ def test_the_encoders_batch_norm_uses_the_batch_in_training_and_moves_by_the_mom
     encoder(x)
     convolved = encoder.convolutions[0](x).numpy().astype(np.float64)
     encoder(x, training=True)
-    np.testing.assert_allclose(encoder.batch_norms[0].moving_mean.numpy(), 0.1 * convolved.mean((0, 1, 2)), rtol=1e-4)
+    np.testing.assert_allclose(
+        encoder.batch_norms[0].moving_mean.numpy(), 0.1 * convolved.mean((0, 1, 2)), rtol=1e-4
+    )
     moved = encoder.batch_norms[0].moving_mean.numpy()
     encoder(x)
     np.testing.assert_array_equal(encoder.batch_norms[0].moving_mean.numpy(), moved)
@@ -63,8 +75,12 @@ def test_pools_and_channels_of_different_number_are_an_error():
         ConvEncoder((2, 3), ((2, 2),))
 
 
-@pytest.mark.parametrize(("name", "activation"), [("relu", lambda x: np.maximum(x, 0)), ("tanh", np.tanh)])
-def test_pooling_is_a_softmax_over_time_and_every_head_weighs_all_features(paper, scramble, name, activation):
+@pytest.mark.parametrize(
+    ("name", "activation"), [("relu", lambda x: np.maximum(x, 0)), ("tanh", np.tanh)]
+)
+def test_pooling_is_a_softmax_over_time_and_every_head_weighs_all_features(
+    paper, scramble, name, activation
+):
     x = RANDOM.normal(size=(3, 11, 6))
     pooling = AttentionPooling(heads=4, dim=5, activation=name)
     pooling(x.astype(np.float32))
@@ -72,7 +88,9 @@ def test_pooling_is_a_softmax_over_time_and_every_head_weighs_all_features(paper
     pooled, attention = pooling(x.astype(np.float32), return_attention=True)
     assert pooled.shape == (3, 24)
     for i, clip in enumerate(x):
-        wanted, weights = paper.attention_pooling(clip, *doubles([pooling.hidden.kernel, pooling.score.kernel]), activation)
+        wanted, weights = paper.attention_pooling(
+            clip, *doubles([pooling.hidden.kernel, pooling.score.kernel]), activation
+        )
         np.testing.assert_allclose(pooled[i], wanted, atol=1e-5)
         np.testing.assert_allclose(attention[i], weights, atol=1e-6)
     assert len(pooling.weights) == 2  # no biases
@@ -86,11 +104,17 @@ def test_the_attention_block_follows_equations_1_to_6(paper, scramble, scale, d,
     block = MultiHeadAttention(heads=4, dim=12, scale=scale)
     block(query.astype(np.float32), key_value.astype(np.float32))
     scramble(block)
-    got, attention = block(query.astype(np.float32), key_value.astype(np.float32), return_attention=True)
-    projections = doubles([block.query.kernel, block.key.kernel, block.value.kernel, block.output_projection.kernel])
+    got, attention = block(
+        query.astype(np.float32), key_value.astype(np.float32), return_attention=True
+    )
+    projections = doubles(
+        [block.query.kernel, block.key.kernel, block.value.kernel, block.output_projection.kernel]
+    )
     norm = doubles([block.layer_norm.gamma, block.layer_norm.beta])
     for i in range(2):
-        wanted, weights = paper.attention_block(query[i], key_value[i], *projections, *norm, heads=4, d=d, epsilon=1e-6)
+        wanted, weights = paper.attention_block(
+            query[i], key_value[i], *projections, *norm, heads=4, d=d, epsilon=1e-6
+        )
         np.testing.assert_allclose(got[i], wanted, atol=2e-5)
         np.testing.assert_allclose(attention[i], weights, atol=1e-6)
     assert len(block.weights) == 6  # four matrices without bias, one layer norm
@@ -103,13 +127,16 @@ def test_dropout_falls_on_the_blocks_output_before_the_residual_and_at_its_rate(
     scramble(block)
     block.layer_norm.gamma.assign(tf.ones(4))
     block.layer_norm.beta.assign(tf.zeros(4))
-    projections = doubles([block.query.kernel, block.key.kernel, block.value.kernel, block.output_projection.kernel])
+    projections = doubles(
+        [block.query.kernel, block.key.kernel, block.value.kernel, block.output_projection.kernel]
+    )
     output = _block_output(h[0], projections)
     got = block(h, h, training=True, seed=tf.constant([3, 4])).numpy()[0]
     dropped = []
     for row in range(256):
         candidates = {
-            mask: paper.layer_norm(output[row] * mask / (1 - rate) + h[0, row], 1, 0, 1e-6) for mask in itertools.product((0, 1), repeat=4)
+            mask: paper.layer_norm(output[row] * mask / (1 - rate) + h[0, row], 1, 0, 1e-6)
+            for mask in itertools.product((0, 1), repeat=4)
         }
         nearest = min(candidates, key=lambda mask: np.abs(candidates[mask] - got[row]).max())
         np.testing.assert_allclose(got[row], candidates[nearest], atol=1e-3)
@@ -121,7 +148,15 @@ def _block_output(h, projections):
     """O_a of equations 1 to 5 with two heads of two."""
     q, k, v = (h @ matrix for matrix in projections[:3])
     scores = [np.exp(q[:, i : i + 2] @ k[:, i : i + 2].T / np.sqrt(2)) for i in (0, 2)]
-    return np.hstack([s / s.sum(1, keepdims=True) @ v[:, i : i + 2] for s, i in zip(scores, (0, 2), strict=True)]) @ projections[3]
+    return (
+        np.hstack(
+            [
+                s / s.sum(1, keepdims=True) @ v[:, i : i + 2]
+                for s, i in zip(scores, (0, 2), strict=True)
+            ]
+        )
+        @ projections[3]
+    )
 
 
 def test_dropout_is_a_pure_function_of_seed_and_step_and_off_in_inference():
@@ -141,13 +176,19 @@ def test_dropout_is_a_pure_function_of_seed_and_step_and_off_in_inference():
 def test_training_without_a_seed_draws_fresh_dropout():
     h = RANDOM.normal(size=(2, 6, 8)).astype(np.float32)
     block = MultiHeadAttention(heads=2, dim=8, dropout=0.5)
-    assert np.abs(block(h, h, training=True).numpy() - block(h, h, training=True).numpy()).max() > 0.1
+    assert (
+        np.abs(block(h, h, training=True).numpy() - block(h, h, training=True).numpy()).max() > 0.1
+    )
 
 
 def test_branches_of_a_seed_differ_and_no_seed_stays_none():
     seed = tf.constant([1, 2])
     assert fold_in(None, 1) is None
-    assert fold_in(seed, 1).numpy().tolist() == fold_in(seed, 1).numpy().tolist() != fold_in(seed, 2).numpy().tolist()
+    assert (
+        fold_in(seed, 1).numpy().tolist()
+        == fold_in(seed, 1).numpy().tolist()
+        != fold_in(seed, 2).numpy().tolist()
+    )
 
 
 def test_two_replicas_drop_different_features(two_devices):
@@ -155,15 +196,23 @@ def test_two_replicas_drop_different_features(two_devices):
         block = MultiHeadAttention(heads=2, dim=8, dropout=0.5)
     h = tf.constant(RANDOM.normal(size=(2, 6, 8)), tf.float32)
     two_devices.run(lambda: block(h, h))
-    runs = [two_devices.run(lambda: block(h, h, training=True, seed=tf.constant([1, 2]))).values for _ in range(2)]
+    runs = [
+        two_devices.run(lambda: block(h, h, training=True, seed=tf.constant([1, 2]))).values
+        for _ in range(2)
+    ]
     assert np.abs(runs[0][0] - runs[0][1]).max() > 0.1
     np.testing.assert_array_equal(runs[0], runs[1])
 
 
 @pytest.mark.parametrize("width", [8, 7])
 def test_positions_interleave_sine_and_cosine(paper, width):
-    np.testing.assert_allclose(sinusoidal_positions(20, width), paper.positions(20, width), atol=1e-5)
-    dynamic = tf.function(lambda length: sinusoidal_positions(length, width), input_signature=[tf.TensorSpec([], tf.int32)])
+    np.testing.assert_allclose(
+        sinusoidal_positions(20, width), paper.positions(20, width), atol=1e-5
+    )
+    dynamic = tf.function(
+        lambda length: sinusoidal_positions(length, width),
+        input_signature=[tf.TensorSpec([], tf.int32)],
+    )
     np.testing.assert_allclose(dynamic(20), paper.positions(20, width), atol=1e-5)
 
 
@@ -173,7 +222,10 @@ def test_positions_interleave_sine_and_cosine(paper, width):
         (lambda: MultiHeadAttention(3, 8), "attention_heads = 3"),
         (lambda: MultiHeadAttention(2, 8, scale="root"), "attention_scale is 'root'"),
         (lambda: AttentionPooling(2, 8, "gelu"), "pooling_activation is 'gelu'"),
-        (lambda: MultiHeadAttention(2, 8)(np.zeros((1, 3, 6), "f"), np.zeros((1, 3, 8), "f")), r"queries 6 wide.*attention_dim is 8"),
+        (
+            lambda: MultiHeadAttention(2, 8)(np.zeros((1, 3, 6), "f"), np.zeros((1, 3, 8), "f")),
+            r"queries 6 wide.*attention_dim is 8",
+        ),
     ],
 )
 def test_choices_that_do_not_fit_are_named(make, problem):

@@ -16,16 +16,24 @@ from crossask.models.layers import ConvEncoder
 from crossask.models.residual import ResidualEncoder, SplitBand, with_deltas
 
 RANDOM = np.random.default_rng(11)
-SMALL = ModelConfig(encoder_channels=(4, 6), encoder_pools=((2, 2), (2, 2)), pooling_dim=8, attention_dim=16)
+SMALL = ModelConfig(
+    encoder_channels=(4, 6), encoder_pools=((2, 2), (2, 2)), pooling_dim=8, attention_dim=16
+)
 
 
 def convolved(x, kernel):
     channels, out = range(x.shape[2]), range(kernel.shape[3])
-    return np.stack([sum(correlate2d(x[:, :, c], kernel[:, :, c, o], "same") for c in channels) for o in out], -1)
+    return np.stack(
+        [sum(correlate2d(x[:, :, c], kernel[:, :, c, o], "same") for c in channels) for o in out],
+        -1,
+    )
 
 
 def normed(x, norm):
-    gamma, beta, mean, variance = (np.float64(v.numpy()) for v in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance))
+    gamma, beta, mean, variance = (
+        np.float64(v.numpy())
+        for v in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
+    )
     return gamma * (x - mean) / np.sqrt(variance + 1e-3) + beta
 
 
@@ -42,11 +50,15 @@ def test_blocks_add_to_what_enters_them_and_are_averaged(scramble):
             for block in (blocks[:2], blocks[2:]):
                 new = clip
                 for norm, convolution in block:
-                    new = convolved(np.maximum(normed(new, norm), 0), np.float64(convolution.kernel.numpy()))
+                    new = convolved(
+                        np.maximum(normed(new, norm), 0), np.float64(convolution.kernel.numpy())
+                    )
                 new[:, :, : clip.shape[2]] += clip
                 clip = new
             frames, bins = clip.shape[0] // time, clip.shape[1] // frequency
-            whole = clip[: frames * time, : bins * frequency].reshape(frames, time, bins, frequency, -1)
+            whole = clip[: frames * time, : bins * frequency].reshape(
+                frames, time, bins, frequency, -1
+            )
             clip = whole.mean((1, 3))
         clip = np.maximum(normed(clip, encoder.last_norm), 0)
         assert clip.shape == (1, 4, 5)  # 9 frames // 2 // 3, 8 bins // 2, 5 channels
@@ -71,7 +83,9 @@ def test_halves_of_the_band_have_encoders_of_their_own():
     lower, upper = ConvEncoder((3,), ((2, 2),)), ConvEncoder((4,), ((2, 2),))
     both = SplitBand(lower, upper)(x)
     assert both.shape == (2, 3, 2 * 3 + 2 * 4)
-    np.testing.assert_array_equal(both, np.concatenate([lower(x[:, :, :4]), upper(x[:, :, 4:])], axis=2))
+    np.testing.assert_array_equal(
+        both, np.concatenate([lower(x[:, :, :4]), upper(x[:, :, 4:])], axis=2)
+    )
 
 
 def test_slopes_are_librosas():
@@ -81,7 +95,11 @@ def test_slopes_are_librosas():
     np.testing.assert_array_equal(got[..., :2], x)
     first = librosa.feature.delta(x, width=9, order=1, axis=1, mode="nearest")
     np.testing.assert_allclose(got[..., 2:4], first, atol=1e-5)
-    np.testing.assert_allclose(got[..., 4:], librosa.feature.delta(first, width=9, order=1, axis=1, mode="nearest"), atol=1e-5)
+    np.testing.assert_allclose(
+        got[..., 4:],
+        librosa.feature.delta(first, width=9, order=1, axis=1, mode="nearest"),
+        atol=1e-5,
+    )
 
 
 def test_slopes_of_clips_of_any_length():
@@ -91,14 +109,20 @@ def test_slopes_of_clips_of_any_length():
 
 
 @pytest.mark.parametrize("system", ["FA", "JRM", "CMAM"])
-@pytest.mark.parametrize("choice", [{"encoder": "residual"}, {"split_band": True}, {"deltas": True}])
+@pytest.mark.parametrize(
+    "choice", [{"encoder": "residual"}, {"split_band": True}, {"deltas": True}]
+)
 def test_each_part_alone_changes_the_network_and_survives_a_keras_file(tmp_path, system, choice):
     inputs = {"log_mel": RANDOM.normal(size=(2, 20, 16, 2)).astype(np.float32)}
     small = SMALL
     if system != "FA":
         inputs["embedding"] = RANDOM.normal(size=(2, 10, 128)).astype(np.float32)
-        small = dataclasses.replace(SMALL, event_encoder_channels=(4, 4), event_encoder_pools=((2, 2), (2, 2)))
-    plain, model = (models.build(system, 3, config) for config in (small, dataclasses.replace(small, **choice)))
+        small = dataclasses.replace(
+            SMALL, event_encoder_channels=(4, 4), event_encoder_pools=((2, 2), (2, 2))
+        )
+    plain, model = (
+        models.build(system, 3, config) for config in (small, dataclasses.replace(small, **choice))
+    )
     plain(inputs)
     wanted = model(inputs)
     assert model.count_params() != plain.count_params()

@@ -9,9 +9,10 @@ import tensorflow as tf
 import tf_keras as keras
 
 from crossask import models
+from crossask.config import catalogue
 
 # the official baselines read other features; tests/test_experiments.py trains them
-PAPERS = [name for name in models.MODELS if not name.startswith("DCASE")]
+PAPERS = [name for name in catalogue.SYSTEMS if not name.startswith("DCASE")]
 
 
 def compiled(model, optimizer=None, eagerly=False):
@@ -35,7 +36,9 @@ def start(system, config, clips, weights=None, **common):
 
 
 def difference(one, other):
-    return max(np.abs(a - b).max() for a, b in zip(one.get_weights(), other.get_weights(), strict=True))
+    return max(
+        np.abs(a - b).max() for a, b in zip(one.get_weights(), other.get_weights(), strict=True)
+    )
 
 
 def with_patches(clips):
@@ -57,12 +60,18 @@ def test_every_trainable_weight_moves(narrow, clips, system):
     model = compiled(start(system, narrow, clips), eagerly=True)
     before = [variable.numpy() for variable in model.trainable_variables]
     model.fit(*clips, batch_size=8, epochs=2, verbose=0)
-    still = [v.name for v, old in zip(model.trainable_variables, before, strict=True) if np.array_equal(v, old)]
+    still = [
+        v.name
+        for v, old in zip(model.trainable_variables, before, strict=True)
+        if np.array_equal(v, old)
+    ]
     assert still == []
 
 
 @pytest.mark.parametrize("trainable", [True, False])
-def test_the_event_model_is_trained_exactly_when_it_is_trainable(narrow, clips, mean_of_patch, trainable):
+def test_the_event_model_is_trained_exactly_when_it_is_trainable(
+    narrow, clips, mean_of_patch, trainable
+):
     clips = with_patches(clips)
     event_model = mean_of_patch(trainable=trainable)
     model = compiled(start("CMAM", narrow, clips, event_model=event_model), eagerly=True)
@@ -75,7 +84,9 @@ def test_training_is_a_pure_function_of_the_seed_and_goes_on_at_its_step(narrow,
     config = dataclasses.replace(narrow, attention_dropout=0.5)
 
     def trained(epochs, seed):
-        model = compiled(start("CMAM", config, clips, seed=seed), keras.optimizers.Adam(1e-3), eagerly=True)
+        model = compiled(
+            start("CMAM", config, clips, seed=seed), keras.optimizers.Adam(1e-3), eagerly=True
+        )
         keras.utils.set_random_seed(17 * epochs + seed)  # the global state must not matter
         model.fit(*clips, batch_size=8, epochs=epochs, shuffle=False, verbose=0)
         return model
@@ -96,7 +107,9 @@ def test_every_step_drops_other_features(narrow, clips):
 
     def one_step_at(step):
         model = compiled(start("CMAM", config, clips), keras.optimizers.SGD(0.05), eagerly=True)
-        model.optimizer.iterations.assign(step)  # plain gradient descent knows no step: dropout alone can differ
+        model.optimizer.iterations.assign(
+            step
+        )  # plain gradient descent knows no step: dropout alone can differ
         model.fit(*clips, batch_size=8, shuffle=False, verbose=0)
         return model
 
@@ -116,15 +129,22 @@ def test_clips_of_weight_zero_teach_nothing(narrow, clips):
 def test_two_devices_end_with_the_weights_of_one(narrow, clips, two_devices, system):
     # no dropout: each device drops features of its own
     config = dataclasses.replace(
-        narrow, encoder_channels=(4,), encoder_pools=((16, 8),), vem_pools=((2, 2),), event_encoder_channels=(4,),
-        event_encoder_pools=((2, 2),), attention_dropout=0.0,
-    )  # fmt: skip
+        narrow,
+        encoder_channels=(4,),
+        encoder_pools=((16, 8),),
+        vem_pools=((2, 2),),
+        event_encoder_channels=(4,),
+        event_encoder_pools=((2, 2),),
+        attention_dropout=0.0,
+    )
     ends = []
     for strategy in (tf.distribute.get_strategy(), two_devices):
         with strategy.scope():
             model = compiled(start(system, config, clips), keras.optimizers.SGD(0.05))
         weights = np.linspace(0.5, 1.5, 8).astype(np.float32)
-        batches = tf.data.Dataset.from_tensor_slices((*clips, weights)).batch(4, drop_remainder=True)
+        batches = tf.data.Dataset.from_tensor_slices((*clips, weights)).batch(
+            4, drop_remainder=True
+        )
         model.fit(batches, epochs=2, verbose=0)
         ends.append(model)
     assert [norm.synchronized for norm in ends[0].encoder.batch_norms] == [False]
@@ -132,13 +152,19 @@ def test_two_devices_end_with_the_weights_of_one(narrow, clips, two_devices, sys
     begun = start(system, config, clips).get_weights()
     # rounding tips a ReLU here and there, and one device's norm keeps the variance times n / (n - 1); a clip that is left out, or
     # counted twice, moves weights as far as training does
-    for variable, first, one, other in zip(ends[0].weights, begun, *(end.get_weights() for end in ends), strict=True):
-        assert np.linalg.norm(one - other) <= 0.01 * np.linalg.norm(one - first) + 1e-6, variable.name
+    for variable, first, one, other in zip(
+        ends[0].weights, begun, *(end.get_weights() for end in ends), strict=True
+    ):
+        assert np.linalg.norm(one - other) <= 0.01 * np.linalg.norm(one - first) + 1e-6, (
+            variable.name
+        )
 
 
 @pytest.mark.parametrize("system", PAPERS)
 @pytest.mark.parametrize("suffix", ["", ".keras"])
-def test_a_saved_model_answers_alike_after_reloading(narrow, clips, mean_of_patch, tmp_path, system, suffix):
+def test_a_saved_model_answers_alike_after_reloading(
+    narrow, clips, mean_of_patch, tmp_path, system, suffix
+):
     common = {"log_mel_mean": [-4.0] * 64, "log_mel_deviation": [2.0] * 64, "seed": 5}
     if system == "CMAM":
         clips = with_patches(clips)
@@ -153,12 +179,16 @@ def test_a_saved_model_answers_alike_after_reloading(narrow, clips, mean_of_patc
     assert {**again.get_config(), "event_model": 0} == {**model.get_config(), "event_model": 0}
     assert len(again.trainable_variables) == len(model.trainable_variables)
     np.testing.assert_array_equal(again(clips[0]), model(clips[0]))
-    for one, other in itertools.zip_longest(model.explain(clips[0])[1].values(), again.explain(clips[0])[1].values()):
+    for one, other in itertools.zip_longest(
+        model.explain(clips[0])[1].values(), again.explain(clips[0])[1].values()
+    ):
         np.testing.assert_array_equal(one, other)
     if not suffix:  # what was trained with a seed is served without one
         served = tf.saved_model.load(str(path)).signatures["serving_default"]
         assert set(served.structured_input_signature[1]) == set(clips[0])
-        (logits,) = served(**{name: tf.constant(value) for name, value in clips[0].items()}).values()
+        (logits,) = served(
+            **{name: tf.constant(value) for name, value in clips[0].items()}
+        ).values()
         np.testing.assert_allclose(logits, model(clips[0]), atol=1e-5)
 
 

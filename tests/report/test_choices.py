@@ -20,9 +20,21 @@ def test_rows_with_one_open_choice_moved_are_a_study(tmp_path):
     write_run(tmp_path, "base", (2, 3))
     write_run(tmp_path, "tanh", (4, 3), fields={"model.pooling_activation": "tanh"})
     write_run(tmp_path, "penalty", (2, 2), fields={"model.pooling_penalty": 1.0})
-    write_run(tmp_path, "pca", (2, 3), fields={"event_model.embedding_tap": "pca", "event_model.pca": "pca.npz"})
-    write_run(tmp_path, "both", (4, 4), fields={"model.pooling_activation": "tanh", "model.pooling_penalty": 1.0})
-    write_run(tmp_path, "narrow", (1, 1), fields={"model.encoder_channels": (8, 8, 8, 8)})  # the paper states it
+    write_run(
+        tmp_path,
+        "pca",
+        (2, 3),
+        fields={"event_model.embedding_tap": "pca", "event_model.pca": "pca.npz"},
+    )
+    write_run(
+        tmp_path,
+        "both",
+        (4, 4),
+        fields={"model.pooling_activation": "tanh", "model.pooling_penalty": 1.0},
+    )
+    write_run(
+        tmp_path, "narrow", (1, 1), fields={"model.encoder_channels": (8, 8, 8, 8)}
+    )  # the paper states it
     table = study_of(tmp_path)
     assert table.study.reference.row.name == "base"
     moved = {one.line.row.name: (one.field, one.value) for one in table.study.moved}
@@ -33,8 +45,13 @@ def test_rows_with_one_open_choice_moved_are_a_study(tmp_path):
     }
     differences = {one.line.row.name: one.found["difference"] for one in table.study.moved}
     assert differences == pytest.approx({"tanh": 0.25, "penalty": -0.125, "pca": 0.0})
-    assert "The largest effect is 25.0 points (model.pooling_activation)" in sections.study(table).notes[0]
-    paths = write_report(tmp_path, tmp_path / "out", resamples=2000, json_file=tmp_path / "out.json")
+    assert (
+        "The largest effect is 25.0 points (model.pooling_activation)"
+        in sections.study(table).notes[0]
+    )
+    paths = write_report(
+        tmp_path, tmp_path / "out", resamples=2000, json_file=tmp_path / "out.json"
+    )
     assert "### What an open choice moves" in paths["report.md"].read_text()
     assert "(choices.png)" in paths["report.md"].read_text()
     assert "what open choices move" in paths["report.html"].read_text()
@@ -48,13 +65,19 @@ def test_rows_with_one_open_choice_moved_are_a_study(tmp_path):
 
 def test_a_run_of_a_version_without_a_field_has_its_default(tmp_path):
     write_run(tmp_path, "base", (2, 3))
-    for name, value in (("tanh", {"model.pooling_activation": "tanh"}), ("penalty", {"model.pooling_penalty": 1.0})):
+    for name, value in (
+        ("tanh", {"model.pooling_activation": "tanh"}),
+        ("penalty", {"model.pooling_penalty": 1.0}),
+    ):
         write_run(tmp_path, name, (4, 3), fields=value)
     path = tmp_path / "base" / "fold1" / "seed0" / "config.json"
     old = json.loads(path.read_text())
     del old["experiment"]["model"]["pooling_penalty"], old["experiment"]["event_control"]
     path.write_text(json.dumps(old))
-    assert {one.line.row.name: one.value for one in study_of(tmp_path).study.moved} == {"tanh": "tanh", "penalty": 1.0}
+    assert {one.line.row.name: one.value for one in study_of(tmp_path).study.moved} == {
+        "tanh": "tanh",
+        "penalty": 1.0,
+    }
 
 
 def test_the_papers_differences_below_a_size():

@@ -24,10 +24,24 @@ def write_controls(root, other, random, large, swapped=None):
     folder = write_run(root, "cmam", (4, 3), "CMAM", "feature_based", fields=WEIGHTS)
     if swapped:
         (folder / "swapped.json").write_text(json.dumps(swapped))
-    write_run(root, "other", other, "CMAM", "feature_based", fields={**WEIGHTS, "event_control": "other_clip"})
+    write_run(
+        root,
+        "other",
+        other,
+        "CMAM",
+        "feature_based",
+        fields={**WEIGHTS, "event_control": "other_clip"},
+    )
     write_run(root, "random", random, "CMAM", "feature_based")
     write_run(root, "wide", large)
-    write_run(root, "oracle", (4, 4), "CMAM", "feature_based", fields={**WEIGHTS, "event_control": "true_events"})
+    write_run(
+        root,
+        "oracle",
+        (4, 4),
+        "CMAM",
+        "feature_based",
+        fields={**WEIGHTS, "event_control": "true_events"},
+    )
     small = write_run(root, "fa", (2, 2))
     result = json.loads((small / "result.json").read_text())
     (small / "result.json").write_text(json.dumps(result | {"parameters": 1000}))
@@ -42,9 +56,19 @@ def controls_of_a_cmam(monkeypatch):
 
 
 def test_controls_are_found_by_what_they_change_and_the_share_of_the_gain_is_told(tmp_path):
-    write_controls(tmp_path, other=(2, 2), random=(2, 1), large=(2, 3), swapped={
-        "log_mel": 0.25, "embedding": 0.5, "neither": 0.25, "difference": {"low": -0.4, "high": -0.1}, "clips": 24,
-    })  # fmt: skip
+    write_controls(
+        tmp_path,
+        other=(2, 2),
+        random=(2, 1),
+        large=(2, 3),
+        swapped={
+            "log_mel": 0.25,
+            "embedding": 0.5,
+            "neither": 0.25,
+            "difference": {"low": -0.4, "high": -0.1},
+            "clips": 24,
+        },
+    )
     table = controls_of(tmp_path)
     found = table.controls
     assert found.reference.row.name == "cmam"
@@ -58,8 +82,11 @@ def test_controls_are_found_by_what_they_change_and_the_share_of_the_gain_is_tol
     # FA 0.5, CMAM 0.875, the truth 1
     assert events.share_of_possible_gain(found) == pytest.approx((0.375, 0.5, 0.75))
     assert {control.line.row.name: control.verdict for control in found.controls} == {
-        "other": "better", "random": "better", "wide": "better", "oracle": "worse"
-    }  # fmt: skip
+        "other": "better",
+        "random": "better",
+        "wide": "better",
+        "oracle": "worse",
+    }
     assert events.sentence(found) == (
         "For CMAM feature-based (cmam), these runs show that it matters whose events are heard, that the event model's training "
         "matters and that as many parameters without events do not do as well."
@@ -67,7 +94,9 @@ def test_controls_are_found_by_what_they_change_and_the_share_of_the_gain_is_tol
     grid = sections.controls(table)
     assert "75 % of them" in grid.notes[0]
     assert "log-mel in 25.0 % and that of the embedding in 50.0 %" in grid.notes[1]
-    paths = write_report(tmp_path, tmp_path / "out", resamples=RESAMPLES, json_file=tmp_path / "out.json")
+    paths = write_report(
+        tmp_path, tmp_path / "out", resamples=RESAMPLES, json_file=tmp_path / "out.json"
+    )
     assert "### Is it the events?" in paths["report.md"].read_text()
     told = json.loads((tmp_path / "out.json").read_text())["corpora"][0]["controls"]
     assert told["share_of_possible_gain"] == pytest.approx(0.75)
@@ -85,8 +114,12 @@ def test_one_control_that_cannot_be_told_apart_leaves_it_open(tmp_path):
 
 def test_of_two_controls_of_a_kind_both_must_say_it(tmp_path):
     write_controls(tmp_path, other=(2, 2), random=(2, 1), large=(2, 3))
-    write_run(tmp_path, "random_again", (4, 3), "CMAM", "feature_based", fields={"paper_score": 1.0})
-    assert "they do not show that the event model's training matters" in events.sentence(controls_of(tmp_path).controls)
+    write_run(
+        tmp_path, "random_again", (4, 3), "CMAM", "feature_based", fields={"paper_score": 1.0}
+    )
+    assert "they do not show that the event model's training matters" in events.sentence(
+        controls_of(tmp_path).controls
+    )
 
 
 def test_a_row_without_events_of_other_training_or_clips_is_no_measure(tmp_path):

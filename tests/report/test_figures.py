@@ -20,13 +20,22 @@ RESAMPLES = 200
 
 def test_rows_stand_in_the_order_of_table_3(tmp_path):
     wanted = [("DCASE2019", "from_scratch"), ("FA", "feature_based"), ("VEM", "feature_based")]
-    wanted += [(system, strategy) for system in ("JRM", "CMAM") for strategy in ("from_scratch", "feature_based", "fine_tuning")]
+    wanted += [
+        (system, strategy)
+        for system in ("JRM", "CMAM")
+        for strategy in ("from_scratch", "feature_based", "fine_tuning")
+    ]
     for number, (system, strategy) in enumerate(reversed(wanted)):
         write_run(tmp_path, f"row{number}", (3, 3), system, strategy)
     rows = next(iter(group(read_runs(tmp_path)).values()))
     assert [(row.experiment["system"], row.experiment["strategy"]) for row in rows] == wanted
     (table,) = make_tables(read_runs(tmp_path), resamples=20)
-    assert [line.title for line in table.rows][:4] == ["DCASE 2019 baseline", "FA", "VEM feature-based", "JRM from scratch"]
+    assert [line.title for line in table.rows][:4] == [
+        "DCASE 2019 baseline",
+        "FA",
+        "VEM feature-based",
+        "JRM from scratch",
+    ]
     assert table.baseline.title == "FA"
 
 
@@ -42,7 +51,9 @@ def test_scores_of_the_probabilities_are_those_worked_by_hand(tmp_path):
 
 def test_seen_and_unseen_cities_stand_apart_where_the_run_says_which_it_has_heard(tmp_path):
     root = tmp_path / "runs"
-    folder = write_run(root, "fa", (4, 4), places=4, cities=("lyon", "oslo"), training_cities=["lyon"])
+    folder = write_run(
+        root, "fa", (4, 4), places=4, cities=("lyon", "oslo"), training_cities=["lyon"]
+    )
     lines = (folder / "predictions.csv").read_text().splitlines()
     # every clip of a bus in oslo taken for a park: unseen 50 %, seen 100 %
     lines = [line.replace("0.9,0.1", "0.1,0.9") if ",oslo,bus," in line else line for line in lines]
@@ -55,7 +66,9 @@ def test_seen_and_unseen_cities_stand_apart_where_the_run_says_which_it_has_hear
 
 def test_folds_that_heard_different_cities_tell_no_seen_from_unseen(tmp_path):
     for fold, city in (("1", "lyon"), ("2", "oslo")):
-        write_run(tmp_path, "fa", (4, 4), fold=fold, training_cities=[city], fields={"folds": ("1", "2")})
+        write_run(
+            tmp_path, "fa", (4, 4), fold=fold, training_cities=[city], fields={"folds": ("1", "2")}
+        )
     (table,) = make_tables(read_runs(tmp_path), resamples=RESAMPLES)
     assert table.rows[0].summary["seen"] is None
     assert any("trained on different cities" in note for note in table.notes)
@@ -68,7 +81,9 @@ def test_spread_over_folds_and_spread_over_seeds_are_kept_apart(tmp_path):
         for fold, hits in (("1", (4, 4)), ("2", (2, 2))):
             write_run(root, "fa", hits, fold=fold, seed=seed, fields={"folds": ("1", "2")})
     text = write_report(root, tmp_path / "out", resamples=RESAMPLES)["report.md"].read_text()
-    assert f"| FA | 100.0 % | 50.0 % | 75.0 % | {100 * 0.5 / math.sqrt(2):.1f} | 0.0 | 0.0 |" in text
+    assert (
+        f"| FA | 100.0 % | 50.0 % | 75.0 % | {100 * 0.5 / math.sqrt(2):.1f} | 0.0 | 0.0 |" in text
+    )
 
 
 def test_rows_whose_trainings_have_different_lengths_have_curves(tmp_path):
@@ -87,24 +102,54 @@ def test_the_json_holds_the_tables_figures_under_sorted_keys(tmp_path):
         write_run(root, "fa", (2, 3 - 2 * seed), seed=seed)
         write_run(root, "cmam", (4, 3), "CMAM", "feature_based", seed=seed)
     file = tmp_path / "results" / "demo.json"
-    assert command.main(["crossask-report", f"--model_dir={root}", f"--out={tmp_path / 'out'}", f"--json={file}"]) == 0
+    assert (
+        command.main(
+            [
+                "crossask-report",
+                f"--model_dir={root}",
+                f"--out={tmp_path / 'out'}",
+                f"--json={file}",
+            ]
+        )
+        == 0
+    )
     text = file.read_text()
     found = json.loads(text)
     assert text == json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     (corpus,) = found["corpora"]
     assert (corpus["corpus"], corpus["digest"], corpus["comparisons"]) == ("demo", "f00d", 1)
     fa, cmam = corpus["rows"]
-    assert (fa["name"], fa["seeds"], fa["folds"], fa["clips"], fa["locations"]) == ("fa", [0, 1], ["1"], 24, 6)
-    assert (fa["macro_accuracy"], fa["seed_macro_accuracies"], fa["difference"]) == (0.5, [0.625, 0.375], None)
+    assert (fa["name"], fa["seeds"], fa["folds"], fa["clips"], fa["locations"]) == (
+        "fa",
+        [0, 1],
+        ["1"],
+        24,
+        6,
+    )
+    assert (fa["macro_accuracy"], fa["seed_macro_accuracies"], fa["difference"]) == (
+        0.5,
+        [0.625, 0.375],
+        None,
+    )
     assert fa["seed_deviation"] == pytest.approx(0.25 / math.sqrt(2), abs=1e-6)
-    assert (cmam["difference"]["against"], cmam["difference"]["difference"], cmam["difference"]["verdict"]) == ("fa", 0.375, "better")
-    assert cmam["difference"]["p_value"] == cmam["difference"]["adjusted_p_value"] == pytest.approx(2 / 2001, abs=1e-6)
+    assert (
+        cmam["difference"]["against"],
+        cmam["difference"]["difference"],
+        cmam["difference"]["verdict"],
+    ) == ("fa", 0.375, "better")
+    assert (
+        cmam["difference"]["p_value"]
+        == cmam["difference"]["adjusted_p_value"]
+        == pytest.approx(2 / 2001, abs=1e-6)
+    )
     assert found["versions"]["numpy"] == ["2.4.6"]
     assert str(tmp_path) not in text
 
 
 def test_latex_escapes_what_latex_would_read(tmp_path):
-    assert escape(r"a_b & 50 % {x} \y #1 $ ^ ~") == (r"a\_b \& 50 \% \{x\} \textbackslash{}y \#1 \$ \textasciicircum{} \textasciitilde{}")
+    assert escape(r"a_b & 50 % {x} \y #1 $ ^ ~") == (
+        r"a\_b \& 50 \% \{x\} \textbackslash{}y \#1 \$ \textasciicircum{} \textasciitilde{}"
+    )
     write_run(tmp_path, "one_row", (2, 3), "CMAM", "feature_based")
     write_run(tmp_path, "50%_&_#", (2, 3), "CMAM", "feature_based")
     write_run(tmp_path, "fa", (3, 3))
@@ -122,11 +167,19 @@ def test_latex_escapes_what_latex_would_read(tmp_path):
 def test_the_latex_compiles(tmp_path):
     write_run(tmp_path / "runs", "50%_&_#^~{}", (2, 3), "CMAM", "feature_based")
     write_run(tmp_path / "runs", "fa", (3, 3))
-    table = write_report(tmp_path / "runs", tmp_path / "out", resamples=RESAMPLES)["table.tex"].read_text()
+    table = write_report(tmp_path / "runs", tmp_path / "out", resamples=RESAMPLES)[
+        "table.tex"
+    ].read_text()
     document = tmp_path / "paper.tex"
-    document.write_text(rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{table}\end{{document}}")
+    document.write_text(
+        rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{table}\end{{document}}"
+    )
     ran = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", document.name], cwd=tmp_path, capture_output=True, text=True, check=False
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", document.name],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ran.returncode == 0, ran.stdout[-2000:]
     assert "Overfull" not in ran.stdout
@@ -134,5 +187,16 @@ def test_the_latex_compiles(tmp_path):
 
 def test_figures_of_counts_are_rounded_one_way():
     # 0.6125 and 0.6625 are ties of which floating point holds one a little above and one a little below
-    assert [words.number(value) for value in (0.6125, 0.6625, 0.0725, 0.0, 0.724)] == ["61.3", "66.3", "7.3", "0.0", "72.4"]
-    assert [words.points(value) for value in (-0.0175, 0.0925, -0.0004, 0.0)] == ["−1.8", "+9.3", "0.0", "0.0"]
+    assert [words.number(value) for value in (0.6125, 0.6625, 0.0725, 0.0, 0.724)] == [
+        "61.3",
+        "66.3",
+        "7.3",
+        "0.0",
+        "72.4",
+    ]
+    assert [words.points(value) for value in (-0.0175, 0.0925, -0.0004, 0.0)] == [
+        "−1.8",
+        "+9.3",
+        "0.0",
+        "0.0",
+    ]

@@ -8,7 +8,6 @@ import re
 import pytest
 from report.made_up_runs import write_run
 
-from crossask import runs
 from crossask.errors import DataError
 from crossask.report import sections, write_report
 from crossask.report.collecting import group, read_runs
@@ -16,6 +15,7 @@ from crossask.report.forest import bar, scale
 from crossask.report.rows import differing_choices
 from crossask.report.tables import folds_text, make_tables
 from crossask.report.words import points
+from crossask.training import run_folder
 
 RESAMPLES = 200
 
@@ -40,14 +40,22 @@ def test_the_table_holds_the_figures_worked_by_hand(runs_root, tmp_path):
     paths = write_report(runs_root, tmp_path / "out", resamples=RESAMPLES)
     fa, cmam = rows_of(paths["table.csv"])
     # fa: (2/4 + 3/4) / 2 = 0.625 and (2/4 + 1/4) / 2 = 0.375; cmam: (1 + 3/4) / 2 twice
-    assert (fa["row"], fa["system"], fa["seeds"], fa["clips"], fa["locations"]) == ("fa", "FA", "2", "24", "6")
+    assert (fa["row"], fa["system"], fa["seeds"], fa["clips"], fa["locations"]) == (
+        "fa",
+        "FA",
+        "2",
+        "24",
+        "6",
+    )
     assert float(fa["macro_accuracy"]) == pytest.approx(0.5)
     assert float(fa["seed_deviation"]) == pytest.approx(0.25 / 2**0.5, abs=1e-6)
     assert float(fa["validation_macro_accuracy"]) == pytest.approx(0.705)
     assert float(cmam["macro_accuracy"]) == pytest.approx(0.875)
     assert float(cmam["seed_deviation"]) == 0
     # every location of a scene is alike, so that the interval has no width
-    assert [float(cmam[name]) for name in ("difference", "difference_low", "difference_high")] == pytest.approx([0.375] * 3)
+    assert [
+        float(cmam[name]) for name in ("difference", "difference_low", "difference_high")
+    ] == pytest.approx([0.375] * 3)
     assert (cmam["verdict"], cmam["baseline"], fa["difference"]) == ("better", "fa", "")
     assert (cmam["corpus"], cmam["folds"], cmam["parameters"]) == ("demo", "1", "1234567")
 
@@ -135,7 +143,10 @@ def test_one_name_over_different_recordings_is_two_corpora(tmp_path):
     write_run(tmp_path, "fa", (2, 3))
     path = write_run(tmp_path, "cmam", (4, 3), "CMAM", "feature_based") / "config.json"
     path.write_text(path.read_text().replace("f00d", "beef"))
-    assert [table.title for table in make_tables(read_runs(tmp_path), resamples=RESAMPLES)] == ["demo (beef)", "demo (f00d)"]
+    assert [table.title for table in make_tables(read_runs(tmp_path), resamples=RESAMPLES)] == [
+        "demo (beef)",
+        "demo (f00d)",
+    ]
 
 
 def test_rows_of_different_clips_are_shown_but_not_compared(tmp_path):
@@ -146,23 +157,38 @@ def test_rows_of_different_clips_are_shown_but_not_compared(tmp_path):
     assert "not comparable" in table.rows[1].difference_missing
 
 
-@pytest.mark.parametrize(("corpus", "places", "expected"), [("demo", 3, None), ("tau2019", 3, None), ("tut2017", 585, 81.7)])
-def test_the_papers_score_stands_only_beside_scores_of_its_own_clips(tmp_path, corpus, places, expected):
+@pytest.mark.parametrize(
+    ("corpus", "places", "expected"),
+    [("demo", 3, None), ("tau2019", 3, None), ("tut2017", 585, 81.7)],
+)
+def test_the_papers_score_stands_only_beside_scores_of_its_own_clips(
+    tmp_path, corpus, places, expected
+):
     # 2 scenes x 585 locations x 4 clips = 4,680, the clips of TUT 2017
     write_run(tmp_path, "fa", (3, 3), corpus=corpus, places=places, fields={"paper_score": 81.7})
     (table,) = make_tables(read_runs(tmp_path), resamples=5)
     assert table.rows[0].paper_percent == expected
-    assert any("paper's scores are left out" in note for note in table.notes) == (corpus == "tau2019")
+    assert any("paper's scores are left out" in note for note in table.notes) == (
+        corpus == "tau2019"
+    )
 
 
 def test_rows_stand_in_the_order_of_the_configs_or_fa_first(tmp_path):
     for name, system in (("aaa", "CMAM"), ("zzz", "FA"), ("mmm", "CMAM")):
         write_run(tmp_path, name, (3, 3), system)
-    assert [row.name for row in next(iter(group(read_runs(tmp_path)).values()))] == ["zzz", "aaa", "mmm"]
+    assert [row.name for row in next(iter(group(read_runs(tmp_path)).values()))] == [
+        "zzz",
+        "aaa",
+        "mmm",
+    ]
     for order, name in enumerate(("mmm", "aaa", "zzz")):
         path = tmp_path / name / "fold1" / "seed0" / "config.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | {"order": order}))
-    assert [row.name for row in next(iter(group(read_runs(tmp_path)).values()))] == ["mmm", "aaa", "zzz"]
+    assert [row.name for row in next(iter(group(read_runs(tmp_path)).values()))] == [
+        "mmm",
+        "aaa",
+        "zzz",
+    ]
 
 
 def test_what_a_reader_must_know_of_a_row_stands_beside_the_table(tmp_path):
@@ -176,7 +202,9 @@ def test_what_a_reader_must_know_of_a_row_stands_beside_the_table(tmp_path):
 def test_the_drift_of_a_trained_event_model_stands_beyond_accuracy(tmp_path):
     write_run(tmp_path, "fa", (3, 3))
     for seed, drift in ((0, 0.5), (1, 1.0)):
-        folder = write_run(tmp_path, "cmam", (4, 4), system="CMAM", strategy="fine_tuning", seed=seed)
+        folder = write_run(
+            tmp_path, "cmam", (4, 4), system="CMAM", strategy="fine_tuning", seed=seed
+        )
         result = json.loads((folder / "result.json").read_text())
         (folder / "result.json").write_text(json.dumps(result | {"embedding_drift": drift}))
     (table,) = make_tables(read_runs(tmp_path))
@@ -199,7 +227,10 @@ def test_rows_of_one_system_and_strategy_are_told_apart_by_name(tmp_path):
     for name in ("plain", "shuffled"):
         write_run(tmp_path, name, (3, 3), "CMAM", "feature_based")
     (table,) = make_tables(read_runs(tmp_path), resamples=RESAMPLES)
-    assert [line.title for line in table.rows] == ["CMAM feature-based (plain)", "CMAM feature-based (shuffled)"]
+    assert [line.title for line in table.rows] == [
+        "CMAM feature-based (plain)",
+        "CMAM feature-based (shuffled)",
+    ]
 
 
 class _Links(html.parser.HTMLParser):
@@ -211,7 +242,11 @@ class _Links(html.parser.HTMLParser):
         self.tags.append(tag)
         if tag not in ("meta", "img", "br", "line", "circle"):
             self.open.append(tag)
-        self.found += [value for name, value in attributes if name in ("src", "href", "srcset", "action", "data", "xlink:href")]
+        self.found += [
+            value
+            for name, value in attributes
+            if name in ("src", "href", "srcset", "action", "data", "xlink:href")
+        ]
 
     def handle_startendtag(self, tag, attributes):
         self.tags.append(tag)
@@ -235,7 +270,15 @@ def test_the_page_is_whole_holds_every_row_and_asks_nothing_of_the_network(runs_
     assert "http" not in bare
     assert "url(" not in bare
     assert "@import" not in bare
-    for words in ("<strong>FA</strong>", "<strong>CMAM feature-based</strong>", "50.0 %", "87.5 %", "+37.5", "better", "numpy 2.4.6"):
+    for words in (
+        "<strong>FA</strong>",
+        "<strong>CMAM feature-based</strong>",
+        "50.0 %",
+        "87.5 %",
+        "+37.5",
+        "better",
+        "numpy 2.4.6",
+    ):
         assert words in bare
     assert "demo, fold 1, macro accuracy, 24 clips, 6 locations" in bare
 
@@ -299,11 +342,15 @@ def test_a_file_missing_beside_predictions_is_named(runs_root, tmp_path, name):
 def test_runs_of_one_row_with_different_choices_are_refused(tmp_path):
     write_run(tmp_path, "fa", (3, 3))
     write_run(tmp_path, "fa", (3, 3), seed=1, fields={"training.learning_rate": 0.1})
-    with pytest.raises(DataError, match=r"training\.learning_rate is 0\.0003 in the first and 0\.1 in the second"):
+    with pytest.raises(
+        DataError, match=r"training\.learning_rate is 0\.0003 in the first and 0\.1 in the second"
+    ):
         make_tables(read_runs(tmp_path))
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.0312, "+3.1"), (-0.05, "−5.0"), (-0.0001, "0.0"), (0.0, "0.0")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0312, "+3.1"), (-0.05, "−5.0"), (-0.0001, "0.0"), (0.0, "0.0")]
+)
 def test_points_have_a_true_sign_and_zero_has_none(value, text):
     assert points(value) == text
 
@@ -320,10 +367,15 @@ def test_interval_bars_of_a_column_share_one_scale():
 
 def test_runs_are_found_by_a_relative_path_and_from_inside(tmp_path, monkeypatch):
     write_run(tmp_path / "runs", "fa", (2, 3))
-    (expected,) = runs.find_runs(tmp_path / "runs")
-    for place, root in ((tmp_path, "runs"), (tmp_path / "runs", "."), (expected.folder, "."), (tmp_path, expected.folder.parent)):
+    (expected,) = run_folder.find_runs(tmp_path / "runs")
+    for place, root in (
+        (tmp_path, "runs"),
+        (tmp_path / "runs", "."),
+        (expected.folder, "."),
+        (tmp_path, expected.folder.parent),
+    ):
         monkeypatch.chdir(place)
-        (found,) = runs.find_runs(root)
+        (found,) = run_folder.find_runs(root)
         assert [run.row for run in read_runs(root)] == ["fa"]
         assert (found.row, found.fold, found.seed) == ("fa", "1", 0)
         assert (found.folder / "config.json").is_file()

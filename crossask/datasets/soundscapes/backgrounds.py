@@ -51,7 +51,13 @@ class Bed:
 def draw_bed(rng, family: str) -> Bed:
     """A random bed of a family of `BED_RANGES`."""
     tilt, centre, hump, breathing, breaths = BED_RANGES[family]
-    humps = [(float(np.exp(rng.uniform(*np.log(centre)))), float(rng.uniform(0.6, 1.6)), float(rng.uniform(*hump)))]
+    humps = [
+        (
+            float(np.exp(rng.uniform(*np.log(centre)))),
+            float(rng.uniform(0.6, 1.6)),
+            float(rng.uniform(*hump)),
+        )
+    ]
     for _ in range(4):
         humps.append(
             (
@@ -63,12 +69,24 @@ def draw_bed(rng, family: str) -> Bed:
     hums = ()
     if rng.random() < 0.5:
         ground = rng.uniform(45, 260)
-        hums = tuple((float(ground * (k + 1)), float(rng.uniform(3, 14))) for k in range(rng.integers(1, 5)))
-    slope, low_cut, high_cut = rng.uniform(*tilt), rng.uniform(25, 90), np.exp(rng.uniform(np.log(7000), np.log(20000)))
+        hums = tuple(
+            (float(ground * (k + 1)), float(rng.uniform(3, 14))) for k in range(rng.integers(1, 5))
+        )
+    slope, low_cut, high_cut = (
+        rng.uniform(*tilt),
+        rng.uniform(25, 90),
+        np.exp(rng.uniform(np.log(7000), np.log(20000))),
+    )
     return Bed(
-        float(slope), float(low_cut), float(high_cut), tuple(humps), hums,
-        float(rng.uniform(*breathing)), float(rng.uniform(*breaths)), float(rng.uniform(-52, -42)),
-    )  # fmt: skip
+        float(slope),
+        float(low_cut),
+        float(high_cut),
+        tuple(humps),
+        hums,
+        float(rng.uniform(*breathing)),
+        float(rng.uniform(*breaths)),
+        float(rng.uniform(-52, -42)),
+    )
 
 
 def colour_db(bed: Bed, frequency_hz: np.ndarray) -> np.ndarray:
@@ -91,9 +109,14 @@ def _spectra(bed: Bed, sample_rate_hz: int, size: int) -> tuple[np.ndarray, np.n
     coherence = np.interp(frequency, grid, np.exp(-grid / 500))
     for hum, gain in bed.hums:
         near = np.abs(frequency - hum) < 0.6
-        magnitude[near] *= 10 ** (gain / 20) * np.sqrt(25.0)  # a line holds the power of the 30 Hz beside it
+        magnitude[near] *= 10 ** (gain / 20) * np.sqrt(
+            25.0
+        )  # a line holds the power of the 30 Hz beside it
     magnitude /= np.sqrt(np.sum(magnitude[frequency >= 300] ** 2))
-    shared, apart = magnitude * np.sqrt((1 + coherence) / 2), magnitude * np.sqrt((1 - coherence) / 2)
+    shared, apart = (
+        magnitude * np.sqrt((1 + coherence) / 2),
+        magnitude * np.sqrt((1 - coherence) / 2),
+    )
     return shared.astype(np.float32), apart.astype(np.float32)
 
 
@@ -106,10 +129,15 @@ def render_bed(rng, bed: Bed, sample_rate_hz: int, samples: int) -> np.ndarray:
     spectrum = rng.standard_normal((2, len(shared), 2), dtype=np.float32).view(np.complex64)[..., 0]
     spectrum[0] *= shared
     spectrum[1] *= apart
-    ears = fft.irfft(np.stack([spectrum[0] + spectrum[1], spectrum[0] - spectrum[1]]), size, axis=-1, overwrite_x=True)[
-        :, :samples
-    ]
+    ears = fft.irfft(
+        np.stack([spectrum[0] + spectrum[1], spectrum[0] - spectrum[1]]),
+        size,
+        axis=-1,
+        overwrite_x=True,
+    )[:, :samples]
     knots = max(2, int(samples / sample_rate_hz * bed.breaths_per_s * 2) + 2)
     breath = 10 ** (bed.breathing_db * np.clip(rng.standard_normal(knots), -2, 2) / 20)
-    ears *= level * np.interp(np.linspace(0, knots - 1, samples), np.arange(knots), breath).astype(np.float32)
+    ears *= level * np.interp(np.linspace(0, knots - 1, samples), np.arange(knots), breath).astype(
+        np.float32
+    )
     return ears

@@ -1,45 +1,51 @@
 """Which clips a corpus of soundscapes holds: their names, places and sides of the fold."""
 
 import dataclasses
+from typing import ClassVar
 
+import pydantic
+from pydantic.dataclasses import dataclass
+
+from crossask.config.settings import STRICT, Names, Settings, ours
 from crossask.datasets.soundscapes import scenes
 from crossask.errors import ConfigError
 
 
-@dataclasses.dataclass(frozen=True)
-class SoundscapesConfig:
-    """Which recordings a corpus holds. The default, 360 clips: a scene has 8 + 4 locations of 3 clips."""
+@dataclass(frozen=True, config=STRICT)
+class SoundscapesConfig(Settings):
+    """The recordings of a corpus. By default 360 clips: each scene has 12 locations of 3 clips."""
 
-    seed: int = 0
-    cities: tuple[str, ...] = ("barcelona", "helsinki")
-    unseen_city: str = "milan"  # stands in the evaluation part alone, like Milan in TAU
-    locations_per_scene: int = 12
-    clips_per_location: int = 3
-    evaluation_share: float = 1 / 3  # of a scene's locations; a third of these, at least one, in the unseen city
-    clip_seconds: float = 10.0
-    sample_rate_hz: int = 48000
+    prefix: ClassVar[str] = "soundscapes."
 
-    def __post_init__(self):
-        limits = {
-            "seed": 0,
-            "locations_per_scene": 2,
-            "clips_per_location": 1,
-            "sample_rate_hz": 8000,
-            "clip_seconds": 1,
-        }
-        for field, least in limits.items():
-            if getattr(self, field) < least:
-                raise ConfigError(f"Soundscapes: {field} is {getattr(self, field)}.", f"Give at least {least}.")
-        if not 0 < self.evaluation_share < 1:
-            raise ConfigError(
-                f"Soundscapes: evaluation_share is {self.evaluation_share}.", "Give a number between 0 and 1."
-            )
+    seed: int = ours(0, "Seed; another seed gives other recordings.", ge=0)
+    cities: Names = ours(("barcelona", "helsinki"), "Cities of the training fold.")
+    unseen_city: str = ours(
+        "milan", "City that is in the evaluation fold only, like Milan in TAU 2019."
+    )
+    locations_per_scene: int = ours(12, "Locations of each scene.", ge=2)
+    clips_per_location: int = ours(3, "Clips of each location.", ge=1)
+    evaluation_share: float = ours(
+        1 / 3,
+        "Share of a scene's locations in the evaluation fold; a third of these locations, at least "
+        "one, are in the unseen city.",
+        gt=0,
+        lt=1,
+    )
+    clip_seconds: float = ours(10.0, "Length of a clip in seconds.", ge=1)
+    sample_rate_hz: int = ours(48000, "Sample rate in Hz.", ge=8000)
+
+    @pydantic.model_validator(mode="after")
+    def _has_different_cities(self) -> "SoundscapesConfig":
         names = (*self.cities, self.unseen_city)
-        if not self.cities or len(set(names)) < len(names) or not all(name.isidentifier() for name in names):
+        are_different = len(set(names)) == len(names)
+        are_names = all(name.isidentifier() for name in names)
+        if not (self.cities and are_different and are_names):
             raise ConfigError(
-                f"Soundscapes: the cities are {names}.",
-                "Give different names of letters and underscores, at least one beside the unseen city.",
+                f"soundscapes.cities and unseen_city are {names}.",
+                "Give different names of letters and underscores, at least one city besides the "
+                "unseen one.",
             )
+        return self
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +70,12 @@ def clips_of(config: SoundscapesConfig) -> list[PlannedClip]:
         for place in range(locations):
             last = place >= locations - unseen
             city = config.unseen_city if last else config.cities[place % len(config.cities)]
-            number = len(scenes.SCENES) * place + scene_number  # more locations leave the others as they are
+            number = (
+                len(scenes.SCENES) * place + scene_number
+            )  # more locations leave the others as they are
             for clip in range(config.clips_per_location):
                 name = f"audio/{scene}-{city}-{number}-{clip}-a.wav"
-                clips.append(PlannedClip(name, scene, city, number, clip, place < locations - evaluated))
+                clips.append(
+                    PlannedClip(name, scene, city, number, clip, place < locations - evaluated)
+                )
     return clips

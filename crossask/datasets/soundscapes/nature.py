@@ -17,7 +17,13 @@ def birds(rng, rate, seconds):
             bend = np.linspace(start, end, len(t)) * (
                 1 + rng.uniform(0, 0.06) * np.sin(2 * np.pi * rng.uniform(20, 60) * t)
             )
-            s.add(out, at, rate, s.tone(bend, rate, (1, 0.12)) * s.swell(len(t), 0.3, 0.4), rng.uniform(0.6, 1))
+            s.add(
+                out,
+                at,
+                rate,
+                s.tone(bend, rate, (1, 0.12)) * s.swell(len(t), 0.3, 0.4),
+                rng.uniform(0.6, 1),
+            )
             at += length + gap
         at += rng.exponential(0.25)
     return out
@@ -28,7 +34,9 @@ def wind(rng, rate, seconds):
     t = s.times(rate, seconds)
     gust = np.clip(s.curve(rng, len(t), -0.2, 1, max(4, int(3 * seconds))), 0, 1) ** 1.5
     buffet = s.noise(rng, rate, len(t), 30, rng.uniform(150, 320)) * 3
-    howl = s.resonances(rng.standard_normal(len(t)), rate, rng.uniform(250, 700, 2), (60, 120), (6, 4))
+    howl = s.resonances(
+        rng.standard_normal(len(t)), rate, rng.uniform(250, 700, 2), (60, 120), (6, 4)
+    )
     leaves = s.noise(rng, rate, len(t), 2500, 9000) * rng.uniform(0.1, 0.5)
     return (buffet + howl + leaves) * gust * s.swell(len(t), 0.2, 0.2)
 
@@ -40,7 +48,9 @@ def rain(rng, rate, seconds):
     centres = rng.uniform(0.8, 1.2, 3) * np.array([1800, 3900, 7000])
     patter = s.resonances(drops, rate, centres, 0.25 * centres, (1, 1, 0.8))
     hiss = s.noise(rng, rate, len(t), 3000, 14000)
-    return (patter / (np.std(patter) + 1e-9) + rng.uniform(0.4, 0.9) * hiss / np.std(hiss)) * s.swell(len(t), 0.2, 0.2)
+    return (
+        patter / (np.std(patter) + 1e-9) + rng.uniform(0.4, 0.9) * hiss / np.std(hiss)
+    ) * s.swell(len(t), 0.2, 0.2)
 
 
 def dog_bark(rng, rate, seconds):
@@ -53,7 +63,9 @@ def dog_bark(rng, rate, seconds):
         t = s.times(rate, length)
         glide = pitch * np.interp(t / length, [0, 0.3, 1], [0.8, 1.15, 0.6])
         source = s.pulses(glide, rate, rng, 0.5) + 0.05 * rng.standard_normal(len(t))
-        bark = s.resonances(source, rate, formants, (180, 250, 400), (1, 0.8, 0.4)) * s.swell(len(t), 0.12, 0.6)
+        bark = s.resonances(source, rate, formants, (180, 250, 400), (1, 0.8, 0.4)) * s.swell(
+            len(t), 0.12, 0.6
+        )
         s.add(out, at, rate, bark / (np.std(bark) + 1e-9), rng.uniform(0.7, 1))
         at += length + (rng.uniform(0.12, 0.35) if rng.random() < 0.75 else rng.uniform(0.5, 0.9))
     return out
@@ -68,6 +80,10 @@ def fountain(rng, rate, seconds):
         note = s.times(rate, rng.uniform(0.02, 0.05))
         rising = rng.uniform(450, 2600) * (1 + 8 * note)
         s.add(
-            out, rng.uniform(0, seconds), rate, s.tone(rising, rate, (1,)) * np.exp(-note / 0.012), rng.uniform(0.5, 2)
+            out,
+            rng.uniform(0, seconds),
+            rate,
+            s.tone(rising, rate, (1,)) * np.exp(-note / 0.012),
+            rng.uniform(0.5, 2),
         )
     return out * s.swell(len(t), 0.12, 0.12)

@@ -26,11 +26,19 @@ def _syllables(rng, rate, seconds, pitch_hz, scale, per_second, breath=0.5, gap=
         glottis = s.pulses(pitch, rate, rng, 0.08) + 0.004 * rng.standard_normal(len(t))
         formants = scale * np.array(VOWELS[rng.integers(len(VOWELS))]) * rng.uniform(0.95, 1.05, 4)
         vowel = s.resonances(glottis, rate, formants, (80, 100, 140, 200), (1.0, 0.7, 0.35, 0.2))
-        vowel *= s.swell(len(t), rng.uniform(0.1, 0.25), rng.uniform(0.2, 0.45)) * rng.uniform(0.6, 1.2)
+        vowel *= s.swell(len(t), rng.uniform(0.1, 0.25), rng.uniform(0.2, 0.45)) * rng.uniform(
+            0.6, 1.2
+        )
         s.add(out, at, rate, vowel / (np.sqrt(np.mean(vowel**2)) + 1e-9))
         if rng.random() < breath:
             low = rng.uniform(1800, 4500)
-            s.add(out, at, rate, s.thud(rng, rate, low, 2 * low, rng.uniform(0.008, 0.03)), rng.uniform(0.1, 0.3))
+            s.add(
+                out,
+                at,
+                rate,
+                s.thud(rng, rate, low, 2 * low, rng.uniform(0.008, 0.03)),
+                rng.uniform(0.1, 0.3),
+            )
         at += length
         if at > phrase_end:
             at += rng.uniform(gap, 3 * gap)
@@ -41,13 +49,29 @@ def _syllables(rng, rate, seconds, pitch_hz, scale, per_second, breath=0.5, gap=
 def voice(rng, rate, seconds):
     """An adult speaking, pitch 85 to 240 Hz, 3.5 to 6 syllables a second."""
     pitch = np.exp(rng.uniform(np.log(85), np.log(240)))
-    return _syllables(rng, rate, seconds, pitch, 1 + 0.17 * np.clip((pitch - 110) / 100, 0, 1), rng.uniform(3.5, 6))
+    return _syllables(
+        rng,
+        rate,
+        seconds,
+        pitch,
+        1 + 0.17 * np.clip((pitch - 110) / 100, 0, 1),
+        rng.uniform(3.5, 6),
+    )
 
 
 def child_shout(rng, rate, seconds):
     """A child calling: high, long, gliding vowels."""
     pitch = rng.uniform(330, 620)
-    return _syllables(rng, rate, seconds, pitch, rng.uniform(1.3, 1.45), rng.uniform(1.8, 3.2), breath=0.3, gap=0.25)
+    return _syllables(
+        rng,
+        rate,
+        seconds,
+        pitch,
+        rng.uniform(1.3, 1.45),
+        rng.uniform(1.8, 3.2),
+        breath=0.3,
+        gap=0.25,
+    )
 
 
 def footsteps(rng, rate, seconds):
@@ -69,9 +93,13 @@ def announcement(rng, rate, seconds):
     """A gong of two to four notes, then a voice through a horn loudspeaker with its echo from the next one."""
     out = np.zeros(len(s.times(rate, seconds)))
     root, step = rng.uniform(380, 620), rng.uniform(0.28, 0.45)
-    melody = rng.permutation([1.0, 1.25, 1.5, 1.0 / 1.189])[: rng.integers(2, 4 if seconds < 2.5 else 5)]
+    melody = rng.permutation([1.0, 1.25, 1.5, 1.0 / 1.189])[
+        : rng.integers(2, 4 if seconds < 2.5 else 5)
+    ]
     for number, ratio in enumerate(melody):
-        gong = s.struck(rate, 1.2, root * ratio * np.array([1, 2, 3.01]), (1, 0.35, 0.12), (0.45, 0.25, 0.12))
+        gong = s.struck(
+            rate, 1.2, root * ratio * np.array([1, 2, 3.01]), (1, 0.35, 0.12), (0.45, 0.25, 0.12)
+        )
         s.add(out, number * step, rate, gong, 1.6)
     start = min(len(melody) * step + 0.25, 0.55 * seconds)
     speech = voice(rng, rate, max(0.3, seconds - start))
@@ -85,7 +113,9 @@ def music(rng, rate, seconds):
     """Chords, bass and a beat out of small loudspeakers or a busker's amplifier."""
     out = np.zeros(len(s.times(rate, seconds)))
     beat, root = 60 / rng.uniform(84, 138), rng.uniform(180, 320)
-    scale = np.array([0, 2, 3, 5, 7, 8, 10]) if rng.random() < 0.5 else np.array([0, 2, 4, 5, 7, 9, 11])
+    scale = (
+        np.array([0, 2, 3, 5, 7, 8, 10]) if rng.random() < 0.5 else np.array([0, 2, 4, 5, 7, 9, 11])
+    )
     harmonics = 1.0 / np.arange(1, 7) ** rng.uniform(1.0, 2.0)
     degree, decay = 0, rng.uniform(0.25, 0.9)
     for number in range(int(seconds / beat * 2) + 1):
@@ -104,11 +134,19 @@ def music(rng, rate, seconds):
                 out,
                 at,
                 rate,
-                s.tone(np.full(len(t), pitch), rate, harmonics) * np.exp(-t / decay) * np.minimum(1, t / 0.006),
+                s.tone(np.full(len(t), pitch), rate, harmonics)
+                * np.exp(-t / decay)
+                * np.minimum(1, t / 0.006),
             )
         if number % 2 == 0:
             bass = root / 2 * 2 ** (scale[degree % 7] / 12)
-            s.add(out, at, rate, s.tone(np.full(len(t), bass), rate, (1, 0.4, 0.2)) * np.exp(-t / 0.4), 1.2)
+            s.add(
+                out,
+                at,
+                rate,
+                s.tone(np.full(len(t), bass), rate, (1, 0.4, 0.2)) * np.exp(-t / 0.4),
+                1.2,
+            )
         s.add(out, at, rate, s.thud(rng, rate, 5000, 11000, 0.012), 0.25 if number % 2 else 0.12)
     return s.band(out, rate, 120, rng.uniform(5000, 12000))
 
@@ -122,7 +160,13 @@ def cutlery(rng, rate, seconds):
             base, count = rng.uniform(1500, 5200), 5
             partials = base * np.cumprod(np.r_[1, rng.uniform(1.15, 1.6, count - 1)])
             decay = rng.uniform(0.015, 0.12) * np.linspace(1, 0.4, count)
-            s.add(out, at, rate, s.struck(rate, 0.35, partials, rng.uniform(0.3, 1, count), decay), rng.uniform(0.3, 1))
+            s.add(
+                out,
+                at,
+                rate,
+                s.struck(rate, 0.35, partials, rng.uniform(0.3, 1, count), decay),
+                rng.uniform(0.3, 1),
+            )
             s.add(out, at, rate, s.thud(rng, rate, 2500, 9000, 0.004), 0.12)
             at += rng.uniform(0.04, 0.16)
         at += rng.exponential(0.35)

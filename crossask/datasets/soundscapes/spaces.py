@@ -54,12 +54,16 @@ def draw_room(rng, family: str) -> Room:
         for _ in range(5)
     )
     high, critical_metres = rt60 * rng.uniform(0.4, 0.75), rng.uniform(*critical)
-    return Room(float(rt60), float(high), float(critical_metres), reflections, int(rng.integers(2**31)))
+    return Room(
+        float(rt60), float(high), float(critical_metres), reflections, int(rng.integers(2**31))
+    )
 
 
 def ear_delays_s(azimuth: np.ndarray) -> np.ndarray:
     """Arrival at the (left, right) ear after the centre of the head, [..., 2]; azimuth 0 ahead, +pi/2 right."""
-    incidence = np.arccos(np.clip(np.stack([-np.sin(azimuth), np.sin(azimuth)], -1), -1, 1))  # angle to each ear's axis
+    incidence = np.arccos(
+        np.clip(np.stack([-np.sin(azimuth), np.sin(azimuth)], -1), -1, 1)
+    )  # angle to each ear's axis
     near = -np.cos(incidence)
     far = incidence - np.pi / 2
     return HEAD_METRES / SOUND_METRES_PER_S * np.where(incidence < np.pi / 2, near, far)
@@ -68,7 +72,9 @@ def ear_delays_s(azimuth: np.ndarray) -> np.ndarray:
 def head_shadow(frequency_hz: np.ndarray, azimuth: float) -> np.ndarray:
     """Complex response of the head's shadow at the (left, right) ear, [2, frequencies] (Brown and Duda 1998, eq. 3)."""
     incidence = np.arccos(np.clip(np.array([-np.sin(azimuth), np.sin(azimuth)]), -1, 1))
-    alpha = 1.05 + 0.95 * np.cos(incidence / np.radians(150) * np.pi)  # 2 facing the source, 0.1 behind the head
+    alpha = 1.05 + 0.95 * np.cos(
+        incidence / np.radians(150) * np.pi
+    )  # 2 facing the source, 0.1 behind the head
     ratio = 1j * np.pi * frequency_hz * HEAD_METRES / SOUND_METRES_PER_S  # j omega / (2 omega_0)
     return (1 + alpha[:, np.newaxis] * ratio) / (1 + ratio)
 
@@ -78,7 +84,9 @@ def air_absorption(frequency_hz: np.ndarray, metres: float) -> np.ndarray:
     return 10 ** (-0.1 * metres * (frequency_hz / 8000) ** 2 / 20)
 
 
-def binaural(wave: np.ndarray, sample_rate_hz: int, room: Room, metres: float, start: float, end: float) -> np.ndarray:
+def binaural(
+    wave: np.ndarray, sample_rate_hz: int, room: Room, metres: float, start: float, end: float
+) -> np.ndarray:
     """Direct sound and first reflections of a source at two ears.
 
     Args:
@@ -93,12 +101,17 @@ def binaural(wave: np.ndarray, sample_rate_hz: int, room: Room, metres: float, s
     size = fft.next_fast_len(samples, real=True)
     moves = start != end
     response = _response(sample_rate_hz, size, metres, (start + end) / 2, not moves)
-    ears = fft.irfft(fft.rfft(wave.astype(np.float32), size) * response, size, axis=-1, overwrite_x=True)[:, :samples]
+    ears = fft.irfft(
+        fft.rfft(wave.astype(np.float32), size) * response, size, axis=-1, overwrite_x=True
+    )[:, :samples]
     if moves:
         clock, knots = np.arange(samples), np.linspace(0, samples, 65)
         delays = (ear_delays_s(np.linspace(start, end, 65)) + CENTRE_S) * sample_rate_hz
         ears = np.stack(
-            [np.interp(clock - np.interp(clock, knots, delays[:, ear]), clock, ears[ear]) for ear in (0, 1)]
+            [
+                np.interp(clock - np.interp(clock, knots, delays[:, ear]), clock, ears[ear])
+                for ear in (0, 1)
+            ]
         )
         ears = ears.astype(np.float32)
     out = ears.copy()
@@ -107,12 +120,16 @@ def binaural(wave: np.ndarray, sample_rate_hz: int, room: Room, metres: float, s
         near = 0 if azimuth < 0 else 1
         for ear, late in enumerate(ear_delays_s(np.array(azimuth))):
             shift = round((delay + late) * sample_rate_hz)
-            out[ear, shift:] += np.float32(gain if ear == near else 0.7 * gain) * ears[near, : samples - shift]
+            out[ear, shift:] += (
+                np.float32(gain if ear == near else 0.7 * gain) * ears[near, : samples - shift]
+            )
     out *= np.float32((REFERENCE_METRES / metres) ** 0.6)
     return out
 
 
-def _response(sample_rate_hz: int, size: int, metres: float, azimuth: float, delayed: bool) -> np.ndarray:
+def _response(
+    sample_rate_hz: int, size: int, metres: float, azimuth: float, delayed: bool
+) -> np.ndarray:
     """Air, head's shadow and, with `delayed`, the ears' delays: complex64 [2, size // 2 + 1].
 
     Computed on 1/16 of the bins and filled in between: the delays are at most 0.6 ms, which turns the phase slowly.
@@ -131,7 +148,10 @@ def _response(sample_rate_hz: int, size: int, metres: float, azimuth: float, del
 def late_field_gain(room: Room, metres: float) -> float:
     """What a source feeds into the late field, beside a direct sound of level (4 m / distance)^0.6."""
     return (
-        (REFERENCE_METRES / metres) ** 0.6 * metres / room.critical_metres / (1 + 0.5 * metres / room.critical_metres)
+        (REFERENCE_METRES / metres) ** 0.6
+        * metres
+        / room.critical_metres
+        / (1 + 0.5 * metres / room.critical_metres)
     )
 
 
@@ -156,6 +176,8 @@ def late_field(room: Room, sample_rate_hz: int) -> np.ndarray:
 
 def reverberate(send: np.ndarray, sample_rate_hz: int, room: Room) -> np.ndarray:
     """The late field of everything sent into it: mono [samples] -> float32 [2, samples]."""
-    size = fft.next_fast_len(len(send) + round(room.rt60_s * TAIL_DB / 60 * sample_rate_hz), real=True)
+    size = fft.next_fast_len(
+        len(send) + round(room.rt60_s * TAIL_DB / 60 * sample_rate_hz), real=True
+    )
     spectrum = fft.rfft(send.astype(np.float32), size) * _tail_spectrum(room, sample_rate_hz, size)
     return fft.irfft(spectrum, size, overwrite_x=True)[:, : len(send)]

@@ -16,14 +16,18 @@ def times(sample_rate_hz: int, seconds: float) -> np.ndarray:
 
 def curve(rng, samples: int, low: float, high: float, knots: int) -> np.ndarray:
     """A random line through `knots` values between `low` and `high`, [samples]."""
-    return np.interp(np.linspace(0, knots - 1, samples), np.arange(knots), rng.uniform(low, high, knots))
+    return np.interp(
+        np.linspace(0, knots - 1, samples), np.arange(knots), rng.uniform(low, high, knots)
+    )
 
 
 def tone(frequency_hz: np.ndarray, sample_rate_hz: int, amplitudes) -> np.ndarray:
     """Harmonics of a frequency that may glide; `amplitudes[k]` is harmonic k + 1's. None above 0.45 of the rate."""
     phase = 2 * np.pi * np.cumsum(frequency_hz) / sample_rate_hz
     highest = np.max(frequency_hz)
-    usable = [a if (k + 1) * highest < 0.45 * sample_rate_hz else 0.0 for k, a in enumerate(amplitudes)]
+    usable = [
+        a if (k + 1) * highest < 0.45 * sample_rate_hz else 0.0 for k, a in enumerate(amplitudes)
+    ]
     # sin(k x) by the recurrence of Chebyshev polynomials: one sine and one cosine for all harmonics
     before, now, cosine = np.zeros_like(phase), np.sin(phase), 2 * np.cos(phase)
     out = usable[0] * now
@@ -34,7 +38,9 @@ def tone(frequency_hz: np.ndarray, sample_rate_hz: int, amplitudes) -> np.ndarra
     return out
 
 
-def pulses(frequency_hz: np.ndarray, sample_rate_hz: int, rng=None, jitter: float = 0.0) -> np.ndarray:
+def pulses(
+    frequency_hz: np.ndarray, sample_rate_hz: int, rng=None, jitter: float = 0.0
+) -> np.ndarray:
     """One unit impulse a period of a gliding frequency; `jitter` is the deviation of the impulses' heights."""
     wraps = np.diff(np.floor(np.cumsum(frequency_hz) / sample_rate_hz), prepend=0.0)
     if jitter:
@@ -44,10 +50,14 @@ def pulses(frequency_hz: np.ndarray, sample_rate_hz: int, rng=None, jitter: floa
 
 @functools.lru_cache(maxsize=256)
 def _sections(kind: str, edges: tuple, sample_rate_hz: int) -> np.ndarray:
-    return signal.butter(2, edges if len(edges) > 1 else edges[0], kind, fs=sample_rate_hz, output="sos")
+    return signal.butter(
+        2, edges if len(edges) > 1 else edges[0], kind, fs=sample_rate_hz, output="sos"
+    )
 
 
-def band(waveform: np.ndarray, sample_rate_hz: int, low_hz: float = 0.0, high_hz: float = np.inf) -> np.ndarray:
+def band(
+    waveform: np.ndarray, sample_rate_hz: int, low_hz: float = 0.0, high_hz: float = np.inf
+) -> np.ndarray:
     """Second-order Butterworth band, low or high pass; edges at or beyond 0.48 of the rate are no edges."""
     low = float(low_hz) if low_hz > 0 else None
     high = float(high_hz) if high_hz < 0.48 * sample_rate_hz else None
@@ -64,19 +74,28 @@ def band(waveform: np.ndarray, sample_rate_hz: int, low_hz: float = 0.0, high_hz
     return signal.sosfilt(sections, waveform)
 
 
-def noise(rng, sample_rate_hz: int, samples: int, low_hz: float = 0.0, high_hz: float = np.inf) -> np.ndarray:
+def noise(
+    rng, sample_rate_hz: int, samples: int, low_hz: float = 0.0, high_hz: float = np.inf
+) -> np.ndarray:
     """Gaussian noise of unit deviation before its band is cut."""
     return band(rng.standard_normal(samples), sample_rate_hz, low_hz, high_hz)
 
 
-def resonances(waveform: np.ndarray, sample_rate_hz: int, centres_hz, widths_hz, gains) -> np.ndarray:
+def resonances(
+    waveform: np.ndarray, sample_rate_hz: int, centres_hz, widths_hz, gains
+) -> np.ndarray:
     """Parallel two-pole resonators, each of unit gain at its centre times its gain."""
     out = np.zeros_like(waveform)
     for centre, width, gain in zip(centres_hz, widths_hz, gains, strict=True):
         if centre < 0.45 * sample_rate_hz:
-            radius, angle = np.exp(-np.pi * width / sample_rate_hz), 2 * np.pi * centre / sample_rate_hz
+            radius, angle = (
+                np.exp(-np.pi * width / sample_rate_hz),
+                2 * np.pi * centre / sample_rate_hz,
+            )
             scale = (1 - radius) * np.sqrt(1 - 2 * radius * np.cos(2 * angle) + radius**2)
-            out += signal.lfilter([gain * scale], [1, -2 * radius * np.cos(angle), radius**2], waveform)
+            out += signal.lfilter(
+                [gain * scale], [1, -2 * radius * np.cos(angle), radius**2], waveform
+            )
     return out
 
 
@@ -87,7 +106,9 @@ def struck(sample_rate_hz: int, seconds: float, partials_hz, amplitudes, decays_
     for partial, amplitude, decay in zip(partials_hz, amplitudes, decays_s, strict=True):
         if partial < 0.45 * sample_rate_hz:
             audible = max(1, min(len(t), round(7 * decay * sample_rate_hz)))
-            out[:audible] += amplitude * np.exp(-t[:audible] / decay) * np.sin(2 * np.pi * partial * t[:audible])
+            out[:audible] += (
+                amplitude * np.exp(-t[:audible] / decay) * np.sin(2 * np.pi * partial * t[:audible])
+            )
     attack = min(len(t), round(0.001 * sample_rate_hz))
     out[:attack] *= np.linspace(0, 1, attack)
     return out
@@ -96,7 +117,11 @@ def struck(sample_rate_hz: int, seconds: float, partials_hz, amplitudes, decays_
 def thud(rng, sample_rate_hz: int, low_hz: float, high_hz: float, decay_s: float) -> np.ndarray:
     """A burst of band noise that dies away."""
     t = times(sample_rate_hz, 6 * decay_s)
-    burst = noise(rng, sample_rate_hz, len(t), low_hz, high_hz) * np.exp(-t / decay_s) * np.minimum(1, t / 0.0008)
+    burst = (
+        noise(rng, sample_rate_hz, len(t), low_hz, high_hz)
+        * np.exp(-t / decay_s)
+        * np.minimum(1, t / 0.0008)
+    )
     return burst / (np.sqrt(np.mean(burst**2)) + 1e-9)
 
 

@@ -4,7 +4,9 @@ import numpy as np
 
 from crossask.datasets.soundscapes import synthesis as s
 
-BELL = np.array([1.0, 2.0, 2.42, 3.01, 4.23, 5.4])  # partials of a struck gong, times its strike note
+BELL = np.array(
+    [1.0, 2.0, 2.42, 3.01, 4.23, 5.4]
+)  # partials of a struck gong, times its strike note
 
 
 def engine_pass(rng, rate, seconds):
@@ -13,7 +15,9 @@ def engine_pass(rng, rate, seconds):
     level, doppler = s.passing(len(t), rng.uniform(0.35, 0.65), rng.uniform(5, 10))
     firing = rng.uniform(45, 110) * (1 + rng.uniform(0.02, 0.07) * doppler)
     centres = rng.uniform(0.8, 1.25, 4) * np.array([110, 240, 480, 900])
-    motor = s.resonances(s.pulses(firing, rate, rng, 0.15), rate, centres, 0.35 * centres, (1, 0.8, 0.5, 0.3))
+    motor = s.resonances(
+        s.pulses(firing, rate, rng, 0.15), rate, centres, 0.35 * centres, (1, 0.8, 0.5, 0.3)
+    )
     tyres = s.noise(rng, rate, len(t), rng.uniform(350, 600), rng.uniform(1500, 2800))
     mix = motor / (np.std(motor) + 1e-9) * rng.uniform(0.5, 1.0) + 1.6 * tyres * level
     return mix * level * s.swell(len(t), 0.15, 0.15)
@@ -45,7 +49,9 @@ def horn(rng, rate, seconds):
         gate[round(at * rate) : round((at + length) * rate)] = 1
         at += length + rng.uniform(0.08, 0.25)
     smooth = round(0.012 * rate)
-    gate = np.cumsum(np.r_[gate, np.zeros(smooth)] - np.r_[np.zeros(smooth), gate])[: len(t)] / smooth
+    gate = (
+        np.cumsum(np.r_[gate, np.zeros(smooth)] - np.r_[np.zeros(smooth), gate])[: len(t)] / smooth
+    )
     return s.band(blast * gate, rate, 250, 7000)
 
 
@@ -54,18 +60,26 @@ def siren(rng, rate, seconds):
     t = s.times(rate, seconds)
     low, period = rng.uniform(380, 520), rng.uniform(0.45, 0.7)
     if rng.random() < 0.5:
-        frequency = np.where((t + rng.uniform(0, period)) % (2 * period) < period, low, low * rng.uniform(1.3, 1.36))
+        frequency = np.where(
+            (t + rng.uniform(0, period)) % (2 * period) < period, low, low * rng.uniform(1.3, 1.36)
+        )
     else:
         frequency = low * (2 + np.sin(2 * np.pi * t / rng.uniform(1.2, 3.0) + rng.uniform(0, 6)))
     frequency = frequency * (1 + rng.uniform(-0.03, 0.05) * np.linspace(1, -1, len(t)))
     wave = s.tone(frequency, rate, 1.0 / np.arange(1, 9) ** 0.8)
-    return s.band(wave, rate, 350, 5000) * s.curve(rng, len(t), 0.7, 1, 4) * s.swell(len(t), 0.1, 0.1)
+    return (
+        s.band(wave, rate, 350, 5000) * s.curve(rng, len(t), 0.7, 1, 4) * s.swell(len(t), 0.1, 0.1)
+    )
 
 
 def rail_clatter(rng, rate, seconds):
     """Bogies over rail joints: paired double impacts in rhythm on a rolling rumble."""
     t = s.times(rate, seconds)
-    out = s.noise(rng, rate, len(t), 60, rng.uniform(250, 500)) * rng.uniform(0.8, 1.6) * s.swell(len(t), 0.12, 0.12)
+    out = (
+        s.noise(rng, rate, len(t), 60, rng.uniform(250, 500))
+        * rng.uniform(0.8, 1.6)
+        * s.swell(len(t), 0.12, 0.12)
+    )
     period, axle = 1 / rng.uniform(1.0, 2.6), rng.uniform(0.09, 0.17)
     partials = rng.uniform(0.9, 1.1, 4) * np.array([420, 760, 1380, 2300])
     steel = s.struck(rate, 0.4, partials, (1, 0.8, 0.6, 0.35), (0.03, 0.025, 0.02, 0.015))
@@ -100,7 +114,11 @@ def tram_bell(rng, rate, seconds):
     """The driver's gong, struck 3 to 6 times a second."""
     out = np.zeros(len(s.times(rate, seconds)))
     gong = s.struck(
-        rate, 1.2, rng.uniform(620, 1100) * BELL, (0.7, 1, 0.7, 0.5, 0.35, 0.2), 0.32 / np.arange(1, 7) ** 0.5
+        rate,
+        1.2,
+        rng.uniform(620, 1100) * BELL,
+        (0.7, 1, 0.7, 0.5, 0.35, 0.2),
+        0.32 / np.arange(1, 7) ** 0.5,
     )
     at, interval = 0.0, 1 / rng.uniform(3, 6)
     while at < seconds - 0.15:
@@ -114,7 +132,13 @@ def stop_bell(rng, rate, seconds):
     out = np.zeros(len(s.times(rate, seconds)))
     note = rng.uniform(1150, 1900)
     for number in range(rng.integers(1, 3)):
-        ding = s.struck(rate, seconds, note * (0.8 if number else 1.0) * np.array([1, 3.0]), (1, 0.15), (0.3, 0.1))
+        ding = s.struck(
+            rate,
+            seconds,
+            note * (0.8 if number else 1.0) * np.array([1, 3.0]),
+            (1, 0.15),
+            (0.3, 0.1),
+        )
         s.add(out, 0.32 * number, rate, ding)
     return out
 
@@ -127,7 +151,12 @@ def door_chime(rng, rate, seconds):
     t = s.times(rate, 0.85 * interval)
     for number in range(int(seconds / interval)):
         frequency = np.full(len(t), root * pattern[number % len(pattern)])
-        s.add(out, number * interval, rate, s.tone(frequency, rate, (1, 0, 0.35, 0, 0.15)) * s.swell(len(t), 0.06, 0.3))
+        s.add(
+            out,
+            number * interval,
+            rate,
+            s.tone(frequency, rate, (1, 0, 0.35, 0, 0.15)) * s.swell(len(t), 0.06, 0.3),
+        )
     return out
 
 
@@ -150,7 +179,9 @@ def turnstile_beep(rng, rate, seconds):
     out = np.zeros(len(s.times(rate, seconds)))
     pitch, length = rng.uniform(950, 1700), rng.uniform(0.06, 0.14)
     t = s.times(rate, length)
-    beep = s.tone(np.full(len(t), pitch), rate, (1, 0, 0.7, 0, 0.5, 0, 0.3)) * s.swell(len(t), 0.05, 0.05)
+    beep = s.tone(np.full(len(t), pitch), rate, (1, 0, 0.7, 0, 0.5, 0, 0.3)) * s.swell(
+        len(t), 0.05, 0.05
+    )
     at, gate = 0.0, rng.random() < 0.5
     for _ in range(rng.integers(1, 5)):
         s.add(out, at, rate, beep)
@@ -164,7 +195,11 @@ def bicycle_bell(rng, rate, seconds):
     """A thumbed bell: bursts of fast strikes on a small bright gong."""
     out = np.zeros(len(s.times(rate, seconds)))
     gong = s.struck(
-        rate, 0.8, rng.uniform(2100, 3300) * np.array([1, 1.01, 2.3, 3.9]), (1, 0.7, 0.5, 0.2), (0.25, 0.22, 0.12, 0.06)
+        rate,
+        0.8,
+        rng.uniform(2100, 3300) * np.array([1, 1.01, 2.3, 3.9]),
+        (1, 0.7, 0.5, 0.2),
+        (0.25, 0.22, 0.12, 0.06),
     )
     at = 0.0
     while at < seconds - 0.2:
@@ -179,7 +214,9 @@ def jet(rng, rate, seconds):
     """An aircraft overhead: a roar that comes and goes, with the falling whine of its fans."""
     t = s.times(rate, seconds)
     level, doppler = s.passing(len(t), rng.uniform(0.3, 0.7), rng.uniform(2.5, 5))
-    roar = s.noise(rng, rate, len(t), 60, 600) * 1.5 + s.noise(rng, rate, len(t), 600, rng.uniform(2500, 5000))
+    roar = s.noise(rng, rate, len(t), 60, 600) * 1.5 + s.noise(
+        rng, rate, len(t), 600, rng.uniform(2500, 5000)
+    )
     whine = s.tone(rng.uniform(900, 2200) * (1 + 0.25 * doppler), rate, (1, 0.4, 0.2)) * s.curve(
         rng, len(t), 0.1, 0.4, 8
     )

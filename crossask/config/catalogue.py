@@ -1,0 +1,276 @@
+"""The catalogue: every system, event model, front-end and data set, one entry each. Imports no TensorFlow.
+
+The rest of the package reads names, titles, classes and capabilities from here. To add a system, an
+event model or a data set, write one file and one entry; `tests/test_conformance.py` then covers it.
+Code outside the package adds an entry with `register`.
+"""
+
+import dataclasses
+import difflib
+import importlib
+from collections.abc import Iterable
+from typing import Any
+
+from crossask.errors import ConfigError
+
+
+@dataclasses.dataclass(frozen=True)
+class System:
+    """A network that classifies scenes: a column of the paper's Table 2, or an official baseline.
+
+    Attributes:
+      name: Value of `Experiment.system`.
+      title: Name in reports.
+      model: "module:class" of the `crossask.models.scene_model.SceneModel`.
+      reads_log_mel: Whether the network reads the log-mel spectrogram of the clip.
+      reads_events: Whether it reads embeddings of an event model.
+      has_scene_encoder: Whether the log-mel passes the encoder that `Experiment.model` describes.
+      has_attention_pooling: Whether it pools with the attention pooling of Table 2.
+      is_baseline: Whether it is a challenge's baseline instead of one of the paper's systems.
+    """
+
+    name: str
+    title: str
+    model: str
+    reads_log_mel: bool = True
+    reads_events: bool = False
+    has_scene_encoder: bool = True
+    has_attention_pooling: bool = True
+    is_baseline: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class FrontEnd:
+    """The computation from a waveform to the patches that an event model reads.
+
+    Attributes:
+      name: Value of `EventModel.front_end`.
+      patches: "module:function", waveform [..., samples] -> patches [..., patches, frames, mels].
+      sample_rate_hz: Sample rate of that waveform.
+      patch_hop_seconds: Time from the start of one patch to the start of the next.
+      can_pad_end: Whether the function takes `pad_end` (keep the last, incomplete patch).
+    """
+
+    name: str
+    patches: str
+    sample_rate_hz: int
+    patch_hop_seconds: float
+    can_pad_end: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class EventModel:
+    """A network that recognises acoustic events and gives one embedding a patch.
+
+    Attributes:
+      name: Value of `EventModelConfig.name`.
+      title: Name in reports.
+      layer: "module:class" of the `crossask.events.layer.EventModel`.
+      front_end: Name of the `FrontEnd` whose patches it reads.
+      has_pca: Whether a PCA of its embeddings is published (the embedding tap "pca").
+      has_tagger: Whether the published weights hold the layer that names events, too.
+    """
+
+    name: str
+    title: str
+    layer: str
+    front_end: str
+    has_pca: bool = False
+    has_tagger: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """A corpus of scene recordings.
+
+    Attributes:
+      name: Value of `Experiment.dataset` and of the flag --dataset.
+      title: Name in reports.
+      reader: "module:function", (data_dir, need_audio, name) -> `crossask.datasets.Corpus`.
+      archives: "module:constant", a tuple of (url, bytes, md5) where the corpus can be downloaded.
+      download_gigabytes: Size of these archives.
+      is_rendered: Whether `crossask-prepare` generates the recordings.
+      classes: Number of scenes; None where it depends on the recordings.
+    """
+
+    name: str
+    title: str
+    reader: str
+    archives: str = ""
+    download_gigabytes: float = 0.0
+    is_rendered: bool = False
+    classes: int | None = None
+
+
+# Values of `Experiment.strategy`, and their names in reports.
+STRATEGIES = {
+    "from_scratch": "from scratch",
+    "feature_based": "feature-based",
+    "fine_tuning": "fine-tuning",
+}
+
+Entry = System | FrontEnd | EventModel | Dataset
+
+
+def _by_name(*entries: Any) -> dict[str, Any]:
+    return {entry.name: entry for entry in entries}
+
+
+# The order is that of the paper's Table 3, and of the rows in a report.
+SYSTEMS: dict[str, System] = _by_name(
+    System(
+        "DCASE2017",
+        title="DCASE 2017 baseline",
+        model="crossask.models.baselines:DCASE2017",
+        has_scene_encoder=False,
+        has_attention_pooling=False,
+        is_baseline=True,
+    ),
+    System(
+        "DCASE2019",
+        title="DCASE 2019 baseline",
+        model="crossask.models.baselines:DCASE2019",
+        has_scene_encoder=False,
+        has_attention_pooling=False,
+        is_baseline=True,
+    ),
+    System("FA", title="FA", model="crossask.models.fa:FA"),
+    System(
+        "VEM",
+        title="VEM",
+        model="crossask.models.vem:VEM",
+        reads_log_mel=False,
+        reads_events=True,
+        has_scene_encoder=False,
+    ),
+    System("JRM", title="JRM", model="crossask.models.jrm:JRM", reads_events=True),
+    System("CMAM", title="CMAM", model="crossask.models.cmam:CMAM", reads_events=True),
+)
+
+FRONT_ENDS: dict[str, FrontEnd] = _by_name(
+    FrontEnd(
+        "vggish",
+        patches="crossask.audio.frontends:vggish_patches",
+        sample_rate_hz=16000,
+        patch_hop_seconds=0.96,
+        can_pad_end=True,
+    ),
+    FrontEnd(
+        "yamnet",
+        patches="crossask.audio.frontends:yamnet_patches",
+        sample_rate_hz=16000,
+        patch_hop_seconds=0.48,
+    ),
+)
+
+EVENT_MODELS: dict[str, EventModel] = _by_name(
+    EventModel(
+        "vggish",
+        title="VGGish",
+        layer="crossask.events.vggish:VGGish",
+        front_end="vggish",
+        has_pca=True,
+    ),
+    EventModel(
+        "yamnet",
+        title="YAMNet",
+        layer="crossask.events.yamnet:YAMNet",
+        front_end="yamnet",
+        has_tagger=True,
+    ),
+)
+
+DATASETS: dict[str, Dataset] = _by_name(
+    Dataset(
+        "tau2019",
+        title="TAU Urban Acoustic Scenes 2019",
+        reader="crossask.datasets.tau2019:read",
+        archives="crossask.datasets.tau2019:ARCHIVES",
+        download_gigabytes=35.6,
+        classes=10,
+    ),
+    Dataset(
+        "tut2017",
+        title="TUT Acoustic Scenes 2017",
+        reader="crossask.datasets.tut2017:read",
+        archives="crossask.datasets.tut2017:ARCHIVES",
+        download_gigabytes=10.7,
+        classes=15,
+    ),
+    Dataset("folder", title="own recordings", reader="crossask.datasets.folder:read"),
+    Dataset(
+        "embeddings",
+        title="precomputed embeddings",
+        reader="crossask.datasets.embeddings:read",
+    ),
+    Dataset(
+        "soundscapes",
+        title="generated soundscapes",
+        # The generator writes the official layout of TAU 2019.
+        reader="crossask.datasets.tau2019:read",
+        is_rendered=True,
+        classes=10,
+    ),
+)
+
+_TABLES: dict[type, dict[str, Any]] = {
+    System: SYSTEMS,
+    FrontEnd: FRONT_ENDS,
+    EventModel: EVENT_MODELS,
+    Dataset: DATASETS,
+}
+_KINDS = {
+    System: "system",
+    FrontEnd: "front-end",
+    EventModel: "event model",
+    Dataset: "data set",
+}
+
+
+def register(entry: Entry) -> None:
+    """Adds `entry` to its table; an entry of the same name is replaced."""
+    _TABLES[type(entry)][entry.name] = entry
+
+
+def system(name: str) -> System:
+    """Returns the system called `name`; raises ConfigError if there is none."""
+    return _find(System, name)
+
+
+def front_end(name: str) -> FrontEnd:
+    """Returns the front-end called `name`; raises ConfigError if there is none."""
+    return _find(FrontEnd, name)
+
+
+def event_model(name: str) -> EventModel:
+    """Returns the event model called `name`; raises ConfigError if there is none."""
+    return _find(EventModel, name)
+
+
+def dataset(name: str) -> Dataset:
+    """Returns the data set called `name`; raises ConfigError if there is none."""
+    return _find(Dataset, name)
+
+
+def load(target: str) -> Any:
+    """Imports and returns the object that "module:name" of an entry names."""
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns "Did you mean 'x'? " with the nearest of `known`, or "" if none is near."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    if not close:
+        return ""
+    return f"Did you mean {close[0]!r}? "
+
+
+def _find(kind: type, name: str) -> Any:
+    table = _TABLES[kind]
+    if name not in table:
+        raise ConfigError(
+            f"There is no {_KINDS[kind]} {name!r}.",
+            f"{did_you_mean(name, table)}Use one of: {', '.join(table)}.",
+        )
+    return table[name]

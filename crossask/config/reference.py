@@ -1,0 +1,105 @@
+"""The reference of all fields of a row: name, type, default, choices, source and description.
+
+`crossask-describe --fields` prints it, and `docs/configuration.md` is its Markdown.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from crossask.config.schema import Experiment
+from crossask.config.settings import Facts, Settings, choices_of, facts_of, fields
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One field of a row.
+
+    Attributes:
+      path: Name with the parts it is in, "training.epochs".
+      default: Default value.
+      choices: The values that it may have where there is a list of them, else ().
+      facts: Description, source and limits.
+    """
+
+    path: str
+    default: Any
+    choices: tuple[str, ...]
+    facts: Facts
+
+
+def entries(cls: type[Settings] = Experiment) -> Iterator[Entry]:
+    """Yields every field of a configuration class, those of its parts too, in their order."""
+    for name, field in fields(cls).items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
+            yield from entries(field.annotation)
+        else:
+            default = None if field.is_required() else field.get_default()
+            yield Entry(f"{cls.prefix}{name}", default, choices_of(field), facts_of(field))
+
+
+def open_choices() -> list[Entry]:
+    """Returns the fields that the paper leaves open."""
+    return [entry for entry in entries() if entry.facts.open_because]
+
+
+def stated_choices() -> list[Entry]:
+    """Returns the fields whose default the paper states, so that it leaves no other reading."""
+    return [entry for entry in entries() if entry.facts.is_stated]
+
+
+def as_text() -> str:
+    """Returns the reference for a terminal, one field a paragraph."""
+    paragraphs = []
+    for entry in entries():
+        paragraphs.append(f"  {entry.path}={_shown(entry.default)}\n    {_explained(entry)}")
+    return "\n".join(paragraphs)
+
+
+def as_markdown() -> str:
+    """Returns the reference as the content of docs/configuration.md."""
+    lines = [
+        "# Configuration",
+        "",
+        "Every field of a row. Set it in an experiment file, in a JSON `--config_file`, or with",
+        "`--params_override=training.epochs=3,model.encoder_channels='(8,16,32,64)'`.",
+        "",
+        "Source: *paper*: the paper states the value, or it is a reading of what it states;",
+        "*derived*: it follows from numbers in the paper; *ours*: the paper says nothing.",
+        "",
+        "This page is generated from `crossask/config/schema.py` by `make docs`.",
+    ]
+    part = None
+    for entry in entries():
+        found = entry.path.rpartition(".")[0]
+        if found != part:
+            part = found
+            lines += ["", f"## {part or 'Row'}", "", _row("field", "default", "source", "meaning")]
+            lines.append(_row("---", "---", "---", "---"))
+        name = entry.path.rpartition(".")[2]
+        default = f"`{_shown(entry.default)}`"
+        lines.append(_row(f"`{name}`", default, entry.facts.source, _explained(entry)))
+    return "\n".join(lines) + "\n"
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _shown(default: Any) -> str:
+    if default == "":
+        return "''"
+    return str(default)
+
+
+def _explained(entry: Entry) -> str:
+    """Returns the description, the choices or limits, and why the choice is open."""
+    parts = [entry.facts.description]
+    if entry.choices:
+        listed = ", ".join(choice or "(empty)" for choice in entry.choices)
+        parts.append(f"One of: {listed}.")
+    if entry.facts.range_text:
+        parts.append(f"Limits: {entry.facts.range_text}.")
+    if entry.facts.open_because:
+        parts.append(f"Open: {entry.facts.open_because}")
+    return " ".join(parts)

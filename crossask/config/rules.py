@@ -1,0 +1,119 @@
+"""What fields of an experiment require of each other. Each rule raises ConfigError."""
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from crossask.config import catalogue
+from crossask.errors import ConfigError
+
+if TYPE_CHECKING:
+    from crossask.config.schema import Experiment
+
+
+def check(row: "Experiment") -> None:
+    """Raises ConfigError for the first rule that `row` breaks."""
+    for rule in RULES:
+        rule(row)
+
+
+def _epochs_contain_the_first_kept_and_averaged(row: "Experiment") -> None:
+    training = row.training
+    for name in ("keep_from", "average_from"):
+        first = getattr(training, name)
+        if first > training.epochs:
+            raise ConfigError(
+                f"training.{name} is {first}, but training.epochs is {training.epochs}.",
+                f"Lower training.{name} or raise training.epochs.",
+            )
+
+
+def _streams_divide_the_batch(row: "Experiment") -> None:
+    training = row.training
+    if training.batch_size % training.input_streams:
+        raise ConfigError(
+            f"Batches of {training.batch_size} clips (training.batch_size) cannot be taken in equal "
+            f"parts from {training.input_streams} streams (training.input_streams).",
+            "Set training.input_streams to a divisor of training.batch_size.",
+        )
+
+
+def _warm_up_belongs_to_cosine(row: "Experiment") -> None:
+    training = row.training
+    if training.warmup_epochs and training.schedule != "cosine":
+        raise ConfigError(
+            f"training.warmup_epochs is {training.warmup_epochs}, but training.schedule is "
+            f"{training.schedule!r}.",
+            "Set training.schedule=cosine, or training.warmup_epochs=0.",
+        )
+
+
+def _context_frames_need_plain_log_mel(row: "Experiment") -> None:
+    if not row.training.context_frames:
+        return
+    if not row.reads_log_mel:
+        raise ConfigError(
+            f"training.context_frames is {row.training.context_frames}, but {row.system} reads no "
+            "log-mel.",
+            "Set training.context_frames=0.",
+        )
+    default = type(row.augmentation)()
+    if row.augmentation != default or row.distillation.teacher:
+        raise ConfigError(
+            f"training.context_frames is {row.training.context_frames}, but the row has augmentation "
+            "or a teacher.",
+            "Leave augmentation and distillation.teacher at their defaults.",
+        )
+
+
+def _augmented_log_mel_is_read(row: "Experiment") -> None:
+    if row.reads_log_mel:
+        return
+    # Mixup and label smoothing do not change the log-mel.
+    of_log_mel = dataclasses.replace(row.augmentation, mixup_alpha=0.0, label_smoothing=0.0)
+    default = type(row.augmentation)()
+    if of_log_mel != default or row.model.both_channel_orders:
+        raise ConfigError(
+            f"{row.system} reads no log-mel, but augmentation or model.both_channel_orders changes "
+            "it.",
+            "Set augmentation.mixup_alpha and augmentation.label_smoothing alone.",
+        )
+
+
+def _event_control_needs_frozen_embeddings(row: "Experiment") -> None:
+    if row.event_control and row.event_input != "embedding":
+        raise ConfigError(
+            f"event_control is {row.event_control!r}, but the row reads no frozen embeddings.",
+            "Set strategy=feature_based with VEM, JRM or CMAM.",
+        )
+
+
+def _encoder_fields_need_an_encoder(row: "Experiment") -> None:
+    model = row.model
+    sets_encoder = model.encoder != "conv" or model.split_band or model.deltas
+    if sets_encoder and not catalogue.system(row.system).has_scene_encoder:
+        raise ConfigError(
+            "model.encoder, model.split_band or model.deltas is set, but "
+            f"{row.system} has no encoder of the log-mel.",
+            "Leave them at their defaults, or use FA, JRM or CMAM.",
+        )
+
+
+def _penalty_needs_attention_pooling(row: "Experiment") -> None:
+    if row.model.pooling_penalty and not catalogue.system(row.system).has_attention_pooling:
+        raise ConfigError(
+            f"model.pooling_penalty is {row.model.pooling_penalty:g}, but {row.system} has no "
+            "attention pooling.",
+            "Set model.pooling_penalty=0, or select other rows.",
+        )
+
+
+RULES = (
+    _epochs_contain_the_first_kept_and_averaged,
+    _streams_divide_the_batch,
+    _warm_up_belongs_to_cosine,
+    _context_frames_need_plain_log_mel,
+    _augmented_log_mel_is_read,
+    _event_control_needs_frozen_embeddings,
+    _encoder_fields_need_an_encoder,
+    _penalty_needs_attention_pooling,
+)

@@ -1,0 +1,582 @@
+"""The configuration of one row of a results table: every choice with its type, limits and source.
+
+`crossask-describe --fields` prints this page; reports list the choices that the paper leaves open.
+"""
+
+from typing import ClassVar, Literal
+
+import pydantic
+from pydantic.dataclasses import dataclass
+
+from crossask.config import catalogue, rules
+from crossask.config.settings import (
+    ENCODER_SYSTEMS,
+    EVENT_SYSTEMS,
+    STRICT,
+    Integers,
+    Names,
+    Pairs,
+    Settings,
+    ours,
+    paper,
+    part,
+    required,
+)
+
+NO_AUGMENTATION = "Augmentation is not mentioned."
+NO_AVERAGING = "Averaging of weights is not mentioned."
+NO_BATCH_NORM = "Batch normalisation is not mentioned."
+NO_EARLY_STOPPING = "Early stopping is not mentioned."
+NO_SCHEDULE = "The paper does not say whether the learning rate changes over the epochs."
+NO_SHUFFLING = "Shuffling is not mentioned."
+NO_VALIDATION = "No validation part is mentioned."
+
+
+@dataclass(frozen=True, config=STRICT)
+class LogMelConfig(Settings):
+    """A log-mel spectrogram: short-time spectrum, mel filter bank, natural logarithm."""
+
+    prefix: ClassVar[str] = "features.log_mel."
+
+    window_seconds: float = paper(0.025, "Length of the analysis window in seconds.", gt=0)
+    hop_seconds: float = paper(
+        0.010,
+        "Seconds from one frame to the next.",
+        gt=0,
+        open_because="“25 ms segments with 10 ms overlap” is read as a hop of 10 ms; "
+        "read literally, the hop is 15 ms.",
+    )
+    fft_size: int = ours(
+        2048,
+        "Points of the Fourier transform.",
+        ge=1,
+        open_because="The size of the Fourier transform is not given.",
+    )
+    mel_bins: int = paper(64, "Number of mel bands.", ge=1)
+    min_hz: float = ours(
+        0.0,
+        "Lower edge of the lowest mel band.",
+        ge=0,
+        open_because="The lowest frequency is not given.",
+    )
+    max_hz: float | None = ours(
+        None,
+        "Upper edge of the highest mel band; None is half the sample rate.",
+        open_because="The highest frequency is not given.",
+    )
+    spectrum: Literal["power", "magnitude"] = ours(
+        "power",
+        "Spectrum that the mel bands sum.",
+        open_because="“Log-mel energies” leaves open whether the spectrum is power or magnitude.",
+    )
+    log_offset: float = ours(
+        1e-6,
+        "Added to the mel energies before the logarithm.",
+        ge=0,
+        open_because="The offset that keeps the logarithm finite is not given.",
+    )
+    mel_scale: Literal["htk", "slaney"] = ours(
+        "htk",
+        "Mel scale: HTK's with triangles of peak 1, or Slaney's with triangles of equal area "
+        "(librosa's default).",
+        open_because="The mel scale is not named.",
+    )
+    window: Literal["hann", "hamming"] = ours(
+        "hann", "Window function, periodic.", open_because="The window function is not named."
+    )
+    centred: bool = ours(
+        False,
+        "Whether frame t is centred at t * hop, with mirrored ends (librosa's default).",
+        open_because="The number of frames is not given, so padding at the clip's ends is open.",
+    )
+
+
+@dataclass(frozen=True, config=STRICT)
+class FeatureConfig(Settings):
+    """The step from a recording to the input of a scene model."""
+
+    prefix: ClassVar[str] = "features."
+
+    sample_rate_hz: int = ours(
+        48000,
+        "Sample rate of the scene branch in Hz.",
+        ge=1,
+        open_because="No sample rate is given; TAU 2019 has 48 kHz and TUT 2017 44.1 kHz.",
+    )
+    clip_seconds: float = paper(10.0, "Length of a clip in seconds.", gt=0)
+    max_padding_seconds: float = ours(
+        0.1,
+        "A clip that is shorter than clip_seconds by more than this is an error.",
+        ge=0,
+        open_because="The treatment of clips that are slightly short is not given.",
+    )
+    max_cut_seconds: float = ours(
+        0.1,
+        "A clip that is longer than clip_seconds by more than this is an error.",
+        ge=0,
+        open_because="The treatment of clips that are slightly long is not given.",
+    )
+    mono: bool = paper(
+        False,
+        "Whether the two channels are averaged to one.",
+        open_because="“T x 64 x 2” is read as two channels of sound; "
+        "it may mean the log-mel and its slope.",
+    )
+    log_mel: LogMelConfig = part(LogMelConfig, "The log-mel spectrogram.")
+
+
+@dataclass(frozen=True, config=STRICT)
+class EventModelConfig(Settings):
+    """The network that recognises acoustic events, and its weights."""
+
+    prefix: ClassVar[str] = "event_model."
+
+    name: str = paper(
+        "vggish", "The event model.", systems=EVENT_SYSTEMS, known=catalogue.EVENT_MODELS
+    )
+    width: float = paper(
+        1.0,
+        "Share of the published channel counts; below 1 for small runs.",
+        systems=EVENT_SYSTEMS,
+        gt=0,
+        le=1,
+    )
+    weights: str = ours(
+        "",
+        "TF-Hub handle, folder of a SavedModel, TF1 checkpoint or .npz; empty for random weights.",
+    )
+    embedding_tap: Literal["linear", "relu", "pca"] = ours(
+        "linear",
+        "Where the embedding is taken: the last layer's linear output (as TF-Hub), after a ReLU "
+        "(as the code of 2019), or after the published PCA.",
+        systems=EVENT_SYSTEMS,
+        open_because="VGGish's published forms differ in whether a last ReLU is applied.",
+    )
+    activation: Literal["relu", "relu6"] = ours(
+        "relu",
+        "Activation of the hidden layers; YAMNet's published TFLite file has relu6.",
+        systems=EVENT_SYSTEMS,
+        open_because="YAMNet's published forms differ in the activation (ReLU, ReLU6).",
+    )
+    pca: str = ours(
+        "",
+        "For embedding_tap=pca: an .npz as crossask-pretrain writes it; empty for Google's file.",
+        systems=EVENT_SYSTEMS,
+        open_because="VGGish's PCA and quantisation of embeddings are not mentioned.",
+    )
+    pad_end: bool = paper(
+        False,
+        "VGGish: whether the last, incomplete patch is kept (11 patches for 10 s instead of 10).",
+        systems=EVENT_SYSTEMS,
+    )
+
+
+@dataclass(frozen=True, config=STRICT)
+class ModelConfig(Settings):
+    """The scene network of Table 2."""
+
+    prefix: ClassVar[str] = "model."
+
+    encoder: Literal["conv", "residual"] = paper(
+        "conv",
+        "Encoder of the log-mel: Figure 1's convolutions, or residual blocks "
+        "(crossask/models/residual.py).",
+        systems=ENCODER_SYSTEMS,
+    )
+    split_band: bool = paper(
+        False,
+        "Whether the lower and the upper half of the mel bands have an encoder each.",
+        systems=ENCODER_SYSTEMS,
+    )
+    deltas: bool = paper(
+        False,
+        "Whether first and second time differences of the log-mel are further channels.",
+        systems=ENCODER_SYSTEMS,
+    )
+    encoder_channels: Integers = paper((64, 128, 256, 512), "Channels of the encoder's layers.")
+    encoder_pools: Pairs = paper(
+        ((2, 2), (2, 2), (2, 2), (2, 2)),
+        "Max pooling (time, frequency) after each of the encoder's layers.",
+        systems=ENCODER_SYSTEMS,
+    )
+    batch_norm_momentum: float = ours(
+        0.9,
+        "Momentum of the moving statistics; 0.99 is too slow for small corpora.",
+        ge=0,
+        le=1,
+        open_because=NO_BATCH_NORM,
+    )
+    batch_norm_epsilon: float = ours(
+        1e-3, "Epsilon of batch normalisation.", gt=0, open_because=NO_BATCH_NORM
+    )
+    pooling_heads: int = paper(4, "Heads of the attention pooling.", ge=1)
+    pooling_dim: int = paper(1024, "Hidden units of the attention pooling.", ge=1)
+    pooling_activation: Literal["relu", "tanh"] = ours(
+        "relu",
+        "Activation of the attention pooling's hidden units.",
+        open_because="The activation of the attention pooling is not given.",
+    )
+    pooling_penalty: float = ours(
+        0.0,
+        "Weight in training of the redundancy penalty |A A^T - I|^2 (Lin et al. 2017).",
+        ge=0,
+        open_because="The redundancy penalty of the cited pooling is not mentioned.",
+    )
+    vem_pools: Pairs = ours(
+        ((2, 2), (2, 2), (1, 2), (1, 2)),
+        "VEM: max pooling (time, dimension) after each layer.",
+        systems=("VEM",),
+        open_because="Table 2's four poolings of 2 x 2 leave no frame of ten embeddings.",
+    )
+    event_encoder_channels: Integers = paper(
+        (64, 128, 256, 512, 1024, 1024, 2048),
+        "JRM: channels of the event branch's layers.",
+        systems=("JRM",),
+    )
+    event_encoder_pools: Pairs = paper(
+        ((2, 2), (2, 2), (1, 2), (1, 2), (1, 2), (1, 2), (1, 2)),
+        "JRM: max pooling (time, dimension) after each of the event branch's layers.",
+        systems=("JRM",),
+    )
+    event_width: int = ours(
+        128,
+        "VEM, JRM: an embedding of another width is brought to this one by a linear layer.",
+        systems=("VEM", "JRM"),
+        ge=1,
+        open_because="The paper has VGGish's 128 alone; wider embeddings are narrowed first.",
+    )
+    attention_heads: int = paper(8, "CMAM: heads of the attention blocks.", systems=("CMAM",), ge=1)
+    attention_dim: int = paper(
+        2048, "CMAM: query dimension, all heads together.", systems=("CMAM",), ge=1
+    )
+    attention_scale: Literal["head_dim", "query_dim"] = ours(
+        "head_dim",
+        "CMAM: equation 4's d: the query dimension of one head (256) or of all heads (2048).",
+        systems=("CMAM",),
+        open_because="“The dimension of queries” in equation 4 may be one head's or all heads'.",
+    )
+    attention_dropout: float = ours(
+        0.1,
+        "CMAM: dropout rate of equation 6.",
+        systems=("CMAM",),
+        ge=0,
+        lt=1,
+        open_because="Equation 6 has a dropout without its rate.",
+    )
+    layer_norm_epsilon: float = ours(
+        1e-6,
+        "CMAM: epsilon of layer normalisation.",
+        systems=("CMAM",),
+        gt=0,
+        open_because="The epsilon of layer normalisation is not given.",
+    )
+    cross_attention: Literal[
+        "event_queries_scene", "scene_queries_event", "scene_queries_scene", "events_alone"
+    ] = paper(
+        "event_queries_scene",
+        "CMAM: which side gives the queries of the second attention block; the last two values "
+        "are controls without events and without the scene.",
+        systems=("CMAM",),
+        open_because="The text and the figure do not settle which side gives the queries.",
+    )
+    standardise_embedding: bool = ours(
+        False,
+        "Whether embeddings are standardised by the training part's mean and deviation.",
+        systems=EVENT_SYSTEMS,
+        open_because="The scaling of embeddings is not mentioned.",
+    )
+    both_channel_orders: bool = ours(
+        False,
+        "Whether predictions average the clip and the clip with left and right exchanged.",
+        systems=ENCODER_SYSTEMS,
+        open_because="Test-time augmentation is not mentioned.",
+    )
+
+
+@dataclass(frozen=True, config=STRICT)
+class TrainingConfig(Settings):
+    """How a row is trained. Every choice is made on the validation part of the training fold."""
+
+    prefix: ClassVar[str] = "training."
+
+    epochs: int = ours(
+        60, "Number of epochs.", ge=1, open_because="The number of epochs is not given."
+    )
+    batch_size: int = ours(
+        32, "Clips in a batch.", ge=1, open_because="The batch size is not given."
+    )
+    learning_rate: float = ours(
+        3e-4,
+        "Adam's learning rate for the whole network.",
+        gt=0,
+        open_because="The paper trains with one learning rate and does not give it.",
+    )
+    validation_share: float = ours(
+        0.3,
+        "Share of the training fold's locations, drawn per class and city, for validation.",
+        open_because="No validation part is mentioned; the evaluation fold must not choose.",
+    )
+    validation_seed: int = ours(
+        0,
+        "Seed of the validation part; the same for every row and run.",
+        ge=0,
+        open_because=NO_VALIDATION,
+    )
+    shuffle_buffer: int = ours(
+        256, "Clips that are shuffled together.", ge=1, open_because=NO_SHUFFLING
+    )
+    monitor: Literal["macro_accuracy", "accuracy"] = ours(
+        "macro_accuracy",
+        "Validation metric that chooses the epoch.",
+        open_because="The metric that chooses an epoch is not given.",
+    )
+    keep: Literal["best", "last"] = ours(
+        "best",
+        "Epoch whose weights are kept.",
+        open_because="The epoch whose weights are kept is not given.",
+    )
+    keep_from: int = ours(
+        1,
+        "First epoch that may be the best.",
+        ge=1,
+        open_because="The first epoch that may be kept is not given.",
+    )
+    patience: int = ours(
+        0,
+        "Epochs without an improvement after which training stops; 0 is never.",
+        ge=0,
+        open_because=NO_EARLY_STOPPING,
+    )
+    patience_from: int = ours(
+        1, "First epoch that counts for patience.", ge=1, open_because=NO_EARLY_STOPPING
+    )
+    statistics_over: Literal["training_part", "training_fold"] = ours(
+        "training_part",
+        "Clips over which features are standardised: without or with the validation part.",
+        open_because="Standardisation of the features is not mentioned.",
+    )
+    schedule: Literal["constant", "cosine", "warm_restarts"] = ours(
+        "constant",
+        "Learning rate over the epochs: constant, falling to zero, or falling again and again.",
+        open_because=NO_SCHEDULE,
+    )
+    warmup_epochs: int = ours(
+        0,
+        "schedule=cosine: epochs in which the learning rate first rises from zero.",
+        ge=0,
+        open_because=NO_SCHEDULE,
+    )
+    restart_epochs: int = ours(
+        2,
+        "schedule=warm_restarts: epochs of the first fall; each fall is twice as long as the last.",
+        ge=1,
+        open_because=NO_SCHEDULE,
+    )
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = ours(
+        "float32",
+        "Precision of the arithmetic in training; weights stay float32.",
+        open_because="The precision of the arithmetic is not mentioned.",
+    )
+    input_streams: int = ours(
+        1,
+        "Streams to which feature files are assigned; a batch takes an equal part of each.",
+        ge=1,
+        open_because=NO_SHUFFLING,
+    )
+    average_decay: float = ours(
+        0.0,
+        "Averages the weights: 0 does not, 1 takes the mean, between them it is exponential.",
+        ge=0,
+        le=1,
+        open_because=NO_AVERAGING,
+    )
+    average_every: Literal["step", "epoch"] = ours(
+        "step", "How often the average takes in the weights.", open_because=NO_AVERAGING
+    )
+    average_from: int = ours(1, "First epoch of the average.", ge=1, open_because=NO_AVERAGING)
+    context_frames: int = ours(
+        0,
+        "Frames of log-mel in one training example (DCASE 2017's baseline); 0 is whole clips.",
+        ge=0,
+        open_because="Whether the network is trained on whole clips or on a few frames is not "
+        "said; T in Table 2 suggests whole clips.",
+    )
+
+
+@dataclass(frozen=True, config=STRICT)
+class AugmentationConfig(Settings):
+    """Random changes of each training batch (crossask/features/augmentation.py); none by default."""
+
+    prefix: ClassVar[str] = "augmentation."
+
+    mixup_alpha: float = ours(
+        0.0,
+        "Mixup: parameter of the Beta distribution of a clip's share; 0 does not mix.",
+        ge=0,
+        open_because=NO_AUGMENTATION,
+    )
+    time_masks: int = ours(
+        0, "Number of masked time spans of the log-mel.", ge=0, open_because=NO_AUGMENTATION
+    )
+    time_mask_frames: int = ours(
+        20, "Longest masked time span in frames.", ge=0, open_because=NO_AUGMENTATION
+    )
+    frequency_masks: int = ours(
+        0, "Number of masked bands of the log-mel.", ge=0, open_because=NO_AUGMENTATION
+    )
+    frequency_mask_bins: int = ours(
+        8, "Widest masked band in mel bins.", ge=0, open_because=NO_AUGMENTATION
+    )
+    time_roll: bool = ours(
+        False, "Whether the log-mel is rolled in time.", open_because=NO_AUGMENTATION
+    )
+    swap_channels: bool = ours(
+        False,
+        "Whether left and right are exchanged in half of the clips.",
+        open_because=NO_AUGMENTATION,
+    )
+    crop_frames: int = ours(
+        0,
+        "Frames of a random crop of the log-mel; 0 does not crop.",
+        ge=0,
+        open_because=NO_AUGMENTATION,
+    )
+    label_smoothing: float = ours(
+        0.0,
+        "Share of a label that is spread over all scenes.",
+        ge=0,
+        le=1,
+        open_because=NO_AUGMENTATION,
+    )
+
+
+@dataclass(frozen=True, config=STRICT)
+class DistillationConfig(Settings):
+    """A teacher's predictions as a second target (Hinton, Vinyals and Dean 2015)."""
+
+    prefix: ClassVar[str] = "distillation."
+
+    teacher: str = paper(
+        "",
+        "Tables of the teacher's probabilities for the training clips (training_predictions.csv), "
+        'separated by ";"; empty for no teacher.',
+    )
+    weight: float = ours(1.0, "Weight of the teacher's term beside the labels' term.", ge=0)
+    temperature: float = ours(2.0, "Temperature of teacher and student.", ge=1e-3)
+
+
+@dataclass(frozen=True, config=STRICT)
+class FineTuningConfig(Settings):
+    """How a trained event model learns beside the scene network.
+
+    The defaults are the paper's: one learning rate, all layers from the first step.
+    """
+
+    prefix: ClassVar[str] = "fine_tuning."
+
+    event_rate: float = paper(
+        1.0,
+        "Learning rate of the event model as a factor on training.learning_rate.",
+        systems=EVENT_SYSTEMS,
+        ge=0,
+    )
+    layer_decay: float = paper(
+        1.0,
+        "Further factor for each of its layers below the topmost.",
+        systems=EVENT_SYSTEMS,
+        ge=0,
+    )
+    probe_epochs: int = paper(
+        0,
+        "Epochs in which only the scene network is trained.",
+        systems=EVENT_SYSTEMS,
+        ge=0,
+    )
+    unfreeze_epochs: int = paper(
+        0,
+        "Epochs from the start of one of its layers to the start of the next one below; "
+        "0 starts all layers at once.",
+        systems=EVENT_SYSTEMS,
+        ge=0,
+    )
+    l2_to_start: float = paper(
+        0.0,
+        "Share of the way back to its starting weights that a step of learning rate 1 takes.",
+        systems=EVENT_SYSTEMS,
+        ge=0,
+    )
+
+
+@dataclass(frozen=True, config=STRICT)
+class Experiment(Settings):
+    """One row of a results table: a system, a strategy, a data set and all choices."""
+
+    name: str = required("Name of the row, and of the folder of its runs.")
+    system: str = ours("FA", "The network of Table 2, or a baseline.", known=catalogue.SYSTEMS)
+    strategy: str = ours(
+        "from_scratch",
+        "How the event model is used: random weights and trained, frozen, or fine-tuned.",
+        known=catalogue.STRATEGIES,
+    )
+    dataset: str = ours("tau2019", "The data set.", known=catalogue.DATASETS)
+    folds: Names = ours(("1",), "Folds to train and evaluate.")
+    features: FeatureConfig = part(FeatureConfig, "The input of the scene model.")
+    event_model: EventModelConfig = part(EventModelConfig, "The event model.")
+    model: ModelConfig = part(ModelConfig, "The scene network.")
+    training: TrainingConfig = part(TrainingConfig, "The training.")
+    fine_tuning: FineTuningConfig = part(FineTuningConfig, "The training of the event model.")
+    augmentation: AugmentationConfig = part(AugmentationConfig, "Random changes of the batches.")
+    distillation: DistillationConfig = part(DistillationConfig, "Training with a teacher.")
+    event_control: Literal["", "other_clip", "shuffled_in_time", "true_events"] = paper(
+        "",
+        "Replaces frozen embeddings for a control experiment (crossask/features/controls.py).",
+        systems=EVENT_SYSTEMS,
+    )
+    paper_score: float | None = ours(None, "The paper's macro accuracy in percent (Table 3).")
+    note: str = ours("", "Printed beside the row's score in a report.")
+
+    @pydantic.model_validator(mode="after")
+    def _follows_the_rules(self) -> "Experiment":
+        rules.check(self)
+        return self
+
+    @property
+    def reads_log_mel(self) -> bool:
+        """Whether the row reads the log-mel spectrogram."""
+        return catalogue.system(self.system).reads_log_mel
+
+    @property
+    def reads_events(self) -> bool:
+        """Whether the row reads embeddings of an event model."""
+        return catalogue.system(self.system).reads_events
+
+    @property
+    def trains_events(self) -> bool:
+        """Whether the row trains its event model together with the scene network."""
+        return self.event_input == "patches"
+
+    @property
+    def event_input(self) -> Literal["", "embedding", "patches"]:
+        """Input of the event branch: none, frozen embeddings, or patches of a trained model."""
+        if not self.reads_events:
+            return ""
+        if self.strategy == "feature_based":
+            return "embedding"
+        return "patches"
+
+    @property
+    def feature_kinds(self) -> tuple[str, ...]:
+        """Features that the row reads: "log_mel", "embedding", "patches"."""
+        kinds = []
+        if self.reads_log_mel:
+            kinds.append("log_mel")
+        if self.event_input:
+            kinds.append(self.event_input)
+        return tuple(kinds)
+
+    @property
+    def soft_targets(self) -> bool:
+        """Whether a clip's target is a probability of every scene instead of one scene."""
+        mixes_clips = self.augmentation.mixup_alpha > 0
+        smooths_labels = self.augmentation.label_smoothing > 0
+        return mixes_clips or smooths_labels

@@ -1,0 +1,130 @@
+"""Configurations as plain values: dictionaries, digests, overrides."""
+
+import ast
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from crossask.config.settings import Settings, check_name, fields
+from crossask.errors import ConfigError
+
+S = TypeVar("S", bound=Settings)
+
+WORDS = {"true": True, "false": False, "none": None}
+
+
+def to_dict(settings: Settings) -> dict[str, Any]:
+    """Returns a configuration as dictionaries and lists, ready for JSON."""
+    return json.loads(json.dumps(dataclasses.asdict(settings)))
+
+
+def from_dict(cls: type[S], values: Mapping[str, Any]) -> S:
+    """Returns the configuration `cls` with fields from `values`; missing ones have their defaults.
+
+    Raises:
+      ConfigError: An unknown name, a wrong type or a value out of range; the message says where.
+    """
+    arguments = {}
+    for name, value in values.items():
+        check_name(cls, name)
+        part = _part_class(cls, name)
+        if part is not None and isinstance(value, Mapping):
+            value = from_dict(part, value)
+        arguments[name] = value
+    return cls(**arguments)
+
+
+def digest(*values: Any) -> str:
+    """Returns 16 hexadecimal digits that change with any field of any of `values`.
+
+    Args:
+      *values: Configurations or plain JSON values.
+    """
+    plain = []
+    for value in values:
+        plain.append(dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value)
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def override(settings: S, changes: Mapping[str, Any]) -> S:
+    """Returns a copy of a configuration with some fields replaced.
+
+    Args:
+      settings: The configuration.
+      changes: {"training.epochs": 3}, nested dictionaries, or both.
+
+    Raises:
+      ConfigError: An unknown name, a wrong type or a value out of range; the message says where.
+    """
+    for path, value in changes.items():
+        settings = _replaced(settings, path.split("."), value)
+    return settings
+
+
+def parse_overrides(text: str) -> dict[str, Any]:
+    """Returns `training.epochs=3,model.encoder_channels=(8,16,32,64)` as {name: value}.
+
+    Values are Python literals; what is no literal is taken as text.
+    """
+    changes = {}
+    for part in _split_outside_brackets(text):
+        name, equals, value = part.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(
+                f"{part.strip()!r} in --params_override has no 'name=value'.",
+                "Write --params_override=training.epochs=3.",
+            )
+        changes[name.strip()] = _literal(value.strip())
+    return changes
+
+
+def _replaced(settings: Any, path: list[str], value: Any) -> Any:
+    """Returns `settings` with the field at `path` replaced."""
+    cls = type(settings)
+    name = path[0]
+    deeper = path[1:]
+    check_name(cls, name)
+    current = getattr(settings, name)
+    if deeper:
+        if not isinstance(current, Settings):
+            raise ConfigError(
+                f"{cls.prefix}{name} has no fields, but {'.'.join(deeper)!r} is one of its path.",
+                f"Set {cls.prefix}{name} itself.",
+            )
+        value = _replaced(current, deeper, value)
+    elif isinstance(current, Settings) and isinstance(value, Mapping):
+        value = override(current, value)
+    return dataclasses.replace(settings, **{name: value})
+
+
+def _part_class(cls: type[Settings], name: str) -> type[Settings] | None:
+    """Returns the class of a field that is a configuration itself, else None."""
+    kind = fields(cls)[name].annotation
+    if isinstance(kind, type) and issubclass(kind, Settings):
+        return kind
+    return None
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return WORDS.get(text.lower(), text)
+
+
+def _split_outside_brackets(text: str) -> list[str]:
+    """Returns the parts of `text` between commas that stand in no brackets."""
+    parts = [""]
+    depth = 0
+    for character in text:
+        if character in "([":
+            depth += 1
+        elif character in ")]":
+            depth -= 1
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part for part in parts if part.strip()]

@@ -1,0 +1,1 @@
+"""Features of clips: computed once, stored, and read as batches."""

@@ -1,39 +1,39 @@
-"""What the paper leaves open, as a study: CMAM feature-based of the demo, and rows that each move one choice.
+"""How much do choices that the paper does not state move the score?
 
-Not a part of the reproduction: it tells how much a choice that the paper does not state can move a score.
+The first row is CMAM feature-based of the demo. Each other row changes one open choice of it. The
+study is not part of the reproduction.
 """
 
-import dataclasses
 from pathlib import Path
 
 from crossask import config
 
-_demo = {row.name: row for row in config.read_experiments(str(Path(__file__).with_name("demo.py")))}
-CMAM = _demo["cmam_feature_based"]
+DEMO = Path(__file__).with_name("demo.py")
+(CMAM,) = config.read_experiments(f"{DEMO}:cmam_feature_based")
 
 
-def moved(name: str, **changes) -> config.Experiment:
-    """The row with fields of its model, event model, log-mel or training replaced."""
-    parts = {
-        part: dataclasses.replace(getattr(CMAM, part), **values) for part, values in changes.items()
-    }
-    return dataclasses.replace(CMAM, name=name, **parts)
+def variant(name: str, changes: dict) -> config.Experiment:
+    """Returns CMAM feature-based with another name and with `changes`, {field: value}."""
+    return config.override(CMAM, {"name": name, **changes})
 
 
 ROWS = (
     CMAM,
-    moved("scene_asks_events", model={"cross_attention": "scene_queries_event"}),
-    moved("scale_of_all_heads", model={"attention_scale": "query_dim"}),
-    moved("tap_relu", event_model={"embedding_tap": "relu"}),
-    moved(
-        "tap_pca", event_model={"embedding_tap": "pca", "pca": "demo_output/event_model_pca.npz"}
+    # The scene features are the queries of the cross-attention, instead of the embeddings.
+    variant("scene_asks_events", {"model.cross_attention": "scene_queries_event"}),
+    # d of equation 4 is the query dimension of all heads, instead of one head.
+    variant("scale_of_all_heads", {"model.attention_scale": "query_dim"}),
+    variant("tap_relu", {"event_model.embedding_tap": "relu"}),
+    variant(
+        "tap_pca",
+        {
+            "event_model.embedding_tap": "pca",
+            "event_model.pca": "demo_output/event_model_pca.npz",
+        },
     ),
-    moved("pooling_tanh", model={"pooling_activation": "tanh"}),
-    moved("pooling_penalty", model={"pooling_penalty": 1.0}),
-    moved(
-        "magnitude_log_mel",
-        features={"log_mel": dataclasses.replace(CMAM.features.log_mel, spectrum="magnitude")},
-    ),
-    moved("validation_10", training={"validation_share": 0.1}),
-    moved("validation_30", training={"validation_share": 0.3}),
+    variant("pooling_tanh", {"model.pooling_activation": "tanh"}),
+    variant("pooling_penalty", {"model.pooling_penalty": 1.0}),
+    variant("magnitude_log_mel", {"features.log_mel.spectrum": "magnitude"}),
+    variant("validation_10", {"training.validation_share": 0.1}),
+    variant("validation_30", {"training.validation_share": 0.3}),
 )

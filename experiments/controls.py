@@ -1,7 +1,10 @@
-"""Is it really the events? CMAM feature-based of the demo, and rows that each take one thing away from it, or add the truth.
+"""Does the gain of CMAM come from the events? Control experiments at the demo's scale.
 
-Every row has the same budget. `crossask-evaluate --swap_events` asks trained CMAMs whose scene they name when log-mel and
-embedding are of different clips. Not a part of the reproduction.
+The rows are FA and CMAM feature-based of the demo, and variants of CMAM in which one source of
+information is removed or replaced. All rows have the same training budget. For trained CMAM runs,
+`crossask-evaluate --swap_events` also combines the log-mel of one clip with the embedding of a clip
+of another scene, and records which of the two scenes is predicted. The study is not part of the
+reproduction.
 """
 
 import dataclasses
@@ -9,52 +12,55 @@ from pathlib import Path
 
 from crossask import config
 
-_demo = {row.name: row for row in config.read_experiments(str(Path(__file__).with_name("demo.py")))}
-CMAM = _demo["cmam_feature_based"]
+DEMO = Path(__file__).with_name("demo.py")
+FA, CMAM = config.read_experiments(f"{DEMO}:fa,cmam_feature_based")
 
 
-def control(name: str, note: str, **changes) -> config.Experiment:
-    return dataclasses.replace(CMAM, name=name, note=note, **changes)
+def control(name: str, note: str, changes: dict) -> config.Experiment:
+    """Returns CMAM feature-based with another name, a note and `changes`, {field: value}."""
+    return config.override(CMAM, {"name": name, "note": note, **changes})
 
 
-def attending(name: str, note: str, cross_attention: str) -> config.Experiment:
-    return control(
-        name, note, model=dataclasses.replace(CMAM.model, cross_attention=cross_attention)
-    )
-
+# FA with as many parameters as CMAM: 626,726; CMAM has 626,682.
+WIDE_FA = dataclasses.replace(
+    FA,
+    name="wide_fa",
+    note="FA with as many parameters as CMAM.",
+    model=dataclasses.replace(CMAM.model, encoder_channels=(34, 68, 136, 274)),
+)
 
 ROWS = (
-    _demo["fa"],
+    FA,
     CMAM,
     control(
         "random_events",
-        "the frozen event model has random weights",
-        event_model=dataclasses.replace(CMAM.event_model, weights=""),
+        "The frozen event model has random weights.",
+        {"event_model.weights": ""},
     ),
     control(
-        "other_clips_events", "embeddings are those of other clips", event_control="other_clip"
+        "other_clips_events",
+        "The embeddings are those of other clips.",
+        {"event_control": "other_clip"},
     ),
     control(
         "events_out_of_order",
-        "embeddings are shuffled in time within a clip",
-        event_control="shuffled_in_time",
+        "The embeddings are shuffled in time within each clip.",
+        {"event_control": "shuffled_in_time"},
     ),
-    # FA with as many parameters as CMAM (626,726 of 626,682)
-    dataclasses.replace(
-        _demo["fa"],
-        name="wide_fa",
-        note="FA as large as CMAM",
-        model=dataclasses.replace(CMAM.model, encoder_channels=(34, 68, 136, 274)),
-    ),
-    attending(
+    WIDE_FA,
+    control(
         "attends_itself",
-        "the scene's features stand in place of the embedding",
-        "scene_queries_scene",
+        "The scene features replace the embeddings.",
+        {"model.cross_attention": "scene_queries_scene"},
     ),
-    attending("events_alone", "the scene's features are left out", "events_alone"),
+    control(
+        "events_alone",
+        "The scene features are left out.",
+        {"model.cross_attention": "events_alone"},
+    ),
     control(
         "true_events",
-        "the truth of what sounds when stands in place of the embedding",
-        event_control="true_events",
+        "The true events and their times replace the embeddings.",
+        {"event_control": "true_events"},
     ),
 )

@@ -1,7 +1,8 @@
 """TAU Urban Acoustic Scenes 2019, official fold: the rows of the paper's Table 3, at full size.
 
-The scores are the paper's macro accuracies in percent; it gives one number a row, no seeds and no intervals, and leaves two
-of VEM's strategies blank. The baseline has the features and training rules of the official one.
+`paper_score` is the paper's macro accuracy in percent. The paper gives one number for each row,
+without seeds or intervals, and leaves two strategies of VEM blank. The baseline has the features
+and the training rules of the official one.
 """
 
 from crossask.config import (
@@ -20,7 +21,7 @@ COMMON = {
     "event_model": VGGISH,
 }
 
-# the official baseline: 40 bands of 40 ms windows every 20 ms, magnitude, Slaney's mel scale, both channels averaged
+# The official baseline reads one channel, the mean of both, in 40 mel bands.
 BASELINE_FEATURES = FeatureConfig(
     sample_rate_hz=48000,
     mono=True,
@@ -41,7 +42,8 @@ BASELINE_TRAINING = TrainingConfig(
     learning_rate=1e-3,
     validation_share=0.3,
     monitor="accuracy",
-    keep_from=52,  # the best after the epoch of index 50
+    # The official rule chooses among the epochs after index 50, counted from 0.
+    keep_from=52,
     statistics_over="training_fold",
 )
 

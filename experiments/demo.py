@@ -1,6 +1,7 @@
 """The demo: the paper's main comparison at small scale, on generated soundscapes.
 
-One eighth of the paper's channels and a quarter of its frames, so that two cores train seven runs in minutes.
+The networks have one eighth of the paper's channels and read a quarter of its frames. Two CPU cores
+train the seven runs in minutes.
 """
 
 from crossask.config import (
@@ -13,6 +14,7 @@ from crossask.config import (
 )
 
 NARROW = ModelConfig(encoder_channels=(8, 16, 32, 64), pooling_dim=128, attention_dim=256)
+# demo.sh trains this event model on isolated events.
 EVENTS = EventModelConfig(name="vggish", width=0.125, weights="demo_output/event_model.npz")
 FEATURES = FeatureConfig(log_mel=LogMelConfig(hop_seconds=0.040))
 TRAINING = TrainingConfig(epochs=10, batch_size=16, learning_rate=1e-3, validation_share=0.25)

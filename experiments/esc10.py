@@ -1,7 +1,8 @@
-"""ESC-10 with the real YAMNet: a positive control of cross-task transfer on real recordings (events, not scenes).
+"""ESC-10 with the published YAMNet: a positive control of the transfer on real recordings.
 
-5 s clips, five folds, intervals clustered by the recording's id. The scene branch has a quarter of the paper's channels and
-half its frames, so that two cores train it; the event model is whole.
+The classes are events, not scenes. Clips have 5 s, there are five folds, and clips of one source
+recording share a location. The scene branch has a quarter of the paper's channels and reads half of
+its frames, so that two CPU cores can train it. The event model has its full size.
 """
 
 import dataclasses
@@ -15,10 +16,10 @@ from crossask.config import (
     TrainingConfig,
 )
 
-# clips decode to 3.6 to 7.2 s
 FEATURES = FeatureConfig(
     sample_rate_hz=44100,
     clip_seconds=5.0,
+    # The decoded files have 3.6 to 7.2 s.
     max_padding_seconds=2.0,
     max_cut_seconds=3.0,
     log_mel=LogMelConfig(hop_seconds=0.020),
@@ -40,7 +41,7 @@ COMMON = {
     "training": TRAINING,
 }
 
-# YAMNet's backward pass is the cost of these rows: few epochs, one seed
+# Rows that train YAMNet have few epochs and one seed: its backward pass takes most of their time.
 SHORT = {**COMMON, "training": dataclasses.replace(TRAINING, epochs=3)}
 
 ROWS = (

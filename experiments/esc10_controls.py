@@ -1,42 +1,43 @@
-"""Is it really the events? The best-powered controls of experiments/controls.py on real recordings with the published YAMNet.
+"""Does the gain of CMAM come from the events? Controls on ESC-10 with the published YAMNet.
 
-Rows of esc10.py whose YAMNet is frozen; not a part of the reproduction.
+These are the controls of controls.py with the largest statistical power, applied to rows of
+esc10.py whose YAMNet is frozen. The study is not part of the reproduction.
 """
 
-import dataclasses
 from pathlib import Path
 
 from crossask import config
 
-_rows = {
-    row.name: row for row in config.read_experiments(str(Path(__file__).with_name("esc10.py")))
-}
-CMAM = _rows["cmam_feature_based"]
+ESC10 = Path(__file__).with_name("esc10.py")
+FA, CMAM = config.read_experiments(f"{ESC10}:fa,cmam_feature_based")
 
 
-def control(name: str, note: str, **changes) -> config.Experiment:
-    return dataclasses.replace(CMAM, name=name, note=note, **changes)
+def control(name: str, note: str, changes: dict) -> config.Experiment:
+    """Returns CMAM feature-based with another name, a note and `changes`, {field: value}."""
+    return config.override(CMAM, {"name": name, "note": note, **changes})
 
 
 ROWS = (
-    _rows["fa"],
+    FA,
     CMAM,
     control(
         "random_events",
-        "the frozen event model has random weights",
-        event_model=dataclasses.replace(CMAM.event_model, weights=""),
+        "The frozen event model has random weights.",
+        {"event_model.weights": ""},
     ),
     control(
-        "other_clips_events", "embeddings are those of other clips", event_control="other_clip"
+        "other_clips_events",
+        "The embeddings are those of other clips.",
+        {"event_control": "other_clip"},
     ),
     control(
         "events_out_of_order",
-        "embeddings are shuffled in time within a clip",
-        event_control="shuffled_in_time",
+        "The embeddings are shuffled in time within each clip.",
+        {"event_control": "shuffled_in_time"},
     ),
     control(
         "events_alone",
-        "the scene's features are left out",
-        model=dataclasses.replace(CMAM.model, cross_attention="events_alone"),
+        "The scene features are left out.",
+        {"model.cross_attention": "events_alone"},
     ),
 )

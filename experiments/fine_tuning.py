@@ -1,39 +1,46 @@
-"""Can fine-tuning be made to work? CMAM at the demo's scale: the paper's strategies, and remedies for its one learning rate.
+"""Can fine-tuning work? The paper's strategies, and remedies for its one learning rate.
 
-Each remedy alone, then some together; everything else is the row "cmam_fine_tuning". Not a part of the reproduction.
+All rows are CMAM at the demo's scale. Each remedy changes the row "cmam_fine_tuning"; the row
+"together" combines some of them. The study is not part of the reproduction.
 """
 
-import dataclasses
 from pathlib import Path
 
 from crossask import config
-from crossask.config import FineTuningConfig
 
-_demo = {row.name: row for row in config.read_experiments(str(Path(__file__).with_name("demo.py")))}
-PLAIN = dataclasses.replace(
-    _demo["cmam_from_scratch"], name="cmam_fine_tuning", strategy="fine_tuning"
+DEMO = Path(__file__).with_name("demo.py")
+FROM_SCRATCH, FEATURE_BASED = config.read_experiments(
+    f"{DEMO}:cmam_from_scratch,cmam_feature_based"
 )
-COSINE = dataclasses.replace(PLAIN.training, schedule="cosine", warmup_epochs=2)
+ONE_RATE = config.override(FROM_SCRATCH, {"name": "cmam_fine_tuning", "strategy": "fine_tuning"})
+COSINE = {"training.schedule": "cosine", "training.warmup_epochs": 2}
 
 
-def remedy(
-    name: str, tuning: FineTuningConfig = PLAIN.fine_tuning, training=PLAIN.training
-) -> config.Experiment:
-    return dataclasses.replace(PLAIN, name=name, fine_tuning=tuning, training=training)
+def remedy(name: str, changes: dict) -> config.Experiment:
+    """Returns the row with one learning rate with another name and with `changes`."""
+    return config.override(ONE_RATE, {"name": name, **changes})
 
 
 ROWS = (
-    _demo["cmam_feature_based"],
-    # a schedule may help any row: the remedy's measure
-    dataclasses.replace(_demo["cmam_feature_based"], name="feature_based_cosine", training=COSINE),
-    _demo["cmam_from_scratch"],
-    PLAIN,
-    remedy("event_rate", FineTuningConfig(event_rate=0.1)),
-    remedy("layer_decay", FineTuningConfig(layer_decay=0.5)),
-    remedy("probe_first", FineTuningConfig(probe_epochs=5)),
-    remedy("unfreezing", FineTuningConfig(unfreeze_epochs=1)),
-    remedy("warmup_cosine", training=COSINE),
-    remedy("l2_to_start", FineTuningConfig(l2_to_start=10.0)),
-    remedy("ema", training=dataclasses.replace(PLAIN.training, average_decay=0.98)),
-    remedy("together", FineTuningConfig(event_rate=0.1, layer_decay=0.7, probe_epochs=3), COSINE),
+    FEATURE_BASED,
+    # A schedule may help any row, so a remedy that uses one is compared with this row, too.
+    config.override(FEATURE_BASED, {"name": "feature_based_cosine", **COSINE}),
+    FROM_SCRATCH,
+    ONE_RATE,
+    remedy("event_rate", {"fine_tuning.event_rate": 0.1}),
+    remedy("layer_decay", {"fine_tuning.layer_decay": 0.5}),
+    remedy("probe_first", {"fine_tuning.probe_epochs": 5}),
+    remedy("unfreezing", {"fine_tuning.unfreeze_epochs": 1}),
+    remedy("warmup_cosine", COSINE),
+    remedy("l2_to_start", {"fine_tuning.l2_to_start": 10.0}),
+    remedy("ema", {"training.average_decay": 0.98}),
+    remedy(
+        "together",
+        {
+            "fine_tuning.event_rate": 0.1,
+            "fine_tuning.layer_decay": 0.7,
+            "fine_tuning.probe_epochs": 3,
+            **COSINE,
+        },
+    ),
 )

@@ -1,19 +1,20 @@
-"""A larger network than the paper's and a recipe for it, at the demo's scale: each part alone, then together, also with events.
+"""A larger network than the paper's and a training recipe for it, at the demo's scale.
 
-Not a part of the reproduction. The parts of the network follow McDonnell and Gao (2020): residual blocks, a split band, the
-whole band in 128 bins, slopes beside the log-mel, warm restarts. experiments/strong.py has the augmentation one by one.
+Each part of the network is tried alone, then all parts together, then with the recipe, and also
+with events. The parts follow McDonnell and Gao (2020): residual blocks, a split band, 128 mel
+bands, time differences of the log-mel, and warm restarts. strong.py tries the augmentations one by
+one. The study is not part of the reproduction.
 """
 
-import dataclasses
 from pathlib import Path
 
 from crossask import config
 
-_strong = {
-    row.name: row for row in config.read_experiments(str(Path(__file__).with_name("strong.py")))
-}
-CMAM = dataclasses.replace(_strong["base"], name="cmam")
-FA = dataclasses.replace(CMAM, name="fa", system="FA", strategy="from_scratch")
+STRONG = Path(__file__).with_name("strong.py")
+(BASE,) = config.read_experiments(f"{STRONG}:base")
+CMAM = config.override(BASE, {"name": "cmam"})
+FA = config.override(CMAM, {"name": "fa", "strategy": "from_scratch", "system": "FA"})
+
 RECIPE = {
     "augmentation.mixup_alpha": 0.3,
     "augmentation.time_masks": 2,
@@ -23,10 +24,10 @@ RECIPE = {
     "augmentation.time_roll": True,
     "augmentation.swap_channels": True,
 }
-# a longer transform, so that the lowest of twice as many triangles are not empty
+# With 128 mel bands and the default transform, the lowest triangles would contain no bin of it.
 BAND = {"features.log_mel.mel_bins": 128, "features.log_mel.fft_size": 4096}
 NETWORK = {"model.encoder": "residual", "model.split_band": True, "model.deltas": True, **BAND}
-# falls of 3, 6 and 12 epochs
+# The learning rate falls three times, over 3, 6 and 12 epochs.
 RESTARTS = {
     "training.warmup_epochs": 0,
     "training.schedule": "warm_restarts",
@@ -35,20 +36,21 @@ RESTARTS = {
 }
 
 
-def varied(row: config.Experiment, name: str, changes: dict) -> config.Experiment:
-    return dataclasses.replace(config.override(row, changes), name=name)
+def variant(row: config.Experiment, name: str, changes: dict) -> config.Experiment:
+    """Returns `row` with another name and with `changes`, {field: value}."""
+    return config.override(row, {"name": name, **changes})
 
 
 ROWS = (
     FA,
-    varied(FA, "residual", {"model.encoder": "residual"}),
-    varied(FA, "split_band", {"model.split_band": True}),
-    varied(FA, "deltas", {"model.deltas": True}),
-    varied(FA, "band", BAND),
-    varied(FA, "restarts", RESTARTS),
-    varied(FA, "network", NETWORK),
-    varied(FA, "recipe", NETWORK | RECIPE | RESTARTS),
+    variant(FA, "residual", {"model.encoder": "residual"}),
+    variant(FA, "split_band", {"model.split_band": True}),
+    variant(FA, "deltas", {"model.deltas": True}),
+    variant(FA, "band", BAND),
+    variant(FA, "restarts", RESTARTS),
+    variant(FA, "network", NETWORK),
+    variant(FA, "recipe", NETWORK | RECIPE | RESTARTS),
     CMAM,
-    varied(CMAM, "cmam_network", NETWORK),
-    varied(CMAM, "cmam_recipe", NETWORK | RECIPE | RESTARTS),
+    variant(CMAM, "cmam_network", NETWORK),
+    variant(CMAM, "cmam_recipe", NETWORK | RECIPE | RESTARTS),
 )

@@ -1,11 +1,16 @@
-"""Does training in half precision cost accuracy? CMAM at the demo's scale, float32 and bfloat16. Not a part of the reproduction."""
+"""Does training in half precision cost accuracy? CMAM of the demo in float32 and in bfloat16.
 
-import dataclasses
+The study is not part of the reproduction.
+"""
+
 from pathlib import Path
 
 from crossask import config
 
-(_row,) = config.read_experiments(f"{Path(__file__).with_name('demo.py')}:cmam_feature_based")
-_half = dataclasses.replace(_row.training, precision="mixed_bfloat16")
+DEMO = Path(__file__).with_name("demo.py")
+(CMAM,) = config.read_experiments(f"{DEMO}:cmam_feature_based")
 
-ROWS = (_row, dataclasses.replace(_row, name="bfloat16", training=_half))
+ROWS = (
+    CMAM,
+    config.override(CMAM, {"name": "bfloat16", "training.precision": "mixed_bfloat16"}),
+)

@@ -1,66 +1,79 @@
-"""A modern recipe on top of CMAM feature-based, at the demo's scale: each ingredient alone, then together; and a small student.
+"""A modern training recipe for CMAM feature-based, at the demo's scale, and a small student.
 
-Not a part of the reproduction: the paper mentions none of it. `student_distilled` learns from the tables that
-`crossask-evaluate --training_clips` writes for the row `base`; give their paths (joined by ";") as distillation.teacher.
+Each ingredient is tried alone, then several together. The paper mentions none of them, and the
+study is not part of the reproduction.
+
+"student_distilled" learns from the tables that `crossask-evaluate --training_clips` writes for the
+row "base". Give their paths, joined by ";", as distillation.teacher.
 """
 
-import dataclasses
 from pathlib import Path
 
 from crossask import config
-from crossask.config import AugmentationConfig, DistillationConfig
 
-_demo = {row.name: row for row in config.read_experiments(str(Path(__file__).with_name("demo.py")))}
-# masks and mixing slow learning down: twice the demo's epochs for every row, with the schedule that experiments/fine_tuning.py found good
-TRAINING = dataclasses.replace(_demo["fa"].training, epochs=20, schedule="cosine", warmup_epochs=2)
-BASE = dataclasses.replace(_demo["cmam_feature_based"], name="base", training=TRAINING)
-MASKS = AugmentationConfig(
-    time_masks=2, time_mask_frames=25, frequency_masks=2, frequency_mask_bins=8
+DEMO = Path(__file__).with_name("demo.py")
+DEMO_FA, DEMO_CMAM = config.read_experiments(f"{DEMO}:fa,cmam_feature_based")
+
+# Masks and mixup slow learning down, so every row has twice the demo's epochs. The schedule is one
+# that helped in fine_tuning.py.
+TRAINING = {
+    "training.epochs": 20,
+    "training.schedule": "cosine",
+    "training.warmup_epochs": 2,
+}
+BASE = config.override(DEMO_CMAM, {"name": "base", **TRAINING})
+
+MASKS = {
+    "augmentation.time_masks": 2,
+    "augmentation.time_mask_frames": 25,
+    "augmentation.frequency_masks": 2,
+    "augmentation.frequency_mask_bins": 8,
+}
+TOGETHER = {
+    **MASKS,
+    "augmentation.mixup_alpha": 0.3,
+    "augmentation.time_roll": True,
+    "augmentation.swap_channels": True,
+    "augmentation.label_smoothing": 0.1,
+    "training.average_decay": 0.98,
+}
+# The mean of the weights at the ends of the epochs from 15 on.
+LAST_EPOCHS = {
+    "training.average_decay": 1.0,
+    "training.average_every": "epoch",
+    "training.average_from": 15,
+}
+
+# A network for small devices, with a fifteenth of the parameters of the demo's FA.
+STUDENT = config.override(
+    DEMO_FA,
+    {
+        "name": "student",
+        "model.encoder_channels": (4, 8, 8, 16),
+        "model.pooling_heads": 2,
+        "model.pooling_dim": 16,
+        **TRAINING,
+    },
 )
-TOGETHER = dataclasses.replace(
-    MASKS, mixup_alpha=0.3, time_roll=True, swap_channels=True, label_smoothing=0.1
-)
 
 
-def varied(name: str, **changes) -> config.Experiment:
-    return dataclasses.replace(BASE, name=name, augmentation=AugmentationConfig(**changes))
+def variant(name: str, changes: dict) -> config.Experiment:
+    """Returns the row "base" with another name and with `changes`, {field: value}."""
+    return config.override(BASE, {"name": name, **changes})
 
-
-def averaged(name: str, **changes) -> config.Experiment:
-    return dataclasses.replace(BASE, name=name, training=dataclasses.replace(TRAINING, **changes))
-
-
-# a fifteenth of the demo's FA, for small devices
-STUDENT = dataclasses.replace(
-    _demo["fa"],
-    name="student",
-    training=TRAINING,
-    model=dataclasses.replace(
-        BASE.model, encoder_channels=(4, 8, 8, 16), pooling_heads=2, pooling_dim=16
-    ),
-)
 
 ROWS = (
     BASE,
-    varied("mixup", mixup_alpha=0.3),
-    dataclasses.replace(BASE, name="masks", augmentation=MASKS),
-    varied("time_roll", time_roll=True),
-    varied("swap_channels", swap_channels=True),
-    varied("crop", crop_frames=125),
-    varied("label_smoothing", label_smoothing=0.1),
-    averaged("ema", average_decay=0.98),
-    averaged("swa", average_decay=1.0, average_every="epoch", average_from=15),
-    dataclasses.replace(
-        BASE, name="both_orders", model=dataclasses.replace(BASE.model, both_channel_orders=True)
-    ),
-    dataclasses.replace(
-        BASE,
-        name="together",
-        augmentation=TOGETHER,
-        training=averaged("", average_decay=0.98).training,
-    ),
+    variant("mixup", {"augmentation.mixup_alpha": 0.3}),
+    variant("masks", MASKS),
+    variant("time_roll", {"augmentation.time_roll": True}),
+    variant("swap_channels", {"augmentation.swap_channels": True}),
+    variant("crop", {"augmentation.crop_frames": 125}),
+    variant("label_smoothing", {"augmentation.label_smoothing": 0.1}),
+    variant("ema", {"training.average_decay": 0.98}),
+    variant("swa", LAST_EPOCHS),
+    variant("both_orders", {"model.both_channel_orders": True}),
+    variant("together", TOGETHER),
     STUDENT,
-    dataclasses.replace(
-        STUDENT, name="student_distilled", distillation=DistillationConfig(teacher="teacher.csv")
-    ),
+    config.override(STUDENT, {"name": "student_distilled", "distillation.teacher": "teacher.csv"}),
 )

@@ -1,7 +1,8 @@
-"""TAU Urban Acoustic Scenes 2019, official fold: a recipe to use today, without and with event embeddings, at full size.
+"""TAU Urban Acoustic Scenes 2019, official fold: a modern recipe, without and with events.
 
-Not a part of the reproduction, and not run here. The goal without outside data is what a residual network of McDonnell and Gao
-(2020) reaches on this fold, 82 %. experiments/network.py and strong.py try each part alone at the demo's scale.
+The rows have full size. They are not part of the reproduction, and they have not been run. The goal
+without other data is 82 %, which a residual network of McDonnell and Gao (2020) reaches on this
+fold. network.py and strong.py try each part alone at the demo's scale.
 """
 
 from crossask.config import (
@@ -21,11 +22,11 @@ COMMON = {
         log_mel=LogMelConfig(window_seconds=0.040, hop_seconds=0.020, mel_bins=128, fft_size=4096),
     ),
     "event_model": EventModelConfig(name="vggish", weights="https://tfhub.dev/google/vggish/1"),
-    # the channels of McDonnell and Gao's network, in each half of the band
+    # The channels of McDonnell and Gao's network, in each half of the band.
     "model": ModelConfig(
         encoder="residual", split_band=True, deltas=True, encoder_channels=(24, 48, 96, 192)
     ),
-    # falls of 2, 4, 8, 16, 32 and 64 epochs
+    # The learning rate falls six times, over 2, 4, 8, 16, 32 and 64 epochs.
     "training": TrainingConfig(
         epochs=126,
         learning_rate=1e-3,

@@ -1,7 +1,8 @@
-"""VEM on VGGish embeddings of TUT 2017 clips that are there already (data set "embeddings"), evaluated in two ways.
+"""VEM on precomputed VGGish embeddings of TUT 2017 clips (data set "embeddings"), in two rows.
 
-Half of the paper's channels, 15 epochs. Both rows train on the same part with the same seeds; what differs is what they are
-asked: clips of the development set that were split at random, or clips of the evaluation set, from places never heard.
+Both rows have half of the paper's channels, 15 epochs, the same training part and the same seeds.
+They differ in the clips on which they are evaluated: clips of the development set that were split
+from the training clips at random, or clips of the evaluation set, from other locations.
 """
 
 from crossask.config import EventModelConfig, Experiment, ModelConfig, TrainingConfig
@@ -21,14 +22,20 @@ ROWS = (
     Experiment(
         "vem_random_split",
         folds=("test",),
-        note="Flatters: these clips were split at random from the training ones, so that pieces of one recording, of one place and "
-        "one hour, stand on both sides. The network may know the recording again instead of the scene.",
+        note=(
+            "This score is too optimistic. The clips were split from the training clips at random, "
+            "so pieces of one recording, from one location and one hour, are on both sides. The "
+            "network may recognise the recording instead of the scene."
+        ),
         **COMMON,
     ),
     Experiment(
         "vem_unseen_places",
         folds=("eval",),
-        note="Clips of the corpus's evaluation set: other places than the training ones. This is the honest figure of the two.",
+        note=(
+            "The clips are from the corpus's evaluation set, and so from other locations than the "
+            "training clips. Of the two scores, this is the one to quote."
+        ),
         **COMMON,
     ),
 )

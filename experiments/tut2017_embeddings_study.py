@@ -1,38 +1,39 @@
-"""Controls and open choices of VEM on real VGGish embeddings: the row of places never heard, and rows that each change one thing.
+"""Controls and open choices of VEM on precomputed VGGish embeddings of TUT 2017 clips.
 
-Not a part of the reproduction.
+The first row is evaluated on clips from other locations. Each other row changes one thing. The
+study is not part of the reproduction.
 """
 
-import dataclasses
 from pathlib import Path
 
 from crossask import config
 
-_rows = {
-    row.name: row
-    for row in config.read_experiments(str(Path(__file__).with_name("tut2017_embeddings.py")))
-}
-VEM = dataclasses.replace(_rows["vem_unseen_places"], note="")
+EMBEDDINGS = Path(__file__).with_name("tut2017_embeddings.py")
+(UNSEEN_PLACES,) = config.read_experiments(f"{EMBEDDINGS}:vem_unseen_places")
+VEM = config.override(UNSEEN_PLACES, {"note": ""})
 
 
-def changed(name: str, **model) -> config.Experiment:
-    return dataclasses.replace(VEM, name=name, model=dataclasses.replace(VEM.model, **model))
+def variant(name: str, changes: dict) -> config.Experiment:
+    """Returns VEM with another name and with `changes`, {field: value}."""
+    return config.override(VEM, {"name": name, **changes})
 
 
 ROWS = (
     VEM,
-    dataclasses.replace(
-        VEM,
-        name="other_clips_events",
-        event_control="other_clip",
-        note="embeddings are those of other clips",
+    variant(
+        "other_clips_events",
+        {
+            "event_control": "other_clip",
+            "note": "The embeddings are those of other clips.",
+        },
     ),
-    dataclasses.replace(
-        VEM,
-        name="events_out_of_order",
-        event_control="shuffled_in_time",
-        note="embeddings are shuffled in time",
+    variant(
+        "events_out_of_order",
+        {
+            "event_control": "shuffled_in_time",
+            "note": "The embeddings are shuffled in time within each clip.",
+        },
     ),
-    changed("pooling_tanh", pooling_activation="tanh"),
-    changed("pooling_penalty", pooling_penalty=1.0),
+    variant("pooling_tanh", {"model.pooling_activation": "tanh"}),
+    variant("pooling_penalty", {"model.pooling_penalty": 1.0}),
 )

@@ -83,20 +83,18 @@ def work(row: str, batch: int, count: int, precision: str):
     devices.set_seeds(0)  # deterministic operations, as in training
     (experiment,) = config.read_experiments(row)
     classes, rng = 10, np.random.default_rng(0)
-    shapes = network_size.describe(experiment, classes).shapes
+    shapes = network_size.row_size(experiment, classes).shapes
     inputs = {
         kind: rng.normal(size=(batch, *shape)).astype(np.float32) for kind, shape in shapes.items()
     }
     with strategy.scope(), devices.precision(precision):
-        one = {kind: tf.constant(value[:1]) for kind, value in inputs.items()}
-        model = training.compiled(
-            network.build(experiment, range(classes), 0, {}), experiment, classes, one
-        )
+        model = network.build(experiment, [""] * classes, 0, {})
+        training.compile_model(model, experiment, classes, shapes)
     scenes = rng.integers(0, classes, batch).astype(np.int32)
     targets = np.eye(classes, dtype=np.float32)[scenes] if experiment.soft_targets else scenes
     values = (inputs, targets, np.ones(batch, np.float32))
     batches = tf.data.Dataset.from_tensors(values).repeat()
-    data = iter(devices.dealt(strategy, lambda number, of: batches, batch))
+    data = iter(devices.distributed(strategy, lambda number, of: batches, batch))
     step = model.make_train_function()
     step(data)
     print("ready", flush=True)

@@ -1,18 +1,20 @@
 """Errors that a user can act on: what is wrong, and what to do about it."""
 
+from typing import Any
+
 
 class CrossaskError(Exception):
-    """A mistake in what the user gave (arguments, files, weights), never a bug of ours.
-
-    Args:
-      problem: one sentence that names the actual value and where it stands.
-      fix: one sentence that says what to do.
+    """A mistake in what the user gave (arguments, files, weights), never a bug of this package.
 
     Command lines print the two sentences and exit with status 2.
+
+    Args:
+      problem: One sentence with the actual value and where it was found.
+      fix: One sentence that says what to do.
     """
 
-    # Keras and AutoGraph turn an error raised inside `call` into a RuntimeError of their own, unless it says that it has
-    # been dealt with
+    # Keras and AutoGraph turn an error raised inside `call` into a RuntimeError of their own,
+    # unless these two attributes mark it as complete.
     _keras_call_info_injected = True
     ag_pass_through = True
 
@@ -21,19 +23,20 @@ class CrossaskError(Exception):
         self.problem = problem
         self.fix = fix
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The default would pass the joined message as one argument.
         return type(self), (self.problem, self.fix)
 
 
 class Preempted(BaseException):
-    """The machine is taken away (SIGTERM): what can be saved is saved; the same command goes on from there.
+    """SIGTERM arrived: what can be saved is saved, and the same command goes on from there.
 
-    No Exception, like KeyboardInterrupt: nothing but the command line is meant to catch it.
+    It is no Exception, like KeyboardInterrupt, because only the command line should catch it.
     """
 
 
 class ConfigError(CrossaskError):
-    """An experiment, an override or a flag that does not fit."""
+    """An experiment, an override or a flag that is not valid."""
 
 
 class AudioError(CrossaskError):
@@ -45,8 +48,8 @@ class DataError(CrossaskError):
 
 
 class WeightsError(CrossaskError):
-    """Weights that are missing, misshapen or of another model."""
+    """Weights that are missing, have a wrong shape or belong to another model."""
 
 
 class DownloadError(CrossaskError):
-    """A file that the network does not give, or not as it should be."""
+    """A file that cannot be downloaded, or is not the published one."""

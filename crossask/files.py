@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, and the room for them. Imports no TensorFlow."""
+"""Writing files whole or not at all, and checking the space for them. Imports no TensorFlow."""
 
 import contextlib
 import json
@@ -6,17 +6,19 @@ import os
 import platform
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from crossask.errors import CrossaskError
 
-# on a shared disk, another machine's processes cannot be asked for
+# It is part of temporary names: on a shared disk, only processes of this machine can be checked.
 _HOST = re.sub(r"\W", "_", platform.node())
 
 
 @contextlib.contextmanager
-def writing(path):
-    """A temporary name to write to; moved to `path` when the block ends without an error."""
+def writing(path: str | Path) -> Iterator[Path]:
+    """Yields a temporary name to write to, and moves it to `path` if the block raises no error."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{_HOST}-{os.getpid()}.part")
@@ -28,16 +30,20 @@ def writing(path):
             temporary.unlink()
 
 
-def remove_remains(folder):
-    """Removes what `writing` of killed processes of this machine left in `folder`."""
+def remove_remains(folder: str | Path) -> None:
+    """Removes temporary files in `folder` that killed processes of this machine have left."""
     for path in Path(folder).glob(f".*.{_HOST}-*.part"):
         process = path.stem.rpartition("-")[2]
         if process.isdigit() and not _is_running(int(process)):
             path.unlink(missing_ok=True)
 
 
-def check_room(folder, needed: int):
-    """Makes `folder`, if it can be written and its disk has room for so many bytes; else a CrossaskError says which."""
+def check_room(folder: str | Path, needed: int) -> None:
+    """Creates `folder` and checks that it can be written and its disk has `needed` free bytes.
+
+    Raises:
+      CrossaskError: It cannot be written, or has less space.
+    """
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -46,32 +52,39 @@ def check_room(folder, needed: int):
         remove(folder / "probe")
     except OSError as error:
         raise CrossaskError(
-            f"{folder} cannot be written: {error.strerror}.", "Give a folder that you may write to."
+            f"{folder} cannot be written: {error.strerror}.",
+            "Give a folder that you may write to.",
         ) from error
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise CrossaskError(
-            f"{folder} has room for {free / 1e6:.0f} MB, and {needed / 1e6:.0f} MB are needed.",
-            "Make room, or give a folder on another disk.",
+            f"{folder} has {free / 1e6:.0f} MB free, but {needed / 1e6:.0f} MB are needed.",
+            "Free some space, or give a folder on another disk.",
         )
 
 
-def remove(path):
-    """Removes a file or a folder with all that is in it."""
+def remove(path: str | Path) -> None:
+    """Removes a file, or a folder with its content."""
     path = Path(path)
-    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
-def write_json(path, value):
+def write_json(path: str | Path, value: Any) -> None:
+    """Writes a value as JSON with sorted keys."""
     with writing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
 def _is_running(process: int) -> bool:
+    """Returns whether a process with this number exists."""
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
+        # It exists and belongs to somebody else.
         return True
     return True

@@ -14,7 +14,7 @@ DCASE2019 = Path(__file__).parents[1] / "experiments" / "dcase2019.py"
 
 def described(row):
     (experiment,) = config.read_experiments(f"{DCASE2019}:{row}")
-    return network_size.describe(experiment, 10)
+    return network_size.row_size(experiment, 10)
 
 
 def convolutions(height, width, channels, pools, size=3):

@@ -15,16 +15,14 @@ from crossask import config
 from crossask.config import TrainingConfig
 from crossask.datasets import read_corpus
 from crossask.errors import AudioError, ConfigError, CrossaskError, DataError
-from crossask.features import batches as batches_module
-from crossask.features import cache as cache_module
-from crossask.features.batches import TrainingData, evaluation_batches, feature_statistics, ordered
+from crossask.features import records
+from crossask.features.batches import EvaluationData, TrainingData, feature_statistics, ordered
 from crossask.features.cache import in_order, prepare_features
 
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
-    monkeypatch.setattr(cache_module, "CLIPS_PER_SHARD", 5)
-    monkeypatch.setattr(batches_module, "CLIPS_PER_SHARD", 5)
+    monkeypatch.setattr(records, "CLIPS_PER_SHARD", 5)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +139,7 @@ def test_an_epoch_holds_each_clip_at_most_once_and_pairs_belong_together(corpus,
     cache = prepare_features(corpus, small_corpus.FEATURE_BASED, tmp_path)
     ids = corpus.folds[0].train
     pairs = {}
-    for inputs, scenes, weights in evaluation_batches(cache, corpus, ordered(cache, ids), 1):
+    for inputs, scenes, weights in EvaluationData(cache, corpus, ids, 1).batches():
         pairs[float(inputs["log_mel"].numpy().sum())] = (
             inputs["embedding"].numpy(),
             int(scenes[0]),
@@ -167,7 +165,7 @@ def test_an_epoch_holds_each_clip_at_most_once_and_pairs_belong_together(corpus,
 def test_evaluation_fills_the_last_batch_with_clips_of_weight_zero(corpus, tmp_path):
     cache = prepare_features(corpus, small_corpus.FA, tmp_path)
     ids = ordered(cache, corpus.folds[0].train)[:13]
-    batches = list(evaluation_batches(cache, corpus, ids, 4))
+    batches = list(EvaluationData(cache, corpus, ids, 4).batches())
     assert [scene.shape[0] for _, scene, _ in batches] == [4, 4, 4, 4]
     assert (
         np.concatenate([weight.numpy() for _, _, weight in batches]).tolist()
@@ -183,9 +181,9 @@ def test_statistics_are_those_of_numpy(corpus, tmp_path):
     cache = prepare_features(corpus, small_corpus.FA, tmp_path)
     ids = corpus.folds[0].train
     values = np.concatenate(
-        [i["log_mel"].numpy() for i, _, _ in evaluation_batches(cache, corpus, ids, 1)]
+        [i["log_mel"].numpy() for i, _, _ in EvaluationData(cache, corpus, ids, 1).batches()]
     ).astype(np.float64)
-    mean, deviation = feature_statistics(cache, corpus, ids, "log_mel", axis=2)
+    mean, deviation = feature_statistics(cache, corpus, ids, "log_mel")
     np.testing.assert_allclose(mean, values.mean((0, 1, 3)), rtol=1e-9)
     np.testing.assert_allclose(deviation, values.std((0, 1, 3)), rtol=1e-6)
 
@@ -238,7 +236,7 @@ def test_beam_computes_of_a_second_row_what_the_first_has_not(corpus, tmp_path):
 
 
 def test_a_disk_that_fills_up_is_told_and_what_is_whole_is_kept(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(cache_module, "CLIPS_PER_SHARD", 10)
+    monkeypatch.setattr(records, "CLIPS_PER_SHARD", 10)
     whole = prepare_features(corpus, small_corpus.FA, tmp_path / "whole")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 
@@ -272,8 +270,8 @@ def test_a_shard_writer_arrives_elsewhere_with_all_it_needs(corpus, tmp_path):
 
     def elsewhere(write, shards):
         for shard in pickle.loads(pickle.dumps(shards)):
-            pickle.loads(pickle.dumps(write))(*shard)
-            sent.append(shard[0])
+            pickle.loads(pickle.dumps(write))(shard)
+            sent.append(shard.number)
 
     cache = prepare_features(
         corpus, small_corpus.FEATURE_BASED, tmp_path / "there", elsewhere=elsewhere

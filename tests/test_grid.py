@@ -15,7 +15,7 @@ import small_corpus
 
 from crossask import grid
 from crossask.errors import CrossaskError
-from crossask.grid import trainer
+from crossask.grid import processes
 from crossask.training import devices, run_folder
 
 # fine-tuning without weights: building the model fails
@@ -45,7 +45,10 @@ def test_side_by_side_gives_what_one_by_one_gives(data, tmp_path):
         a_grid(data, tmp_path / name, small_corpus.FA) for name in ("alone", "together")
     )
     assert [run.seed for run, _ in grid.train(alone)] == [0, 1]
-    assert sorted(run.seed for run, _ in grid.train(together, jobs=2, progress_bar=bar)) == [0, 1]
+    assert sorted(run.seed for run, _ in grid.train(together, grid.Execution(jobs=2), bar)) == [
+        0,
+        1,
+    ]
     for (_, a), (_, b) in zip(alone.plan(), together.plan(), strict=True):
         losses = [pd.read_csv(run.path("history.csv"))["loss"].to_numpy() for run in (a, b)]
         assert losses[0] == pytest.approx(losses[1], rel=1e-3)
@@ -81,7 +84,7 @@ def test_a_run_that_fails_does_not_stop_the_others(data, tmp_path, jobs):
     outcomes = {
         run.row: outcome
         for run, outcome in grid.train(
-            a_grid(data, tmp_path, FAILING, small_corpus.FA, seeds=(0,)), jobs
+            a_grid(data, tmp_path, FAILING, small_corpus.FA, seeds=(0,)), grid.Execution(jobs)
         )
     }
     assert "without weights" in outcomes["failing"].problem
@@ -101,7 +104,9 @@ def test_a_process_that_is_killed_costs_its_run_alone(data, tmp_path):
     outcomes = [
         outcome
         for _, outcome in grid.train(
-            a_grid(data, tmp_path, small_corpus.FA, seeds=(0, 1, 2)), 2, progress_bar=kill
+            a_grid(data, tmp_path, small_corpus.FA, seeds=(0, 1, 2)),
+            grid.Execution(jobs=2),
+            progress_bar=kill,
         )
     ]
     lost = [outcome for outcome in outcomes if isinstance(outcome, CrossaskError)]
@@ -122,9 +127,11 @@ def _dies_unasked(pipe, threads):
     "size", [1, 4_000_000]
 )  # within and beyond what a pipe holds for a process that is not there
 def test_a_process_that_dies_before_it_has_read_its_task_is_told(monkeypatch, size):
-    monkeypatch.setattr(trainer, "_work", _dies_unasked)
+    monkeypatch.setattr(processes, "_train_tasks", _dies_unasked)
     run = run_folder.run_at("runs", "fa", "1", 0)
-    ((found, outcome),) = trainer._side_by_side([(run, b"0" * size)], 2, None)
+    # the size of what is sent to the process is that of the cache
+    task = processes.Task(run, small_corpus.FA, None, b"0" * size, {})
+    ((found, outcome),) = processes.train_side_by_side([task], 2, lambda *_: None)
     assert found == run
     assert "was killed" in outcome.problem
 
@@ -138,7 +145,7 @@ def test_no_process_outlives_a_killed_command(data, tmp_path):
         "import test_grid, pathlib\n"
         "if __name__ == '__main__':\n"
         f"    wanted = test_grid.a_grid(pathlib.Path({str(data)!r}), {str(tmp_path)!r}, test_grid.LONG)\n"
-        "    list(test_grid.grid.train(wanted, jobs=2))\n"
+        "    list(test_grid.grid.train(wanted, test_grid.grid.Execution(jobs=2)))\n"
     )
     script = tmp_path / "train.py"
     script.write_text(code)

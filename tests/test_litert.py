@@ -370,7 +370,7 @@ def test_the_command_tells_agreement_and_size_beside_dcases_limits(
 def cli_size(run):
     from crossask.training import network_size
 
-    return network_size.describe(run.experiment(), 2)
+    return network_size.row_size(run.experiment(), 2)
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ def corpus(tmp_path_factory):
 
 def test_steps_are_whole_batches_times_epochs_folds_and_seeds(corpus):
     plan = plan_row(small_corpus.FA, corpus, ("1", "2"), 5, timed=False)
-    for counts in plan.folds:
-        assert counts.training + counts.validation == len(corpus.fold(counts.fold).train)
-    assert plan.steps == 5 * 3 * sum(counts.training // 4 for counts in plan.folds)
+    for name, part in plan.parts.items():
+        assert len(part.training) + len(part.validation) == len(corpus.fold(name).train)
+    assert plan.steps == 5 * 3 * sum(len(part.training) // 4 for part in plan.parts.values())
     assert plan.runs == 10
     assert plan.seconds is None
 
@@ -32,7 +32,7 @@ def test_contexts_of_frames_are_counted_where_a_row_learns_from_them(corpus):
         small_corpus.FA, training=TrainingConfig(epochs=1, batch_size=256, context_frames=5)
     )
     plan = plan_row(row, corpus, ("1",), 1, timed=False)
-    assert plan.steps == plan.folds[0].training * (198 - 4) // 256  # 2 s: 198 frames
+    assert plan.steps == len(plan.parts["1"].training) * (198 - 4) // 256  # 2 s: 198 frames
 
 
 def test_rows_that_share_features_name_them_alike(corpus):
@@ -40,8 +40,8 @@ def test_rows_that_share_features_name_them_alike(corpus):
         plan_row(row, corpus, ("1",), 1, timed=False)
         for row in (small_corpus.FA, small_corpus.FEATURE_BASED)
     )
-    assert set(fa.features) < set(cmam.features)
-    assert sum(fa.features.values()) == 4 * 198 * 64 * 2 * len(corpus.clips)
+    assert set(fa.feature_bytes) < set(cmam.feature_bytes)
+    assert sum(fa.feature_bytes.values()) == 4 * 198 * 64 * 2 * len(corpus.clips)
 
 
 SOFT = config.override(
@@ -59,9 +59,7 @@ def test_a_step_of_every_kind_of_row_can_be_timed(corpus, row):
 
 def test_the_official_fold_is_counted_without_audio(real_data):
     corpus = read_corpus("tau2019", real_data("meta/tau2019"), need_audio=False)
-    (counts,) = plan_row(small_corpus.FA, corpus, ("1",), 1, timed=False).folds
-    assert (counts.training + counts.validation, counts.evaluation, corpus.unused) == (
-        9_185,
-        4_185,
-        1_030,
-    )
+    part = plan_row(small_corpus.FA, corpus, ("1",), 1, timed=False).parts["1"]
+    assert len(part.training) + len(part.validation) == 9_185
+    assert len(part.evaluation) == 4_185
+    assert corpus.unused == 1_030

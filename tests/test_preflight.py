@@ -198,24 +198,24 @@ def test_missing_weights_too_few_clips_and_too_little_memory_are_told_together(
 
 
 def _killed(pipe, task):
-    """In place of preflight._work."""
+    """In place of preflight._check_row."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _crashed(pipe, task):
-    """In place of preflight._work."""
+    """In place of preflight._check_row."""
     pipe.send(("stage", "export"))
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
 def test_a_process_that_the_kernel_kills_has_run_out_of_memory(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(preflight, "_work", _killed)
+    monkeypatch.setattr(preflight, "_check_row", _killed)
     (error,) = checked(a_grid(data, tmp_path))
     assert error.problem == "Row fa runs out of memory at its batch size 4 (start)."
     assert "Lower training.batch_size" in error.fix
 
 
 def test_a_process_that_crashes_is_told_with_its_stage(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(preflight, "_work", _crashed)
+    monkeypatch.setattr(preflight, "_check_row", _crashed)
     (error,) = checked(a_grid(data, tmp_path))
     assert error.problem == "Row fa, export: the process was ended by SIGSEGV."

@@ -138,7 +138,11 @@ def test_stopped_and_gone_on_with_gives_the_same_weights(clips, tmp_path, monkey
     assert not (tmp_path / "stopped.npz").exists()
     seen = []
     pretraining.pretrain(
-        short, clips, [], tmp_path / "stopped.npz", progress=lambda *done: seen.append(done)
+        short,
+        clips,
+        [],
+        tmp_path / "stopped.npz",
+        progress=pretraining.Progress(clips=lambda *done: seen.append(done)),
     )
     assert seen == []  # the patches were there
     with np.load(tmp_path / "whole.npz") as whole, np.load(tmp_path / "stopped.npz") as stopped:

@@ -49,7 +49,7 @@ ONE_STEP = config.override(
 def train(corpus, features, folder, row=small_corpus.FA, **how):
     cache = prepare_features(corpus, row, features)
     run = run_folder.run_at(folder, row.name, "1", 0)
-    return run, training.train(run, row, corpus, cache, **how)
+    return run, training.train(run, row, corpus, cache, training.Options(**how))
 
 
 def assert_same(one, other):

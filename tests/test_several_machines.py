@@ -208,7 +208,7 @@ def test_a_machines_place_is_read_from_the_environment(monkeypatch):
         ("", (0, 0)),
     ):
         monkeypatch.setenv("TF_CONFIG", text)
-        assert devices._place_among_machines() == place
+        assert devices._machines_of_environment() == place
     monkeypatch.setenv("TF_CONFIG", TWO.format("worker"))
     with pytest.raises(CrossaskError, match="would have each write the same run"):
         devices.check_machines("auto")
@@ -228,8 +228,7 @@ def parts(data, share, steps):
 
 @pytest.mark.parametrize("streams", [1, 2, 4])
 def test_shares_of_two_machines_are_the_rows_of_the_whole_batches(tmp_path, streams, monkeypatch):
-    monkeypatch.setattr("crossask.features.cache.CLIPS_PER_SHARD", 3)
-    monkeypatch.setattr("crossask.features.batches.CLIPS_PER_SHARD", 3)
+    monkeypatch.setattr("crossask.features.records.CLIPS_PER_SHARD", 3)
     corpus = read_corpus("folder", small_corpus.write(tmp_path / "corpus"))
     cache = prepare_features(corpus, small_corpus.FA, tmp_path / "features")
     settings = TrainingConfig(batch_size=4, input_streams=streams)
@@ -263,14 +262,14 @@ def test_streams_must_divide_the_batch():
 
 
 def test_evaluation_gives_every_clip_to_one_machine(tmp_path):
-    from crossask.features.batches import evaluation_batches, ordered
+    from crossask.features.batches import EvaluationData, ordered
 
     corpus = read_corpus("folder", small_corpus.write(tmp_path / "corpus"))
     cache = prepare_features(corpus, small_corpus.FA, tmp_path / "features")
     ids = ordered(cache, [clip.id for clip in corpus.clips])[:13]
     seen = []
     for number in (0, 1):
-        for inputs, _, weight in evaluation_batches(cache, corpus, ids, 4, share=Share(number, 2)):
+        for inputs, _, weight in EvaluationData(cache, corpus, ids, 4).batches(Share(number, 2)):
             assert inputs["log_mel"].shape[0] == 2
             seen += [
                 float(tf.reduce_sum(clip))

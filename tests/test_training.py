@@ -217,13 +217,13 @@ def test_seeds_differ_and_repeat(corpus, features, tmp_path):
 
 def test_the_evaluation_fold_plays_no_part_in_training(corpus, features, tmp_path, monkeypatch):
     asked = set()
-    read = run_module.evaluation_batches
+    create = run_module.EvaluationData
 
     def watch(cache, corpus, clip_ids, *rest):
         asked.update(clip_ids)
-        return read(cache, corpus, clip_ids, *rest)
+        return create(cache, corpus, clip_ids, *rest)
 
-    monkeypatch.setattr(run_module, "evaluation_batches", watch)
+    monkeypatch.setattr(run_module, "EvaluationData", watch)
     train(corpus, features, tmp_path, small_corpus.FA)
     assert asked
     assert not asked & set(corpus.fold("1").evaluation)
@@ -244,7 +244,7 @@ def test_two_devices_train_and_validate_every_clip(corpus, features, tmp_path, t
     cache = prepare_features(corpus, row, features)
     assert two_devices.num_replicas_in_sync == 2
     run = run_folder.run_at(tmp_path, row.name, "1", 0)
-    result = training.train(run, row, corpus, cache, two_devices)
+    result = training.train(run, row, corpus, cache, training.Options(two_devices))
     assert result["epochs"] == 3
     assert json.loads(run.path("config.json").read_text())["corpus"]["validation"] == 6
     assert network.load(run).count_params() == result["parameters"]
@@ -412,7 +412,8 @@ for system, dropout in (("FA", 0.0), ("VEM", 0.0), ("JRM", 0.0), ("CMAM", 0.0), 
     batch, ends = (inputs, tf.constant([0, 1, 0, 1]), tf.ones([4])), []
     for jit in (False, True):
         keras.utils.set_random_seed(0)
-        model = training.compiled(network.build(row, ("a", "b"), 0, {{}}), row, 2, inputs)
+        model = network.build(row, ("a", "b"), 0, {{}})
+        training.compile_model(model, row, 2, {{kind: x.shape[1:] for kind, x in inputs.items()}})
         step = tf.function(model.train_step, jit_compile=jit)
         ends.append([float(step(batch)["loss"]) for _ in range(3)])
     print(system, *ends)

@@ -5,6 +5,9 @@ import tensorflow as tf
 from crossask.audio import frontends, resampling
 from crossask.config import FeatureConfig, catalogue
 
+# AutoGraph cannot convert an import, and warns of it.
+_load = tf.autograph.experimental.do_not_convert(catalogue.load)
+
 
 def clip_features(
     waveform, sample_rate_hz, features: FeatureConfig, front_end: str = "", pad_end: bool = False
@@ -42,7 +45,7 @@ def event_patches(
     event = _at_rate(
         frontends.mono(waveform), sample_rate_hz, entry.sample_rate_hz, features.clip_seconds
     )
-    patches = catalogue.load(entry.patches)
+    patches = _load(entry.patches)
     if entry.can_pad_end:
         return patches(event, pad_end=pad_end)
     return patches(event)

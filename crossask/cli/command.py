@@ -1,4 +1,4 @@
-"""What all verbs share: absl flags of their own, a quick --help, errors as two lines, exit codes."""
+"""What all verbs share: flags of their own, a quick --help, errors as two lines, exit codes."""
 
 import contextlib
 import dataclasses
@@ -7,61 +7,238 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 from absl import logging as absl_logging
 
+from crossask.config import catalogue
 from crossask.errors import CrossaskError, Preempted
+
+if TYPE_CHECKING:
+    from crossask.config import Experiment
 
 LOG = logging.getLogger("crossask")
 USER_ERROR = 2
 SOME_FAILED = 3
-PREEMPTED = 75  # sysexits.h: try again later
+PREEMPTED = 75  # "try again later" in sysexits.h
+HELP_FLAGS = ("-h", "--help", "-help")
+# These also list the fields that --params_override can replace.
+FULL_HELP_FLAGS = ("--helpfull", "-helpfull")
+# absl defines these by itself.
+HIDDEN_FLAGS = ("flagfile", "undefok")
+
+Action = Callable[[flags.FlagValues, list[str]], int | None]
 
 
-def run(doc: str, flag_values: flags.FlagValues, action, argv=None) -> int:
-    """Parses the flags and calls action(flag_values, positional arguments) -> exit code or None.
+def run(
+    doc: str,
+    flag_values: flags.FlagValues,
+    action: Action,
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Parses the flags and calls the action.
 
-    Exit codes: 0 done; 2 the user's mistake, told in two lines; 3 some of several files or runs failed; 75 stopped by SIGTERM,
-    to be started again; an error of ours keeps its traceback.
+    Args:
+      doc: Description of the verb, printed by --help.
+      flag_values: Flags of the verb.
+      action: Function(flags, positional arguments) -> exit code, or None for 0.
+      argv: Program and arguments; None is those of the process.
+
+    Returns:
+      The exit code: 0 for success; 2 for a mistake of the user, which is printed as two lines; 3 if
+      some of several files or runs failed; 75 after SIGTERM, if the command can go on later. A bug
+      of this package keeps its stack trace.
     """
     argv = list(sys.argv if argv is None else argv)
-    if any(word in ("-h", "--help", "-help", "--helpfull") for word in argv[1:]):
-        print(f"{doc.strip()}\n\nFlags:\n{_flag_help(flag_values)}")
-        return 0
-    # TensorFlow's start-up chatter is no news to a user; set before it is imported
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    absl_logging.set_verbosity(absl_logging.WARNING)
-    if not LOG.handlers:
-        LOG.addHandler(_AboveBars())
-    LOG.propagate = False
-    LOG.setLevel(logging.INFO)
+    help_level = _help_level(argv[1:])
+    _set_up_logging()
     try:
-        flag_values.unparse_flags()  # a second call in one process starts anew
-        rest = flag_values(argv)[1:]
-        with _termination_raised():
-            return action(flag_values, rest) or 0
+        if help_level:
+            print(_help(doc, flag_values, help_level))
+            sys.stdout.flush()
+            return 0
+        # A second call in one process starts with the defaults.
+        flag_values.unparse_flags()
+        positional = flag_values(argv)[1:]
+        with _sigterm_raises():
+            return action(flag_values, positional) or 0
     except flags.Error as error:
         return complain(str(error), f"See {os.path.basename(argv[0])} --help.")
     except CrossaskError as error:
         return complain(error.problem, error.fix)
-    except BrokenPipeError:  # who reads our output has read enough
+    except BrokenPipeError:
+        # stdout was closed, for example by `head`. Python would fail again when it flushes it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
         return complain("Stopped.", "Run the same command again to go on.")
     except Preempted:
         complain(
-            "Stopped by SIGTERM.", "Run the same command again: it goes on from what is saved."
+            "Stopped by SIGTERM.", "Run the same command again: it goes on from the saved state."
         )
         return PREEMPTED
 
 
-@contextlib.contextmanager
-def _termination_raised():
-    """SIGTERM ends what is being done with `Preempted`; training answers it for itself, and saves first."""
+def complain(problem: str, fix: str) -> int:
+    """Prints a mistake of the user as two lines and returns its exit code."""
+    print(f"Error: {problem}\n{fix}", file=sys.stderr)
+    return USER_ERROR
 
-    def stop(number, frame):
+
+def failure(failed: int, total: int) -> int:
+    """Returns the exit code if `failed` of `total` files or runs failed."""
+    if not failed:
+        return 0
+    if failed == total:
+        return USER_ERROR
+    return SOME_FAILED
+
+
+def progress_bar(description: str, unit: str = "clip") -> Callable[..., None]:
+    """Returns a function(done, total, note) that draws a bar with the time left."""
+    bar = None
+
+    def update(done: int, total: int, note: str = "") -> None:
+        nonlocal bar
+        if bar is None:
+            # The bar is drawn with the first progress, so that an error before it stands alone.
+            from tqdm import tqdm
+
+            # What an earlier command did is left out of the speed.
+            bar = tqdm(desc=description, unit=unit, total=total, initial=done, mininterval=1)
+        bar.total = total
+        bar.set_postfix_str(note, refresh=False)
+        bar.update(done - bar.n)
+        if done >= total:
+            bar.close()
+
+    return update
+
+
+def numbers(words: Sequence[str], name: str) -> list[int]:
+    """Returns the value of a list flag as integers from 0 on.
+
+    Args:
+      words: Value of the flag.
+      name: Name of the flag, for the message.
+
+    Raises:
+      CrossaskError: The list is empty or has other values.
+    """
+    try:
+        found = [int(word) for word in words]
+        if not found or min(found) < 0:
+            raise ValueError("none, or one below 0")
+    except ValueError as error:
+        raise CrossaskError(
+            f"--{name} is {','.join(words)!r}.", f"Give integers, for example --{name}=0,1,2."
+        ) from error
+    return found
+
+
+def required(flag_values: flags.FlagValues, *names: str) -> None:
+    """Raises CrossaskError unless all flags of these names have values."""
+    for name in names:
+        if not flag_values[name].value:
+            raise CrossaskError(
+                f"--{name} is missing.", f"Add --{name}=...; --help lists all flags."
+            )
+
+
+def define_experiment_flags(flag_values: flags.FlagValues, corpus: bool = True) -> None:
+    """Defines the flags that select rows, and with `corpus` those of the data set's folders."""
+    flags.DEFINE_string(
+        "experiment",
+        "",
+        "Rows: FILE.py (all rows of the file) or FILE.py:row,row.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_multi_string(
+        "config_file",
+        [],
+        "JSON file with fields to replace. May be repeated; later files win.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "params_override",
+        "",
+        "Fields to replace last: training.epochs=3,training.batch_size=8",
+        flag_values=flag_values,
+    )
+    if not corpus:
+        return
+    flags.DEFINE_string("data_dir", "", "Folder (or CSV) of the data set.", flag_values=flag_values)
+    flags.DEFINE_string(
+        "features_dir",
+        "",
+        "Folder of the stored features; default: 'features' in the data set's folder.",
+        flag_values=flag_values,
+    )
+
+
+def dataset_names(*others: str) -> str:
+    """Returns the data sets of the catalogue, and other names, for the help of a flag."""
+    return " | ".join([*catalogue.DATASETS, *others])
+
+
+def experiments(flag_values: flags.FlagValues) -> list["Experiment"]:
+    """Returns the rows that the flags select, with all replaced fields."""
+    from crossask import config
+
+    required(flag_values, "experiment")
+    rows = []
+    for row in config.read_experiments(flag_values.experiment):
+        row = config.resolve(row, flag_values.config_file, flag_values.params_override)
+        if "dataset" in flag_values and flag_values.dataset:
+            row = _on_dataset(row, flag_values.dataset)
+        rows.append(row)
+    return rows
+
+
+def features_dir(data_dir: str, given: str) -> str:
+    """Returns the folder of the stored features: the given one, or that of the data set."""
+    if given:
+        return given
+    folder = data_dir
+    if not os.path.isdir(data_dir):
+        # `data_dir` is a CSV: the features are stored beside it.
+        folder = os.path.dirname(os.path.abspath(data_dir))
+    return os.path.join(folder, "features")
+
+
+def _on_dataset(row: "Experiment", dataset: str) -> "Experiment":
+    """Returns the row on another data set, without the paper's score, which is not of it."""
+    if row.dataset == dataset:
+        return row
+    return dataclasses.replace(row, dataset=dataset, paper_score=None)
+
+
+def _set_up_logging() -> None:
+    # TensorFlow's messages at its start are of no use to a user. It reads this when it is imported.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    absl_logging.set_verbosity(absl_logging.WARNING)
+    if not LOG.handlers:
+        LOG.addHandler(_LinesAboveBars())
+    LOG.propagate = False
+    LOG.setLevel(logging.INFO)
+
+
+class _LinesAboveBars(logging.StreamHandler):
+    """Writes log lines above a progress bar instead of into it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Makes SIGTERM raise `Preempted`; training handles it by itself, and saves first."""
+
+    def stop(_number: int, _frame: Any) -> None:
         raise Preempted
 
     if threading.current_thread() is not threading.main_thread():
@@ -74,126 +251,40 @@ def _termination_raised():
         signal.signal(signal.SIGTERM, before)
 
 
-class _AboveBars(logging.StreamHandler):
-    """Log lines that leave a progress bar whole."""
-
-    def emit(self, record):
-        from tqdm import tqdm
-
-        tqdm.write(self.format(record), file=sys.stderr)
-
-
-def failure(failed: int, total: int) -> int:
-    """The exit code where some of several files or runs failed."""
-    return USER_ERROR if failed == total else SOME_FAILED if failed else 0
+def _help_level(arguments: Sequence[str]) -> int:
+    """Returns 0 if no help is requested, 1 for --help and 2 for --helpfull."""
+    if any(word in FULL_HELP_FLAGS for word in arguments):
+        return 2
+    if any(word in HELP_FLAGS for word in arguments):
+        return 1
+    return 0
 
 
-def progress_bar(description: str, unit: str = "clip"):
-    """A function(done, total, note) that draws a bar with the time left."""
-    bar = None
-
-    def update(done: int, total: int, note: str = ""):
-        nonlocal bar
-        if bar is None:  # not before there is something to say: an error comes first
-            from tqdm import tqdm
-
-            # what an earlier command did is no measure of this one's speed
-            bar = tqdm(desc=description, unit=unit, total=total, initial=done, mininterval=1)
-        bar.total = total
-        bar.set_postfix_str(note, refresh=False)
-        bar.update(done - bar.n)
-        if done >= total:
-            bar.close()
-
-    return update
+def _help(doc: str, flag_values: flags.FlagValues, level: int) -> str:
+    parts = [doc.strip(), f"Flags:\n{_flag_help(flag_values)}"]
+    if "params_override" in flag_values:
+        parts.append(_field_help(is_full=level == 2))
+    return "\n\n".join(parts)
 
 
-def numbers(words, name: str) -> list[int]:
-    """A list flag as whole numbers from 0 on."""
-    try:
-        found = [int(word) for word in words]
-        if not found or min(found) < 0:
-            raise ValueError("none, or one below 0")
-        return found
-    except ValueError as error:
-        raise CrossaskError(
-            f"--{name} is {','.join(words)!r}.", f"Give whole numbers, for example --{name}=0,1,2."
-        ) from error
-
-
-def required(flag_values, *names: str):
-    for name in names:
-        if not flag_values[name].value:
-            raise CrossaskError(
-                f"--{name} is not given.", f"Add --{name}=...; --help lists all flags."
-            )
-
-
-def define_experiment_flags(flag_values, corpus: bool = True):
-    flags.DEFINE_string(
-        "experiment",
-        "",
-        "Rows to work on: FILE.py (all its rows) or FILE.py:row,row.",
-        flag_values=flag_values,
-    )
-    flags.DEFINE_multi_string(
-        "config_file",
-        [],
-        "JSON with fields to replace; several may be given, later ones win.",
-        flag_values=flag_values,
-    )
-    flags.DEFINE_string(
-        "params_override",
-        "",
-        "Fields to replace last: training.epochs=3,training.batch_size=8",
-        flag_values=flag_values,
-    )
-    if not corpus:
-        return
-    flags.DEFINE_string("data_dir", "", "Folder (or CSV) of the corpus.", flag_values=flag_values)
-    flags.DEFINE_string(
-        "features_dir",
-        "",
-        "Folder of the cached features; default: 'features' in the corpus's folder.",
-        flag_values=flag_values,
-    )
-
-
-def experiments(flag_values) -> list:
-    from crossask import config
-
-    required(flag_values, "experiment")
-    rows = [
-        config.resolve(row, flag_values.config_file, flag_values.params_override)
-        for row in config.read_experiments(flag_values.experiment)
-    ]
-    if "dataset" in flag_values and flag_values.dataset:
-        rows = [  # the paper's score is of the paper's corpus
-            row
-            if row.dataset == flag_values.dataset
-            else dataclasses.replace(row, dataset=flag_values.dataset, paper_score=None)
-            for row in rows
-        ]
-    return rows
-
-
-def features_dir(data_dir: str, given: str) -> str:
-    folder = data_dir if os.path.isdir(data_dir) else os.path.dirname(os.path.abspath(data_dir))
-    return given or os.path.join(folder, "features")
-
-
-def _flag_help(flag_values) -> str:
+def _flag_help(flag_values: flags.FlagValues) -> str:
     lines = []
     for name in sorted(flag_values):
         flag = flag_values[name]
-        if flag.name != name or name in ("flagfile", "undefok"):
+        is_alias = flag.name != name
+        if is_alias or name in HIDDEN_FLAGS:
             continue
-        default = f" (default: {flag.default_as_str})" if flag.default not in (None, "", []) else ""
+        default = ""
+        if flag.default not in (None, "", []):
+            default = f" (default: {flag.default_as_str})"
         lines.append(f"  --{name}: {flag.help}{default}")
     return "\n".join(lines)
 
 
-def complain(problem: str, fix: str) -> int:
-    """Tells a user's mistake in two lines; the exit code for it."""
-    print(f"Error: {problem}\n{fix}", file=sys.stderr)
-    return USER_ERROR
+def _field_help(is_full: bool) -> str:
+    """Returns the fields that --params_override can replace, or how to list them."""
+    if not is_full:
+        return "--helpfull also lists the fields that --params_override can replace."
+    from crossask.config import reference
+
+    return f"Fields of a row, with their defaults:\n{reference.as_text()}"

@@ -1,9 +1,11 @@
-"""crossask-describe: parameters and multiply-accumulates of the rows of an experiment file, for one clip.
+"""crossask-describe: prints the size of rows (parameters, multiply-accumulates) or their fields.
 
 crossask-describe --experiment=experiments/dcase2019.py
+crossask-describe --fields                                  every field, its default and its source
 """
 
 import sys
+from collections.abc import Sequence
 
 from absl import flags
 
@@ -13,8 +15,13 @@ from crossask.config import catalogue
 FLAGS = flags.FlagValues()
 command.define_experiment_flags(FLAGS, corpus=False)
 flags.DEFINE_integer(
-    "classes", 0, "Scenes; default: 15 for tut2017, else 10.", 0, flag_values=FLAGS
+    "classes",
+    0,
+    "Number of scenes; default: that of the row's data set, else 10.",
+    0,
+    flag_values=FLAGS,
 )
+flags.DEFINE_bool("fields", False, "Print every field of a row instead.", flag_values=FLAGS)
 HEADER = (
     "row",
     "system",
@@ -26,45 +33,69 @@ HEADER = (
     "MACs",
     "event MACs",
 )
+# The first columns are text, the others numbers.
+TEXT_COLUMNS = 3
+DEFAULT_CLASSES = 10
 
 
-def describe(values, _rest):
+def describe(values: flags.FlagValues, _positional: list[str]) -> None:
+    """Prints a table of the rows' sizes, or the reference of all fields."""
+    if values.fields:
+        from crossask.config import reference
+
+        print(reference.as_text())
+        return
     rows = command.experiments(values)
-    from crossask.training import network_size
+    from crossask.training.network_size import row_size
 
     lines = [HEADER]
     for row in rows:
-        found = network_size.describe(
-            row, values.classes or catalogue.dataset(row.dataset).classes or 10
+        classes = values.classes or catalogue.dataset(row.dataset).classes or DEFAULT_CLASSES
+        size = row_size(row, classes)
+        event_parameters = event_trained = event_macs = None
+        if size.event is not None:
+            event_parameters = size.event.parameters
+            event_trained = size.event.trained
+            event_macs = size.event.multiply_accumulates
+        numbers = (
+            size.scene.parameters,
+            size.scene.trained,
+            event_parameters,
+            event_trained,
+            size.scene.multiply_accumulates,
+            event_macs,
         )
-        sizes = [found.scene.parameters, found.scene.trained]
-        sizes += [found.event.parameters, found.event.trained] if found.event else ["", ""]
-        sizes += [
-            found.scene.multiply_accumulates,
-            found.event.multiply_accumulates if found.event else "",
-        ]
-        lines.append(
-            (
-                row.name,
-                row.system,
-                row.strategy,
-                *[f"{size:,}" if size != "" else "-" for size in sizes],
-            )
-        )
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
-    for line in lines:
-        cells = [
-            cell.ljust(width) if i < 3 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        print("  ".join(cells).rstrip())
-    seconds = {f"{row.features.clip_seconds:g} s" for row in rows}
+        lines.append((row.name, row.system, row.strategy, *map(_number, numbers)))
+    print(_table(lines))
+    seconds = sorted({f"{row.features.clip_seconds:g} s" for row in rows})
     print(
-        f"MACs: multiplications of convolutions and matrix products in inference, a clip of {' or '.join(sorted(seconds))}."
+        "MACs: multiplications of convolutions and matrix products in inference for a clip of "
+        f"{' or '.join(seconds)}."
     )
 
 
-def main(argv=None) -> int:
+def _number(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _table(lines: list[Sequence[str]]) -> str:
+    """Returns lines of cells as a table with aligned columns."""
+    widths = []
+    for column in range(len(HEADER)):
+        widths.append(max(len(line[column]) for line in lines))
+    printed = []
+    for line in lines:
+        cells = []
+        for column, cell in enumerate(line):
+            is_text = column < TEXT_COLUMNS
+            width = widths[column]
+            cells.append(cell.ljust(width) if is_text else cell.rjust(width))
+        printed.append("  ".join(cells).rstrip())
+    return "\n".join(printed)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
     return command.run(__doc__, FLAGS, describe, argv)
 
 

@@ -1,173 +1,157 @@
 """crossask-evaluate: predicts the evaluation fold of finished runs and scores the predictions.
 
 crossask-evaluate --model_dir=RUNS              every finished run below it
-crossask-evaluate --predictions=rival.csv       any table: clip, truth, a probability column a scene [location, city]
+crossask-evaluate --predictions=other.csv       a table from elsewhere: clip, truth, a probability
+                                                column for each scene [location, city]
 """
 
 import functools
 import json
 import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from crossask.cli import command
 from crossask.errors import CrossaskError
 
+if TYPE_CHECKING:
+    from crossask.config import Experiment
+    from crossask.datasets import Corpus
+    from crossask.features.cache import FeatureCache
+    from crossask.training.run_folder import Run
+
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("model_dir", "", "A run, or a folder of runs.", flag_values=FLAGS)
 flags.DEFINE_string(
-    "predictions", "", "Score this CSV instead; prints the scores as JSON.", flag_values=FLAGS
+    "predictions", "", "CSV to score instead; its scores are printed as JSON.", flag_values=FLAGS
 )
 flags.DEFINE_string(
-    "data_dir", "", "Corpus; default: where the run was trained from.", flag_values=FLAGS
+    "data_dir", "", "Data set; default: the one the run was trained on.", flag_values=FLAGS
 )
 flags.DEFINE_string(
     "features_dir",
     "",
-    "Cached features; default: those the run was trained from.",
+    "Folder of the stored features; default: the one the run was trained on.",
     flag_values=FLAGS,
 )
 flags.DEFINE_bool(
     "training_clips",
     False,
-    "Also write training_predictions.csv, which a student learns from (distillation.teacher).",
+    "Also write training_predictions.csv, a table for distillation.teacher of another row.",
     flag_values=FLAGS,
 )
 flags.DEFINE_bool(
     "swap_events",
     False,
-    "Also hear each clip with the embedding of one of another scene: whose is named (swapped.json)?",
+    "Also predict with embeddings of clips of another scene, and record in swapped.json which "
+    "input the predictions follow.",
     flag_values=FLAGS,
 )
-flags.DEFINE_bool("again", False, "Also runs that have scores already.", flag_values=FLAGS)
+flags.DEFINE_bool("again", False, "Evaluate runs that have scores, too.", flag_values=FLAGS)
+
+Prepare = Callable[["Experiment", str, str], tuple["Corpus", "FeatureCache"]]
 
 
-def evaluate(values, _rest):
+def evaluate(values: flags.FlagValues, _positional: list[str]) -> int:
+    """Evaluates all finished runs, or scores a table."""
     from crossask import evaluation
-
-    if values.predictions:
-        print(
-            json.dumps(evaluation.score(evaluation.read_predictions(values.predictions)), indent=2)
-        )
-        return 0
-    command.required(values, "model_dir")
     from crossask.training import run_folder
 
+    if values.predictions:
+        table = evaluation.read_predictions(values.predictions)
+        print(json.dumps(evaluation.score(table), indent=2))
+        return 0
+    command.required(values, "model_dir")
     found = run_folder.find_runs(values.model_dir)
     unfinished = [run for run in found if not run.finished]
     for run in unfinished:
         command.LOG.warning("%s has not finished training and is left out.", run.folder)
-    prepared = functools.cache(_prepared)  # runs of one row share them
+    # Runs of one row share the corpus and the features.
+    prepare = functools.cache(_prepared)
     failed = 0
     for run in found:
         if run in unfinished:
             continue
         try:
-            _evaluate(run, values, prepared)
-        except CrossaskError as error:  # the others are evaluated all the same
+            _evaluate(run, values, prepare)
+        except CrossaskError as error:
+            # The other runs are evaluated all the same.
             failed += 1
             command.complain(error.problem, error.fix)
-    return command.SOME_FAILED if unfinished and not failed else command.failure(failed, len(found))
+    if unfinished and not failed:
+        return command.SOME_FAILED
+    return command.failure(failed, len(found))
 
 
-def _evaluate(run, values, prepared):
-    """What is asked of a finished run and not there yet, and tells its scores."""
-    if values.again or not run.path("scores.json").is_file():
-        _predict(run, values, prepared)
-    if values.training_clips and (
-        values.again or not run.path("training_predictions.csv").is_file()
-    ):
-        _predict_training_clips(run, values, prepared)
-    if values.swap_events and _hears_both(run.experiment()):
-        if values.again or not run.path("swapped.json").is_file():
-            _swap_events(run, values, prepared)
-        named = run.read("swapped.json")
-        command.LOG.info(
-            "%s fold %s seed %d: of swapped clips, %.1f %% are named by their log-mel, %.1f %% by their embedding, %.1f %% by neither.",
-            run.row,
-            run.fold,
-            run.seed,
-            *(100 * named[whose] for whose in ("log_mel", "embedding", "neither")),
-        )
+def _evaluate(run: "Run", values: flags.FlagValues, prepare: Prepare) -> None:
+    """Writes the files that are requested and missing, and logs the scores."""
+    from crossask import training
+
+    wanted = [("scores.json", training.evaluate_run)]
+    if values.training_clips:
+        wanted.append(("training_predictions.csv", training.predict_training_clips))
+    swaps_events = values.swap_events and training.reads_two_inputs(run.experiment())
+    if swaps_events:
+        wanted.append(("swapped.json", training.evaluate_swapped))
+    for name, write in wanted:
+        if values.again or not run.path(name).is_file():
+            corpus, cache = _data_of(run, values, prepare)
+            write(run, corpus, cache)
+    if swaps_events:
+        _log_swapped(run)
+    _log_scores(run)
+
+
+def _log_scores(run: "Run") -> None:
     scores = run.read("scores.json")
-    low, high = scores["interval"]["low"], scores["interval"]["high"]
+    interval = scores["interval"]
     command.LOG.info(
-        "%s fold %s seed %d: macro accuracy %.1f %% (95 %% interval over locations %.1f to %.1f), %d clips.",
-        run.row,
-        run.fold,
-        run.seed,
+        "%s: macro accuracy %.1f %% (95 %% interval over locations %.1f to %.1f), %d clips.",
+        run.title,
         100 * scores["macro_accuracy"],
-        100 * low,
-        100 * high,
+        100 * interval["low"],
+        100 * interval["high"],
         scores["clips"],
     )
 
 
-def _hears_both(experiment) -> bool:
-    """Whether a row of frozen embeddings hears the log-mel beside them, so that swapping one against the other asks something."""
-    hears_one = experiment.system == "CMAM" and experiment.model.cross_attention in (
-        "events_alone",
-        "scene_queries_scene",
+def _log_swapped(run: "Run") -> None:
+    shares = run.read("swapped.json")
+    command.LOG.info(
+        "%s: with swapped embeddings, %.1f %% of the predictions are the scene of the log-mel, "
+        "%.1f %% that of the embedding, %.1f %% neither.",
+        run.title,
+        100 * shares["log_mel"],
+        100 * shares["embedding"],
+        100 * shares["neither"],
     )
-    return experiment.event_input == "embedding" and experiment.reads_log_mel and not hears_one
 
 
-def _predict(run, values, prepared):
-    from crossask import evaluation, files, training
-
-    corpus, cache = _of(run, values, prepared)
-    table = training.predict(run, corpus, cache)
-    _write(run, "predictions.csv", table)
-    scores = evaluation.score(
-        evaluation.read_predictions(run.path("predictions.csv")),
-        seen_cities=corpus.training_cities(run.fold),
-    )
-    files.write_json(run.path("scores.json"), scores)
-
-
-def _predict_training_clips(run, values, prepared):
-    from crossask import training
-
-    corpus, cache = _of(run, values, prepared)
-    table = training.predict(run, corpus, cache, corpus.fold(run.fold).train)
-    _write(run, "training_predictions.csv", table)
-
-
-def _swap_events(run, values, prepared):
-    from crossask import evaluation, files, training
-
-    corpus, cache = _of(run, values, prepared)
-    table = training.predict(run, corpus, cache, swap_events=True)
-    _write(run, "swapped_predictions.csv", table)
-    files.write_json(run.path("swapped.json"), evaluation.whose_scene(table))
-
-
-def _write(run, name: str, table):
-    from crossask import files
-
-    with files.writing(run.path(name)) as temporary:
-        table.to_csv(temporary, index=False)
-
-
-def _of(run, values, prepared):
-    """Corpus and features of a run."""
+def _data_of(
+    run: "Run", values: flags.FlagValues, prepare: Prepare
+) -> tuple["Corpus", "FeatureCache"]:
+    """Returns the corpus and the features of a run."""
     paths = run.read("config.json")["paths"]
     data_dir = values.data_dir or paths.get("data_dir", "")
-    folder = values.features_dir or paths.get("features_dir") or command.features_dir(data_dir, "")
-    return prepared(run.experiment(), data_dir, folder)
+    folder = values.features_dir or paths.get("features_dir", "")
+    return prepare(run.experiment(), data_dir, command.features_dir(data_dir, folder))
 
 
-def _prepared(experiment, data_dir: str, folder: str):
+def _prepared(
+    experiment: "Experiment", data_dir: str, folder: str
+) -> tuple["Corpus", "FeatureCache"]:
     from crossask.datasets import read_corpus
     from crossask.features.cache import prepare_features
 
     corpus = read_corpus(experiment.dataset, data_dir)
-    return corpus, prepare_features(
-        corpus, experiment, folder, progress=command.progress_bar(f"features of {experiment.name}")
-    )
+    bar = command.progress_bar(f"features of {experiment.name}")
+    return corpus, prepare_features(corpus, experiment, folder, progress=bar)
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
     return command.run(__doc__, FLAGS, evaluate, argv)
 
 

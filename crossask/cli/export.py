@@ -67,7 +67,7 @@ def export(values, _rest):
     print(f"Wrote {values.out}")
     from crossask.training import network_size
 
-    print("\n".join(told(card, network_size.describe(found[0].experiment(), len(card["scenes"])))))
+    print("\n".join(told(card, network_size.row_size(found[0].experiment(), len(card["scenes"])))))
 
 
 def told(card: dict, size) -> list[str]:

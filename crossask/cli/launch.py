@@ -1,9 +1,12 @@
-"""crossask-launch: several processes of this machine train one model together; if one is killed, all go on from the last save.
+"""crossask-launch: starts several processes of this machine that train one model together.
 
-crossask-launch --processes=2 crossask-train --distribution=multi_worker_mirrored --experiment=... --data_dir=... --model_dir=...
+If one of them is killed, all are started again and go on from the last save.
+
+crossask-launch --processes=2 crossask-train --distribution=multi_worker_mirrored --experiment=...
 """
 
 import sys
+from collections.abc import Sequence
 
 from absl import flags
 
@@ -11,25 +14,32 @@ from crossask.cli import command
 from crossask.errors import CrossaskError
 
 FLAGS = flags.FlagValues()
-FLAGS.set_gnu_getopt(False)  # flags after the command's name are the command's
-flags.DEFINE_integer("processes", 2, "How many.", 2, flag_values=FLAGS)
+# Flags after the command's name belong to the command.
+FLAGS.set_gnu_getopt(False)
+flags.DEFINE_integer("processes", 2, "Number of processes.", 2, flag_values=FLAGS)
 flags.DEFINE_integer(
-    "restarts", 3, "How often all are started again after one has failed.", 0, flag_values=FLAGS
+    "restarts",
+    3,
+    "How often all processes are started again after one has failed.",
+    0,
+    flag_values=FLAGS,
 )
 
 
-def launch(values, rest):
+def launch(values: flags.FlagValues, words: list[str]) -> int:
+    """Runs the command in several processes and returns its exit code."""
     from crossask.grid.launcher import launch_processes
 
-    if not rest:
+    if not words:
         raise CrossaskError(
             "No command is given.",
             "Add it after the flags: crossask-train --distribution=multi_worker_mirrored ...",
         )
-    return launch_processes(rest, values.processes, values.restarts, command.LOG.warning)
+    return launch_processes(words, values.processes, values.restarts, command.LOG.warning)
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
     return command.run(__doc__, FLAGS, launch, argv)
 
 

@@ -1,83 +1,107 @@
-"""crossask-prepare: gets a corpus, its features and the event models' weights ready; a killed run goes on.
+"""crossask-prepare: prepares a data set, its features and the event models' weights.
 
-crossask-prepare --dataset=soundscapes --data_dir=DATA                       renders the embedded corpus
-crossask-prepare --dataset=tau2019 --data_dir=DATA --download                fetches and unpacks a published corpus
-crossask-prepare --dataset=events --data_dir=DATA                            renders isolated events for crossask-pretrain
-crossask-prepare --dataset=tau2019 --data_dir=DATA --experiment=FILE.py      writes the features that these rows read
-crossask-prepare --dataset=... --experiment=... --runner=beam                the same as an Apache Beam pipeline
-crossask-prepare --assets=vggish,yamnet                                      fetches and verifies weights
+A command that was killed goes on where it stopped.
+
+crossask-prepare --dataset=soundscapes --data_dir=DATA                 renders the embedded corpus
+crossask-prepare --dataset=tau2019 --data_dir=DATA --download          downloads and unpacks a corpus
+crossask-prepare --dataset=events --data_dir=DATA                      renders events for pre-training
+crossask-prepare --dataset=tau2019 --data_dir=DATA --experiment=ROWS   computes the rows' features
+crossask-prepare --dataset=... --experiment=... --runner=beam          the same with Apache Beam
+crossask-prepare --assets=vggish,yamnet                                downloads and checks weights
 """
 
+import dataclasses
+import shlex
 import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from crossask.cli import command
+from crossask.config import catalogue
 from crossask.errors import CrossaskError
+
+if TYPE_CHECKING:
+    from crossask.datasets import Corpus
+
+# A collection of labelled events for crossask-pretrain; no corpus of scenes.
+EVENTS = "events"
+
+
+def _download_help() -> str:
+    sizes = []
+    for entry in catalogue.DATASETS.values():
+        if entry.archives:
+            sizes.append(f"{entry.name}: {entry.download_gigabytes:g} GB")
+    return (
+        f"Download the data set's archives into --data_dir first ({', '.join(sizes)}; for "
+        "non-commercial use)."
+    )
+
 
 FLAGS = flags.FlagValues()
 command.define_experiment_flags(FLAGS)
-flags.DEFINE_string(
-    "dataset",
-    "",
-    "soundscapes | tau2019 | tut2017 | folder | embeddings | events.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_boolean(
-    "download",
-    False,
-    "Fetch the data set's archives into --data_dir first (tau2019: 35.6 GB, tut2017: 10.7 GB; for non-commercial use).",
-    flag_values=FLAGS,
-)
+flags.DEFINE_string("dataset", "", f"{command.dataset_names(EVENTS)}.", flag_values=FLAGS)
+flags.DEFINE_boolean("download", False, _download_help(), flag_values=FLAGS)
 flags.DEFINE_list(
     "assets",
     [],
-    "Weight files to fetch, by their names in vggish_assets/manifest.json; 'all' for every one.",
+    "Weights to download, by their names in vggish_assets/manifest.json; 'all' for every one.",
     flag_values=FLAGS,
 )
 flags.DEFINE_enum(
     "runner",
     "direct",
     ["direct", "beam"],
-    "What computes features: this process's threads, or an Apache Beam pipeline.",
+    "Computes features in threads of this process, or as an Apache Beam pipeline.",
     flag_values=FLAGS,
 )
 flags.DEFINE_string(
     "beam_options",
     "",
-    "Beam's own options: '--runner=FlinkRunner --flink_master=...'.",
+    "Options of Apache Beam: '--runner=FlinkRunner --flink_master=...'.",
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(
-    "workers", 2, "Processes that render, threads that compute features.", 1, flag_values=FLAGS
+    "workers",
+    2,
+    "Processes that render, or threads that compute features.",
+    1,
+    flag_values=FLAGS,
 )
 flags.DEFINE_integer(
-    "soundscapes_seed", None, "Another seed, other recordings; default: 0.", 0, flag_values=FLAGS
+    "soundscapes_seed",
+    None,
+    "Seed of the rendered recordings; default: 0.",
+    0,
+    flag_values=FLAGS,
 )
 flags.DEFINE_integer(
     "locations_per_scene",
     None,
-    "Soundscapes: places of each scene; default: 12.",
+    "Soundscapes: locations of each scene; default: 12.",
     2,
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(
     "clips_per_location",
     None,
-    "Soundscapes: clips of each place; default: 3.",
+    "Soundscapes: clips of each location; default: 3.",
     1,
     flag_values=FLAGS,
 )
 flags.DEFINE_list(
     "cities",
     [],
-    "Soundscapes: cities to train in; default: two. Milan is always the unseen one.",
+    "Soundscapes: cities of the training fold; default: two. Milan is the unseen city.",
     flag_values=FLAGS,
 )
 flags.DEFINE_integer("events", 1200, "Isolated events to render.", 1, flag_values=FLAGS)
 
 
-def prepare(values, _rest):
+def prepare(values: flags.FlagValues, _positional: list[str]) -> None:
+    """Prepares what the flags request, in the order in which one needs the other."""
     if values.assets:
         _fetch_assets(values.assets)
         if not values.dataset and not values.download:
@@ -92,75 +116,80 @@ def prepare(values, _rest):
     if values.download:
         from crossask.datasets import download_corpus
 
-        download_corpus(values.dataset, values.data_dir, command.progress_bar(values.dataset, "B"))
-    if values.dataset == "events":
-        from crossask.datasets import soundscapes
-
-        path = soundscapes.write_events(
-            values.data_dir,
-            values.soundscapes_seed or 0,
-            values.events,
-            values.workers,
-            command.progress_bar("events"),
-        )
-        command.LOG.info("Labelled events: %s", path)
+        bar = command.progress_bar(values.dataset, "B")
+        download_corpus(values.dataset, values.data_dir, bar)
+    if values.dataset == EVENTS:
+        _render_events(values)
         return
-    if values.dataset == "soundscapes":
-        _render(values)
+    if catalogue.dataset(values.dataset).is_rendered:
+        _render_soundscapes(values)
+    corpus = _read_corpus(values)
+    if values.experiment:
+        _compute_features(values, corpus)
+
+
+def _read_corpus(values: flags.FlagValues) -> "Corpus":
+    """Returns the corpus and logs its size."""
     from crossask.datasets import read_corpus
 
     corpus = read_corpus(values.dataset, values.data_dir)
+    locations = {clip.location for clip in corpus.clips}
     command.LOG.info(
         "%s: %d clips of %d scenes from %d locations, %d fold(s).",
         corpus.name,
         len(corpus.clips),
         len(corpus.scenes),
-        len({clip.location for clip in corpus.clips}),
+        len(locations),
         len(corpus.folds),
     )
     if corpus.unused or corpus.faulty:
         command.LOG.info(
-            "%d clips are in no fold and left out; %d are marked as partly faulty and kept.",
+            "%d clips are in no fold and are left out; %d are marked as partly faulty and kept.",
             corpus.unused,
             corpus.faulty,
         )
-    if values.experiment:
-        _features(values, corpus)
+    return corpus
 
 
-def _features(values, corpus):
+def _compute_features(values: flags.FlagValues, corpus: "Corpus") -> None:
     rows = command.experiments(values)
     from crossask.features.cache import prepare_features
 
-    elsewhere = None
-    if values.runner == "beam":
-        import shlex
-
-        from crossask.features import beam
-
-        try:
-            elsewhere = beam.runner(shlex.split(values.beam_options))
-        except ValueError as error:
-            raise CrossaskError(
-                f"--beam_options is {values.beam_options!r} ({error}).", "Close the quotation mark."
-            ) from error
+    elsewhere = _beam_runner(values.beam_options) if values.runner == "beam" else None
     folder = command.features_dir(values.data_dir, values.features_dir)
     for row in rows:
-        cache = prepare_features(
-            corpus,
-            row,
-            folder,
-            values.workers,
-            command.progress_bar(f"features of {row.name}"),
-            elsewhere,
-        )
+        bar = command.progress_bar(f"features of {row.name}")
+        cache = prepare_features(corpus, row, folder, values.workers, bar, elsewhere)
         for kind, path in cache.folders.items():
             command.LOG.info("%s %s: %s", kind, list(cache.shapes[kind]), path)
 
 
-def _render(values):
-    import dataclasses
+def _beam_runner(options: str) -> Callable:
+    from crossask.features import beam
 
+    try:
+        words = shlex.split(options)
+    except ValueError as error:
+        raise CrossaskError(
+            f"--beam_options is {options!r} ({error}).", "Close the quotation mark."
+        ) from error
+    return beam.runner(words)
+
+
+def _render_events(values: flags.FlagValues) -> None:
+    from crossask.datasets import soundscapes
+
+    path = soundscapes.write_events(
+        values.data_dir,
+        values.soundscapes_seed or 0,
+        values.events,
+        values.workers,
+        command.progress_bar("events"),
+    )
+    command.LOG.info("Labelled events: %s", path)
+
+
+def _render_soundscapes(values: flags.FlagValues) -> None:
     from crossask.datasets import soundscapes
 
     given = {
@@ -169,24 +198,26 @@ def _render(values):
         "clips_per_location": values.clips_per_location,
         "cities": tuple(values.cities) or None,
     }
-    # what is not asked for stays as the folder's recordings have it: the second call, for features, repeats no flags
-    config = dataclasses.replace(
-        soundscapes.recorded_config(values.data_dir),
-        **{k: v for k, v in given.items() if v is not None},
-    )
-    soundscapes.write_soundscapes(
-        values.data_dir, config, values.workers, command.progress_bar("soundscapes")
-    )
+    changes = {name: value for name, value in given.items() if value is not None}
+    # Without flags, the folder's recordings stay as they are: the call that computes features need
+    # not repeat the flags of the call that rendered.
+    config = dataclasses.replace(soundscapes.recorded_config(values.data_dir), **changes)
+    bar = command.progress_bar("soundscapes")
+    soundscapes.write_soundscapes(values.data_dir, config, values.workers, bar)
 
 
-def _fetch_assets(names):
+def _fetch_assets(names: list[str]) -> None:
     from crossask.events import assets
 
-    for name in assets.names() if names == ["all"] else names:
-        print(f"{name}: {assets.fetch(name, progress=command.progress_bar(name, 'B'))}")
+    if names == ["all"]:
+        names = assets.names()
+    for name in names:
+        path = assets.fetch(name, progress=command.progress_bar(name, "B"))
+        print(f"{name}: {path}")
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
     return command.run(__doc__, FLAGS, prepare, argv)
 
 

@@ -1,9 +1,10 @@
-"""crossask-report: one comparison of all evaluated runs: Markdown, CSV, plots and one HTML page.
+"""crossask-report: compares all evaluated runs: Markdown, CSV, LaTeX, plots and one HTML page.
 
 crossask-report --model_dir=RUNS --out=REPORT [--baseline=ROW] [--json=FILE]
 """
 
 import sys
+from collections.abc import Sequence
 
 from absl import flags
 
@@ -15,26 +16,27 @@ flags.DEFINE_string("out", "", "Folder to write to.", flag_values=FLAGS)
 flags.DEFINE_string(
     "baseline",
     "FA",
-    "Row (by its name, else the first of this system) to compare the others with.",
+    "Row to compare the others with: its name, or a system (its first row).",
     flag_values=FLAGS,
 )
 flags.DEFINE_string(
-    "json", "", "File to write every figure of the tables to, as JSON.", flag_values=FLAGS
+    "json", "", "JSON file to which every figure of the tables is written.", flag_values=FLAGS
 )
 
 
-def report(values, _rest):
+def report(values: flags.FlagValues, _positional: list[str]) -> None:
+    """Writes the report and prints its Markdown."""
     command.required(values, "model_dir", "out")
-    from crossask import report as reports
+    from crossask.report import write_report
 
-    paths = reports.write_report(
-        values.model_dir, values.out, values.baseline, json_file=values.json or None
-    )
+    json_file = values.json or None
+    paths = write_report(values.model_dir, values.out, values.baseline, json_file=json_file)
     print(paths["report.md"].read_text())
     print(f"The page: {paths['report.html']}")
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
     return command.run(__doc__, FLAGS, report, argv)
 
 

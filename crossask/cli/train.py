@@ -1,27 +1,38 @@
-"""crossask-train: trains rows of an experiment file, one run for each row, fold and seed; a killed run goes on.
+"""crossask-train: trains rows of an experiment file, one run for each row, fold and seed.
 
-crossask-train --experiment=experiments/demo.py:cmam_feature_based --data_dir=DATA --model_dir=RUNS --seeds=0,1,2
+A command that was killed goes on where it stopped.
+
+crossask-train --experiment=experiments/demo.py:fa --data_dir=DATA --model_dir=RUNS --seeds=0,1,2
 """
 
 import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from crossask.cli import command
 from crossask.errors import CrossaskError
 
+if TYPE_CHECKING:
+    from crossask.config import Experiment
+    from crossask.datasets import Corpus
+    from crossask.grid import Grid
+    from crossask.grid.plan import RowPlan
+    from crossask.training.run_folder import Run
+
 FLAGS = flags.FlagValues()
 command.define_experiment_flags(FLAGS)
 flags.DEFINE_string(
     "dataset",
     "",
-    "In place of the rows' own corpus: folder | embeddings | soundscapes | tau2019 | tut2017.",
+    f"Data set in place of the rows' own: {command.dataset_names()}.",
     flag_values=FLAGS,
 )
 flags.DEFINE_string(
     "model_dir", "", "Folder of the runs: <model_dir>/<row>/fold<k>/seed<s>.", flag_values=FLAGS
 )
-flags.DEFINE_list("seeds", ["0"], "One run for each.", flag_values=FLAGS)
+flags.DEFINE_list("seeds", ["0"], "Seeds; one run for each.", flag_values=FLAGS)
 flags.DEFINE_list("folds", [], "Folds to train; default: those of the row.", flag_values=FLAGS)
 flags.DEFINE_string(
     "distribution",
@@ -34,14 +45,14 @@ flags.DEFINE_integer("workers", 2, "Feature shards computed at once.", 1, flag_v
 flags.DEFINE_integer(
     "jobs",
     1,
-    "The most runs trained at once, each with its share of the cores; one at a time with a GPU.",
+    "Runs trained at once, at most, each with its share of the cores; with a GPU one at a time.",
     1,
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(
     "save_steps",
     0,
-    "Also save after so many steps within an epoch; 0: when an epoch ends, and on SIGTERM.",
+    "Also save after so many steps within an epoch; 0 saves at the end of an epoch and on SIGTERM.",
     0,
     flag_values=FLAGS,
 )
@@ -49,67 +60,66 @@ flags.DEFINE_enum(
     "preflight",
     "auto",
     ["auto", "always", "never"],
-    "One step of every stage of every row before the first run; auto: where more than one run is left, rows that have not begun.",
+    "Whether one step of every stage of every row is computed before the first run; auto: for rows "
+    "that have not begun, if more than one run is left.",
     flag_values=FLAGS,
 )
 flags.DEFINE_bool(
     "dry_run",
     False,
-    "Print what training would take (needs no recordings), and train nothing.",
+    "Print the clips, steps, disk space and time that training needs, and train nothing. Needs no "
+    "recordings.",
     flag_values=FLAGS,
 )
 
 
-def train(values, _rest):
-    command.required(values, "data_dir", *(() if values.dry_run else ("model_dir",)))
+def train(values: flags.FlagValues, _positional: list[str]) -> int:
+    """Trains the grid of runs, after a preflight, or prints its plan."""
+    command.required(values, "data_dir")
+    if not values.dry_run:
+        command.required(values, "model_dir")
     rows = command.experiments(values)
     seeds = command.numbers(values.seeds, "seeds")
+    if values.dry_run:
+        _print_plan(rows, len(seeds), values)
+        return 0
     from crossask import grid
 
-    folder = command.features_dir(values.data_dir, values.features_dir)
-    if values.dry_run:
-        return _tell_plan(rows, seeds, values)
     wanted = grid.Grid(
-        tuple(rows), tuple(seeds), values.data_dir, folder, values.model_dir, tuple(values.folds)
+        rows=tuple(rows),
+        seeds=tuple(seeds),
+        data_dir=values.data_dir,
+        features_dir=command.features_dir(values.data_dir, values.features_dir),
+        model_dir=values.model_dir,
+        folds=tuple(values.folds),
     )
-    if problems := _preflight(wanted, values):
-        return _complain_of(problems)
-    outcomes = grid.train(
-        wanted,
-        values.jobs,
-        values.workers,
-        values.distribution,
-        values.tpu,
-        command.progress_bar,
-        values.save_steps,
+    problems = _preflight(wanted, values)
+    if problems:
+        return _print_errors(problems)
+    execution = grid.Execution(
+        jobs=values.jobs,
+        workers=values.workers,
+        distribution=values.distribution,
+        tpu=values.tpu,
+        save_steps=values.save_steps,
     )
     failed = []
-    for run, outcome in outcomes:
+    for run, outcome in grid.train(wanted, execution, command.progress_bar):
         if isinstance(outcome, CrossaskError):
             failed.append(outcome)
-            continue
-        command.LOG.info(
-            "%s fold %s seed %d: best epoch %d of %d, %.1f %% on the validation part, %.0f s.",
-            run.row,
-            run.fold,
-            run.seed,
-            outcome["best_epoch"],
-            outcome["epochs"],
-            100 * outcome["validation_macro_accuracy"],
-            outcome["seconds"],
-        )
-    _complain_of(failed)
+        else:
+            _log_result(run, outcome)
+    _print_errors(failed)
     return command.failure(len(failed), len(wanted.plan()))
 
 
-def _preflight(wanted, values) -> list[CrossaskError]:
-    """What is wrong with the grid or a row of it; rows that pass are told."""
+def _preflight(wanted: "Grid", values: flags.FlagValues) -> list[CrossaskError]:
+    """Returns the problems that were found; logs the rows that passed."""
     from crossask.grid import preflight
 
     problems = []
-    for outcome in preflight.check(
-        wanted, preflight.rows_to_check(wanted, values.preflight), values.jobs, values.distribution
-    ):
+    rows = preflight.rows_to_check(wanted, values.preflight)
+    for outcome in preflight.check(wanted, rows, values.jobs, values.distribution):
         if isinstance(outcome, CrossaskError):
             problems.append(outcome)
             continue
@@ -123,64 +133,101 @@ def _preflight(wanted, values) -> list[CrossaskError]:
     return problems
 
 
-def _complain_of(errors) -> int:
-    """Tells each once; the exit code for a user's mistake."""
-    for problem, fix in dict.fromkeys((error.problem, error.fix) for error in errors):
+def _log_result(run: "Run", result: dict[str, Any]) -> None:
+    command.LOG.info(
+        "%s: best epoch %d of %d, %.1f %% on the validation part, %.0f s.",
+        run.title,
+        result["best_epoch"],
+        result["epochs"],
+        100 * result["validation_macro_accuracy"],
+        result["seconds"],
+    )
+
+
+def _print_errors(errors: Iterable[CrossaskError]) -> int:
+    """Prints each error once and returns the exit code of a mistake of the user."""
+    # Runs of one row often end with the same error.
+    distinct = dict.fromkeys((error.problem, error.fix) for error in errors)
+    for problem, fix in distinct:
         command.complain(problem, fix)
     return command.USER_ERROR
 
 
-def _tell_plan(rows, seeds, values):
-    """Rows, runs, steps, disk and time; the time is measured on a step of noise for each row."""
+def _print_plan(rows: Sequence["Experiment"], seeds: int, values: flags.FlagValues) -> None:
+    """Prints rows, runs, steps, disk space and time; a step of each row is measured on noise."""
     from crossask.datasets import read_corpus
-    from crossask.grid.plan import plan_row, seconds_a_clip
+    from crossask.grid.plan import plan_row
 
-    corpora = {
-        name: read_corpus(name, values.data_dir, need_audio=False)
-        for name in dict.fromkeys(row.dataset for row in rows)
-    }
-    for corpus in corpora.values():
-        for fold in corpus.folds:
-            print(
-                f"{corpus.name}, fold {fold.name}: {len(fold.train):,} clips to train on, {len(fold.evaluation):,} to evaluate, "
-                f"{corpus.unused:,} in neither."
-            )
-    for row in rows:  # a missing fold is told before anything is timed
+    corpora = {}
+    for row in rows:
+        if row.dataset not in corpora:
+            corpora[row.dataset] = read_corpus(row.dataset, values.data_dir, need_audio=False)
+    _print_folds(corpora.values())
+    for row in rows:
+        # A missing fold is reported before anything is measured.
         for fold in values.folds or row.folds:
             corpora[row.dataset].fold(fold)
-    plans, bar = [], command.progress_bar("a step of each row", "row")
+    plans = []
+    bar = command.progress_bar("a step of each row", "row")
     for number, row in enumerate(rows):
         bar(number, len(rows))
-        plans.append(plan_row(row, corpora[row.dataset], values.folds or row.folds, len(seeds)))
+        plans.append(plan_row(row, corpora[row.dataset], values.folds or row.folds, seeds))
     bar(len(rows), len(rows))
     for plan in plans:
-        parts = ", ".join(f"fold {c.fold}: {c.training:,} + {c.validation:,}" for c in plan.folds)
-        print(
-            f"{plan.row.name}: {plan.runs} runs (training + validation clips of {parts}), {plan.steps:,} steps, "
-            f"{plan.seconds_a_step:.2f} s a step, {_hours(plan.seconds)}."
-        )
+        _print_row(plan)
     clips = sum(len(corpus.clips) for corpus in corpora.values())
-    features = {key: size for plan in plans for key, size in plan.features.items()}
-    preparing, total = (
-        clips * seconds_a_clip(rows) / values.workers,
-        sum(plan.seconds for plan in plans),
-    )
+    _print_totals(plans, clips, values.workers)
+
+
+def _print_folds(corpora: Iterable["Corpus"]) -> None:
+    for corpus in corpora:
+        for fold in corpus.folds:
+            print(
+                f"{corpus.name}, fold {fold.name}: {len(fold.train):,} clips to train on, "
+                f"{len(fold.evaluation):,} to evaluate, {corpus.unused:,} in neither."
+            )
+
+
+def _print_row(plan: "RowPlan") -> None:
+    parts = []
+    for fold, part in plan.parts.items():
+        parts.append(f"fold {fold}: {len(part.training):,} + {len(part.validation):,}")
     print(
-        f"Features: {sum(features.values()) / 1e9:.1f} GB, {_hours(preparing)} without the event model's embeddings."
+        f"{plan.row.name}: {plan.runs} runs (training + validation clips of {', '.join(parts)}), "
+        f"{plan.steps:,} steps, {plan.seconds_a_step:.2f} s a step, {_duration(plan.seconds)}."
     )
+
+
+def _print_totals(plans: Sequence["RowPlan"], clips: int, workers: int) -> None:
+    from crossask.grid.plan import seconds_a_clip
+
+    # Rows that share a feature share its key.
+    feature_bytes = {}
+    for plan in plans:
+        feature_bytes |= plan.feature_bytes
+    preparing = clips * seconds_a_clip(plan.row for plan in plans) / workers
+    training = sum(plan.seconds for plan in plans)
+    runs = sum(plan.runs for plan in plans)
+    run_bytes = sum(plan.run_bytes for plan in plans)
     print(
-        f"Runs: {sum(plan.runs for plan in plans)}, {sum(plan.run_bytes for plan in plans) / 1e9:.1f} GB."
+        f"Features: {sum(feature_bytes.values()) / 1e9:.1f} GB, {_duration(preparing)} without the "
+        "event model's embeddings."
     )
+    print(f"Runs: {runs}, {run_bytes / 1e9:.1f} GB.")
     print(
-        f"Training, one run at a time on this machine: {_hours(total)}. Measured on a few steps of noise: a rough guide."
+        f"Training, one run at a time on this machine: {_duration(training)}. This is a rough "
+        "guide, measured on a few steps of noise."
     )
 
 
-def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.0f} min"
+def _duration(seconds: float) -> str:
+    if seconds >= 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min"
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
     return command.run(__doc__, FLAGS, train, argv)
 
 

@@ -1,4 +1,4 @@
-"""The catalogue: every system, event model, front-end and data set, one entry each. Imports no TensorFlow.
+"""The catalogue: every system, event model, front-end and data set, one entry each.
 
 The rest of the package reads names, titles, classes and capabilities from here. To add a system, an
 event model or a data set, write one file and one entry; `tests/test_conformance.py` then covers it.
@@ -227,9 +227,19 @@ _KINDS = {
 }
 
 
+# Entries from outside of the package, which child processes have to register again.
+_ADDED: list[Entry] = []
+
+
 def register(entry: Entry) -> None:
     """Adds `entry` to its table; an entry of the same name is replaced."""
     _TABLES[type(entry)][entry.name] = entry
+    _ADDED.append(entry)
+
+
+def added() -> tuple[Entry, ...]:
+    """Returns the entries that `register` has added."""
+    return tuple(_ADDED)
 
 
 def system(name: str) -> System:

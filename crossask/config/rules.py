@@ -31,8 +31,8 @@ def _streams_divide_the_batch(row: "Experiment") -> None:
     training = row.training
     if training.batch_size % training.input_streams:
         raise ConfigError(
-            f"Batches of {training.batch_size} clips (training.batch_size) cannot be taken in equal "
-            f"parts from {training.input_streams} streams (training.input_streams).",
+            f"Batches of {training.batch_size} clips (training.batch_size) cannot be taken in "
+            f"equal parts from {training.input_streams} streams (training.input_streams).",
             "Set training.input_streams to a divisor of training.batch_size.",
         )
 
@@ -59,8 +59,8 @@ def _context_frames_need_plain_log_mel(row: "Experiment") -> None:
     default = type(row.augmentation)()
     if row.augmentation != default or row.distillation.teacher:
         raise ConfigError(
-            f"training.context_frames is {row.training.context_frames}, but the row has augmentation "
-            "or a teacher.",
+            f"training.context_frames is {row.training.context_frames}, but the row has "
+            "augmentation or a teacher.",
             "Leave augmentation and distillation.teacher at their defaults.",
         )
 

@@ -405,7 +405,7 @@ class TrainingConfig(Settings):
 
 @dataclass(frozen=True, config=STRICT)
 class AugmentationConfig(Settings):
-    """Random changes of each training batch (crossask/features/augmentation.py); none by default."""
+    """Random changes of training batches (crossask/features/augmentation.py), none by default."""
 
     prefix: ClassVar[str] = "augmentation."
 

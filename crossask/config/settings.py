@@ -1,7 +1,7 @@
 """How a field of the configuration is declared, and how a wrong value is reported.
 
 A configuration class is a frozen pydantic dataclass that derives from `Settings`. Its fields are
-declared with `paper`, `derived` or `ours`, which record a description and the source of the default.
+declared with `paper`, `derived` or `ours`, which record a description and the default's source.
 """
 
 import dataclasses

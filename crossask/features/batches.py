@@ -1,64 +1,102 @@
-"""Cached features to `tf.data` batches of constant size.
+"""Batches of constant size from stored features, as `tf.data` datasets.
 
-A batch is ({"log_mel": [B, 998, 64, 2], "embedding": [B, 10, 128] or "patches": [B, 10, 96, 64]}, scene [B], weight [B]).
-Every order is a pure function of (seed, epoch): a resumed run sees the batches that the undisturbed one would have seen, and so
-does a run on several machines, of which each reads its rows of the same batches.
+A batch is (inputs, target, weight):
+
+* inputs: {"log_mel": [B, 998, 64, 2], "embedding": [B, 10, 128] or "patches": [B, 10, 96, 64]},
+* target: the scene [B], or probabilities [B, classes]; with a teacher a `Target` of both,
+* weight [B]: 1, and 0 for the clips that fill the last batch of an evaluation.
+
+Every order is a pure function of (seed, epoch). A resumed run therefore reads the same batches as
+an undisturbed one, and so do several machines, each of which reads its rows of the same batches.
 """
 
 import collections
 import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from crossask.config import AugmentationConfig, TrainingConfig
 from crossask.datasets import Corpus
-from crossask.features import augmentation
-from crossask.features.cache import CLIPS_PER_SHARD, FeatureCache
+from crossask.features import records
+from crossask.features.augmentation import augment, fold_in
+from crossask.features.cache import FeatureCache
+from crossask.models.target import Target
+
+# Keys that keep the random numbers of different purposes apart.
+ORDER_KEY = 0x0C11
+AUGMENTATION_KEY = 0xA06
+
+Inputs = dict[str, tf.Tensor]
 
 
-def examples(cache: FeatureCache, clip_ids, context_frames: int = 0) -> int:
-    """What an epoch over `clip_ids` learns from: clips, or with `context_frames` all stretches of so many frames in them."""
-    return examples_of(cache.shapes, len(clip_ids), context_frames)
-
-
-def examples_of(shapes: dict, clips: int, context_frames: int = 0) -> int:
-    """`examples` for so many clips with features of these shapes."""
-    return clips * (shapes["log_mel"][0] - context_frames + 1 if context_frames else 1)
+Batch = tuple[Inputs, tf.Tensor | Target, tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
 class Share:
-    """What one of several machines reads of each batch: its rows, part `number` of `count` equal parts."""
+    """The rows of each batch that one of several machines reads.
+
+    Attributes:
+      number: Number of the machine, from 0.
+      count: Number of machines; it divides the batch size.
+    """
 
     number: int = 0
     count: int = 1
 
-    def rows(self, batch):
-        """These rows of a batch, whose size `count` divides."""
+    def rows(self, batch: Any) -> Any:
+        """Returns this machine's rows of a batch."""
 
-        def of(x):
+        def of_tensor(x: tf.Tensor) -> tf.Tensor:
             rows = x.shape[0] // self.count
-            return x[self.number * rows : (self.number + 1) * rows]
+            start = self.number * rows
+            return x[start : start + rows]
 
-        return tf.nest.map_structure(of, batch)
+        return tf.nest.map_structure(of_tensor, batch)
+
+    def streams(self, count: int) -> range:
+        """Returns the numbers of this machine's streams of `count`, which `self.count` divides."""
+        start = self.number * count // self.count
+        end = (self.number + 1) * count // self.count
+        return range(start, end)
 
 
 WHOLE = Share()
-UNVARIED = AugmentationConfig()
+NO_AUGMENTATION = AugmentationConfig()
+
+
+def examples(cache: FeatureCache, clip_ids: Sequence[str], context_frames: int = 0) -> int:
+    """Returns the number of training examples in an epoch over `clip_ids`.
+
+    An example is a clip, or with `context_frames` any stretch of so many frames of a clip.
+    """
+    return examples_of(cache.shapes, len(clip_ids), context_frames)
+
+
+def examples_of(shapes: Mapping[str, Sequence[int]], clips: int, context_frames: int = 0) -> int:
+    """Returns `examples` for a number of clips whose features have the given shapes."""
+    if not context_frames:
+        return clips
+    frames = shapes["log_mel"][0]
+    return clips * (frames - context_frames + 1)
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingData:
-    """The clips that a run learns from, and how batches are made of them.
+    """The clips that a run is trained on, and how batches are made of them.
 
-    Args:
-      clip_ids: of the training part.
-      settings: batch_size, shuffle_buffer, input_streams, context_frames.
-      seed: of every order and variation.
-      augmentation: what is done to each batch.
-      soft: targets are probabilities [B, classes] instead of scenes [B].
-      teacher: clip -> probabilities [classes], put beside the features as "teacher" [B, classes].
+    Attributes:
+      cache: Features of the corpus.
+      corpus: The corpus.
+      clip_ids: Clips of the training part.
+      settings: batch_size, shuffle_buffer, input_streams and context_frames are used.
+      seed: Seed of every order and augmentation.
+      augmentation: Random changes of each batch.
+      soft: Whether targets are probabilities [B, classes] instead of scenes [B].
+      teacher: Clip id -> the teacher's probabilities [classes], or None without a teacher.
     """
 
     cache: FeatureCache
@@ -66,284 +104,318 @@ class TrainingData:
     clip_ids: tuple[str, ...]
     settings: TrainingConfig
     seed: int
-    augmentation: AugmentationConfig = UNVARIED
+    augmentation: AugmentationConfig = NO_AUGMENTATION
     soft: bool = False
-    teacher: dict | None = None
+    teacher: Mapping[str, np.ndarray] | None = None
 
     @property
     def steps(self) -> int:
-        """Batches an epoch, as many as the smallest stream gives."""
-        settings = self.settings
-        rows = settings.batch_size // settings.input_streams
-        each = examples(self.cache, self.clip_ids[:1], settings.context_frames)
-        return min(sum(stream.values()) * each // rows for stream in self._streams)
+        """Batches in an epoch, as many as the smallest stream can fill."""
+        rows = self._rows_of_a_stream
+        a_clip = examples(self.cache, self.clip_ids[:1], self.settings.context_frames)
+        return min(sum(stream.values()) * a_clip // rows for stream in self._streams)
 
-    def batches(self, first_epoch: int = 0, first_step: int = 0, share: Share = WHOLE):
-        """An endless dataset of whole batches, `steps` an epoch, from a step of an epoch on.
+    def batches(
+        self, first_epoch: int = 0, first_step: int = 0, share: Share = WHOLE
+    ) -> tf.data.Dataset:
+        """Returns an endless dataset of batches, `steps` in an epoch.
 
-        The remainder of an epoch (less than a batch of each stream) is dropped; what this is differs from epoch to epoch.
-        With settings.context_frames, each stretch of so many frames of a clip is an example, {"log_mel": [B,
-        context_frames, mels, channels]}, and the stretches of settings.shuffle_buffer clips are mixed.
+        The remainder of an epoch (less than one batch of each stream) is dropped; these are other
+        clips in each epoch. With `settings.context_frames`, every stretch of so many frames is an
+        example, {"log_mel": [B, context_frames, mels, channels]}, and the stretches of
+        `settings.shuffle_buffer` clips are shuffled together.
 
-        A machine whose share is made of whole streams reads no other files; else it reads all and keeps its rows.
+        Args:
+          first_epoch: Epoch of the first batch, from 0.
+          first_step: Step of the first batch in that epoch, from 0.
+          share: The machine's rows. If they are whole streams, the machine reads no other files;
+            otherwise it reads everything and keeps its rows.
         """
-        read = _Reader(self.cache, self.corpus, self.clip_ids, self.soft, self.teacher)
-        count, steps = len(self._streams), self.steps
-        of_streams = count % share.count == 0
-        mine = (
-            range(share.number * count // share.count, (share.number + 1) * count // share.count)
-            if of_streams
-            else range(count)
-        )
+        read = _ShardReader(self.cache, self.corpus, self.clip_ids, self.soft, self.teacher)
+        streams = self._streams
+        count = len(streams)
+        share_is_streams = count % share.count == 0
+        numbers = share.streams(count) if share_is_streams else range(count)
 
-        def one_epoch(epoch):
-            key = _fold(tf.constant([self.seed, 0x0C11], tf.int64), epoch)
-            # a single stream's key is the epoch's
-            keys = [_fold(key, number) if count > 1 else key for number in mine]
-            streams = [
-                self._stream(read, list(self._streams[number]), key)
-                for number, key in zip(mine, keys, strict=True)
-            ]
-            batches = streams[0]
-            if len(streams) > 1:
-                batches = tf.data.Dataset.zip(tuple(streams)).map(
-                    lambda *parts: tf.nest.map_structure(
-                        lambda *values: tf.concat(values, 0), *parts
-                    )
-                )
-            return batches.take(steps)
+        def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+            epoch_key = fold_in(tf.constant([self.seed, ORDER_KEY], tf.int64), epoch)
+            parts = []
+            for number in numbers:
+                # a single stream has the key of the epoch
+                key = fold_in(epoch_key, number) if count > 1 else epoch_key
+                parts.append(self._stream(read, list(streams[number]), key))
+            return _side_by_side(parts).take(self.steps)
 
         epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
         batches = epochs.flat_map(one_epoch).skip(first_step)
-        if not of_streams:
+        if not share_is_streams:
             batches = batches.map(lambda *batch: share.rows(batch))
-        return _options(batches).prefetch(2)
+        return _with_options(batches).prefetch(2)
+
+    @property
+    def _rows_of_a_stream(self) -> int:
+        """Examples of each batch that one stream contributes."""
+        return self.settings.batch_size // self.settings.input_streams
 
     @property
     def _streams(self) -> list[dict[int, int]]:
-        """For each stream its shards with their number of wanted clips; dealt so that streams are of nearly one length."""
-        streams = [{} for _ in range(self.settings.input_streams)]
-        for number, clips in sorted(
-            _wanted_shards(self.cache, self.clip_ids).items(), key=lambda item: (-item[1], item[0])
-        ):
-            min(streams, key=lambda stream: sum(stream.values()))[number] = clips
+        """For each stream, the numbers of its shards with their counts of wanted clips.
+
+        Shards are assigned so that all streams have nearly the same number of clips.
+        """
+        streams: list[dict[int, int]] = [{} for _ in range(self.settings.input_streams)]
+        shards = _wanted_shards(self.cache, self.clip_ids)
+        largest_first = sorted(shards.items(), key=lambda item: (-item[1], item[0]))
+        for number, clips in largest_first:
+            smallest = min(streams, key=lambda stream: sum(stream.values()))
+            smallest[number] = clips
         return [dict(sorted(stream.items())) for stream in streams]
 
-    def _stream(self, read, numbers: list[int], key):
-        """One epoch of one stream: its part of each batch, varied."""
-        settings = self.settings
-        rows = settings.batch_size // settings.input_streams
+    def _stream(self, read: "_ShardReader", numbers: list[int], key: tf.Tensor) -> tf.data.Dataset:
+        """Returns one epoch of one stream: its part of each batch, with augmentation."""
         order = tf.argsort(tf.random.stateless_uniform([len(numbers)], seed=key))
         shards = tf.data.Dataset.from_tensor_slices(
             tf.gather(tf.constant(numbers, tf.int64), order)
         )
         clips = shards.interleave(read, cycle_length=4, num_parallel_calls=2, deterministic=True)
-        clips = shuffled(clips, settings.shuffle_buffer, key)
-        if settings.context_frames:
-            blocks = (
-                clips.batch(settings.shuffle_buffer)
-                .map(lambda *block: _contexts(settings.context_frames, *block))
-                .enumerate()
-            )
-            batches = blocks.map(lambda number, block: _permuted(number, block, key)).rebatch(
-                rows, drop_remainder=True
-            )
+        clips = shuffled(clips, self.settings.shuffle_buffer, key)
+        if self.settings.context_frames:
+            batches = self._context_batches(clips, key)
         else:
-            batches = clips.batch(rows, drop_remainder=True)
-        if self.augmentation == UNVARIED:
+            batches = clips.batch(self._rows_of_a_stream, drop_remainder=True)
+        if self.augmentation == NO_AUGMENTATION:
             return batches
 
-        def varied(number, batch):
+        def augmented(number: tf.Tensor, batch: Batch) -> Batch:
             inputs, target, weight = batch
-            return (
-                *augmentation.augment(
-                    inputs, target, self.augmentation, _fold(_fold(key, 0xA06), number)
-                ),
-                weight,
-            )
+            batch_key = fold_in(fold_in(key, AUGMENTATION_KEY), number)
+            inputs, target = augment(inputs, target, self.augmentation, batch_key)
+            return inputs, target, weight
 
-        return batches.enumerate().map(varied, num_parallel_calls=2, deterministic=True)
+        return batches.enumerate().map(augmented, num_parallel_calls=2, deterministic=True)
+
+    def _context_batches(self, clips: tf.data.Dataset, key: tf.Tensor) -> tf.data.Dataset:
+        """Returns batches of stretches of `settings.context_frames` frames, shuffled in blocks."""
+        frames = self.settings.context_frames
+        blocks = clips.batch(self.settings.shuffle_buffer)
+        contexts = blocks.map(lambda *block: _contexts(frames, *block)).enumerate()
+        mixed = contexts.map(lambda number, block: _permuted(number, block, key))
+        return mixed.rebatch(self._rows_of_a_stream, drop_remainder=True)
 
 
-def shuffled(dataset, block: int, key):
-    """Each `block` elements in an order that is a pure function of `key` (int64 [2]).
+@dataclasses.dataclass(frozen=True)
+class EvaluationData:
+    """Clips that are predicted or validated on, each once, and how batches are made of them.
 
-    `Dataset.shuffle` would mix the process's global seed in, and a resumed run could not repeat it. Shards hold clips in
-    the order of a hash, and come in another order each epoch, so that blocks are mixed well enough.
+    Attributes:
+      cache: Features of the corpus.
+      corpus: The corpus.
+      clip_ids: The clips.
+      batch_size: Examples in a batch.
+      context_frames: If not 0, every stretch of so many frames of every clip is an example.
+      soft: Whether targets are [B, classes], 1 for the scene, instead of scenes [B].
     """
 
-    return (
-        dataset.batch(block)
-        .enumerate()
-        .map(lambda number, elements: _permuted(number, elements, key))
-        .unbatch()
-    )
+    cache: FeatureCache
+    corpus: Corpus
+    clip_ids: Sequence[str]
+    batch_size: int
+    context_frames: int = 0
+    soft: bool = False
+
+    @property
+    def steps(self) -> int:
+        """Number of batches."""
+        count = examples(self.cache, self.clip_ids, self.context_frames)
+        return -(-count // self.batch_size)
+
+    @property
+    def ordered_clip_ids(self) -> tuple[str, ...]:
+        """The clips in the order of the batches."""
+        return ordered(self.cache, self.clip_ids)
+
+    def batches(self, share: Share = WHOLE) -> tf.data.Dataset:
+        """Returns a dataset of every example once; the last batch is filled with weight 0.
+
+        Args:
+          share: The machine's rows of each batch.
+        """
+        read = _ShardReader(self.cache, self.corpus, self.clip_ids, self.soft)
+        numbers = list(_wanted_shards(self.cache, self.clip_ids))
+        clips = tf.data.Dataset.from_tensor_slices(tf.constant(numbers, tf.int64)).flat_map(read)
+        if self.context_frames:
+            frames = self.context_frames
+            clips = clips.batch(1).map(lambda *block: _contexts(frames, *block)).unbatch()
+        count = examples(self.cache, self.clip_ids, self.context_frames)
+        missing = self.steps * self.batch_size - count
+        if missing:
+            filler = clips.take(1).repeat(missing)
+            clips = clips.concatenate(filler.map(_without_weight))
+        batches = clips.batch(self.batch_size, drop_remainder=True)
+        batches = batches.map(lambda *batch: share.rows(batch))
+        # Keras shows progress and ends an evaluation by this number.
+        batches = batches.apply(tf.data.experimental.assert_cardinality(self.steps))
+        return _with_options(batches).prefetch(2)
 
 
-def evaluation_batches(
-    cache: FeatureCache,
-    corpus: Corpus,
-    clip_ids,
-    batch_size: int,
-    context_frames: int = 0,
-    soft: bool = False,
-    share: Share = WHOLE,
-):
-    """Every clip once, in the order of `ordered(cache, clip_ids)`; the last batch is filled with clips of weight 0.
+def shuffled(dataset: tf.data.Dataset, block: int, key: tf.Tensor) -> tf.data.Dataset:
+    """Returns the dataset with each `block` elements in a random order, a pure function of `key`.
 
-    With `context_frames`, every stretch of so many frames of every clip instead; `soft` targets are 1 for the scene, [B, classes].
+    `Dataset.shuffle` also depends on the process's global seed, so that a resumed run could not
+    repeat its order. Shards contain clips in the order of a hash and come in another order in each
+    epoch, so shuffling within blocks mixes well enough.
+
+    Args:
+      dataset: The dataset.
+      block: Number of elements that are shuffled together.
+      key: int64 [2].
     """
-    read = _Reader(cache, corpus, clip_ids, soft)
-    wanted = list(_wanted_shards(cache, clip_ids))
-    clips = tf.data.Dataset.from_tensor_slices(tf.constant(wanted, tf.int64)).flat_map(read)
-    if context_frames:
-        clips = clips.batch(1).map(lambda *block: _contexts(context_frames, *block)).unbatch()
-    count = examples(cache, clip_ids, context_frames)
-    missing = -count % batch_size
-    if missing:
-        filler = (
-            clips.take(1)
-            .repeat(missing)
-            .map(lambda inputs, scene, weight: (inputs, scene, 0.0 * weight))
-        )
-        clips = clips.concatenate(filler)
-    batches = clips.batch(batch_size, drop_remainder=True).map(lambda *batch: share.rows(batch))
-    return _options(
-        batches.apply(tf.data.experimental.assert_cardinality(-(-count // batch_size)))
-    ).prefetch(2)
+    blocks = dataset.batch(block).enumerate()
+    return blocks.map(lambda number, elements: _permuted(number, elements, key)).unbatch()
 
 
-def ordered(cache: FeatureCache, clip_ids) -> tuple[str, ...]:
-    """`clip_ids` in the order in which `evaluation_batches` gives them."""
+def ordered(cache: FeatureCache, clip_ids: Iterable[str]) -> tuple[str, ...]:
+    """Returns `clip_ids` in the order of the records."""
     wanted = set(clip_ids)
     return tuple(clip_id for clip_id in cache.clip_ids if clip_id in wanted)
 
 
 def feature_statistics(
-    cache: FeatureCache, corpus: Corpus, clip_ids, kind: str, axis: int
+    cache: FeatureCache, corpus: Corpus, clip_ids: Sequence[str], kind: str
 ) -> tuple[list[float], list[float]]:
-    """Mean and deviation, in float64, of each entry along `axis` of a kind's batch, over all else and all clips.
+    """Returns mean and standard deviation of a feature over clips, time and channels, in float64.
 
-    For log_mel [batch, frames, mels, channels] axis 2 gives the mel bins; for embedding [batch, patches, width] axis 2 too.
+    Args:
+      cache: Features of the corpus.
+      corpus: The corpus.
+      clip_ids: The clips.
+      kind: "log_mel" [frames, mels, channels] gives a value for each mel bin, "embedding" [patches,
+        width] for each dimension.
     """
+    axis = 2
     alone = FeatureCache(cache.clip_ids, {kind: cache.folders[kind]}, cache.shapes)
-    count, total, squares = 0, 0.0, 0.0
-    for inputs, _, _ in evaluation_batches(alone, corpus, ordered(cache, clip_ids), 1):
+    count = 0
+    total = 0.0
+    squares = 0.0
+    for inputs, _, _ in EvaluationData(alone, corpus, clip_ids, batch_size=1).batches():
         values = inputs[kind].numpy().astype(np.float64)
         entries = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
-        count, total, squares = (
-            count + entries.shape[1],
-            total + entries.sum(1),
-            squares + np.square(entries).sum(1),
-        )
+        count += entries.shape[1]
+        total += entries.sum(1)
+        squares += np.square(entries).sum(1)
     mean = total / count
-    return mean.tolist(), np.sqrt(np.maximum(squares / count - mean**2, 1e-12)).tolist()
+    variance = np.maximum(squares / count - mean**2, 1e-12)
+    return mean.tolist(), np.sqrt(variance).tolist()
 
 
-def _permuted(number, elements, key):
-    """The elements of block `number` in an order that is a pure function of it and of `key`."""
+def _side_by_side(streams: list[tf.data.Dataset]) -> tf.data.Dataset:
+    """Returns batches whose rows are those of each stream's batch, one stream after another."""
+    if len(streams) == 1:
+        return streams[0]
+
+    def joined(*values: tf.Tensor) -> tf.Tensor:
+        return tf.concat(values, 0)
+
+    return tf.data.Dataset.zip(tuple(streams)).map(
+        lambda *parts: tf.nest.map_structure(joined, *parts)
+    )
+
+
+def _permuted(number: tf.Tensor, elements: Any, key: tf.Tensor) -> Any:
+    """Returns the elements of block `number` in an order that is a pure function of both."""
     count = tf.shape(tf.nest.flatten(elements)[0])[0]
-    order = tf.argsort(tf.random.stateless_uniform([count], seed=_fold(key, number)))
+    order = tf.argsort(tf.random.stateless_uniform([count], seed=fold_in(key, number)))
     return tf.nest.map_structure(lambda values: tf.gather(values, order), elements)
 
 
-def _contexts(frames: int, inputs, scene, weight):
-    """All stretches of `frames` frames in a block of clips, clip by clip, each with its clip's scene and weight."""
-    log_mel = tf.signal.frame(
-        inputs["log_mel"], frames, 1, axis=1
-    )  # [clips, contexts, frames, mels, channels]
+def _contexts(frames: int, inputs: Inputs, target: tf.Tensor, weight: tf.Tensor) -> Batch:
+    """Returns all stretches of `frames` frames of clips, with the clip's target and weight."""
+    log_mel = tf.signal.frame(inputs["log_mel"], frames, 1, axis=1)
+    # [clips, contexts, frames, mels, channels]
     contexts = tf.shape(log_mel)[1]
     flat = tf.reshape(log_mel, tf.concat([[-1], tf.shape(log_mel)[2:]], 0))
-    flat = tf.ensure_shape(flat, [None, *log_mel.shape[2:]])
-    return {"log_mel": flat}, tf.repeat(scene, contexts), tf.repeat(weight, contexts)
+    flat = tf.ensure_shape(flat, [None, *log_mel.shape[2:]])  # [clips * contexts, frames, ...]
+    return {"log_mel": flat}, tf.repeat(target, contexts), tf.repeat(weight, contexts)
 
 
-def _wanted_shards(cache: FeatureCache, clip_ids) -> dict[int, int]:
-    """Number of a shard -> how many of `clip_ids` it holds, where there are any."""
+def _without_weight(inputs: Inputs, target: tf.Tensor, weight: tf.Tensor) -> Batch:
+    return inputs, target, 0.0 * weight
+
+
+def _wanted_shards(cache: FeatureCache, clip_ids: Iterable[str]) -> dict[int, int]:
+    """Returns {number of a shard: how many of `clip_ids` it contains}, without empty ones."""
     wanted = set(clip_ids)
-    found = collections.Counter(
-        place // CLIPS_PER_SHARD
-        for place, clip_id in enumerate(cache.clip_ids)
-        if clip_id in wanted
-    )
-    return dict(sorted(found.items()))
+    counts: collections.Counter[int] = collections.Counter()
+    for position, clip_id in enumerate(cache.clip_ids):
+        if clip_id in wanted:
+            counts[position // records.CLIPS_PER_SHARD] += 1
+    return dict(sorted(counts.items()))
 
 
-class _Reader:
-    """number of a shard -> a dataset of its wanted clips, kinds zipped: (inputs, target, weight 1)."""
+class _ShardReader:
+    """Number of a shard -> dataset of its wanted clips: (inputs, target, weight 1)."""
 
     def __init__(
         self,
         cache: FeatureCache,
         corpus: Corpus,
-        clip_ids,
+        clip_ids: Iterable[str],
         soft: bool = False,
-        teacher: dict | None = None,
+        teacher: Mapping[str, np.ndarray] | None = None,
     ):
-        self.shards, self.shapes = (
-            {kind: cache.shards(kind) for kind in cache.folders},
-            cache.shapes,
-        )
-        self.classes, self.soft = len(corpus.scenes), soft
-        scenes = {clip.id: corpus.scenes.index(clip.scene) for clip in corpus.clips}
-        ids = [clip_id for clip_id in dict.fromkeys(clip_ids) if clip_id in scenes]
-        self.place = tf.lookup.StaticHashTable(
+        self.shards = {kind: cache.shards(kind) for kind in cache.folders}
+        self.shapes = cache.shapes
+        self.classes = len(corpus.scenes)
+        self.soft = soft
+        scene_of = {clip.id: corpus.scenes.index(clip.scene) for clip in corpus.clips}
+        ids = [clip_id for clip_id in dict.fromkeys(clip_ids) if clip_id in scene_of]
+        # clip id -> its position in the constants below; -1 for a clip that is not wanted
+        self.position = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(tf.constant(ids), tf.range(len(ids))),
             default_value=-1,
         )
-        self.scenes = tf.constant([scenes[clip_id] for clip_id in ids], tf.int32)
-        self.teacher = (
-            None
-            if teacher is None
-            else tf.constant([teacher[clip_id] for clip_id in ids], tf.float32)
-        )
+        self.scenes = tf.constant([scene_of[clip_id] for clip_id in ids], tf.int32)
+        self.teacher = None
+        if teacher is not None:
+            self.teacher = tf.constant([teacher[clip_id] for clip_id in ids], tf.float32)
 
-    def __call__(self, number):
-        names = {
-            kind: tf.gather(tf.constant(shards), number) for kind, shards in self.shards.items()
-        }
-        records = tf.data.Dataset.zip(
-            {kind: tf.data.TFRecordDataset(name) for kind, name in names.items()}
-        )
-        clips = records.map(self._parsed).filter(lambda inputs, place: place >= 0)
-        return clips.map(self._with_target)
+    def __call__(self, number: tf.Tensor) -> tf.data.Dataset:
+        kinds = {}
+        for kind, paths in self.shards.items():
+            path = tf.gather(tf.constant(paths), number)
+            kinds[kind] = tf.data.TFRecordDataset(path)
+        clips = tf.data.Dataset.zip(kinds).map(self._decoded)
+        wanted = clips.filter(lambda inputs, position: position >= 0)
+        return wanted.map(self._with_target)
 
-    def _parsed(self, serialised):
-        inputs, clips = {}, []
-        for kind, text in serialised.items():
-            example = tf.io.parse_single_example(
-                text,
-                {
-                    "clip": tf.io.FixedLenFeature([], tf.string),
-                    "value": tf.io.FixedLenFeature([], tf.string),
-                },
+    def _decoded(self, encoded: dict[str, tf.Tensor]) -> tuple[Inputs, tf.Tensor]:
+        """Returns the features of one clip and its position."""
+        inputs = {}
+        ids = []
+        for kind, record in encoded.items():
+            values = records.decode(record, {"value": self.shapes[kind]}, ["clip"])
+            inputs[kind] = values["value"]
+            ids.append(values["clip"])
+        # The kinds are zipped, so a record that is missing in one of them would shift its features.
+        checks = []
+        for clip_id in ids:
+            checks.append(
+                tf.debugging.assert_equal(clip_id, ids[0], "the feature files list other clips")
             )
-            inputs[kind] = tf.reshape(
-                tf.io.decode_raw(example["value"], tf.float32), self.shapes[kind]
-            )
-            clips.append(example["clip"])
-        with tf.control_dependencies(
-            [
-                tf.debugging.assert_equal(clip, clips[0], "features of two clips met")
-                for clip in clips
-            ]
-        ):
-            return inputs, self.place.lookup(clips[0])
+        with tf.control_dependencies(checks):
+            return inputs, self.position.lookup(ids[0])
 
-    def _with_target(self, inputs, place):
-        scene = tf.gather(self.scenes, place)
+    def _with_target(self, inputs: Inputs, position: tf.Tensor) -> Batch:
+        scene = tf.gather(self.scenes, position)
+        target = tf.one_hot(scene, self.classes) if self.soft else scene
         if self.teacher is not None:
-            inputs = {**inputs, "teacher": tf.gather(self.teacher, place)}
-        return inputs, tf.one_hot(scene, self.classes) if self.soft else scene, tf.constant(1.0)
+            target = Target(target, tf.gather(self.teacher, position))
+        return inputs, target, tf.constant(1.0)
 
 
-def _fold(key, number):
-    return tf.random.experimental.stateless_fold_in(key, number)
-
-
-def _options(dataset):
+def _with_options(dataset: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     options.deterministic = True
-    # what each machine reads is said here, by its share
+    # `Share` determines what each machine reads, so TensorFlow must not divide the data again.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return dataset.with_options(options)

@@ -1,26 +1,28 @@
-"""Features computed as an Apache Beam pipeline: on one machine, or on the workers of a cluster that share a disk."""
+"""Computes features as an Apache Beam pipeline, on this machine or on a cluster."""
 
 import functools
 import pickle
 import uuid
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from crossask import files
 from crossask.errors import ConfigError, CrossaskError
-from crossask.features.cache import ShardWriter, tell_changes
+from crossask.features.cache import Change, Shard, ShardWriter, log_changes
 
 
-def runner(options: list[str]):
-    """What `feature_cache.prepare` takes as `elsewhere`: one element a shard, each written by one worker.
+def runner(options: Sequence[str]) -> Callable[[ShardWriter, list[Shard]], None]:
+    """Returns the argument `elsewhere` of `prepare_features`: one element of the pipeline a shard.
 
-    The folders of recordings and of features, and the event model's weights, must have the same paths on every worker; a
-    shard has the same bytes wherever it is written.
+    The folders of recordings and of features and the event model's weights must have the same paths
+    on every worker. A shard has the same bytes wherever it is written.
 
     Args:
-      options: Beam's own, such as ["--runner=FlinkRunner", "--flink_master=host:8081"]; none: this machine.
+      options: Beam's options, for example ["--runner=FlinkRunner", "--flink_master=host:8081"];
+        without any, the pipeline runs on this machine.
 
     Raises:
-      ConfigError: Apache Beam is not installed, or refuses the options.
+      ConfigError: Apache Beam is not installed, or rejects the options.
     """
     try:
         import apache_beam
@@ -33,48 +35,55 @@ def runner(options: list[str]):
         apache_beam.Pipeline(options=PipelineOptions(options))
     except (ValueError, AttributeError, ImportError) as error:
         raise ConfigError(
-            f"Apache Beam refuses --beam_options={' '.join(options)!r} ({error}).",
+            f"Apache Beam rejects --beam_options={' '.join(options)!r} ({error}).",
             "See its list of runners.",
         ) from error
 
-    def run(write: ShardWriter, shards: list):
-        # beside the features, where all workers find it: a job's own graph may hold a few megabytes only
-        # and under a name of its own, for workers keep what they have read
+    def run(write: ShardWriter, shards: list[Shard]) -> None:
+        # The list of shards is a file beside the features, where all workers find it, because the
+        # graph of a job may have a few megabytes only. Its name is new because workers keep what
+        # they have read.
         path = next(iter(write.folders.values())) / f"shards-{uuid.uuid4().hex}"
-        with files.writing(path) as listed:
-            listed.write_bytes(pickle.dumps(shards))
+        with files.writing(path) as shard_list:
+            shard_list.write_bytes(pickle.dumps(shards))
             pipeline = apache_beam.Pipeline(options=PipelineOptions(options))
-            # without the reshuffle a runner fuses all shards into one worker's task
-            numbers = pipeline | apache_beam.Create(range(len(shards))) | apache_beam.Reshuffle()
-            numbers | apache_beam.Map(_write, write, str(listed))
-            try:
-                result = pipeline.run()
-                result.wait_until_finish()
-            except RuntimeError as error:
-                raise CrossaskError(
-                    f"The Beam job failed: {error}",
-                    "Run it again; shards that are finished are kept.",
-                ) from error
-            counted = {
-                counter.key.metric.name: counter.committed
-                for counter in result.metrics().query()["counters"]
-            }
-            tell_changes(counted.get("padded", 0), counted.get("cut", 0), write.experiment)
+            numbers = pipeline | apache_beam.Create(range(len(shards)))
+            # Without the reshuffle, a runner fuses all shards into one worker's task.
+            spread = numbers | apache_beam.Reshuffle()
+            spread | apache_beam.Map(_write, write, str(shard_list))
+            padded, cut = _run_and_count(pipeline)
+            log_changes(padded, cut, write.experiment)
         files.remove(path)
 
     return run
 
 
-def _write(number: int, write: ShardWriter, listed: str):
+def _run_and_count(pipeline: "apache_beam.Pipeline") -> tuple[int, int]:  # noqa: F821
+    """Runs the pipeline; returns the numbers of clips that were padded and cut."""
+    try:
+        result = pipeline.run()
+        result.wait_until_finish()
+    except RuntimeError as error:
+        raise CrossaskError(
+            f"The Beam job failed: {error}", "Run it again; finished shards are kept."
+        ) from error
+    counters = {}
+    for counter in result.metrics().query()["counters"]:
+        counters[counter.key.metric.name] = counter.committed
+    return counters.get("padded", 0), counters.get("cut", 0)
+
+
+def _write(number: int, write: ShardWriter, shard_list: str) -> None:
+    """Writes one shard, on a worker."""
     from apache_beam.metrics import Metrics
 
-    def count(change: str, broken: str):
+    def count(change: Change, problem: str) -> None:
         if change:
             Metrics.counter("crossask", change).inc()
 
-    write(*_shards(listed)[number], count)
+    write(_shards(shard_list)[number], count)
 
 
 @functools.lru_cache(1)
-def _shards(listed: str) -> list:
-    return pickle.loads(Path(listed).read_bytes())
+def _shards(shard_list: str) -> list[Shard]:
+    return pickle.loads(Path(shard_list).read_bytes())

@@ -1,8 +1,10 @@
-"""Clips to TFRecord shards of features, once; folders are named by a hash of all that shapes their bytes.
+"""Features of a corpus, computed once and stored in TFRecord files.
 
-Each kind of feature (log_mel, embedding, patches) has a folder of its own, so that rows share what they have in common.
-Shard k of every kind holds the same clips in the same order: the pipeline zips them. A shard is moved into place when it
-is whole; a killed run goes on with the shards that are missing and ends with the same bytes.
+Each kind of feature ("log_mel", "embedding", "patches") has a folder of its own, named by a hash of
+everything that determines its bytes, so that rows share what they have in common. Shard k of every
+kind contains the same clips in the same order, which lets the input pipeline zip them. A shard is
+moved into place when it is complete: a run that was killed writes the missing shards and ends with
+the same bytes.
 """
 
 import concurrent.futures
@@ -10,27 +12,40 @@ import dataclasses
 import hashlib
 import logging
 import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
 
 from crossask import config, events, files
 from crossask.audio import clip_features, reading, resampling
-from crossask.config import catalogue
+from crossask.config import Experiment, catalogue
 from crossask.datasets import Clip, Corpus, embeddings
-from crossask.errors import AudioError, CrossaskError, DataError
+from crossask.errors import AudioError, DataError
+from crossask.events.layer import EventModel
+from crossask.features import records
 
-CLIPS_PER_SHARD = 32  # 16 MB of log-mel; the size of a worker's memory
 FORMAT_VERSION = 1
 LOG = logging.getLogger("crossask")
+
+# What was done to a clip to bring it to the row's length.
+Change = Literal["", "padded", "cut"]
+# Called for each clip of a shard with its change and, if it cannot be used, the problem.
+Count = Callable[[Change, str], None]
+Features = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
 class FeatureCache:
-    """Finished features of a corpus: `clip_ids` in the order of the records, a folder and a shape for each kind.
+    """The stored features of a corpus.
 
-    `event_digest`: weights_digest of the frozen event model that gave the embeddings; empty where none did.
+    Attributes:
+      clip_ids: Ids of the clips in the order of the records.
+      folders: Kind of feature -> folder of its shards.
+      shapes: Kind of feature -> shape of one clip's feature.
+      event_digest: Digest of the frozen event model that computed the embeddings; "" without one.
     """
 
     clip_ids: tuple[str, ...]
@@ -39,237 +54,222 @@ class FeatureCache:
     event_digest: str = ""
 
     def shards(self, kind: str) -> list[str]:
-        return [
-            str(_shard(self.folders[kind], number)) for number in range(_shard_count(self.clip_ids))
-        ]
+        """Returns the paths of all shards of a kind of feature, in order."""
+        count = records.shard_count(self.clip_ids)
+        return [str(records.shard_path(self.folders[kind], number)) for number in range(count)]
 
 
-def kinds_of(experiment: config.Experiment) -> tuple[str, ...]:
-    """What a row reads: "log_mel" (all but VEM), then "embedding" or "patches" where it reads events."""
-    return ("log_mel",) * experiment.reads_log_mel + (experiment.event_input,) * bool(
-        experiment.event_input
-    )
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """Files to write: shard `number` of each of `kinds`, with the features of `clips`."""
+
+    number: int
+    kinds: tuple[str, ...]
+    clips: tuple[Clip, ...]
 
 
 def prepare_features(
     corpus: Corpus,
-    experiment: config.Experiment,
-    features_dir,
+    experiment: Experiment,
+    features_dir: str | Path,
     workers: int = 2,
-    progress=None,
-    elsewhere=None,
+    progress: Callable[[int, int], None] | None = None,
+    elsewhere: Callable[["ShardWriter", list[Shard]], None] | None = None,
 ) -> FeatureCache:
-    """Writes what is missing of the features that `experiment` reads, and returns the finished cache.
+    """Computes and writes the features that a row reads, as far as they are missing.
 
     Args:
-      corpus: clips to read; those of all folds are written.
-      features_dir: folder below which each kind has its folder `<kind>-<hash>`.
-      workers: shards computed at once, in threads (the work is TensorFlow's and libsndfile's, which run side by side).
-      progress: called with (clips done, clips in all); not where all are done already.
-      elsewhere: function(ShardWriter, list of its arguments), tried first, for many machines that share the folders; what is
-        missing afterwards is computed here, and told as here.
+      corpus: The clips; those of all folds are written.
+      experiment: The row.
+      features_dir: Folder in which each kind has its folder `<kind>-<hash>`.
+      workers: Number of threads that compute shards (TensorFlow and libsndfile run in parallel).
+      progress: Called with (clips done, clips in all); not called if all are done already.
+      elsewhere: A function that writes shards on other machines, which share the folders. Shards
+        that it did not write are computed here.
+
+    Returns:
+      The complete cache.
 
     Raises:
-      DataError: some files cannot be used; all others are written, and the message names the broken ones.
+      DataError: Some sound files cannot be used. All others are written, and the message lists the
+        unusable ones.
+      CrossaskError: A folder cannot be written.
     """
+    _check_kinds(corpus, experiment)
     clips = in_order(corpus)
-    if corpus.ready_made and kinds_of(experiment) != ("embedding",):
-        raise DataError(
-            f"Row {experiment.name!r} reads {' and '.join(kinds_of(experiment))}, but corpus {corpus.name!r} holds embeddings alone.",
-            "Use rows of the system VEM and the strategy feature_based.",
-        )
     event_model = None if corpus.ready_made else events.frozen(experiment)
-    folders = {
-        kind: Path(features_dir) / f"{kind}-{_key(kind, corpus, experiment, event_model)}"
-        for kind in kinds_of(experiment)
-    }
+    folders = {}
+    for kind in experiment.feature_kinds:
+        key = _key(kind, corpus, experiment, event_model)
+        folders[kind] = Path(features_dir) / f"{kind}-{key}"
     for kind, folder in folders.items():
         files.check_room(folder, 0)
         files.remove_remains(folder)
         _write_description(folder, kind, corpus, experiment)
+
     write = ShardWriter(experiment, folders, corpus.ready_made, event_model)
-    if elsewhere and (missing := write.missing(clips)):
-        elsewhere(write, missing)
-    missing = write.missing(clips)
-    tally, lock = (
-        {
-            "done": len(clips) - sum(len(shard) for _, _, shard in missing),
-            "padded": 0,
-            "cut": 0,
-            "broken": [],
-        },
-        threading.Lock(),
-    )
+    if elsewhere is not None:
+        missing = write.missing(clips)
+        if missing:
+            elsewhere(write, missing)
+    tally = _Tally(len(clips), progress)
+    _write_in_threads(write, write.missing(clips), tally, workers)
 
-    def count(change: str, broken: str):
-        with lock:
-            tally["done"] += 1
-            if change:
-                tally[change] += 1
-            if broken:
-                tally["broken"].append(broken)
-            if progress:
-                progress(tally["done"], len(clips))
-
-    if progress and missing:
-        progress(tally["done"], len(clips))
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        try:
-            for _ in pool.map(lambda shard: write(*shard, count), missing):
-                pass
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    tell_changes(tally["padded"], tally["cut"], experiment)
-    if tally["broken"]:
-        listed = " ".join(sorted(tally["broken"])[:10])
-        raise DataError(
-            f"{len(tally['broken'])} of {len(clips)} files cannot be used: {listed}",
-            "Mend or remove them and run again; what is finished is kept.",
-        )
-    shapes = {kind: _first_shape(_shard(folder, 0)) for kind, folder in folders.items()}
+    log_changes(tally.padded, tally.cut, experiment)
+    tally.raise_problems()
     return FeatureCache(
-        tuple(clip.id for clip in clips),
-        folders,
-        shapes,
-        event_model.weights_digest() if event_model else "",
+        clip_ids=tuple(clip.id for clip in clips),
+        folders=folders,
+        shapes={
+            kind: records.first_shape(records.shard_path(folder, 0))
+            for kind, folder in folders.items()
+        },
+        event_digest=event_model.weights_digest() if event_model is not None else "",
     )
 
 
 def in_order(corpus: Corpus) -> list[Clip]:
-    """The corpus's clips in the order of the records: mixed, and the same whatever the metadata's order."""
+    """Returns the clips in the order of the records.
+
+    The order is that of a hash, so it mixes the scenes and does not depend on the metadata's order.
+    """
     return sorted(corpus.clips, key=lambda clip: hashlib.sha256(clip.id.encode()).digest())
 
 
-def write_shard(path, records):
-    """Writes serialised records as one file, or raises a CrossaskError and leaves none."""
-    try:
-        with files.writing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
-            for line in records:
-                writer.write(line)
-    except (OSError, tf.errors.OpError) as error:
-        raise CrossaskError(
-            f"{path} cannot be written ({str(error).strip().splitlines()[0]}).",
-            "Make room and run the same command again: it goes on from the last file that was finished.",
-        ) from error
-
-
-def tell_changes(padded: int, cut: int, experiment: config.Experiment):
-    """Logs how many clips were brought to the row's length, if any."""
+def log_changes(padded: int, cut: int, experiment: Experiment) -> None:
+    """Logs how many clips were padded and cut to the row's length, if any were."""
     if padded or cut:
-        LOG.info(
-            "%d clips were padded and %d cut to %g s.",
-            padded,
-            cut,
-            experiment.features.clip_seconds,
-        )
+        seconds = experiment.features.clip_seconds
+        LOG.info("%d clips were padded and %d cut to %g s.", padded, cut, seconds)
 
 
 class ShardWriter:
-    """Computes and writes one shard after another; can be pickled, and makes what it needs anew where it arrives."""
+    """Computes and writes shards. Can be pickled; it then loads its event model anew.
+
+    Args:
+      experiment: The row whose features are computed.
+      folders: Kind of feature -> folder of its shards.
+      ready_made: Whether the corpus contains embeddings instead of sound files.
+      event_model: The frozen event model of the row, or None to load it when it is needed.
+    """
 
     def __init__(
         self,
-        experiment: config.Experiment,
+        experiment: Experiment,
         folders: dict[str, Path],
         ready_made: bool,
-        event_model=None,
+        event_model: EventModel | None = None,
     ):
-        self.experiment, self.folders, self.ready_made, self.event_model = (
-            experiment,
-            folders,
-            ready_made,
-            event_model,
-        )
-        self.compute, self.lock = None, threading.Lock()
+        self.experiment = experiment
+        self.folders = folders
+        self.ready_made = ready_made
+        self.event_model = event_model
+        self._compute: Callable[[Clip, Sequence[str]], tuple[Features, Change]] | None = None
+        self._lock = threading.Lock()
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict:
         return {
             "experiment": self.experiment,
             "folders": self.folders,
             "ready_made": self.ready_made,
         }
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict) -> None:
         self.__init__(**state)
 
-    def missing(self, clips) -> list[tuple[int, list[str], list[Clip]]]:
-        """What is left to write of `clips`, in the order of the records: (number, kinds, clips) of each shard."""
+    def missing(self, clips: Sequence[Clip]) -> list[Shard]:
+        """Returns the shards that are not written yet.
+
+        Args:
+          clips: All clips of the corpus in the order of the records.
+        """
         shards = []
-        for number in range(_shard_count(clips)):
-            kinds = [
-                kind
-                for kind, folder in self.folders.items()
-                if not _shard(folder, number).is_file()
-            ]
+        for number in range(records.shard_count(clips)):
+            kinds = []
+            for kind, folder in self.folders.items():
+                if not records.shard_path(folder, number).is_file():
+                    kinds.append(kind)
             if kinds:
-                shards.append(
-                    (
-                        number,
-                        kinds,
-                        clips[number * CLIPS_PER_SHARD : (number + 1) * CLIPS_PER_SHARD],
-                    )
-                )
+                of_shard = tuple(records.clips_of_shard(clips, number))
+                shards.append(Shard(number, tuple(kinds), of_shard))
         return shards
 
-    def __call__(
-        self, number: int, kinds: list[str], clips: list[Clip], count=lambda change, broken: None
-    ):
-        """Writes the shard, unless one of its files is broken; `count` hears "", "padded" or "cut" and what is broken, a clip a call."""
-        with self.lock:
-            self.compute = self.compute or self._clip_function(clips)
-        records, whole = {kind: [] for kind in kinds}, True
-        for clip in clips:
+    def __call__(self, shard: Shard, count: Count | None = None) -> None:
+        """Computes and writes one shard; writes nothing if one of its sound files is unusable."""
+        with self._lock:
+            if self._compute is None:
+                self._compute = self._clip_function(shard.clips)
+        encoded = {kind: [] for kind in shard.kinds}
+        is_complete = True
+        for clip in shard.clips:
+            change = ""
+            problem = ""
             try:
-                values, change = self.compute(clip, kinds)
+                values, change = self._compute(clip, shard.kinds)
             except AudioError as error:
-                whole = False
-                count("", str(error.problem))
-                continue
-            for kind, value in values.items():
-                records[kind].append(record(clip.id, value))
-            count(change, "")
-        for kind, lines in records.items() if whole else ():
-            write_shard(_shard(self.folders[kind], number), lines)
+                is_complete = False
+                problem = error.problem
+            else:
+                for kind, value in values.items():
+                    encoded[kind].append(records.encode_clip(clip.id, value))
+            if count is not None:
+                count(change, problem)
+        if not is_complete:
+            return
+        for kind, lines in encoded.items():
+            records.write_shard(records.shard_path(self.folders[kind], shard.number), lines)
 
-    def _clip_function(self, clips):
+    def _clip_function(
+        self, clips: Sequence[Clip]
+    ) -> Callable[[Clip, Sequence[str]], tuple[Features, Change]]:
         if self.ready_made:
             arrays = embeddings.read_arrays(clips[0].path)
             return lambda clip, kinds: ({"embedding": arrays[clip.id]}, "")
-        return _ClipFunction(self.experiment, self.event_model or events.frozen(self.experiment))
+        event_model = self.event_model
+        if event_model is None:
+            event_model = events.frozen(self.experiment)
+        return _ClipFeatures(self.experiment, event_model)
 
 
-class _ClipFunction:
-    """clip -> ({kind: array}, "", "padded" or "cut"): one traced graph for each format of file."""
+class _ClipFeatures:
+    """Computes the features of a clip from its sound file: one graph for each format of file."""
 
-    def __init__(self, experiment: config.Experiment, event_model):
-        self.features, self.event, self.event_model = (
-            experiment.features,
-            experiment.event_model,
-            event_model,
-        )
+    def __init__(self, experiment: Experiment, event_model: EventModel | None):
+        self.features = experiment.features
+        self.pad_end = experiment.event_model.pad_end
         self.front_end = events.front_end_of(experiment)
-        self.traced, self.lock = {}, threading.Lock()
+        self.event_model = event_model
+        self._graphs: dict[tuple, Callable] = {}
+        self._lock = threading.Lock()
 
-    def __call__(self, clip: Clip, kinds) -> tuple[dict, str]:
-        path = clip.path
-        waveform, rate = reading.read_audio(path)
-        waveform, change = reading.fit_length(waveform, rate, self.features, path)
-        resampling.check_rate(rate, path)
-        key = (rate, waveform.shape, tuple(kinds))
-        with self.lock:
-            if key not in self.traced:
-                self.traced[key] = self._trace(*key)
-        values = self.traced[key](waveform)
+    def __call__(self, clip: Clip, kinds: Sequence[str]) -> tuple[Features, Change]:
+        """Returns the features of `kinds` and what was done to the clip's length.
+
+        Raises:
+          AudioError: The file cannot be used.
+        """
+        waveform, rate = reading.read_audio(clip.path)
+        waveform, change = reading.fit_length(waveform, rate, self.features, clip.path)
+        resampling.check_rate(rate, clip.path)
+        graph = self._graph(rate, waveform.shape, tuple(kinds))
+        values = graph(waveform)
         return {kind: values[kind].numpy()[0] for kind in kinds}, change
 
-    def _trace(self, rate, shape, kinds):
-        front_end = self.front_end if set(kinds) - {"log_mel"} else ""
+    def _graph(self, rate: int, shape: tuple[int, ...], kinds: tuple[str, ...]) -> Callable:
+        key = (rate, shape, kinds)
+        with self._lock:
+            if key not in self._graphs:
+                self._graphs[key] = self._traced(rate, shape, kinds)
+            return self._graphs[key]
+
+    def _traced(self, rate: int, shape: tuple[int, ...], kinds: tuple[str, ...]) -> Callable:
+        needs_patches = kinds != ("log_mel",)
+        front_end = self.front_end if needs_patches else ""
 
         @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)])
-        def features(waveform):
+        def features(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
             values = clip_features.clip_features(
-                waveform[tf.newaxis], rate, self.features, front_end, self.event.pad_end
+                waveform[tf.newaxis], rate, self.features, front_end, self.pad_end
             )
             if "embedding" in kinds:
                 values["embedding"] = self.event_model(values["patches"])
@@ -278,60 +278,101 @@ class _ClipFunction:
         return features.get_concrete_function()
 
 
-def _key(kind: str, corpus: Corpus, experiment: config.Experiment, event_model) -> str:
-    """Hash of all that shapes the bytes of one kind of feature."""
-    if corpus.ready_made:
-        return config.digest(FORMAT_VERSION, CLIPS_PER_SHARD, corpus.fingerprint)
-    features, event = experiment.features, experiment.event_model
-    shared = [FORMAT_VERSION, CLIPS_PER_SHARD, corpus.fingerprint, resampling.RESAMPLER_VERSION]
-    lengths = [features.clip_seconds, features.max_padding_seconds, features.max_cut_seconds]
-    if kind == "log_mel":
-        return config.digest(*shared, lengths, features)
-    if kind == "patches":
-        return config.digest(
-            *shared, lengths, catalogue.event_model(event.name).front_end, event.pad_end
+class _Tally:
+    """Counts the clips that are done, for several threads."""
+
+    def __init__(self, clips: int, progress: Callable[[int, int], None] | None):
+        self.clips = clips
+        self.progress = progress
+        self.done = 0
+        self.padded = 0
+        self.cut = 0
+        self.problems: list[str] = []
+        self._lock = threading.Lock()
+
+    def start(self, done: int) -> None:
+        """Takes in the clips that an earlier call finished."""
+        self.done = done
+        if self.progress is not None and done < self.clips:
+            self.progress(done, self.clips)
+
+    def count(self, change: Change, problem: str) -> None:
+        """Counts one clip."""
+        with self._lock:
+            self.done += 1
+            if change == "padded":
+                self.padded += 1
+            if change == "cut":
+                self.cut += 1
+            if problem:
+                self.problems.append(problem)
+            if self.progress is not None:
+                self.progress(self.done, self.clips)
+
+    def raise_problems(self) -> None:
+        """Raises DataError if some clips cannot be used."""
+        if self.problems:
+            listed = " ".join(sorted(self.problems)[:10])
+            raise DataError(
+                f"{len(self.problems)} of {self.clips} files cannot be used: {listed}",
+                "Repair or remove them and run again; finished features are kept.",
+            )
+
+
+def _write_in_threads(
+    write: ShardWriter, missing: list[Shard], tally: _Tally, workers: int
+) -> None:
+    """Writes the missing shards, `workers` at a time."""
+    left = sum(len(shard.clips) for shard in missing)
+    tally.start(tally.clips - left)
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        try:
+            for _ in pool.map(lambda shard: write(shard, tally.count), missing):
+                pass
+        except BaseException:
+            # Without this, leaving the block would compute all waiting shards first.
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _check_kinds(corpus: Corpus, experiment: Experiment) -> None:
+    if corpus.ready_made and experiment.feature_kinds != ("embedding",):
+        raise DataError(
+            f"Row {experiment.name!r} reads {' and '.join(experiment.feature_kinds)}, but corpus "
+            f"{corpus.name!r} contains embeddings alone.",
+            "Use rows of the system VEM and the strategy feature_based.",
         )
-    return config.digest(*shared, lengths, event.name, event.pad_end, event_model.weights_digest())
 
 
-def _write_description(folder: Path, kind: str, corpus: Corpus, experiment: config.Experiment):
-    """For people: what the folder holds."""
+def _key(kind: str, corpus: Corpus, experiment: Experiment, event_model: EventModel | None) -> str:
+    """Returns a hash of everything that determines the bytes of a kind of feature."""
+    version = [FORMAT_VERSION, records.CLIPS_PER_SHARD, corpus.fingerprint]
+    if corpus.ready_made:
+        return config.digest(*version)
+    features = experiment.features
+    event = experiment.event_model
+    lengths = [features.clip_seconds, features.max_padding_seconds, features.max_cut_seconds]
+    shared = [*version, resampling.RESAMPLER_VERSION, lengths]
+    if kind == "log_mel":
+        return config.digest(*shared, features)
+    if kind == "patches":
+        front_end = catalogue.event_model(event.name).front_end
+        return config.digest(*shared, front_end, event.pad_end)
+    return config.digest(*shared, event.name, event.pad_end, event_model.weights_digest())
+
+
+def _write_description(folder: Path, kind: str, corpus: Corpus, experiment: Experiment) -> None:
+    """Writes description.json, which tells people what the folder contains; no code reads it."""
     path = folder / "description.json"
-    if not path.is_file():
-        values = {
-            "kind": kind,
-            "corpus": corpus.name,
-            "clips": len(corpus.clips),
-            "corpus_fingerprint": corpus.fingerprint,
-        }
-        values["features"] = config.to_dict(experiment.features)
-        if kind != "log_mel":
-            values["event_model"] = config.to_dict(experiment.event_model)
-        files.write_json(path, values)
-
-
-def _shard_count(clips) -> int:
-    return -(-len(clips) // CLIPS_PER_SHARD)
-
-
-def _shard(folder: Path, number: int) -> Path:
-    return folder / f"{number:05d}.tfrecord"
-
-
-def record(clip_id: str, value: np.ndarray) -> bytes:
-    """One clip's feature as a shard holds it."""
-    feature = {
-        "clip": tf.train.Feature(bytes_list=tf.train.BytesList(value=[clip_id.encode()])),
-        "shape": tf.train.Feature(int64_list=tf.train.Int64List(value=value.shape)),
-        "value": tf.train.Feature(
-            bytes_list=tf.train.BytesList(value=[value.astype("<f4").tobytes()])
-        ),
+    if path.is_file():
+        return
+    values = {
+        "kind": kind,
+        "corpus": corpus.name,
+        "clips": len(corpus.clips),
+        "corpus_fingerprint": corpus.fingerprint,
+        "features": config.to_dict(experiment.features),
     }
-    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString(
-        deterministic=True
-    )
-
-
-def _first_shape(shard: Path) -> tuple[int, ...]:
-    example = tf.train.Example.FromString(next(iter(tf.data.TFRecordDataset(str(shard)))).numpy())
-    return tuple(example.features.feature["shape"].int64_list.value)
+    if kind != "log_mel":
+        values["event_model"] = config.to_dict(experiment.event_model)
+    files.write_json(path, values)

@@ -1,153 +1,215 @@
-"""Controls of what an event model contributes: embeddings put in place of a clip's own, as a feature cache like any other."""
+"""Controls of an event model's contribution: feature caches with other embeddings than the clip's.
+
+A control row (`Experiment.event_control`) is trained and evaluated on such a cache.
+"""
 
 import csv
 import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from crossask import config
+from crossask.config import Experiment
 from crossask.datasets import Corpus, training_parts
 from crossask.errors import DataError
-from crossask.features.cache import CLIPS_PER_SHARD, FeatureCache, record, write_shard
+from crossask.features import records
+from crossask.features.cache import FeatureCache
+
+# Numbers in the seeds that keep the random draws of different controls apart.
+OTHER_CLIP_KEY = 0xC0
+SHUFFLE_KEY = 0x71
+SWAP_KEY = 0x5A
+
+EVENT_COLUMNS = ("filename", "onset", "offset", "event_label")
+
+Embeddings = dict[str, np.ndarray]  # clip id -> [patches, width]
 
 
 def controlled(
-    cache: FeatureCache, corpus: Corpus, experiment: config.Experiment, fold: str, seed: int
+    cache: FeatureCache, corpus: Corpus, experiment: Experiment, fold: str, seed: int
 ) -> FeatureCache:
-    """The cache with the embeddings that `experiment.event_control` asks for; written beside the cache's own, once.
+    """Returns the cache with the embeddings that `experiment.event_control` describes.
 
-    "other_clip": those of another clip, by a derangement drawn by `seed` within the training part, the validation part and the
-    evaluation side of the fold each. "shuffled_in_time": a clip's own, its patches in another order. "true_events": no
-    embeddings but the truth, [patches, kinds], the share of each patch's time in which an event of each kind sounds; of
-    corpora that tell it (events.csv).
+    They are written beside the cache's own embeddings, once.
+
+    * other_clip: Embeddings of another clip, by a derangement within the training part, the
+      validation part and the evaluation fold each.
+    * shuffled_in_time: The clip's own embeddings with their patches in another order.
+    * true_events: No embeddings but the truth, [patches, kinds of events]: the share of each patch
+      in which an event of each kind sounds, from the corpus's events.csv.
+
+    Args:
+      cache: Features of the corpus.
+      corpus: The corpus.
+      experiment: The row; without a control, the cache is returned as it is.
+      fold: Name of the fold.
+      seed: Seed of the derangement or the shuffling.
 
     Raises:
-      DataError: the corpus does not tell its events, or a side has a single clip.
+      DataError: The corpus has no events.csv, or a part of the fold has a single clip.
     """
     control = experiment.event_control
-    if not control:
-        return cache
-    if control == "true_events":
-        values = _true_events(cache, corpus, experiment.features.clip_seconds)
-        return _written(
-            cache,
-            values,
-            f"{control}-{config.digest({clip: value.tolist() for clip, value in values.items()})}",
-        )
-    embeddings = read_embeddings(cache)
     if control == "other_clip":
-        settings, wanted = experiment.training, corpus.fold(fold)
-        parts = (
-            *training_parts(corpus, wanted, settings.validation_share, settings.validation_seed),
-            wanted.evaluation,
-        )
-        donors = {}
-        for number, ids in enumerate(parts):
-            donors |= derangement(sorted(ids), np.random.default_rng([seed, number, 0xC0]))
-        values = {clip: embeddings[donors.get(clip, clip)] for clip in cache.clip_ids}
-        return _written(cache, values, f"{control}-seed{seed}-{config.digest(donors)}")
-    rng = np.random.default_rng([seed, 0x71])
-    return _written(
-        cache,
-        {clip: rng.permutation(embeddings[clip]) for clip in cache.clip_ids},
-        f"{control}-seed{seed}",
-    )
+        return _with_other_clips(cache, corpus, experiment, fold, seed)
+    if control == "shuffled_in_time":
+        return _shuffled_in_time(cache, seed)
+    if control == "true_events":
+        return _with_true_events(cache, corpus, experiment.features.clip_seconds)
+    return cache
 
 
 def swapped(
-    cache: FeatureCache, corpus: Corpus, clip_ids, seed: int
+    cache: FeatureCache, corpus: Corpus, clip_ids: Sequence[str], seed: int
 ) -> tuple[FeatureCache, dict[str, str]]:
-    """For a trained model: the cache with each clip's embedding taken from a clip of another scene; {clip: that other clip}.
+    """Returns a cache in which each clip has the embedding of a clip of another scene.
+
+    It is used with a trained model, to see whether its predictions follow log-mel or embedding.
+
+    Args:
+      cache: Features of the corpus.
+      corpus: The corpus.
+      clip_ids: The clips to exchange.
+      seed: Seed of the exchange.
+
+    Returns:
+      The cache, and {clip id: id of the clip whose embedding it has}.
 
     Raises:
-      DataError: more than half of the clips are of one scene.
+      DataError: More than half of the clips belong to one scene.
     """
-    rng = np.random.default_rng([seed, 0x5A])
-    scene = {clip.id: clip.scene for clip in corpus.clips}
-    by_scene = [
-        rng.permutation([clip for clip in sorted(clip_ids) if scene[clip] == name]).tolist()
-        for name in corpus.scenes
-    ]
-    largest, order = max(map(len, by_scene)), [clip for clips in by_scene for clip in clips]
+    rng = np.random.default_rng([seed, SWAP_KEY])
+    scene_of = {clip.id: clip.scene for clip in corpus.clips}
+    order = []
+    largest = 0
+    for scene in corpus.scenes:
+        of_scene = [clip_id for clip_id in sorted(clip_ids) if scene_of[clip_id] == scene]
+        order += rng.permutation(of_scene).tolist()
+        largest = max(largest, len(of_scene))
     if 2 * largest > len(order):
         raise DataError(
-            f"{largest} of {len(order)} clips are of one scene: not every clip finds one of another.",
-            "Give more clips.",
+            f"{largest} of {len(order)} clips belong to one scene, so that not every clip can be "
+            "paired with a clip of another scene.",
+            "Add clips of other scenes.",
         )
-    # a shift by the largest scene's size leaves every scene
-    donors = dict(zip(order, order[largest:] + order[:largest], strict=True))
-    embeddings = read_embeddings(cache)
-    values = {clip: embeddings[donors.get(clip, clip)] for clip in cache.clip_ids}
+    # The clips are sorted by scene, so a shift by the largest scene's size leaves every scene.
+    shifted = order[largest:] + order[:largest]
+    donors = dict(zip(order, shifted, strict=True))
+    values = _from_donors(cache, donors)
     return _written(cache, values, f"swapped-seed{seed}-{config.digest(order)}"), donors
 
 
-def derangement(clip_ids, rng) -> dict[str, str]:
-    """{clip: another clip}, each given once: one cycle through all of them in random order."""
+def derangement(clip_ids: Sequence[str], rng: np.random.Generator) -> dict[str, str]:
+    """Returns {clip id: another clip id}, each used once: one random cycle through all clips."""
     if len(clip_ids) < 2:
         raise DataError(
-            f"A side of the fold has {len(clip_ids)} clip: there is no other to take an embedding from.",
+            f"A part of the fold has {len(clip_ids)} clip, so there is no other clip whose "
+            "embedding could be used.",
             "Add clips.",
         )
     order = rng.permutation(clip_ids).tolist()
-    return dict(zip(order, order[1:] + order[:1], strict=True))
+    following = order[1:] + order[:1]
+    return dict(zip(order, following, strict=True))
 
 
-def read_embeddings(cache: FeatureCache) -> dict[str, np.ndarray]:
-    """{clip: embedding [patches, width]}, all of them: of ten seconds 5 kB a clip."""
-    values, format_ = {}, {name: tf.io.FixedLenFeature([], tf.string) for name in ("clip", "value")}
-    for text in tf.data.TFRecordDataset(cache.shards("embedding")).as_numpy_iterator():
-        example = tf.io.parse_single_example(text, format_)
-        values[example["clip"].numpy().decode()] = np.frombuffer(
-            example["value"].numpy(), "<f4"
-        ).reshape(cache.shapes["embedding"])
+def read_embeddings(cache: FeatureCache) -> Embeddings:
+    """Returns all embeddings of a cache by clip id; those of 10 s take 5 kB a clip."""
+    return dict(records.read_clips(cache.shards("embedding")))
+
+
+def _with_other_clips(
+    cache: FeatureCache, corpus: Corpus, experiment: Experiment, fold: str, seed: int
+) -> FeatureCache:
+    settings = experiment.training
+    wanted = corpus.fold(fold)
+    training, validation = training_parts(
+        corpus, wanted, settings.validation_share, settings.validation_seed
+    )
+    donors = {}
+    for number, clip_ids in enumerate((training, validation, wanted.evaluation)):
+        rng = np.random.default_rng([seed, number, OTHER_CLIP_KEY])
+        donors |= derangement(sorted(clip_ids), rng)
+    values = _from_donors(cache, donors)
+    return _written(cache, values, f"other_clip-seed{seed}-{config.digest(donors)}")
+
+
+def _shuffled_in_time(cache: FeatureCache, seed: int) -> FeatureCache:
+    rng = np.random.default_rng([seed, SHUFFLE_KEY])
+    embeddings = read_embeddings(cache)
+    values = {clip_id: rng.permutation(embeddings[clip_id]) for clip_id in cache.clip_ids}
+    return _written(cache, values, f"shuffled_in_time-seed{seed}")
+
+
+def _with_true_events(cache: FeatureCache, corpus: Corpus, clip_seconds: float) -> FeatureCache:
+    values = _true_events(cache, corpus, clip_seconds)
+    digest = config.digest({clip_id: value.tolist() for clip_id, value in values.items()})
+    return _written(cache, values, f"true_events-{digest}")
+
+
+def _from_donors(cache: FeatureCache, donors: Mapping[str, str]) -> Embeddings:
+    """Returns for every clip the embedding of its donor; a clip without a donor keeps its own."""
+    embeddings = read_embeddings(cache)
+    return {clip_id: embeddings[donors.get(clip_id, clip_id)] for clip_id in cache.clip_ids}
+
+
+def _true_events(cache: FeatureCache, corpus: Corpus, clip_seconds: float) -> Embeddings:
+    """Returns for every clip the share of each patch in which each kind of event sounds."""
+    patches = cache.shapes["embedding"][0]
+    edges = np.arange(patches + 1) * clip_seconds / patches
+    # The sound files are in <corpus>/audio.
+    table = _read_events(Path(corpus.clips[0].path).parent.parent / "events.csv", corpus.name)
+    kinds = sorted({event["event_label"] for event in table})
+    clip_of_file = {Path(clip.path).name: clip.id for clip in corpus.clips}
+    values = {clip_id: np.zeros((patches, len(kinds)), np.float32) for clip_id in cache.clip_ids}
+    for event in table:
+        clip_id = clip_of_file.get(Path(event["filename"]).name)
+        if clip_id not in values:
+            continue
+        last_start = np.maximum(edges[:-1], float(event["onset"]))
+        first_end = np.minimum(edges[1:], float(event["offset"]))
+        share = np.clip((first_end - last_start) * patches / clip_seconds, 0, 1)
+        column = values[clip_id][:, kinds.index(event["event_label"])]
+        # Overlapping events of one kind do not add up.
+        np.maximum(column, share, out=column)
     return values
 
 
-def _true_events(cache: FeatureCache, corpus: Corpus, clip_seconds: float) -> dict[str, np.ndarray]:
-    patches = cache.shapes["embedding"][0]
-    edges = np.arange(patches + 1) * clip_seconds / patches
-    path = Path(corpus.clips[0].path).parent.parent / "events.csv"
+def _read_events(path: Path, corpus_name: str) -> list[dict[str, str]]:
     if not path.is_file():
         raise DataError(
-            f"Corpus {corpus.name!r} does not tell its events: there is no {path}.",
+            f"Corpus {corpus_name!r} has no table of its events: there is no {path}.",
             "Use the corpus soundscapes.",
         )
     with open(path, newline="", encoding="utf-8") as file:
         table = csv.DictReader(file, delimiter="\t")
-        if missing := {"filename", "onset", "offset", "event_label"} - set(table.fieldnames or ()):
+        missing = sorted(set(EVENT_COLUMNS) - set(table.fieldnames or ()))
+        if missing:
             raise DataError(
-                f"{path} has no column {', '.join(sorted(missing))}.",
-                "Use the corpus soundscapes, or a table of its form.",
+                f"{path} has no column {', '.join(missing)}.",
+                "Use the corpus soundscapes, or a table of the same format.",
             )
-        events = list(table)
-    kinds = sorted({event["event_label"] for event in events})
-    clips = {Path(clip.path).name: clip.id for clip in corpus.clips}
-    values = {clip: np.zeros((patches, len(kinds)), np.float32) for clip in cache.clip_ids}
-    for event in events:
-        clip = clips.get(Path(event["filename"]).name)
-        if clip in values:
-            sounds = np.minimum(edges[1:], float(event["offset"])) - np.maximum(
-                edges[:-1], float(event["onset"])
-            )
-            column = values[clip][:, kinds.index(event["event_label"])]
-            # two trolleys at once are no more than a trolley
-            np.maximum(column, np.clip(sounds * patches / clip_seconds, 0, 1), out=column)
-    return values
+        return list(table)
 
 
-def _written(cache: FeatureCache, values: dict[str, np.ndarray], name: str) -> FeatureCache:
-    """The cache with `values` as its embeddings, in the folder of its own embeddings followed by `name`."""
-    folder = cache.folders["embedding"].with_name(f"{cache.folders['embedding'].name}-{name}")
+def _written(cache: FeatureCache, values: Embeddings, name: str) -> FeatureCache:
+    """Returns the cache with `values` as its embeddings, written where they are not yet.
+
+    Their folder is that of the cache's own embeddings with `name` appended.
+    """
+    own = cache.folders["embedding"]
+    folder = own.with_name(f"{own.name}-{name}")
     shape = next(iter(values.values())).shape
     changed = dataclasses.replace(
         cache,
         folders={**cache.folders, "embedding": folder},
         shapes={**cache.shapes, "embedding": shape},
     )
-    for number, shard in enumerate(changed.shards("embedding")):
-        if not Path(shard).is_file():
-            clips = cache.clip_ids[number * CLIPS_PER_SHARD : (number + 1) * CLIPS_PER_SHARD]
-            write_shard(shard, (record(clip, values[clip]) for clip in clips))
+    for number, path in enumerate(changed.shards("embedding")):
+        if Path(path).is_file():
+            continue
+        clip_ids = records.clips_of_shard(cache.clip_ids, number)
+        records.write_shard(
+            path, (records.encode_clip(clip_id, values[clip_id]) for clip_id in clip_ids)
+        )
     return changed

@@ -1,7 +1,11 @@
-"""A grid of runs: rows x folds x seeds."""
+"""A grid of runs (rows x folds x seeds): planning, checking and training it."""
 
 from crossask import lazy
 
-_MODULES = {"Grid": "crossask.grid.trainer", "train": "crossask.grid.trainer"}
+_MODULES = {
+    "Execution": "crossask.grid.trainer",
+    "Grid": "crossask.grid.runs",
+    "train": "crossask.grid.trainer",
+}
 __all__ = sorted(_MODULES)
 __getattr__, __dir__ = lazy.attach(__name__, _MODULES)

@@ -1,92 +1,135 @@
-"""Several processes of this machine that train one model together, all started again when one of them ends too early.
+"""Several processes of this machine that train one model together.
 
-TensorFlow's MultiWorkerMirroredStrategy cannot go on without one of its processes, and the run's folder holds where to go on.
-On a cluster its scheduler does the same: it starts one process a machine, each with its own TF_CONFIG.
+TensorFlow's MultiWorkerMirroredStrategy cannot go on without one of its processes, so all of them
+are started again when one ends early; the run's folder says where to go on. On a cluster its
+scheduler does the same: it starts one process a machine, each with its own TF_CONFIG.
 """
 
 import contextlib
+import dataclasses
 import json
 import os
 import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from typing import IO
 
 from crossask.errors import CrossaskError
 
-LASTING = (2, 3)  # a user's mistake, runs that failed: would only happen again
-PATIENCE_SECONDS = 20  # from SIGTERM to SIGKILL
+# Exit codes that would only come again: a user's mistake, and failed runs.
+NOT_RESTARTED = (2, 3)
+# From SIGTERM to SIGKILL.
+PATIENCE_SECONDS = 20
 SHOWN_LINES = 20
 
 
-def launch_processes(command: list[str], processes: int, restarts: int = 3, tell=print) -> int:
-    """Runs `command` so many times side by side, each with its TF_CONFIG, until all have ended well.
+@dataclasses.dataclass(frozen=True)
+class _Failure:
+    """A process that ended early.
 
-    The first one's output is shown; of the others, the end of what they wrote where one fails.
+    Attributes:
+      number: Number of the process.
+      code: Its exit code.
+      output: The end of its output; "" for the first process, whose output is shown.
+    """
+
+    number: int
+    code: int
+    output: str
+
+    @property
+    def text(self) -> str:
+        """How the process ended, in words."""
+        if self.code < 0:
+            return f"was killed by signal {-self.code}"
+        return f"ended with {self.code}"
+
+
+def launch_processes(
+    command: Sequence[str],
+    processes: int,
+    restarts: int = 3,
+    log: Callable[[str], None] = print,
+) -> int:
+    """Runs a command several times side by side, each with its TF_CONFIG, until all succeed.
+
+    The output of the first process is shown; of the others, the end of their output if they fail.
 
     Args:
-      restarts: how often all are started again after one has failed or been killed.
-      tell: called with what happened, in words.
+      command: Program and arguments.
+      processes: Number of processes.
+      restarts: How often all processes are started again after one has failed or was killed.
+      log: Called with messages.
 
     Returns:
-      0; or the exit code of a process that ended with 2 (a user's mistake) or 3 (some runs failed).
+      0, or the exit code of a process that ended with 2 (a user's mistake) or 3 (some runs failed).
 
     Raises:
-      CrossaskError: it failed once more than `restarts`, or the command cannot be run.
+      CrossaskError: A process failed more than `restarts` times, or the command cannot be run.
     """
+    failure = None
     for attempt in range(restarts + 1):
-        failed = _run_once(command, processes)
-        if failed is None:
+        failure = _run_once(command, processes)
+        if failure is None:
             return 0
-        number, code, end = failed
-        if end:
-            tell(end)
-        if code in LASTING:
-            return code
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
+        if failure.output:
+            log(failure.output)
+        if failure.code in NOT_RESTARTED:
+            return failure.code
         if attempt < restarts:
-            tell(
-                f"Process {number} of {processes} {how}; all start again ({attempt + 1} of {restarts})."
+            log(
+                f"Process {failure.number} of {processes} {failure.text}; all are started again "
+                f"({attempt + 1} of {restarts})."
             )
     raise CrossaskError(
-        f"Process {number} of {processes} {how}, after {restarts} restarts.",
+        f"Process {failure.number} of {processes} {failure.text}, after {restarts} restarts.",
         "See its last lines above.",
     )
 
 
-def _run_once(command, processes: int):
-    """None, or (number, exit code, last lines) of the first process that failed."""
-    cluster = {"worker": [f"localhost:{port}" for port in _free_ports(processes)]}
-    started = []
-    with contextlib.ExitStack() as opened:
-        outputs = [None] + [
-            opened.enter_context(tempfile.TemporaryFile("w+", errors="replace"))
-            for _ in range(1, processes)
-        ]
-        opened.callback(_end, started)
+def _run_once(command: Sequence[str], processes: int) -> _Failure | None:
+    """Runs all processes; returns the first that fails, or None if all succeed."""
+    addresses = [f"localhost:{port}" for port in _free_ports(processes)]
+    started: list[subprocess.Popen] = []
+    with contextlib.ExitStack() as resources:
+        outputs: list[IO[str] | None] = [None]
+        for _ in range(1, processes):
+            outputs.append(resources.enter_context(tempfile.TemporaryFile("w+", errors="replace")))
+        resources.callback(_end, started)
         for number, output in enumerate(outputs):
-            place = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": number}})
-            try:
-                process = subprocess.Popen(
-                    command, env=os.environ | {"TF_CONFIG": place}, stdout=output, stderr=output
-                )
-            except OSError as error:
-                raise CrossaskError(
-                    f"{command[0]} cannot be run: {error.strerror}.",
-                    "Give a command after the flags.",
-                ) from error
-            started.append(process)
-        while True:
-            codes = [process.poll() for process in started]
-            for number, code in enumerate(codes):
-                if code:
-                    return number, code, _last_lines(outputs[number])
-            if codes == [0] * processes:
-                return None
-            time.sleep(0.05)
+            started.append(_start(command, addresses, number, output))
+        return _wait(started, outputs)
 
 
-def _end(started):
+def _start(
+    command: Sequence[str], addresses: list[str], number: int, output: IO[str] | None
+) -> subprocess.Popen:
+    place = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": number}}
+    environment = {**os.environ, "TF_CONFIG": json.dumps(place)}
+    try:
+        return subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+    except OSError as error:
+        raise CrossaskError(
+            f"{command[0]} cannot be run: {error.strerror}.", "Give a command after the flags."
+        ) from error
+
+
+def _wait(started: list[subprocess.Popen], outputs: list[IO[str] | None]) -> _Failure | None:
+    """Waits until all processes have succeeded or one has failed."""
+    while True:
+        codes = [process.poll() for process in started]
+        for number, code in enumerate(codes):
+            if code:
+                return _Failure(number, code, _last_lines(outputs[number]))
+        if all(code == 0 for code in codes):
+            return None
+        time.sleep(0.05)
+
+
+def _end(started: list[subprocess.Popen]) -> None:
+    """Ends processes with SIGTERM, and after some seconds with SIGKILL."""
     for process in started:
         process.terminate()
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -98,7 +141,7 @@ def _end(started):
             process.wait()
 
 
-def _last_lines(output) -> str:
+def _last_lines(output: IO[str] | None) -> str:
     if output is None:
         return ""
     output.seek(0)
@@ -106,6 +149,7 @@ def _last_lines(output) -> str:
 
 
 def _free_ports(count: int) -> list[int]:
+    """Returns ports that are free now; all are open at once, so they differ."""
     sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
     ports = [one.getsockname()[1] for one in sockets]
     for one in sockets:

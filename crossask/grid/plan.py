@@ -1,131 +1,197 @@
-"""What a grid of runs will take, before it starts: clips, steps, disk, and time measured on a step of each row."""
+"""What a grid of runs needs before it starts: clips, steps, disk space, and measured time."""
 
 import dataclasses
 import math
 import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from crossask import config, events, training
 from crossask.audio import clip_features
-from crossask.datasets import Corpus, training_parts
+from crossask.config import Experiment, FeatureConfig
+from crossask.datasets import Corpus
 from crossask.features.batches import examples_of
 from crossask.training import devices, network, network_size
+from crossask.training.parts import Parts, parts_of
 
-MOST_WARM_UP_CLIPS = (
-    4  # of a step that is timed without a GPU; the time is scaled to the whole batch
-)
+# Clips of a step that is timed without a GPU, at most; the time is scaled to the whole batch.
+LARGEST_TIMED_BATCH = 4
 TIMED_STEPS = 2
-COPIES_KEPT = 4  # of a run's weights: the best epoch's, and the checkpoint's with Adam's two moments; an average is one more
-
-
-@dataclasses.dataclass(frozen=True)
-class FoldCounts:
-    """Clips of one fold of one row."""
-
-    fold: str
-    training: int
-    validation: int
-    evaluation: int
+# A run stores its weights four times: the best epoch's, and in the checkpoint with Adam's two
+# moments. Averages are one more.
+COPIES_OF_WEIGHTS = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class RowPlan:
-    """What one row will take; `seconds_a_step` is None where nothing was timed."""
+    """What one row needs.
 
-    row: config.Experiment
+    Attributes:
+      row: The row.
+      runs: Number of its runs.
+      parts: Fold -> the parts of the fold.
+      steps: Training steps of all its runs and epochs.
+      run_bytes: Disk space of all its runs.
+      feature_bytes: Key of a kind of feature -> disk space. Rows that share a feature share its
+        key.
+      seconds_a_step: Measured time of a step; None if it was not measured.
+    """
+
+    row: Experiment
     runs: int
-    folds: tuple[FoldCounts, ...]
-    steps: int  # of all its runs, all epochs
-    run_bytes: int  # all its runs
-    features: dict[
-        str, int
-    ]  # key of a kind of feature -> bytes; rows share a key where they share the feature
+    parts: dict[str, Parts]
+    steps: int
+    run_bytes: int
+    feature_bytes: dict[str, int]
     seconds_a_step: float | None
 
     @property
     def seconds(self) -> float | None:
-        return None if self.seconds_a_step is None else self.steps * self.seconds_a_step
+        """Time of all steps; None if it was not measured."""
+        if self.seconds_a_step is None:
+            return None
+        return self.steps * self.seconds_a_step
 
 
 def plan_row(
-    row: config.Experiment, corpus: Corpus, folds, seeds: int, timed: bool = True
+    row: Experiment, corpus: Corpus, folds: Sequence[str], seeds: int, timed: bool = True
 ) -> RowPlan:
-    """The plan of `row` on `folds` with so many seeds; reads metadata alone, and times a step on noise if `timed`."""
-    described = network_size.describe(row, len(corpus.scenes))
-    counts, steps = [], 0
-    for name in folds:
-        fold, settings = corpus.fold(name), row.training
-        part, validation = training_parts(
-            corpus, fold, settings.validation_share, settings.validation_seed
-        )
-        counts.append(FoldCounts(name, len(part), len(validation), len(fold.evaluation)))
-        examples = examples_of(described.shapes, len(part), settings.context_frames)
+    """Returns the plan of a row. Only metadata of the corpus is read.
+
+    Args:
+      row: The row.
+      corpus: The corpus.
+      folds: Names of the folds.
+      seeds: Number of seeds.
+      timed: Whether a training step is measured, on noise.
+    """
+    settings = row.training
+    size = network_size.row_size(row, len(corpus.scenes))
+    parts = {name: parts_of(corpus, name, settings) for name in folds}
+    steps = 0
+    for part in parts.values():
+        examples = examples_of(size.shapes, len(part.training), settings.context_frames)
         steps += seeds * settings.epochs * (examples // settings.batch_size)
-    features = {
-        f"{kind} {config.digest(*_shaping(kind, row))}": 4 * math.prod(shape) * len(corpus.clips)
-        for kind, shape in described.shapes.items()
-    }
-    trained_events = described.event if row.event_input == "patches" else None
-    parameters = described.scene.parameters + (trained_events.parameters if trained_events else 0)
-    runs = seeds * len(counts)
-    seconds = _seconds_a_step(row, len(corpus.scenes), described.shapes) if timed else None
-    copies = COPIES_KEPT + bool(row.training.average_decay)
+    runs = seeds * len(parts)
     return RowPlan(
-        row, runs, tuple(counts), steps, runs * copies * 4 * parameters, features, seconds
+        row=row,
+        runs=runs,
+        parts=parts,
+        steps=steps,
+        run_bytes=runs * _run_bytes(row, size),
+        feature_bytes=_feature_bytes(row, size.shapes, len(corpus.clips)),
+        seconds_a_step=_seconds_a_step(row, len(corpus.scenes), size.shapes) if timed else None,
     )
 
 
-def seconds_a_clip(rows) -> float:
-    """Seconds that all features of one clip take on one core's thread, for the front-ends that `rows` share; measured on noise."""
+def seconds_a_clip(rows: Iterable[Experiment]) -> float:
+    """Returns the time of computing all features of one clip in one thread, measured on noise.
+
+    The event model's embeddings are not included.
+    """
     total = 0.0
     for features, front_end in {(row.features, events.front_end_of(row)) for row in rows}:
-        samples = round(features.clip_seconds * features.sample_rate_hz)
-        wave = tf.constant(np.random.default_rng(0).normal(0, 0.1, (1, samples, 2)), tf.float32)
-        made = tf.function(
-            lambda x, features=features, front_end=front_end: clip_features.clip_features(
-                x, features.sample_rate_hz, features, front_end
-            )
-        )
-        total += _timed(lambda made=made, wave=wave: made(wave))
+        total += _seconds_of_features(features, front_end)
     return total
 
 
-def _seconds_a_step(row: config.Experiment, classes: int, shapes) -> float:
-    whole = row.training.batch_size
-    # a GPU takes a batch as one piece: there, part of it would say nothing
-    count = (
-        whole
-        if tf.config.list_physical_devices("GPU") or row.training.context_frames
-        else min(whole, MOST_WARM_UP_CLIPS)
-    )
-    rng = np.random.default_rng(0)
-    if frames := row.training.context_frames or row.augmentation.crop_frames:
-        shapes = {**shapes, "log_mel": (frames, *shapes["log_mel"][1:])}
-    inputs = {
-        kind: tf.constant(rng.normal(size=(count, *shape)), tf.float32)
-        for kind, shape in shapes.items()
-    }
-    plain = dataclasses.replace(
-        row,
-        strategy="from_scratch" if row.strategy == "fine_tuning" else row.strategy,
-        model=dataclasses.replace(row.model, standardise_embedding=False),
-        event_model=dataclasses.replace(row.event_model, weights="", embedding_tap="linear"),
-    )
+def _run_bytes(row: Experiment, size: network_size.RowSize) -> int:
+    parameters = size.scene.parameters
+    if row.trains_events:
+        parameters += size.event.parameters
+    copies = COPIES_OF_WEIGHTS
+    if row.training.average_decay:
+        copies += 1
+    return copies * 4 * parameters
+
+
+def _feature_bytes(
+    row: Experiment, shapes: Mapping[str, Sequence[int]], clips: int
+) -> dict[str, int]:
+    sizes = {}
+    for kind, shape in shapes.items():
+        key = f"{kind} {config.digest(*_determining(kind, row))}"
+        sizes[key] = 4 * math.prod(shape) * clips
+    return sizes
+
+
+def _determining(kind: str, row: Experiment) -> list[Any]:
+    """Returns the choices of a row that determine a kind of feature."""
+    if kind == "log_mel":
+        return [row.features]
+    event = row.event_model
+    choices = [row.features.clip_seconds, event.name, event.pad_end]
+    if kind == "embedding":
+        choices.append(event)
+    return choices
+
+
+def _seconds_of_features(features: FeatureConfig, front_end: str) -> float:
+    samples = round(features.clip_seconds * features.sample_rate_hz)
+    noise = np.random.default_rng(0).normal(0, 0.1, (1, samples, 2))
+    waveform = tf.constant(noise, tf.float32)
+
+    @tf.function
+    def compute(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
+        return clip_features.clip_features(waveform, features.sample_rate_hz, features, front_end)
+
+    return _seconds_of(lambda: compute(waveform))
+
+
+def _seconds_a_step(row: Experiment, classes: int, shapes: Mapping[str, tuple[int, ...]]) -> float:
+    """Returns the time of a training step of the whole batch, measured on noise."""
+    shapes = dict(shapes)
+    frames = row.training.context_frames or row.augmentation.crop_frames
+    if frames:
+        shapes["log_mel"] = (frames, *shapes["log_mel"][1:])
+    plain = _without_weights(row)
     with devices.precision(row.training.precision):
-        model = training.compiled(
-            network.build(plain, range(classes), 0, {}), plain, classes, inputs
-        )
-    scenes, weights = tf.constant(rng.integers(0, classes, count), tf.int32), tf.ones([count])
-    scenes = tf.one_hot(scenes, classes) if row.soft_targets else scenes
+        model = network.build(plain, [""] * classes, seed=0, statistics={})
+        training.compile_model(model, plain, classes, shapes)
+
+    whole = row.training.batch_size
+    count = _timed_clips(row)
+    rng = np.random.default_rng(0)
+    inputs = {}
+    for kind, shape in shapes.items():
+        inputs[kind] = tf.constant(rng.normal(size=(count, *shape)), tf.float32)
+    target = tf.constant(rng.integers(0, classes, count), tf.int32)
+    if row.soft_targets:
+        target = tf.one_hot(target, classes)
+    batch = (inputs, target, tf.ones([count]))
+    batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
     step = model.make_train_function()
-    batches = iter(tf.data.Dataset.from_tensors((inputs, scenes, weights)).repeat())
-    return _timed(lambda: step(batches)) * whole / count
+    return _seconds_of(lambda: step(batches)) * whole / count
 
 
-def _timed(work) -> float:
-    """Seconds of one call, the fastest of a few after the first."""
+def _without_weights(row: Experiment) -> Experiment:
+    """Returns the row with random weights and without statistics, which cost the same time."""
+    strategy = "from_scratch" if row.strategy == "fine_tuning" else row.strategy
+    return config.override(
+        row,
+        {
+            "strategy": strategy,
+            "model.standardise_embedding": False,
+            "event_model.weights": "",
+            "event_model.embedding_tap": "linear",
+        },
+    )
+
+
+def _timed_clips(row: Experiment) -> int:
+    whole = row.training.batch_size
+    # A GPU computes a batch as one piece, so the time of a part would say nothing about the whole.
+    has_gpu = bool(tf.config.list_physical_devices("GPU"))
+    if has_gpu or row.training.context_frames:
+        return whole
+    return min(whole, LARGEST_TIMED_BATCH)
+
+
+def _seconds_of(work: Callable[[], Any]) -> float:
+    """Returns the time of one call, the fastest of a few after the first."""
     work()
     seconds = []
     for _ in range(TIMED_STEPS):
@@ -133,15 +199,3 @@ def _timed(work) -> float:
         work()
         seconds.append(time.perf_counter() - start)
     return min(seconds)
-
-
-def _shaping(kind: str, row: config.Experiment) -> list:
-    event = row.event_model
-    if kind == "log_mel":
-        return [row.features]
-    return [
-        row.features.clip_seconds,
-        event.name,
-        event.pad_end,
-        *([event] if kind == "embedding" else []),
-    ]

@@ -1,6 +1,7 @@
-"""One real step of every stage of every row, before a grid starts: what would fail after hours fails in the first minutes.
+"""One step of every stage of every row before a grid starts, to find problems in minutes.
 
-Each row has a process of its own, so that one that runs out of memory takes nothing else with it. Nothing is left behind.
+Each row is checked in a process of its own, so that one that runs out of memory affects nothing
+else. Nothing is left behind.
 """
 
 import concurrent.futures
@@ -9,7 +10,6 @@ import dataclasses
 import functools
 import itertools
 import logging
-import multiprocessing
 import os
 import resource
 import signal
@@ -17,25 +17,49 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from multiprocessing import Process
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from crossask import config, files
-from crossask.datasets import Corpus, Fold, read_corpus, training_parts
+from crossask import files
+from crossask.config import Experiment, TrainingConfig
+from crossask.datasets import Corpus, Fold, read_corpus
 from crossask.errors import CrossaskError, DataError, Preempted
-from crossask.grid.trainer import Grid, end_with_parent
-from crossask.training import run_folder
+from crossask.grid.processes import Connection, prepare_child, start_child
+from crossask.grid.runs import Grid
+from crossask.training.parts import parts_of
+from crossask.training.run_folder import run_at
 
-CLIPS_A_PART = 2  # of the training, validation and evaluation parts each
-# how the C++ below TensorFlow says that memory is at its end
-OUT_OF_MEMORY = ("bad_alloc", "OOM when allocating", "out of memory", "Cannot allocate memory")
-ALONE = ("multi_worker_mirrored", "tpu")  # strategies whose devices a second process cannot have
-ALL_THE_SAME = "--preflight=never trains all the same"
+# A child process limits its memory before it imports TensorFlow.
+if TYPE_CHECKING:
+    from crossask.features.cache import FeatureCache
+
+CLIPS_OF_A_PART = 2
+# What the C++ below TensorFlow says when memory runs out.
+OUT_OF_MEMORY = (
+    "bad_alloc",
+    "OOM when allocating",
+    "out of memory",
+    "Cannot allocate memory",
+)
+# Distributions whose devices a second process cannot use.
+NOT_CHECKED = ("multi_worker_mirrored", "tpu")
+TRAIN_ANYWAY = "--preflight=never trains anyway"
 LOG = logging.getLogger("crossask")
 
 
 @dataclasses.dataclass(frozen=True)
 class Passed:
-    """A row that went through all its stages: how long its process took, and the most memory it had."""
+    """A row that passed all its stages.
+
+    Attributes:
+      row: Name of the row.
+      stages: Names of the stages.
+      seconds: Duration of its process.
+      peak_bytes: Largest memory of its process.
+    """
 
     row: str
     stages: tuple[str, ...]
@@ -43,358 +67,406 @@ class Passed:
     peak_bytes: int
 
 
+Outcome = Passed | CrossaskError
+
+
 @dataclasses.dataclass(frozen=True)
 class _Task:
-    """What the process of one row gets."""
+    """What the process of one row needs.
 
-    row: config.Experiment
+    Attributes:
+      row: The row.
+      folds: Names of its folds.
+      seed: Seed of the run.
+      corpus: The corpus.
+      folder: Folder for everything that the process writes.
+      distribution: See `devices.strategy`.
+      threads: Number of threads; 0 for as many as there are cores.
+      exports: Whether the model is exported, too.
+      most_bytes: Address space that the process may use; None for no limit.
+    """
+
+    row: Experiment
     folds: tuple[str, ...]
     seed: int
     corpus: Corpus
-    folder: Path  # for all that it writes
+    folder: Path
     distribution: str
-    threads: int  # 0: as many as there are
+    threads: int
     exports: bool
     most_bytes: int | None
 
+    @property
+    def stderr(self) -> Path:
+        """File with the process's error output."""
+        return self.folder / "stderr"
 
-def rows_to_check(grid: Grid, mode: str = "auto") -> list[config.Experiment]:
-    """The rows to take through the preflight.
+
+def rows_to_check(grid: Grid, mode: str = "auto") -> list[Experiment]:
+    """Returns the rows that `check` should check.
 
     Args:
-      mode: "auto" (rows with a run that has not begun, where more than one run is left to do), "always" (all) or "never".
+      grid: The grid.
+      mode: "auto" (rows with a run that has not begun, if more than one run is left), "always" (all
+        rows) or "never".
     """
     plan = grid.plan()
-    if mode == "never" or (mode == "auto" and sum(not run.finished for _, run in plan) < 2):
+    if mode == "never":
         return []
-    return list(
-        dict.fromkeys(
-            row for row, run in plan if mode == "always" or not run.path("config.json").is_file()
-        )
-    )
+    if mode == "always":
+        return list(dict.fromkeys(row for row, _ in plan))
+    unfinished = [run for _, run in plan if not run.finished]
+    if len(unfinished) < 2:
+        return []
+    return list(dict.fromkeys(row for row, run in plan if not run.path("config.json").is_file()))
 
 
 def check(
-    grid: Grid, rows, jobs: int = 1, distribution: str = "auto", most_bytes: int | None = None
-):
-    """Takes `rows` of `grid` through features, a training step at their batch size, evaluation and export.
+    grid: Grid,
+    rows: Sequence[Experiment],
+    jobs: int = 1,
+    distribution: str = "auto",
+    most_bytes: int | None = None,
+) -> Iterator[Outcome]:
+    """Computes features, one training step at the row's batch size, an evaluation and an export.
 
-    Folders and folds come first: they take seconds. Where a folder cannot be written, no row is tried. Exporting takes half of a
-    small row's time: rows of one system, strategy and front-end are exported once.
+    Folders and folds are checked first, which takes seconds. If a folder cannot be written, no row
+    is checked. Rows of one system, strategy and front-end are exported once, because an export
+    takes half of the time of a small row.
 
     Args:
-      jobs: rows checked at once, as many as the grid trains at once: those share the memory as well.
-      distribution: see devices.strategy; for several machines and TPUs nothing is checked.
-      most_bytes: of address space that the process of a row may take; None: all there is.
+      grid: The grid.
+      rows: Rows of the grid to check.
+      jobs: Rows checked at once: as many as are trained at once, because these share the memory.
+      distribution: See `devices.strategy`. Several machines and TPUs are not checked.
+      most_bytes: Address space that the process of a row may use; None for no limit.
 
     Yields:
-      Passed for a row, or a CrossaskError for something that is wrong.
+      `Passed` for a row, or a CrossaskError for a problem.
     """
-    if not rows or distribution in ALONE:
+    if not rows or distribution in NOT_CHECKED:
         return
     from crossask.training import devices
 
     devices.check_machines(distribution)
-    wrong = _unwritable_folders(grid)
-    yield from wrong
-    if wrong:
+    problems = _unwritable_folders(grid)
+    yield from problems
+    if problems:
         return
     corpora = functools.cache(lambda dataset: read_corpus(dataset, grid.data_dir))
-    sound, told = [], set()
+    sound = []
+    reported = set()
     for row in rows:
         try:
-            _check_folds(row, corpora(row.dataset), grid.folds or row.folds)
+            _check_folds(row, corpora(row.dataset), grid.folds_of(row))
             sound.append(row)
         except CrossaskError as error:
-            if str(error) not in told:  # rows share a corpus and its folds
+            # Rows share a corpus and its folds, so they share the problem.
+            if str(error) not in reported:
                 yield error
-            told.add(str(error))
+            reported.add(str(error))
     if not sound:
         return
     jobs = min(devices.side_by_side(jobs, distribution), len(sound))
     threads = max(1, devices.cores() // jobs) if jobs > 1 else 0
     with tempfile.TemporaryDirectory(prefix="crossask-preflight-") as scratch:
-        tasks, exported = [], set()
-        for row in sound:
-            served = (row.system, row.strategy, row.event_model.name, row.features)
-            folds, folder = grid.folds or row.folds, Path(scratch, str(len(tasks)))
+        tasks = []
+        exported = set()
+        for number, row in enumerate(sound):
+            export_key = (row.system, row.strategy, row.event_model.name, row.features)
             tasks.append(
                 _Task(
-                    row,
-                    folds,
-                    grid.seeds[0],
-                    corpora(row.dataset),
-                    folder,
-                    distribution,
-                    threads,
-                    served not in exported,
-                    most_bytes,
+                    row=row,
+                    folds=grid.folds_of(row),
+                    seed=grid.seeds[0],
+                    corpus=corpora(row.dataset),
+                    folder=Path(scratch, str(number)),
+                    distribution=distribution,
+                    threads=threads,
+                    exports=export_key not in exported,
+                    most_bytes=most_bytes,
                 )
             )
-            exported.add(served)
+            exported.add(export_key)
         yield from _in_processes(tasks, jobs)
 
 
 def _unwritable_folders(grid: Grid) -> list[CrossaskError]:
-    """An error for each of --model_dir and --features_dir that cannot be written."""
-    left = [run.folder for _, run in grid.plan() if not run.finished]
-    found = []
-    for flag, folders in (
-        ("--model_dir", [Path(grid.model_dir), *left]),
-        ("--features_dir", [Path(grid.features_dir)]),
-    ):
+    """Returns a problem for each of --model_dir and --features_dir that cannot be written."""
+    unfinished = [run.folder for _, run in grid.plan() if not run.finished]
+    folders_of_flag = {
+        "--model_dir": [Path(grid.model_dir), *unfinished],
+        "--features_dir": [Path(grid.features_dir)],
+    }
+    problems = []
+    for flag, folders in folders_of_flag.items():
         for folder in folders:
-            missing = [path for path in (folder, *folder.parents) if not path.exists()]
-            try:
-                files.check_room(folder, 0)
-            except CrossaskError as error:
-                found.append(CrossaskError(error.problem, f"Give a {flag} that you may write to."))
+            problem = _unwritable(folder)
+            if problem:
+                problems.append(CrossaskError(problem, f"Give a {flag} that you may write to."))
                 break
-            finally:
-                for path in missing:
-                    with contextlib.suppress(OSError):
-                        path.rmdir()
-    return found
+    return problems
 
 
-def _check_folds(row: config.Experiment, corpus: Corpus, folds):
-    """A DataError where a fold is not there, cannot be split, or a scene has no clips to learn from or to be evaluated on."""
+def _unwritable(folder: Path) -> str:
+    """Returns why a folder cannot be written, "" if it can; creates no folders."""
+    created = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        files.check_room(folder, 0)
+    except CrossaskError as error:
+        return error.problem
+    finally:
+        for path in created:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+    return ""
+
+
+def _check_folds(row: Experiment, corpus: Corpus, folds: Iterable[str]) -> None:
+    """Raises DataError unless each part of each fold has clips of every scene."""
     scene_of = {clip.id: clip.scene for clip in corpus.clips}
     for name in folds:
-        fold = corpus.fold(name)
-        training, _ = training_parts(
-            corpus, fold, row.training.validation_share, row.training.validation_seed
-        )
-        for side, ids in (("train", training), ("evaluate", fold.evaluation)):
-            missing = sorted(set(corpus.scenes) - {scene_of[clip_id] for clip_id in ids})
+        parts = parts_of(corpus, name, row.training)
+        for verb, clip_ids in (("train", parts.training), ("evaluate", parts.evaluation)):
+            present = {scene_of[clip_id] for clip_id in clip_ids}
+            missing = sorted(set(corpus.scenes) - present)
             if missing:
                 raise DataError(
-                    f"Fold {name!r} of corpus {corpus.name!r} has no clips of {', '.join(missing)} to {side} on.",
-                    f"Add recordings of it to that side, or leave the scene out; {ALL_THE_SAME}.",
+                    f"Fold {name!r} of corpus {corpus.name!r} has no clips of "
+                    f"{', '.join(missing)} to {verb} on.",
+                    f"Add recordings of it to that part, or leave the scene out; {TRAIN_ANYWAY}.",
                 )
 
 
-def _in_processes(tasks: list[_Task], jobs: int):
-    """The outcome of each task in their order, `jobs` at once; the processes end with this call, however it ends."""
-    processes, ended = [], threading.Event()
+def _in_processes(tasks: list[_Task], jobs: int) -> Iterator[Outcome]:
+    """Yields the outcome of each task in their order; `jobs` processes run at once.
+
+    The processes end with this call, however it ends.
+    """
+    processes: list[Process] = []
+    cancelled = threading.Event()
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         try:
-            yield from pool.map(lambda task: _outcome(task, processes, ended), tasks)
+            yield from pool.map(lambda task: _outcome(task, processes, cancelled), tasks)
         finally:
-            ended.set()
+            cancelled.set()
             pool.shutdown(wait=False, cancel_futures=True)
             for process in processes:
                 process.terminate()
 
 
-def _outcome(task: _Task, processes: list, ended: threading.Event) -> Passed | CrossaskError | None:
-    """Starts the row's process and waits for what becomes of it; None, which nobody reads, once the check has `ended`."""
-    context = multiprocessing.get_context(
-        "spawn"
-    )  # a fork would cope badly with TensorFlow's threads
-    ours, theirs = context.Pipe()
+def _outcome(task: _Task, processes: list[Process], cancelled: threading.Event) -> Outcome | None:
+    """Runs one row in its own process. Returns None if the check was cancelled."""
     task.folder.mkdir()
-    process, start = (
-        context.Process(target=_work, args=(theirs, task), daemon=True),
-        time.monotonic(),
-    )
-    process.start()
+    start = time.monotonic()
+    process, connection = start_child(_check_row, task)
     processes.append(process)
-    theirs.close()  # so that the process's end closes the pipe
-    stages, what, content = [], "", ""
+    stages = []
+    kind = ""
+    content: Any = ""
+    # The connection ends with the process.
     with contextlib.suppress(EOFError, OSError):
         while True:
-            what, content = ours.recv()
-            if what == "stage":
+            kind, content = connection.recv()
+            if kind == "stage":
                 stages.append(content)
     process.join()
-    if ended.is_set():
+    if cancelled.is_set():
         return None
-    if what == "passed":
+    if kind == "passed":
         return Passed(task.row.name, tuple(stages), time.monotonic() - start, content)
     stage = stages[-1] if stages else "start"
-    if what == "error":
+    if kind == "error":
         return CrossaskError(f"Row {task.row.name}, {stage}: {content.problem}", content.fix)
-    errors = _errors_of(task)
-    text = errors.read_text(errors="replace") if errors.is_file() else ""
-    if what == "memory" or _ended_for_memory(process.exitcode, text, task.most_bytes):
+    return _failure(task, stage, kind, content, process.exitcode)
+
+
+def _failure(task: _Task, stage: str, kind: str, trace: Any, exit_code: int) -> CrossaskError:
+    """Returns the problem of a row whose process ended without a CrossaskError.
+
+    Args:
+      task: The row.
+      stage: The stage in which the process ended.
+      kind: The last message of the process: "memory", "bug", or another.
+      trace: With "bug", the stack trace.
+      exit_code: Exit code of the process.
+    """
+    name = task.row.name
+    stderr = task.stderr.read_text(errors="replace") if task.stderr.is_file() else ""
+    if kind == "memory" or _ended_for_memory(exit_code, stderr, task.most_bytes):
         return CrossaskError(
-            f"Row {task.row.name} runs out of memory at its batch size {task.row.training.batch_size} ({stage}).",
+            f"Row {name} runs out of memory at its batch size {task.row.training.batch_size} "
+            f"({stage}).",
             "Lower training.batch_size, or --jobs.",
         )
-    if what != "bug":
-        code = process.exitcode
-        how = (
-            f"was ended by {signal.Signals(-code).name}"
-            if code < 0
-            else f"ended with exit code {code}"
-        )
-        content = f"{text[-2000:]}\nthe process {how}."
-    LOG.error("preflight: %s: %s:\n%s", task.row.name, stage, content.strip())
+    if kind != "bug":
+        how = f"ended with exit code {exit_code}"
+        if exit_code < 0:
+            how = f"was ended by {signal.Signals(-exit_code).name}"
+        trace = f"{stderr[-2000:]}\nthe process {how}."
+    LOG.error("preflight: %s: %s:\n%s", name, stage, trace.strip())
+    last_line = trace.strip().splitlines()[-1]
     return CrossaskError(
-        f"Row {task.row.name}, {stage}: {content.strip().splitlines()[-1]}",
-        f"The whole error stands above; {ALL_THE_SAME}.",
+        f"Row {name}, {stage}: {last_line}", f"The whole error is shown above; {TRAIN_ANYWAY}."
     )
 
 
-def _ended_for_memory(exit_code: int, errors: str, most_bytes: int | None) -> bool:
-    """Whether a process that said nothing ended for want of memory."""
-    if exit_code == -signal.SIGKILL or any(mark in errors for mark in OUT_OF_MEMORY):
+def _ended_for_memory(exit_code: int, stderr: str, most_bytes: int | None) -> bool:
+    """Returns whether a process that sent no message ended because memory ran out."""
+    if exit_code == -signal.SIGKILL or any(words in stderr for words in OUT_OF_MEMORY):
         return True
-    # TensorFlow does not look at every allocation: where address space has a limit, what it could not have makes it crash
-    limited = most_bytes or resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
-    return bool(limited) and exit_code in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS)
+    # TensorFlow does not check every allocation: with a limit on its address space it crashes.
+    soft_limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    has_limit = bool(most_bytes) or soft_limit != resource.RLIM_INFINITY
+    return has_limit and exit_code in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS)
 
 
-def _errors_of(task: _Task) -> Path:
-    return task.folder / "stderr"
+def _check_row(connection: Connection, task: _Task) -> None:
+    """Takes one row through its stages, in a process of its own.
 
-
-def _work(pipe, task: _Task):
-    """A process that takes one row through its stages and says so: ("stage", name) as each begins, then what came of it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal tells everybody; the parent answers
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    # what C++ says before it ends the process, and what else is no news to the user
-    os.dup2(os.open(_errors_of(task), os.O_WRONLY | os.O_CREAT), 2)
-    # what AutoGraph writes stays where a process is killed
-    tempfile.tempdir = os.environ["TMPDIR"] = str(task.folder)
-    import traceback
-
+    It sends ("stage", name) as each stage begins, and at the end ("passed", largest memory),
+    ("error", CrossaskError), ("memory", "") or ("bug", stack trace).
+    """
+    prepare_child()
+    # The file holds what C++ prints before it ends the process; nothing of it is of use otherwise.
+    os.dup2(os.open(task.stderr, os.O_WRONLY | os.O_CREAT), 2)
+    # AutoGraph's temporary files would remain where a process is killed.
+    os.environ["TMPDIR"] = str(task.folder)
+    tempfile.tempdir = str(task.folder)
     if task.most_bytes:
         resource.setrlimit(resource.RLIMIT_AS, (task.most_bytes, task.most_bytes))
     try:
         for stage in _stages(task):
-            pipe.send(("stage", stage))
-        pipe.send(("passed", _peak_bytes()))
+            connection.send(("stage", stage))
+        connection.send(("passed", _peak_bytes()))
     except CrossaskError as error:
-        pipe.send(("error", error))
+        connection.send(("error", error))
     except Preempted:
         return
     except Exception as error:
-        pipe.send(("memory", "") if _is_of_memory(error) else ("bug", traceback.format_exc()))
+        if _is_out_of_memory(error):
+            connection.send(("memory", ""))
+        else:
+            connection.send(("bug", traceback.format_exc()))
 
 
-def _stages(task: _Task):
-    """Yields the name of each stage, then does it when asked for the next."""
+def _stages(task: _Task) -> Iterator[str]:
+    """Yields the name of each stage, and computes it when the next one is requested."""
     yield "features"
-    from crossask import evaluation, serving, training
+    from crossask import serving, training
     from crossask.features.cache import in_order, prepare_features
     from crossask.training import devices
 
     if task.threads:
         devices.limit_threads(task.threads)
-    few, fold = _few(task.corpus, task.folds[0], task.row.training)
-    cache = prepare_features(few, task.row, task.folder / "features", 1)
-    whole = dataclasses.replace(cache, clip_ids=tuple(clip.id for clip in in_order(task.corpus)))
+    few, fold = _few_clips(task)
+    cache = prepare_features(few, task.row, task.folder / "features", workers=1)
+    all_clips = tuple(clip.id for clip in in_order(task.corpus))
+    whole = dataclasses.replace(cache, clip_ids=all_clips)
     for name in task.folds:
-        settings = task.row.training
-        ids, _ = training_parts(
-            task.corpus, task.corpus.fold(name), settings.validation_share, settings.validation_seed
-        )
-        training.training_data(task.row, task.corpus, whole, ids, task.seed)
+        parts = parts_of(task.corpus, name, task.row.training)
+        training.training_data(task.row, task.corpus, whole, parts.training, task.seed)
 
     yield "training step"
-    row = _of_one_step(task.row)
-    run = run_folder.run_at(task.folder / "runs", row.name, fold.name, task.seed)
-    learnt = [clip_id for clip_id in fold.train if clip_id not in fold.validation]
-    filled = _filled(cache, learnt, row.training, task.folder / "filled")
-    training.train(run, row, few, filled, devices.strategy(task.distribution))
+    row = _one_epoch(task.row)
+    run = run_at(task.folder / "runs", row.name, fold.name, task.seed)
+    validation = set(fold.validation)
+    training_ids = [clip_id for clip_id in fold.train if clip_id not in validation]
+    one_batch = _filled(cache, training_ids, row.training, task.folder / "filled")
+    options = training.Options(distribution=devices.strategy(task.distribution))
+    training.train(run, row, few, one_batch, options)
 
     yield "evaluation"
-    table = training.predict(run, few, cache)
-    table.to_csv(run.path("predictions.csv"), index=False)
-    scores = evaluation.score(
-        evaluation.read_predictions(run.path("predictions.csv")),
-        seen_cities=few.training_cities(fold.name),
-    )
-    files.write_json(run.path("scores.json"), scores)
+    training.evaluate_run(run, few, cache)
 
-    # of a control or of ready-made embeddings there is no model that hears recordings
-    if not task.exports or task.row.event_control or task.corpus.ready_made:
-        return
-    yield "export"
-    serving.export_run(run, task.folder / "model")  # which reads it back
+    # Controls and precomputed embeddings have no model that predicts recordings.
+    has_export = not (task.row.event_control or task.corpus.ready_made)
+    if task.exports and has_export:
+        yield "export"
+        serving.export_run(run, task.folder / "model")
 
 
-def _few(corpus: Corpus, fold_name: str, settings: config.TrainingConfig) -> tuple[Corpus, Fold]:
-    """The corpus and its fold with a few clips of each part."""
-    fold = corpus.fold(fold_name)
-    parts = (
-        *training_parts(corpus, fold, settings.validation_share, settings.validation_seed),
-        fold.evaluation,
-    )
-    step = CLIPS_A_PART - 1
-    training, validation, evaluation = (
-        tuple(dict.fromkeys(ids[(len(ids) - 1) * n // step] for n in range(CLIPS_A_PART)))
-        for ids in parts
-    )
-    fold = Fold(fold.name, training + validation, evaluation, validation)
+def _few_clips(task: _Task) -> tuple[Corpus, Fold]:
+    """Returns the corpus and its first fold with a few clips of each part."""
+    parts = parts_of(task.corpus, task.folds[0], task.row.training)
+    training = _spread(parts.training)
+    validation = _spread(parts.validation)
+    evaluation = _spread(parts.evaluation)
+    fold = Fold(task.folds[0], training + validation, evaluation, validation)
     kept = {*fold.train, *fold.evaluation}
-    return dataclasses.replace(
-        corpus, clips=tuple(clip for clip in corpus.clips if clip.id in kept), folds=(fold,)
-    ), fold
+    clips = tuple(clip for clip in task.corpus.clips if clip.id in kept)
+    return dataclasses.replace(task.corpus, clips=clips, folds=(fold,)), fold
 
 
-def _of_one_step(row: config.Experiment) -> config.Experiment:
-    """The row with one epoch and a schedule that fits into it; what it builds and the size of its batches stay."""
-    short = {
-        "epochs": 1,
-        "keep_from": 1,
-        "average_from": 1,
-        "patience": 0,
-        "warmup_epochs": 0,
-        "input_streams": 1,
-    }
-    return dataclasses.replace(row, training=dataclasses.replace(row.training, **short))
+def _spread(clip_ids: Sequence[str]) -> tuple[str, ...]:
+    """Returns CLIPS_OF_A_PART clips from the first to the last."""
+    chosen = []
+    for number in range(CLIPS_OF_A_PART):
+        chosen.append(clip_ids[(len(clip_ids) - 1) * number // (CLIPS_OF_A_PART - 1)])
+    return tuple(dict.fromkeys(chosen))
 
 
-def _filled(cache, training_ids: list[str], settings: config.TrainingConfig, folder: Path):
-    """The cache with its training clips repeated up to one batch; a shard that has been written is linked to, not copied."""
-    import tensorflow as tf
+def _one_epoch(row: Experiment) -> Experiment:
+    """Returns the row with one epoch and a schedule that fits; network and batch size stay."""
+    training = dataclasses.replace(
+        row.training,
+        epochs=1,
+        keep_from=1,
+        average_from=1,
+        patience=0,
+        warmup_epochs=0,
+        input_streams=1,
+    )
+    return dataclasses.replace(row, training=training)
 
+
+def _filled(
+    cache: "FeatureCache", training_ids: list[str], settings: TrainingConfig, folder: Path
+) -> "FeatureCache":
+    """Returns the cache with its training clips repeated until they fill one batch."""
+    from crossask.features import records
     from crossask.features.batches import examples
-    from crossask.features.cache import CLIPS_PER_SHARD
 
-    clips = -(-settings.batch_size // examples(cache, training_ids[:1], settings.context_frames))
-    repeated = itertools.islice(itertools.cycle(training_ids), max(0, clips - len(training_ids)))
+    examples_of_clip = examples(cache, training_ids[:1], settings.context_frames)
+    clips = -(-settings.batch_size // examples_of_clip)
+    missing = max(0, clips - len(training_ids))
+    repeated = itertools.islice(itertools.cycle(training_ids), missing)
     filled = dataclasses.replace(
         cache,
         clip_ids=(*cache.clip_ids, *repeated),
         folders={kind: folder / kind for kind in cache.folders},
     )
     for kind in cache.folders:
-        (shard,) = cache.shards(kind)
-        records = dict(
-            zip(cache.clip_ids, tf.data.TFRecordDataset(shard).as_numpy_iterator(), strict=True)
-        )
+        values = dict(records.read_clips(cache.shards(kind)))
         filled.folders[kind].mkdir(parents=True)
-        written = {}
+        # Many shards contain the same clips; the second one is a link to the first.
+        written: dict[tuple[str, ...], str] = {}
         for number, path in enumerate(filled.shards(kind)):
-            ids = filled.clip_ids[number * CLIPS_PER_SHARD : (number + 1) * CLIPS_PER_SHARD]
-            if ids in written:
-                os.symlink(written[ids], path)
+            clip_ids = records.clips_of_shard(filled.clip_ids, number)
+            if clip_ids in written:
+                os.symlink(written[clip_ids], path)
                 continue
-            with tf.io.TFRecordWriter(path) as writer:
-                for clip_id in ids:
-                    writer.write(records[clip_id])
-            written[ids] = path
+            encoded = [records.encode_clip(clip_id, values[clip_id]) for clip_id in clip_ids]
+            records.write_shard(path, encoded)
+            written[clip_ids] = path
     return filled
 
 
-def _is_of_memory(error: Exception) -> bool:
+def _is_out_of_memory(error: Exception) -> bool:
     import tensorflow as tf
 
-    return isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)) or any(
-        mark in str(error) for mark in OUT_OF_MEMORY
-    )
+    if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):
+        return True
+    return any(words in str(error) for words in OUT_OF_MEMORY)
 
 
 def _peak_bytes() -> int:
-    """The most memory that this process had."""
+    """Returns the largest memory that this process had."""
     status = Path("/proc/self/status")
-    if status.is_file():  # the system's other figure counts the parent's memory, too, from before the process was its own
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
-        1 if sys.platform == "darwin" else 1024
-    )
+    if status.is_file():
+        # The other figure includes the parent's memory from before the process had its own.
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,255 +1,190 @@
-"""Rows x folds x seeds to finished runs, one after another or side by side; a run that fails does not stop the others."""
+"""Trains the runs of a grid, one after another or side by side. A failed run stops no other."""
 
 import contextlib
 import dataclasses
 import functools
-import multiprocessing
-import multiprocessing.connection
-import os
-import signal
-import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
-from crossask import config
-from crossask.datasets import read_corpus
-from crossask.errors import CrossaskError, Preempted
-from crossask.training import run_folder
+import tensorflow as tf
+
+from crossask import training
+from crossask.config import Experiment
+from crossask.datasets import Corpus, read_corpus
+from crossask.errors import CrossaskError
+from crossask.features.cache import prepare_features
+from crossask.grid.processes import Outcome, Report, Task, train_side_by_side
+from crossask.grid.runs import Grid
+from crossask.training import devices, network_size
+from crossask.training.run_folder import Run
+
+Corpora = Callable[[str], Corpus]
+# Function(description, unit) -> function(done, in all, note)
+ProgressBar = Callable[[str, str], Callable[..., None]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Grid:
-    """What to train, from what, and where the runs go."""
+class Execution:
+    """How the runs of a grid are computed. None of these changes their results.
 
-    rows: tuple[config.Experiment, ...]
-    seeds: tuple[int, ...]
-    data_dir: str
-    features_dir: str
-    model_dir: str
-    folds: tuple[str, ...] = ()  # empty: each row's own
+    Attributes:
+      jobs: Runs trained at once, at most, each in a process with its share of the cores (a small
+        network gains little from a second core). With a GPU, or a strategy over several devices,
+        runs are trained one at a time.
+      workers: Feature shards computed at once.
+      distribution: See `devices.strategy`.
+      tpu: See `devices.strategy`.
+      save_steps: See `crossask.training.Options`.
+    """
 
-    def plan(self) -> list[tuple[config.Experiment, run_folder.Run]]:
-        """Every run with its row, in the order in which they start."""
-        return [
-            (row, run_folder.run_at(self.model_dir, row.name, fold, seed))
-            for row in self.rows
-            for fold in (self.folds or row.folds)
-            for seed in self.seeds
-        ]
+    jobs: int = 1
+    workers: int = 2
+    distribution: str = "auto"
+    tpu: str | None = None
+    save_steps: int = 0
+
+
+DEFAULT_EXECUTION = Execution()
 
 
 def train(
     grid: Grid,
-    jobs: int = 1,
-    workers: int = 2,
-    distribution: str = "auto",
-    tpu: str | None = None,
-    progress_bar=None,
-    save_steps: int = 0,
-):
-    """Trains what is not finished and yields (run, result of training.train or the CrossaskError that ended it).
+    execution: Execution = DEFAULT_EXECUTION,
+    progress_bar: ProgressBar | None = None,
+) -> Iterator[tuple[Run, Outcome]]:
+    """Trains the runs of a grid that are not finished.
 
     Args:
-      jobs: the most runs trained at once, each in a process of its own with its share of the cores: a small network
-        gains little from a second core. One at a time with a GPU, and with a strategy over several devices.
-      workers: feature shards computed at once.
-      distribution, tpu: see devices.strategy.
-      progress_bar: function(description, unit) -> function(done, in all, note); epochs of all runs are one bar, on which an
-        epoch of a row counts by its multiply-accumulates, so that the time left holds where rows differ in cost.
-      save_steps: see training.train.
+      grid: The grid.
+      execution: How the runs are computed.
+      progress_bar: Returns a function that draws a bar. The epochs of all runs are one bar, on
+        which an epoch counts by the row's multiply-accumulates, so that the time left is right
+        although rows differ in cost.
+
+    Yields:
+      Each run with its result (see `crossask.training.train`), or with the CrossaskError that ended
+      it.
 
     Raises:
-      CrossaskError: corpus or features cannot be had; no run has begun.
+      CrossaskError: The corpus or the features are not available; no run has begun.
     """
-    from crossask.features.cache import prepare_features
-    from crossask.training import devices
-
+    distribution = execution.distribution
     devices.check_machines(distribution)
-    # several machines must find each other before anything is computed
-    strategy = (
-        devices.strategy(distribution, tpu) if distribution == "multi_worker_mirrored" else None
-    )
-    if strategy and devices.machines(strategy)[0]:
-        progress_bar = None  # the first machine tells
-    progress_bar = progress_bar or (lambda description, unit: lambda done, total, note="": None)
+    strategy = None
+    if distribution == "multi_worker_mirrored":
+        # The machines must find each other before anything is computed.
+        strategy = devices.strategy(distribution, execution.tpu)
+        if not devices.machines(strategy).is_first:
+            # Only the first machine shows progress.
+            progress_bar = None
+    if progress_bar is None:
+        progress_bar = _no_bar
     plan = grid.plan()
-    jobs = min(devices.side_by_side(jobs, distribution), len(plan))
     corpora = functools.cache(lambda dataset: read_corpus(dataset, grid.data_dir))
-    tasks = []
-    for row in dict.fromkeys(row for row, _ in plan):
-        corpus = corpora(row.dataset)
-        cache = prepare_features(
-            corpus, row, grid.features_dir, workers, progress_bar(f"features of {row.name}", "clip")
-        )
-        paths = {"data_dir": grid.data_dir, "features_dir": grid.features_dir}
-        tasks += [
-            (run, row, corpus, cache, paths, save_steps) for planned, run in plan if planned is row
-        ]
-    epochs = {run: row.training.epochs for row, run in plan}
-    done, bar = dict.fromkeys(epochs, 0), progress_bar(f"{len(plan)} runs", "epoch")
-    costs = _costs(dict.fromkeys(row for row, _ in plan), corpora)
-    cost, total = {run: costs[row] for row, run in plan}, sum(epochs.values())
-    work = sum(cost[run] * epochs[run] for run in epochs)
+    tasks = _tasks(grid, execution, corpora, progress_bar)
+    progress = _Progress(plan, corpora, progress_bar(f"{len(plan)} runs", "epoch"))
 
-    def tell(run, count, note):
-        done[run] = count
-        shown = round(total * sum(cost[run] * done[run] for run in done) / work)
-        bar(
-            total if done == epochs else min(shown, total - 1),
-            total,
-            f"{run.row} fold {run.fold} seed {run.seed}: {note}",
-        )
-
+    jobs = min(devices.side_by_side(execution.jobs, distribution), len(plan))
     if jobs > 1:
-        outcomes = _side_by_side(tasks, jobs, tell)
+        outcomes = train_side_by_side(tasks, jobs, progress.report)
     else:
-        outcomes = _one_by_one(tasks, strategy or devices.strategy(distribution, tpu), tell)
+        strategy = strategy or devices.strategy(distribution, execution.tpu)
+        outcomes = _one_by_one(tasks, strategy, progress.report)
+    # An iteration that is abandoned must end the processes, too.
     with contextlib.closing(outcomes):
         for run, outcome in outcomes:
-            tell(run, epochs[run], "ended" if isinstance(outcome, CrossaskError) else "finished")
+            failed = isinstance(outcome, CrossaskError)
+            progress.finish(run, "failed" if failed else "finished")
             yield run, outcome
 
 
-def _costs(rows, corpora) -> dict:
-    """Row -> what a clip costs in training, up to a common factor."""
-    from crossask.training import network_size
+def _tasks(
+    grid: Grid, execution: Execution, corpora: Corpora, progress_bar: ProgressBar
+) -> list[Task]:
+    """Returns the runs as tasks, after their features are computed."""
+    paths = {"data_dir": grid.data_dir, "features_dir": grid.features_dir}
+    plan = grid.plan()
+    tasks = []
+    for row in dict.fromkeys(row for row, _ in plan):
+        corpus = corpora(row.dataset)
+        bar = progress_bar(f"features of {row.name}", "clip")
+        cache = prepare_features(corpus, row, grid.features_dir, execution.workers, bar)
+        for planned, run in plan:
+            if planned is row:
+                tasks.append(Task(run, row, corpus, cache, paths, execution.save_steps))
+    return tasks
 
+
+def _one_by_one(
+    tasks: Iterable[Task], strategy: tf.distribute.Strategy, report: Report
+) -> Iterator[tuple[Run, Outcome]]:
+    """Trains runs in this process, as `train_side_by_side` does in others."""
+    for task in tasks:
+        try:
+            outcome: Outcome = _train(task, strategy, report)
+        except CrossaskError as error:
+            if devices.machines(strategy).count > 1:
+                # The other machines still wait in this run, so none may begin the next.
+                raise
+            outcome = error
+        yield task.run, outcome
+
+
+def _train(task: Task, strategy: tf.distribute.Strategy, report: Report) -> dict[str, Any]:
+    def progress(epochs: int, _total: int, note: str) -> None:
+        report(task.run, epochs, note)
+
+    options = training.Options(strategy, task.paths, progress, task.save_steps)
+    return training.train(task.run, task.row, task.corpus, task.cache, options)
+
+
+class _Progress:
+    """One bar for the epochs of all runs, which count by their cost."""
+
+    def __init__(
+        self, plan: Sequence[tuple[Experiment, Run]], corpora: Corpora, bar: Callable[..., None]
+    ):
+        self.bar = bar
+        self.epochs = {run: row.training.epochs for row, run in plan}
+        self.done = dict.fromkeys(self.epochs, 0)
+        costs = _costs(dict.fromkeys(row for row, _ in plan), corpora)
+        self.cost = {run: costs[row] for row, run in plan}
+        self.all_epochs = sum(self.epochs.values())
+        self.all_work = self._work(self.epochs)
+
+    def report(self, run: Run, epochs: int, note: str) -> None:
+        """Shows the epochs of a run that are done."""
+        self.done[run] = epochs
+        if self.done == self.epochs:
+            shown = self.all_epochs
+        else:
+            share = self._work(self.done) / self.all_work
+            # The bar is full when all runs have ended, not before.
+            shown = min(round(self.all_epochs * share), self.all_epochs - 1)
+        self.bar(shown, self.all_epochs, f"{run.title}: {note}")
+
+    def finish(self, run: Run, note: str) -> None:
+        """Shows that a run has ended."""
+        self.report(run, self.epochs[run], note)
+
+    def _work(self, epochs: dict[Run, int]) -> float:
+        return sum(self.cost[run] * count for run, count in epochs.items())
+
+
+def _costs(rows: Iterable[Experiment], corpora: Corpora) -> dict[Experiment, int]:
+    """Returns the cost of one clip in training for each row, up to a common factor."""
+    rows = list(rows)
     if len(rows) == 1:
-        return dict.fromkeys(rows, 1)
+        return {rows[0]: 1}
     costs = {}
     for row in rows:
-        size = network_size.describe(row, len(corpora(row.dataset).scenes))
-        costs[row] = size.scene.multiply_accumulates + (
-            size.event.multiply_accumulates if row.event_input == "patches" else 0
-        )
+        classes = len(corpora(row.dataset).scenes)
+        costs[row] = network_size.row_size(row, classes).training_cost
     return costs
 
 
-def _one_by_one(tasks, strategy, tell):
-    from crossask import training
-    from crossask.training import devices
+def _no_bar(_description: str, _unit: str = "") -> Callable[..., None]:
+    def update(_done: int, _total: int, _note: str = "") -> None:
+        pass
 
-    for run, row, corpus, cache, paths, save_steps in tasks:
-        try:
-            outcome = training.train(
-                run,
-                row,
-                corpus,
-                cache,
-                strategy,
-                paths,
-                lambda done, total, note, run=run: tell(run, done, note),
-                save_steps,
-            )
-        except CrossaskError as error:
-            if devices.machines(strategy)[1] > 1:
-                raise  # the other machines still wait in this run: none may begin the next
-            outcome = error
-        yield run, outcome
-
-
-def _side_by_side(tasks, jobs: int, tell):
-    """As `_one_by_one`, in `jobs` processes; these end with this one, however it ends."""
-    from crossask.training import devices
-
-    context = multiprocessing.get_context(
-        "spawn"
-    )  # a fork would cope badly with TensorFlow's threads
-    threads = max(1, devices.cores() // jobs)
-    waiting, busy, processes = list(reversed(tasks)), {}, []
-
-    def start():
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, threads), daemon=True)
-        process.start()
-        theirs.close()  # so that the process's end closes the pipe
-        processes.append(process)
-        give(ours)
-
-    def give(pipe):
-        if waiting:
-            busy[pipe] = waiting.pop()
-            with contextlib.suppress(
-                OSError
-            ):  # the process has ended: what is received from it will tell
-                pipe.send(busy[pipe])
-        else:
-            pipe.close()
-
-    try:
-        for _ in range(jobs):
-            start()
-        while busy:
-            for pipe in multiprocessing.connection.wait(list(busy)):
-                run = busy[pipe][0]
-                try:
-                    what, *content = pipe.recv()
-                except (EOFError, OSError):
-                    del busy[pipe]
-                    yield (
-                        run,
-                        CrossaskError(
-                            f"The process that trained {run.folder} was killed.",
-                            "Free some memory or lower --jobs.",
-                        ),
-                    )
-                    if waiting:
-                        start()
-                    continue
-                if what == "progress":
-                    tell(run, *content)
-                    continue
-                del busy[pipe]
-                give(pipe)
-                if what == "bug":
-                    raise RuntimeError(f"{run.folder} failed:\n{content[0]}")
-                yield run, content[0]
-    finally:
-        for process in processes:
-            process.terminate()
-        for pipe in busy:  # a run that is told to end saves first, or has just ended
-            with contextlib.suppress(EOFError, OSError):
-                while pipe.recv()[0] == "progress":
-                    pass
-            pipe.close()
-        for process in processes:
-            process.join()
-
-
-def _work(pipe, threads: int):
-    """A process that trains what comes through the pipe until it closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal tells everybody; the parent answers
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    import traceback
-
-    from crossask import training
-    from crossask.training import devices
-
-    devices.limit_threads(threads)
-    while True:
-        try:
-            run, row, corpus, cache, paths, save_steps = pipe.recv()
-        except EOFError:
-            return
-        try:
-            result = training.train(
-                run,
-                row,
-                corpus,
-                cache,
-                None,
-                paths,
-                lambda done, total, note: pipe.send(("progress", done, note)),
-                save_steps,
-            )
-            pipe.send(("outcome", result))
-        except CrossaskError as error:
-            pipe.send(("outcome", error))
-        except Preempted:
-            return
-        except Exception:
-            pipe.send(("bug", traceback.format_exc()))
-
-
-def end_with_parent():
-    """Ends this process when its parent ends: a run that outlives a killed command would write where the next command goes on."""
-    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
+    return update

@@ -8,6 +8,7 @@ from crossask.config import ModelConfig, from_dict, to_dict
 from crossask.errors import ConfigError, DataError
 from crossask.models.layers import AttentionPooling, ConvEncoder, check_choice, pooling_redundancy
 from crossask.models.residual import ResidualEncoder, SplitBand, with_deltas
+from crossask.models.target import Target
 
 ENCODERS = {"conv": ConvEncoder, "residual": ResidualEncoder}
 
@@ -138,6 +139,9 @@ class SceneModel(keras.Model):
     def train_step(self, data):
         """One step of `fit`: Keras' own, with the seed (self.seed, step) for dropout; weights of clips are heeded."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        teacher = None
+        if isinstance(y, Target):
+            y, teacher = y
         if not self.built:
             # the first call fixes what a SavedModel's signature takes: the inputs alone, not the seed
             self(x, training=False)
@@ -147,27 +151,23 @@ class SceneModel(keras.Model):
         with tf.GradientTape() as tape:
             logits = self(x, training=True, seed=seed)  # [B, classes]
             loss = self.compute_loss(x, y, logits, sample_weight)
+            if teacher is not None:
+                loss += self.distillation_loss(teacher, logits)
         gradients = self.optimizer.compute_gradients(loss, self.trainable_variables, tape=tape)
         self.optimizer.apply_gradients(gradients)
         return self.compute_metrics(x, y, logits, sample_weight) | self._gradient_norms(gradients)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
-        """The compiled loss; with "teacher" [B, classes] in x, probabilities, also w t^2 times the cross-entropy of the
-        student's softmax(logits / t) with the teacher's at temperature t (Hinton, Vinyals and Dean 2015)."""
-        loss = super().compute_loss(x, y, y_pred, sample_weight)
-        if isinstance(x, dict) and "teacher" in x:
-            weight, temperature = self.distillation
-            softened = tf.nn.softmax(
-                tf.math.log(tf.maximum(x["teacher"], 1e-12)) / temperature
-            )  # [B, classes]
-            apart = tf.reduce_mean(
-                tf.nn.softmax_cross_entropy_with_logits(softened, y_pred / temperature)
-            )
-            # the compiled loss is this device's share of the whole batch's, and so is this
-            loss += (
-                weight * temperature**2 * apart / tf.distribute.get_strategy().num_replicas_in_sync
-            )
-        return loss
+    def distillation_loss(self, teacher, logits):
+        """Returns w t^2 times the cross-entropy of the student's softmax(logits / t) with the
+        teacher's at temperature t (Hinton, Vinyals and Dean 2015); `teacher` are its probabilities
+        [B, classes]."""
+        weight, temperature = self.distillation
+        teacher_logits = tf.math.log(tf.maximum(teacher, 1e-12))
+        softened = tf.nn.softmax(teacher_logits / temperature)  # [B, classes]
+        apart = tf.nn.softmax_cross_entropy_with_logits(softened, logits / temperature)
+        # The compiled loss is this device's share of the whole batch's loss, and so is this.
+        devices = tf.distribute.get_strategy().num_replicas_in_sync
+        return weight * temperature**2 * tf.reduce_mean(apart) / devices
 
     def _gradient_norms(self, gradients) -> dict:
         """Lengths of this device's gradient of the scene part and of a trained event model, at this step."""

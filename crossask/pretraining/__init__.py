@@ -2,6 +2,12 @@
 
 from crossask import lazy
 
-_NAMES = ("LabelledClip", "PretrainingConfig", "pretrain", "read_labelled_clips")
-__all__ = sorted(_NAMES)
-__getattr__, __dir__ = lazy.attach(__name__, dict.fromkeys(_NAMES, "crossask.pretraining.tagger"))
+_MODULES = {
+    "LabelledClip": "crossask.pretraining.labels",
+    "PretrainingConfig": "crossask.pretraining.training",
+    "Progress": "crossask.pretraining.training",
+    "pretrain": "crossask.pretraining.training",
+    "read_labelled_clips": "crossask.pretraining.labels",
+}
+__all__ = sorted(_MODULES)
+__getattr__, __dir__ = lazy.attach(__name__, _MODULES)

@@ -1,9 +1,14 @@
-"""Where a run computes: the strategy, seeds, determinism. The only importer of Model Garden."""
+"""Where a run is computed: distribution, seeds, determinism, precision, threads.
+
+This is the only module that imports Model Garden.
+"""
 
 import contextlib
 import functools
 import json
 import os
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 import tf_keras as keras
@@ -11,25 +16,46 @@ import tf_keras as keras
 from crossask.errors import ConfigError
 
 TF_CONFIG_ADVICE = (
-    'Set {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}, each machine its own index, '
-    "or use crossask-launch."
+    'Set {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}, '
+    "with another index on each machine, or use crossask-launch."
 )
 DISTRIBUTIONS = ("one_device", "mirrored", "multi_worker_mirrored", "tpu")
 
 
+class Machines(NamedTuple):
+    """The machines (processes of this program) that train one model together.
+
+    Attributes:
+      number: Number of this machine, from 0.
+      count: Number of machines.
+    """
+
+    number: int
+    count: int
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this machine writes the files of a run."""
+        return self.number == 0
+
+
 @functools.lru_cache
 def strategy(name: str = "auto", tpu: str | None = None) -> tf.distribute.Strategy:
-    """A strategy through TensorFlow Model Garden's engine; one a process, for two over the same devices mix up their keys.
+    """Returns a tf.distribute strategy, made by TensorFlow Model Garden.
+
+    A process has one strategy of each kind: two over the same devices would confuse their keys.
 
     Args:
-      name: "auto" (all GPUs where there are any, else one device), "one_device", "mirrored", "multi_worker_mirrored" (all
-        devices of the machines that the environment's TF_CONFIG names; to be called before anything is computed) or "tpu".
-      tpu: the TPU's address, for "tpu" ("local" on a TPU machine).
+      name: "auto" (all GPUs if there are several, else one device), "one_device", "mirrored",
+        "multi_worker_mirrored" (all devices of the machines in the environment variable TF_CONFIG;
+        call this function before anything is computed) or "tpu".
+      tpu: Address of the TPU, for "tpu" ("local" on a TPU machine).
 
     Raises:
-      ConfigError: an unknown name, "mirrored" without a GPU, or "multi_worker_mirrored" without a TF_CONFIG.
+      ConfigError: An unknown name, "mirrored" without a GPU, or "multi_worker_mirrored" without
+        TF_CONFIG.
     """
-    # Model Garden imports much: only a training process pays for it
+    # Only training needs Model Garden, and importing it is slow.
     from official.common import distribute_utils
 
     gpus = len(tf.config.list_physical_devices("GPU"))
@@ -37,38 +63,44 @@ def strategy(name: str = "auto", tpu: str | None = None) -> tf.distribute.Strate
         name = "mirrored" if gpus > 1 else "one_device"
     if name == "mirrored" and not gpus:
         raise ConfigError(
-            "--distribution=mirrored needs a GPU, and TensorFlow sees none.",
+            "--distribution=mirrored needs a GPU, and TensorFlow finds none.",
             "Use --distribution=one_device here.",
         )
     check_machines(name)
     count = gpus if name == "mirrored" else min(gpus, 1)
+    # Model Garden uses an old name of the strategy, and TensorFlow warns of it three times.
     logger = tf.get_logger()
     level = logger.level
-    logger.setLevel(
-        "ERROR"
-    )  # it asks for this strategy by an older name, and TensorFlow says so three times
+    logger.setLevel("ERROR")
     try:
         return distribute_utils.get_distribution_strategy(name, num_gpus=count, tpu_address=tpu)
     finally:
         logger.setLevel(level)
 
 
-def machines(strategy: tf.distribute.Strategy) -> tuple[int, int]:
-    """(number of this machine, how many there are): processes that each run this program and train one model together."""
+def machines(strategy: tf.distribute.Strategy) -> Machines:
+    """Returns the machines of a strategy, (0, 1) unless it has several."""
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return 0, 1
-    return _place_among_machines()
+        return Machines(0, 1)
+    return _machines_of_environment()
 
 
-def dealt(strategy: tf.distribute.Strategy, batches, batch_size: int):
-    """A dataset for `fit`: of each batch, every device of every machine gets its rows.
+def distributed(
+    strategy: tf.distribute.Strategy,
+    batches: Callable[[int, int], tf.data.Dataset],
+    batch_size: int,
+) -> Any:
+    """Returns a dataset for `fit`, of whose batches every device of every machine gets its rows.
 
     Args:
-      batches: function(number of a machine, how many there are) -> a dataset of that machine's rows of the batches.
-      batch_size: of all devices together. The loss is the mean over it: Keras takes each device's mean and divides by their number.
+      strategy: The strategy.
+      batches: Function(number of a machine, number of machines) -> that machine's rows of the
+        batches.
+      batch_size: Batch size of all devices together. The loss is the mean over it: Keras takes each
+        device's mean and divides by the number of devices.
 
     Raises:
-      ConfigError: the devices do not divide the batch.
+      ConfigError: The number of devices does not divide the batch size.
     """
     count = strategy.num_replicas_in_sync
     if batch_size % count:
@@ -79,18 +111,18 @@ def dealt(strategy: tf.distribute.Strategy, batches, batch_size: int):
     if count == 1:
         return batches(0, 1)
 
-    def of_machine(context):
-        return batches(context.input_pipeline_id, context.num_input_pipelines).rebatch(
-            batch_size // count, drop_remainder=True
-        )
+    def of_machine(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        rows = batches(context.input_pipeline_id, context.num_input_pipelines)
+        return rows.rebatch(batch_size // count, drop_remainder=True)
 
     return strategy.distribute_datasets_from_function(of_machine)
 
 
-def set_seeds(seed: int, strategy: tf.distribute.Strategy | None = None):
-    """Seeds Python, NumPy and TensorFlow, and makes every operation give the same bits again.
+def set_seeds(seed: int, strategy: tf.distribute.Strategy | None = None) -> None:
+    """Seeds Python, NumPy and TensorFlow, and makes every operation deterministic.
 
-    Not asked of a TPU, whose programs do so anyway: XLA refuses to compile the gradient of max pooling where it is asked for.
+    A TPU's programs are deterministic anyway, and XLA refuses to compile the gradient of max
+    pooling if determinism is requested.
     """
     keras.utils.set_random_seed(seed)
     if not isinstance(strategy, tf.distribute.TPUStrategy):
@@ -98,8 +130,12 @@ def set_seeds(seed: int, strategy: tf.distribute.Strategy | None = None):
 
 
 @contextlib.contextmanager
-def precision(name: str):
-    """What is built within computes with this Keras policy: "float32", "mixed_bfloat16" or "mixed_float16"; weights are float32."""
+def precision(name: str) -> Iterator[None]:
+    """Sets the Keras policy within the block.
+
+    Args:
+      name: "float32", "mixed_bfloat16" or "mixed_float16"; weights are float32 in all of them.
+    """
     before = keras.mixed_precision.global_policy()
     keras.mixed_precision.set_global_policy(name)
     try:
@@ -108,59 +144,73 @@ def precision(name: str):
         keras.mixed_precision.set_global_policy(before)
 
 
-def check_machines(distribution: str):
-    """A ConfigError where there is no such distribution, or it and the environment's TF_CONFIG contradict each other."""
+def check_machines(distribution: str) -> None:
+    """Raises ConfigError for an unknown distribution, or one that contradicts TF_CONFIG."""
     if distribution not in ("auto", *DISTRIBUTIONS):
         raise ConfigError(
             f"There is no distribution {distribution!r}.",
             f"Use one of: auto, {', '.join(DISTRIBUTIONS)}.",
         )
-    _, machines = _place_among_machines()
-    if distribution == "multi_worker_mirrored" and not machines:
+    count = _machines_of_environment().count
+    if distribution == "multi_worker_mirrored" and not count:
         raise ConfigError(
-            "--distribution=multi_worker_mirrored needs the machines' addresses in the environment variable TF_CONFIG.",
+            "--distribution=multi_worker_mirrored needs the machines' addresses in the environment "
+            "variable TF_CONFIG.",
             TF_CONFIG_ADVICE,
         )
-    if distribution != "multi_worker_mirrored" and machines > 1:
+    if distribution != "multi_worker_mirrored" and count > 1:
         raise ConfigError(
-            f"TF_CONFIG names {machines} machines, and --distribution={distribution} would have each write the same run.",
+            f"TF_CONFIG lists {count} machines, and with --distribution={distribution} each "
+            "of them would write the same run.",
             "Use --distribution=multi_worker_mirrored, or unset TF_CONFIG.",
         )
 
 
-def _place_among_machines() -> tuple[int, int]:
-    """(number of this machine, how many there are) by TF_CONFIG, a chief before the workers; (0, 0) without one."""
+def side_by_side(jobs: int, distribution: str) -> int:
+    """Returns how many processes can train at once, at most `jobs`.
+
+    Processes can share cores, but not a GPU's memory or the devices of a strategy.
+    """
+    is_shareable = distribution in ("auto", "one_device")
+    if not is_shareable or tf.config.list_physical_devices("GPU"):
+        return 1
+    return jobs
+
+
+def cores() -> int:
+    """Returns the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def limit_threads(count: int) -> None:
+    """Limits the operations of this process to `count` cores.
+
+    It must be called before TensorFlow computes anything.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(count)
+    tf.config.threading.set_inter_op_parallelism_threads(max(2, count))
+
+
+def _machines_of_environment() -> Machines:
+    """Returns the machines in TF_CONFIG, a chief before the workers; (0, 0) without it."""
     text = os.environ.get("TF_CONFIG")
     if not text:
-        return 0, 0
+        return Machines(0, 0)
     try:
-        cluster, task = (json.loads(text)[part] for part in ("cluster", "task"))
-        hosts = [
-            (job, number)
-            for job in ("chief", "worker")
-            for number in range(len(cluster.get(job, ())))
-        ]
+        settings = json.loads(text)
+        cluster = settings["cluster"]
+        task = settings["task"]
         if set(cluster) - {"chief", "worker"}:
             raise ValueError(f"a cluster of {', '.join(cluster)}")
-        return hosts.index((task["type"], int(task["index"]))), len(hosts)
+        addresses = []
+        for job in ("chief", "worker"):
+            for number in range(len(cluster.get(job, ()))):
+                addresses.append((job, number))
+        number = addresses.index((task["type"], int(task["index"])))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ConfigError(
             f"The environment variable TF_CONFIG cannot be used ({error!r}).", TF_CONFIG_ADVICE
         ) from error
-
-
-def side_by_side(jobs: int, distribution: str) -> int:
-    """How many processes can train at once, at most `jobs`: cores can be shared out, a GPU's memory and a strategy's devices not."""
-    alone = distribution not in ("auto", "one_device") or tf.config.list_physical_devices("GPU")
-    return 1 if alone else jobs
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def limit_threads(count: int):
-    """Operations of this process use `count` cores; to be called before TensorFlow computes anything."""
-    tf.config.threading.set_intra_op_parallelism_threads(count)
-    tf.config.threading.set_inter_op_parallelism_threads(max(2, count))
+    return Machines(number, len(addresses))

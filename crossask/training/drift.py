@@ -1,38 +1,60 @@
-"""How far a trained event model moves its embeddings."""
+"""How far training moves the embeddings of an event model."""
 
 import math
+from collections.abc import Callable, Iterable
 
 import tensorflow as tf
 
+from crossask.events.layer import EventModel
 
-def embedding_drift(start, event_model, batches) -> float:
-    """How far `event_model` moves embeddings from those of `start`, |e - e0| / |e0| over all patches; 0: not at all.
+
+def embedding_drift(start: EventModel, event_model: EventModel, batches: Iterable) -> float:
+    """Returns |e - e0| / |e0| over all patches; 0 if the embeddings did not move.
 
     Args:
-      batches: ({"patches": [B, P, 96, 64]}, scene, weight); clips of weight 0 do not count.
+      start: Event model that computes e0.
+      event_model: Event model that computes e.
+      batches: ({"patches": [B, P, 96, 64]}, target, weight [B]); clips of weight 0 do not count.
     """
 
     @tf.function
-    def lengths(patches, weight):
-        before, after = (
-            tf.cast(layer(patches, training=False), tf.float32) for layer in (start, event_model)
-        )
+    def squared_lengths(patches: tf.Tensor, weight: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        before = tf.cast(start(patches, training=False), tf.float32)  # [B, P, E]
+        after = tf.cast(event_model(patches, training=False), tf.float32)
         weight = weight[:, tf.newaxis, tf.newaxis]
-        return tf.reduce_sum(weight * tf.square(after - before)), tf.reduce_sum(
-            weight * tf.square(before)
-        )
+        moved = tf.reduce_sum(weight * tf.square(after - before))
+        length = tf.reduce_sum(weight * tf.square(before))
+        return moved, length
 
-    apart, length = 0.0, 0.0
+    total_moved = 0.0
+    total_length = 0.0
     for inputs, _, weight in batches:
-        of_batch = lengths(inputs["patches"], weight)
-        apart, length = apart + float(of_batch[0]), length + float(of_batch[1])
-    return math.sqrt(apart / max(length, 1e-30))
+        moved, length = squared_lengths(inputs["patches"], weight)
+        total_moved += float(moved)
+        total_length += float(length)
+    return math.sqrt(total_moved / max(total_length, 1e-30))
 
 
-def drift_from_here(event_model, batches):
-    """A function() -> how far `event_model` has moved embeddings since this call, as `embedding_drift`, on the first of `batches`."""
-    patches, weight = next((inputs["patches"], weight) for inputs, _, weight in batches)
+def drift_from_here(event_model: EventModel, batches: Iterable) -> Callable[[], float]:
+    """Returns a function that returns how far the embeddings have moved since this call.
+
+    The measure is that of `embedding_drift`, on the first of `batches`.
+
+    Args:
+      event_model: The event model, which is trained between the calls.
+      batches: As in `embedding_drift`.
+    """
+    inputs, _, weight = next(iter(batches))
+    patches = inputs["patches"]
     weight = tf.reshape(weight, [-1, 1, 1])
-    embed = tf.function(lambda: weight * tf.cast(event_model(patches, training=False), tf.float32))
+
+    @tf.function
+    def embed() -> tf.Tensor:
+        return weight * tf.cast(event_model(patches, training=False), tf.float32)
+
     start = embed()
-    return lambda: float(tf.norm(embed() - start) / tf.norm(start))
+
+    def drift() -> float:
+        return float(tf.norm(embed() - start) / tf.norm(start))
+
+    return drift

@@ -1,55 +1,144 @@
-"""Predictions of finished runs."""
+"""Predictions and scores of finished runs; no other code reads the evaluation fold."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from crossask.datasets import Corpus, training_parts
+from crossask import evaluation, files
+from crossask.config import Experiment
+from crossask.datasets import Corpus
 from crossask.features import controls
-from crossask.features.batches import evaluation_batches, ordered
-from crossask.training import network, run_folder
-from crossask.training.run import MOST_CLIPS, check_division
+from crossask.features.batches import EvaluationData
+from crossask.features.cache import FeatureCache
+from crossask.training import network
+from crossask.training.parts import check_parts, parts_of
+from crossask.training.run import prediction_batch_size
+from crossask.training.run_folder import Run
+
+# Controls of CMAM that read one of the two inputs alone.
+ONE_INPUT = ("events_alone", "scene_queries_scene")
+
+
+def evaluate_run(run: Run, corpus: Corpus, cache: FeatureCache) -> None:
+    """Predicts the evaluation fold of a finished run and writes predictions.csv and scores.json."""
+    write_table(run, "predictions.csv", predict(run, corpus, cache))
+    # Scores are those of the file, whose probabilities have fewer digits.
+    table = evaluation.read_predictions(run.path("predictions.csv"))
+    scores = evaluation.score(table, seen_cities=corpus.training_cities(run.fold))
+    files.write_json(run.path("scores.json"), scores)
+
+
+def predict_training_clips(run: Run, corpus: Corpus, cache: FeatureCache) -> None:
+    """Predicts the training fold of a finished run and writes training_predictions.csv."""
+    clip_ids = corpus.fold(run.fold).train
+    write_table(run, "training_predictions.csv", predict(run, corpus, cache, clip_ids))
+
+
+def evaluate_swapped(run: Run, corpus: Corpus, cache: FeatureCache) -> None:
+    """Predicts the evaluation fold with each clip's embedding taken from a clip of another scene.
+
+    Writes swapped_predictions.csv, and which input the predictions follow as swapped.json.
+    """
+    table = predict(run, corpus, cache, swap_events=True)
+    write_table(run, "swapped_predictions.csv", table)
+    files.write_json(run.path("swapped.json"), evaluation.whose_scene(table))
+
+
+def reads_two_inputs(experiment: Experiment) -> bool:
+    """Returns whether a row reads log-mel and frozen embeddings, so that these can be swapped."""
+    if experiment.event_input != "embedding" or not experiment.reads_log_mel:
+        return False
+    is_control = experiment.model.cross_attention in ONE_INPUT
+    return not (experiment.system == "CMAM" and is_control)
 
 
 def predict(
-    run: run_folder.Run, corpus: Corpus, cache, clip_ids=None, swap_events: bool = False
+    run: Run,
+    corpus: Corpus,
+    cache: FeatureCache,
+    clip_ids: Sequence[str] | None = None,
+    swap_events: bool = False,
 ) -> pd.DataFrame:
-    """Predictions of a finished run on its evaluation fold: clip, location, city, truth, one probability a scene.
+    """Returns the predictions of a finished run.
 
-    With `swap_events` each clip's embedding is that of a clip of another scene: two more columns, events_of (that clip) and
-    events_truth (its scene).
+    Args:
+      run: The run.
+      corpus: The corpus that it was trained on.
+      cache: Features of the corpus.
+      clip_ids: Clips to predict; None is the evaluation fold.
+      swap_events: Whether each clip has the embedding of a clip of another scene.
+
+    Returns:
+      A table sorted by clip: clip, location, city, truth, and one probability a scene; with
+      `swap_events` also events_of (the clip whose embedding was used) and events_truth (its scene).
+
+    Raises:
+      DataError: The run is not finished, or the parts of the fold have changed since its training.
+      WeightsError: The event model has changed since its training.
     """
-    fold, settings = corpus.fold(run.fold), run.experiment().training
-    clip_ids = fold.evaluation if clip_ids is None else clip_ids
-    parts = training_parts(corpus, fold, settings.validation_share, settings.validation_seed)
-    check_division(run, (*parts, fold.evaluation))
+    experiment = run.experiment()
+    parts = parts_of(corpus, run.fold, experiment.training)
+    check_parts(run, parts)
     network.check_event_model(run, cache.event_digest)
-    cache = controls.controlled(cache, corpus, run.experiment(), run.fold, run.seed)
-    donors = None
+    if clip_ids is None:
+        clip_ids = parts.evaluation
+    cache = controls.controlled(cache, corpus, experiment, run.fold, run.seed)
+    donors = {}
     if swap_events:
         cache, donors = controls.swapped(cache, corpus, clip_ids, run.seed)
-    model, size = network.load(run), min(run.experiment().training.batch_size, MOST_CLIPS)
-    step = tf.function(
-        lambda inputs: tf.nn.softmax(tf.cast(model(inputs, training=False), tf.float32)),
-        reduce_retracing=True,
-    )
-    batches = evaluation_batches(cache, corpus, clip_ids, size)
-    probabilities = np.concatenate([step(inputs).numpy() for inputs, _, _ in batches])[
-        : len(clip_ids)
-    ]
+    data = EvaluationData(cache, corpus, clip_ids, prediction_batch_size(experiment))
+    probabilities = _probabilities(run, data)
+
+    table = _clip_columns(corpus, data.ordered_clip_ids)
+    if swap_events:
+        scene_of = {clip.id: clip.scene for clip in corpus.clips}
+        table["events_of"] = table["clip"].map(donors)
+        table["events_truth"] = table["events_of"].map(scene_of)
+    scores = pd.DataFrame(probabilities, columns=list(corpus.scenes))
+    return pd.concat([table, scores], axis=1).sort_values("clip", ignore_index=True)
+
+
+def write_table(run: Run, name: str, table: pd.DataFrame) -> None:
+    """Writes a table as one of the run's CSV files."""
+    with files.writing(run.path(name)) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def _probabilities(run: Run, data: EvaluationData) -> np.ndarray:
+    """Returns probabilities [clips, scenes] in the order of `data.ordered_clip_ids`."""
+    model = network.load(run)
+
+    @tf.function(reduce_retracing=True)
+    def step(inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        logits = model(inputs, training=False)
+        # Half-precision logits are too coarse for small probabilities.
+        return tf.nn.softmax(tf.cast(logits, tf.float32))
+
+    batches = [step(inputs).numpy() for inputs, _, _ in data.batches()]
+    # The last batch is filled with clips that are already predicted.
+    return np.concatenate(batches)[: len(data.clip_ids)]
+
+
+def _clip_columns(corpus: Corpus, clip_ids: Sequence[str]) -> pd.DataFrame:
+    """Returns the columns clip, location, city and truth."""
     clips = {clip.id: clip for clip in corpus.clips}
-    rows = [clips[clip_id] for clip_id in ordered(cache, clip_ids)]
-    table = pd.DataFrame(
-        [{"clip": c.id, "location": c.location, "city": c.city, "truth": c.scene} for c in rows]
-    )
-    for column in ("location", "city"):  # known of all clips or of none
+    rows: list[dict[str, Any]] = []
+    for clip_id in clip_ids:
+        clip = clips[clip_id]
+        rows.append(
+            {
+                "clip": clip.id,
+                "location": clip.location,
+                "city": clip.city,
+                "truth": clip.scene,
+            }
+        )
+    table = pd.DataFrame(rows)
+    # Scores by location or city need them for all clips; a part of them would mislead.
+    for column in ("location", "city"):
         if not table[column].astype(bool).all():
             table[column] = ""
-    if donors:
-        table["events_of"] = table["clip"].map(donors)
-        table["events_truth"] = table["events_of"].map(
-            {clip.id: clip.scene for clip in corpus.clips}
-        )
-    return pd.concat(
-        [table, pd.DataFrame(probabilities, columns=list(corpus.scenes))], axis=1
-    ).sort_values("clip", ignore_index=True)
+    return table

@@ -1,9 +1,11 @@
-"""Training that can be killed at any moment and goes on to the same weights.
+"""`Model.fit` that can be killed at any moment and goes on to the same weights.
 
-Model, optimiser, epoch, step and the epoch's running sums stand in one checkpoint; every random choice (order of clips, dropout,
-initial weights) is a pure function of (seed, epoch, step), so that there is nothing else to save.
+One checkpoint contains the model, the optimiser, the epoch, the step and the sums behind the
+epoch's metrics. Every random choice (order of clips, dropout, initial weights) is a pure function
+of (seed, epoch, step), so nothing else needs to be saved.
 
-On several machines all of them run this with the same folder on a shared disk, and the first one writes it.
+With several machines, all of them call `fit` with the same folder on a shared disk, and the first
+one writes it.
 """
 
 import contextlib
@@ -14,8 +16,9 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,8 +28,9 @@ import tf_keras as keras
 from crossask import files
 from crossask.errors import CrossaskError, Preempted
 from crossask.training import devices
+from crossask.training.optimizer import without_loss_scaling
 
-# what TensorFlow raises where a file cannot be written; its other errors are of machines that are lost, or ours
+# What TensorFlow raises if a file cannot be written. Its other errors are lost machines or bugs.
 DISK_ERRORS = (
     tf.errors.ResourceExhaustedError,
     tf.errors.PermissionDeniedError,
@@ -34,293 +38,353 @@ DISK_ERRORS = (
     tf.errors.UnknownError,
 )
 
+EpochRecord = dict[str, float]  # one line of history.csv
+Progress = Callable[[int, int, str], None]
+Scalars = Callable[[], dict[str, float]]
+
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """Which epoch's weights are kept, and when training stops before its last epoch."""
+    """Which epoch's weights are kept, and when training stops before its last epoch.
 
-    monitor: str  # a compiled metric; its highest validation value is the best (ties: the lowest validation loss)
-    keep: str = "best"  # best | last
-    keep_from: int = 1  # the first epoch that may be the best
-    patience: int = 0  # epochs without a better one after which training stops; 0: never
-    patience_from: int = 1  # the first epoch that counts for it
+    Attributes:
+      monitor: A compiled metric. The epoch with the highest validation value is the best; the
+        lowest validation loss decides between equal ones.
+      keep: "best" or "last".
+      keep_from: First epoch that may be the best, from 1.
+      patience: Epochs without an improvement after which training stops; 0 is never.
+      patience_from: First epoch that counts for `patience`.
+    """
 
-    def kept(self, history: list[dict]) -> dict:
-        """The row of `history` whose weights are kept, of the epochs there are."""
+    monitor: str
+    keep: str = "best"
+    keep_from: int = 1
+    patience: int = 0
+    patience_from: int = 1
+
+    def kept(self, history: Sequence[EpochRecord]) -> EpochRecord:
+        """Returns the record of the epoch whose weights are kept, among those so far."""
         if self.keep == "last":
             return history[-1]
-        eligible = [row for row in history if row["epoch"] >= self.keep_from] or history
-        return max(eligible, key=lambda row: (row[f"val_{self.monitor}"], -row["val_loss"]))
+        eligible = [record for record in history if record["epoch"] >= self.keep_from]
+        return max(eligible or history, key=self._rank)
 
-    def stops(self, history: list[dict]) -> bool:
-        """Whether the last `patience` epochs brought nothing better: a function of the history alone, so that it resumes."""
-        values = [
-            row[f"val_{self.monitor}"] for row in history if row["epoch"] >= self.patience_from
-        ]
-        return (
-            bool(self.patience)
-            and len(values) > self.patience
-            and max(values[-self.patience :]) <= max(values[: -self.patience])
-        )
+    def stops(self, history: Sequence[EpochRecord]) -> bool:
+        """Returns whether the last `patience` epochs brought no improvement.
+
+        It depends on the history alone, so a resumed run stops at the same epoch.
+        """
+        if not self.patience:
+            return False
+        values = []
+        for record in history:
+            if record["epoch"] >= self.patience_from:
+                values.append(record[f"val_{self.monitor}"])
+        if len(values) <= self.patience:
+            return False
+        earlier = values[: -self.patience]
+        latest = values[-self.patience :]
+        return max(latest) <= max(earlier)
+
+    def _rank(self, record: EpochRecord) -> tuple[float, float]:
+        return record[f"val_{self.monitor}"], -record["val_loss"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Batches:
-    """What a model learns from and is validated on."""
+    """The data that a model is trained and validated on.
 
-    training: Callable  # (first epoch, first step) -> an endless dataset that begins there
-    steps: int  # batches an epoch
-    validation: object  # a finite dataset, or with `validation_steps` a distributed one
+    Attributes:
+      training: Function(first epoch, first step) -> an endless dataset from there on.
+      steps: Batches in an epoch.
+      validation: A finite dataset, or a distributed one with `validation_steps`.
+      validation_steps: Batches of the validation data; None for a finite dataset.
+    """
+
+    training: Callable[[int, int], Any]
+    steps: int
+    validation: Any
     validation_steps: int | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How long a model is trained and what is recorded.
+
+    Attributes:
+      title: The run in words, for messages.
+      epochs: Number of epochs.
+      selection: The epoch to keep, and when to stop.
+      metrics: Names of the compiled metrics that the history records; `progress` shows the first.
+      save_steps: Saves a checkpoint after so many steps, too; 0 saves at the end of epochs only.
+    """
+
+    title: str
+    epochs: int
+    selection: Selection
+    metrics: tuple[str, ...]
+    save_steps: int = 0
+
+
 def fit(
-    folder,
-    name: str,
-    model,
+    folder: str | Path,
+    model: keras.Model,
     batches: Batches,
-    epochs: int,
-    selection: Selection,
-    metrics,
-    progress=None,
-    scalars=None,
-    save_steps: int = 0,
-) -> dict:
-    """`Model.fit` of a compiled, built model, from where `folder` says it stopped.
+    plan: Plan,
+    progress: Progress | None = None,
+    scalars: Scalars | None = None,
+) -> dict[str, Any]:
+    """Trains a compiled, built model, from the state that `folder` contains.
 
     An optimiser with averages (`swap_averages`) is validated and kept with them.
 
     Args:
-      folder: holds checkpoints/, best.npz, history.csv and logs/ (TensorBoard).
-      name: what an error calls the run.
-      batches: see there.
-      selection: the epoch to keep, and when to stop.
-      metrics: names of the compiled metrics that the history holds; the first is told to `progress`.
-      progress: called with (epochs done, epochs in all, loss and accuracy in words), first with those of an earlier call.
-      scalars: function() -> {name: number}, more for TensorBoard at each epoch's end, after validation.
-      save_steps: a checkpoint after so many steps, too; 0: at the ends of epochs alone.
+      folder: Contains checkpoints/, best.npz, history.csv and logs/ (TensorBoard).
+      model: The model.
+      batches: The data.
+      plan: Number of epochs, and what is kept and recorded.
+      progress: Called with (epochs done, epochs in all, loss and accuracy in words), at first with
+        the epochs of an earlier call.
+      scalars: Returns {name: number} for TensorBoard, after each epoch's validation.
 
     Returns:
-      {"epochs", "steps", "best_epoch", "validation_<metric>" for each, "validation_loss", "parameters",
-      "trainable_parameters", "seconds"}; the epoch kept is "best_epoch", its weights stand in best.npz.
+      {"epochs", "steps", "best_epoch", "validation_<metric>" for each metric, "validation_loss",
+      "parameters", "trainable_parameters", "seconds"}. "best_epoch" is the epoch that was kept, and
+      best.npz contains its weights.
 
     Raises:
-      CrossaskError: the loss is no longer a number; `folder` cannot be written, or its disk has no room; in between, what was
-        saved before is kept.
-      Preempted: SIGTERM came, and the run stands saved: within an epoch after its step, unless several machines train.
+      CrossaskError: The loss is not finite, or `folder` cannot be written or its disk is full; the
+        last saved state remains.
+      Preempted: SIGTERM arrived and the state is saved: after the current step, or at the end of
+        the epoch where several machines train.
     """
-    with _termination_noted() as terminated:
-        state = _ResumableState(
-            Path(folder),
-            name,
-            model,
-            batches.steps,
-            epochs,
-            selection,
-            metrics,
-            progress,
-            scalars,
-            save_steps,
-            terminated,
-        )
+    folder = Path(folder)
+    with _sigterm_noted() as sigterm:
+        state = _ResumableState(folder, model, batches.steps, plan, sigterm)
+        state.progress = progress
+        state.scalars = scalars
         epoch, step = state.restore()
-        if epoch < epochs and not selection.stops(state.history):
-            logs = (
-                [keras.callbacks.TensorBoard(str(Path(folder) / "logs"), write_graph=False)]
-                if state.writes
-                else []
-            )
-            # the rest of an epoch that was interrupted, then the others
-            for first, last, done in (
-                ((epoch, epoch + 1, step), (epoch + 1, epochs, 0))
-                if step
-                else ((epoch, epochs, 0),)
-            ):
-                if first < last and not model.stop_training:
-                    model.fit(
-                        batches.training(first, done),
-                        epochs=last,
-                        initial_epoch=first,
-                        steps_per_epoch=batches.steps - done,
-                        validation_data=batches.validation,
-                        validation_steps=batches.validation_steps,
-                        callbacks=[state, *logs],
-                        verbose=0,
-                    )
-        if terminated.is_set():
+        if epoch < plan.epochs and not plan.selection.stops(state.history):
+            callbacks = [state]
+            if state.writes:
+                logs = str(folder / "logs")
+                callbacks.append(keras.callbacks.TensorBoard(logs, write_graph=False))
+            if step:
+                _fit_epochs(model, batches, epoch, epoch + 1, step, callbacks)
+                epoch += 1
+            if epoch < plan.epochs and not model.stop_training:
+                _fit_epochs(model, batches, epoch, plan.epochs, 0, callbacks)
+        if sigterm.is_set():
             raise Preempted
-    best = selection.kept(state.history)
-    return {
-        "epochs": len(state.history),
-        "steps": batches.steps * len(state.history),
-        "best_epoch": int(best["epoch"]),
-        **{f"validation_{metric}": best[f"val_{metric}"] for metric in metrics},
-        "validation_loss": best["val_loss"],
-        "parameters": int(sum(np.prod(v.shape) for v in model.weights)),
-        "trainable_parameters": int(sum(np.prod(v.shape) for v in model.trainable_weights)),
-        "seconds": round(sum(row["seconds"] for row in state.history), 1),
-    }
+    return _result(model, batches.steps, plan, state.history)
 
 
-def save_weights(path, model):
-    """All weights of `model`, in its order, as one file."""
+def save_weights(path: str | Path, model: keras.Model) -> None:
+    """Writes all weights of a model, in its order, as one file."""
     _write_arrays(path, model.get_weights())
 
 
-def load_weights(path, model):
-    """Into a built model of the same configuration."""
+def load_weights(path: str | Path, model: keras.Model) -> None:
+    """Reads weights into a built model of the same configuration."""
     with np.load(path) as file:
         model.set_weights([file[f"{number:04d}"] for number in range(len(file.files))])
 
 
-def _write_arrays(path, values):
-    with files.writing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **{f"{number:04d}": value for number, value in enumerate(values)})
+def _fit_epochs(
+    model: keras.Model,
+    batches: Batches,
+    first: int,
+    last: int,
+    done: int,
+    callbacks: list[keras.callbacks.Callback],
+) -> None:
+    """Trains the epochs from `first` to before `last`; of the first, `done` steps are done."""
+    model.fit(
+        batches.training(first, done),
+        epochs=last,
+        initial_epoch=first,
+        steps_per_epoch=batches.steps - done,
+        validation_data=batches.validation,
+        validation_steps=batches.validation_steps,
+        callbacks=callbacks,
+        verbose=0,
+    )
+
+
+def _result(
+    model: keras.Model, steps: int, plan: Plan, history: Sequence[EpochRecord]
+) -> dict[str, Any]:
+    best = plan.selection.kept(history)
+    result = {
+        "epochs": len(history),
+        "steps": steps * len(history),
+        "best_epoch": int(best["epoch"]),
+    }
+    for metric in plan.metrics:
+        result[f"validation_{metric}"] = best[f"val_{metric}"]
+    result["validation_loss"] = best["val_loss"]
+    result["parameters"] = _count(model.weights)
+    result["trainable_parameters"] = _count(model.trainable_weights)
+    result["seconds"] = round(sum(record["seconds"] for record in history), 1)
+    return result
 
 
 class _ResumableState(keras.callbacks.Callback):
-    """Order at an epoch's end: best weights, history, checkpoint. A kill in between repeats the epoch, to the same bits."""
+    """Records every epoch, and saves and restores the state of training.
+
+    The order at the end of an epoch is: best weights, history, checkpoint. If the process is killed
+    in between, the epoch is repeated, with the same bits.
+    """
 
     def __init__(
         self,
         folder: Path,
-        name: str,
-        model,
-        steps,
-        epochs,
-        selection,
-        metrics,
-        progress,
-        scalars,
-        save_steps,
-        terminated,
+        model: keras.Model,
+        steps: int,
+        plan: Plan,
+        sigterm: threading.Event,
     ):
         super().__init__()
-        self._supports_tf_logs = True  # batches' logs are not read, so nothing waits for the device
-        self.folder, self.name, self.network, self.steps, self.epochs = (
-            folder,
-            name,
-            model,
-            steps,
-            epochs,
-        )
-        self.measured = ["loss", *metrics, "val_loss", *(f"val_{metric}" for metric in metrics)]
-        self.selection, self.metric, self.progress, self.scalars = (
-            selection,
-            metrics[0],
-            progress,
-            scalars,
-        )
-        self.save_steps, self.terminated, self.history, self.started, self.before = (
-            save_steps,
-            terminated,
-            [],
-            0.0,
-            0.0,
-        )
-        # every machine of several takes part in saving, because some variables are sums over machines; one of them keeps it
+        # The logs of batches are not read, so Keras need not wait for the device after each.
+        self._supports_tf_logs = True
+        self.folder = folder
+        self.network = model
+        self.steps = steps
+        self.plan = plan
+        self.sigterm = sigterm
+        self.progress: Progress | None = None
+        self.scalars: Scalars | None = None
+        self.history: list[EpochRecord] = []
+        # Every machine takes part in saving, because some variables are sums over machines; the
+        # first one keeps the file.
         self.writes = model.distribute_strategy.extended.should_checkpoint
-        self.alone = devices.machines(model.distribute_strategy) == (0, 1)
-        self.epoch, self.step = (tf.Variable(0, dtype=tf.int64, trainable=False) for _ in range(2))
-        self.sums = _Sums()
+        self.is_only_machine = devices.machines(model.distribute_strategy) == (0, 1)
+
+        # The present epoch: when it began, its first step and the seconds before an interruption.
+        self.started = 0.0
+        self.first_step = 0
+        self.seconds_before = 0.0
+        # Metrics of an epoch whose last step follows an interruption immediately.
+        self.means: dict[str, float] = {}
+
+        self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.sums = _MetricSums()
         self.checkpoint = tf.train.Checkpoint(
-            model=model, optimizer=model.optimizer, epoch=self.epoch, step=self.step, sums=self.sums
+            model=model,
+            optimizer=model.optimizer,
+            epoch=self.epoch,
+            step=self.step,
+            sums=self.sums,
         )
-        # made here: within a strategy's scope the machine that saves would wait for the others to make theirs
+        # The counter is created by this access. Within a strategy's scope, the machine that saves
+        # would wait for the others to create theirs.
         self.checkpoint.save_counter  # noqa: B018
         self.manager = tf.train.CheckpointManager(
             self.checkpoint, str(folder / "checkpoints"), max_to_keep=1
         )
 
     def restore(self) -> tuple[int, int]:
-        """The epoch to go on with and its steps that are done; (0, 0) in a new folder."""
+        """Restores the last saved state.
+
+        Returns:
+          The epoch to go on with and the number of its steps that are done; (0, 0) in a new folder.
+        """
         latest = self.manager.latest_checkpoint
         if self.writes:
-            self._remove_parts()
-            weights = sum(_bytes(v) for v in self.network.weights)
-            checkpoint = weights + sum(_bytes(v) for v in self.network.optimizer.variables)
-            # a checkpoint goes when its successor is there, and so do the best weights
-            files.check_room(self.folder, (1 if latest else 2) * checkpoint + 2 * weights)
-        if latest:
+            self._remove_incomplete()
+            self._check_room(has_checkpoint=latest is not None)
+        if latest is not None:
             self.checkpoint.restore(latest).assert_existing_objects_matched()
-            if int(self.epoch):
-                with open(self.folder / "history.csv", newline="") as file:
-                    rows = [
-                        {name: float(value) for name, value in row.items()}
-                        for row in csv.DictReader(file)
-                    ]
-                self.history = [
-                    row | {"epoch": int(row["epoch"])} for row in rows[: int(self.epoch)]
-                ]
+            self.history = self._read_history(int(self.epoch))
         return len(self.history), int(self.step.numpy())
 
-    def on_train_begin(self, logs=None):
-        self._tell()
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        self._show_progress()
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self.started, self.first_step = time.monotonic(), int(self.step.numpy())
-        self.before, self.means = self.sums.seconds, {}
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.started = time.monotonic()
+        self.first_step = int(self.step.numpy())
+        self.seconds_before = self.sums.seconds
+        self.means = {}
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         if batch == 0 and self.first_step:
+            # Keras creates the metric of the loss in the first step, so the sums of the steps
+            # before the interruption are added after it; addition commutes.
             self.sums.add_to(self.network)
-            # if this is the epoch's last step, too, Keras has read the means already
-            self.means = {metric.name: float(metric.result()) for metric in self.network.metrics}
+            # If this is also the epoch's last step, Keras has already read the metrics.
+            for metric in self.network.metrics:
+                self.means[metric.name] = float(metric.result())
         done = self.first_step + batch + 1
         if done == self.steps:
             return
         self.means = {}
-        preempted = self.terminated.is_set()
-        if preempted and not self.alone:
-            raise Preempted  # the others know nothing of it, and a checkpoint needs all
-        if preempted or (self.save_steps and done % self.save_steps == 0):
+        is_preempted = self.sigterm.is_set()
+        if is_preempted and not self.is_only_machine:
+            # A checkpoint needs all machines, and the others have no signal.
+            raise Preempted
+        save_steps = self.plan.save_steps
+        is_due = save_steps > 0 and done % save_steps == 0
+        if is_preempted or is_due:
             self.step.assign(done)
             self.sums.take(self.network, self._seconds())
             self._save()
-        if preempted:
+        if is_preempted:
             raise Preempted
 
-    def on_test_begin(self, logs=None):
+    def on_test_begin(self, logs: dict | None = None) -> None:
         self._swap_averages()
 
-    def on_test_end(self, logs=None):
+    def on_test_end(self, logs: dict | None = None) -> None:
         self._swap_averages()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         logs.update(self.means)
         if not np.isfinite(logs["loss"]):
             raise CrossaskError(
-                f"The loss of {self.name} is {logs['loss']} in epoch {epoch + 1}.",
+                f"The loss of {self.plan.title} is {logs['loss']} in epoch {epoch + 1}.",
                 "Lower the learning rate and train again.",
             )
-        measured = {name: float(logs[name]) for name in self.measured}
-        rate = float(keras.backend.get_value(self.network.optimizer.learning_rate))
-        self.history.append(
-            {
-                "epoch": epoch + 1,
-                **measured,
-                "learning_rate": rate,
-                "seconds": round(self._seconds(), 3),
-            }
-        )
-        logs.update(self.scalars() if self.scalars else {})
-        best = self.selection.kept(self.history)["epoch"] == epoch + 1
-        if best:
-            self._swap_averages()
-            weights = self.network.get_weights()
-            self._swap_averages()
+        self.history.append(self._record(epoch, logs))
+        if self.scalars is not None:
+            # TensorBoard's callback follows and writes what the logs contain.
+            logs.update(self.scalars())
+        best_weights = None
+        if self.plan.selection.kept(self.history)["epoch"] == epoch + 1:
+            best_weights = self._averaged_weights()
         self.epoch.assign(epoch + 1)
         self.step.assign(0)
         self.sums.clear()
-        self._save(weights if best else None)
-        if self.selection.stops(self.history):
+        self._save(best_weights)
+        if self.plan.selection.stops(self.history):
             self.network.stop_training = True
-        self._tell()
-        if self.terminated.is_set():
+        self._show_progress()
+        if self.sigterm.is_set():
             raise Preempted
 
-    def _save(self, best_weights=None):
+    def _record(self, epoch: int, logs: dict) -> EpochRecord:
+        metrics = self.plan.metrics
+        names = ["loss", *metrics, "val_loss", *(f"val_{metric}" for metric in metrics)]
+        record = {"epoch": epoch + 1}
+        for name in names:
+            record[name] = float(logs[name])
+        rate = keras.backend.get_value(self.network.optimizer.learning_rate)
+        record["learning_rate"] = float(rate)
+        record["seconds"] = round(self._seconds(), 3)
+        return record
+
+    def _averaged_weights(self) -> list[np.ndarray]:
+        """Returns the model's weights, or their averages where the optimiser computes some."""
+        self._swap_averages()
+        weights = self.network.get_weights()
+        self._swap_averages()
+        return weights
+
+    def _save(self, best_weights: list[np.ndarray] | None = None) -> None:
+        """Saves the state, and the weights of a new best epoch before it."""
         if not self.writes:
+            # The other machines take part in computing the checkpoint and discard theirs.
             with tempfile.TemporaryDirectory() as elsewhere:
                 self.checkpoint.write(str(Path(elsewhere) / "checkpoint"))
             return
@@ -332,94 +396,141 @@ class _ResumableState(keras.callbacks.Callback):
                     pd.DataFrame(self.history).to_csv(temporary, index=False)
             self.manager.save()
         except (OSError, *DISK_ERRORS) as error:
-            self._remove_parts()
+            self._remove_incomplete()
             raise CrossaskError(
-                f"{self.name} cannot be saved in {self.folder}: {_first_line(error)}.",
-                "Make room and run the same command again: it goes on from the last state that was saved.",
+                f"{self.plan.title} cannot be saved in {self.folder}: {_first_line(error)}.",
+                "Free some space and run the same command again: it goes on from the last saved "
+                "state.",
             ) from error
 
-    def _remove_parts(self):
-        """Removes what an interrupted save left beside the last whole checkpoint."""
+    def _read_history(self, epochs: int) -> list[EpochRecord]:
+        """Returns the records of the first `epochs` epochs."""
+        if not epochs:
+            return []
+        records = []
+        with open(self.folder / "history.csv", newline="") as file:
+            for row in csv.DictReader(file):
+                record = {name: float(value) for name, value in row.items()}
+                record["epoch"] = int(record["epoch"])
+                records.append(record)
+        # A process that was killed before its checkpoint was complete has recorded one epoch more.
+        return records[:epochs]
+
+    def _check_room(self, has_checkpoint: bool) -> None:
+        """Raises CrossaskError unless the disk has room for checkpoints and best weights."""
+        weights = sum(_bytes(variable) for variable in self.network.weights)
+        slots = sum(_bytes(variable) for variable in self.network.optimizer.variables)
+        # A checkpoint is removed when the next one is complete, and so are the best weights.
+        checkpoints = 1 if has_checkpoint else 2
+        files.check_room(self.folder, checkpoints * (weights + slots) + 2 * weights)
+
+    def _remove_incomplete(self) -> None:
+        """Removes what an interrupted save left beside the last complete checkpoint."""
         folder = self.folder / "checkpoints"
-        whole = tf.train.latest_checkpoint(
-            str(folder)
-        )  # by what is written, not by what was about to be
-        if whole is None and (folder / "checkpoint").is_file():
+        # This reads the folder, not the manager's memory of what it was about to write.
+        complete = tf.train.latest_checkpoint(str(folder))
+        if complete is None and (folder / "checkpoint").is_file():
             return
         for path in folder.glob("ckpt-*"):
-            if path.name.split(".")[0] != Path(whole or "").name:
+            if path.name.split(".")[0] != Path(complete or "").name:
                 files.remove(path)
 
-    def _swap_averages(self):
-        optimizer = getattr(self.network.optimizer, "inner_optimizer", self.network.optimizer)
+    def _swap_averages(self) -> None:
+        optimizer = without_loss_scaling(self.network.optimizer)
         if hasattr(optimizer, "swap_averages"):
             optimizer.swap_averages(self.network.trainable_variables)
 
     def _seconds(self) -> float:
-        """Of the present epoch, those before an interruption too."""
-        return self.before + time.monotonic() - self.started
+        """Returns the duration of the present epoch, with the time before an interruption."""
+        return self.seconds_before + time.monotonic() - self.started
 
-    def _tell(self):
-        if self.progress:
-            last = self.history[-1] if self.history else None
-            note = (
-                f"loss {last['loss']:.3f}, validation {100 * last[f'val_{self.metric}']:.1f} %"
-                if last
-                else "starts"
-            )
-            self.progress(len(self.history), self.epochs, note)
+    def _show_progress(self) -> None:
+        if self.progress is None:
+            return
+        note = "starts"
+        if self.history:
+            last = self.history[-1]
+            accuracy = 100 * last[f"val_{self.plan.metrics[0]}"]
+            note = f"loss {last['loss']:.3f}, validation {accuracy:.1f} %"
+        self.progress(len(self.history), self.plan.epochs, note)
 
 
-class _Sums(tf.train.experimental.PythonState):
-    """The sums behind an interrupted epoch's means (of loss and metrics), and the seconds it took."""
+class _MetricSums(tf.train.experimental.PythonState):
+    """The sums behind the metrics of an interrupted epoch, and its duration so far."""
 
-    def __init__(self):
-        self.values, self.seconds = {}, 0.0
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.seconds = 0.0
 
-    def take(self, model, seconds: float):
-        self.values, self.seconds = (
-            {f"{m.name}/{v.name}": v.numpy().tolist() for m in model.metrics for v in m.variables},
-            seconds,
-        )
-
-    def add_to(self, model):
-        """After the first step: Keras makes the loss's mean only then. A sum does not mind the order of two terms."""
+    def take(self, model: keras.Model, seconds: float) -> None:
+        """Copies the sums of the model's metrics."""
+        self.values = {}
         for metric in model.metrics:
             for variable in metric.variables:
-                variable.assign(
-                    variable.numpy()
-                    + np.asarray(
-                        self.values[f"{metric.name}/{variable.name}"], variable.dtype.as_numpy_dtype
-                    )
-                )
+                self.values[f"{metric.name}/{variable.name}"] = variable.numpy().tolist()
+        self.seconds = seconds
 
-    def clear(self):
-        self.values, self.seconds = {}, 0.0
+    def add_to(self, model: keras.Model) -> None:
+        """Adds the sums to those of the model's metrics."""
+        for metric in model.metrics:
+            for variable in metric.variables:
+                value = self.values[f"{metric.name}/{variable.name}"]
+                dtype = variable.dtype.as_numpy_dtype
+                variable.assign(variable.numpy() + np.asarray(value, dtype))
 
-    def serialize(self):
+    def clear(self) -> None:
+        """Removes all sums."""
+        self.values = {}
+        self.seconds = 0.0
+
+    def serialize(self) -> str:
+        """Returns the sums as text, for a checkpoint."""
         return json.dumps([self.values, self.seconds])
 
-    def deserialize(self, string_value):
-        self.values, self.seconds = json.loads(string_value)
+    def deserialize(self, string_value: str) -> None:
+        """Restores the sums from a checkpoint's text."""
+        values, seconds = json.loads(string_value)
+        self.values = values
+        self.seconds = seconds
 
 
 @contextlib.contextmanager
-def _termination_noted():
-    """An event that SIGTERM sets, instead of ending the process; where signals cannot be caught it is never set."""
+def _sigterm_noted() -> Iterator[threading.Event]:
+    """Yields an event that SIGTERM sets instead of ending the process.
+
+    Signals can be handled in the main thread alone; elsewhere the event is never set.
+    """
     noted = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield noted
         return
-    before = signal.signal(signal.SIGTERM, lambda number, frame: noted.set())
+
+    def note(_number: int, _frame: Any) -> None:
+        noted.set()
+
+    before = signal.signal(signal.SIGTERM, note)
     try:
         yield noted
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _bytes(variable) -> int:
+def _write_arrays(path: str | Path, values: Sequence[np.ndarray]) -> None:
+    arrays = {f"{number:04d}": value for number, value in enumerate(values)}
+    with files.writing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)
+
+
+def _count(variables: Sequence[tf.Variable]) -> int:
+    return int(sum(np.prod(variable.shape) for variable in variables))
+
+
+def _bytes(variable: tf.Variable) -> int:
     return int(np.prod(variable.shape)) * variable.dtype.size
 
 
-def _first_line(error) -> str:
-    return str(error).splitlines()[0].strip() if str(error).strip() else type(error).__name__
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    if not text:
+        return type(error).__name__
+    return text.splitlines()[0].strip()

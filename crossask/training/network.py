@@ -1,39 +1,43 @@
-"""A row's whole network: the scene model and the event model its strategy asks for; built, kept and read back."""
+"""A row's whole network: the scene model and the event model that it trains, built or read back."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from crossask import config, events, models
+from crossask import events, models
+from crossask.config import Experiment
 from crossask.errors import DataError, WeightsError
-from crossask.training import loop, run_folder
+from crossask.events.layer import EventModel
+from crossask.training import loop
+from crossask.training.run_folder import Run
+
+Statistics = Mapping[str, Sequence[float]]
 
 
-def build(experiment: config.Experiment, scenes, seed: int, statistics: dict) -> keras.Model:
-    """The row's scene model, deterministic in `seed`.
+def build(
+    experiment: Experiment, scenes: Sequence[str], seed: int, statistics: Statistics
+) -> keras.Model:
+    """Returns the row's scene model with initial weights.
+
+    A row that trains its event model (strategies from_scratch and fine_tuning) contains it; a
+    feature_based row reads stored embeddings and contains none.
 
     Args:
-      experiment: `from_scratch` and `fine_tuning` rows hold their event model (random, or with its weights), trainable;
-        `feature_based` rows read cached embeddings and hold none.
-      scenes: class names, in the order of the outputs.
-      seed: of the initial weights and of dropout.
-      statistics: {"log_mel_mean": 64 numbers, "log_mel_deviation": 64 numbers} of the training part.
+      experiment: The row.
+      scenes: Names of the scenes in the order of the outputs.
+      seed: Seed of the initial weights and of dropout.
+      statistics: "log_mel_mean" and "log_mel_deviation" of the training part, one number for each
+        mel bin, and the same for "embedding" where the row standardises it.
 
     Raises:
-      WeightsError: a fine-tuning row names no weights.
+      WeightsError: A fine_tuning row has no weights for its event model.
     """
-    event_model, event = None, experiment.event_model
-    if experiment.event_input == "patches":
-        if experiment.strategy == "from_scratch":
-            event = dataclasses.replace(event, weights="")
-        elif not event.weights:
-            raise WeightsError(
-                f"Row {experiment.name!r} fine-tunes an event model without weights.",
-                "Set event_model.weights.",
-            )
-        event_model = events.build(event, trainable=True, seed=seed)
+    event_model = None
+    if experiment.trains_events:
+        event_model = _trained_event_model(experiment, seed)
     return models.build(
         experiment.system,
         len(scenes),
@@ -44,21 +48,43 @@ def build(experiment: config.Experiment, scenes, seed: int, statistics: dict) ->
     )
 
 
-def load(run: run_folder.Run) -> keras.Model:
-    """The network of a finished run with the weights of its best epoch, ready to predict."""
+def load(run: Run) -> keras.Model:
+    """Returns the network of a finished run with the weights of its best epoch.
+
+    Raises:
+      DataError: The run has not finished training.
+    """
     if not run.finished:
         raise DataError(
             f"{run.folder} has not finished training.",
             "Run crossask-train again: it goes on where it stopped.",
         )
-    return restored(run)
+    return restore(run)
 
 
-def frozen_event_model(run: run_folder.Run):
-    """The frozen event model whose embeddings the run learnt from; None for a row that reads none or trains its own.
+def restore(run: Run) -> keras.Model:
+    """Returns the network of a run with the weights of the best epoch so far."""
+    experiment = run.experiment()
+    record = run.read("config.json")
+    if experiment.strategy == "fine_tuning":
+        # The run's own weights replace the pre-trained ones, which need not be read.
+        experiment = dataclasses.replace(experiment, strategy="from_scratch")
+    with np.load(run.path("statistics.npz")) as file:
+        statistics = {name: file[name].tolist() for name in file.files}
+    model = build(experiment, record["scenes"], run.seed, statistics)
+    # The first call creates the variables.
+    model({kind: tf.zeros([1, *shape]) for kind, shape in record["input_shapes"].items()})
+    loop.load_weights(run.path("best.npz"), model)
+    return model
+
+
+def frozen_event_model(run: Run) -> EventModel | None:
+    """Returns the frozen event model whose embeddings the run was trained on.
+
+    Returns None for a row that reads no events or trains its own event model.
 
     Raises:
-      WeightsError: its weights are not there any more, or are others than those of the training.
+      WeightsError: Its weights are missing, or have changed since the training.
     """
     event_model = events.frozen(run.experiment())
     if event_model is not None:
@@ -66,28 +92,31 @@ def frozen_event_model(run: run_folder.Run):
     return event_model
 
 
-def check_event_model(run: run_folder.Run, digest: str):
-    """A WeightsError unless `digest` (FeatureCache.event_digest) is that of the embeddings that the run learnt from."""
-    learnt = run.read("config.json").get(
-        "event_digest", digest
-    )  # runs of older versions do not tell
-    if learnt != digest:
+def check_event_model(run: Run, digest: str) -> None:
+    """Raises WeightsError unless `digest` is that of the embeddings the run was trained on.
+
+    Args:
+      run: The run.
+      digest: `FeatureCache.event_digest`.
+    """
+    # Runs of older versions have no record of it.
+    recorded = run.read("config.json").get("event_digest", digest)
+    if recorded != digest:
         weights = run.experiment().event_model.weights
         raise WeightsError(
-            f"{run.folder} learnt from the embeddings of other weights than event_model.weights={weights!r} holds now.",
-            "Put the file back that it was trained with, or train again in another --model_dir.",
+            f"{run.folder} was trained on the embeddings of other weights than "
+            f"event_model.weights={weights!r} contains now.",
+            "Restore the file that it was trained with, or train again in another --model_dir.",
         )
 
 
-def restored(run: run_folder.Run) -> keras.Model:
-    """As `load`, also while training has not finished: the best epoch so far."""
-    experiment, record = run.experiment(), run.read("config.json")
-    if experiment.strategy == "fine_tuning":
-        # the run's own weights replace the starting ones
-        experiment = dataclasses.replace(experiment, strategy="from_scratch")
-    with np.load(run.path("statistics.npz")) as file:
-        statistics = {name: file[name].tolist() for name in file.files}
-    model = build(experiment, record["scenes"], run.seed, statistics)
-    model({kind: tf.zeros([1, *shape]) for kind, shape in record["input_shapes"].items()})
-    loop.load_weights(run.path("best.npz"), model)
-    return model
+def _trained_event_model(experiment: Experiment, seed: int) -> EventModel:
+    event_model = experiment.event_model
+    if experiment.strategy == "from_scratch":
+        event_model = dataclasses.replace(event_model, weights="")
+    elif not event_model.weights:
+        raise WeightsError(
+            f"Row {experiment.name!r} fine-tunes an event model without weights.",
+            "Set event_model.weights.",
+        )
+    return events.build(event_model, trainable=True, seed=seed)

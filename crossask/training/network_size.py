@@ -1,20 +1,30 @@
-"""How large a row is: parameters and multiply-accumulates, counted on the networks as they are built."""
+"""The size of a row's networks: parameters and multiply-accumulates of the built networks."""
 
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
-from crossask import config, events, models
+from crossask import events, models
 from crossask.audio import clip_features
+from crossask.config import EventModelConfig, Experiment
 from crossask.errors import CrossaskError
-from crossask.features.cache import kinds_of
+
+COUNTED_OPERATIONS = ("Conv2D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2")
 
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """Of one network: all parameters (moving statistics too), those trained, multiply-accumulates for one clip."""
+    """The size of one network.
+
+    Attributes:
+      parameters: All parameters, with moving statistics.
+      trained: Parameters that are trained.
+      multiply_accumulates: Multiply-accumulates for one clip.
+    """
 
     parameters: int
     trained: int
@@ -22,88 +32,129 @@ class Size:
 
 
 @dataclasses.dataclass(frozen=True)
-class Description:
-    """One row: its scene model, its event model (None where it reads no events), and the shapes of what is cached."""
+class RowSize:
+    """The size of a row's networks and features.
+
+    Attributes:
+      scene: Size of the scene model.
+      event: Size of the event model; None for a row that reads no events.
+      shapes: Kind of feature -> shape of one clip's feature, for the kinds that the row reads.
+    """
 
     scene: Size
     event: Size | None
     shapes: dict[str, tuple[int, ...]]
 
+    @property
+    def training_cost(self) -> int:
+        """Multiply-accumulates for one clip of the networks that are trained or run in training."""
+        if self.event is None or "patches" not in self.shapes:
+            return self.scene.multiply_accumulates
+        return self.scene.multiply_accumulates + self.event.multiply_accumulates
 
-def describe(experiment: config.Experiment, classes: int) -> Description:
-    """Builds the row's networks with random weights for one clip; reads no weights and no recordings."""
-    event_config, features = experiment.event_model, experiment.features
-    front_end = events.front_end_of(experiment)
-    waveform = tf.TensorSpec(
-        [1, round(features.clip_seconds * features.sample_rate_hz), 2], tf.float32
-    )
-    made = tf.function(
-        lambda wave: clip_features.clip_features(
-            wave, features.sample_rate_hz, features, front_end, event_config.pad_end
-        )
-    ).get_concrete_function(waveform)
-    shapes = {kind: tuple(value.shape[1:]) for kind, value in made.structured_outputs.items()}
+
+def row_size(experiment: Experiment, classes: int) -> RowSize:
+    """Returns the size of a row's networks, built with random weights.
+
+    Args:
+      experiment: The row; neither its weights nor recordings are read.
+      classes: Number of scenes.
+    """
+    shapes = _feature_shapes(experiment)
     event = None
-    if experiment.event_input:
-        # the tap and the weights change no size
-        plain = dataclasses.replace(event_config, weights="", embedding_tap="linear")
-        event, width = _event_size(plain, experiment.event_input == "patches", shapes["patches"])
+    if experiment.reads_events:
+        event, width = _event_size(
+            # Embedding tap and weights do not change the size.
+            dataclasses.replace(experiment.event_model, weights="", embedding_tap="linear"),
+            experiment.trains_events,
+            shapes["patches"],
+        )
         shapes["embedding"] = (shapes["patches"][0], width)
-    model = models.build(
-        experiment.system,
-        classes,
-        dataclasses.replace(experiment.model, standardise_embedding=False),
-    )
-    read = {kind: shapes[kind] for kind in type(model).reads}
-    model({kind: tf.zeros([1, *shape]) for kind, shape in read.items()})
-    scene = _size(
-        model, {kind: tf.TensorSpec([1, *shape], tf.float32) for kind, shape in read.items()}
-    )
-    return Description(scene, event, {kind: shapes[kind] for kind in kinds_of(experiment)})
+    # Standardisation has no parameters, and would need statistics.
+    plain = dataclasses.replace(experiment.model, standardise_embedding=False)
+    model = models.build(experiment.system, classes, plain)
+    specs = {kind: tf.TensorSpec([1, *shapes[kind]], tf.float32) for kind in type(model).reads}
+    # The first call creates the variables.
+    model({kind: tf.zeros(spec.shape) for kind, spec in specs.items()})
+    read = {kind: shapes[kind] for kind in experiment.feature_kinds}
+    return RowSize(scene=_size(model, specs), event=event, shapes=read)
 
 
-def multiply_accumulates(function, spec) -> int:
-    """Multiplications of `function`'s convolutions and matrix products for inputs of `spec`, whose sizes are all known.
+def multiply_accumulates(function: Callable, spec: Any) -> int:
+    """Returns the multiplications in a function's convolutions and matrix products.
 
-    Biases, norms, activations and softmaxes are left out, as is usual.
+    Biases, normalisations, activations and softmaxes are not counted, as is usual.
+
+    Args:
+      function: The function.
+      spec: tf.TensorSpec of its input, or a structure of them, with known shapes.
 
     Raises:
-      CrossaskError: a product of unknown size.
+      CrossaskError: The shape of a product is unknown.
     """
-    return sum(
-        _products(op)
-        for op in tf.function(function).get_concrete_function(spec).graph.get_operations()
-    )
+    graph = tf.function(function).get_concrete_function(spec).graph
+    return sum(_multiplications(operation) for operation in graph.get_operations())
 
 
-def _products(op) -> int:
-    if op.type not in ("Conv2D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2"):
+def _feature_shapes(experiment: Experiment) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of log-mel and, if the row reads events, patches of one clip."""
+    features = experiment.features
+    samples = round(features.clip_seconds * features.sample_rate_hz)
+
+    @tf.function(input_signature=[tf.TensorSpec([1, samples, 2], tf.float32)])
+    def compute(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
+        return clip_features.clip_features(
+            waveform,
+            features.sample_rate_hz,
+            features,
+            events.front_end_of(experiment),
+            experiment.event_model.pad_end,
+        )
+
+    outputs = compute.get_concrete_function().structured_outputs
+    return {kind: tuple(value.shape[1:]) for kind, value in outputs.items()}
+
+
+def _multiplications(operation: tf.Operation) -> int:
+    if operation.type not in COUNTED_OPERATIONS:
         return 0
-    output, first, second = op.outputs[0].shape, op.inputs[0].shape, op.inputs[1].shape
+    output = operation.outputs[0].shape
+    first = operation.inputs[0].shape
+    second = operation.inputs[1].shape
     if not output.is_fully_defined():
-        raise CrossaskError(f"The size of {op.name} is not known.", "Please report this.")
-    if op.type == "Conv2D":
-        inner = math.prod(second[:3])
-    elif op.type == "DepthwiseConv2dNative":
-        inner = math.prod(second[:2])
+        raise CrossaskError(f"The shape of {operation.name} is unknown.", "Please report this.")
+    # the length of the sums of which each output is one
+    if operation.type == "Conv2D":
+        summed = math.prod(second[:3])
+    elif operation.type == "DepthwiseConv2dNative":
+        summed = math.prod(second[:2])
     else:
-        turned = op.get_attr("transpose_a" if op.type == "MatMul" else "adj_x")
-        inner = first[-2 if turned else -1]
-    return math.prod(output) * inner
+        attribute = "transpose_a" if operation.type == "MatMul" else "adj_x"
+        is_transposed = operation.get_attr(attribute)
+        summed = first[-2] if is_transposed else first[-1]
+    return math.prod(output) * summed
 
 
-@functools.cache  # the rows of a table share their event model, which is the largest part of them
+# The rows of a table share their event model, which is the largest part of them.
+@functools.cache
 def _event_size(
-    event_config: config.EventModelConfig, trainable: bool, patches: tuple[int, ...]
+    event_config: EventModelConfig, trainable: bool, patches: tuple[int, ...]
 ) -> tuple[Size, int]:
-    """(size, embedding width) of an event model for one clip's patches."""
+    """Returns the size and the embedding width of an event model for one clip's patches."""
     layer = events.build(event_config, trainable=trainable)
     return _size(layer, tf.TensorSpec([1, *patches], tf.float32)), layer.embedding_size
 
 
-def _size(layer, spec) -> Size:
-    def count(variables):
-        return sum(math.prod(variable.shape) for variable in variables)
+def _size(layer: Any, spec: Any) -> Size:
+    def infer(inputs: Any) -> tf.Tensor:
+        return layer(inputs, training=False)
 
-    macs = multiply_accumulates(lambda inputs: layer(inputs, training=False), spec)
-    return Size(count(layer.weights), count(layer.trainable_weights), macs)
+    return Size(
+        parameters=_count(layer.weights),
+        trained=_count(layer.trainable_weights),
+        multiply_accumulates=multiply_accumulates(infer, spec),
+    )
+
+
+def _count(variables: list[tf.Variable]) -> int:
+    return sum(math.prod(variable.shape) for variable in variables)

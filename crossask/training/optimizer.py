@@ -1,11 +1,18 @@
-"""Fine-tuning with more than one learning rate: how fast each layer of the event model learns, and from which step on.
+"""The optimiser of a row: Adam, and for fine-tuning a learning rate for each layer.
 
-Weights can be averaged over steps or epochs beside it, in any row (Polyak and Juditsky 1992; Izmailov et al. 2018).
+The paper fine-tunes with one learning rate for the whole network, finds no gain over training from
+scratch, and names that one rate as the cause (section 3.3). The remedies here: a factor for the
+event model and for each of its layers (Howard and Ruder 2018), training the scene network alone
+first (Kumar et al. 2022), layers that start one after another, and a pull to the starting weights
+(Li et al. 2018).
 
-The paper fine-tunes with one rate for the whole network, finds no gain over training from scratch, and names that one rate as
-the cause (section 3.4). What is here takes it away: a factor for the event model and for each of its layers (Howard and Ruder
-2018), a probe first (Kumar et al. 2022), layers that start one after another, a way back to the starting weights (Li et al. 2018).
+In any row, weights can also be averaged over steps or epochs (Polyak and Juditsky 1992; Izmailov et
+al. 2018).
 """
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
@@ -13,187 +20,279 @@ import tf_keras as keras
 from crossask.config import FineTuningConfig, TrainingConfig
 from crossask.errors import ConfigError
 
+Schedule = keras.optimizers.schedules.LearningRateSchedule
+
 
 @keras.saving.register_keras_serializable("crossask")
 class LayerwiseAdam(keras.optimizers.Adam):
-    """Adam (Kingma and Ba 2015) with a rate, a first step and a pull to the start for every variable.
+    """Adam (Kingma and Ba 2015) with a rate, a first step and a pull for every variable.
 
-    A variable i of rate r moves by r times what Adam would move it by. Before step `first_steps[i]` it stays as it is and
-    gathers no moments: it then starts as a new Adam would. With `pulls[i]` = p a step of learning rate l takes the share l r p
-    of the way back to the value it had when the optimiser was built, beside the gradient's step and outside of its moments, as
-    in Loshchilov and Hutter (2019).
+    A variable i of rate r moves by r times what Adam would move it by. (Scaling its gradient would
+    have no effect, because Adam divides by the gradient's own size.) Before step `first_steps[i]`
+    it stays as it is and collects no moments; it then starts as a new Adam would. With `pulls[i]` =
+    p, a step of learning rate l moves it by the share l r p of the way back to its value when the
+    optimiser was built, beside the gradient's step and outside of its moments, as in Loshchilov and
+    Hutter (2019).
 
-    Scaling gradients would do nothing: Adam divides by their own size.
-
-    With `average_decay` d > 0 each variable has an average beside it: the variable itself until step `average_from`; then,
-    every `average_every` steps, average <- k average + (1 - k) variable with k = min(d, (n - 1) / n) the n-th time. So d = 1
-    is the mean of all (stochastic weight averaging), less than 1 an exponential average that starts as a mean.
-    `swap_averages` puts the averages in the variables' place and back. A step that loss scaling skips counts as one.
+    With `average_decay` d > 0 each variable has an average. It is the variable itself until step
+    `average_from`; then, every `average_every` steps, average <- k average + (1 - k) variable, with
+    k = min(d, (n - 1) / n) the n-th time. So d = 1 is the mean of all (stochastic weight
+    averaging), and a smaller d is an exponential average that starts as a mean. `swap_averages`
+    exchanges variables and averages. A step that loss scaling skips counts as one.
 
     Args:
-      learning_rate: a number or a schedule, of rate 1.
-      rates, first_steps, pulls: one entry for each variable that `build` is given, in its order.
-      average_decay, average_every, average_from: of the averages; 0: there are none.
-      **kwargs: Adam's.
+      learning_rate: A number or a schedule, for rate 1.
+      rates: One rate for each variable that `build` is given, in its order.
+      first_steps: One first step for each variable.
+      pulls: One pull for each variable.
+      average_decay: See above; 0 computes no averages.
+      average_every: See above.
+      average_from: See above.
+      name: Name of the optimiser.
+      **kwargs: Arguments of `keras.optimizers.Adam`.
 
     Raises:
-      ConfigError: another number of variables (in `build`).
+      ConfigError: `build` is given another number of variables.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (Keras restores an optimiser from these arguments)
         self,
-        learning_rate=0.001,
-        rates=(),
-        first_steps=(),
-        pulls=(),
-        average_decay=0.0,
-        average_every=1,
-        average_from=0,
-        name="LayerwiseAdam",
-        **kwargs,
+        learning_rate: float | Schedule = 0.001,
+        rates: Sequence[float] = (),
+        first_steps: Sequence[int] = (),
+        pulls: Sequence[float] = (),
+        average_decay: float = 0.0,
+        average_every: int = 1,
+        average_from: int = 0,
+        name: str = "LayerwiseAdam",
+        **kwargs: Any,
     ):
         super().__init__(learning_rate, name=name, **kwargs)
-        self.average_decay, self.average_every, self.average_from = (
-            float(average_decay),
-            int(average_every),
-            int(average_from),
-        )
-        self.rates, self.first_steps, self.pulls = (
-            [float(r) for r in rates],
-            [int(s) for s in first_steps],
-            [float(p) for p in pulls],
-        )
+        self.rates = [float(rate) for rate in rates]
+        self.first_steps = [int(step) for step in first_steps]
+        self.pulls = [float(pull) for pull in pulls]
+        self.average_decay = float(average_decay)
+        self.average_every = int(average_every)
+        self.average_from = int(average_from)
 
-    def build(self, var_list):
-        if not len(var_list) == len(self.rates) == len(self.first_steps) == len(self.pulls):
-            raise ConfigError(
-                f"LayerwiseAdam has {len(self.rates)} rates, {len(self.first_steps)} first steps and {len(self.pulls)} pulls for "
-                f"{len(var_list)} variables.",
-                "Give one of each for every variable.",
-            )
-        built = getattr(self, "_built", False)
+    def build(self, var_list: Sequence[tf.Variable]) -> None:
+        """Creates moments, starting values and averages of the variables."""
+        self._check_lengths(len(var_list))
+        was_built = getattr(self, "_built", False)
         super().build(var_list)
-        if not built:
-            pulled = [variable for variable, pull in zip(var_list, self.pulls, strict=True) if pull]
-            self._starts = [
-                self.add_variable_from_reference(variable, "start", initial_value=variable)
-                for variable in pulled
-            ]
-            averaged = var_list if self.average_decay else ()
-            self._averages = [
-                self.add_variable_from_reference(variable, "average", initial_value=variable)
-                for variable in averaged
-            ]
-
-    def update_step(self, gradient, variable):
-        index = self._index_dict[self._var_key(variable)]
-        m, v, first = self._momentums[index], self._velocities[index], self.first_steps[index]
-        active = tf.cast(self.iterations >= first, variable.dtype)
-        step = tf.cast(tf.maximum(self.iterations - first, 0) + 1, variable.dtype)
-        rate = active * self.rates[index] * tf.cast(self.learning_rate, variable.dtype)
-        m.assign_add(active * (1 - self.beta_1) * (gradient - m))
-        v.assign_add(active * (1 - self.beta_2) * (tf.square(gradient) - v))
-        unbiased = tf.sqrt(1 - tf.pow(self.beta_2, step)) / (1 - tf.pow(self.beta_1, step))
-        change = rate * unbiased * m / (tf.sqrt(v) + self.epsilon)
-        if self.pulls[index]:
-            start = self._starts[sum(1 for pull in self.pulls[:index] if pull)]
-            change += rate * self.pulls[index] * (variable - start)
-        variable.assign_sub(change)
+        if was_built:
+            return
+        # starting values of the variables that have a pull
+        self._starts = []
+        for variable, pull in zip(var_list, self.pulls, strict=True):
+            if pull:
+                self._starts.append(self._copy_of(variable, "start"))
+        self._averages = []
         if self.average_decay:
-            steps = self.iterations + 1 - self.average_from
-            count = tf.cast(tf.maximum(steps // self.average_every, 1), variable.dtype)
-            taken = 1 - tf.minimum(tf.cast(self.average_decay, variable.dtype), (count - 1) / count)
-            due = tf.cast(steps % self.average_every == 0, variable.dtype)
-            average = self._averages[index]
-            average.assign_add(
-                tf.where(steps <= 0, tf.ones_like(taken), due * taken) * (variable - average)
-            )
+            self._averages = [self._copy_of(variable, "average") for variable in var_list]
 
-    def swap_averages(self, variables):
-        """Exchanges `variables`, as given to `build`, with their averages; without averages it does nothing."""
-        for variable, average in zip(variables, self._averages, strict=False):
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        """Updates one variable, and its average."""
+        index = self._index_dict[self._var_key(variable)]
+        self._update_variable(index, gradient, variable)
+        if self.average_decay:
+            self._update_average(index, variable)
+
+    def swap_averages(self, variables: Sequence[tf.Variable]) -> None:
+        """Exchanges variables and their averages; does nothing without averages.
+
+        Args:
+          variables: The variables that `build` was given.
+        """
+        if not self.average_decay:
+            return
+        for variable, average in zip(variables, self._averages, strict=True):
             value = tf.identity(variable)
             variable.assign(average)
             average.assign(value)
 
-    def get_config(self):
-        own = ("rates", "first_steps", "pulls", "average_decay", "average_every", "average_from")
-        return super().get_config() | {name: getattr(self, name) for name in own}
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the optimiser."""
+        return super().get_config() | {
+            "rates": self.rates,
+            "first_steps": self.first_steps,
+            "pulls": self.pulls,
+            "average_decay": self.average_decay,
+            "average_every": self.average_every,
+            "average_from": self.average_from,
+        }
+
+    def _check_lengths(self, variables: int) -> None:
+        lengths = {len(self.rates), len(self.first_steps), len(self.pulls)}
+        if lengths != {variables}:
+            raise ConfigError(
+                f"LayerwiseAdam has {len(self.rates)} rates, {len(self.first_steps)} first steps "
+                f"and {len(self.pulls)} pulls for {variables} variables.",
+                "Give one of each for every variable.",
+            )
+
+    def _copy_of(self, variable: tf.Variable, name: str) -> tf.Variable:
+        return self.add_variable_from_reference(variable, name, initial_value=variable)
+
+    def _start_of(self, index: int) -> tf.Variable:
+        """Returns the starting value of variable `index`, which has a pull."""
+        pulled_before = sum(1 for pull in self.pulls[:index] if pull)
+        return self._starts[pulled_before]
+
+    def _update_variable(self, index: int, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        first_step = self.first_steps[index]
+        # 0 before the variable's first step, and 1 from it on: a graph has no cheap branches
+        active = tf.cast(self.iterations >= first_step, variable.dtype)
+        step = tf.cast(tf.maximum(self.iterations - first_step, 0) + 1, variable.dtype)
+        rate = active * self.rates[index] * tf.cast(self.learning_rate, variable.dtype)
+
+        m = self._momentums[index]
+        v = self._velocities[index]
+        m.assign_add(active * (1 - self.beta_1) * (gradient - m))
+        v.assign_add(active * (1 - self.beta_2) * (tf.square(gradient) - v))
+        # Adam's correction of the moments for their start at zero
+        unbiased = tf.sqrt(1 - tf.pow(self.beta_2, step)) / (1 - tf.pow(self.beta_1, step))
+        change = rate * unbiased * m / (tf.sqrt(v) + self.epsilon)
+        if self.pulls[index]:
+            change += rate * self.pulls[index] * (variable - self._start_of(index))
+        variable.assign_sub(change)
+
+    def _update_average(self, index: int, variable: tf.Variable) -> None:
+        steps = self.iterations + 1 - self.average_from
+        # the how many-th update this is, if it is one
+        number = tf.cast(tf.maximum(steps // self.average_every, 1), variable.dtype)
+        decay = tf.cast(self.average_decay, variable.dtype)
+        share = 1 - tf.minimum(decay, (number - 1) / number)
+        is_due = tf.cast(steps % self.average_every == 0, variable.dtype)
+        # until `average_from` the average is the variable itself
+        share = tf.where(steps <= 0, tf.ones_like(share), is_due * share)
+        average = self._averages[index]
+        average.assign_add(share * (variable - average))
 
 
 def build_optimizer(
-    model, training: TrainingConfig, tuning: FineTuningConfig, steps: int
+    model: keras.Model, training: TrainingConfig, tuning: FineTuningConfig, steps: int
 ) -> keras.optimizers.Optimizer:
-    """Adam as the row asks for it: one rate for all, or a `LayerwiseAdam` where `tuning` tells layers apart.
+    """Returns the row's optimiser.
+
+    It is Adam with one learning rate, or a `LayerwiseAdam` where layers of the event model differ
+    or weights are averaged.
 
     Args:
-      model: a built scene model, with the event model that it trains, if it trains one.
-      steps: batches an epoch.
+      model: The built scene model, with the event model that it trains, if it trains one.
+      training: Learning rate, schedule, precision and averages of the row.
+      tuning: Learning rates of the event model.
+      steps: Batches in an epoch.
     """
+    rate = _learning_rate(training, steps)
+    is_plain = tuning == FineTuningConfig() or _event_layers(model) is None
+    if is_plain and not training.average_decay:
+        optimizer = keras.optimizers.Adam(rate)
+    else:
+        optimizer = _layerwise_adam(model, rate, training, tuning, steps)
+    if training.precision == "mixed_float16":
+        # Half-precision gradients underflow, so the loss is scaled up and the gradients down again.
+        optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
+    return optimizer
+
+
+def learning_rates(model: keras.Model) -> dict[str, float]:
+    """Returns the learning rates of the optimiser's last step by group of variables.
+
+    The groups are "scene" and, for a trained event model, "event_1" (its lowest layer) to
+    "event_<n>".
+    """
+    optimizer = without_loss_scaling(model.optimizer)
+    rate = float(keras.backend.get_value(optimizer.learning_rate))
+    rates = {"scene": rate}
+    for number, layer in enumerate(_event_layers(model) or [], start=1):
+        rates[f"event_{number}"] = rate * _factor(model, optimizer, layer[0])
+    return rates
+
+
+def without_loss_scaling(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """Returns the optimiser inside of a `LossScaleOptimizer`, or the optimiser itself."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+@dataclasses.dataclass(frozen=True)
+class _VariablePlan:
+    """Arguments of `LayerwiseAdam` for one variable."""
+
+    rate: float = 1.0
+    first_step: int = 0
+    pull: float = 0.0
+
+
+def _layerwise_adam(
+    model: keras.Model,
+    rate: float | Schedule,
+    training: TrainingConfig,
+    tuning: FineTuningConfig,
+    steps: int,
+) -> LayerwiseAdam:
+    plan = {}
+    layers = _event_layers(model) or []
+    for height, layer in enumerate(reversed(layers)):  # 0 is the topmost layer
+        of_layer = _VariablePlan(
+            rate=tuning.event_rate * tuning.layer_decay**height,
+            first_step=steps * (tuning.probe_epochs + tuning.unfreeze_epochs * height),
+            pull=tuning.l2_to_start,
+        )
+        for variable in layer:
+            plan[id(variable)] = of_layer
+    plans = [plan.get(id(variable), _VariablePlan()) for variable in model.trainable_variables]
     averages = {}
     if training.average_decay:
-        every = steps if training.average_every == "epoch" else 1
-        averages = {"average_decay": training.average_decay, "average_every": every}
-        averages["average_from"] = steps * (training.average_from - 1)
-    made = _adam(model, _learning_rate(training, steps), tuning, steps, averages)
-    # half floats underflow: the loss is scaled up, and gradients down again, by what they bear
-    return (
-        keras.mixed_precision.LossScaleOptimizer(made)
-        if training.precision == "mixed_float16"
-        else made
+        averages = {
+            "average_decay": training.average_decay,
+            "average_every": steps if training.average_every == "epoch" else 1,
+            "average_from": steps * (training.average_from - 1),
+        }
+    return LayerwiseAdam(
+        rate,
+        rates=[plan.rate for plan in plans],
+        first_steps=[plan.first_step for plan in plans],
+        pulls=[plan.pull for plan in plans],
+        **averages,
     )
 
 
-def _adam(model, rate, tuning: FineTuningConfig, steps: int, averages: dict):
+def _event_layers(model: keras.Model) -> list[list[tf.Variable]] | None:
+    """Returns the trained variables of the model's event model by layer; None without one."""
     event_model = getattr(model, "event_model", None)
-    if (tuning == FineTuningConfig() or event_model is None) and not averages:
-        return keras.optimizers.Adam(rate)
-    plan = {}
-    for height, layer in enumerate(
-        reversed(event_model.layers_upward() if event_model else [])
-    ):  # 0 is the topmost
-        of_layer = (
-            tuning.event_rate * tuning.layer_decay**height,
-            steps * (tuning.probe_epochs + tuning.unfreeze_epochs * height),
-            tuning.l2_to_start,
-        )
-        plan |= {id(variable): of_layer for variable in layer}
-    chosen = [plan.get(id(variable), (1.0, 0, 0.0)) for variable in model.trainable_variables]
-    return LayerwiseAdam(rate, *zip(*chosen, strict=True), **averages)
+    if event_model is None:
+        return None
+    return event_model.layers_upward()
 
 
-def learning_rates(model) -> dict[str, float]:
-    """The rates of the optimiser's last step: "scene", and "event_1" (the lowest layer) to "event_<n>" where an event model is trained."""
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    rate, step = (
-        float(keras.backend.get_value(optimizer.learning_rate)),
-        int(optimizer.iterations.numpy()) - 1,
-    )
-    factors = {}
-    if isinstance(optimizer, LayerwiseAdam):
-        plan = zip(model.trainable_variables, optimizer.rates, optimizer.first_steps, strict=True)
-        factors = {id(variable): factor * (step >= first) for variable, factor, first in plan}
-    event_model = getattr(model, "event_model", None)
-    layers = event_model.layers_upward() if event_model else []
-    of_layers = {
-        f"event_{number}": rate * factors.get(id(layer[0]), 1.0)
-        for number, layer in enumerate(layers, start=1)
-    }
-    return {"scene": rate, **of_layers}
+def _factor(
+    model: keras.Model, optimizer: keras.optimizers.Optimizer, variable: tf.Variable
+) -> float:
+    """Returns the factor on the learning rate of a variable in the optimiser's last step."""
+    if not isinstance(optimizer, LayerwiseAdam):
+        return 1.0
+    last_step = int(optimizer.iterations.numpy()) - 1
+    for index, other in enumerate(model.trainable_variables):
+        if other is variable:
+            has_started = last_step >= optimizer.first_steps[index]
+            return optimizer.rates[index] if has_started else 0.0
+    return 1.0
 
 
-def _learning_rate(training: TrainingConfig, steps: int):
-    """A number, or a cosine schedule of Loshchilov and Hutter (2017): with restarts, or without after a linear rise."""
+def _learning_rate(training: TrainingConfig, steps: int) -> float | Schedule:
+    """Returns a number, or a cosine schedule (Loshchilov and Hutter 2017)."""
+    schedules = keras.optimizers.schedules
     if training.schedule == "constant":
         return training.learning_rate
     if training.schedule == "warm_restarts":
-        return keras.optimizers.schedules.CosineDecayRestarts(
+        return schedules.CosineDecayRestarts(
             training.learning_rate, training.restart_epochs * steps, t_mul=2.0
         )
-    rising = training.warmup_epochs * steps
-    falling = max(1, training.epochs * steps - rising)
-    if not rising:
-        return keras.optimizers.schedules.CosineDecay(training.learning_rate, falling)
-    return keras.optimizers.schedules.CosineDecay(
-        0.0, falling, warmup_target=training.learning_rate, warmup_steps=rising
+    warmup_steps = training.warmup_epochs * steps
+    decay_steps = max(1, training.epochs * steps - warmup_steps)
+    if not warmup_steps:
+        return schedules.CosineDecay(training.learning_rate, decay_steps)
+    return schedules.CosineDecay(
+        0.0, decay_steps, warmup_target=training.learning_rate, warmup_steps=warmup_steps
     )

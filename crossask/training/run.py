@@ -1,301 +1,400 @@
-"""One row x fold x seed to a finished run: trained, resumable, the best epoch by validation kept."""
+"""Training of one run: a row on one fold with one seed. It can be killed and goes on."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
 from crossask import config, evaluation, files
-from crossask.datasets import Corpus, training_parts
+from crossask.config import DistillationConfig, Experiment
+from crossask.datasets import Corpus
 from crossask.errors import CrossaskError, DataError
 from crossask.features import controls
-from crossask.features.batches import (
-    Share,
-    TrainingData,
-    evaluation_batches,
-    examples,
-    feature_statistics,
-)
+from crossask.features.batches import EvaluationData, Share, TrainingData, feature_statistics
+from crossask.features.cache import FeatureCache
 from crossask.training import devices, loop, network, run_folder
 from crossask.training.drift import drift_from_here, embedding_drift
 from crossask.training.metrics import MacroAccuracy
 from crossask.training.optimizer import build_optimizer, learning_rates
+from crossask.training.parts import Parts, check_parts, parts_of
+from crossask.training.run_folder import Run
 
-MOST_CLIPS = 32  # predicted at once: a batch of the 2017 baseline counts frames
+# Clips that are predicted at once, at most. The batch of DCASE 2017's baseline counts frames, so it
+# would be too large for whole clips.
+LARGEST_PREDICTION_BATCH = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How a run is computed. None of these changes its result.
+
+    Attributes:
+      distribution: A tf.distribute strategy; None is one device.
+      paths: {"data_dir", "features_dir"}, recorded for crossask-evaluate.
+      progress: Called with (epochs done, epochs in all, loss and accuracy in words).
+      save_steps: Saves after so many steps within an epoch, too; 0 saves at the end of epochs only.
+    """
+
+    distribution: tf.distribute.Strategy | None = None
+    paths: Mapping[str, str] | None = None
+    progress: loop.Progress | None = None
+    save_steps: int = 0
+
+
+DEFAULT_OPTIONS = Options()
 
 
 def train(
-    run: run_folder.Run,
-    experiment: config.Experiment,
+    run: Run,
+    experiment: Experiment,
     corpus: Corpus,
-    cache,
-    distribution=None,
-    paths=None,
-    progress=None,
-    save_steps: int = 0,
-) -> dict:
-    """Trains one run, or goes on with it, and returns its result; a finished run is returned as it is.
+    cache: FeatureCache,
+    options: Options = DEFAULT_OPTIONS,
+) -> dict[str, Any]:
+    """Trains a run, or goes on with it, and returns its result (section 3.2 of the paper).
 
-    On several machines all of them call it with the same arguments, and the first one writes the run's folder.
+    A finished run is not trained again. With several machines, all of them call this function with
+    the same arguments, and the first one writes the run's folder.
 
     Args:
-      run: where it stands; its fold and seed are used.
-      experiment: the row, resolved.
-      corpus: the corpus that `cache` was prepared from.
-      cache: a FeatureCache with the kinds that the row reads.
-      distribution: a tf.distribute strategy; None is one device.
-      paths: {"data_dir", "features_dir"} recorded for `crossask-evaluate`.
-      progress: called with (epochs done, epochs in all, loss and accuracy in words).
-      save_steps: steps after which an epoch in progress is saved; 0: never.
+      run: The run; its fold and seed are used.
+      experiment: The row, resolved.
+      corpus: The corpus.
+      cache: Features of the corpus, of the kinds that the row reads.
+      options: How the run is computed.
+
+    Returns:
+      The content of result.json: see `loop.fit`, and "embedding_drift" of a trained event model.
 
     Raises:
-      CrossaskError: the folder holds a run of another configuration or cannot be written; the loss is no longer a number.
-      Preempted: see loop.fit.
+      CrossaskError: The folder contains a run of another configuration or cannot be written, or
+        the loss is not finite.
+      Preempted: See `loop.fit`.
     """
-    fold, settings = corpus.fold(run.fold), experiment.training
+    settings = experiment.training
+    scenes = corpus.scenes
+    distribution = options.distribution or devices.strategy("one_device")
+    writes = devices.machines(distribution).is_first
+
+    # Data: the parts of the fold, and batches of the training part
+    parts = parts_of(corpus, run.fold, settings)
     cache = controls.controlled(cache, corpus, experiment, run.fold, run.seed)
-    training_ids, validation_ids = training_parts(
-        corpus, fold, settings.validation_share, settings.validation_seed
-    )
-    data = training_data(experiment, corpus, cache, training_ids, run.seed)
-    distribution = distribution or devices.strategy("one_device")
-    machine, machines = devices.machines(distribution)
-    if machine == 0 and not run.finished:
-        files.check_room(run.folder, 0)
-    _claim(
-        run,
-        experiment,
-        corpus,
-        cache,
-        paths,
-        (training_ids, validation_ids, fold.evaluation),
-        write=machine == 0,
-    )
+    data = training_data(experiment, corpus, cache, parts.training, run.seed)
+    _claim_folder(run, _record(run, experiment, corpus, cache, parts, options), parts, writes)
     if run.finished:
         return run.read("result.json")
+
+    # Model and optimiser, with initial weights that depend on the seed alone
     devices.set_seeds(run.seed, distribution)
-    statistics_ids = fold.train if settings.statistics_over == "training_fold" else training_ids
-    statistics = _statistics(run, experiment, cache, corpus, statistics_ids, write=machine == 0)
+    statistics = _statistics(run, experiment, corpus, cache, parts, writes)
     with distribution.scope(), devices.precision(settings.precision):
-        model = network.build(experiment, corpus.scenes, run.seed, statistics)
-        model = compiled(model, experiment, len(corpus.scenes), _specimen(cache), data.steps)
+        model = network.build(experiment, scenes, run.seed, statistics)
+        compile_model(model, experiment, len(scenes), cache.shapes, data.steps)
 
-    def validation(
-        number: int,
-        count: int,
-        size: int = settings.batch_size,
-        context: int = settings.context_frames,
-    ):
-        share = Share(number, count)
-        return evaluation_batches(
-            cache, corpus, validation_ids, size, context, experiment.soft_targets, share
-        )
-
-    trains_events = experiment.event_input == "patches"
-    drift = None
-    if trains_events and machines == 1:
-        drift = drift_from_here(
-            model.event_model, validation(0, 1, min(settings.batch_size, MOST_CLIPS), 0)
-        )
+    # Fit, and keep the best epoch on the validation part
+    validation = EvaluationData(
+        cache,
+        corpus,
+        parts.validation,
+        settings.batch_size,
+        settings.context_frames,
+        experiment.soft_targets,
+    )
+    whole_clips = dataclasses.replace(
+        validation, batch_size=prediction_batch_size(experiment), context_frames=0
+    )
     result = loop.fit(
         run.folder,
-        f"{run.row} fold {run.fold} seed {run.seed}",
         model,
-        loop.Batches(
-            lambda epoch, step: devices.dealt(
-                distribution,
-                lambda number, count: data.batches(epoch, step, Share(number, count)),
-                settings.batch_size,
-            ),
-            data.steps,
-            devices.dealt(distribution, validation, settings.batch_size),
-            -(-examples(cache, validation_ids, settings.context_frames) // settings.batch_size),
-        ),
-        settings.epochs,
-        loop.Selection(
+        _batches(data, validation, distribution),
+        _plan(run, experiment, options),
+        options.progress,
+        _Scalars(model, scenes, whole_clips, distribution),
+    )
+    if writes:
+        if experiment.trains_events:
+            result["embedding_drift"] = _drift(run, experiment, statistics, whole_clips)
+        files.write_json(run.path("result.json"), result)
+    return result
+
+
+def training_data(
+    experiment: Experiment,
+    corpus: Corpus,
+    cache: FeatureCache,
+    training_ids: Sequence[str],
+    seed: int,
+) -> TrainingData:
+    """Returns the data that a run is trained on.
+
+    Only clip ids and shapes of `cache` are used here; its files are read later.
+
+    Raises:
+      DataError: The clips do not fill one batch, or the teacher's tables lack some of them.
+    """
+    settings = experiment.training
+    data = TrainingData(
+        cache,
+        corpus,
+        tuple(training_ids),
+        settings,
+        seed,
+        augmentation=experiment.augmentation,
+        soft=experiment.soft_targets,
+        teacher=_teacher(experiment.distillation, corpus, training_ids),
+    )
+    if not data.steps:
+        streams = ""
+        if settings.input_streams > 1:
+            streams = f" from {settings.input_streams} streams of whole shards"
+        raise DataError(
+            f"{len(training_ids)} training clips do not fill one batch of "
+            f"{settings.batch_size}{streams}.",
+            "Lower training.batch_size.",
+        )
+    return data
+
+
+def compile_model(
+    model: keras.Model,
+    experiment: Experiment,
+    classes: int,
+    shapes: Mapping[str, Sequence[int]],
+    steps: int = 1,
+) -> None:
+    """Builds a row's network and compiles it with optimiser, cross-entropy and both accuracies.
+
+    Args:
+      model: The network.
+      experiment: The row.
+      classes: Number of scenes.
+      shapes: Kind of feature -> shape of one clip's feature.
+      steps: Batches in an epoch, for schedules and the stages of fine-tuning.
+    """
+    model({kind: tf.zeros([1, *shape]) for kind, shape in shapes.items()})
+    if experiment.soft_targets:
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+        accuracy = keras.metrics.CategoricalAccuracy("accuracy")
+    else:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
+    model.distillation = (experiment.distillation.weight, experiment.distillation.temperature)
+    model.compile(
+        optimizer=build_optimizer(model, experiment.training, experiment.fine_tuning, steps),
+        loss=loss,
+        weighted_metrics=[MacroAccuracy(classes), accuracy],
+    )
+    # The metrics are already sums over all devices; with several machines Keras would add them up.
+    model.distribute_reduction_method = "first"
+    model.optimizer.build(model.trainable_variables)
+
+
+def prediction_batch_size(experiment: Experiment) -> int:
+    """Returns the number of clips that are predicted at once."""
+    return min(experiment.training.batch_size, LARGEST_PREDICTION_BATCH)
+
+
+def _batches(
+    data: TrainingData, validation: EvaluationData, distribution: tf.distribute.Strategy
+) -> loop.Batches:
+    """Returns the data for `loop.fit`, distributed over devices and machines."""
+    batch_size = validation.batch_size
+
+    def training_batches(epoch: int, step: int) -> Any:
+        def of_machine(number: int, count: int) -> tf.data.Dataset:
+            return data.batches(epoch, step, Share(number, count))
+
+        return devices.distributed(distribution, of_machine, batch_size)
+
+    def validation_batches(number: int, count: int) -> tf.data.Dataset:
+        return validation.batches(Share(number, count))
+
+    return loop.Batches(
+        training=training_batches,
+        steps=data.steps,
+        validation=devices.distributed(distribution, validation_batches, batch_size),
+        validation_steps=validation.steps,
+    )
+
+
+def _plan(run: Run, experiment: Experiment, options: Options) -> loop.Plan:
+    settings = experiment.training
+    return loop.Plan(
+        title=run.title,
+        epochs=settings.epochs,
+        selection=loop.Selection(
             settings.monitor,
             settings.keep,
             settings.keep_from,
             settings.patience,
             settings.patience_from,
         ),
-        ("macro_accuracy", "accuracy"),
-        progress,
-        lambda: _scalars(model, corpus.scenes, drift),
-        save_steps,
+        metrics=("macro_accuracy", "accuracy"),
+        save_steps=options.save_steps,
     )
-    if machine == 0:
-        if trains_events:
-            trained = network.restored(run).event_model
-            start = network.build(experiment, corpus.scenes, run.seed, statistics).event_model
-            clips = validation(0, 1, min(settings.batch_size, MOST_CLIPS), 0)
-            result["embedding_drift"] = embedding_drift(start, trained, clips)
-        files.write_json(run.path("result.json"), result)
-    return result
 
 
-def training_data(
-    experiment: config.Experiment, corpus: Corpus, cache, training_ids, seed: int
-) -> TrainingData:
-    """What a run learns from; of `cache` its clip ids and shapes are read, its files not yet.
+class _Scalars:
+    """Numbers for TensorBoard at the end of an epoch.
 
-    Raises:
-      DataError: the clips do not fill one batch, or the teacher does not know them all.
+    They are the learning rate of each group of variables, the validation accuracy of each scene
+    and, for a trained event model on one machine, how far its embeddings have moved since the
+    start.
     """
-    settings = experiment.training
-    data = TrainingData(
-        cache,
-        corpus,
-        training_ids,
-        settings,
-        seed,
-        experiment.augmentation,
-        experiment.soft_targets,
-        _teacher(experiment.distillation, corpus, training_ids),
-    )
-    if not data.steps:
-        streams = (
-            f" from {settings.input_streams} streams of whole shards"
-            if settings.input_streams > 1
-            else ""
-        )
-        raise DataError(
-            f"{len(training_ids)} training clips do not fill one batch of {settings.batch_size}{streams}.",
-            "Lower training.batch_size.",
-        )
-    return data
+
+    def __init__(
+        self,
+        model: keras.Model,
+        scenes: Sequence[str],
+        validation: EvaluationData,
+        distribution: tf.distribute.Strategy,
+    ):
+        self.model = model
+        self.scenes = scenes
+        self.drift = None
+        event_model = getattr(model, "event_model", None)
+        if event_model is not None and devices.machines(distribution).count == 1:
+            self.drift = drift_from_here(event_model, validation.batches())
+
+    def __call__(self) -> dict[str, float]:
+        values = {}
+        for group, rate in learning_rates(self.model).items():
+            values[f"learning_rate/{group}"] = rate
+        accuracy = next(m for m in self.model.metrics if isinstance(m, MacroAccuracy))
+        for scene, value in zip(self.scenes, accuracy.by_class(), strict=True):
+            values[f"val_accuracy/{scene}"] = value
+        if self.drift is not None:
+            values["embedding_drift"] = self.drift()
+        return values
 
 
-def compiled(model, experiment: config.Experiment, classes: int, specimen: dict, steps: int = 1):
-    """The row's network ready for `fit`: built on a batch like `specimen`, with its optimiser, cross-entropy and both accuracies.
+def _drift(
+    run: Run, experiment: Experiment, statistics: network.Statistics, validation: EvaluationData
+) -> float:
+    """Returns how far training moved the embeddings of the kept epoch's event model."""
+    scenes = validation.corpus.scenes
+    trained = network.restore(run).event_model
+    start = network.build(experiment, scenes, run.seed, statistics).event_model
+    return embedding_drift(start, trained, validation.batches())
 
-    `steps`: batches an epoch, which schedules and stages of fine-tuning go by.
+
+def _teacher(
+    distillation: DistillationConfig, corpus: Corpus, clip_ids: Sequence[str]
+) -> dict[str, np.ndarray] | None:
+    """Returns {clip id: mean probabilities of the teacher's tables}; None without a teacher.
+
+    The probabilities are in the order of the corpus's scenes.
     """
-    model(specimen)
-    losses, metrics, soft = keras.losses, keras.metrics, experiment.soft_targets
-    model.distillation = (experiment.distillation.weight, experiment.distillation.temperature)
-    model.compile(
-        optimizer=build_optimizer(model, experiment.training, experiment.fine_tuning, steps),
-        loss=losses.CategoricalCrossentropy(from_logits=True)
-        if soft
-        else losses.SparseCategoricalCrossentropy(from_logits=True),
-        weighted_metrics=[
-            MacroAccuracy(classes),
-            metrics.CategoricalAccuracy("accuracy")
-            if soft
-            else metrics.SparseCategoricalAccuracy("accuracy"),
-        ],
-    )
-    # metrics are of all devices already; with several machines Keras would add them up
-    model.distribute_reduction_method = "first"
-    model.optimizer.build(model.trainable_variables)
-    return model
-
-
-def _teacher(distillation: config.DistillationConfig, corpus: Corpus, clip_ids) -> dict | None:
-    """Clip -> mean probabilities of the teacher's tables, in the order of the corpus's scenes; None without a teacher."""
-    if not distillation.teacher:
+    paths = [path.strip() for path in distillation.teacher.split(";") if path.strip()]
+    if not paths:
         return None
+    scenes = list(corpus.scenes)
     total = 0.0
-    tables = [path.strip() for path in distillation.teacher.split(";") if path.strip()]
-    for path in tables:
+    for path in paths:
         table = evaluation.read_predictions(path).set_index("clip")
         missing = [clip_id for clip_id in clip_ids if clip_id not in table.index]
-        if missing or set(corpus.scenes) - set(table.columns):
-            lacks = (
-                f"{len(missing)} of {len(clip_ids)} training clips"
-                if missing
-                else "some of the corpus's scenes"
-            )
+        problem = ""
+        if missing:
+            problem = f"{len(missing)} of {len(clip_ids)} training clips"
+        elif set(scenes) - set(table.columns):
+            problem = "some of the corpus's scenes"
+        if problem:
             raise DataError(
-                f"The teacher's table {path} lacks {lacks}.",
-                "Write it with crossask-evaluate --training_clips, same fold.",
+                f"The teacher's table {path} lacks {problem}.",
+                "Write it with crossask-evaluate --training_clips, on the same fold.",
             )
-        total = total + table.loc[list(clip_ids), list(corpus.scenes)].to_numpy(np.float64)
-    return dict(zip(clip_ids, total / len(tables), strict=True))
+        total = total + table.loc[list(clip_ids), scenes].to_numpy(np.float64)
+    return dict(zip(clip_ids, total / len(paths), strict=True))
 
 
-def _scalars(model, scenes, drift) -> dict[str, float]:
-    """For TensorBoard, at an epoch's end: rates of each group, accuracy of each scene in validation, the embedding's drift."""
-    (accuracy,) = [metric for metric in model.metrics if isinstance(metric, MacroAccuracy)]
-    values = {f"learning_rate/{group}": rate for group, rate in learning_rates(model).items()}
-    values |= {
-        f"val_accuracy/{scene}": value
-        for scene, value in zip(scenes, accuracy.by_class(), strict=True)
-    }
-    return values | ({"embedding_drift": drift()} if drift else {})
-
-
-def check_division(run: run_folder.Run, parts):
-    """A DataError unless `parts`, the ids of training, validation and evaluation clips, are those with which the run began."""
-    found, corpus = config.digest(*parts), run.read("config.json")["corpus"]
-    if corpus.get("division", found) != found:  # runs of older versions do not tell
-        raise DataError(
-            f"{run.folder} was trained when fold {run.fold} of {corpus['name']} had other training, validation or evaluation clips.",
-            "Restore the corpus's folds and cities, or train again in another --model_dir.",
-        )
-
-
-def _claim(run, experiment, corpus, cache, paths, parts, write: bool):
-    """Writes config.json, or checks that the folder's run is this one; `parts` as in check_division."""
-    resolved = config.to_dict(experiment)
-    if run.path("config.json").is_file():
-        found = run.read("config.json")
-        differing = sorted(
-            name for name in resolved if found["experiment"].get(name) != resolved[name]
-        )
-        if differing or found["corpus"]["fingerprint"] != corpus.fingerprint:
-            what = f"other values of {', '.join(differing)}" if differing else "other recordings"
-            raise CrossaskError(
-                f"{run.folder} holds a run with {what}.",
-                "Give another --model_dir, or remove that folder.",
-            )
-        check_division(run, parts)
-        network.check_event_model(run, cache.event_digest)
-        return
-    if not write:
-        return
-    files.write_json(
-        run.path("config.json"),
-        {
-            "experiment": resolved,
-            "fold": run.fold,
-            "seed": run.seed,
-            "scenes": list(corpus.scenes),
-            "input_shapes": cache.shapes,
-            "corpus": {
-                "name": corpus.name,
-                "fingerprint": corpus.fingerprint,
-                "clips": len(corpus.clips),
-                **{
-                    part: len(ids)
-                    for part, ids in zip(
-                        ("training", "validation", "evaluation"), parts, strict=True
-                    )
-                },
-                "training_cities": corpus.training_cities(run.fold),
-                "division": config.digest(*parts),
-                "ready_made": corpus.ready_made,
-            },
-            "event_digest": cache.event_digest,
-            "paths": paths or {},
-            "versions": run_folder.versions(),
+def _record(
+    run: Run,
+    experiment: Experiment,
+    corpus: Corpus,
+    cache: FeatureCache,
+    parts: Parts,
+    options: Options,
+) -> dict[str, Any]:
+    """Returns the content of config.json, without the versions."""
+    return {
+        "experiment": config.to_dict(experiment),
+        "fold": run.fold,
+        "seed": run.seed,
+        "scenes": list(corpus.scenes),
+        "input_shapes": cache.shapes,
+        "corpus": {
+            "name": corpus.name,
+            "fingerprint": corpus.fingerprint,
+            "clips": len(corpus.clips),
+            "training": len(parts.training),
+            "validation": len(parts.validation),
+            "evaluation": len(parts.evaluation),
+            "training_cities": corpus.training_cities(run.fold),
+            "division": parts.digest,
+            "ready_made": corpus.ready_made,
         },
-    )
+        "event_digest": cache.event_digest,
+        "paths": dict(options.paths or {}),
+    }
 
 
-def _statistics(run, experiment, cache, corpus, training_ids, write: bool) -> dict:
-    """Means and deviations of the training part, kept with the run: log-mel's, and the embedding's where the row asks."""
-    path = run.path("statistics.npz")
-    values = {}
-    if not path.is_file():
-        wanted = (
-            ("log_mel", "embedding") if experiment.model.standardise_embedding else ("log_mel",)
+def _claim_folder(run: Run, record: Mapping[str, Any], parts: Parts, writes: bool) -> None:
+    """Writes config.json, or checks that the folder already contains this run.
+
+    Args:
+      run: The run.
+      record: Content of config.json, without the versions.
+      parts: The parts of the fold.
+      writes: Whether this machine writes the folder.
+    """
+    if writes and not run.finished:
+        files.check_room(run.folder, 0)
+    if run.path("config.json").is_file():
+        _check_same_run(run, record, parts)
+    elif writes:
+        versions = run_folder.versions()
+        files.write_json(run.path("config.json"), {**record, "versions": versions})
+
+
+def _check_same_run(run: Run, record: Mapping[str, Any], parts: Parts) -> None:
+    found = run.read("config.json")
+    differing = []
+    for name, value in sorted(record["experiment"].items()):
+        if found["experiment"].get(name) != value:
+            differing.append(name)
+    other = ""
+    if differing:
+        other = f"other values of {', '.join(differing)}"
+    elif found["corpus"]["fingerprint"] != record["corpus"]["fingerprint"]:
+        other = "other recordings"
+    if other:
+        raise CrossaskError(
+            f"{run.folder} contains a run with {other}.",
+            "Give another --model_dir, or remove that folder.",
         )
-        for kind in [kind for kind in wanted if kind in cache.folders]:
-            values[f"{kind}_mean"], values[f"{kind}_deviation"] = feature_statistics(
-                cache, corpus, training_ids, kind, axis=2
-            )
-        if not write:  # the machine that writes computes the same numbers
+    check_parts(run, parts)
+    network.check_event_model(run, record["event_digest"])
+
+
+def _statistics(
+    run: Run,
+    experiment: Experiment,
+    corpus: Corpus,
+    cache: FeatureCache,
+    parts: Parts,
+    writes: bool,
+) -> dict[str, list[float]]:
+    """Returns mean and deviation of the features that the network standardises.
+
+    They are computed once and stored with the run; every machine computes the same numbers.
+    """
+    path = run.path("statistics.npz")
+    if not path.is_file():
+        values = _feature_statistics(run, experiment, corpus, cache, parts)
+        if not writes:
             return values
         with files.writing(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, **values)
@@ -303,5 +402,19 @@ def _statistics(run, experiment, cache, corpus, training_ids, write: bool) -> di
         return {name: file[name].tolist() for name in file.files}
 
 
-def _specimen(cache) -> dict:
-    return {kind: tf.zeros([1, *shape]) for kind, shape in cache.shapes.items()}
+def _feature_statistics(
+    run: Run, experiment: Experiment, corpus: Corpus, cache: FeatureCache, parts: Parts
+) -> dict[str, list[float]]:
+    clip_ids = parts.training
+    if experiment.training.statistics_over == "training_fold":
+        clip_ids = corpus.fold(run.fold).train
+    kinds = ["log_mel"]
+    if experiment.model.standardise_embedding:
+        kinds.append("embedding")
+    values = {}
+    for kind in kinds:
+        if kind in cache.folders:
+            mean, deviation = feature_statistics(cache, corpus, clip_ids, kind)
+            values[f"{kind}_mean"] = mean
+            values[f"{kind}_deviation"] = deviation
+    return values

@@ -1,15 +1,17 @@
-"""The folder of a run (row x fold x seed): its layout, atomic writing, reading back. Imports no TensorFlow.
+"""The folder of a run (row x fold x seed): its layout, and finding and reading runs. No TensorFlow.
 
 <root>/<row>/fold<fold>/seed<seed>/
-  config.json      the resolved experiment, corpus, versions
-  history.csv      a line an epoch
-  checkpoints/     model, optimiser, epoch: what a killed run goes on from
+  config.json      the resolved experiment, the corpus and versions
+  history.csv      one line an epoch
+  statistics.npz   mean and deviation of the features of the training part
+  checkpoints/     model, optimiser and epoch, from which a killed run goes on
   best.npz         weights of the best epoch on the validation part
-  result.json      the outcome of training
+  result.json      the result of training
   predictions.csv  the evaluation fold: clip, location, city, truth, one probability a scene
-  training_predictions.csv  the same for the training fold, where a student asked for it
-  scores.json      what these predictions are worth
-  swapped.json     whose scene is named where log-mel and embedding are of two clips, and swapped_predictions.csv, where asked for
+  training_predictions.csv  the same for the training fold, if it was requested
+  scores.json      scores of the predictions
+  swapped.json     which input the predictions follow if log-mel and embedding belong to two clips,
+                   and swapped_predictions.csv, if they were requested
   logs/            TensorBoard
 """
 
@@ -20,8 +22,10 @@ import json
 import platform
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from crossask import config
+from crossask.config import Experiment
 from crossask.errors import DataError
 from crossask.version import __version__
 
@@ -38,18 +42,40 @@ PACKAGES = (
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """Where one run stands."""
+    """A run and its folder.
+
+    Attributes:
+      folder: The folder, which may not exist yet.
+      row: Name of the row.
+      fold: Name of the fold.
+      seed: Seed of the run.
+    """
 
     folder: Path
     row: str
     fold: str
     seed: int
 
+    @property
+    def title(self) -> str:
+        """The run in words, for messages."""
+        return f"{self.row} fold {self.fold} seed {self.seed}"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has finished training."""
+        return self.path("result.json").is_file()
+
     def path(self, name: str) -> Path:
+        """Returns the path of one of the run's files."""
         return self.folder / name
 
-    def read(self, name: str) -> dict:
-        """A JSON file of the run; a DataError where it is missing or broken."""
+    def read(self, name: str) -> dict[str, Any]:
+        """Returns the content of one of the run's JSON files.
+
+        Raises:
+          DataError: The file is missing or is not JSON.
+        """
         try:
             return json.loads(self.path(name).read_text())
         except (OSError, ValueError) as error:
@@ -58,26 +84,28 @@ class Run:
                 "Train the run again: crossask-train goes on where it stopped.",
             ) from error
 
-    def experiment(self) -> config.Experiment:
-        return config.from_dict(config.Experiment, self.read("config.json")["experiment"])
-
-    @property
-    def finished(self) -> bool:
-        return self.path("result.json").is_file()
+    def experiment(self) -> Experiment:
+        """Returns the row as it was resolved when the run began."""
+        return config.from_dict(Experiment, self.read("config.json")["experiment"])
 
 
-def run_at(root, row: str, fold: str, seed: int) -> Run:
-    return Run(Path(root) / row / f"fold{fold}" / f"seed{seed}", row, fold, seed)
+def run_at(root: str | Path, row: str, fold: str, seed: int) -> Run:
+    """Returns the run of a row, fold and seed below `root`."""
+    folder = Path(root) / row / f"fold{fold}" / f"seed{seed}"
+    return Run(folder, row, fold, seed)
 
 
-def find_runs(root) -> list[Run]:
-    """Every run at or below `root`, by row, fold and seed."""
+def find_runs(root: str | Path) -> list[Run]:
+    """Returns every run at or below `root`, sorted by row, fold and seed.
+
+    Raises:
+      DataError: There is none.
+    """
     found = []
     for path in sorted(Path(root).rglob("config.json")):
-        folder = path.parent.absolute()  # `root` may be a dot inside a run
-        row, fold, seed = folder.parent.parent.name, folder.parent.name, folder.name
-        if seed.startswith("seed") and seed[4:].isdigit() and fold.startswith("fold"):
-            found.append(Run(path.parent, row, fold[4:], int(seed[4:])))
+        run = _run_of(path.parent)
+        if run is not None:
+            found.append(run)
     if not found:
         raise DataError(
             f"There are no runs below {str(root)!r}.",
@@ -86,15 +114,30 @@ def find_runs(root) -> list[Run]:
     return sorted(found, key=lambda run: (run.row, run.fold, run.seed))
 
 
-def versions() -> dict:
-    """What ran: package versions, Python, and the source's commit where there is one."""
+def versions() -> dict[str, str]:
+    """Returns the versions of Python, crossask and its main packages, and the source's commit.
+
+    The commit is left out where the package does not come from a git checkout.
+    """
     found = {"crossask": __version__, "python": platform.python_version()}
     for name in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-        found["commit"] = subprocess.run(
-            command, capture_output=True, text=True, timeout=10, check=True
-        ).stdout.strip()
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        found["commit"] = done.stdout.strip()
     return found
+
+
+def _run_of(folder: Path) -> Run | None:
+    """Returns the run whose folder this is; None if its name is not that of a run."""
+    # The folder may be given as "." from inside a run.
+    whole = folder.absolute()
+    seed = whole.name
+    fold = whole.parent.name
+    row = whole.parent.parent.name
+    is_seed = seed.startswith("seed") and seed[4:].isdigit()
+    if not (is_seed and fold.startswith("fold")):
+        return None
+    return Run(folder, row, fold.removeprefix("fold"), int(seed.removeprefix("seed")))

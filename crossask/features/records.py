@@ -1,0 +1,111 @@
+"""The TFRecord files that store features: what a record contains and which clips a file holds.
+
+A record is a serialised `tf.train.Example`. Arrays are stored as the bytes of little-endian float32
+numbers, so that one cast reads them back.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import tensorflow as tf
+
+from crossask import files
+from crossask.errors import CrossaskError
+
+T = TypeVar("T")
+Value = np.ndarray | str | tuple[int, ...]
+
+# 32 clips are 16 MB of log-mel; a worker's memory grows with this number.
+CLIPS_PER_SHARD = 32
+
+
+def shard_count(clips: Sequence) -> int:
+    """Returns the number of shards that `clips` take."""
+    return -(-len(clips) // CLIPS_PER_SHARD)
+
+
+def clips_of_shard(clips: Sequence[T], number: int) -> Sequence[T]:
+    """Returns those of `clips`, in the order of the records, that shard `number` contains."""
+    start = number * CLIPS_PER_SHARD
+    return clips[start : start + CLIPS_PER_SHARD]
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    """Returns the path of shard `number` in `folder`."""
+    return folder / f"{number:05d}.tfrecord"
+
+
+def encode(values: Mapping[str, Value]) -> bytes:
+    """Returns one record, the same bytes for the same values."""
+    features = {name: _feature(value) for name, value in values.items()}
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    return example.SerializeToString(deterministic=True)
+
+
+def encode_clip(clip_id: str, value: np.ndarray) -> bytes:
+    """Returns the record of one clip's feature in a shard."""
+    return encode({"clip": clip_id, "shape": value.shape, "value": value})
+
+
+def decode(
+    record: tf.Tensor, shapes: Mapping[str, Sequence[int]], texts: Sequence[str] = ()
+) -> dict[str, tf.Tensor]:
+    """Returns arrays and texts of a record, in a graph.
+
+    Args:
+      record: Scalar string tensor, a record that `encode` returned.
+      shapes: Name -> shape of each array to read, which becomes a float32 tensor.
+      texts: Names of the texts to read, which become scalar string tensors.
+    """
+    features = {name: tf.io.FixedLenFeature([], tf.string) for name in (*shapes, *texts)}
+    parsed = tf.io.parse_single_example(record, features)
+    values = {name: parsed[name] for name in texts}
+    for name, shape in shapes.items():
+        values[name] = tf.reshape(tf.io.decode_raw(parsed[name], tf.float32), shape)
+    return values
+
+
+def write_shard(path: str | Path, records: Iterable[bytes]) -> None:
+    """Writes records as one file, whole or not at all.
+
+    Raises:
+      CrossaskError: The file cannot be written.
+    """
+    try:
+        with files.writing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
+            for record in records:
+                writer.write(record)
+    except (OSError, tf.errors.OpError) as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise CrossaskError(
+            f"{path} cannot be written ({first_line}).",
+            "Free some space and run the same command again: it goes on after the last finished "
+            "file.",
+        ) from error
+
+
+def read_clips(paths: Sequence[str | Path]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields the id and the feature of every clip in some shards, in the order of the records."""
+    names = [str(path) for path in paths]
+    for record in tf.data.TFRecordDataset(names).as_numpy_iterator():
+        parts = tf.train.Example.FromString(record).features.feature
+        clip_id = parts["clip"].bytes_list.value[0].decode()
+        shape = tuple(parts["shape"].int64_list.value)
+        yield clip_id, np.frombuffer(parts["value"].bytes_list.value[0], "<f4").reshape(shape)
+
+
+def first_shape(path: str | Path) -> tuple[int, ...]:
+    """Returns the shape of the first feature in a shard."""
+    _, value = next(read_clips([path]))
+    return value.shape
+
+
+def _feature(value: Value) -> tf.train.Feature:
+    if isinstance(value, str):
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode()]))
+    if isinstance(value, tuple):
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=value))
+    content = value.astype("<f4").tobytes()
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[content]))

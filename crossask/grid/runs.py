@@ -1,0 +1,40 @@
+"""The grid: the runs of several rows, folds and seeds."""
+
+import dataclasses
+
+from crossask.config import Experiment
+from crossask.training.run_folder import Run, run_at
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """What is trained, from which data, and where the runs are written.
+
+    Attributes:
+      rows: The rows.
+      seeds: One run of each row and fold for each seed.
+      data_dir: Folder (or CSV) of the data set.
+      features_dir: Folder of the stored features.
+      model_dir: Folder of the runs.
+      folds: Names of folds; empty for each row's own.
+    """
+
+    rows: tuple[Experiment, ...]
+    seeds: tuple[int, ...]
+    data_dir: str
+    features_dir: str
+    model_dir: str
+    folds: tuple[str, ...] = ()
+
+    def folds_of(self, row: Experiment) -> tuple[str, ...]:
+        """Returns the folds on which a row is trained."""
+        return self.folds or row.folds
+
+    def plan(self) -> list[tuple[Experiment, Run]]:
+        """Returns every run with its row, in the order in which they start."""
+        runs = []
+        for row in self.rows:
+            for fold in self.folds_of(row):
+                for seed in self.seeds:
+                    runs.append((row, run_at(self.model_dir, row.name, fold, seed)))
+        return runs

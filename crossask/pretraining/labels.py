@@ -1,0 +1,108 @@
+"""Labelled sound files: the events that an event model is pre-trained on."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from crossask.audio import reading
+from crossask.errors import DataError
+
+LABEL_COLUMNS = ("labels", "label", "category")
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledClip:
+    """A sound file and the events in it.
+
+    Attributes:
+      path: Path of the file.
+      labels: Names of the events.
+      fold: Name of the fold; "" without folds.
+    """
+
+    path: str
+    labels: tuple[str, ...]
+    fold: str = ""
+
+
+def read_labelled_clips(path: str | Path) -> tuple[LabelledClip, ...]:
+    """Returns the labelled clips of a CSV with a header.
+
+    Columns: `filename` (relative to the CSV or to its folder `audio`, or absolute) and either
+    `category` (one label, as ESC-50) or `labels` (several, separated by commas or semicolons, as
+    AudioSet); optionally `fold`. Several lines of one file are one clip with all their labels.
+
+    Raises:
+      DataError: The CSV, a column or a file is missing, a line has no label, or a file is in two
+        folds.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(
+            f"There is no CSV {str(path)!r}.",
+            "Give a CSV with the columns filename and labels (or category).",
+        )
+    columns, rows = reading.read_table(path)
+    label_column = next((name for name in LABEL_COLUMNS if name in columns), None)
+    if "filename" not in columns or label_column is None:
+        raise DataError(
+            f"{path} has the columns {columns}.",
+            "Give it a header with filename and labels (or category).",
+        )
+    clips: dict[str, LabelledClip] = {}
+    for number, row in enumerate(rows, start=2):
+        name = row["filename"] or ""
+        fold = row.get("fold") or ""
+        audio = _audio_path(path, name, number)
+        labels = _split_labels(row[label_column] or "")
+        if not labels:
+            raise DataError(
+                f"Line {number} of {path} has no label.",
+                "Give at least one event, or remove the line.",
+            )
+        earlier = clips.get(audio, LabelledClip(audio, (), fold))
+        if earlier.fold != fold:
+            raise DataError(
+                f"{name!r} is in fold {earlier.fold!r} and, in line {number} of {path}, in {fold!r}.",
+                "Assign it to one fold.",
+            )
+        # A dictionary keeps the order and drops repetitions.
+        distinct = tuple(dict.fromkeys((*earlier.labels, *labels)))
+        clips[audio] = LabelledClip(audio, distinct, fold)
+    return tuple(clips.values())
+
+
+def validation_split(
+    clips: Sequence[LabelledClip], share: float, seed: int
+) -> tuple[list[LabelledClip], list[LabelledClip]]:
+    """Returns clips to train on and clips to validate on: the same share of each first label."""
+    rng = np.random.default_rng(seed)
+    by_label: dict[str, list[LabelledClip]] = {}
+    for clip in clips:
+        by_label.setdefault(clip.labels[0], []).append(clip)
+    chosen = set()
+    for label in sorted(by_label):
+        members = by_label[label]
+        count = int(share * len(members))
+        for index in rng.permutation(len(members))[:count]:
+            chosen.add(members[index])
+    training = [clip for clip in clips if clip not in chosen]
+    validation = [clip for clip in clips if clip in chosen]
+    return training, validation
+
+
+def _audio_path(table: Path, name: str, number: int) -> str:
+    for path in (table.parent / name, table.parent / "audio" / name):
+        if path.is_file():
+            return str(path)
+    raise DataError(
+        f"Line {number} of {table} lists {name!r}, which does not exist.",
+        "Correct the path or remove the line.",
+    )
+
+
+def _split_labels(cell: str) -> list[str]:
+    labels = [label.strip() for label in cell.replace(";", ",").split(",")]
+    return [label for label in labels if label]

@@ -1,0 +1,65 @@
+"""The three parts of a fold: what a run is trained, validated and evaluated on.
+
+The training fold is cut into a training and a validation part. Everything is chosen on the
+validation part; the evaluation fold is read by `crossask.training.evaluate` alone.
+"""
+
+import dataclasses
+
+from crossask import config
+from crossask.config import TrainingConfig
+from crossask.datasets import Corpus, training_parts
+from crossask.errors import DataError
+from crossask.training.run_folder import Run
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """Clip ids of one fold; no two parts share a clip.
+
+    Attributes:
+      training: Clips whose gradients train the network.
+      validation: Clips of the training fold that choose the epoch.
+      evaluation: Clips of the evaluation fold.
+    """
+
+    training: tuple[str, ...]
+    validation: tuple[str, ...]
+    evaluation: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """Digits that change with any clip of any part."""
+        return config.digest(self.training, self.validation, self.evaluation)
+
+
+def parts_of(corpus: Corpus, fold_name: str, settings: TrainingConfig) -> Parts:
+    """Returns the parts of a fold.
+
+    Args:
+      corpus: The corpus.
+      fold_name: Name of the fold.
+      settings: validation_share and validation_seed are used, unless the corpus itself fixes the
+        validation part.
+
+    Raises:
+      DataError: There is no such fold, or no validation part can be cut from it.
+    """
+    fold = corpus.fold(fold_name)
+    training, validation = training_parts(
+        corpus, fold, settings.validation_share, settings.validation_seed
+    )
+    return Parts(training, validation, fold.evaluation)
+
+
+def check_parts(run: Run, parts: Parts) -> None:
+    """Raises DataError unless `parts` are those with which the run began."""
+    corpus = run.read("config.json")["corpus"]
+    # Runs of older versions have no record of their parts.
+    recorded = corpus.get("division", parts.digest)
+    if recorded != parts.digest:
+        raise DataError(
+            f"{run.folder} was trained when fold {run.fold} of {corpus['name']} had other "
+            "training, validation or evaluation clips.",
+            "Restore the corpus's folds and cities, or train again in another --model_dir.",
+        )

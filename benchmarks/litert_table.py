@@ -1,192 +1,270 @@
-"""LiteRT files beside the SavedModel of the same run: size, agreement, accuracy and time a clip.
+"""Compares LiteRT files with the SavedModel of the same run: size, agreement, accuracy and time.
 
-python benchmarks/litert_table.py CLIPS.csv WORK name=RUN [name=RUN ...] [--json=OUT.json]
+  python benchmarks/litert_table.py CLIPS.csv WORK name=RUN [name=RUN ...] [--json=OUT.json]
 
-CLIPS.csv is the table that the runs were trained on. Files are written to the folder WORK where they are not there yet;
-int8 is calibrated on clips of the run's training fold. Agreement is with the SavedModel's top scene on all clips, accuracy on the
-clips of the fold that the run has not seen. Two processes, one with one thread and one with two, take turns, a clip each, and
-in it the models take turns: a busy moment of the machine falls on all alike.
+CLIPS.csv is the table of clips that the runs were trained on. Files that are missing in the folder
+WORK are written; int8 is calibrated on clips of the run's training fold.
+
+* Agreement is the share of all clips whose top scene is that of the SavedModel.
+* Accuracy is measured on the clips of the run's evaluation fold.
+* Time is the median over all clips. Two processes, one with one thread and one with two, take turns
+  after each clip, and the models in a process take turns, too, so that a busy moment of the machine
+  affects all of them alike.
 """
 
 import argparse
 import csv
+import dataclasses
 import json
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+# The process that measures does not import TensorFlow before it exports.
+if TYPE_CHECKING:
+    import numpy as np
+
+    from crossask.datasets import Corpus
+    from crossask.training.run_folder import Run
 
 THREADS = (1, 2)
-KINDS = ("SavedModel", "float32", "float16", "int8")
+PRECISIONS = ("float32", "float16", "int8")
+KINDS = ("SavedModel", *PRECISIONS)
+
+ByKind = dict[str, Any]
 
 
-def measure(table: str, work: Path, named: dict, json_path: str):
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """What all models of one run returned for the clips of a corpus, in their order.
+
+    Attributes:
+      scenes: For each clip, {kind of model: top scene}.
+      seconds: Number of threads -> for each clip, {kind of model: seconds}.
+    """
+
+    scenes: list[dict[str, str]]
+    seconds: dict[int, list[dict[str, float]]]
+
+
+def measure(table: str, work: Path, run_folders: dict[str, str], json_path: str) -> None:
+    """Writes missing files, prints the table and optionally writes it as JSON.
+
+    Args:
+      table: The table of clips.
+      work: Folder for the models.
+      run_folders: Name in the table -> folder of a run.
+      json_path: JSON file to write; "" for none.
+    """
     from crossask.datasets import read_corpus
+    from crossask.training import run_folder
 
-    corpus, found = read_corpus("folder", table), {}
-    for name, folder in named.items():
-        export(name, folder, corpus, work)
-        found[name] = compared(work / name, corpus, fold_of(folder))
-    lines = [
-        [
-            "model",
-            "file",
-            "size",
-            "top scene as SavedModel",
-            "accuracy",
-            *(f"ms a clip, {n} thread{'s'[: n - 1]}" for n in THREADS),
-        ]
-    ]
-    for name, rows in found.items():
-        for kind, row in rows.items():
-            times = [f"{row['median_ms'][str(threads)]:.1f}" for threads in THREADS]
-            lines.append(
-                [
-                    name,
-                    kind,
-                    f"{row['bytes'] / 1000:,.0f} kB",
-                    f"{row['agreement']:.2%}",
-                    f"{row['accuracy']:.2%}",
-                    *times,
-                ]
-            )
-    lines.insert(1, ["---"] * len(lines[0]))
-    print("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    corpus = read_corpus("folder", table)
+    models = {}
+    for name, folder in run_folders.items():
+        (run,) = run_folder.find_runs(folder)
+        _export(run, corpus, work / name)
+        answers = _answers(work / name, corpus)
+        models[name] = _figures(work / name, corpus, run.fold, answers)
+    _print_table(models)
     if json_path:
-        Path(json_path).write_text(
-            json.dumps({"clips": len(corpus.clips), "models": found}, indent=2) + "\n"
-        )
+        content = {"clips": len(corpus.clips), "models": models}
+        Path(json_path).write_text(json.dumps(content, indent=2) + "\n")
 
 
-def fold_of(folder: str) -> str:
-    from crossask.training import run_folder
+def serve_predictions(folder: Path, threads: int) -> None:
+    """Predicts clips on request, in a process of its own.
 
-    (run,) = run_folder.find_runs(folder)
-    return run.fold
+    For each path on standard input it prints a line of JSON, {"scenes": {kind: top scene},
+    "seconds": {kind: seconds}}.
 
-
-def export(name: str, folder: str, corpus, work: Path):
-    """The run's four files in WORK/name."""
-    from crossask import serving
-    from crossask.training import run_folder
-
-    (run,) = run_folder.find_runs(folder)
-    if not (work / name / "SavedModel").exists():
-        serving.export_run(run, work / name / "SavedModel")
-    training = set(corpus.fold(run.fold).train)
-    calibration = work / name / "calibration.csv"
-    with open(calibration, "w", newline="") as file:
-        csv.writer(file).writerows(
-            [
-                ["filename"],
-                *([Path(clip.path).resolve()] for clip in corpus.clips if clip.id in training),
-            ]
-        )
-    for precision in serving.PRECISIONS:
-        path = work / name / f"{precision}.tflite"
-        if not path.exists():
-            serving.export_litert(
-                run, path, precision, calibration if precision == "int8" else None
-            )
-
-
-def compared(folder: Path, corpus, fold: str) -> dict:
-    """{kind: bytes, agreement, accuracy, median_ms by threads}"""
-    workers = {threads: worker(folder, threads) for threads in THREADS}
-    answers, seconds = [], {threads: [] for threads in THREADS}
-    for clip in corpus.clips:
-        for threads, process in workers.items():
-            print(clip.path, file=process.stdin, flush=True)
-            answer = json.loads(process.stdout.readline())
-            seconds[threads].append(answer["seconds"])
-            if threads == 1:
-                answers.append(answer["scenes"])
-    for process in workers.values():
-        process.stdin.close()
-        process.wait()
-    unseen, rows = set(corpus.fold(fold).evaluation), {}
-    for kind in KINDS:
-        path = folder / (kind if kind == "SavedModel" else f"{kind}.tflite")
-        right = [
-            heard[kind] == clip.scene
-            for heard, clip in zip(answers, corpus.clips, strict=True)
-            if clip.id in unseen
-        ]
-        rows[kind] = {
-            "bytes": sum(
-                file.stat().st_size
-                for file in ([path] if path.is_file() else path.rglob("*"))
-                if file.is_file()
-            ),
-            "agreement": statistics.mean(heard[kind] == heard["SavedModel"] for heard in answers),
-            "accuracy": statistics.mean(right),
-            "median_ms": {
-                str(n): 1000 * statistics.median(times[kind] for times in seconds[n])
-                for n in THREADS
-            },
-        }
-    return rows
-
-
-def worker(folder: Path, threads: int):
-    command = [sys.executable, __file__, "-", str(folder), f"--threads={threads}"]
-    return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-
-
-def answer_paths(folder: Path, threads: int):
-    """For each path on standard input a line of JSON: {"scenes": {kind: name}, "seconds": {kind: seconds}}."""
+    Args:
+      folder: Folder of the models of one run.
+      threads: Number of threads of each model.
+    """
     import numpy as np
     import tensorflow as tf
 
     from crossask import config
-    from crossask.serving import calibration, litert
+    from crossask.serving import calibration
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     card = json.loads((folder / "float32.json").read_text())
     experiment = config.from_dict(config.Experiment, card["experiment"])
-    served = tf.saved_model.load(str(folder / "SavedModel")).signatures["serving_default"]
-    rate = tf.constant(card["sample_rate_hz"], tf.int32)
-    functions = {
-        "SavedModel": lambda clip: served(
-            waveform=tf.constant(clip[np.newaxis]), sample_rate_hz=rate
-        )["probabilities"].numpy()
-    }
-    for precision in litert.PRECISIONS:
-        opened = litert.Interpreter(folder / f"{precision}.tflite", threads)
-        functions[precision] = lambda clip, opened=opened: opened.answers([clip])
-    for function in functions.values():
-        function(
-            np.zeros((card["samples"], card["channels"]), np.float32)
-        )  # the first call is slower
+    models = {"SavedModel": _saved_model(folder / "SavedModel", card["sample_rate_hz"])}
+    for precision in PRECISIONS:
+        models[precision] = _litert_model(folder / f"{precision}.tflite", threads)
+    silence = np.zeros((card["samples"], card["channels"]), np.float32)
+    for model in models.values():
+        model(silence)  # The first call is slower.
+
     for number, line in enumerate(sys.stdin):
-        clip, scenes, seconds = calibration.clip_at(line.strip(), experiment.features), {}, {}
+        clip = calibration.clip_at(line.strip(), experiment.features)
+        scenes = {}
+        seconds = {}
         for turn in range(len(KINDS)):
-            kind = KINDS[(turn + number) % len(KINDS)]
+            kind = KINDS[(number + turn) % len(KINDS)]
             start = time.perf_counter()
-            probabilities = functions[kind](clip)
+            probabilities = models[kind](clip)
             seconds[kind] = time.perf_counter() - start
-            scenes[kind] = card["scenes"][int(probabilities[0].argmax())]
+            scenes[kind] = card["scenes"][int(probabilities.argmax())]
         print(json.dumps({"scenes": scenes, "seconds": seconds}), flush=True)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Parses the command line and measures, or serves predictions to a process that measures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("table")
-    parser.add_argument("work", type=Path)
-    parser.add_argument("runs", nargs="*", help="name=folder")
-    parser.add_argument("--json", default="")
+    parser.add_argument("table", help="table of the clips")
+    parser.add_argument("work", type=Path, help="folder for the models")
+    parser.add_argument("runs", nargs="*", help="name=folder of a run")
+    parser.add_argument("--json", default="", help="JSON file to write")
     parser.add_argument("--threads", type=int, default=0, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.threads:
-        answer_paths(given.work, given.threads)
-    else:
-        given.work.mkdir(parents=True, exist_ok=True)
-        measure(
-            given.table, given.work, dict(pair.split("=", 1) for pair in given.runs), given.json
-        )
+    arguments = parser.parse_args()
+    if arguments.threads:
+        serve_predictions(arguments.work, arguments.threads)
+        return
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    run_folders = dict(pair.split("=", 1) for pair in arguments.runs)
+    measure(arguments.table, arguments.work, run_folders, arguments.json)
+
+
+def _export(run: "Run", corpus: "Corpus", folder: Path) -> None:
+    """Writes the run's models that are missing in `folder`."""
+    from crossask import serving
+
+    if not (folder / "SavedModel").exists():
+        serving.export_run(run, folder / "SavedModel")
+    calibration = folder / "calibration.csv"
+    _write_training_clips(calibration, corpus, run.fold)
+    for precision in PRECISIONS:
+        path = folder / f"{precision}.tflite"
+        if not path.exists():
+            recordings = calibration if precision == "int8" else None
+            serving.export_litert(run, path, precision, recordings)
+
+
+def _write_training_clips(path: Path, corpus: "Corpus", fold: str) -> None:
+    training = set(corpus.fold(fold).train)
+    with open(path, "w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["filename"])
+        for clip in corpus.clips:
+            if clip.id in training:
+                table.writerow([Path(clip.path).resolve()])
+
+
+def _answers(folder: Path, corpus: "Corpus") -> Answers:
+    """Returns what the models in `folder` return for all clips, and how long they take."""
+    workers = {threads: _start(folder, threads) for threads in THREADS}
+    answers = Answers([], {threads: [] for threads in THREADS})
+    for clip in corpus.clips:
+        for threads, process in workers.items():
+            print(clip.path, file=process.stdin, flush=True)
+            answer = json.loads(process.stdout.readline())
+            answers.seconds[threads].append(answer["seconds"])
+            if threads == THREADS[0]:
+                answers.scenes.append(answer["scenes"])
+    for process in workers.values():
+        process.stdin.close()
+        process.wait()
+    return answers
+
+
+def _start(folder: Path, threads: int) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, __file__, "-", str(folder), f"--threads={threads}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def _figures(folder: Path, corpus: "Corpus", fold: str, answers: Answers) -> dict[str, ByKind]:
+    """Returns {kind of model: its size, agreement, accuracy and time}."""
+    evaluation = set(corpus.fold(fold).evaluation)
+    figures = {}
+    for kind in KINDS:
+        agrees = []
+        is_right = []
+        for clip, scenes in zip(corpus.clips, answers.scenes, strict=True):
+            agrees.append(scenes[kind] == scenes["SavedModel"])
+            if clip.id in evaluation:
+                is_right.append(scenes[kind] == clip.scene)
+        milliseconds = {}
+        for threads, of_clips in answers.seconds.items():
+            median = statistics.median(seconds[kind] for seconds in of_clips)
+            milliseconds[str(threads)] = 1000 * median
+        path = folder / kind if kind == "SavedModel" else folder / f"{kind}.tflite"
+        figures[kind] = {
+            "bytes": _size(path),
+            "agreement": statistics.mean(agrees),
+            "accuracy": statistics.mean(is_right),
+            "median_ms": milliseconds,
+        }
+    return figures
+
+
+def _size(path: Path) -> int:
+    """Returns the bytes of a file, or of all files in a folder."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def _print_table(models: dict[str, dict[str, ByKind]]) -> None:
+    header = ["model", "file", "size", "top scene as SavedModel", "accuracy"]
+    for threads in THREADS:
+        header.append(f"ms a clip, {threads} thread{'s' if threads > 1 else ''}")
+    _print_line(header)
+    _print_line(["---"] * len(header))
+    for name, figures in models.items():
+        for kind, of_kind in figures.items():
+            cells = [name, kind, f"{of_kind['bytes'] / 1000:,.0f} kB"]
+            cells.append(f"{of_kind['agreement']:.2%}")
+            cells.append(f"{of_kind['accuracy']:.2%}")
+            for threads in THREADS:
+                cells.append(f"{of_kind['median_ms'][str(threads)]:.1f}")
+            _print_line(cells)
+
+
+def _print_line(cells: Sequence[str]) -> None:
+    print(f"| {' | '.join(cells)} |")
+
+
+def _saved_model(folder: Path, sample_rate_hz: int) -> Callable[["np.ndarray"], "np.ndarray"]:
+    """Returns a function from a clip [samples, channels] to probabilities [scenes]."""
+    import tensorflow as tf
+
+    signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    rate_hz = tf.constant(sample_rate_hz, tf.int32)
+
+    def predict(clip: "np.ndarray") -> "np.ndarray":
+        waveform = tf.constant(clip)[tf.newaxis]
+        return signature(waveform=waveform, sample_rate_hz=rate_hz)["probabilities"].numpy()[0]
+
+    return predict
+
+
+def _litert_model(path: Path, threads: int) -> Callable[["np.ndarray"], "np.ndarray"]:
+    """Returns a function from a clip [samples, channels] to probabilities [scenes]."""
+    import tensorflow as tf
+
+    interpreter = tf.lite.Interpreter(str(path), num_threads=threads)
+    signature = interpreter.get_signature_runner("serving_default")
+
+    def predict(clip: "np.ndarray") -> "np.ndarray":
+        return signature(waveform=clip[None])["probabilities"][0]
+
+    return predict
+
+
+if __name__ == "__main__":
+    main()

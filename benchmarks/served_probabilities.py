@@ -1,16 +1,23 @@
-"""One recording down every road: the run's Keras model, its SavedModel where crossask is not, and crossask-predict.
+"""Compares the probabilities of a run's Keras model, its SavedModel and crossask-predict.
 
-python benchmarks/served_probabilities.py RUN MODEL RECORDING...
+  python benchmarks/served_probabilities.py RUN MODEL RECORDING...
 
-RUN is a finished run, MODEL its export, each RECORDING as long as a clip. Every recording is heard at 16, 44.1 and 48 kHz, mono and
-stereo (resampled by soxr into float WAVs). Printed: the largest difference of a probability between the roads, and between what the
-model makes of a rate itself and what it makes of the same sound brought to its own rate by soxr.
+RUN is a finished run, MODEL its export, and each RECORDING is as long as a clip. The SavedModel is
+loaded in a process that cannot import crossask. Every recording is predicted at 16, 44.1 and 48
+kHz, in mono and stereo (resampled by soxr into WAV files of floats).
+
+The first two columns of figures are the largest differences of a probability from the Keras model.
+The last column is the largest difference between a sound that the SavedModel resamples itself and
+the same sound resampled by soxr to the model's own sample rate.
 """
 
+import argparse
+import dataclasses
 import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -23,136 +30,193 @@ from crossask.audio import clip_features
 from crossask.training import network, run_folder
 
 RATES_HZ = (16000, 44100, 48000)
-ALONE = """
+# Arguments: folder of the SavedModel, .npz of sounds whose names begin with their sample rates, and
+# .npz to write.
+SAVED_MODEL_ALONE = """
 import sys
-sys.modules.update(dict.fromkeys(("crossask", "tf_keras", "tensorflow_hub", "official")))  # an import of these fails
-import numpy as np, tensorflow as tf
-answer = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+for name in ("crossask", "tf_keras", "tensorflow_hub", "official"):
+    sys.modules[name] = None  # Importing it now raises ImportError.
+import numpy as np
+import tensorflow as tf
+signature = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
 sounds = np.load(sys.argv[2])
-found = {name: answer(waveform=sounds[name][None], sample_rate_hz=tf.constant(int(name.split("/")[0]))) for name in sounds.files}
-np.savez(sys.argv[3], **{name: value["probabilities"].numpy()[0] for name, value in found.items()})
+probabilities = {}
+for name in sounds.files:
+    rate_hz = tf.constant(int(name.split("_")[0]))
+    output = signature(waveform=sounds[name][None], sample_rate_hz=rate_hz)
+    probabilities[name] = output["probabilities"].numpy()[0]
+np.savez(sys.argv[3], **probabilities)
 """
 
+Probabilities = dict[str, np.ndarray]  # name of a sound -> [scenes]
 
-def main(run_dir: str, model_dir: str, recordings: list[str]):
+
+@dataclasses.dataclass(frozen=True)
+class Sound:
+    """A recording at one sample rate, in mono or stereo.
+
+    Attributes:
+      recording: Number of the recording.
+      rate_hz: The sample rate.
+      waveform: float32 [samples, channels].
+    """
+
+    recording: int
+    rate_hz: int
+    waveform: np.ndarray
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return self.waveform.shape[1]
+
+    @property
+    def name(self) -> str:
+        """A name that begins with the sample rate."""
+        return f"{self.rate_hz}_{self.channels}_{self.recording}"
+
+
+def compare(run_dir: str, model_dir: str, recordings: list[str]) -> None:
+    """Prints the largest differences for each sample rate and number of channels.
+
+    Args:
+      run_dir: Folder of the run.
+      model_dir: Folder of its export.
+      recordings: Paths of sound files.
+    """
     (run,) = run_folder.find_runs(run_dir)
+    features = run.experiment().features
+    sounds = _sounds(recordings, features.clip_seconds)
+    by_soxr = _resampled_by_soxr(sounds, features.sample_rate_hz)
     with tempfile.TemporaryDirectory() as scratch:
-        sounds = variants(recordings, Path(scratch), run.experiment().features.clip_seconds)
-        roads = {
-            "Keras": keras(run, sounds),
-            "SavedModel alone": alone(model_dir, sounds, Path(scratch)),
-        }
-        roads["crossask-predict"] = command(model_dir, sounds, Path(scratch))
-        own_rate = run.experiment().features.sample_rate_hz
-        by_soxr = {
-            name: soxr.resample(sound, int(name.split("/")[0]), own_rate, quality="VHQ")
-            for name, sound in sounds.items()
-        }
-        by_soxr = {
-            f"{own_rate}/{name}": sound.astype(np.float32) for name, sound in by_soxr.items()
-        }
-        resampled = alone(model_dir, by_soxr, Path(scratch))
-    print(
-        f"{len(recordings)} recordings, {len(sounds)} sounds; largest differences of a probability"
-    )
-    print(
-        "| rate (Hz) | channels | SavedModel, Keras | predict, Keras | against soxr |\n| --- | --- | --- | --- | --- |"
-    )
-    for rate in RATES_HZ:
+        waveforms = {sound.name: sound.waveform for sound in sounds}
+        of_keras = _predict_with_keras(run, sounds)
+        of_saved_model = _predict_with_saved_model(model_dir, waveforms, Path(scratch))
+        of_command = _predict_with_command(model_dir, sounds, Path(scratch))
+        of_soxr = _predict_with_saved_model(model_dir, by_soxr, Path(scratch))
+
+    print(f"{len(recordings)} recordings, {len(sounds)} sounds")
+    print("| rate (Hz) | channels | SavedModel, Keras | predict, Keras | against soxr |")
+    print("| --- | --- | --- | --- | --- |")
+    for rate_hz in RATES_HZ:
         for channels in (1, 2):
-            names = [name for name in sounds if name.startswith(f"{rate}/{channels}/")]
-            cells = [
-                largest(roads["Keras"], roads[other], names)
-                for other in ("SavedModel alone", "crossask-predict")
-            ]
-            against = max(
-                np.abs(roads["SavedModel alone"][name] - resampled[f"{own_rate}/{name}"]).max()
-                for name in names
+            names = []
+            for sound in sounds:
+                if sound.rate_hz == rate_hz and sound.channels == channels:
+                    names.append(sound.name)
+            soxr_names = [f"{features.sample_rate_hz}_{name}" for name in names]
+            saved_model = _largest_difference(of_keras, of_saved_model, names, names)
+            command = _largest_difference(of_keras, of_command, names, names)
+            resampler = _largest_difference(of_saved_model, of_soxr, names, soxr_names)
+            print(
+                f"| {rate_hz} | {channels} | {saved_model:.1e} | {command:.1e} | {resampler:.1e} |"
             )
-            print(f"| {rate} | {channels} | {cells[0]:.1e} | {cells[1]:.1e} | {against:.1e} |")
 
 
-def variants(recordings, scratch: Path, seconds: float) -> dict[str, np.ndarray]:
-    """{"rate/channels/number": waveform [samples, channels]}, each also as a float WAV."""
-    sounds = {}
+def main() -> None:
+    """Parses the command line and prints the differences."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", help="folder of a finished run")
+    parser.add_argument("model", help="folder of its export")
+    parser.add_argument("recordings", nargs="+", help="sound files as long as a clip")
+    arguments = parser.parse_args()
+    compare(arguments.run, arguments.model, arguments.recordings)
+
+
+def _sounds(recordings: list[str], seconds: float) -> list[Sound]:
+    sounds = []
     for number, path in enumerate(recordings):
-        waveform, rate = soundfile.read(path, always_2d=True)
-        for wanted in RATES_HZ:
-            resampled = soxr.resample(waveform, rate, wanted, quality="VHQ")[
-                : round(seconds * wanted)
-            ].astype(np.float32)
-            for channels, sound in ((1, resampled.mean(1, keepdims=True)), (2, resampled)):
-                name = f"{wanted}/{channels}/{number}"
-                sounds[name] = sound
-                soundfile.write(scratch / f"{name.replace('/', '_')}.wav", sound, wanted, "FLOAT")
+        waveform, from_hz = soundfile.read(path, always_2d=True)
+        for rate_hz in RATES_HZ:
+            resampled = soxr.resample(waveform, from_hz, rate_hz, quality="VHQ")
+            samples = round(seconds * rate_hz)
+            stereo = resampled[:samples].astype(np.float32)
+            mono = stereo.mean(1, keepdims=True)
+            sounds.append(Sound(number, rate_hz, mono))
+            sounds.append(Sound(number, rate_hz, stereo))
     return sounds
 
 
-def keras(run: run_folder.Run, sounds) -> dict[str, np.ndarray]:
-    """The road of the feature cache: front-ends of a known rate, event model, scene model."""
-    experiment, model = run.experiment(), network.load(run)
-    event_model, front_end = events.frozen(experiment), events.front_end_of(experiment)
-    found = {}
-    for name, sound in sounds.items():
-        rate = int(name.split("/")[0])
-        stereo = (
-            np.repeat(sound, 2, 1)[np.newaxis, :, :2] if sound.shape[1] == 1 else sound[np.newaxis]
-        )
-        values = clip_features.clip_features(
-            tf.constant(stereo),
-            rate,
+def _resampled_by_soxr(sounds: list[Sound], rate_hz: int) -> dict[str, np.ndarray]:
+    """Returns the sounds at `rate_hz`, by the new rate and the sound's name."""
+    resampled = {}
+    for sound in sounds:
+        waveform = soxr.resample(sound.waveform, sound.rate_hz, rate_hz, quality="VHQ")
+        resampled[f"{rate_hz}_{sound.name}"] = waveform.astype(np.float32)
+    return resampled
+
+
+def _predict_with_keras(run: run_folder.Run, sounds: list[Sound]) -> Probabilities:
+    """Predicts as crossask-evaluate does: front-ends, event model, scene model."""
+    experiment = run.experiment()
+    model = network.load(run)
+    event_model = events.frozen(experiment)
+    front_end = events.front_end_of(experiment)
+    probabilities = {}
+    for sound in sounds:
+        stereo = np.broadcast_to(sound.waveform, (len(sound.waveform), 2))
+        inputs = clip_features.clip_features(
+            tf.constant(stereo[np.newaxis]),
+            sound.rate_hz,
             experiment.features,
             front_end,
             experiment.event_model.pad_end,
         )
         if event_model is not None:
-            values["embedding"] = event_model(values.pop("patches"))
-        found[name] = tf.nn.softmax(model(values)).numpy()[0]
-    return found
+            inputs["embedding"] = event_model(inputs.pop("patches"))
+        probabilities[sound.name] = tf.nn.softmax(model(inputs)).numpy()[0]
+    return probabilities
 
 
-def alone(model_dir: str, sounds, scratch: Path) -> dict[str, np.ndarray]:
-    np.savez(scratch / "sounds.npz", **sounds)
-    subprocess.run(
-        [
-            sys.executable,
-            "-I",
-            "-c",
-            ALONE,
-            model_dir,
-            scratch / "sounds.npz",
-            scratch / "found.npz",
-        ],
-        check=True,
-        cwd=scratch,
-    )
-    with np.load(scratch / "found.npz") as file:
-        return {name: file[name] for name in file.files}
-
-
-def command(model_dir: str, sounds, scratch: Path) -> dict[str, np.ndarray]:
-    files = {str(scratch / f"{name.replace('/', '_')}.wav"): name for name in sounds}
-    asked = [
+def _predict_with_saved_model(
+    model_dir: str, waveforms: dict[str, np.ndarray], scratch: Path
+) -> Probabilities:
+    """Predicts in a process that cannot import crossask."""
+    np.savez(scratch / "sounds.npz", **waveforms)
+    files = [str(scratch / "sounds.npz"), str(scratch / "probabilities.npz")]
+    command = [
         sys.executable,
-        "-m",
-        "crossask.cli.predict",
-        f"--model={model_dir}",
-        "--format=json",
+        "-I",
+        "-c",
+        SAVED_MODEL_ALONE,
+        str(Path(model_dir).resolve()),
         *files,
     ]
-    lines = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.splitlines()
-    answers = [json.loads(line) for line in lines]
-    return {
-        files[answer["file"]]: np.array(list(answer["probabilities"].values()))
-        for answer in answers
-    }
+    subprocess.run(command, check=True, cwd=scratch)
+    with np.load(scratch / "probabilities.npz") as file:
+        return dict(file.items())
 
 
-def largest(one, other, names) -> float:
-    return max(float(np.abs(one[name] - other[name]).max()) for name in names)
+def _predict_with_command(model_dir: str, sounds: list[Sound], scratch: Path) -> Probabilities:
+    """Predicts with crossask-predict."""
+    name_of_file = {}
+    for sound in sounds:
+        path = scratch / f"{sound.name}.wav"
+        soundfile.write(path, sound.waveform, sound.rate_hz, "FLOAT")
+        name_of_file[str(path)] = sound.name
+    command = [sys.executable, "-m", "crossask.cli.predict", f"--model={model_dir}"]
+    process = subprocess.run(
+        [*command, "--format=json", *name_of_file], check=True, capture_output=True, text=True
+    )
+    probabilities = {}
+    for line in process.stdout.splitlines():
+        prediction = json.loads(line)
+        name = name_of_file[prediction["file"]]
+        probabilities[name] = np.array(list(prediction["probabilities"].values()))
+    return probabilities
+
+
+def _largest_difference(
+    one: Probabilities, other: Probabilities, names: Iterable[str], other_names: Iterable[str]
+) -> float:
+    """Returns the largest difference between sounds of `one` and `other`, paired in order."""
+    differences = []
+    for name, other_name in zip(names, other_names, strict=True):
+        differences.append(np.abs(one[name] - other[other_name]).max())
+    return float(max(differences))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 4:
-        sys.exit(__doc__)
-    main(sys.argv[1], sys.argv[2], sys.argv[3:])
+    main()

@@ -20,8 +20,8 @@ COMMON = {
     "folds": FOLDS,
     "features": FeatureConfig(sample_rate_hz=44100),
     "event_model": VGGISH,
-    # Half of the default batch size: the corpus has a third of the clips of TAU 2019. The paper gives
-    # no batch size.
+    # The paper gives no batch size. Half of the default, because the corpus has only a third of the
+    # clips of TAU 2019.
     "training": TrainingConfig(batch_size=16),
 }
 

@@ -35,12 +35,12 @@ THREADS = (1, 2)
 PRECISIONS = ("float32", "float16", "int8")
 KINDS = ("SavedModel", *PRECISIONS)
 
-ByKind = dict[str, Any]
+Figures = dict[str, Any]  # size, agreement, accuracy and time of one model
 
 
 @dataclasses.dataclass(frozen=True)
-class Answers:
-    """What all models of one run returned for the clips of a corpus, in their order.
+class Predictions:
+    """What all models of one run predicted for the clips of a corpus, in the order of the clips.
 
     Attributes:
       scenes: For each clip, {kind of model: top scene}.
@@ -68,8 +68,8 @@ def measure(table: str, work: Path, run_folders: dict[str, str], json_path: str)
     for name, folder in run_folders.items():
         (run,) = run_folder.find_runs(folder)
         _export(run, corpus, work / name)
-        answers = _answers(work / name, corpus)
-        models[name] = _figures(work / name, corpus, run.fold, answers)
+        predictions = _predict(work / name, corpus)
+        models[name] = _figures(work / name, corpus, run.fold, predictions)
     _print_table(models)
     if json_path:
         content = {"clips": len(corpus.clips), "models": models}
@@ -96,9 +96,9 @@ def serve_predictions(folder: Path, threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     card = json.loads((folder / "float32.json").read_text())
     experiment = config.from_dict(config.Experiment, card["experiment"])
-    models = {"SavedModel": _saved_model(folder / "SavedModel", card["sample_rate_hz"])}
+    models = {"SavedModel": _saved_model(_path(folder, "SavedModel"), card["sample_rate_hz"])}
     for precision in PRECISIONS:
-        models[precision] = _litert_model(folder / f"{precision}.tflite", threads)
+        models[precision] = _litert_model(_path(folder, precision), threads)
     silence = np.zeros((card["samples"], card["channels"]), np.float32)
     for model in models.values():
         model(silence)  # The first call is slower.
@@ -139,12 +139,13 @@ def _export(run: "Run", corpus: "Corpus", folder: Path) -> None:
     """Writes the run's models that are missing in `folder`."""
     from crossask import serving
 
-    if not (folder / "SavedModel").exists():
-        serving.export_run(run, folder / "SavedModel")
+    saved_model = _path(folder, "SavedModel")
+    if not saved_model.exists():
+        serving.export_run(run, saved_model)
     calibration = folder / "calibration.csv"
     _write_training_clips(calibration, corpus, run.fold)
     for precision in PRECISIONS:
-        path = folder / f"{precision}.tflite"
+        path = _path(folder, precision)
         if not path.exists():
             recordings = calibration if precision == "int8" else None
             serving.export_litert(run, path, precision, recordings)
@@ -160,21 +161,21 @@ def _write_training_clips(path: Path, corpus: "Corpus", fold: str) -> None:
                 table.writerow([Path(clip.path).resolve()])
 
 
-def _answers(folder: Path, corpus: "Corpus") -> Answers:
-    """Returns what the models in `folder` return for all clips, and how long they take."""
+def _predict(folder: Path, corpus: "Corpus") -> Predictions:
+    """Predicts all clips with the models in `folder` and measures the time."""
     workers = {threads: _start(folder, threads) for threads in THREADS}
-    answers = Answers([], {threads: [] for threads in THREADS})
+    predictions = Predictions([], {threads: [] for threads in THREADS})
     for clip in corpus.clips:
         for threads, process in workers.items():
             print(clip.path, file=process.stdin, flush=True)
-            answer = json.loads(process.stdout.readline())
-            answers.seconds[threads].append(answer["seconds"])
+            prediction = json.loads(process.stdout.readline())
+            predictions.seconds[threads].append(prediction["seconds"])
             if threads == THREADS[0]:
-                answers.scenes.append(answer["scenes"])
+                predictions.scenes.append(prediction["scenes"])
     for process in workers.values():
         process.stdin.close()
         process.wait()
-    return answers
+    return predictions
 
 
 def _start(folder: Path, threads: int) -> subprocess.Popen:
@@ -187,29 +188,37 @@ def _start(folder: Path, threads: int) -> subprocess.Popen:
     )
 
 
-def _figures(folder: Path, corpus: "Corpus", fold: str, answers: Answers) -> dict[str, ByKind]:
+def _figures(
+    folder: Path, corpus: "Corpus", fold: str, predictions: Predictions
+) -> dict[str, Figures]:
     """Returns {kind of model: its size, agreement, accuracy and time}."""
     evaluation = set(corpus.fold(fold).evaluation)
     figures = {}
     for kind in KINDS:
         agrees = []
         is_right = []
-        for clip, scenes in zip(corpus.clips, answers.scenes, strict=True):
+        for clip, scenes in zip(corpus.clips, predictions.scenes, strict=True):
             agrees.append(scenes[kind] == scenes["SavedModel"])
             if clip.id in evaluation:
                 is_right.append(scenes[kind] == clip.scene)
         milliseconds = {}
-        for threads, of_clips in answers.seconds.items():
+        for threads, of_clips in predictions.seconds.items():
             median = statistics.median(seconds[kind] for seconds in of_clips)
             milliseconds[str(threads)] = 1000 * median
-        path = folder / kind if kind == "SavedModel" else folder / f"{kind}.tflite"
         figures[kind] = {
-            "bytes": _size(path),
+            "bytes": _size(_path(folder, kind)),
             "agreement": statistics.mean(agrees),
             "accuracy": statistics.mean(is_right),
             "median_ms": milliseconds,
         }
     return figures
+
+
+def _path(folder: Path, kind: str) -> Path:
+    """Returns the path of one model of a run."""
+    if kind == "SavedModel":
+        return folder / kind
+    return folder / f"{kind}.tflite"
 
 
 def _size(path: Path) -> int:
@@ -219,7 +228,7 @@ def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
-def _print_table(models: dict[str, dict[str, ByKind]]) -> None:
+def _print_table(models: dict[str, dict[str, Figures]]) -> None:
     header = ["model", "file", "size", "top scene as SavedModel", "accuracy"]
     for threads in THREADS:
         header.append(f"ms a clip, {threads} thread{'s' if threads > 1 else ''}")

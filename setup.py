@@ -31,6 +31,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.13",
     packages=find_packages(include=["crossask", "crossask.*"]),
+    package_data={"crossask.report": ["templates/*"]},
     data_files=[
         ("share/crossask/vggish_assets", ["vggish_assets/manifest.json", "vggish_assets/README.md"])
     ],

@@ -5,7 +5,7 @@ from matplotlib import patheffects
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from crossask.report.plots import GROUND, INK, LINE, SHADES, calm, png
+from crossask.report.figures import GROUND, INK, LINE, SHADES, calm, png
 from crossask.serving import Explanation, Prediction
 
 WIDTH = 6.8  # inches

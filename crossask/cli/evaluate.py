@@ -61,7 +61,7 @@ def evaluate(values: flags.FlagValues, _positional: list[str]) -> int:
 
     if values.predictions:
         table = evaluation.read_predictions(values.predictions)
-        print(json.dumps(evaluation.score(table), indent=2))
+        print(json.dumps(evaluation.to_json(evaluation.score(table)), indent=2))
         return 0
     command.required(values, "model_dir")
     found = run_folder.find_runs(values.model_dir)

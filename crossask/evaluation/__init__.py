@@ -1,35 +1,59 @@
-"""From tables of predictions to scores, intervals, paired differences and what may be said of them.
+"""Scores, intervals and comparisons of tables of predictions. No TensorFlow.
 
-A table has one row a clip: clip, location and city (both optional), truth, then one probability column a scene. Nothing
-here knows a model, so anybody's predictions can be scored. All accuracies are fractions between 0 and 1. NumPy and SciPy
-alone; pandas only holds the tables.
+A table has one row for each clip: clip, location and city (both optional), truth, and one
+probability for each scene. Nothing here depends on a model, so that predictions of any program can
+be scored. All accuracies are fractions from 0 to 1. Results are frozen dataclasses; `to_json`
+returns them as plain values.
 
-  predictions.py  a table, read and checked
-  views.py        a checked table as arrays; what a reader has to know of its clips
-  resampling.py   the bootstrap by location: intervals, its p-value, and how far both can be trusted
-  scoring.py      one row of a results table: score, summarise
-  probabilities.py  what the probabilities are worth: log loss, Brier score, calibration
-  comparison.py   two rows on the same clips: compare, McNemar's test, Holm's adjustment
-  swapped.py      whose scene is named when a model's inputs are of two clips: whose_scene
-  folds.py        several folds: pool, spread
-  published.py    a score against a number in print: against
+  predictions.py  reading, checking and pooling tables; their columns as arrays
+  intervals.py    the bootstrap over locations: intervals and p-values
+  calibration.py  log loss, Brier score and calibration of the probabilities
+  scores.py       one row of a results table: score, summarise, spread
+  comparison.py   two rows on the same clips, a published number, swapped inputs: compare, holm,
+                  against, whose_scene
 """
 
-from crossask.evaluation.comparison import compare, holm
-from crossask.evaluation.folds import pool, spread
-from crossask.evaluation.predictions import read_predictions
-from crossask.evaluation.published import against
-from crossask.evaluation.scoring import score, summarise
-from crossask.evaluation.swapped import whose_scene
+from crossask.evaluation.comparison import (
+    Agreement,
+    Comparison,
+    SwappedShares,
+    against,
+    compare,
+    holm,
+    reversed_comparison,
+    whose_scene,
+)
+from crossask.evaluation.intervals import Interval
+from crossask.evaluation.predictions import pool, read_predictions
+from crossask.evaluation.scores import (
+    PartScore,
+    Score,
+    Spread,
+    Summary,
+    score,
+    spread,
+    summarise,
+    to_json,
+)
 
 __all__ = [
+    "Agreement",
+    "Comparison",
+    "Interval",
+    "PartScore",
+    "Score",
+    "Spread",
+    "Summary",
+    "SwappedShares",
     "against",
     "compare",
     "holm",
     "pool",
     "read_predictions",
+    "reversed_comparison",
     "score",
     "spread",
     "summarise",
+    "to_json",
     "whose_scene",
 ]

@@ -1,75 +1,70 @@
-"""From run folders to a report: tables (CSV), Markdown, pictures, and one self-contained HTML page. No TensorFlow."""
+"""Reports on evaluated runs: CSV, LaTeX, Markdown, figures and one HTML page. No TensorFlow.
 
-import re
+runs.py        the files of evaluated runs
+rows.py        rows of a results table: the runs of one row and their scores
+findings.py    paired differences, and agreement with the paper (its figures: paper.py)
+studies.py     controls of the events, and the effect of open choices
+corpus.py      all results of one corpus
+sections.py    the content of a report: every table as text (figures: figures.py; percent,
+               points, intervals: formatting.py)
+renderers.py   HTML, Markdown and LaTeX of this content (templates/)
+data.py        CSV and JSON of the results
+"""
+
 from pathlib import Path
 
 from crossask import files
-from crossask.report import collecting, corpus_plots, figures, latex, markdown, page, plots, tables
+from crossask.report import data, renderers, sections
+from crossask.report.corpus import make_results
+from crossask.report.runs import read_runs, versions
 
 
 def write_report(
-    runs_root, out_dir, baseline: str = "FA", resamples: int = 2000, json_file=None
+    runs_root: str | Path,
+    out_dir: str | Path,
+    baseline: str = "FA",
+    resamples: int = 2000,
+    json_file: str | Path | None = None,
 ) -> dict[str, Path]:
-    """Reads every run below `runs_root` and writes the report to `out_dir`; the same runs give the same bytes.
+    """Writes a report on every run at or below `runs_root`; the same runs give the same bytes.
 
     Args:
-      runs_root: folder that holds <row>/fold<fold>/seed<seed>/, at any depth.
-      out_dir: folder to write to, made if need be.
-      baseline: the row (by its name, else the first of this system) that the others are compared with.
-      resamples: draws of the bootstrap intervals.
-      json_file: where to write every figure as one JSON too; None writes none.
+      runs_root: Folder that contains <row>/fold<fold>/seed<seed>/, at any depth.
+      out_dir: Folder to write to; it is created if it does not exist.
+      baseline: Row to compare the others with: its name, or a system (its first row).
+      resamples: Number of draws of the bootstrap.
+      json_file: File for all figures as JSON; None writes none.
 
     Returns:
-      What was written, name -> path: "report.html", "report.md", "table.csv", "table.tex", "scenes.png", "reliability.png" and, where
-      open choices were moved, "choices.png" (of several corpora one each: "table_<corpus>.csv"), "confusion_<row>.png",
-      "curves_<row>.png", and "json" where a `json_file` was asked for. Runs without predictions are listed as unfinished.
+      Name -> path of each file: "report.html", "report.md", "table.csv", "table.tex", "scenes.png",
+      "reliability.png", "choices.png" (if open choices were changed), and "confusion_<row>.png" and
+      "curves_<row>.png" for each row. With several corpora the files of each have its name, as in
+      "table_<corpus>.csv". "json" is the JSON file. Runs without predictions are listed as
+      unfinished.
 
     Raises:
-      DataError: no runs, none with predictions, a file missing or broken, or runs of one row that differ in their choices.
+      DataError: There are no runs, or none with predictions; a file is missing or not readable; or
+        runs of one row differ in their choices.
     """
-    found = collecting.read_runs(runs_root)
-    made = tables.make_tables(found, baseline, resamples)
-    versions = tables.versions([run for run in found if run.predictions is not None])
-    contents, names, images, overview_names, overviews = {}, {}, {}, {}, {}
-    for table in made:
-        end = "" if len(made) == 1 else f"_{_slug(table.title, contents)}"
-        contents |= {
-            f"table{end}.csv": figures.to_csv(table).encode(),
-            f"table{end}.tex": latex.to_latex(table).encode(),
-        }
-        drawn = {
-            "scenes": corpus_plots.scenes_png(table),
-            "reliability": corpus_plots.reliability_png(table),
-        }
-        if table.study:
-            drawn["choices"] = corpus_plots.choices_png(table)
-        overviews[table.title] = drawn
-        overview_names[table.title] = {name: f"{name}{end}.png" for name in drawn}
-        contents |= {f"{name}{end}.png": picture for name, picture in drawn.items()}
-        for line in table.rows:
-            slug = _slug(line.row.key, contents)
-            images[line.row.key] = (
-                plots.confusion_png(line, table.scope(line, "")),
-                plots.curves_png(line, table.training_scope(line)),
-            )
-            names[line.row.key] = f"confusion_{slug}.png", f"curves_{slug}.png"
-            contents |= dict(zip(names[line.row.key], images[line.row.key], strict=True))
-    contents["report.md"] = markdown.markdown(made, versions, names, overview_names).encode()
-    contents["report.html"] = page.page(made, versions, images, overviews).encode()
-    paths = {name: Path(out_dir) / name for name in contents}
+    runs = read_runs(runs_root)
+    corpora = make_results(runs, baseline, resamples)
+    found_versions = versions([run for run in runs if run.is_finished])
+    report = sections.report(corpora, found_versions)
+
+    contents = {}
+    for results, corpus in zip(corpora, report.corpora, strict=True):
+        contents[f"table{corpus.file_ending}.csv"] = data.to_csv(results).encode()
+        contents[f"table{corpus.file_ending}.tex"] = renderers.latex(corpus.results).encode()
+        for section in corpus.sections:
+            for picture in section.pictures:
+                contents[picture.file] = picture.png
+    contents["report.md"] = renderers.markdown(report).encode()
+    contents["report.html"] = renderers.html(report).encode()
+    paths = {name: Path(out_dir, name) for name in contents}
     if json_file:
-        contents["json"], paths["json"] = figures.to_json(made, versions).encode(), Path(json_file)
+        contents["json"] = data.to_json(corpora, found_versions).encode()
+        paths["json"] = Path(json_file)
     for name, content in contents.items():
         with files.writing(paths[name]) as temporary:
             temporary.write_bytes(content)
     return paths
-
-
-def _slug(text: str, taken) -> str:
-    """A file name from a row's folder; numbered where two would meet."""
-    slug = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_") or "row"
-    number, wanted = 1, slug
-    while any(name in taken for name in (f"confusion_{slug}.png", f"table_{slug}.csv")):
-        number += 1
-        slug = f"{wanted}_{number}"
-    return slug

@@ -1,222 +1,342 @@
-"""The report's figures for other programs: a table as CSV, everything as JSON. Fractions, not percent; six decimals."""
+"""Figures of a report as PNG bytes.
 
-import csv
+The same runs give the same bytes, so the files contain no date.
+"""
+
 import io
-import json
+import math
+from typing import TYPE_CHECKING
 
-from crossask.report import events
-from crossask.report.rows import TableRow
-from crossask.report.tables import CorpusTable
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
 
-DECIMALS = 6
+from crossask.report import formatting
+from crossask.report.findings import paper_differences
+from crossask.report.rows import Row
+
+if TYPE_CHECKING:
+    from crossask.report.corpus import CorpusResults
+
+# The figures have a light background of their own, so that they are legible on a dark page, too.
+GROUND = "#fbfaf7"
+INK = "#23282d"
+FAINT = "#6d747b"
+LINE = "#dedbd3"
+VALIDATION = "#1f6f78"
+TRAINING = "#c2703d"
+SHADES = LinearSegmentedColormap.from_list(
+    "calm", (GROUND, "#bcd8d9", "#5ea3a8", "#1f6f78", "#0d4047")
+)
+# Other systems are FAINT.
+SYSTEM_COLOURS = {
+    "FA": "#6d747b",
+    "VEM": "#8a6fa8",
+    "JRM": "#c2703d",
+    "CMAM": "#1f6f78",
+}
+VERDICT_COLOURS = {"better": VALIDATION, "worse": TRAINING}
+DOTS_PER_INCH = 130
 
 
-def to_csv(table: CorpusTable) -> str:
-    """One corpus's table as CSV; an empty cell where there is no figure."""
-    lines = []
-    for line in table.rows:
-        interval, against, spread = (
-            line.summary["interval"],
-            line.difference or {},
-            line.spread or {},
+def confusion_png(row: Row, scope: str) -> bytes:
+    """Draws a confusion matrix in percent of the true scene's clips, mean over seeds.
+
+    Args:
+      row: The row.
+      scope: What the figure describes, for its title.
+    """
+    counts = np.array(row.summary.confusion, float)
+    clips = counts.sum(axis=1, keepdims=True)
+    percent = np.divide(100 * counts, clips, out=np.zeros_like(counts), where=clips > 0)
+    names = [formatting.scene(scene) for scene in row.summary.scenes]
+    size = 1.9 + 0.36 * len(names)
+    figure = Figure(figsize=(size + 0.8, size), facecolor=GROUND, layout="constrained")
+    axes = figure.add_subplot(facecolor=GROUND)
+    axes.imshow(percent, cmap=SHADES, vmin=0, vmax=100)
+    for (truth, predicted), value in np.ndenumerate(percent):
+        if value < 0.5:
+            continue
+        text = axes.text(
+            predicted,
+            truth,
+            f"{value:.0f}",
+            ha="center",
+            va="center",
+            fontsize=8,
+            color=GROUND if value > 45 else INK,
         )
-        seen, unseen = line.summary["seen"] or {}, line.summary["unseen"] or {}
-        lines.append(
-            {
-                "corpus": table.name,
-                "corpus_digest": table.digest,
-                "folds": " ".join(line.row.folds),
-                "row": line.row.name,
-                "system": line.row.experiment.get("system"),
-                "strategy": line.row.experiment.get("strategy"),
-                "seeds": len(line.row.seeds),
-                "clips": line.summary["clips"],
-                "locations": line.summary["locations"],
-                "validation_macro_accuracy": line.validation,
-                "macro_accuracy": line.summary["macro_accuracy"],
-                "low": interval["low"],
-                "high": interval["high"],
-                "confidence": interval["confidence"],
-                "interval_over": interval["over"],
-                "seed_deviation": line.summary["seed_deviation"],
-                "mean_of_folds": line.mean_of_folds,
-                "fold_deviation": spread.get("fold_deviation"),
-                "within_fold_seed_deviation": spread.get("within_fold_seed_deviation"),
-                "micro_accuracy": line.summary["micro_accuracy"],
-                "log_loss": line.summary["log_loss"],
-                "brier": line.summary["brier"],
-                "expected_calibration_error": line.summary["calibration"][
-                    "expected_calibration_error"
-                ],
-                "seen_macro_accuracy": seen.get("macro_accuracy"),
-                "unseen_macro_accuracy": unseen.get("macro_accuracy"),
-                "baseline": table.baseline.row.name if table.baseline else None,
-                "difference": against.get("difference"),
-                "difference_low": against.get("interval", {}).get("low"),
-                "difference_high": against.get("interval", {}).get("high"),
-                "verdict": against.get("verdict"),
-                "p_value": against.get("p_value"),
-                "adjusted_p_value": line.adjusted_p,
-                "paper_macro_accuracy": None
-                if line.paper_percent is None
-                else line.paper_percent / 100,
-                "parameters": line.parameters,
-                "trainable_parameters": line.trainable_parameters,
-            }
-        )
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
-    writer.writeheader()
-    for line in lines:
-        writer.writerow(_rounded(line))
-    return text.getvalue()
+        # The text is inside the axes anyway, and measuring all of it takes longer than drawing.
+        text.set_in_layout(False)
+    labels = [f"{name} ({total:.0f})" for name, total in zip(names, clips[:, 0], strict=True)]
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(names)), labels)
+    axes.set_xlabel("predicted scene")
+    axes.set_ylabel("true scene (clips)")
+    _set_row_title(figure, row, "per cent of the true scene's clips", scope)
+    calm(axes)
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return png(figure)
 
 
-def to_json(tables, versions: dict) -> str:
-    """Every corpus: its rows, their differences and the paper's claims; keys are sorted, so that two files can be compared."""
-    corpora = [
-        {
-            "corpus": table.name,
-            "digest": table.digest,
-            "scenes": len(table.rows[0].summary["scenes"]),
-            "comparisons": table.compared,
-            "rows": [_row(table, line) for line in table.rows],
-            "paper": [_cell(cell) for cell in table.cells],
-            "claims": [_claim(found) for found in table.claims],
-            "controls": _controls(table.controls),
-            "choices": table.study and [_choice(one) for one in table.study.moved],
-        }
-        for table in tables
-    ]
-    return (
-        json.dumps(
-            _rounded({"corpora": corpora, "versions": versions}),
-            indent=2,
-            sort_keys=True,
-            ensure_ascii=False,
-        )
-        + "\n"
+def curves_png(row: Row, scope: str) -> bytes:
+    """Draws macro accuracy and loss over the epochs, one line for each run.
+
+    Args:
+      row: The row.
+      scope: What the figure describes, for its title.
+    """
+    figure = Figure(figsize=(8.4, 3.5), facecolor=GROUND, layout="constrained")
+    accuracy_axes, loss_axes = figure.subplots(1, 2)
+    _draw_curves(accuracy_axes, row, "macro_accuracy", factor=100)
+    accuracy_axes.set_ylabel("macro accuracy (%)")
+    _draw_curves(loss_axes, row, "loss", factor=1)
+    loss_axes.set_ylabel("loss (nats)")
+    for axes in (accuracy_axes, loss_axes):
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(axis="y", color=LINE, linewidth=0.7)
+        axes.set_axisbelow(True)
+        calm(axes)
+        _hide_outer_spines(axes)
+    accuracy_axes.set_ylim(0, 102)
+    loss_axes.set_ylim(bottom=0)
+    accuracy_axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower right")
+    runs = formatting.several(len(row.runs), "run")
+    _set_row_title(figure, row, f"{runs}, a line each; the dot is the epoch kept", scope)
+    return png(figure)
+
+
+def scenes_png(results: "CorpusResults") -> bytes:
+    """Draws the accuracy of each scene: a panel for each scene, a bar for each row."""
+    rows = results.rows
+    scenes = rows[0].summary.scenes
+    columns = min(3, len(scenes))
+    lines = math.ceil(len(scenes) / columns)
+    panel_height = 0.55 + 0.17 * len(rows)
+    figure = Figure(
+        figsize=(1.8 + 2.2 * columns, 0.7 + panel_height * lines),
+        facecolor=GROUND,
+        layout="constrained",
     )
-
-
-def _row(table: CorpusTable, line: TableRow) -> dict:
-    summary = line.summary
-    same = (
-        "clips",
-        "locations",
-        "macro_accuracy",
-        "seed_macro_accuracies",
-        "seed_deviation",
-        "micro_accuracy",
-        "log_loss",
-        "brier",
+    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    for number, axes in enumerate(panels.flat):
+        if number < len(scenes):
+            _draw_scene(axes, rows, scenes[number])
+        else:
+            axes.set_visible(False)
+    panels[0, 0].invert_yaxis()
+    for axes in panels.flat[max(0, len(scenes) - columns) :]:
+        axes.tick_params(labelbottom=True)
+    confidence = formatting.confidence(rows[0].summary.interval)
+    _set_title(
+        figure,
+        f"Accuracy by scene (per cent, mean over seeds; lines are {confidence} intervals)",
+        results.scope(),
     )
-    difference = None
-    if line.difference:
-        difference = {
-            "against": table.baseline.row.name,
-            **_difference(line.difference, line.adjusted_p),
-        }
-        difference |= {"verdict": line.difference["verdict"]}
-    return {
-        "name": line.row.name,
-        "title": line.title,
-        "system": line.row.experiment.get("system"),
-        "strategy": line.row.experiment.get("strategy"),
-        "seeds": list(line.row.seeds),
-        "folds": list(line.row.folds),
-        **{name: summary[name] for name in same},
-        "interval": {
-            name: summary["interval"][name]
-            for name in ("low", "high", "confidence", "over", "resamples")
-        },
-        "per_class": {
-            scene: {name: of[name] for name in ("accuracy", "clips")}
-            for scene, of in summary["per_class"].items()
-        },
-        "expected_calibration_error": summary["calibration"]["expected_calibration_error"],
-        "seen": summary["seen"],
-        "unseen": summary["unseen"],
-        "spread": line.spread
-        and {
-            **line.spread,
-            "seed_means": {str(seed): mean for seed, mean in line.spread["seed_means"].items()},
-        },
-        "validation_macro_accuracy": line.validation,
-        "embedding_drift": line.embedding_drift,
-        "difference": difference,
-        "parameters": line.parameters,
-        "trainable_parameters": line.trainable_parameters,
-    }
+    return png(figure)
 
 
-def _difference(found: dict, adjusted_p: float | None) -> dict:
-    interval = {name: found["interval"][name] for name in ("low", "high", "confidence")}
-    return {
-        "difference": found["difference"],
-        "interval": interval,
-        "p_value": found["p_value"],
-        "adjusted_p_value": adjusted_p,
-    }
+def reliability_png(results: "CorpusResults") -> bytes:
+    """Draws a reliability diagram for each row.
+
+    Points below the diagonal are overconfident. Their size is the number of clips.
+    """
+    rows = results.rows
+    columns = min(4, len(rows))
+    lines = math.ceil(len(rows) / columns)
+    figure = Figure(
+        figsize=(max(0.6 + 2.1 * columns, 4.6), 0.9 + 2.3 * lines),
+        facecolor=GROUND,
+        layout="constrained",
+    )
+    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    for number, axes in enumerate(panels.flat):
+        if number >= len(rows):
+            axes.set_visible(False)
+            continue
+        _draw_reliability(axes, rows[number])
+        if number % columns == 0:
+            axes.set_ylabel("right (%)")
+        if number + columns >= len(rows):
+            axes.set_xlabel("confidence (%)")
+            axes.tick_params(labelbottom=True)
+        _add_grid(axes, "both")
+    _set_title(
+        figure,
+        "Reliability: how often a row is right at each confidence (dots: size is clips)",
+        results.scope(),
+    )
+    return png(figure)
 
 
-def _judged(one) -> dict | None:
-    return _difference(one.found, one.adjusted_p) | {"verdict": one.verdict} if one.found else None
+def choices_png(results: "CorpusResults") -> bytes:
+    """Draws the effect of each changed choice with its interval, above the paper's differences."""
+    study = results.study
+    changes = []
+    for change in study.changes:
+        difference = results.comparisons.between(change.row, study.reference)
+        if difference.comparison is not None:
+            changes.append((change, difference))
+    figure = Figure(figsize=(7.6, 1.5 + 0.3 * len(changes)), facecolor=GROUND, layout="constrained")
+    axes = figure.add_subplot(facecolor=GROUND)
+    axes.axvline(0, color=FAINT, linewidth=1)
+    for line, (_, difference) in enumerate(changes):
+        interval = difference.comparison.interval
+        colour = VERDICT_COLOURS.get(difference.verdict, FAINT)
+        ends = [100 * interval.low, 100 * interval.high]
+        axes.plot(ends, [line, line], color=colour, linewidth=1.8)
+        axes.plot(
+            100 * difference.comparison.difference,
+            line,
+            "o",
+            color=colour,
+            markersize=6,
+            markerfacecolor=GROUND if colour == FAINT else colour,
+        )
+    of_paper = list(paper_differences().values())
+    last_line = [len(changes)] * len(of_paper)
+    axes.plot(of_paper, last_line, "|", color=INK, markersize=11)
+    labels = [f"{change.field} = {formatting.plain(change.value)}" for change, _ in changes]
+    labels.append(f"the paper's {len(of_paper)} differences")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.invert_yaxis()
+    axes.set_xlabel("points of macro accuracy")
+    _add_grid(axes, "x")
+    axes.tick_params(axis="y", labelsize=8)
+    confidence = formatting.confidence(study.reference.summary.interval)
+    _set_title(
+        figure,
+        f"One open choice changed: the row minus {study.reference.title} ({confidence} intervals; "
+        "open dots: cannot tell)",
+        f"{results.scope()}; the paper's differences are of other clips and have no intervals",
+    )
+    return png(figure)
 
 
-def _cell(cell) -> dict:
-    official = cell.official and {
-        "macro_accuracy": cell.official.percent / 100,
-        "source": cell.official.source,
-    }
-    return {
-        "title": cell.title,
-        "row": cell.line and cell.line.row.name,
-        "paper_macro_accuracy": None if cell.paper_percent is None else cell.paper_percent / 100,
-        "against": cell.against,
-        "official": official,
-        "against_official": cell.against_official,
-    }
+def calm(axes: Axes) -> None:
+    """Makes labels and spines of axes faint, so that the data stand out."""
+    axes.tick_params(colors=FAINT, labelsize=8)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set(color=FAINT, fontsize=8.5)
+    for spine in axes.spines.values():
+        spine.set_color(LINE)
 
 
-def _claim(found) -> dict:
-    return {
-        "first": found.first.row.name,
-        "second": found.second.row.name,
-        "says": found.claim.says,
-        "found": _judged(found),
-        "paper_difference": found.paper_points,
-    }
+def png(figure: Figure) -> bytes:
+    """Returns a figure as PNG without a date."""
+    FigureCanvasAgg(figure)
+    content = io.BytesIO()
+    figure.savefig(
+        content, format="png", dpi=DOTS_PER_INCH, facecolor=GROUND, metadata={"Software": None}
+    )
+    return content.getvalue()
 
 
-def _controls(found) -> dict | None:
-    if found is None:
-        return None
-    controls = [
-        {
-            "row": control.line.row.name,
-            "instead": control.does,
-            "found": _judged(control),
-        }
-        for control in found.controls
-    ]
-    share = events.share_of_possible_gain(found)
-    return {
-        "of": found.reference.row.name,
-        "controls": controls,
-        "share_of_possible_gain": share and share[2],
-        "swapped": found.swapped,
-        "sentence": events.sentence(found),
-    }
+def _draw_curves(axes: Axes, row: Row, name: str, factor: float) -> None:
+    """Draws a metric of the training part and of the validation part over the epochs."""
+    axes.set_facecolor(GROUND)
+    for number, run in enumerate(row.runs):
+        epochs = run.history["epoch"]
+        for column, colour, label in (
+            (name, TRAINING, "training part"),
+            (f"val_{name}", VALIDATION, "validation part"),
+        ):
+            axes.plot(
+                epochs,
+                factor * run.history[column],
+                color=colour,
+                linewidth=1.4,
+                alpha=0.75,
+                # A line through one point is invisible.
+                marker="o" if len(epochs) == 1 else None,
+                markersize=3,
+                label=label if number == 0 else None,
+            )
+        is_kept = epochs == run.result.get("best_epoch", -1)
+        axes.plot(
+            epochs[is_kept],
+            factor * run.history[f"val_{name}"][is_kept],
+            "o",
+            color=VALIDATION,
+            markersize=5,
+            markeredgecolor=GROUND,
+        )
 
 
-def _choice(one) -> dict:
-    return {"row": one.line.row.name, "field": one.field, "value": one.value, "found": _judged(one)}
+def _draw_scene(axes: Axes, rows: tuple[Row, ...], scene: str) -> None:
+    """Draws a bar for each row, and a line for its interval."""
+    axes.set_facecolor(GROUND)
+    positions = np.arange(len(rows))
+    scores = [row.summary.per_class.get(scene) for row in rows]
+    widths = [100 * (score.accuracy or 0) if score else 0 for score in scores]
+    colours = [_colour(row) for row in rows]
+    axes.barh(positions, np.array(widths), height=0.72, color=colours, alpha=0.85)
+    for position, score in zip(positions, scores, strict=True):
+        if score and score.interval:
+            ends = [100 * end for end in score.interval]
+            axes.plot(ends, [position, position], color=INK, linewidth=1.1, solid_capstyle="butt")
+    clips = sorted({score.clips for score in scores if score})
+    title = f"{formatting.scene(scene)} ({', '.join(map(str, clips))} clips)"
+    axes.set_title(title, fontsize=8.5, color=INK, loc="left")
+    axes.set_yticks(positions, [row.title for row in rows])
+    axes.set_xlim(0, 100)
+    _add_grid(axes, "x")
 
 
-def _rounded(value):
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
-    return round(value, DECIMALS) if isinstance(value, float) else value
+def _draw_reliability(axes: Axes, row: Row) -> None:
+    """Draws accuracy over confidence, a point for each bin with clips."""
+    calibration = row.summary.calibration
+    bins = [found for found in calibration.bins if found.clips]
+    confidence = [100 * found.confidence for found in bins]
+    accuracy = [100 * found.accuracy for found in bins]
+    sizes = [6 + 90 * found.clips / row.summary.clips for found in bins]
+    colour = _colour(row)
+    axes.set_facecolor(GROUND)
+    axes.plot([0, 100], [0, 100], color=LINE, linewidth=1.2)
+    axes.plot(confidence, accuracy, color=colour, linewidth=1, alpha=0.7)
+    axes.scatter(confidence, accuracy, s=sizes, color=colour, alpha=0.85, linewidths=0, zorder=3)
+    error = formatting.percent(calibration.expected_calibration_error)
+    title = f"{_on_two_lines(row.title)}\nerror {error}"
+    axes.set_title(title, fontsize=8, color=INK, loc="left")
+    axes.set(xlim=(0, 103), ylim=(0, 103), aspect="equal")
+
+
+def _colour(row: Row) -> str:
+    return SYSTEM_COLOURS.get(row.system, FAINT)
+
+
+def _on_two_lines(title: str, width: int = 26) -> str:
+    """Returns a long title on two lines, so that it does not reach the next panel."""
+    if len(title) <= width or " " not in title:
+        return title
+    cut = title.rfind(" ", 0, width)
+    if cut <= 0:
+        cut = title.index(" ")
+    return f"{title[:cut]}\n{title[cut + 1 :]}"
+
+
+def _add_grid(axes: Axes, which: str) -> None:
+    axes.grid(axis=which, color=LINE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    calm(axes)
+    axes.tick_params(length=0, labelsize=7.5)
+    _hide_outer_spines(axes)
+
+
+def _hide_outer_spines(axes: Axes) -> None:
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _set_row_title(figure: Figure, row: Row, text: str, scope: str) -> None:
+    seeds = formatting.several(len(row.seeds), "seed")
+    _set_title(figure, f"{row.title}: {text}", f"{scope}, {seeds}")
+
+
+def _set_title(figure: Figure, text: str, scope: str) -> None:
+    figure.suptitle(f"{text}\n{scope}", fontsize=8.5, color=FAINT, x=0.02, ha="left")

@@ -1,165 +1,263 @@
-"""One line of a results table: a row's scores, what it is called, and what it was made with."""
+"""Rows of a results table: the runs of one row with their scores."""
 
 import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from crossask import evaluation
-from crossask.report.collecting import Row
-from crossask.report.published import STRATEGIES, TITLES, WITHOUT_EVENTS
+from crossask.config.catalogue import STRATEGIES, SYSTEMS
+from crossask.errors import DataError
+from crossask.report.paper import Cell
+from crossask.report.runs import EvaluatedRun
+
+Corpus = tuple[str, str]
 
 
 @dataclasses.dataclass(frozen=True)
-class TableRow:
-    """One line of a results table; accuracies are fractions."""
+class Row:
+    """A row of a results table; accuracies are fractions.
 
-    row: Row
-    title: str  # "CMAM feature-based", with the row's name where two rows share it
-    summary: dict  # evaluation.summarise
-    validation: (
-        float | None
-    )  # mean over runs of the best epoch's macro accuracy on the validation part
-    embedding_drift: float | None  # mean over runs; None where no event model was trained
-    spread: dict | None  # evaluation.spread; None for one fold
-    difference: (
-        dict | None
-    )  # evaluation.compare with the baseline; None for the baseline itself and where impossible
-    difference_missing: str  # why there is none
-    adjusted_p: float | None  # of that difference, by Holm over all comparisons shown of the corpus
-    paper_percent: float | None
-    parameters: int | None
-    trainable_parameters: int | None
-    notes: tuple[str, ...] = ()
+    Attributes:
+      title: "CMAM feature-based", with the row's name if two rows share it.
+      runs: The runs that are scored: each of `seeds` on each of `folds`.
+      left_out: Evaluated runs whose seed lacks a fold that other seeds have.
+      folds: Names of the folds.
+      seeds: The seeds.
+      tables: Predictions of all folds, one table for each seed.
+      summary: Scores of `tables`.
+      spread: Spread over folds and seeds; None for one fold.
+      notes: Sentences that a reader of the scores needs.
+    """
+
+    title: str
+    runs: tuple[EvaluatedRun, ...]
+    left_out: tuple[EvaluatedRun, ...]
+    folds: tuple[str, ...]
+    seeds: tuple[int, ...]
+    tables: tuple[pd.DataFrame, ...]
+    summary: evaluation.Summary
+    spread: evaluation.Spread | None
+    notes: tuple[str, ...]
 
     @property
-    def fold_means(self) -> dict:
+    def key(self) -> str:
+        """The row's folder, relative to the folder of all runs."""
+        return self.runs[0].row
+
+    @property
+    def name(self) -> str:
+        """Name of the row."""
+        return self.runs[0].name
+
+    @property
+    def system(self) -> str:
+        """Name of the system; it may be unknown to this version."""
+        return self.runs[0].system
+
+    @property
+    def experiment(self) -> dict[str, Any]:
+        """The resolved row; older versions may lack fields."""
+        return self.runs[0].experiment
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Path of a field -> its value; see `EvaluatedRun.fields`."""
+        return self.runs[0].fields
+
+    @property
+    def cell(self) -> Cell:
+        """The cell of Table 3 with its system and strategy."""
+        return Cell(self.system, self.runs[0].strategy if _reads_events(self.system) else "")
+
+    @property
+    def validation(self) -> float | None:
+        """Macro accuracy of the kept epoch on the validation part, mean over runs."""
+        return self._mean_over_runs("validation_macro_accuracy")
+
+    @property
+    def embedding_drift(self) -> float | None:
+        """Drift of the embeddings, mean over runs; None if no event model was trained."""
+        return self._mean_over_runs("embedding_drift")
+
+    @property
+    def parameters(self) -> int | None:
+        """Number of parameters."""
+        return self.runs[0].result.get("parameters")
+
+    @property
+    def trainable_parameters(self) -> int | None:
+        """Number of trained parameters."""
+        return self.runs[0].result.get("trainable_parameters")
+
+    @property
+    def fold_means(self) -> dict[str, float]:
         """Fold -> macro accuracy, mean over seeds; empty for one fold."""
-        return self.spread["fold_means"] if self.spread else {}
+        return self.spread.fold_means if self.spread else {}
 
     @property
     def mean_of_folds(self) -> float | None:
+        """Mean of `fold_means`; None for one fold."""
         return float(np.mean(list(self.fold_means.values()))) if self.spread else None
 
+    @property
+    def folds_text(self) -> str:
+        """The folds in words: "fold 1", or "folds 1, 2 of 1, 2, 3 pooled"."""
+        has_several = len(self.folds) > 1
+        text = f"fold{'s' if has_several else ''} {', '.join(self.folds)}"
+        wanted = [str(fold) for fold in self.experiment.get("folds", self.folds)]
+        if set(wanted) - set(self.folds):
+            text += f" of {', '.join(wanted)}"
+        return f"{text} pooled" if has_several else text
 
-def table_row(row: Row, title: str, pooled: list, resamples: int) -> TableRow:
-    """The scores of `row`, whose predictions are `pooled`, one table a seed; not yet compared with anything."""
-    spread = (
-        evaluation.spread({(run.fold, run.seed): run.predictions for run in row.runs})
-        if len(row.folds) > 1
-        else None
-    )
-    cities, notes = _training_cities(row)
-    notes = [note for note in (row.experiment.get("note"), *notes) if note]
-    summary = evaluation.summarise(pooled, resamples, seen_cities=cities)
-    if row.left_out:
-        out = ", ".join(f"seed {run.seed} fold {run.fold}" for run in row.left_out)
-        notes.append(f"{out} left out, because this seed has not run all of {folds_text(row)}.")
-    return TableRow(
-        row=row,
-        title=title,
-        summary=summary,
-        validation=_mean_over_runs(row, "validation_macro_accuracy"),
-        embedding_drift=_mean_over_runs(row, "embedding_drift"),
-        spread=spread,
-        difference=None,
-        difference_missing="",
-        adjusted_p=None,
-        paper_percent=None,
-        parameters=row.runs[0].result.get("parameters"),
-        trainable_parameters=row.runs[0].result.get("trainable_parameters"),
-        notes=(*summary["notes"], *notes),
-    )
+    def _mean_over_runs(self, name: str) -> float | None:
+        """Returns the mean of an entry of result.json; None if a run lacks it."""
+        values = [run.result.get(name) for run in self.runs]
+        return None if None in values else float(np.mean(values))
 
 
-def _mean_over_runs(row: Row, name: str) -> float | None:
-    """The mean of an entry of result.json, None where a run lacks it."""
-    values = [run.result.get(name) for run in row.runs]
-    return None if None in values else float(np.mean(values))
+def group(runs: Iterable[EvaluatedRun]) -> dict[Corpus, list[list[EvaluatedRun]]]:
+    """Returns the evaluated runs of each row, by corpus.
+
+    Rows are in the order of the experiment file if the runs contain it, else in the order of the
+    catalogue, which is that of Table 3.
+
+    Raises:
+      DataError: Two runs of a row differ in more than fold and seed.
+    """
+    rows: dict[str, list[EvaluatedRun]] = {}
+    for run in runs:
+        rows.setdefault(run.row, []).append(run)
+    corpora: dict[Corpus, list[list[EvaluatedRun]]] = {}
+    for key in sorted(rows):
+        first = rows[key][0]
+        for other in rows[key][1:]:
+            _check_same(first, other)
+        finished = [run for run in rows[key] if run.is_finished]
+        if finished:
+            corpora.setdefault(first.corpus, []).append(finished)
+    return {corpus: _ordered(corpora[corpus]) for corpus in sorted(corpora)}
 
 
-def _training_cities(row: Row):
-    """(cities that every run of the row has heard, notes): with folds that heard different cities, none is seen or unseen."""
-    heard = {
-        None if run.training_cities is None else frozenset(run.training_cities) for run in row.runs
-    }
-    if len(heard) > 1:
-        return None, [
-            "Its runs were trained on different cities: seen and unseen ones are not told apart."
-        ]
-    return next(iter(heard)), []
+def make_rows(groups: Sequence[list[EvaluatedRun]], resamples: int) -> list[Row]:
+    """Scores the rows of one corpus.
+
+    Args:
+      groups: The evaluated runs of each row.
+      resamples: Number of draws of the bootstrap.
+    """
+    titles = _titles([runs[0] for runs in groups])
+    return [_row(runs, title, resamples) for runs, title in zip(groups, titles, strict=True)]
 
 
 def title_of(system: str, strategy: str) -> str:
-    """ "CMAM feature-based"; where no events are read, the strategy says nothing."""
-    name = TITLES.get(system, system)
-    return (
-        name if system in WITHOUT_EVENTS else f"{name} {STRATEGIES.get(strategy, strategy)}".strip()
+    """Returns "CMAM feature-based"; without the strategy for systems that read no events."""
+    title = SYSTEMS[system].title if system in SYSTEMS else system
+    if not _reads_events(system):
+        return title
+    return f"{title} {STRATEGIES.get(strategy, strategy)}".strip()
+
+
+def _reads_events(system: str) -> bool:
+    """Returns whether a strategy is meaningful for the system; unknown systems may read events."""
+    return system not in SYSTEMS or SYSTEMS[system].reads_events
+
+
+def _row(finished: list[EvaluatedRun], title: str, resamples: int) -> Row:
+    folds_of_seed: dict[int, list[str]] = {}
+    for run in finished:
+        folds_of_seed.setdefault(run.seed, []).append(run.fold)
+    folds = max((sorted(folds) for folds in folds_of_seed.values()), key=len)
+    seeds = tuple(seed for seed in sorted(folds_of_seed) if sorted(folds_of_seed[seed]) == folds)
+    runs = tuple(run for run in finished if run.seed in seeds)
+    left_out = tuple(run for run in finished if run.seed not in seeds)
+
+    tables = []
+    for seed in seeds:
+        tables.append(evaluation.pool([run.predictions for run in runs if run.seed == seed]))
+    cities = {run.training_cities for run in runs}
+    # Cities are seen or unseen only if all runs were trained on the same ones.
+    seen_cities = next(iter(cities)) if len(cities) == 1 else None
+    summary = evaluation.summarise(tables, resamples, seen_cities=seen_cities)
+    spread = None
+    if len(folds) > 1:
+        spread = evaluation.spread({(run.fold, run.seed): run.predictions for run in runs})
+
+    notes = list(summary.notes)
+    if runs[0].experiment.get("note"):
+        notes.append(runs[0].experiment["note"])
+    if len(cities) > 1:
+        notes.append(
+            "Its runs were trained on different cities, so there are no scores of seen and unseen "
+            "cities."
+        )
+    if left_out:
+        listed = ", ".join(f"seed {run.seed} fold {run.fold}" for run in left_out)
+        notes.append(f"{listed} left out: not all of folds {', '.join(folds)} have been run.")
+    return Row(
+        title=title,
+        runs=runs,
+        left_out=left_out,
+        folds=tuple(folds),
+        seeds=seeds,
+        tables=tuple(tables),
+        summary=summary,
+        spread=spread,
+        notes=tuple(notes),
     )
 
 
-def titles(rows) -> list[str]:
-    """A title a row, no two alike: rows of one system and strategy by their names, those of one name by their folders."""
-    short = [
-        title_of(
-            str(row.experiment.get("system", row.name)), str(row.experiment.get("strategy", ""))
-        )
-        for row in rows
-    ]
-    names = [row.name for row in rows]
-    details = [row.key if names.count(row.name) > 1 else row.name for row in rows]
-    return [
-        f"{title} ({detail})" if short.count(title) > 1 else title
-        for title, detail in zip(short, details, strict=True)
-    ]
+def _titles(rows: list[EvaluatedRun]) -> list[str]:
+    """Returns a title for each row, no two alike.
 
-
-def cell_of(row: Row) -> tuple[str, str]:
-    """The cell of the paper's Table 3 that the row stands for: (system, strategy), the strategy empty where it says nothing."""
-    system = str(row.experiment.get("system", row.name))
-    return system, "" if system in WITHOUT_EVENTS else str(row.experiment.get("strategy", ""))
-
-
-def folds_text(row: Row) -> str:
-    wanted = [str(fold) for fold in row.experiment.get("folds", row.folds)]
-    text = f"fold{'s' if len(row.folds) > 1 else ''} {', '.join(row.folds)}"
-    if set(wanted) - set(row.folds):
-        text += f" of {', '.join(wanted)}"
-    return text + (" pooled" if len(row.folds) > 1 else "")
-
-
-def fields_apart(first: TableRow, second: TableRow) -> set[str]:
-    """The fields of their configurations in which two rows differ; what a row is called and claims is no choice."""
-    one, other = first.row.fields, second.row.fields
-    return {field for field in one.keys() | other.keys() if one.get(field) != other.get(field)} - {
-        "name",
-        "note",
-        "paper_score",
-    }
-
-
-def with_most(lines, candidates, relation) -> tuple[TableRow | None, list[tuple[TableRow, str]]]:
-    """The first of `candidates` to which most of `lines` stand in a relation, and these with it.
-
-    `relation`: (candidate, another line) -> what the other is to it, or "".
+    Rows with the same system and strategy are distinguished by their names, and rows with the same
+    name by their folders.
     """
-    best, most = None, []
-    for candidate in candidates:
-        related = [
-            (other, what)
-            for other in lines
-            if other is not candidate and (what := relation(candidate, other))
-        ]
-        if len(related) > len(most):
-            best, most = candidate, related
-    return best, most
+    short = [title_of(run.system, run.strategy) for run in rows]
+    names = [run.name for run in rows]
+    titles = []
+    for run, title in zip(rows, short, strict=True):
+        detail = run.row if names.count(run.name) > 1 else run.name
+        titles.append(f"{title} ({detail})" if short.count(title) > 1 else title)
+    return titles
 
 
-def differing_choices(rows) -> tuple[dict, dict]:
-    """(fields in which rows differ: field -> value a row, fields equal in all rows: field -> value)."""
-    flat = [row.row.fields for row in rows]
-    fields = sorted({field for values in flat for field in values} - {"name", "note"})
-    values = {field: [one.get(field) for one in flat] for field in fields}
-    differing = {
-        field: found for field, found in values.items() if any(value != found[0] for value in found)
-    }
-    return differing, {field: found[0] for field, found in values.items() if field not in differing}
+def _ordered(groups: list[list[EvaluatedRun]]) -> list[list[EvaluatedRun]]:
+    orders = [runs[0].config.get("order") for runs in groups]
+    if all(isinstance(order, int) for order in orders):
+        return sorted(groups, key=lambda runs: (runs[0].config["order"], runs[0].row))
+    return sorted(groups, key=_place_in_table_3)
+
+
+def _place_in_table_3(runs: list[EvaluatedRun]) -> tuple[int, int, str, str]:
+    run = runs[0]
+    system = _position(run.experiment.get("system"), SYSTEMS)
+    strategy = _position(run.experiment.get("strategy"), STRATEGIES)
+    return system, strategy, run.name, run.row
+
+
+def _position(name: str | None, known: Iterable[str]) -> int:
+    """Returns the position of a name among known ones; unknown names come last."""
+    known = list(known)
+    return known.index(name) if name in known else len(known)
+
+
+def _check_same(first: EvaluatedRun, other: EvaluatedRun) -> None:
+    """Checks that two runs of a row differ in nothing but fold and seed."""
+    other_fields = other.fields
+    for path, value in sorted(first.fields.items()):
+        other_value = other_fields.get(path)
+        if other_value != value:
+            raise DataError(
+                f"{first.folder} and {other.folder} are one row, but {path} is {value!r} in the "
+                f"first and {other_value!r} in the second.",
+                "Keep runs of different choices in rows (folders) of different names.",
+            )
+    if first.corpus != other.corpus:
+        raise DataError(
+            f"{first.folder} and {other.folder} are one row, but their data differ: "
+            f"{first.corpus} and {other.corpus}.",
+            "Keep runs of different data in different folders.",
+        )

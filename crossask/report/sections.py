@@ -1,356 +1,820 @@
-"""Tables that the Markdown and the page share, as text: what stands beside the paper, what it leaves open, scores beyond accuracy."""
+"""The content of a report: every table as text, described once for all renderers.
+
+Renderers (renderers.py) lay out what is here and compute no figures.
+"""
 
 import dataclasses
+import re
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
-from crossask.report import beside, choices, events, published, words
-from crossask.report.tables import CorpusTable
+from crossask import evaluation
+from crossask.report import figures, findings, formatting, paper, studies
+from crossask.report.corpus import CorpusResults
+from crossask.report.findings import Difference, PaperCell
+from crossask.report.formatting import NONE
+from crossask.report.rows import Row
 
-BLANK = ""
+HOW_TO_READ = (
+    (
+        "Macro accuracy",
+        "is the mean of the class-wise accuracies: every scene counts equally, however many clips "
+        "it has. Guessing reaches one divided by the number of scenes.",
+    ),
+    (
+        "The interval",
+        "shows how far the score could change with other locations. Clips of one location resemble "
+        "each other, so locations are drawn (within each scene) instead of clips. The interval "
+        "does not cover the randomness of training.",
+    ),
+    (
+        "Seed deviation",
+        "covers the randomness of training: it is the standard deviation of the score over "
+        "trainings that differ only in their random numbers.",
+    ),
+    (
+        "Against the baseline",
+        "both rows are scored on the same clips and on the same drawn locations. “Better” or "
+        "“worse” requires that the interval of the difference excludes zero and that the adjusted "
+        "p is below 0.05; “cannot tell” does not mean that the rows are equal.",
+    ),
+    (
+        "p and p adjusted",
+        "p is the probability that chance alone shows such a difference between equal rows. The "
+        "more comparisons a table contains, the more likely one of them is a chance result; the "
+        "adjusted p (Holm's method) corrects for their number.",
+    ),
+    (
+        "The validation part",
+        "is a part of the training fold. The epoch was chosen on it, and rows may be chosen on it; "
+        "nothing was chosen on the evaluation fold.",
+    ),
+    (
+        "Corpora",
+        "are never mixed: scores of different corpora or folds differ by tens of points and cannot "
+        "be compared.",
+    ),
+)
+VERDICTS = ("agrees", "differs", "better", "worse", "cannot tell")
 
 
 @dataclasses.dataclass(frozen=True)
-class Grid:
-    """A titled table of text; every line has a cell a column, and the first cell names the line."""
+class Picture:
+    """A figure as a file beside the report.
+
+    Attributes:
+      file: Name of the file.
+      description: What it shows, for readers who cannot see it.
+      png: Content of the file.
+    """
+
+    file: str
+    description: str
+    png: bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column of a table; `kind` says how its cells are set."""
 
     title: str
-    intro: str
-    header: tuple[str, ...] = ()
-    body: tuple[tuple[str, ...], ...] = ()
+    kind: Literal["name", "number", "words"] = "number"
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A cell of a table; a `share` from 0 to 1 shades it."""
+
+    text: str
+    share: float | None = None
+
+    @property
+    def is_verdict(self) -> bool:
+        """Whether the text is a verdict."""
+        return self.text in VERDICTS
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A titled table with its notes and figures; each part may be missing.
+
+    Attributes:
+      title: The heading.
+      intro: Sentences before the table.
+      columns: Columns of the table; the first one contains the names of the lines.
+      lines: Its lines, with one cell for each column.
+      notes: Sentences after the table.
+      pictures: Figures after the notes.
+      style: "cards" (text, one card for each line on a phone), "matrix" (shaded cells), "fields"
+        (values of fields), "shared" (the same, collapsed) or "gallery" (the pictures of one row).
+    """
+
+    title: str
+    intro: str = ""
+    columns: tuple[Column, ...] = ()
+    lines: tuple[tuple[Cell, ...], ...] = ()
     notes: tuple[str, ...] = ()
-    text_columns: tuple[
-        int, ...
-    ] = ()  # beside the first, columns of words: figures stand to the right
+    pictures: tuple[Picture, ...] = ()
+    style: Literal["cards", "matrix", "fields", "shared", "gallery"] = "cards"
 
 
-def beside_paper(table: CorpusTable) -> Grid:
-    """Our scores, the paper's, and what a difference of theirs is worth."""
+@dataclasses.dataclass(frozen=True)
+class Bar:
+    """An interval to draw, in fractions."""
+
+    low: float
+    value: float
+    high: float
+
+
+@dataclasses.dataclass(frozen=True)
+class ResultLine:
+    """A line of the table of results: the figures of one row as text.
+
+    Attributes:
+      verdict: The verdict, or why there is no difference from the baseline.
+      bar: Interval of the macro accuracy.
+      difference_bar: Interval of the difference; None without a difference.
+      scope: What the macro accuracy describes.
+    """
+
+    title: str
+    name: str
+    seeds: int
+    runs: str
+    validation: str
+    accuracy: str
+    interval: str
+    mean_of_folds: str
+    seed_deviation: str
+    difference: str
+    difference_interval: str
+    adjusted_p: str
+    verdict: str
+    paper: str
+    parameters: str
+    trainable_parameters: str
+    bar: Bar
+    difference_bar: Bar | None
+    scope: str
+    is_baseline: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """The table of results of one corpus.
+
+    Attributes:
+      lines: A line for each row.
+      scope: What the figures describe, without the metric.
+      scope_with_metric: The same with the metric.
+      confidence: Confidence of the intervals, "95 %".
+      drawn: What the intervals draw: "location" or "clip".
+      chance: Macro accuracy of guessing.
+      baseline: Title of the baseline; None without one.
+      comparisons: Number of comparisons for which the p-values are adjusted.
+    """
+
+    lines: tuple[ResultLine, ...]
+    scope: str
+    scope_with_metric: str
+    confidence: str
+    drawn: str
+    chance: str
+    baseline: str | None
+    comparisons: int
+
+    def has(self, name: str) -> bool:
+        """Returns whether any line has the figure called `name`."""
+        return any(getattr(line, name) != NONE for line in self.lines)
+
+
+@dataclasses.dataclass(frozen=True)
+class CorpusReport:
+    """The report on one corpus; `file_ending` ends the names of its files."""
+
+    title: str
+    file_ending: str
+    conclusion: str
+    results: Results
+    notes: tuple[str, ...]
+    sections: tuple[Section, ...]
+
+
+class Slugs:
+    """Parts of file names, no two of them alike."""
+
+    def __init__(self) -> None:
+        """Starts with no names taken."""
+        self._taken: set[str] = set()
+
+    def of(self, text: str) -> str:
+        """Returns `text` with underscores for other characters, and a number if it was taken."""
+        wanted = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_") or "row"
+        slug = wanted
+        number = 1
+        while slug in self._taken:
+            number += 1
+            slug = f"{wanted}_{number}"
+        self._taken.add(slug)
+        return slug
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """The content of a report.
+
+    Attributes:
+      corpora: A report on each corpus.
+      errata: Errors of the paper.
+      versions: Package -> its versions in the runs.
+    """
+
+    corpora: tuple[CorpusReport, ...]
+    errata: tuple[str, ...]
+    versions: dict[str, list[str]]
+
+
+def report(corpora: Sequence[CorpusResults], versions: dict[str, list[str]]) -> Report:
+    """Returns the content of the report on some corpora.
+
+    Args:
+      corpora: The results of each corpus.
+      versions: Package -> its versions in the runs.
+    """
+    slugs = Slugs()
+    reports = []
+    for results in corpora:
+        # Files of one corpus alone need no name of it.
+        ending = f"_{slugs.of(results.title)}" if len(corpora) > 1 else ""
+        notes = list(results.notes)
+        for run in results.unfinished:
+            notes.append(
+                f"Unfinished and not included: {run.row}, fold {run.fold}, seed {run.seed}."
+            )
+        reports.append(
+            CorpusReport(
+                title=results.title,
+                file_ending=ending,
+                conclusion=results.conclusion,
+                results=results_table(results),
+                notes=tuple(notes),
+                sections=_sections(results, ending, slugs),
+            )
+        )
+    # Errata that quote scores are shown only beside scores of the same clips.
+    shows_scores = any(results.cells for results in corpora)
+    errata = [erratum.text for erratum in paper.ERRATA if shows_scores or not erratum.quotes_scores]
+    return Report(tuple(reports), tuple(errata), versions)
+
+
+def results_table(results: CorpusResults) -> Results:
+    """Returns the table of results: scores, intervals, and differences from the baseline."""
+    first = results.rows[0].summary
+    return Results(
+        lines=tuple(_result_line(results, row) for row in results.rows),
+        scope=results.scope(),
+        scope_with_metric=results.scope(metric=formatting.METRIC),
+        confidence=formatting.confidence(first.interval),
+        drawn=first.interval.over,
+        chance=formatting.percent(1 / len(first.scenes)),
+        baseline=results.baseline.title if results.baseline else None,
+        comparisons=results.comparisons.count,
+    )
+
+
+def beside_paper(results: CorpusResults) -> Section:
+    """Returns our scores and the paper's, and what their differences mean."""
     title = "Beside the paper"
-    if not table.cells:
-        if table.name not in published.PAPER_CLIPS:
-            return Grid(
-                title, f"The paper has no scores of {table.title}: none of its figures stands here."
-            )
-        if any(line.row.experiment.get("paper_score") is not None for line in table.rows):
-            clips = published.PAPER_CLIPS[table.name]
-            return Grid(
-                title,
-                f"The paper's figures are left out: they are of all {clips} clips of its folds of {table.name}.",
-            )
-        return Grid(title, "No row here stands for one of the paper's: its figures are left out.")
-    body, notes = [], list(beside.contradicted(table.name, table.rows))
-    for cell in table.cells:
-        ours = _ours(cell.line)
-        paper = (
-            f"{cell.paper_percent:.1f}"
-            if cell.paper_percent is not None
-            else {"blank": BLANK}.get(cell.state, cell.state)
-        )
-        body.append((cell.title, *ours, paper, *_apart(cell.against)))
+    if not results.cells:
+        return Section(title, _why_no_paper_scores(results))
+    lines = []
+    notes = findings.contradictions(results.name, results.rows)
+    for cell in results.cells:
+        ours = _our_score(cell.row)
+        printed = _printed_score(cell)
+        lines.append(_texts(cell.title, *ours, printed, *_agreement(cell.agreement)))
         if cell.official:
-            body.append(
-                (
-                    f"{cell.title}, official",
-                    *ours,
-                    cell.official.text,
-                    *_apart(cell.against_official),
-                )
-            )
+            agreement = _agreement(cell.official_agreement)
+            lines.append(_texts(f"{cell.title}, official", *ours, cell.official.text, *agreement))
             notes.append(f"Official: {cell.official.source}.")
-            notes += _folds_beside(cell)
+            notes += _official_folds(cell)
     notes.append(
-        "“agrees” and “differs” say whether the printed number lies within ± of ours; ± holds the chance of the locations and, of several "
-        "seeds, that of the training. “cannot tell”: ± is too wide to say. The printed numbers come without intervals of their own."
+        "“agrees” and “differs” mean that the printed number is within or outside ± of ours. ± "
+        "covers the choice of the locations and, with several seeds, the randomness of training. "
+        "“cannot tell”: ± is too wide for a verdict. The printed numbers have no intervals of "
+        "their own."
     )
-    return Grid(
+    return Section(
         title,
-        f"Macro accuracy in per cent, {table.scope(metric='')}; the paper's Table 3. A cell that the paper leaves blank is blank.",
-        (
-            "Row",
-            "Ours",
-            f"{_confidence(table)} interval",
-            "Seed deviation",
-            "Printed",
-            "Ours − printed, points",
-            "Verdict",
+        f"Macro accuracy in per cent, {results.scope()}; the paper's Table 3. A cell that the "
+        "paper leaves blank is blank.",
+        _columns(
+            ["Row", "Ours", _interval_title(results), "Seed deviation", "Printed"]
+            + ["Ours − printed, points", "Verdict"],
+            words=["Verdict"],
         ),
-        tuple(body),
+        tuple(lines),
         tuple(dict.fromkeys(notes)),
-        (6,),
     )
 
 
-def claims(table: CorpusTable) -> Grid | None:
-    """The paper's claims as paired differences of our own runs; None where no pair of rows is here."""
-    if not table.claims:
+def claims(results: CorpusResults) -> Section | None:
+    """Returns the paper's claims as paired differences of our rows; None without such rows."""
+    if not results.claims:
         return None
-    paper = any(found.paper_points is not None for found in table.claims)
-    header = (
-        "Rows",
-        "The paper says",
-        "Difference",
-        f"{_confidence(table)} interval",
-        "p",
-        "p adjusted",
-        "Verdict",
-        "Seed deviations",
-    )
-    body = []
-    for found in table.claims:
-        name = f"{found.first.title} against {found.second.title}"
-        difference, span, adjusted, verdict = _paired(found)
-        p, deviations = "–", "–"
-        if found.found:
-            p = words.p_value(found.found["p_value"])
-            deviations = " and ".join(
-                words.deviation(found.found[side]["seed_deviation"]) for side in "ab"
-            )
-        cells = (difference, span, p, adjusted, verdict, deviations)
-        printed = (
-            ("–" if found.paper_points is None else words.points(found.paper_points),)
-            if paper
-            else ()
-        )
-        body.append((name, found.claim.says, *cells, *printed))
-    return Grid(
-        "The paper's claims, asked of these runs",
-        f"Differences of our own rows in points, paired by clip and location, {table.scope(metric='')}. p is adjusted by Holm's method "
-        f"over all {table.compared} comparisons shown of this corpus, those with the baseline row included; the verdict is that of the "
-        "adjusted p. Interval and p hold the chance of the places alone; that of the training stands beside them as seed deviations.",
-        (*header, *["Paper's difference"] * paper),
-        tuple(body),
-        (),
-        (1, 6),
+    titles = ["Rows", "The paper says", "Difference", _interval_title(results), "p", "p adjusted"]
+    titles += ["Verdict", "Seed deviations"]
+    shows_paper = any(tested.paper_difference is not None for tested in results.claims)
+    if shows_paper:
+        titles.append("Paper's difference")
+    lines = []
+    for tested in results.claims:
+        difference = results.comparisons.between(tested.first, tested.second)
+        points, interval, adjusted_p, verdict = _difference_texts(difference)
+        p_value = NONE
+        deviations = NONE
+        if difference.comparison:
+            p_value = formatting.p_value(difference.comparison.p_value)
+            first = formatting.deviation(difference.comparison.a.seed_deviation)
+            second = formatting.deviation(difference.comparison.b.seed_deviation)
+            deviations = f"{first} and {second}"
+        texts = [f"{tested.first.title} against {tested.second.title}", tested.claim.says]
+        texts += [points, interval, p_value, adjusted_p, verdict, deviations]
+        if shows_paper:
+            printed = tested.paper_difference
+            texts.append(NONE if printed is None else formatting.points(printed))
+        lines.append(_texts(*texts))
+    return Section(
+        "The paper's claims, tested on these runs",
+        "Differences of our own rows in points, paired by clip and location, "
+        f"{results.scope()}. p is adjusted by Holm's method over all {results.comparisons.count} "
+        "comparisons shown of this corpus, including those with the baseline row; the verdict is "
+        "that of the adjusted p. Interval and p cover the choice of the locations alone; the seed "
+        "deviations show the randomness of training.",
+        _columns(titles, words=["The paper says", "Verdict"]),
+        tuple(lines),
     )
 
 
-def controls(table: CorpusTable) -> Grid | None:
-    """What is left of a row's score when something is taken from its events; None where no row is such a control."""
-    found = table.controls
+def controls(results: CorpusResults) -> Section | None:
+    """Returns the score of a row without its events or with others; None without controls."""
+    found = results.controls
     if found is None:
         return None
-    body = [
-        (one.line.title, one.does, words.percent(one.line.summary["macro_accuracy"]), *_paired(one))
-        for one in found.controls
-    ]
-    notes = []
-    if share := events.share_of_possible_gain(found):
-        notes.append(
-            f"From {found.without.title} ({words.percent(found.without.summary['macro_accuracy'])}) the true events gain "
-            f"{words.points(share[1])} points, {found.reference.title} {words.points(share[0])}: {100 * share[2]:.0f} % of them. "
-            "The share has no interval of its own."
-        )
-    if found.swapped:
-        swapped = found.swapped
-        notes.append(
-            f"Given the log-mel of one clip and the embedding of a clip of another scene, {found.reference.title} names the scene of the "
-            f"log-mel in {words.percent(swapped['log_mel'])} and that of the embedding in {words.percent(swapped['embedding'])} of the "
-            f"clips (log-mel minus embedding, {_confidence(table)} interval {words.points(swapped['low'])} to "
-            f"{words.points(swapped['high'])} points)."
-        )
-    return Grid(
-        "Is it the events?",
-        f"{events.sentence(found)} Below: {found.reference.title} ({words.percent(found.reference.summary['macro_accuracy'])}) minus each "
-        f"control in points, paired by clip and location, {table.scope(metric='')}.",
-        (
-            "Control",
-            "What it has instead",
-            "Its accuracy",
-            "Difference",
-            f"{_confidence(table)} interval",
-            "p adjusted",
-            "Verdict",
-        ),
-        tuple(body),
-        tuple(notes),
-        (1, 6),
-    )
-
-
-def study(table: CorpusTable) -> Grid | None:
-    """What open choices moved, one at a time; None where there are no such rows."""
-    found = table.study
-    if found is None:
-        return None
-    body = [
-        (one.line.title, one.field, words.plain(one.value), *_paired(one)) for one in found.moved
-    ]
-    notes, largest = [], found.largest
-    if largest:
-        size = 100 * abs(largest.found["difference"])
-        smaller, count = choices.smaller_in_the_paper(size)
-        told = "" if largest.verdict != "cannot tell" else ", though it cannot be told from nothing"
-        listed = f": {'; '.join(smaller)}" if smaller else ""
-        notes.append(
-            f"The largest effect is {size:.1f} points ({largest.field}{told}). Of the paper's {count} differences (Section 3.3), "
-            f"{len(smaller)} are smaller than that{listed}. Only sizes are compared here: those are of other clips."
-        )
-    return Grid(
-        "What an open choice moves",
-        f"Rows that differ from {found.reference.title} ({words.percent(found.reference.summary['macro_accuracy'])}) in one choice that "
-        f"the paper does not state: each minus that row in points, paired by clip and location, {table.scope(metric='')}.",
-        (
-            "Row",
-            "Choice",
-            "Value",
-            "Difference",
-            f"{_confidence(table)} interval",
-            "p adjusted",
-            "Verdict",
-        ),
-        tuple(body),
-        tuple(notes),
-        (1, 2, 6),
-    )
-
-
-def beyond_accuracy(table: CorpusTable) -> Grid:
-    """Log loss, Brier score, calibration; seen and unseen cities where they are known."""
-    drifts = any(line.embedding_drift for line in table.rows)
-    halves = any(line.summary["seen"] or line.summary["unseen"] for line in table.rows)
-    body = []
-    for line in table.rows:
-        summary, drift = line.summary, line.embedding_drift
-        cells = [f"{summary['log_loss']:.3f}", f"{summary['brier']:.3f}"]
-        cells.append(words.percent(summary["calibration"]["expected_calibration_error"]))
-        cells += [_half(summary["seen"]), _half(summary["unseen"])] if halves else []
-        cells += ["–" if drift is None else f"{drift:.2f}"] * drifts
-        body.append((line.title, *cells))
+    reference = found.reference
+    conclusion = studies.conclusion(found, results.comparisons)
+    lines = []
+    for control in found.controls:
+        difference = results.comparisons.between(reference, control.row)
+        accuracy = formatting.percent(control.row.summary.macro_accuracy)
+        texts = _difference_texts(difference)
+        lines.append(_texts(control.row.title, control.instead, accuracy, *texts))
     intro = (
-        "Log loss (nats) and Brier score (0 to 2) ask for the whole distribution, lower is better; the calibration error is how far "
-        "the confidence is from the share of right answers, on average over clips."
+        f"{reference.title} ({formatting.percent(reference.summary.macro_accuracy)}) minus each "
+        f"control in points, paired by clip and location, {results.scope()}."
     )
-    if halves:
-        intro += f" Seen cities are those of the training clips: macro accuracy there and elsewhere, with {_confidence(table)} intervals."
-    if drifts:
-        intro += (
-            " Embedding drift is how far training moved the event model's embeddings of the validation part, as a share of their own "
-            "length; 0 is an event model that stayed as it was."
+    if conclusion:
+        intro = f"{conclusion} Below: {intro}"
+    notes = []
+    gain = studies.gain(found)
+    if gain:
+        notes.append(
+            f"Compared with {found.without.title} "
+            f"({formatting.percent(found.without.summary.macro_accuracy)}), the true events gain "
+            f"{formatting.points(gain.of_true_events)} points and {reference.title} "
+            f"{formatting.points(gain.of_row)}, which is {100 * gain.share:.0f} % of that. The "
+            "share has no interval of its own."
         )
-    header = (
-        "Row",
-        "Log loss",
-        "Brier",
-        "Calibration error",
-        *["Seen cities", "Unseen cities"] * halves,
+    swapped = found.swapped
+    if swapped:
+        notes.append(
+            "With the log-mel of one clip and the embedding of a clip of another scene, "
+            f"{reference.title} predicts the scene of the log-mel for "
+            f"{formatting.percent(swapped.log_mel)} of the clips and that of the embedding for "
+            f"{formatting.percent(swapped.embedding)} (log-mel minus embedding, "
+            f"{_interval_title(results)} {formatting.points(swapped.low)} to "
+            f"{formatting.points(swapped.high)} points)."
+        )
+    return Section(
+        "Is it the events?",
+        intro,
+        _columns(
+            ["Control", "What it has instead", "Its accuracy", "Difference"]
+            + [_interval_title(results), "p adjusted", "Verdict"],
+            words=["What it has instead", "Verdict"],
+        ),
+        tuple(lines),
+        tuple(notes),
     )
-    header += ("Embedding drift",) * drifts
-    return Grid("Beyond accuracy", intro, header, tuple(body))
 
 
-def folds(table: CorpusTable) -> Grid | None:
-    """Rows of several folds: fold spread and seed spread apart. None where no row has several."""
-    lines = [line for line in table.rows if line.spread]
+def study(results: CorpusResults, ending: str) -> Section | None:
+    """Returns the effects of open choices, changed one at a time; None without such rows."""
+    found = results.study
+    if found is None:
+        return None
+    lines = []
+    for change in found.changes:
+        difference = results.comparisons.between(change.row, found.reference)
+        value = formatting.plain(change.value)
+        texts = _difference_texts(difference)
+        lines.append(_texts(change.row.title, change.field, value, *texts))
+    return Section(
+        "The effect of open choices",
+        f"Rows that differ from {found.reference.title} "
+        f"({formatting.percent(found.reference.summary.macro_accuracy)}) in one choice that the "
+        "paper does not state: each minus that row in points, paired by clip and location, "
+        f"{results.scope()}.",
+        _columns(
+            ["Row", "Choice", "Value", "Difference"]
+            + [_interval_title(results), "p adjusted", "Verdict"],
+            words=["Choice", "Value", "Verdict"],
+        ),
+        tuple(lines),
+        _largest_change(results),
+        (
+            Picture(
+                f"choices{ending}.png",
+                f"effects of open choices, {results.scope()}",
+                figures.choices_png(results),
+            ),
+        ),
+    )
+
+
+def by_scene(results: CorpusResults, ending: str) -> Section:
+    """Returns the accuracy of each scene in each row."""
+    lines = []
+    for scene in results.rows[0].summary.scenes:
+        scores = [row.summary.per_class.get(scene) for row in results.rows]
+        accuracies = [score.accuracy if score else None for score in scores]
+        clips = [score.clips for score in scores if score]
+        lines.append(_shares(formatting.scene(scene), clips, accuracies))
+    return Section(
+        "Accuracy by scene",
+        f"{results.scope()}: share of the scene's clips that are predicted correctly, mean over "
+        "seeds.",
+        _columns(["Scene", "Clips", *_titles(results)]),
+        tuple(lines),
+        pictures=(
+            Picture(
+                f"scenes{ending}.png",
+                f"accuracy by scene, {results.scope()}",
+                figures.scenes_png(results),
+            ),
+        ),
+        style="matrix",
+    )
+
+
+def by_city(results: CorpusResults) -> Section | None:
+    """Returns the macro accuracy of each city in each row; None if the cities are unknown."""
+    cities = set()
+    for row in results.rows:
+        cities |= set(row.summary.cities)
+    if not cities:
+        return None
+    lines = []
+    for city in sorted(cities):
+        scores = [row.summary.cities.get(city) for row in results.rows]
+        accuracies = [score.macro_accuracy if score else None for score in scores]
+        clips = [score.clips for score in scores if score]
+        lines.append(_shares(city, clips, accuracies))
+    return Section(
+        "Accuracy by city",
+        f"{results.scope()}: macro accuracy over the scenes recorded there, mean over seeds.",
+        _columns(["City", "Clips", *_titles(results)]),
+        tuple(lines),
+        style="matrix",
+    )
+
+
+def beyond_accuracy(results: CorpusResults, ending: str) -> Section:
+    """Returns log loss, Brier score, calibration, and scores of seen and unseen cities."""
+    shows_cities = any(row.summary.seen or row.summary.unseen for row in results.rows)
+    shows_drift = any(row.embedding_drift for row in results.rows)
+    titles = ["Row", "Log loss", "Brier", "Calibration error"]
+    intro = (
+        "Log loss (nats) and Brier score (0 to 2) rate all probabilities; lower is better. The "
+        "calibration error is the mean distance over clips between confidence and share of correct "
+        "predictions."
+    )
+    if shows_cities:
+        titles += ["Seen cities", "Unseen cities"]
+        intro += (
+            " Seen cities are those of the training clips: macro accuracy there and elsewhere, "
+            f"with {_interval_title(results)}s."
+        )
+    if shows_drift:
+        titles.append("Embedding drift")
+        intro += (
+            " Embedding drift is the distance by which training moved the event model's embeddings "
+            "of the validation part, as a share of their length; 0 is an unchanged event model."
+        )
+    lines = []
+    for row in results.rows:
+        summary = row.summary
+        error = formatting.percent(summary.calibration.expected_calibration_error)
+        texts = [row.title, f"{summary.log_loss:.3f}", f"{summary.brier:.3f}", error]
+        if shows_cities:
+            texts += [_part_score(summary.seen), _part_score(summary.unseen)]
+        if shows_drift:
+            drift = row.embedding_drift
+            texts.append(NONE if drift is None else f"{drift:.2f}")
+        lines.append(_texts(*texts))
+    picture = Picture(
+        f"reliability{ending}.png",
+        f"reliability diagram, {results.scope()}",
+        figures.reliability_png(results),
+    )
+    return Section("Beyond accuracy", intro, _columns(titles), tuple(lines), pictures=(picture,))
+
+
+def folds(results: CorpusResults) -> Section | None:
+    """Returns the spread over folds and over seeds; None if no row has several folds."""
+    rows = [row for row in results.rows if row.spread]
+    if not rows:
+        return None
+    names = list(dict.fromkeys(fold for row in rows for fold in row.folds))
+    lines = []
+    for row in rows:
+        means = [formatting.percent(row.fold_means.get(name)) for name in names]
+        deviations = (
+            row.spread.fold_deviation,
+            row.spread.seed_deviation,
+            row.spread.within_fold_seed_deviation,
+        )
+        texts = [formatting.deviation(deviation) for deviation in deviations]
+        lines.append(_texts(row.title, *means, formatting.percent(row.mean_of_folds), *texts))
+    return Section(
+        "Folds and seeds",
+        "Macro accuracy of each fold, mean over seeds. Folds differ because their locations do, "
+        "seeds because training is random, so there is a standard deviation (points) for each. "
+        "Seeds are compared on the pooled folds, and within each fold.",
+        _columns(
+            ["Row", *[f"Fold {name}" for name in names], "Mean", "Over folds"]
+            + ["Over seeds, pooled", "Over seeds, within a fold"]
+        ),
+        tuple(lines),
+    )
+
+
+def galleries(results: CorpusResults, slugs: Slugs) -> list[Section]:
+    """Returns a heading, and the confusion matrix and the learning curves of each row."""
+    sections = [Section("Which scenes are confused, and the learning curves", style="gallery")]
+    for row in results.rows:
+        slug = slugs.of(row.key)
+        scope = results.scope(row)
+        training_scope = results.training_scope(row)
+        confusion = Picture(
+            f"confusion_{slug}.png",
+            f"{row.title}: confusion matrix, {scope}",
+            figures.confusion_png(row, scope),
+        )
+        curves = Picture(
+            f"curves_{slug}.png",
+            f"{row.title}: learning curves, {training_scope}",
+            figures.curves_png(row, training_scope),
+        )
+        sections.append(Section(row.title, pictures=(confusion, curves), style="gallery"))
+    return sections
+
+
+def fields(results: CorpusResults) -> list[Section]:
+    """Returns the fields in which the rows differ, and those that all rows share."""
+    differing, shared = differing_fields(results.rows)
+    sections = []
+    if differing:
+        lines = []
+        for path, values in differing.items():
+            lines.append(_texts(path, *[formatting.plain(value) for value in values]))
+        sections.append(
+            Section(
+                "Choices in which the rows differ",
+                columns=_columns(["Field", *_titles(results)], words=_titles(results)),
+                lines=tuple(lines),
+                style="fields",
+            )
+        )
+    lines = [_texts(path, formatting.plain(value)) for path, value in shared.items()]
+    title = f"{len(shared)} choices that all rows share"
+    if len(results.rows) == 1:
+        title = f"The {len(shared)} choices of this row"
+    columns = _columns(["Field", "Value"], words=["Value"])
+    sections.append(Section(title, columns=columns, lines=tuple(lines), style="shared"))
+    return sections
+
+
+def open_choices(results: CorpusResults) -> Section | None:
+    """Returns what the paper leaves open; None if no row is one of the paper's systems."""
+    lines = []
+    for choice in findings.open_choices(results.rows):
+        values = []
+        for value, titles in choice.values:
+            text = formatting.plain(value)
+            if len(choice.values) > 1:
+                text += f" ({', '.join(titles)})"
+            values.append(text)
+        lines.append(_texts(choice.path, "; ".join(values), choice.because))
     if not lines:
         return None
-    names = list(dict.fromkeys(fold for line in lines for fold in line.row.folds))
-    body = []
-    for line in lines:
-        means = [words.percent(line.fold_means.get(fold)) for fold in names]
-        names_of = ("fold_deviation", "seed_deviation", "within_fold_seed_deviation")
-        body.append(
-            (
-                line.title,
-                *means,
-                words.percent(line.mean_of_folds),
-                *[words.deviation(line.spread[name]) for name in names_of],
-            )
-        )
-    return Grid(
-        "Folds and seeds",
-        "Macro accuracy of each fold, mean over seeds. Folds differ because their places do, seeds because training does: the two "
-        "deviations (points) are kept apart. Seeds are compared on the pooled folds, and within each fold.",
-        (
-            "Row",
-            *[f"Fold {name}" for name in names],
-            "Mean",
-            "Over folds",
-            "Over seeds, pooled",
-            "Over seeds, within a fold",
-        ),
-        tuple(body),
-    )
-
-
-def open_choices(table: CorpusTable) -> Grid | None:
-    """What the paper leaves open, with the value that these runs used; None where no row is one of the paper's systems."""
-    found = beside.open_choices(table.rows)
-    body = []
-    for field, why, values in found:
-        texts = [
-            f"{words.plain(value)} ({', '.join(titles)})" if len(values) > 1 else words.plain(value)
-            for value, titles in values
-        ]
-        body.append((field, "; ".join(texts), why))
-    if not body:
-        return None
-    return Grid(
+    return Section(
         "What the paper leaves open",
-        "Choices that are ours, with the value these runs used. Any of them may be why a score differs from the paper's.",
-        ("Field", "Value here", "Why it is open"),
-        tuple(body),
-        (),
-        (1, 2),
+        "Choices that are ours, with the values that these runs used. Any of them may be the "
+        "reason why a score differs from the paper's.",
+        _columns(["Field", "Value here", "Why it is open"], words=["Value here", "Why it is open"]),
+        tuple(lines),
     )
 
 
-def errata(tables) -> list[str]:
-    """Errors of the paper; those that quote its scores only where these may stand beside ours."""
-    shown = any(table.cells for table in tables)
-    return [erratum.text for erratum in published.ERRATA if shown or not erratum.of_scores]
+def differing_fields(rows: Sequence[Row]) -> tuple[dict[str, list], dict[str, object]]:
+    """Returns the fields in which rows differ, with a value for each row, and the shared fields."""
+    fields_of_rows = [row.fields for row in rows]
+    paths = set()
+    for values in fields_of_rows:
+        paths |= set(values)
+    differing = {}
+    shared = {}
+    for path in sorted(paths - {"name", "note"}):
+        values = [fields.get(path) for fields in fields_of_rows]
+        if any(value != values[0] for value in values):
+            differing[path] = values
+        else:
+            shared[path] = values[0]
+    return differing, shared
 
 
-def _paired(one) -> tuple[str, str, str, str]:
-    """Difference, interval, adjusted p and verdict of what was compared, or why there is none."""
-    if not one.found:
-        return ("–", "–", "–", one.missing)
-    found = one.found
-    return (
-        words.points(found["difference"]),
-        words.points_span(found["interval"]),
-        words.p_value(one.adjusted_p),
-        one.verdict,
-    )
-
-
-def _ours(line) -> tuple[str, str, str]:
-    if line is None:
-        return ("not run", "–", "–")
-    return (
-        words.number(line.summary["macro_accuracy"]),
-        words.span(line.summary["interval"]),
-        words.deviation(line.summary["seed_deviation"]),
-    )
-
-
-def _apart(against: dict | None) -> tuple[str, str]:
-    if against is None:
-        return (BLANK, BLANK)
-    return (
-        f"{words.points(against['difference'])} ± {words.number(against['half_width'])}",
-        against["verdict"],
-    )
-
-
-def _folds_beside(cell) -> list[str]:
-    """Our folds beside the official ones, where both are known."""
-    if not (
-        cell.official.folds and cell.line and len(cell.line.fold_means) == len(cell.official.folds)
-    ):
-        return []
-    ours = ", ".join(words.number(mean) for mean in cell.line.fold_means.values())
-    theirs = ", ".join(f"{mean:.1f}" for mean in cell.official.folds)
-    return [
-        f"Folds {', '.join(cell.line.fold_means)} of {cell.title}: ours {ours}; official {theirs}."
+def _sections(results: CorpusResults, ending: str, slugs: Slugs) -> tuple[Section, ...]:
+    """Returns the sections after the table of results, in the order of the report."""
+    sections = [
+        beside_paper(results),
+        claims(results),
+        controls(results),
+        study(results, ending),
+        by_scene(results, ending),
+        by_city(results),
+        beyond_accuracy(results, ending),
+        folds(results),
+        *galleries(results, slugs),
+        *fields(results),
+        open_choices(results),
     ]
+    return tuple(section for section in sections if section is not None)
 
 
-def _half(found: dict | None) -> str:
-    return (
-        "–"
-        if found is None
-        else f"{words.percent(found['macro_accuracy'])} ({words.span(found['interval'])})"
+def _result_line(results: CorpusResults, row: Row) -> ResultLine:
+    summary = row.summary
+    difference = results.against_baseline(row)
+    points, interval, adjusted_p, verdict = _difference_texts(difference)
+    difference_bar = None
+    if difference.comparison:
+        difference_bar = _bar(difference.comparison.difference, difference.comparison.interval)
+    return ResultLine(
+        title=row.title,
+        name=row.name,
+        seeds=len(row.seeds),
+        runs=f"{formatting.several(len(row.seeds), 'seed')}, {row.folds_text}",
+        validation=formatting.percent(row.validation),
+        accuracy=formatting.percent(summary.macro_accuracy),
+        interval=formatting.percent_range(summary.interval),
+        mean_of_folds=formatting.percent(row.mean_of_folds),
+        seed_deviation=formatting.deviation(summary.seed_deviation),
+        difference=points,
+        difference_interval=interval,
+        adjusted_p=adjusted_p,
+        verdict=verdict,
+        paper=formatting.printed(results.paper_percent(row)),
+        parameters=formatting.count(row.parameters),
+        trainable_parameters=formatting.count(row.trainable_parameters),
+        bar=_bar(summary.macro_accuracy, summary.interval),
+        difference_bar=difference_bar,
+        scope=results.scope(row, formatting.METRIC),
+        is_baseline=row is results.baseline,
     )
 
 
-def _confidence(table: CorpusTable) -> str:
-    return f"{100 * table.rows[0].summary['interval']['confidence']:.0f} %"
+def _bar(value: float, interval: evaluation.Interval) -> Bar:
+    return Bar(interval.low, value, interval.high)
+
+
+def _difference_texts(difference: Difference) -> tuple[str, str, str, str]:
+    """Returns difference, interval, adjusted p-value and verdict, or why there is none."""
+    comparison = difference.comparison
+    if comparison is None:
+        return NONE, NONE, NONE, difference.missing
+    return (
+        formatting.points(comparison.difference),
+        formatting.points_range(comparison.interval),
+        formatting.p_value(difference.adjusted_p),
+        difference.verdict,
+    )
+
+
+def _why_no_paper_scores(results: CorpusResults) -> str:
+    if results.name not in paper.PAPER_CLIPS:
+        return f"The paper has no scores of {results.title}, so none of its figures is shown."
+    if any(row.experiment.get("paper_score") is not None for row in results.rows):
+        clips = paper.PAPER_CLIPS[results.name]
+        return (
+            f"The paper's figures are left out: they belong to all {clips} clips of its folds of "
+            f"{results.name}."
+        )
+    return "No row here corresponds to one of the paper's, so its figures are left out."
+
+
+def _our_score(row: Row | None) -> tuple[str, str, str]:
+    """Returns score, interval and seed deviation."""
+    if row is None:
+        return "not run", NONE, NONE
+    return (
+        formatting.number(row.summary.macro_accuracy),
+        formatting.percent_range(row.summary.interval),
+        formatting.deviation(row.summary.seed_deviation),
+    )
+
+
+def _printed_score(cell: PaperCell) -> str:
+    if cell.paper_percent is not None:
+        return f"{cell.paper_percent:.1f}"
+    return "" if cell.missing == "blank" else cell.missing
+
+
+def _agreement(agreement: evaluation.Agreement | None) -> tuple[str, str]:
+    """Returns difference and verdict."""
+    if agreement is None:
+        return "", ""
+    difference = formatting.points(agreement.difference)
+    return f"{difference} ± {formatting.number(agreement.half_width)}", agreement.verdict
+
+
+def _official_folds(cell: PaperCell) -> list[str]:
+    """Returns a sentence on our folds and the official ones if both are known."""
+    if cell.row is None or not cell.official.folds:
+        return []
+    means = cell.row.fold_means
+    if len(means) != len(cell.official.folds):
+        return []
+    ours = ", ".join(formatting.number(mean) for mean in means.values())
+    official = ", ".join(f"{score:.1f}" for score in cell.official.folds)
+    return [f"Folds {', '.join(means)} of {cell.title}: ours {ours}; official {official}."]
+
+
+def _largest_change(results: CorpusResults) -> tuple[str, ...]:
+    """Returns a sentence on the largest effect of an open choice and the paper's differences."""
+    largest = studies.largest_change(results.study, results.comparisons)
+    if largest is None:
+        return ()
+    difference = results.comparisons.between(largest.row, results.study.reference)
+    size = 100 * abs(difference.comparison.difference)
+    reservation = ""
+    if difference.verdict == "cannot tell":
+        reservation = ", but it may be zero"
+    of_paper = findings.paper_differences()
+    smaller = [
+        f"{name} ({abs(points):.1f})" for name, points in of_paper.items() if abs(points) < size
+    ]
+    listed = f": {'; '.join(smaller)}" if smaller else ""
+    return (
+        f"The largest effect is {size:.1f} points ({largest.field}{reservation}). Of the paper's "
+        f"{len(of_paper)} differences (Section 3.3), {len(smaller)} are smaller than "
+        f"that{listed}. Only the sizes are compared, because the paper's differences are of other "
+        "clips.",
+    )
+
+
+def _part_score(score: evaluation.PartScore | None) -> str:
+    if score is None:
+        return NONE
+    accuracy = formatting.percent(score.macro_accuracy)
+    return f"{accuracy} ({formatting.percent_range(score.interval)})"
+
+
+def _interval_title(results: CorpusResults) -> str:
+    """Returns "95 % interval"."""
+    return f"{formatting.confidence(results.rows[0].summary.interval)} interval"
+
+
+def _titles(results: CorpusResults) -> list[str]:
+    return [row.title for row in results.rows]
+
+
+def _columns(titles: Sequence[str], words: Sequence[str] = ()) -> tuple[Column, ...]:
+    """Returns a column of names and further ones of numbers; those in `words` contain words."""
+    columns = [Column(titles[0], "name")]
+    for title in titles[1:]:
+        columns.append(Column(title, "words" if title in words else "number"))
+    return tuple(columns)
+
+
+def _texts(*texts: str) -> tuple[Cell, ...]:
+    return tuple(Cell(text) for text in texts)
+
+
+def _shares(name: str, clips: Iterable[int], shares: Sequence[float | None]) -> tuple[Cell, ...]:
+    """Returns a line of a matrix; the numbers of clips of the rows are listed if they differ."""
+    listed = ", ".join(str(number) for number in sorted(set(clips)))
+    cells = [Cell(name), Cell(listed)]
+    for share in shares:
+        cells.append(Cell(formatting.percent(share), share or 0.0))
+    return tuple(cells)

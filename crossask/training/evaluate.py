@@ -28,7 +28,7 @@ def evaluate_run(run: Run, corpus: Corpus, cache: FeatureCache) -> None:
     # Scores are those of the file, whose probabilities have fewer digits.
     table = evaluation.read_predictions(run.path("predictions.csv"))
     scores = evaluation.score(table, seen_cities=corpus.training_cities(run.fold))
-    files.write_json(run.path("scores.json"), scores)
+    files.write_json(run.path("scores.json"), evaluation.to_json(scores))
 
 
 def predict_training_clips(run: Run, corpus: Corpus, cache: FeatureCache) -> None:
@@ -44,7 +44,8 @@ def evaluate_swapped(run: Run, corpus: Corpus, cache: FeatureCache) -> None:
     """
     table = predict(run, corpus, cache, swap_events=True)
     write_table(run, "swapped_predictions.csv", table)
-    files.write_json(run.path("swapped.json"), evaluation.whose_scene(table))
+    shares = evaluation.whose_scene(table)
+    files.write_json(run.path("swapped.json"), evaluation.to_json(shares))
 
 
 def reads_two_inputs(experiment: Experiment) -> bool:

@@ -64,8 +64,8 @@ def test_a_row_learns_from_them_and_is_scored_clip_by_clip(written, tmp_path):
     table = training.predict(run, corpus, cache)
     table.to_csv(tmp_path / "predictions.csv", index=False)
     scores = evaluation.score(evaluation.read_predictions(tmp_path / "predictions.csv"))
-    assert scores["macro_accuracy"] == 1.0
-    assert scores["interval"]["over"] == "clip"
+    assert scores.macro_accuracy == 1.0
+    assert scores.interval.over == "clip"
     for write in (
         serving.export_run,
         serving.export_litert,

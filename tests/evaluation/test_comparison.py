@@ -1,152 +1,159 @@
-"""Paired differences, their p-values and the adjustment of several, against cases worked by hand."""
+"""Paired differences, adjusted p-values, published numbers and swapped inputs, worked by hand."""
 
+import dataclasses
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from evaluation.tables import HAND, SCENES, random_table, table_of
 
 from crossask import evaluation
 from crossask.errors import DataError
-from crossask.evaluation import resampling
+
+OTHER = {"bus": "park", "park": "tram", "tram": "bus"}
 
 
-def test_a_paired_difference_is_surer_than_two_intervals_suggest():
-    # both sides fail at the same locations; a is right on one clip more at each
-    pairs_a, pairs_b, places = [], [], []
-    for scene, other in zip(SCENES, ("park", "tram", "bus"), strict=True):
-        for place, right in enumerate((0, 2, 4, 6, 8, 9)):
-            pairs_a += [(scene, scene if clip < right + 1 else other) for clip in range(10)]
-            pairs_b += [(scene, scene if clip < right else other) for clip in range(10)]
-            places += [f"{scene}{place}"] * 10
-    a, b = table_of(pairs_a, locations=places), table_of(pairs_b, locations=places)
+def one_location_a_scene(pairs):
+    return table_of(pairs, locations=[truth for truth, _ in pairs])
+
+
+def test_a_paired_difference_is_more_certain_than_two_intervals_suggest():
+    # Both fail at the same locations; a has one more correct clip at each.
+    pairs_a = []
+    pairs_b = []
+    locations = []
+    for scene in SCENES:
+        for number, correct in enumerate((0, 2, 4, 6, 8, 9)):
+            wrong = (scene, OTHER[scene])
+            pairs_a += [(scene, scene)] * (correct + 1) + [wrong] * (9 - correct)
+            pairs_b += [(scene, scene)] * correct + [wrong] * (10 - correct)
+            locations += [f"{scene}{number}"] * 10
+    a = table_of(pairs_a, locations=locations)
+    b = table_of(pairs_b, locations=locations)
     result = evaluation.compare([a], [b])
-    assert result["difference"] == pytest.approx(0.1)
-    assert (result["interval"]["low"], result["interval"]["high"]) == pytest.approx((0.1, 0.1))
-    assert result["verdict"] == "better"
-    assert evaluation.compare([b], [a])["verdict"] == "worse"
-    overlap = evaluation.score(a)["interval"]["low"] < evaluation.score(b)["interval"]["high"]
-    assert overlap
+    assert result.difference == pytest.approx(0.1)
+    assert (result.interval.low, result.interval.high) == pytest.approx((0.1, 0.1))
+    assert result.verdict == "better"
+    assert evaluation.compare([b], [a]).verdict == "worse"
+    assert evaluation.score(a).interval.low < evaluation.score(b).interval.high
 
 
-def test_equal_predictions_and_single_locations_let_nothing_be_told():
+def test_equal_predictions_and_single_locations_have_no_verdict():
     table = random_table(5)
-    assert evaluation.compare([table], [table])["verdict"] == "cannot tell"
-    perfect = table_of(
-        [(truth, truth) for truth, _ in HAND], locations=[truth for truth, _ in HAND]
-    )
-    result = evaluation.compare([perfect], [table_of(HAND, locations=[truth for truth, _ in HAND])])
-    assert result["difference"] > 0
-    assert result["verdict"] == "cannot tell"
-    assert any("One location only" in note for note in result["notes"])
+    assert evaluation.compare([table], [table]).verdict == "cannot tell"
+    perfect = one_location_a_scene([(truth, truth) for truth, _ in HAND])
+    result = evaluation.compare([perfect], [one_location_a_scene(HAND)])
+    assert result.difference > 0
+    assert result.verdict == "cannot tell"
+    assert any("One location only" in note for note in result.notes)
 
 
-def test_the_verdict_of_two_equal_systems_is_rarely_wrong():
+def test_the_verdict_on_two_equal_systems_is_rarely_wrong():
     rng = np.random.default_rng(11)
-    told = 0
+    verdicts = 0
     for _ in range(60):
-        pairs_a, pairs_b, places = [], [], []
-        for scene, other in zip(SCENES, ("park", "tram", "bus"), strict=True):
-            for place in range(5):
-                for side in (pairs_a, pairs_b):
-                    right = rng.random(8) < rng.beta(3, 2)
-                    side += [(scene, scene if hit else other) for hit in right]
-                places += [f"{scene}{place}"] * 8
-        result = evaluation.compare(
-            [table_of(pairs_a, locations=places)],
-            [table_of(pairs_b, locations=places)],
-            resamples=400,
-        )
-        told += result["verdict"] != "cannot tell"
-    assert told / 60 < 0.12
+        pairs_a = []
+        pairs_b = []
+        locations = []
+        for scene in SCENES:
+            for number in range(5):
+                for pairs in (pairs_a, pairs_b):
+                    is_correct = rng.random(8) < rng.beta(3, 2)
+                    pairs += [(scene, scene if correct else OTHER[scene]) for correct in is_correct]
+                locations += [f"{scene}{number}"] * 8
+        a = table_of(pairs_a, locations=locations)
+        b = table_of(pairs_b, locations=locations)
+        verdicts += evaluation.compare([a], [b], resamples=400).verdict != "cannot tell"
+    assert verdicts / 60 < 0.12
 
 
-def test_a_comparison_of_different_clips_names_the_difference():
-    a, b = table_of(HAND), table_of(HAND).iloc[1:]
+def test_a_comparison_of_different_clips_is_refused_with_the_difference():
+    a = table_of(HAND)
     with pytest.raises(
         DataError, match="1 only in the first, 0 only in the second; the second lacks 'clip0000'"
     ):
-        evaluation.compare([a], [b])
-    c = table_of((("park", "park"), *HAND[1:]))
+        evaluation.compare([a], [a.iloc[1:]])
+    b = table_of((("park", "park"), *HAND[1:]))
     with pytest.raises(
         DataError, match="'clip0000' has the truth 'bus' in the first and 'park' in the second"
     ):
-        evaluation.compare([a], [c])
+        evaluation.compare([a], [b])
 
 
-def test_a_rival_may_order_or_lack_columns_and_have_fewer_seeds():
-    places = [f"{truth}{number % 2}" for number, (truth, _) in enumerate(HAND)]
-    ours = [table_of(HAND, locations=places), table_of(HAND, locations=places)]
-    rival = table_of(HAND)[["truth", "tram", "bus", "park", "clip"]]
-    result = evaluation.compare(ours, [rival])
-    assert result["difference"] == 0
-    assert result["interval"]["over"] == "location"
-    assert evaluation.compare([rival], ours)["interval"]["over"] == "location"
-
-
-def test_the_p_value_counts_the_smaller_tail_twice_and_the_observed_once():
-    # 97 above zero, 2 below, 1 at zero, which belongs to both tails: 2 * (1 + 3) / (1 + 100)
-    draws = [0.1] * 97 + [-0.1] * 2 + [0.0]
-    assert resampling.p_value(draws) == pytest.approx(8 / 101)
-    assert resampling.p_value(-np.array(draws)) == pytest.approx(8 / 101)
-    assert resampling.p_value([0.1] * 99) == pytest.approx(2 / 100)  # never zero
-    assert resampling.p_value([0.0] * 99) == 1
+def test_one_side_may_order_or_lack_columns_and_have_fewer_seeds():
+    locations = [f"{truth}{number % 2}" for number, (truth, _) in enumerate(HAND)]
+    two_seeds = [table_of(HAND, locations=locations)] * 2
+    other = table_of(HAND)[["truth", "tram", "bus", "park", "clip"]]
+    result = evaluation.compare(two_seeds, [other])
+    assert result.difference == 0
+    assert result.interval.over == "location"
+    assert evaluation.compare([other], two_seeds).interval.over == "location"
 
 
 def test_the_p_value_is_small_where_the_interval_excludes_zero():
-    told = 0
+    verdicts = 0
     for seed in range(12):
-        a, b = random_table(seed), random_table(seed)
-        b[list(SCENES)] = random_table(seed + 100)[list(SCENES)]
-        half = b["truth"].to_numpy()[:, None] == np.array(SCENES)
-        b[list(SCENES)] = 0.85 * b[list(SCENES)] + 0.15 * half  # b is given a part of the truth
+        a = random_table(seed)
+        b = random_table(seed)
+        # b has other probabilities, and a part of the truth in them.
+        truth = b["truth"].to_numpy()[:, None] == np.array(SCENES)
+        b[list(SCENES)] = 0.85 * random_table(seed + 100)[list(SCENES)] + 0.15 * truth
         result = evaluation.compare([a], [b], resamples=1999)
-        assert json.loads(json.dumps(result, allow_nan=False)) == result
-        if abs(result["p_value"] - 0.05) > 0.002:
-            assert (result["p_value"] < 0.05) == (result["verdict"] != "cannot tell")
-        told += result["verdict"] != "cannot tell"
-    assert 0 < told < 12
+        json.dumps(evaluation.to_json(result), allow_nan=False)
+        if abs(result.p_value - 0.05) > 0.002:
+            assert (result.p_value < 0.05) == (result.verdict != "cannot tell")
+        verdicts += result.verdict != "cannot tell"
+    assert 0 < verdicts < 12
 
 
-def test_no_p_value_bears_a_difference_of_single_locations():
-    places = [truth for truth, _ in HAND]
-    perfect = table_of([(truth, truth) for truth, _ in HAND], locations=places)
-    assert evaluation.compare([perfect], [table_of(HAND, locations=places)])["p_value"] == 1
+def test_the_p_value_is_one_for_single_locations_and_equal_predictions():
+    perfect = one_location_a_scene([(truth, truth) for truth, _ in HAND])
+    assert evaluation.compare([perfect], [one_location_a_scene(HAND)]).p_value == 1
     table = random_table(5)
-    assert evaluation.compare([table], [table])["p_value"] == 1
+    assert evaluation.compare([table], [table]).p_value == 1
 
 
-def test_mcnemar_counts_the_clips_that_one_side_alone_has_right():
-    # of 6 clips that one side alone has right, a has 5: p = 2 * (C(6, 0) + C(6, 1)) / 2^6 = 14 / 64
-    truth = ["bus", "park"] * 6
+def test_a_reversed_comparison_is_the_comparison_the_other_way_round():
+    a = random_table(1)
+    b = a.assign(**random_table(2)[list(SCENES)])
+    reversed_ = evaluation.reversed_comparison(evaluation.compare([a], [b]))
+    expected = evaluation.compare([b], [a])
+    for name in ("difference", "p_value", "verdict", "mcnemar", "a", "b"):
+        assert getattr(reversed_, name) == getattr(expected, name), name
+    assert reversed_.interval.low == pytest.approx(expected.interval.low)
+    assert reversed_.interval.high == pytest.approx(expected.interval.high)
+
+
+def test_mcnemar_counts_the_clips_that_only_one_side_has_right():
+    # Of 6 clips that only one side has right, a has 5: p = 2 * (C(6, 0) + C(6, 1)) / 2^6 = 14 / 64
+    truths = ["bus", "park"] * 6
     wrong = {"bus": "park", "park": "bus"}
-    a = [(t, wrong[t] if number in (5, 6) else t) for number, t in enumerate(truth)]
-    b = [(t, wrong[t] if number in (0, 1, 2, 3, 4, 6) else t) for number, t in enumerate(truth)]
-    tables = [
-        table_of(pairs, scenes=("bus", "park"), locations=list("abcdefghijkl")) for pairs in (a, b)
-    ]
+    tables = []
+    for wrong_clips in ((5, 6), (0, 1, 2, 3, 4, 6)):
+        pairs = []
+        for number, truth in enumerate(truths):
+            pairs.append((truth, wrong[truth] if number in wrong_clips else truth))
+        tables.append(table_of(pairs, scenes=("bus", "park"), locations=list("abcdefghijkl")))
     result = evaluation.compare(tables[:1], tables[1:])
-    assert result["mcnemar"] == {"only_a": 5, "only_b": 1, "p_value": pytest.approx(14 / 64)}
-    assert any("McNemar's test takes clips for independent" in note for note in result["notes"])
-    assert evaluation.compare(tables[1:], tables[:1])["mcnemar"]["p_value"] == pytest.approx(
-        14 / 64
-    )
+    assert (result.mcnemar.only_a, result.mcnemar.only_b) == (5, 1)
+    assert result.mcnemar.p_value == pytest.approx(14 / 64)
+    assert any("McNemar's test assumes" in note for note in result.notes)
+    backwards = evaluation.compare(tables[1:], tables[:1])
+    assert backwards.mcnemar.p_value == pytest.approx(14 / 64)
 
 
-def test_mcnemar_has_nothing_to_say_of_equal_sides_or_of_several_seeds():
+def test_mcnemar_finds_nothing_for_equal_sides_and_is_missing_for_several_seeds():
     table = random_table(5)
-    assert evaluation.compare([table], [table])["mcnemar"] == {
-        "only_a": 0,
-        "only_b": 0,
-        "p_value": 1.0,
-    }
+    test = evaluation.compare([table], [table]).mcnemar
+    assert dataclasses.astuple(test) == (0, 0, 1.0)
     result = evaluation.compare([table, table], [table])
-    assert result["mcnemar"] is None
-    assert not any("McNemar" in note for note in result["notes"])
+    assert result.mcnemar is None
+    assert not any("McNemar" in note for note in result.notes)
 
 
 def test_holm_steps_down_from_the_smallest():
-    # in order 0.005 * 4, 0.01 * 3, 0.03 * 2, 0.04 * 1; the last may not fall below the one before it
+    # In order 0.005 * 4, 0.01 * 3, 0.03 * 2, 0.04 * 1; the last is at least the one before it.
     given = {"first": 0.01, "second": 0.04, "third": 0.03, "fourth": 0.005}
     adjusted = evaluation.holm(given)
     assert list(adjusted) == list(given)
@@ -157,6 +164,90 @@ def test_holm_steps_down_from_the_smallest():
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
-def test_holm_refuses_what_is_no_p_value(value):
+def test_holm_refuses_values_that_are_no_p_values(value):
     with pytest.raises(DataError, match="p-value of 'bad' is"):
         evaluation.holm({"good": 0.5, "bad": value})
+
+
+TEMPLATE = evaluation.summarise([table_of(HAND)], resamples=10)
+
+
+def summary(low, high, seeds=1, deviation=None, locations=(5, 5)):
+    """Returns a summary with a macro accuracy of 0.7 and the given interval."""
+    per_class = {}
+    for scene, count in zip(("bus", "park"), locations, strict=True):
+        per_class[scene] = dataclasses.replace(TEMPLATE.per_class["bus"], clips=50, locations=count)
+    return dataclasses.replace(
+        TEMPLATE,
+        macro_accuracy=0.7,
+        interval=dataclasses.replace(TEMPLATE.interval, low=low, high=high, confidence=0.95),
+        per_class=per_class,
+        seeds=seeds,
+        seed_deviation=deviation,
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "published", "verdict"),
+    [
+        (summary(0.68, 0.72), 0.73, "differs"),
+        (summary(0.68, 0.72), 0.67, "differs"),
+        (summary(0.68, 0.72), 0.69, "agrees"),
+        (summary(0.65, 0.75), 0.69, "cannot tell"),  # too wide for a verdict
+        (summary(0.65, 0.75), 0.5, "differs"),
+        (summary(0.68, 0.72, locations=(5, 1)), 0.5, "cannot tell"),
+    ],
+)
+def test_a_score_differs_from_a_published_number_agrees_or_is_too_wide(found, published, verdict):
+    result = evaluation.against(found, published)
+    assert result.verdict == verdict
+    assert result.difference == pytest.approx(0.7 - published)
+
+
+def test_the_seeds_widen_the_interval_over_locations():
+    # Three seeds: 4.302653 (the 0.975 quantile of Student's t with 2 degrees of freedom) * 0.01 /
+    # sqrt(3) = 0.024841
+    of_seeds = summary(0.68, 0.72, seeds=3, deviation=0.01)
+    result = evaluation.against(of_seeds, 0.73)
+    assert result.half_width == pytest.approx((0.02**2 + 0.024841**2) ** 0.5, abs=1e-6)
+    # 3 points off and within 3.19, which is wider than 3
+    assert result.verdict == "cannot tell"
+    assert evaluation.against(of_seeds, 0.73, widest_agreement=0.04).verdict == "agrees"
+    assert evaluation.against(summary(0.68, 0.72), 0.73).half_width == pytest.approx(0.02)
+
+
+def test_summaries_and_single_scores_can_be_compared_with_published_numbers():
+    table = random_table(1)
+    of_seeds = evaluation.summarise([table, table], resamples=50)
+    assert evaluation.against(of_seeds, 0.99).verdict == "differs"
+    score = evaluation.score(table, resamples=50)
+    half_length = (score.interval.high - score.interval.low) / 2
+    assert evaluation.against(score, 0.99).half_width == pytest.approx(half_length)
+    # One clip of park, no locations.
+    by_clip = evaluation.score(table_of([*HAND[:5], *HAND[7:]]), resamples=50)
+    assert evaluation.against(by_clip, 0.1).verdict == "cannot tell"
+
+
+@pytest.mark.parametrize("published", [66.5, -0.1])
+def test_a_published_number_in_percent_is_refused(published):
+    with pytest.raises(DataError, match="published score is"):
+        evaluation.against(summary(0.68, 0.72), published)
+
+
+def test_shares_of_swapped_inputs_are_means_over_the_scenes_of_the_log_mel():
+    # scene of the log-mel, scene of the embedding, predicted scene
+    clips = ["aba", "abb", "acb", "acc", "bab", "bcb", "caa", "cba"]
+    rows = []
+    for number, (truth, events_truth, predicted) in enumerate(clips):
+        row = {"clip": f"{number}", "location": f"{truth}{number % 2}", "city": "x"}
+        row |= {"truth": truth, "events_of": "?", "events_truth": events_truth}
+        for scene in "abc":
+            row[scene] = 0.8 if scene == predicted else 0.1
+        rows.append(row)
+    found = evaluation.whose_scene(pd.DataFrame(rows[::-1]), resamples=200)
+    # log-mel: a 1/4, b 2/2, c 0/2; embedding: a 2/4, b 0/2, c 1/2
+    assert found.log_mel == pytest.approx((0.25 + 1 + 0) / 3)
+    assert found.embedding == pytest.approx((0.5 + 0 + 0.5) / 3)
+    assert found.log_mel + found.embedding + found.neither == pytest.approx(1)
+    assert found.difference.low <= found.log_mel - found.embedding <= found.difference.high
+    assert found.clips == 8

@@ -1,4 +1,4 @@
-"""Tables of predictions as others write them: read, refused, pooled."""
+"""Tables of predictions as other programs write them: read, refused, pooled."""
 
 import pytest
 from evaluation.tables import HAND, random_table, table_of
@@ -7,25 +7,24 @@ from crossask import evaluation
 from crossask.errors import DataError
 
 
-def test_a_written_table_is_read_back_with_its_scores(tmp_path):
+def test_a_written_table_is_read_with_the_same_scores(tmp_path):
     table = random_table(4)
+    expected = evaluation.score(table)
     table.to_csv(tmp_path / "predictions.csv", index=False)
-    assert evaluation.score(
-        evaluation.read_predictions(tmp_path / "predictions.csv")
-    ) == evaluation.score(table)
+    commas = evaluation.read_predictions(tmp_path / "predictions.csv")
+    assert evaluation.score(commas) == expected
     table.to_csv(tmp_path / "tabs.tsv", index=False, sep="\t", encoding="utf-8-sig")
-    assert evaluation.score(evaluation.read_predictions(tmp_path / "tabs.tsv")) == evaluation.score(
-        table
-    )
+    tabs = evaluation.read_predictions(tmp_path / "tabs.tsv")
+    assert evaluation.score(tabs) == expected
 
 
-def test_a_table_without_locations_is_scored_by_clip_and_says_so(tmp_path):
-    path = tmp_path / "rival.csv"
+def test_a_table_without_locations_is_scored_by_clip_with_a_note(tmp_path):
+    path = tmp_path / "other.csv"
     table_of(HAND).assign(location="", city="").to_csv(path, index=False)
     result = evaluation.score(evaluation.read_predictions(path), resamples=50)
-    assert result["interval"]["over"] == "clip"
-    assert result["locations"] is None
-    assert any("resamples clips" in note for note in result["notes"])
+    assert result.interval.over == "clip"
+    assert result.locations is None
+    assert any("resamples clips" in note for note in result.notes)
 
 
 HEADER = "clip,location,city,truth,bus,park"
@@ -45,19 +44,43 @@ GOOD = "a,l1,x,bus,0.9,0.1"
         (f"{HEADER}\n{GOOD}\nb,,x,bus,0.9,0.1", "Row 2 of .*'b'.* has no location"),
         ("clip,location,city,bus,park\na,l,x,1,0", "no column 'truth'"),
         ("clip,truth,bus,bus\na,bus,1,0", "a column 'bus'"),
-        (f"{HEADER}\n", "holds no predictions"),
+        (f"{HEADER}\n", "contains no predictions"),
         ("clip,truth\na,b", "0 scenes"),
     ],
 )
 def test_a_faulty_table_is_refused_with_file_row_and_value(tmp_path, text, words):
-    path = tmp_path / "rival.csv"
+    path = tmp_path / "other.csv"
     path.write_text(text)
     with pytest.raises(DataError, match=words) as caught:
         evaluation.read_predictions(path)
-    assert "rival.csv" in caught.value.problem
+    assert "other.csv" in caught.value.problem
     assert caught.value.fix
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_a_missing_file_is_reported_with_its_path(tmp_path):
     with pytest.raises(DataError, match=r"none\.csv"):
         evaluation.read_predictions(tmp_path / "none.csv")
+
+
+def test_the_pooled_folds_have_the_score_of_all_their_clips():
+    table = random_table(2)
+    pooled = evaluation.pool([table.iloc[:40], table.iloc[40:]])
+    assert evaluation.score(pooled, resamples=50) == evaluation.score(table, resamples=50)
+
+
+def test_a_clip_of_two_folds_is_refused():
+    table = random_table(2)
+    with pytest.raises(DataError, match="'c039' is in the predictions of two folds"):
+        evaluation.pool([table.iloc[:40], table.iloc[39:]])
+
+
+def test_locations_that_only_one_fold_has_are_left_out_of_the_pooled_table():
+    table = random_table(2)
+    pooled = evaluation.pool([table.iloc[:40], table.iloc[40:].drop(columns="location")])
+    assert evaluation.score(pooled, resamples=50).interval.over == "clip"
+
+
+def test_folds_with_different_scenes_are_refused():
+    table = random_table(2)
+    with pytest.raises(DataError, match="different scenes"):
+        evaluation.pool([table, table.rename(columns={"bus": "ferry"})])

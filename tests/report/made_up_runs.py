@@ -1,4 +1,4 @@
-"""Runs as crossask-train leaves them, made up so that every figure of a report can be worked by hand."""
+"""Runs as crossask-train writes them, made up so that every figure of a report can be computed."""
 
 import json
 
@@ -25,15 +25,29 @@ def write_run(
     training_cities=None,
     epochs=2,
 ):
-    """A run with `places` locations a scene and four clips at each; the first `hits[scene]` clips of each are right.
+    """Writes a run with four clips at each location, and returns its folder.
 
-    The locations lie in `cities` in turn.
+    Args:
+      root: Folder of the runs.
+      name: Name of the row.
+      hits: For each scene, the number of clips at each location that are predicted correctly.
+      system: See `config.Experiment`.
+      strategy: See `config.Experiment`.
+      corpus: Name of the corpus.
+      fold: Name of the fold.
+      seed: Seed of the run.
+      places: Number of locations of each scene.
+      fields: Path of a field -> its value.
+      finished: Whether the run has results and predictions.
+      cities: Cities of the locations, in turn.
+      training_cities: Cities of the training clips.
+      epochs: Number of epochs in history.csv.
     """
     experiment = config.to_dict(config.override(config.Experiment(name=name), fields or {}))
     experiment |= {"system": system, "strategy": strategy, "dataset": corpus}
     folder = root / name / f"fold{fold}" / f"seed{seed}"
     folder.mkdir(parents=True)
-    corpus = {
+    corpus_json = {
         "name": corpus,
         "fingerprint": "f00d",
         "clips": 99,
@@ -41,20 +55,22 @@ def write_run(
         "validation": 20,
         "evaluation": 24,
     }
-    corpus |= {"training_cities": training_cities} if training_cities is not None else {}
-    versions = {"crossask": "0.1.0", "numpy": "2.4.6"}
-    config_json = {
-        "experiment": experiment,
-        "seed": seed,
-        "fold": fold,
-        "corpus": corpus,
-        "versions": versions,
-    }
-    (folder / "config.json").write_text(json.dumps(config_json))
+    if training_cities is not None:
+        corpus_json["training_cities"] = training_cities
+    write_json(
+        folder / "config.json",
+        {
+            "experiment": experiment,
+            "seed": seed,
+            "fold": fold,
+            "corpus": corpus_json,
+            "versions": {"crossask": "0.1.0", "numpy": "2.4.6"},
+        },
+    )
     if not finished:
         return folder
     rows = []
-    for scene, other in (SCENES, SCENES[::-1]):
+    for scene, other, correct_clips in zip(SCENES, SCENES[::-1], hits, strict=True):
         for place in range(places):
             for clip in range(4):
                 row = {
@@ -63,28 +79,36 @@ def write_run(
                     "city": cities[place % len(cities)],
                     "truth": scene,
                 }
-                right = clip < hits[SCENES.index(scene)]
-                rows.append(row | {scene: 0.9 if right else 0.1, other: 0.1 if right else 0.9})
-    pd.DataFrame(rows)[["clip", "location", "city", "truth", *SCENES]].to_csv(
-        folder / "predictions.csv", index=False
-    )
-    rising = [0.5 + 0.3 * epoch / (epochs - 1) for epoch in range(epochs)]
-    columns = {
+                of_truth = 0.9 if clip < correct_clips else 0.1
+                rows.append(row | {scene: of_truth, other: round(1 - of_truth, 1)})
+    columns = ["clip", "location", "city", "truth", *SCENES]
+    pd.DataFrame(rows)[columns].to_csv(folder / "predictions.csv", index=False)
+    accuracies = pd.Series([0.5 + 0.3 * epoch / (epochs - 1) for epoch in range(epochs)])
+    history = {
         "epoch": range(1, epochs + 1),
-        "loss": [1.2 - value for value in rising],
-        "macro_accuracy": rising,
+        "loss": 1.2 - accuracies,
+        "macro_accuracy": accuracies,
+        "val_loss": 1.3 - accuracies,
+        "val_macro_accuracy": accuracies - 0.1,
     }
-    columns |= {
-        "val_loss": [1.3 - value for value in rising],
-        "val_macro_accuracy": [value - 0.1 for value in rising],
-    }
-    pd.DataFrame(columns).to_csv(folder / "history.csv", index=False)
-    result = {
-        "best_epoch": epochs,
-        "epochs": epochs,
-        "validation_macro_accuracy": 0.7 + seed / 100,
-        "parameters": 1234567,
-        "trainable_parameters": 1200000,
-    }
-    (folder / "result.json").write_text(json.dumps(result))
+    pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
+    write_json(
+        folder / "result.json",
+        {
+            "best_epoch": epochs,
+            "epochs": epochs,
+            "validation_macro_accuracy": 0.7 + seed / 100,
+            "parameters": 1234567,
+            "trainable_parameters": 1200000,
+        },
+    )
     return folder
+
+
+def write_json(path, content):
+    path.write_text(json.dumps(content))
+
+
+def change_json(path, **changes):
+    """Changes entries of a JSON file."""
+    write_json(path, json.loads(path.read_text()) | changes)

@@ -1,0 +1,248 @@
+"""The results of one corpus: its rows, what they show, and what a reader has to know of them."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from crossask.config.catalogue import SYSTEMS
+from crossask.report import findings, formatting, paper, studies
+from crossask.report.findings import Comparisons, Difference, PaperCell, TestedClaim
+from crossask.report.rows import Row, group, make_rows
+from crossask.report.runs import EvaluatedRun, flatten
+from crossask.report.studies import Controls, Study
+
+
+@dataclasses.dataclass(frozen=True)
+class CorpusResults:
+    """Everything that a report contains about one corpus.
+
+    Attributes:
+      name: Name of the corpus.
+      digest: Its digest.
+      title: The name, with the digest if two corpora of the report have the same name.
+      rows: The rows.
+      baseline: The row with which the others are compared; None without one.
+      comparisons: The paired differences.
+      cells: Cells of the paper's Table 3; empty if its scores are of other clips.
+      claims: The claims of the paper that these rows test.
+      controls: Controls of the events of a row; None without one.
+      study: Rows that change one open choice; None if there are fewer than two.
+      unfinished: Runs without predictions.
+      notes: Sentences that a reader of the results needs.
+    """
+
+    name: str
+    digest: str
+    title: str
+    rows: tuple[Row, ...]
+    baseline: Row | None
+    comparisons: Comparisons
+    cells: tuple[PaperCell, ...]
+    claims: tuple[TestedClaim, ...]
+    controls: Controls | None
+    study: Study | None
+    unfinished: tuple[EvaluatedRun, ...]
+    notes: tuple[str, ...]
+
+    def against_baseline(self, row: Row) -> Difference:
+        """Returns the difference of a row and the baseline."""
+        if self.baseline is None:
+            return Difference(None, "no baseline row")
+        if row is self.baseline:
+            return Difference(None, "baseline")
+        return self.comparisons.between(row, self.baseline)
+
+    def paper_percent(self, row: Row) -> float | None:
+        """Returns the paper's score of a row; None unless both have the same clips."""
+        return findings.paper_percent(self.name, row)
+
+    def scope(self, row: Row | None = None, metric: str = "") -> str:
+        """Returns what a figure describes: corpus, folds, metric, clips and locations.
+
+        Args:
+          row: The row of the figure; None for the first row.
+          metric: Name of the metric, if it is part of the text.
+        """
+        row = row or self.rows[0]
+        parts = [self.title, row.folds_text]
+        if metric:
+            parts.append(metric)
+        parts.append(f"{row.summary.clips} clips")
+        if row.summary.locations:
+            parts.append(f"{row.summary.locations} locations")
+        return ", ".join(parts)
+
+    def training_scope(self, row: Row) -> str:
+        """Returns what a learning curve describes: corpus, folds, and sizes of the parts."""
+        parts = [self.title, row.folds_text.removesuffix(" pooled")]
+        corpus_of_fold = {run.fold: run.config["corpus"] for run in row.runs}
+        # Older versions call the training part "train".
+        for part, keys in (("training", ("training", "train")), ("validation", ("validation",))):
+            sizes = set()
+            for corpus in corpus_of_fold.values():
+                sizes |= {corpus[key] for key in keys if isinstance(corpus.get(key), int)}
+            if sizes:
+                ends = sorted({min(sizes), max(sizes)})
+                clips = " to ".join(str(size) for size in ends)
+                parts.append(f"{clips} clips in the {part} part")
+        return ", ".join(parts)
+
+    @property
+    def conclusion(self) -> str:
+        """A sentence on the row that has the best score on the validation part.
+
+        A choice by the scores on the evaluation fold would be biased.
+        """
+        compared = [row for row in self.rows if self.against_baseline(row).comparison]
+        if not compared:
+            row = self.baseline or self.rows[0]
+            return (
+                f"{row.title} reaches {formatting.percent(row.summary.macro_accuracy)} "
+                f"({self.scope(row, formatting.METRIC)}); there is no row to compare it with."
+            )
+        chosen = compared[0]
+        choice = ""
+        if len(compared) > 1 and all(row.validation is not None for row in compared):
+            chosen = max(compared, key=lambda row: row.validation)
+            choice = (
+                f"Of the {len(compared)} rows beside {self.baseline.title}, the validation part "
+                f"prefers {chosen.title}. "
+            )
+        difference = self.against_baseline(chosen)
+        comparison = difference.comparison
+        locations = f" of {comparison.locations} locations" if comparison.locations else ""
+        direction = "above" if comparison.difference >= 0 else "below"
+        reservation = ""
+        if difference.verdict == "cannot tell":
+            reservation = ", which is not enough to call one of them better"
+        return (
+            f"{choice}On these {comparison.clips} clips{locations} ({self.title}, "
+            f"{chosen.folds_text}), {chosen.title} is "
+            f"{formatting.number(abs(comparison.difference))} points {direction} "
+            f"{self.baseline.title} ({formatting.confidence(comparison.interval)} interval "
+            f"{formatting.points_range(comparison.interval)}){reservation}."
+        )
+
+
+def make_results(
+    runs: Sequence[EvaluatedRun], baseline: str = "FA", resamples: int = 2000
+) -> list[CorpusResults]:
+    """Computes the results of every corpus of some runs.
+
+    Args:
+      runs: The runs.
+      baseline: Name of the row to compare the others with, or a system, whose first row is used.
+      resamples: Number of draws of the bootstrap.
+    """
+    grouped = group(runs)
+    names = [name for name, _ in grouped]
+    results = []
+    for corpus, groups in grouped.items():
+        name, digest = corpus
+        title = f"{name} ({digest})" if names.count(name) > 1 else name
+        unfinished = [run for run in runs if not run.is_finished and run.corpus == corpus]
+        rows = make_rows(groups, resamples)
+        baseline_row = _baseline(rows, baseline)
+        claims = findings.tested_claims(name, rows)
+        controls = studies.find_controls(rows)
+        study = studies.find_study(rows)
+        pairs = _pairs(rows, baseline_row, claims, controls, study)
+        comparisons = findings.compare_rows(pairs, resamples)
+        notes = _notes_on_rows(name, rows)
+        if baseline_row is None:
+            notes.append(f"No row has the name or the system {baseline}: no differences are shown.")
+        notes += _notes_on_comparisons(rows, comparisons)
+        results.append(
+            CorpusResults(
+                name=name,
+                digest=digest,
+                title=title,
+                rows=tuple(rows),
+                baseline=baseline_row,
+                comparisons=comparisons,
+                cells=findings.paper_cells(name, rows),
+                claims=claims,
+                controls=controls,
+                study=study,
+                unfinished=tuple(unfinished),
+                notes=tuple(dict.fromkeys(notes)),
+            )
+        )
+    return results
+
+
+def _baseline(rows: Sequence[Row], name: str) -> Row | None:
+    for row in rows:
+        if row.name == name:
+            return row
+    for row in rows:
+        if row.experiment.get("system") == name:
+            return row
+    return None
+
+
+def _pairs(
+    rows: Sequence[Row],
+    baseline: Row | None,
+    claims: Sequence[TestedClaim],
+    controls: Controls | None,
+    study: Study | None,
+) -> list[tuple[Row, Row]]:
+    """Returns the pairs of rows whose differences the report shows."""
+    pairs = []
+    if baseline is not None:
+        pairs += [(row, baseline) for row in rows if row is not baseline]
+    pairs += [(claim.first, claim.second) for claim in claims]
+    if controls is not None:
+        pairs += [(controls.reference, control.row) for control in controls.controls]
+    if study is not None:
+        pairs += [(change.row, study.reference) for change in study.changes]
+    return pairs
+
+
+def _notes_on_rows(corpus: str, rows: Sequence[Row]) -> list[str]:
+    notes = []
+    for row in rows:
+        has_score = corpus in paper.PAPER_CLIPS and row.experiment.get("paper_score") is not None
+        if has_score and findings.paper_percent(corpus, row) is None:
+            notes.append(
+                "The paper's scores are left out: they belong to "
+                f"{paper.PAPER_CLIPS[corpus]} clips of {corpus}, the scores here to "
+                f"{row.summary.clips}."
+            )
+        notes += [f"{row.title}: {note}" for note in row.notes]
+    return notes
+
+
+def _notes_on_comparisons(rows: Sequence[Row], comparisons: Comparisons) -> list[str]:
+    """Returns sentences on how far the rows can be compared."""
+    notes = []
+    if len({(row.folds, row.summary.clips) for row in rows}) > 1:
+        notes.append(
+            "Not all rows have run the same folds: only rows with the same clips are compared."
+        )
+    if any(len(row.seeds) < 2 for row in rows):
+        notes.append(
+            "A row with one seed shows nothing of the randomness of training: another seed may "
+            "change its score by points."
+        )
+    titles_by_epochs: dict[int | None, list[str]] = {}
+    for row in rows:
+        # The official baselines have training rules of their own.
+        if row.system in SYSTEMS and SYSTEMS[row.system].is_baseline:
+            continue
+        epochs = flatten(row.experiment).get("training.epochs")
+        titles_by_epochs.setdefault(epochs, []).append(row.title)
+    if len(titles_by_epochs) > 1:
+        listed = "; ".join(
+            f"{epochs} for {', '.join(titles)}" for epochs, titles in titles_by_epochs.items()
+        )
+        notes.append(
+            f"The rows were trained for different numbers of epochs ({listed}), which may explain "
+            "a difference between them."
+        )
+    if comparisons.too_many:
+        notes.append(
+            f"{comparisons.count} comparisons are too many for {comparisons.resamples} draws: no "
+            "adjusted p can be below 0.05. Report fewer rows at once, or draw more."
+        )
+    return notes

@@ -1,0 +1,301 @@
+"""What the rows of a corpus show: paired differences, and how they agree with the paper."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from crossask import evaluation
+from crossask.config import reference
+from crossask.config.catalogue import SYSTEMS
+from crossask.errors import DataError
+from crossask.report import formatting, paper
+from crossask.report.paper import Claim, OfficialScore
+from crossask.report.rows import Row, title_of
+from crossask.report.runs import DEFAULTS, flatten
+
+# Adjusted p-values below it count.
+LEVEL = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """The paired difference of two rows.
+
+    Attributes:
+      comparison: The comparison; None if the two cannot be compared.
+      missing: Why there is no comparison.
+      adjusted_p: Its p-value, adjusted for the number of comparisons of the corpus.
+      verdict: "better" or "worse" if both the interval and the adjusted p-value show it, else
+        "cannot tell"; "" without a comparison.
+    """
+
+    comparison: evaluation.Comparison | None
+    missing: str = ""
+    adjusted_p: float | None = None
+    verdict: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparisons:
+    """All comparisons that the report of a corpus shows.
+
+    Attributes:
+      differences: (key of the first row, key of the second row) -> difference, in either order.
+      count: Number of comparisons for which the p-values are adjusted.
+      resamples: Number of draws of each comparison.
+    """
+
+    differences: dict[tuple[str, str], Difference]
+    count: int
+    resamples: int
+
+    def between(self, first: Row, second: Row) -> Difference:
+        """Returns the difference of two rows, first minus second."""
+        return self.differences[first.key, second.key]
+
+    @property
+    def too_many(self) -> bool:
+        """Whether no adjusted p-value can count: the smallest p-value is 2 / (1 + resamples)."""
+        return self.count * 2 / (1 + self.resamples) >= LEVEL
+
+
+@dataclasses.dataclass(frozen=True)
+class PaperCell:
+    """A cell of Table 3 beside a row of ours.
+
+    Attributes:
+      title: Title of the cell or of our row.
+      row: Our row; None if it was not run.
+      paper_percent: The paper's score; None if `missing` says why.
+      missing: "blank" in the paper, or our row has "other clips" than the paper.
+      agreement: Our score against the paper's.
+      official: The score that the authors of a baseline publish.
+      official_agreement: Our score against it.
+    """
+
+    title: str
+    row: Row | None
+    paper_percent: float | None
+    missing: str
+    agreement: evaluation.Agreement | None
+    official: OfficialScore | None
+    official_agreement: evaluation.Agreement | None
+
+
+@dataclasses.dataclass(frozen=True)
+class TestedClaim:
+    """A claim of the paper and the two rows of ours that test it.
+
+    Attributes:
+      claim: The claim.
+      first: Our row for its first cell.
+      second: Our row for its second cell.
+      paper_difference: The paper's difference as a fraction; None if its clips are others.
+    """
+
+    claim: Claim
+    first: Row
+    second: Row
+    paper_difference: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class OpenChoice:
+    """A choice that the paper leaves open.
+
+    Attributes:
+      path: The field.
+      because: Why the paper leaves it open.
+      values: Values of our rows, each with the titles of its rows.
+    """
+
+    path: str
+    because: str
+    values: tuple[tuple[Any, tuple[str, ...]], ...]
+
+
+def compare_rows(pairs: Iterable[tuple[Row, Row]], resamples: int) -> Comparisons:
+    """Compares pairs of rows, each pair once, and adjusts the p-values for their number.
+
+    Args:
+      pairs: Pairs of rows. The same pair may be repeated in either order.
+      resamples: Number of draws of the bootstrap.
+    """
+    compared = {}
+    differences = {}
+    for first, second in pairs:
+        pair = (first.key, second.key)
+        if pair in compared or pair in differences or pair[::-1] in compared:
+            continue
+        try:
+            compared[pair] = evaluation.compare(first.tables, second.tables, resamples)
+        except DataError as error:
+            difference = Difference(None, f"not comparable: {error.problem}")
+            differences[pair] = difference
+            differences[pair[::-1]] = difference
+    adjusted = evaluation.holm({pair: found.p_value for pair, found in compared.items()})
+    for pair, comparison in compared.items():
+        backwards = evaluation.reversed_comparison(comparison)
+        differences[pair] = _difference(comparison, adjusted[pair])
+        differences[pair[::-1]] = _difference(backwards, adjusted[pair])
+    return Comparisons(differences, len(compared), resamples)
+
+
+def paper_percent(corpus: str, row: Row) -> float | None:
+    """Returns the paper's score of a row; None unless the row has the clips of the paper."""
+    if corpus in paper.PAPER_CLIPS and row.summary.clips == paper.PAPER_CLIPS[corpus]:
+        return row.experiment.get("paper_score")
+    return None
+
+
+def paper_cells(corpus: str, rows: Sequence[Row]) -> tuple[PaperCell, ...]:
+    """Returns every cell of Table 3; none if no row has both a score and the clips of the paper."""
+    if all(paper_percent(corpus, row) is None for row in rows):
+        return ()
+    cells = []
+    for cell, printed in paper.TABLE_3[corpus].items():
+        official = paper.OFFICIAL[corpus] if SYSTEMS[cell.system].is_baseline else None
+        # A control or a study with the same system and strategy has no score of the paper's, so it
+        # is not the paper's row.
+        ours = [
+            row
+            for row in rows
+            if row.cell == cell
+            and (printed is None or row.experiment.get("paper_score") is not None)
+        ]
+        for row in ours:
+            cells.append(_cell_of_row(corpus, row, printed, official))
+        if not ours:
+            missing = "blank" if printed is None else ""
+            title = title_of(cell.system, cell.strategy)
+            cells.append(PaperCell(title, None, printed, missing, None, official, None))
+    return tuple(cells)
+
+
+def tested_claims(corpus: str, rows: Sequence[Row]) -> tuple[TestedClaim, ...]:
+    """Returns the claims of the paper for which there are both rows."""
+    tested = []
+    for claim in paper.CLAIMS:
+        first = _row_of_cell(claim.first, rows)
+        second = _row_of_cell(claim.second, rows)
+        if first is None or second is None:
+            continue
+        difference = None
+        first_percent = paper_percent(corpus, first)
+        second_percent = paper_percent(corpus, second)
+        if first_percent is not None and second_percent is not None:
+            difference = (first_percent - second_percent) / 100
+        tested.append(TestedClaim(claim, first, second, difference))
+    return tuple(tested)
+
+
+def paper_differences() -> dict[str, float]:
+    """Returns the differences of the claims in Table 3: rows and corpus -> percentage points."""
+    differences = {}
+    for corpus, table in paper.TABLE_3.items():
+        for claim in paper.CLAIMS:
+            first = title_of(*claim.first)
+            second = title_of(*claim.second)
+            points = table[claim.first] - table[claim.second]
+            differences[f"{first} against {second} on {corpus}"] = points
+    return differences
+
+
+def contradictions(corpus: str, rows: Iterable[Row]) -> list[str]:
+    """Returns sentences on rows that have a score of the paper but not its configuration."""
+    notes = []
+    for row in rows:
+        percent = paper_percent(corpus, row)
+        if percent is None:
+            continue
+        departures = _departures(row)
+        printed = paper.TABLE_3[corpus].get(row.cell)
+        if printed != percent:
+            text = "absent" if printed is None else printed
+            departures.append(f"paper_score is {percent}, that of Table 3 {text}")
+        if departures:
+            notes.append(f"{row.title} is not the paper's row: {'; '.join(departures)}.")
+    return notes
+
+
+def open_choices(rows: Iterable[Row]) -> list[OpenChoice]:
+    """Returns the choices that the paper leaves open, with the values of the rows they concern."""
+    choices = []
+    for entry in reference.open_choices():
+        # Values may be lists, which are no keys of a dictionary.
+        values: list[tuple[Any, list[str]]] = []
+        for row in rows:
+            fields = flatten(row.experiment)
+            if row.system not in entry.facts.systems or entry.path not in fields:
+                continue
+            value = fields[entry.path]
+            titles = next((titles for other, titles in values if other == value), None)
+            if titles is None:
+                values.append((value, [row.title]))
+            else:
+                titles.append(row.title)
+        if values:
+            frozen = tuple((value, tuple(titles)) for value, titles in values)
+            choices.append(OpenChoice(entry.path, entry.facts.open_because, frozen))
+    return choices
+
+
+def _difference(comparison: evaluation.Comparison, adjusted_p: float) -> Difference:
+    verdict = comparison.verdict if adjusted_p < LEVEL else "cannot tell"
+    return Difference(comparison, adjusted_p=adjusted_p, verdict=verdict)
+
+
+def _cell_of_row(
+    corpus: str, row: Row, printed: float | None, official: OfficialScore | None
+) -> PaperCell:
+    """Returns a cell of Table 3 beside our row; `printed` is the score in the table."""
+    if row.summary.clips != paper.PAPER_CLIPS[corpus]:
+        return PaperCell(row.title, row, None, "other clips", None, None, None)
+    percent = None
+    agreement = None
+    if printed is not None:
+        percent = paper_percent(corpus, row)
+        agreement = evaluation.against(row.summary, percent / 100)
+    official_agreement = None
+    if official is not None:
+        official_agreement = evaluation.against(row.summary, official.percent / 100)
+    missing = "blank" if printed is None else ""
+    return PaperCell(row.title, row, percent, missing, agreement, official, official_agreement)
+
+
+def _row_of_cell(cell: paper.Cell, rows: Iterable[Row]) -> Row | None:
+    """Returns the row that a claim about a cell of Table 3 is tested with.
+
+    This is the row with the paper's score; without one, the only row of the cell or the one with
+    the plain name, because studies have many rows of a cell.
+    """
+    candidates = [row for row in rows if row.cell == cell]
+    for row in candidates:
+        if row.experiment.get("paper_score") is not None:
+            return row
+    if len(candidates) == 1:
+        return candidates[0]
+    plain_name = "_".join(part for part in cell if part).lower()
+    return next((row for row in candidates if row.name == plain_name), None)
+
+
+def _departures(row: Row) -> list[str]:
+    """Returns the fields in which a row departs from what the paper states."""
+    fields = flatten(row.experiment)
+    departures = []
+    for entry in reference.stated_choices():
+        if row.system not in entry.facts.systems or entry.path not in fields:
+            continue
+        ours = fields[entry.path]
+        stated = DEFAULTS[entry.path]
+        if ours != stated:
+            departures.append(
+                f"{entry.path} is {formatting.plain(ours)}, the paper's {formatting.plain(stated)}"
+            )
+    system = SYSTEMS.get(row.system)
+    uses_trained_events = (
+        system is not None and system.reads_events and fields.get("strategy") != "from_scratch"
+    )
+    if uses_trained_events and fields.get("event_model.weights") == "":
+        departures.append("event_model.weights is (empty), the paper's VGGish's")
+    return departures

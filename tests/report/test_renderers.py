@@ -1,0 +1,331 @@
+"""The files of a report: the page, Markdown, LaTeX, CSV, JSON and figures."""
+
+import csv
+import html.parser
+import json
+import math
+import re
+import shutil
+import subprocess
+
+import pytest
+from report.made_up_runs import change_json, write_run
+
+from crossask.cli import report as command
+from crossask.report import formatting, renderers, sections, write_report
+from crossask.report.corpus import make_results
+from crossask.report.runs import read_runs
+from crossask.report.sections import Bar
+
+RESAMPLES = 200
+
+
+@pytest.fixture(name="runs_root")
+def fixture_runs_root(tmp_path):
+    root = tmp_path / "runs"
+    for seed in (0, 1):
+        write_run(root, "fa", (2, 3 - 2 * seed), seed=seed)
+        write_run(root, "cmam", (4, 3), "CMAM", "feature_based", seed=seed)
+    write_run(root, "late", (4, 3), "CMAM", "fine_tuning", finished=False)
+    return root
+
+
+def markdown_of(root, out_dir):
+    return write_report(root, out_dir, resamples=RESAMPLES)["report.md"].read_text()
+
+
+def page_of(root, out_dir):
+    return write_report(root, out_dir, resamples=RESAMPLES)["report.html"].read_text()
+
+
+class _Page(html.parser.HTMLParser):
+    """The tags and links of a page; fails at an element that is closed in the wrong place."""
+
+    VOID = ("meta", "img", "br", "line", "circle")
+    LINKS = ("src", "href", "srcset", "action", "data", "xlink:href")
+
+    def __init__(self, text):
+        super().__init__()
+        self.links = []
+        self.tags = []
+        self.open = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.links += [value for name, value in attributes if name in self.LINKS]
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_complete_and_loads_nothing(runs_root, tmp_path):
+    text = page_of(runs_root, tmp_path / "out")
+    page = _Page(text)
+    assert page.open == []
+    assert page.links
+    assert all(link.startswith(("data:image/png;base64,", "#")) for link in page.links)
+    assert "script" not in page.tags
+    assert "link" not in page.tags
+    assert page.tags.count("img") == 6
+    bare = re.sub(r"data:image/png;base64,[^\"]+", "", text)
+    for loading in ("http", "url(", "@import"):
+        assert loading not in bare
+    for words in (
+        "<strong>FA</strong>",
+        "<strong>CMAM feature-based</strong>",
+        "50.0 %",
+        "87.5 %",
+        "+37.5",
+        "better",
+        "numpy 2.4.6",
+        "demo, fold 1, macro accuracy, 24 clips, 6 locations",
+    ):
+        assert words in bare
+
+
+def test_names_from_outside_cannot_break_page_or_markdown(tmp_path):
+    root = tmp_path / "runs"
+    folder = write_run(root, "fa", (3, 3))
+    corpus = json.loads((folder / "config.json").read_text())["corpus"]
+    change_json(folder / "config.json", corpus=corpus | {"name": "<b>a|b</b>"})
+    paths = write_report(root, tmp_path / "out", resamples=RESAMPLES)
+    assert "<b>" not in paths["report.html"].read_text()
+    assert "&lt;b&gt;a|b&lt;/b&gt;" in paths["report.html"].read_text()
+    assert "<b>" not in paths["report.md"].read_text()
+
+
+def test_fields_that_all_rows_share_are_collapsed(tmp_path):
+    root = tmp_path / "runs"
+    write_run(root, "fa", (3, 3), fields={"training.epochs": 7})
+    write_run(root, "cmam", (3, 3), "CMAM", "feature_based", fields={"training.epochs": 9})
+    text = page_of(root, tmp_path / "out")
+    text = re.sub(r' class="[^"]*"', "", text)
+    shown, _, collapsed = text.partition("<details>")
+    assert '<th scope="row">training.epochs</th><td>7</td><td>9</td>' in shown
+    assert "training.batch_size" not in shown
+    assert '<th scope="row">training.batch_size</th><td>32</td>' in collapsed
+
+
+def test_the_same_runs_give_the_same_bytes(runs_root, tmp_path):
+    first = write_report(runs_root, tmp_path / "a", resamples=RESAMPLES)
+    second = write_report(runs_root, tmp_path / "b", resamples=RESAMPLES)
+    assert list(first) == list(second)
+    for name in first:
+        assert first[name].read_bytes() == second[name].read_bytes(), name
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == sorted(first)
+
+
+def test_every_picture_of_the_markdown_exists(runs_root, tmp_path):
+    paths = write_report(runs_root, tmp_path / "out", resamples=RESAMPLES)
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", paths["report.md"].read_text())
+    assert sorted(pictures) == sorted(name for name in paths if name.endswith(".png"))
+    for name in pictures:
+        assert (tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_files_of_several_corpora_have_different_names(tmp_path):
+    root = tmp_path / "runs"
+    write_run(root, "a b", (2, 3))
+    write_run(root, "a_b", (2, 3), "CMAM", "feature_based")
+    write_run(root, "demo", (4, 4), "CMAM", "feature_based", corpus="esc10")
+    paths = write_report(root, tmp_path / "out", resamples=RESAMPLES)
+    assert {"table_demo.csv", "table_esc10.csv", "scenes_demo.png", "scenes_esc10.png"} <= set(
+        paths
+    )
+    assert "table.csv" not in paths
+    assert {"confusion_a_b.png", "confusion_a_b_2.png", "confusion_demo_2.png"} <= set(paths)
+    text = paths["report.html"].read_text()
+    assert text.count('<table class="results">') == 2
+    assert text.count("<h2>") == 2
+
+
+def test_histories_of_different_lengths_have_curves(tmp_path):
+    root = tmp_path / "runs"
+    write_run(root, "base", (3, 3), "DCASE2017", epochs=200)
+    write_run(root, "fa", (3, 3), epochs=30)
+    # Stopped early.
+    write_run(root, "fa", (3, 3), seed=1, epochs=7)
+    paths = write_report(root, tmp_path / "out", resamples=RESAMPLES)
+    for name in ("curves_base.png", "curves_fa.png", "scenes.png", "reliability.png"):
+        assert paths[name].read_bytes().startswith(b"\x89PNG")
+
+
+def test_interval_bars_of_a_column_share_one_scale():
+    scale = renderers.scale([Bar(0.62, 0.65, 0.71), Bar(0.55, 0.6, 0.66)])
+    assert (scale.low, scale.high, scale.ticks) == (55, 75, (55, 60, 65, 70, 75))
+    # With margins of 14 in a width of 220, 55 is at 14, 65 in the middle and 75 at 206.
+    assert [scale.x(percent) for percent in (55, 65, 75)] == [14.0, 110.0, 206.0]
+    assert renderers.scale([Bar(0.02, 0.03, 0.04)], with_zero=True).low == 0
+
+
+def test_an_interval_is_drawn_where_the_scale_says(runs_root, tmp_path):
+    text = page_of(runs_root, tmp_path / "out")
+    (results,) = make_results(read_runs(runs_root), resamples=RESAMPLES)
+    bars = [line.bar for line in sections.results_table(results).lines]
+    scale = renderers.scale(bars)
+    for bar in bars:
+        left = scale.x(100 * bar.low)
+        right = scale.x(100 * bar.high)
+        assert f'<line class="span" x1="{left}" x2="{right}"' in text
+        assert f'<circle cx="{scale.x(100 * bar.value)}"' in text
+
+
+def test_latex_escapes_what_latex_would_interpret(tmp_path):
+    assert renderers.latex_text(r"a_b & 50 % {x} \y #1 $ ^ ~") == (
+        r"a\_b \& 50 \% \{x\} \textbackslash{}y \#1 \$ \textasciicircum{} \textasciitilde{}"
+    )
+    write_run(tmp_path, "one_row", (2, 3), "CMAM", "feature_based")
+    write_run(tmp_path, "50%_&_#", (2, 3), "CMAM", "feature_based")
+    write_run(tmp_path, "fa", (3, 3))
+    (results,) = make_results(read_runs(tmp_path), resamples=RESAMPLES)
+    text = renderers.latex(sections.results_table(results))
+    assert r"CMAM feature-based (50\%\_\&\_\#) & 62.5 & [62.5, 62.5]" in text
+    assert r"\ensuremath{-}12.5" in text
+    columns = re.search(r"\\begin\{tabular\}\{(\w+)\}", text).group(1)
+    rows = text[text.index(r"\toprule") : text.index(r"\bottomrule")].splitlines()
+    for row in rows:
+        if row.endswith(r"\\"):
+            assert row.replace(r"\&", "").count("&") == len(columns) - 1
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+def test_the_latex_compiles(tmp_path):
+    write_run(tmp_path / "runs", "50%_&_#^~{}", (2, 3), "CMAM", "feature_based")
+    write_run(tmp_path / "runs", "fa", (3, 3))
+    paths = write_report(tmp_path / "runs", tmp_path / "out", resamples=RESAMPLES)
+    document = tmp_path / "paper.tex"
+    document.write_text(
+        r"\documentclass{article}\usepackage{booktabs}\begin{document}"
+        f"{paths['table.tex'].read_text()}"
+        r"\end{document}"
+    )
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", document.name],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
+
+
+def test_the_csv_contains_the_figures_worked_by_hand(runs_root, tmp_path):
+    paths = write_report(runs_root, tmp_path / "out", resamples=RESAMPLES)
+    fa, cmam = csv.DictReader(paths["table.csv"].read_text().splitlines())
+    # fa: (2/4 + 3/4) / 2 = 0.625 and (2/4 + 1/4) / 2 = 0.375; cmam: (1 + 3/4) / 2 twice
+    assert (fa["row"], fa["system"], fa["seeds"]) == ("fa", "FA", "2")
+    assert (fa["clips"], fa["locations"]) == ("24", "6")
+    assert float(fa["macro_accuracy"]) == pytest.approx(0.5)
+    assert float(fa["seed_deviation"]) == pytest.approx(0.25 / 2**0.5, abs=1e-6)
+    assert float(fa["validation_macro_accuracy"]) == pytest.approx(0.705)
+    assert float(cmam["macro_accuracy"]) == pytest.approx(0.875)
+    assert float(cmam["seed_deviation"]) == 0
+    # Every location of a scene is alike, so the interval has no width.
+    for name in ("difference", "difference_low", "difference_high"):
+        assert float(cmam[name]) == pytest.approx(0.375)
+    assert (cmam["verdict"], cmam["baseline"], fa["difference"]) == ("better", "fa", "")
+    assert (cmam["corpus"], cmam["folds"], cmam["parameters"]) == ("demo", "1", "1234567")
+
+
+def test_the_json_has_the_tables_figures_under_sorted_keys(runs_root, tmp_path):
+    file = tmp_path / "results" / "demo.json"
+    flags = [f"--model_dir={runs_root}", f"--out={tmp_path / 'out'}", f"--json={file}"]
+    assert command.main(["crossask-report", *flags]) == 0
+    text = file.read_text()
+    content = json.loads(text)
+    assert text == json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    (corpus,) = content["corpora"]
+    assert (corpus["corpus"], corpus["digest"], corpus["comparisons"]) == ("demo", "f00d", 1)
+    fa, cmam = corpus["rows"]
+    assert (fa["name"], fa["seeds"], fa["folds"]) == ("fa", [0, 1], ["1"])
+    assert (fa["clips"], fa["locations"]) == (24, 6)
+    assert (fa["macro_accuracy"], fa["seed_macro_accuracies"]) == (0.5, [0.625, 0.375])
+    assert fa["seed_deviation"] == pytest.approx(0.25 / math.sqrt(2), abs=1e-6)
+    assert fa["difference"] is None
+    difference = cmam["difference"]
+    assert (difference["against"], difference["verdict"]) == ("fa", "better")
+    assert difference["difference"] == 0.375
+    assert difference["p_value"] == pytest.approx(2 / 2001, abs=1e-6)
+    assert difference["adjusted_p_value"] == difference["p_value"]
+    assert content["versions"]["numpy"] == ["2.4.6"]
+    assert str(tmp_path) not in text
+
+
+def test_unfinished_runs_are_listed(runs_root, tmp_path):
+    write_run(runs_root, "fa", (0, 0), seed=7, finished=False)
+    paths = write_report(runs_root, tmp_path / "out", resamples=RESAMPLES)
+    for name in ("report.md", "report.html"):
+        text = paths[name].read_text()
+        assert "Unfinished and not included: late, fold 1, seed 0." in text
+        assert "Unfinished and not included: fa, fold 1, seed 7." in text
+
+
+def test_scores_of_the_probabilities_are_those_worked_by_hand(tmp_path):
+    # 15 of 24 clips are correct, every prediction has the probability 0.9.
+    write_run(tmp_path / "runs", "fa", (2, 3))
+    text = markdown_of(tmp_path / "runs", tmp_path / "out")
+    log_loss = -(15 * math.log(0.9) + 9 * math.log(0.1)) / 24
+    brier = (15 * 2 * 0.1**2 + 9 * 2 * 0.9**2) / 24
+    error = 100 * (0.9 - 15 / 24)
+    assert f"| FA | {log_loss:.3f} | {brier:.3f} | {error:.1f} % |" in text
+    assert "Seen cities" not in text
+
+
+def test_seen_and_unseen_cities_have_scores_if_the_training_cities_are_known(tmp_path):
+    root = tmp_path / "runs"
+    cities = ("lyon", "oslo")
+    folder = write_run(root, "fa", (4, 4), places=4, cities=cities, training_cities=["lyon"])
+    # Every clip of a bus in oslo is predicted as a park: unseen 50 %, seen 100 %.
+    lines = []
+    for line in (folder / "predictions.csv").read_text().splitlines():
+        lines.append(line.replace("0.9,0.1", "0.1,0.9") if ",oslo,bus," in line else line)
+    (folder / "predictions.csv").write_text("\n".join(lines))
+    paths = write_report(root, tmp_path / "out", resamples=RESAMPLES)
+    assert "| 100.0 % (100.0 to 100.0) | 50.0 % (50.0 to 50.0) |" in paths["report.md"].read_text()
+    (row,) = csv.DictReader(paths["table.csv"].open())
+    assert (float(row["seen_macro_accuracy"]), float(row["unseen_macro_accuracy"])) == (1, 0.5)
+
+
+def test_the_spread_over_folds_and_over_seeds_is_shown_apart(tmp_path):
+    root = tmp_path / "runs"
+    # All clips of fold 1 are correct, half of fold 2; the seeds are equal.
+    for seed in (0, 1):
+        for fold, hits in (("1", (4, 4)), ("2", (2, 2))):
+            write_run(root, "fa", hits, fold=fold, seed=seed, fields={"folds": ("1", "2")})
+    text = markdown_of(root, tmp_path / "out")
+    deviation = 100 * 0.5 / math.sqrt(2)
+    assert f"| FA | 100.0 % | 50.0 % | 75.0 % | {deviation:.1f} | 0.0 | 0.0 |" in text
+
+
+def test_the_drift_of_a_trained_event_model_is_shown(tmp_path):
+    write_run(tmp_path, "fa", (3, 3))
+    for seed, drift in ((0, 0.5), (1, 1.0)):
+        folder = write_run(tmp_path, "cmam", (4, 4), "CMAM", "fine_tuning", seed=seed)
+        change_json(folder / "result.json", embedding_drift=drift)
+    (results,) = make_results(read_runs(tmp_path), resamples=RESAMPLES)
+    section = sections.beyond_accuracy(results, ending="")
+    assert section.columns[-1].title == "Embedding drift"
+    drifts = {line[0].text: line[-1].text for line in section.lines}
+    assert drifts == {"FA": "–", "CMAM fine-tuning": "0.75"}
+
+
+def test_ties_are_rounded_away_from_zero():
+    # Floating point has one of the ties 0.6125 and 0.6625 slightly above and one slightly below.
+    numbers = [formatting.number(value) for value in (0.6125, 0.6625, 0.0725, 0.0, 0.724)]
+    assert numbers == ["61.3", "66.3", "7.3", "0.0", "72.4"]
+    points = [formatting.points(value) for value in (-0.0175, 0.0925)]
+    assert points == ["−1.8", "+9.3"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0312, "+3.1"), (-0.05, "−5.0"), (-0.0001, "0.0"), (0.0, "0.0")]
+)
+def test_points_have_a_true_minus_and_zero_has_no_sign(value, text):
+    assert formatting.points(value) == text

@@ -1,23 +1,22 @@
-"""Sound files to waveforms, waveforms to log-mel and patches. Reading needs no TensorFlow; it is imported with the first front-end."""
+"""Sound files to waveforms, waveforms to log-mel spectrograms and patches.
 
-import importlib
+The names below are imported when they are first used, so that reading needs no TensorFlow.
+"""
 
-_HOMES = {
-    "read_audio": "reading",
-    "read_blocks": "reading",
-    "sliding_windows": "reading",
-    "fit_length": "reading",
-    "resample": "resampling",
-    "SAMPLE_RATES_HZ": "resampling",
-    "log_mel_spectrogram": "frontends",
-    "scene_log_mel": "frontends",
-    "vggish_patches": "frontends",
-    "yamnet_patches": "frontends",
+from crossask import lazy
+
+_MODULES = {
+    "SAMPLE_RATES_HZ": "crossask.audio.resampling",
+    "fit_length": "crossask.audio.reading",
+    "log_mel_spectrogram": "crossask.audio.frontends",
+    "read_audio": "crossask.audio.reading",
+    "read_blocks": "crossask.audio.reading",
+    "resample": "crossask.audio.resampling",
+    "scene_log_mel": "crossask.audio.frontends",
+    "sliding_windows": "crossask.audio.windows",
+    "vggish_patches": "crossask.audio.frontends",
+    "yamnet_patches": "crossask.audio.frontends",
 }
-__all__ = sorted(_HOMES)
 
-
-def __getattr__(name: str):
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"crossask.audio.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__all__ = list(_MODULES)
+__getattr__, __dir__ = lazy.attach(__name__, _MODULES)

@@ -1,102 +1,136 @@
-"""Sound files to waveforms, at the file's own rate. Imports no TensorFlow."""
+"""Sound files to waveforms, at the file's own sample rate. Imports no TensorFlow."""
 
-import csv
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import soundfile
 
+from crossask import text_tables
+from crossask.audio.windows import sliding_windows as sliding_windows
 from crossask.config import FeatureConfig
-from crossask.errors import AudioError, DataError
+from crossask.errors import AudioError
 
+# Ends of the names of sound files, in lower case.
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".opus", ".w64", ".rf64", ".au")
 
-
-def sound_files(folder) -> list[Path]:
-    """All files below `folder` that end like sound, in order."""
-    return sorted(
-        path
-        for path in Path(folder).rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file()
-    )
+AnyPath = str | os.PathLike[str]
 
 
-def read_table(path) -> tuple[list[str], list[dict]]:
-    """(columns, rows) of a CSV that names sound files; a cell that a row lacks is None.
-
-    Raises:
-      DataError: it is no CSV in UTF-8.
-    """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            return list(reader.fieldnames or []), list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is no CSV in UTF-8 ({error}).", "Save it as such.") from error
+def sound_files(folder: str | Path) -> list[Path]:
+    """Returns all files below `folder` with a suffix of sound files, sorted."""
+    files = []
+    for path in Path(folder).rglob("*"):
+        if is_sound_file(path) and path.is_file():
+            files.append(path)
+    return sorted(files)
 
 
-def read_audio(path) -> tuple[np.ndarray, int]:
-    """Reads WAV (16, 24, 32 bit, float), FLAC, OGG or MP3.
+def is_sound_file(path: Path) -> bool:
+    """Returns whether a file has a suffix of sound files, in upper or lower case."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def read_audio(path: AnyPath) -> tuple[np.ndarray, int]:
+    """Reads a whole sound file: WAV (16, 24 or 32 bit, or float), FLAC, OGG, MP3.
 
     Returns:
-      (waveform float32 [samples, channels] in -1..1, sample rate in Hz); 1 or 2 channels.
+      The waveform, float32 [samples, channels] from -1 to 1 with 1 or 2 channels, and its sample
+      rate in Hz.
 
     Raises:
-      AudioError: the file is missing, empty, not a sound file, has more than two channels or samples that are no numbers.
+      AudioError: The file is missing, empty or not a sound file, has more than two channels, or
+        has samples that are not finite.
     """
-    with _opened(path) as file:
+    with _open(path) as file:
         waveform = next(_checked_blocks(file, path, -1), None)
         if waveform is None:
-            raise AudioError(f"{path} holds no samples.", "Record it again, or leave it out.")
+            raise AudioError(f"{path} contains no samples.", "Record it again, or leave it out.")
         return waveform, file.samplerate
 
 
-def read_blocks(path, seconds: float):
-    """The same a piece at a time, so that memory does not grow with the recording's length.
+def read_blocks(path: AnyPath, seconds: float) -> tuple[Iterator[np.ndarray], int]:
+    """Reads a sound file piece by piece, so that memory does not grow with its length.
+
+    Args:
+      path: Path of the file.
+      seconds: Length of a piece; the last one may be shorter.
 
     Returns:
-      (iterator over waveforms [samples, channels] of `seconds`, the last one shorter; sample rate in Hz).
+      An iterator over waveforms, float32 [samples, channels], and the sample rate in Hz.
 
     Raises:
-      AudioError: as `read_audio`; what is wrong with later samples is told when they are reached.
+      AudioError: As `read_audio`; an error in later samples is raised when they are read.
     """
-    file = _opened(path)
+    file = _open(path)
 
-    def blocks():
+    def blocks() -> Iterator[np.ndarray]:
         with file:
             yield from _checked_blocks(file, path, max(1, round(seconds * file.samplerate)))
 
     return blocks(), file.samplerate
 
 
-def read_part(path, start: int, end: int) -> np.ndarray:
-    """The samples from `start` to `end` of a file, float32 [samples, channels]; errors: `read_audio`."""
-    with _opened(path) as file:
+def read_part(path: AnyPath, start: int, end: int) -> np.ndarray:
+    """Reads the samples from `start` to `end` of a file, float32 [samples, channels].
+
+    Raises:
+      AudioError: As `read_audio`.
+    """
+    with _open(path) as file:
         file.seek(start)
         return next(_checked_blocks(file, path, end - start))
 
 
-def sliding_windows(blocks, length: int, hop: int):
-    """Windows of a stream, `hop` apart and the last one up to its end: (first sample, waveform [length, channels]).
+def fit_length(
+    waveform: np.ndarray,
+    sample_rate_hz: int,
+    features: FeatureConfig,
+    name: AnyPath = "the waveform",
+) -> tuple[np.ndarray, Literal["", "padded", "cut"]]:
+    """Pads a waveform with silence, or cuts it, at its end, to exactly `features.clip_seconds`.
 
-    A stream shorter than `length` is one window as short as itself; an empty one has none. The stream's blocks may have any
-    length; one window and one block are held.
+    Args:
+      waveform: Waveform [samples, channels].
+      sample_rate_hz: Sample rate in Hz.
+      features: Length of a clip, and the largest allowed differences from it.
+      name: Name of the recording in error messages.
+
+    Returns:
+      The waveform, and what was done to it.
+
+    Raises:
+      AudioError: The difference in length is larger than the configuration allows.
     """
-    kept, start, heard = None, 0, False
-    for block in blocks:
-        kept = block if kept is None else np.concatenate([kept, block])
-        while len(kept) >= length + hop * heard:
-            if heard:
-                kept, start = kept[hop:], start + hop
-            heard = True
-            yield start, kept[:length]
-    if kept is not None and len(kept) and (not heard or len(kept) > length):
-        beyond = max(0, len(kept) - length)
-        yield start + beyond, kept[beyond:]
+    wanted = round(features.clip_seconds * sample_rate_hz)
+    missing = wanted - len(waveform)
+    if missing > 0:
+        field = "max_padding_seconds"
+    else:
+        field = "max_cut_seconds"
+    allowed_seconds = getattr(features, field)
+    if abs(missing) > allowed_seconds * sample_rate_hz:
+        seconds = len(waveform) / sample_rate_hz
+        raise AudioError(
+            f"{name} lasts {seconds:.3f} s instead of {features.clip_seconds:g} s.",
+            f"Correct the file, or raise features.{field} (now {allowed_seconds:g}).",
+        )
+    if missing > 0:
+        return np.pad(waveform, ((0, missing), (0, 0))), "padded"
+    if missing < 0:
+        return waveform[:wanted], "cut"
+    return waveform, ""
 
 
-def _opened(path) -> soundfile.SoundFile:
+def read_table(path: str | Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Returns the columns and the rows of a CSV; see `crossask.text_tables.read_csv`."""
+    table = text_tables.read_csv(path)
+    return list(table.columns), list(table.rows)
+
+
+def _open(path: AnyPath) -> soundfile.SoundFile:
     if not Path(path).is_file():
         raise AudioError(f"There is no file {os.fspath(path)!r}.", "Check the path.")
     try:
@@ -109,48 +143,24 @@ def _opened(path) -> soundfile.SoundFile:
     return file
 
 
-def _checked_blocks(file: soundfile.SoundFile, path, samples: int):
-    """Waveforms of `samples` (-1: all at once) up to the file's end."""
+def _checked_blocks(file: soundfile.SoundFile, path: AnyPath, samples: int) -> Iterator[np.ndarray]:
+    """Yields waveforms of `samples` samples up to the end of the file; -1 is all in one."""
     while True:
         try:
             waveform = file.read(samples, dtype="float32", always_2d=True)
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise _unreadable(path, error) from error
-        if not len(waveform):
+        if len(waveform) == 0:
             return
         if not np.isfinite(waveform).all():
             raise AudioError(
-                f"{path} holds samples that are no finite numbers.", "Write the file again."
+                f"{path} contains samples that are not finite numbers.", "Write the file again."
             )
         yield waveform
-        if len(waveform) < samples or samples < 0:
+        is_last = len(waveform) < samples or samples < 0
+        if is_last:
             return
 
 
-def _unreadable(path, error) -> AudioError:
+def _unreadable(path: AnyPath, error: Exception) -> AudioError:
     return AudioError(f"{path} cannot be read as sound ({error}).", "Give WAV, FLAC, OGG or MP3.")
-
-
-def fit_length(
-    waveform: np.ndarray, sample_rate_hz: int, features: FeatureConfig, path="the waveform"
-) -> tuple[np.ndarray, str]:
-    """The waveform [samples, channels] at exactly clip_seconds: silence added or samples cut at its end.
-
-    Returns:
-      (waveform, what was done: "", "padded" or "cut").
-
-    Raises:
-      AudioError: it is shorter or longer by more than the configuration allows.
-    """
-    wanted = round(features.clip_seconds * sample_rate_hz)
-    missing = wanted - len(waveform)
-    allowed = features.max_padding_seconds if missing > 0 else features.max_cut_seconds
-    if abs(missing) > allowed * sample_rate_hz:
-        field = "features.max_padding_seconds" if missing > 0 else "features.max_cut_seconds"
-        raise AudioError(
-            f"{path} lasts {len(waveform) / sample_rate_hz:.3f} s instead of {features.clip_seconds:g} s.",
-            f"Mend the file, or raise {field} (now {allowed:g}).",
-        )
-    if missing > 0:
-        return np.pad(waveform, ((0, missing), (0, 0))), "padded"
-    return waveform[:wanted], "cut" if missing else ""

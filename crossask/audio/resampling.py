@@ -1,11 +1,14 @@
-"""One polyphase resampler in the graph, used by the feature cache and by the served model alike.
+"""One polyphase resampler in the graph, for the feature cache and for the served model.
 
-A change of resampler moves VGGish's embeddings by more than its published tolerance, so there is one, and its version is part
-of every cache key. It is a Kaiser-windowed sinc, zero phase, applied as matrix products over blocks of samples.
+Another resampler would move VGGish's embeddings by more than their published tolerance, so there is
+one, and its version is part of every cache key. Its filter is a Kaiser-windowed sinc of zero phase,
+applied as matrix products over blocks of samples.
 """
 
+import dataclasses
 import functools
 import math
+import os
 
 import numpy as np
 import tensorflow as tf
@@ -14,81 +17,146 @@ from crossask.errors import AudioError
 
 SAMPLE_RATES_HZ = (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000)
 RESAMPLER_VERSION = "kaiser-80-12-0.952-blocks"
-ZERO_CROSSINGS = 80  # on either side, at the lower of the two rates
-KAISER_BETA = 12.0  # stop band below -115 dB
-ROLL_OFF = 0.952  # cut-off, as a share of the lower Nyquist frequency
+
+# Zero crossings of the sinc on either side, at the lower of the two rates.
+ZERO_CROSSINGS = 80
+# The stop band is below -115 dB.
+KAISER_BETA = 12.0
+# Cut-off frequency as a share of the lower Nyquist frequency.
+ROLL_OFF = 0.952
 
 
-def check_rate(sample_rate_hz: int, where="the waveform"):
-    """An AudioError that lists the rates, unless this is one of them."""
+def check_rate(sample_rate_hz: int, where: str | os.PathLike[str] = "the waveform") -> None:
+    """Raises AudioError unless the sample rate is one of SAMPLE_RATES_HZ.
+
+    Args:
+      sample_rate_hz: Sample rate in Hz.
+      where: What has this rate, for the error message.
+    """
     if sample_rate_hz not in SAMPLE_RATES_HZ:
-        rates = ", ".join(map(str, SAMPLE_RATES_HZ))
         raise AudioError(
             f"{where} has a sample rate of {sample_rate_hz} Hz.",
-            f"Resample it to one of {rates} Hz.",
+            f"Resample it to one of {_rates_text()} Hz.",
         )
 
 
-def resample(waveform, from_hz: int, to_hz: int):
-    """waveform [..., samples] at `to_hz`: [..., ceil(samples * to_hz / from_hz)], output sample n at time n / to_hz.
+def resample(waveform: tf.Tensor | np.ndarray, from_hz: int, to_hz: int) -> tf.Tensor:
+    """Resamples a waveform. Output sample n is the signal at the time n / to_hz.
+
+    Args:
+      waveform: Waveform [..., samples].
+      from_hz: Its sample rate in Hz.
+      to_hz: Sample rate of the output in Hz.
+
+    Returns:
+      Waveform, float32 [..., ceil(samples * to_hz / from_hz)].
 
     Raises:
-      AudioError: a rate that stands not in SAMPLE_RATES_HZ.
+      AudioError: A rate is not one of SAMPLE_RATES_HZ.
     """
     check_rate(from_hz)
     check_rate(to_hz)
     waveform = tf.convert_to_tensor(waveform, tf.float32)
     if from_hz == to_hz:
         return waveform
-    matrix, hop, made, reach = _filter_bank(from_hz, to_hz)
+    bank = _filter_bank(from_hz, to_hz)
+    hop = bank.input_samples
+    reach = bank.reach
+    matrix = bank.matrix
     samples = tf.shape(waveform)[-1]
-    divisor = math.gcd(from_hz, to_hz)
-    up, down = to_hz // divisor, from_hz // divisor
-    # ceil(samples * up / down) without leaving 32 bits: an hour at 96 kHz times 640 would
-    wanted = samples // down * up + -(-(samples % down * up) // down)
-    blocks = -(-wanted // made)
-    flat = tf.pad(
-        tf.reshape(waveform, [-1, samples]), [[0, 0], [hop, (blocks + 1) * hop - samples]]
-    )
-    grid = tf.reshape(flat, [-1, blocks + 2, hop])
-    # a block's outputs reach into the blocks on either side: three products instead of overlapping copies
+    wanted = _output_samples(samples, from_hz, to_hz)
+    blocks = ceil_divide(wanted, bank.output_samples)
+    # One block of silence is added before the waveform and at least one behind it.
+    flat = tf.reshape(waveform, [-1, samples])
+    padded = tf.pad(flat, [[0, 0], [hop, (blocks + 1) * hop - samples]])
+    grid = tf.reshape(padded, [-1, blocks + 2, hop])
+    # The outputs of a block depend on the ends of the blocks on either side, too. Three products
+    # avoid overlapping copies of the blocks.
     output = tf.matmul(grid[:, :-2, hop - reach :], tf.constant(matrix[:reach]))
     output += tf.matmul(grid[:, 1:-1], tf.constant(matrix[reach : reach + hop]))
     output += tf.matmul(grid[:, 2:, :reach], tf.constant(matrix[reach + hop :]))
-    output = tf.reshape(output, [-1, blocks * made])[:, :wanted]
+    output = tf.reshape(output, [-1, blocks * bank.output_samples])[:, :wanted]
     return tf.reshape(output, tf.concat([tf.shape(waveform)[:-1], [wanted]], 0))
 
 
-def resample_any(waveform, sample_rate_hz, to_hz: int):
-    """`resample` where the rate is a scalar int32 tensor; another rate fails when the graph runs, naming those known."""
+def resample_from_any_rate(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, to_hz: int) -> tf.Tensor:
+    """Resamples as `resample`, from a rate that is known only when the graph runs.
+
+    Args:
+      waveform: Waveform [..., samples].
+      sample_rate_hz: Its sample rate in Hz, scalar int32. If it is none of SAMPLE_RATES_HZ, the
+        graph fails with a message that lists them.
+      to_hz: Sample rate of the output in Hz.
+
+    Returns:
+      Waveform, float32 [..., ceil(samples * to_hz / sample_rate_hz)].
+    """
     known = tf.constant(SAMPLE_RATES_HZ)
     matches = tf.equal(known, sample_rate_hz)
-    message = f"sample_rate_hz must be one of {', '.join(map(str, SAMPLE_RATES_HZ))}"
-    with tf.control_dependencies(
-        [tf.debugging.Assert(tf.reduce_any(matches), [message, sample_rate_hz])]
-    ):
+    message = f"sample_rate_hz must be one of {_rates_text()}"
+    is_known = tf.debugging.Assert(tf.reduce_any(matches), [message, sample_rate_hz])
+    with tf.control_dependencies([is_known]):
         branch = tf.argmax(matches, output_type=tf.int32)
-    return tf.switch_case(
-        branch, [functools.partial(resample, waveform, rate, to_hz) for rate in SAMPLE_RATES_HZ]
-    )
+    resamplers = [functools.partial(resample, waveform, rate, to_hz) for rate in SAMPLE_RATES_HZ]
+    return tf.switch_case(branch, resamplers)
+
+
+def ceil_divide(dividend: int | tf.Tensor, divisor: int) -> int | tf.Tensor:
+    """Returns dividend / divisor, rounded up to an integer."""
+    return -(-dividend // divisor)
+
+
+@dataclasses.dataclass(frozen=True)
+class _FilterBank:
+    """The resampling of one block of samples as a matrix.
+
+    Attributes:
+      matrix: float32 [reach + input_samples + reach, output_samples]: from the samples of a block
+        and the nearest samples of its neighbours to the block's outputs.
+      input_samples: Input samples of a block.
+      output_samples: Output samples of a block.
+      reach: Input samples that the filter needs on either side.
+    """
+
+    matrix: np.ndarray
+    input_samples: int
+    output_samples: int
+    reach: int
 
 
 @functools.lru_cache
-def _filter_bank(from_hz: int, to_hz: int) -> tuple[np.ndarray, int, int, int]:
-    """(matrix [reach + hop + reach, made], hop: input samples of a block, made: its outputs, reach: of the filter, in samples)."""
+def _filter_bank(from_hz: int, to_hz: int) -> _FilterBank:
     divisor = math.gcd(from_hz, to_hz)
-    cut_off = ROLL_OFF * min(1.0, to_hz / from_hz)  # in units of the input's Nyquist frequency
-    half = ZERO_CROSSINGS / min(1.0, to_hz / from_hz)  # in input samples
+    # In units of the input's Nyquist frequency.
+    cut_off = ROLL_OFF * min(1.0, to_hz / from_hz)
+    # Half the length of the filter, in input samples.
+    half = ZERO_CROSSINGS / min(1.0, to_hz / from_hz)
     reach = math.ceil(half)
-    repeat = -(-reach // (from_hz // divisor))  # no filter reaches beyond the next block
-    hop, made = from_hz // divisor * repeat, to_hz // divisor * repeat
-    times = (
-        np.arange(made) * from_hz / to_hz + reach
-    )  # of the outputs, in samples from the first row
-    distance = np.arange(reach + hop + reach)[:, np.newaxis] - times
-    window = np.i0(KAISER_BETA * np.sqrt(np.maximum(0, 1 - (distance / half) ** 2))) / np.i0(
-        KAISER_BETA
-    )
+    # A block is long enough that no filter reaches beyond the next block.
+    repeat = ceil_divide(reach, from_hz // divisor)
+    input_samples = from_hz // divisor * repeat
+    output_samples = to_hz // divisor * repeat
+    # Times of the outputs, in samples from the first row of the matrix.
+    times = np.arange(output_samples) * from_hz / to_hz + reach
+    distance = np.arange(reach + input_samples + reach)[:, np.newaxis] - times
+    inside = np.maximum(0, 1 - (distance / half) ** 2)
+    window = np.i0(KAISER_BETA * np.sqrt(inside)) / np.i0(KAISER_BETA)
     matrix = cut_off * np.sinc(cut_off * distance) * window * (np.abs(distance) <= half)
-    matrix /= matrix.sum(0)  # a constant stays what it is, whatever the phase
-    return matrix.astype(np.float32), hop, made, reach
+    # A constant signal keeps its value, whatever the phase of the output sample.
+    matrix /= matrix.sum(0)
+    return _FilterBank(matrix.astype(np.float32), input_samples, output_samples, reach)
+
+
+def _output_samples(samples: tf.Tensor, from_hz: int, to_hz: int) -> tf.Tensor:
+    """Returns ceil(samples * to_hz / from_hz).
+
+    The product itself does not fit into 32 bits for an hour at 96 kHz.
+    """
+    divisor = math.gcd(from_hz, to_hz)
+    up = to_hz // divisor
+    down = from_hz // divisor
+    return samples // down * up + ceil_divide(samples % down * up, down)
+
+
+def _rates_text() -> str:
+    return ", ".join(map(str, SAMPLE_RATES_HZ))

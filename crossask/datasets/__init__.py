@@ -3,12 +3,12 @@
 The catalogue (`crossask.config.catalogue.DATASETS`) lists them.
 """
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from crossask.config import catalogue
-from crossask.datasets.clips import Clip, Corpus, Fold, training_parts, validation_split
+from crossask.datasets.clips import Clip, Corpus, Fold
+from crossask.datasets.validation_parts import training_parts, validation_split
+from crossask.downloading import Progress
 from crossask.errors import ConfigError
 
 __all__ = [
@@ -39,31 +39,25 @@ def read_corpus(name: str, data_dir: str | Path, need_audio: bool = True) -> Cor
     return read(data_dir, need_audio, name)
 
 
-def download_corpus(
-    name: str,
-    data_dir: str | Path,
-    progress: Callable[..., None] | None = None,
-    **options: Any,
-) -> None:
+def download_corpus(name: str, data_dir: str | Path, progress: Progress | None = None) -> None:
     """Downloads and unpacks the published archives of a data set.
 
     Args:
       name: Name of a data set of the catalogue.
       data_dir: Folder to write to.
-      progress: Called with (bytes done, bytes in all).
-      **options: Options of `crossask.datasets.downloads.fetch_corpus`.
+      progress: Called with the bytes so far and the bytes in all.
 
     Raises:
       ConfigError: The data set is not published as archives.
       DownloadError: A file could not be downloaded or is not the published one.
     """
-    from crossask.datasets import downloads
+    from crossask.datasets.archives import fetch_corpus
 
-    archives = catalogue.dataset(name).archives
-    if not archives:
+    published = catalogue.dataset(name).archives
+    if not published:
         others = [entry.name for entry in catalogue.DATASETS.values() if entry.archives]
         raise ConfigError(
             f"The data set {name!r} has nothing to download.",
             f"These data sets have: {', '.join(others)}.",
         )
-    downloads.fetch_corpus(catalogue.load(archives), data_dir, progress, **options)
+    fetch_corpus(catalogue.load(published), data_dir, progress)

@@ -1,6 +1,19 @@
-"""Embeddings that were computed elsewhere, all clips in one .npz: a corpus without sound, for rows that read embeddings alone."""
+"""Precomputed embeddings in one .npz file as a corpus without sound, for rows that read only them.
+
+Arrays of the file:
+  class_names            Names of the scenes, text [scenes].
+  train_x, val_x         Embeddings of the training and the validation part, float
+                         [clips, patches, width].
+  <part>_x               Embeddings of one or more parts to evaluate.
+  <part>_y               Scene of each clip of a part, integer [clips], an index of class_names.
+  <part>_location        Optional: location of each clip of a part, text [clips].
+
+Each part to evaluate is a fold of its name, evaluated after training on `train` and selection on
+`val`. Without locations, places on both sides cannot be found, and intervals are over clips.
+"""
 
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,116 +21,132 @@ import numpy as np
 from crossask.datasets.clips import Clip, Corpus, Fold
 from crossask.errors import DataError
 
-LAYOUT = (
-    "Give an .npz with class_names [scenes] and, for the parts train, val and each to evaluate, PART_x [clips, patches, width] and "
-    "PART_y [clips], indices of class_names; PART_location [clips] where the places are known."
+TRAIN = "train"
+VALIDATION = "val"
+FORMAT_HELP = (
+    "Give an .npz with class_names [scenes] and, for train, val and each part to evaluate, PART_x "
+    "[clips, patches, width] and PART_y [clips], indices of class_names; and PART_location [clips] "
+    "if the places are known."
 )
 
 
-def read(data_dir, need_audio: bool = True, name: str = "embeddings") -> Corpus:
-    """Reads the labels of an .npz.
-
-    Its arrays: `class_names` [scenes]; `train_x`, `val_x` and one or more others `<part>_x`, float [clips, patches, width]; with
-    each, `<part>_y`, integer [clips], indices of `class_names`, and optionally `<part>_location`, text [clips]. Every part but
-    these two is a fold of its name: evaluated after training on `train` and choosing by `val`. Without locations nobody can tell
-    whether places stand on both sides, and intervals are over clips.
+def read(data_dir: str | Path, need_audio: bool = True, name: str = "embeddings") -> Corpus:
+    """Reads the labels of an .npz file; its format is described above.
 
     Args:
-      need_audio: ignored; labels and embeddings are one file.
-      name: of the data set in the table.
+      data_dir: Path of the file.
+      need_audio: Ignored: labels and embeddings are in one file.
+      name: Name of the data set.
 
     Raises:
-      DataError: no such file, an array that is missing or does not fit, a location that is trained on and evaluated.
+      DataError: There is no such file, an array is missing or does not fit, or a location is
+        trained on and evaluated.
     """
     path = Path(data_dir)
     arrays = _load(path)
-    if arrays.get("class_names", np.zeros(())).ndim != 1:
-        raise DataError(f"{path} has no array class_names [scenes].", LAYOUT)
+    if "class_names" not in arrays or arrays["class_names"].ndim != 1:
+        raise DataError(f"{path} has no array class_names [scenes].", FORMAT_HELP)
     scenes = tuple(str(scene) for scene in arrays["class_names"])
-    clips = {part: _clips(path, part, arrays, scenes) for part in _parts(arrays)}
-    ids = {part: tuple(clip.id for clip in of_part) for part, of_part in clips.items()}
-    for needed in ("train", "val"):
+    clips = []
+    ids = {}
+    for part in _parts(arrays):
+        part_clips = _clips(path, part, arrays, scenes)
+        clips += part_clips
+        ids[part] = tuple(clip.id for clip in part_clips)
+    for needed in (TRAIN, VALIDATION):
         if needed not in ids:
             raise DataError(
-                f"{path} has no part {needed!r}; its parts: {', '.join(ids) or 'none'}.", LAYOUT
+                f"{path} has no part {needed!r}; its parts: {', '.join(ids) or 'none'}.",
+                FORMAT_HELP,
             )
-    folds = tuple(
-        Fold(part, ids["train"] + ids["val"], ids[part], ids["val"])
-        for part in ids
-        if part not in ("train", "val")
-    )
+    train = ids[TRAIN] + ids[VALIDATION]
+    folds = []
+    for part in ids:
+        if part not in (TRAIN, VALIDATION):
+            folds.append(Fold(part, train, ids[part], validation=ids[VALIDATION]))
     if not folds:
-        raise DataError(f"{path} has no part to evaluate.", LAYOUT)
-    return Corpus(
-        name,
-        scenes,
-        tuple(clip for of_part in clips.values() for clip in of_part),
-        folds,
-        ready_made=True,
-    )
+        raise DataError(f"{path} has no part to evaluate.", FORMAT_HELP)
+    return Corpus(name, scenes, tuple(clips), tuple(folds), ready_made=True)
 
 
-def read_arrays(path) -> dict[str, np.ndarray]:
-    """Clip id -> embedding, float32 [patches, width], of the .npz at `path`."""
+def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """Returns {clip id: embedding, float32 [patches, width]} of an .npz file."""
     arrays = _load(Path(path))
-    return {
-        _id(part, number): value
-        for part in _parts(arrays)
-        for number, value in enumerate(arrays[f"{part}_x"].astype(np.float32))
-    }
+    embeddings = {}
+    for part in _parts(arrays):
+        for number, embedding in enumerate(arrays[f"{part}_x"].astype(np.float32)):
+            embeddings[_clip_id(part, number)] = embedding
+    return embeddings
 
 
 def _load(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
-        raise DataError(f"There is no file {str(path)!r}.", f"Point --data_dir at it. {LAYOUT}")
+        raise DataError(
+            f"There is no file {str(path)!r}.", f"Point --data_dir at it. {FORMAT_HELP}"
+        )
     try:
-        with zipfile.ZipFile(path):  # np.load takes an .npy and pickles as well
+        # np.load would read other kinds of files, too. An .npz is a zip file.
+        with zipfile.ZipFile(path):
             pass
         with np.load(path) as file:
             return {name: file[name] for name in file.files}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is not a readable .npz ({error}).", LAYOUT) from error
+        raise DataError(f"{path} is not a readable .npz ({error}).", FORMAT_HELP) from error
 
 
-def _parts(arrays) -> list[str]:
+def _parts(arrays: Mapping[str, np.ndarray]) -> list[str]:
     return [name.removesuffix("_x") for name in arrays if name.endswith("_x")]
 
 
-def _id(part: str, number: int) -> str:
+def _clip_id(part: str, number: int) -> str:
     return f"{part}/{number:06d}"
 
 
-def _clips(path: Path, part: str, arrays, scenes) -> list[Clip]:
-    x, y = arrays[f"{part}_x"], arrays.get(f"{part}_y")
-    if (
-        y is None
-        or x.ndim != 3
-        or y.shape != (len(x),)
-        or x.shape[1:] != arrays.get("train_x", x).shape[1:]
-    ):
+def _clips(
+    path: Path, part: str, arrays: Mapping[str, np.ndarray], scenes: Sequence[str]
+) -> list[Clip]:
+    """Returns the clips of a part after checking its arrays."""
+    embeddings = arrays[f"{part}_x"]
+    labels = _labels(path, part, arrays, len(scenes))
+    if not np.isfinite(embeddings).all():
         raise DataError(
-            f"{part}_x {list(x.shape)} and {part}_y {None if y is None else list(y.shape)} of {path} do not fit.",
-            LAYOUT,
-        )
-    if not np.issubdtype(y.dtype, np.integer):
-        raise DataError(f"{part}_y of {path} holds {y.dtype}, no whole numbers.", LAYOUT)
-    if not np.isfinite(x).all():
-        raise DataError(
-            f"{part}_x of {path} holds values that are no numbers.",
+            f"{part}_x of {path} contains values that are not finite.",
             "Compute these embeddings again.",
         )
-    outside = [int(label) for label in y if not 0 <= label < len(scenes)]
-    if outside:
+    locations = arrays.get(f"{part}_location", np.full(len(embeddings), ""))
+    if len(locations) != len(embeddings):
         raise DataError(
-            f"{part}_y of {path} holds {outside[0]}, but there are {len(scenes)} class_names.",
-            LAYOUT,
+            f"{part}_location of {path} has {len(locations)} entries for {len(embeddings)} clips.",
+            FORMAT_HELP,
         )
-    places = arrays.get(f"{part}_location", np.full(len(x), ""))
-    if len(places) != len(x):
+    clips = []
+    for number, label in enumerate(labels):
+        clip_id = _clip_id(part, number)
+        clips.append(Clip(clip_id, str(path), scenes[int(label)], str(locations[number])))
+    return clips
+
+
+def _labels(path: Path, part: str, arrays: Mapping[str, np.ndarray], scenes: int) -> np.ndarray:
+    """Returns the labels of a part, integer [clips], after checking them."""
+    embeddings = arrays[f"{part}_x"]
+    labels = arrays.get(f"{part}_y")
+    if labels is None:
+        raise DataError(f"{path} has {part}_x, but no {part}_y.", FORMAT_HELP)
+    # Embeddings of all parts have the same patches and width.
+    clip_shape = arrays.get("train_x", embeddings).shape[1:]
+    has_one_label_each = embeddings.ndim == 3 and labels.shape == (len(embeddings),)
+    if not has_one_label_each or embeddings.shape[1:] != clip_shape:
         raise DataError(
-            f"{part}_location of {path} has {len(places)} entries for {len(x)} clips.", LAYOUT
+            f"{part}_x {list(embeddings.shape)} and {part}_y {list(labels.shape)} of {path} do not "
+            "fit each other or train_x.",
+            FORMAT_HELP,
         )
-    return [
-        Clip(_id(part, number), str(path), scenes[int(y[number])], str(places[number]))
-        for number in range(len(x))
-    ]
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(f"{part}_y of {path} is {labels.dtype}, not integer.", FORMAT_HELP)
+    outside = labels[(labels < 0) | (labels >= scenes)]
+    if len(outside) > 0:
+        raise DataError(
+            f"{part}_y of {path} contains {outside[0]}, but there are {scenes} class_names.",
+            FORMAT_HELP,
+        )
+    return labels

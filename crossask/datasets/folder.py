@@ -1,132 +1,154 @@
-"""Any collection of sound files as a corpus: one sub-folder a scene, or a CSV of files and labels."""
+"""Any collection of sound files as a corpus: a sub-folder for each scene, or a CSV with labels."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from crossask import text_tables
 from crossask.audio import reading
 from crossask.datasets.clips import Clip, Corpus, Fold
 from crossask.errors import DataError
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 MOST_FOLDS = 5
 
 
-def read(data_dir, need_audio: bool = True, name: str = "folder") -> Corpus:
-    """Reads a collection.
+def read(data_dir: str | Path, need_audio: bool = True, name: str = "folder") -> Corpus:
+    """Reads a collection of sound files.
 
     `data_dir` is one of
-      * a folder with one sub-folder a scene: each file is its own location;
-      * a folder that holds `clips.csv`, or the path of such a CSV, with a header: `filename` (absolute, or relative to
-        the CSV) and `scene`, and optionally `location`, `city`, `fold`.
+      * a folder with one sub-folder for each scene: each file is a location of its own;
+      * a CSV, or a folder with a file clips.csv, with the columns `filename` (absolute, or relative
+        to the CSV) and `scene`, and optionally `location`, `city` and `fold`.
 
-    Folds: with a `fold` column, fold k is evaluated on after training on the others. Without one, the locations of each
-    scene are dealt to at most five folds, so that no fold shares a location with another.
+    With a column `fold`, each fold is evaluated after training on the others. Without it, the
+    locations of each scene are distributed over at most five folds, so that no two folds share a
+    location.
 
     Args:
-      need_audio: False: the files that a CSV names need not be there.
-      name: of the data set in the table.
+      data_dir: The folder or the CSV.
+      need_audio: Whether the files that a CSV lists must exist.
+      name: Name of the data set.
 
     Raises:
-      DataError: no audio, a missing column or files, fewer than two locations of a scene, a location in two folds.
+      DataError: There is no sound file, a column or a file is missing, a scene has fewer than two
+        locations, or a location is in two folds.
     """
     path = Path(data_dir)
-    table = path if path.is_file() else path / "clips.csv"
-    if table.is_file():
-        clips, fold_names = _from_table(table, need_audio)
+    table_path = path if path.is_file() else path / "clips.csv"
+    fold_of = {}
+    if table_path.is_file():
+        table = _read_table(table_path)
+        clips = _clips_of_table(table, need_audio)
+        if "fold" in table.columns:
+            fold_of = _folds_of_table(table)
     elif path.is_dir():
-        clips, fold_names = _from_folders(path), {}
+        clips = _clips_of_folders(path)
     else:
         raise DataError(
             f"There is no folder or CSV {str(path)!r}.",
-            "Point --data_dir at a folder with one sub-folder a scene, or at a CSV.",
+            "Point --data_dir at a folder with one sub-folder for each scene, or at a CSV.",
         )
     if not clips:
         raise DataError(
-            f"{path} holds no sound files.",
-            f"Put {', '.join(AUDIO_SUFFIXES)} files into one sub-folder a scene.",
+            f"{path} contains no sound files.",
+            f"Put {', '.join(reading.SUFFIXES)} files into one sub-folder for each scene.",
         )
-    scenes = tuple(sorted({clip.scene for clip in clips}))
-    if not fold_names:
-        fold_names = _deal_folds(clips)
-    folds = tuple(
-        Fold(
-            fold,
-            tuple(c.id for c in clips if fold_names[c.id] != fold),
-            tuple(c.id for c in clips if fold_names[c.id] == fold),
-        )
-        for fold in sorted(set(fold_names.values()), key=lambda n: (len(n), n))
-    )
-    return Corpus(name, scenes, tuple(clips), folds)
+    if not fold_of:
+        fold_of = _distribute(clips)
+    scenes = sorted({clip.scene for clip in clips})
+    return Corpus(name, tuple(scenes), tuple(clips), _folds(clips, fold_of))
 
 
-def _from_folders(folder: Path) -> list[Clip]:
-    files = [p for p in sorted(folder.glob("*/*")) if p.suffix.lower() in AUDIO_SUFFIXES]
-    return [
-        Clip(f"{p.parent.name}/{p.name}", str(p), p.parent.name, f"{p.parent.name}/{p.stem}")
-        for p in files
-    ]
+def _clips_of_folders(folder: Path) -> list[Clip]:
+    clips = []
+    for path in sorted(folder.glob("*/*")):
+        if reading.is_sound_file(path):
+            scene = path.parent.name
+            clips.append(Clip(f"{scene}/{path.name}", str(path), scene, f"{scene}/{path.stem}"))
+    return clips
 
 
-def _from_table(table: Path, need_audio: bool) -> tuple[list[Clip], dict[str, str]]:
-    columns, rows = reading.read_table(table)
-    for needed in ("filename", "scene"):
-        if needed not in columns:
-            raise DataError(
-                f"{table} has no column {needed!r}; its columns are {columns}.",
-                "Give a header with filename and scene.",
-            )
-    clips, fold_names, missing = [], {}, []
-    for number, row in enumerate(rows, start=2):
+def _read_table(path: Path) -> text_tables.Table:
+    """Returns the CSV; every line has a file name and a scene."""
+    table = text_tables.read_csv(path)
+    table.require(("filename", "scene"), "Give a header with filename and scene.")
+    for number, row in table.numbered_rows():
         if not row["filename"] or not row["scene"]:
-            raise DataError(
-                f"Line {number} of {table} lacks its filename or its scene.",
+            raise table.line_error(
+                number,
+                "lacks its filename or its scene",
                 "Complete the line, or remove it.",
             )
-        audio = Path(row["filename"])
-        audio = audio if audio.is_absolute() else table.parent / audio
-        if need_audio and not audio.is_file():
-            missing.append((number, row["filename"]))
-        clips.append(
-            Clip(
-                row["filename"],
-                str(audio),
-                row["scene"],
-                row.get("location") or row["filename"],
-                row.get("city") or "",
-            )
-        )
-        if "fold" in columns:
-            if not row["fold"]:
-                raise DataError(
-                    f"Line {number} of {table} has no fold.",
-                    "Fill the column for every file, or remove it.",
-                )
-            fold_names[row["filename"]] = row["fold"]
+    return table
+
+
+def _clips_of_table(table: text_tables.Table, need_audio: bool) -> list[Clip]:
+    clips = []
+    missing = []
+    for number, row in table.numbered_rows():
+        name = row["filename"]
+        # An absolute path remains as it is.
+        path = table.path.parent / name
+        if need_audio and not path.is_file():
+            missing.append(f"{name!r} in line {number}")
+        location = row.get("location") or name
+        clips.append(Clip(name, str(path), row["scene"], location, row.get("city") or ""))
     if missing:
         raise DataError(
-            f"{len(missing)} of {len(rows)} files that {table} names do not exist, the first is {missing[0][1]!r} in line {missing[0][0]}.",
-            "Mend the paths (they start at the folder of the table) or remove the lines.",
+            f"{len(missing)} of {len(table.rows)} files that {table.path} lists do not exist, the "
+            f"first is {missing[0]}.",
+            "Correct the paths (they start at the folder of the table) or remove the lines.",
         )
-    return clips, fold_names
+    return clips
 
 
-def _deal_folds(clips: list[Clip]) -> dict[str, str]:
-    """Locations of each scene dealt in a seeded order; a location with several scenes stays in one fold."""
-    scenes_of = {}
+def _folds_of_table(table: text_tables.Table) -> dict[str, str]:
+    """Returns {clip id: name of its fold} from the column `fold`."""
+    fold_of = {}
+    for number, row in table.numbered_rows():
+        if not row["fold"]:
+            raise table.line_error(
+                number, "has no fold", "Fill the column for every file, or remove it."
+            )
+        fold_of[row["filename"]] = row["fold"]
+    return fold_of
+
+
+def _distribute(clips: Iterable[Clip]) -> dict[str, str]:
+    """Returns {clip id: name of its fold}: each scene's locations in turn, in a seeded order.
+
+    A location that was recorded for several scenes counts as one of the first of them.
+    """
+    scenes_at: dict[str, set[str]] = {}
     for clip in clips:
-        scenes_of.setdefault(clip.location, set()).add(clip.scene)
-    by_scene = {}
-    for location in sorted(scenes_of):
-        by_scene.setdefault(sorted(scenes_of[location])[0], []).append(location)
-    fewest = min(by_scene, key=lambda scene: len(by_scene[scene]))
-    if len(by_scene[fewest]) < 2:
+        scenes_at.setdefault(clip.location, set()).add(clip.scene)
+    locations_of: dict[str, list[str]] = {}
+    for location in sorted(scenes_at):
+        first_scene = min(scenes_at[location])
+        locations_of.setdefault(first_scene, []).append(location)
+    smallest = min(locations_of, key=lambda scene: len(locations_of[scene]))
+    fewest = len(locations_of[smallest])
+    if fewest < 2:
         raise DataError(
-            f"Scene {fewest!r} has {len(by_scene[fewest])} location: it cannot be split.",
+            f"Scene {smallest!r} has {fewest} location: it cannot be split.",
             "Add recordings from other places.",
         )
-    folds, rng, fold_of = min(MOST_FOLDS, len(by_scene[fewest])), np.random.default_rng(0), {}
-    for scene in sorted(by_scene):
-        for position, location in enumerate(rng.permutation(by_scene[scene])):
-            fold_of[location] = str(position % folds + 1)
-    return {clip.id: fold_of[clip.location] for clip in clips}
+    folds = min(MOST_FOLDS, fewest)
+    rng = np.random.default_rng(0)
+    fold_at = {}
+    for scene in sorted(locations_of):
+        for position, location in enumerate(rng.permutation(locations_of[scene])):
+            fold_at[location] = str(position % folds + 1)
+    return {clip.id: fold_at[clip.location] for clip in clips}
+
+
+def _folds(clips: Sequence[Clip], fold_of: Mapping[str, str]) -> tuple[Fold, ...]:
+    """Returns one fold for each name, evaluated on its clips and trained on the others."""
+    folds = []
+    # Shorter names first, so that fold 10 follows fold 9.
+    for name in sorted(set(fold_of.values()), key=lambda name: (len(name), name)):
+        train = tuple(clip.id for clip in clips if fold_of[clip.id] != name)
+        evaluation = tuple(clip.id for clip in clips if fold_of[clip.id] == name)
+        folds.append(Fold(name, train, evaluation))
+    return tuple(folds)

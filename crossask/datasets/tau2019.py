@@ -1,8 +1,10 @@
-"""TAU Urban Acoustic Scenes 2019, development: the official layout and its one fold (Mesaros et al. 2018)."""
+"""TAU Urban Acoustic Scenes 2019, development set, with its official fold (Mesaros et al. 2018)."""
 
 from pathlib import Path
 
-from crossask.datasets.clips import Clip, Corpus, Fold, audio_paths, how_to_get, read_table, require
+from crossask import text_tables
+from crossask.datasets.clips import Clip, Corpus, Fold
+from crossask.datasets.corpus_files import audio_paths, how_to_get, require
 
 SCENES = (
     "airport",
@@ -16,9 +18,13 @@ SCENES = (
     "street_traffic",
     "tram",
 )
-METADATA = ("meta.csv", "evaluation_setup/fold1_train.csv", "evaluation_setup/fold1_evaluate.csv")
+META_FILE = "meta.csv"
+TRAIN_FILE = "evaluation_setup/fold1_train.csv"
+EVALUATION_FILE = "evaluation_setup/fold1_evaluate.csv"
+
+# (url, bytes, md5) of each archive; free for non-commercial use with acknowledgement of Tampere
+# University.
 _AT = "https://zenodo.org/record/2589280/files/TAU-urban-acoustic-scenes-2019-development"
-# url, bytes, md5; free for non-commercial use with acknowledgement (Tampere University)
 ARCHIVES = (
     (f"{_AT}.doc.zip", 11_299, "1f6879544e80da70099a191613e7e51f"),
     (f"{_AT}.meta.zip", 156_863, "09782f2097e4735687af73c44919329c"),
@@ -46,44 +52,45 @@ ARCHIVES = (
 )
 
 
-def read(data_dir, need_audio: bool = True, name: str = "tau2019") -> Corpus:
-    """Reads `meta.csv` and `evaluation_setup/fold1_{train,evaluate}.csv` below `data_dir`; audio as wav or flac.
+def read(data_dir: str | Path, need_audio: bool = True, name: str = "tau2019") -> Corpus:
+    """Reads meta.csv and evaluation_setup/fold1_{train,evaluate}.csv; audio is wav or flac.
 
-    A location is a scene's place in a city (`identifier`, for example lisbon-1000). Milan stands in the evaluation side
-    alone, and the rest of Milan (1,030 clips of the real corpus) in neither: such clips are left out, `Corpus.unused` counts
-    them.
+    A location is the `identifier` of the metadata: a scene's place in a city, such as lisbon-1000.
+    Milan is on the evaluation side only. The other clips of Milan (1,030 in the release) are in
+    neither side; they are left out, and `Corpus.unused` counts them.
 
     Args:
-      need_audio: False: metadata alone is read, `Clip.path` may lead nowhere.
-      name: of the data set in the table; others are written in the same layout.
+      data_dir: Folder of the corpus.
+      need_audio: Whether the sound files must exist.
+      name: Name of the data set; others are written in the same layout.
 
     Raises:
-      DataError: files are missing, a label unknown, or a location on both sides of the fold.
+      DataError: Files or columns are missing, a scene is unknown, or a location is on both sides of
+        the fold.
     """
     folder = Path(data_dir)
-    require(folder, METADATA, "metadata files", how_to_get(name, data_dir))
-    meta, train, evaluation = (
-        read_table(folder / file, None, minimum)
-        for file, minimum in zip(METADATA, (3, 2, 2), strict=True)
-    )
-    fold = Fold(
-        "1", tuple(row["filename"] for row in train), tuple(row["filename"] for row in evaluation)
-    )
-    in_fold = set(fold.train) | set(fold.evaluation)
-    rows = [row for row in meta if row["filename"] in in_fold]
-    paths = audio_paths(
-        folder,
-        [row["filename"] for row in rows],
-        how_to_get(name, data_dir) if need_audio else None,
-    )
-    clips = tuple(
-        Clip(
-            row["filename"],
-            path,
-            row["scene_label"],
-            row["identifier"],
-            row["identifier"].split("-")[0],
-        )
-        for row, path in zip(rows, paths, strict=True)
-    )
-    return Corpus(name, SCENES, clips, (fold,), unused=len(meta) - len(rows))
+    advice = how_to_get(name, data_dir)
+    require(folder, (META_FILE, TRAIN_FILE, EVALUATION_FILE), "metadata files", advice)
+    metadata = text_tables.read_tab_separated(folder / META_FILE, least_cells=3)
+    metadata.require(("filename", "scene_label", "identifier"), advice)
+    train = _filenames(folder / TRAIN_FILE, advice)
+    evaluation = _filenames(folder / EVALUATION_FILE, advice)
+    in_fold = {*train, *evaluation}
+    rows = [row for row in metadata.rows if row["filename"] in in_fold]
+    names = [row["filename"] for row in rows]
+    paths = audio_paths(folder, names, advice if need_audio else None)
+    clips = []
+    for row, path in zip(rows, paths, strict=True):
+        location = row["identifier"]
+        city = location.split("-")[0]
+        clips.append(Clip(row["filename"], path, row["scene_label"], location, city))
+    folds = (Fold("1", train, evaluation),)
+    unused = len(metadata.rows) - len(rows)
+    return Corpus(name, SCENES, tuple(clips), folds, unused=unused)
+
+
+def _filenames(path: Path, advice: str) -> tuple[str, ...]:
+    """Returns the clips of one side of the fold."""
+    table = text_tables.read_tab_separated(path, least_cells=2)
+    table.require(("filename",), advice)
+    return table.column("filename")

@@ -1,9 +1,12 @@
-"""TUT Acoustic Scenes 2017, development: the official layout and its four folds (Mesaros et al. 2017)."""
+"""TUT Acoustic Scenes 2017, development set, with its four official folds (Mesaros et al. 2017)."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
-from crossask.datasets.clips import Clip, Corpus, Fold, audio_paths, how_to_get, read_table, require
+from crossask import text_tables
+from crossask.datasets.clips import Clip, Corpus, Fold
+from crossask.datasets.corpus_files import audio_paths, how_to_get, require
 from crossask.errors import DataError
 
 SCENES = (
@@ -24,9 +27,12 @@ SCENES = (
     "tram",
 )
 FOLDS = ("1", "2", "3", "4")
+# The files have no header.
 COLUMNS = ("filename", "scene_label", "identifier")
+
+# (url, bytes, md5) of each archive; free for non-commercial use with acknowledgement of Tampere
+# University.
 _AT = "https://zenodo.org/record/400515/files/TUT-acoustic-scenes-2017-development"
-# url, bytes, md5; free for non-commercial use with acknowledgement (Tampere University)
 ARCHIVES = (
     (f"{_AT}.doc.zip", 54_796, "2065495aaf3f1103e795c9899e2af1df"),
     (f"{_AT}.meta.zip", 104_321, "9007fd4772d816590c5db5f5e9568f5d"),
@@ -44,71 +50,78 @@ ARCHIVES = (
 )
 
 
-def read(data_dir, need_audio: bool = True, name: str = "tut2017") -> Corpus:
-    """Reads `meta.txt` and every `evaluation_setup/fold*_{train,evaluate}.txt` (tab-separated, no header); audio as wav or flac.
+def read(data_dir: str | Path, need_audio: bool = True, name: str = "tut2017") -> Corpus:
+    """Reads meta.txt and evaluation_setup/fold*_{train,evaluate}.txt; audio is wav or flac.
 
-    A location is the recording's id, the file name up to its first underscore. Clips with recording errors are kept, as
-    in the corpus's own baseline; `Corpus.faulty` counts those that `error.txt` marks, where it is there. Folds may be missing;
-    asking the corpus for one of them is an error.
+    A location is the id of the recording, which is the file name up to its first underscore. Clips
+    with recording errors are kept, as in the corpus's own baseline; `Corpus.faulty` counts those
+    that error.txt lists, if that file exists. Folds may be missing; `Corpus.fold` raises an error
+    for a missing one.
 
     Args:
-      need_audio: False: metadata alone is read, `Clip.path` may lead nowhere.
-      name: of the data set in the table.
+      data_dir: Folder of the corpus.
+      need_audio: Whether the sound files must exist.
+      name: Name of the data set.
 
     Raises:
-      DataError: files are missing, a label unknown, or a recording on both sides of a fold.
+      DataError: Files are missing, a scene is unknown, or a recording is on both sides of a fold.
     """
-    folder, advice = Path(data_dir), how_to_get(name, data_dir)
+    folder = Path(data_dir)
+    advice = how_to_get(name, data_dir)
     require(folder, ("meta.txt",), "metadata files", advice)
-    rows = read_table(folder / "meta.txt", COLUMNS, 2)
-    folds = tuple(fold for number in FOLDS for fold in _fold(folder, number, advice))
-    if not folds:
-        raise DataError(
-            f"{folder / 'evaluation_setup'} holds no fold files; the corpus has {len(FOLDS)} folds.",
-            advice,
-        )
-    paths = audio_paths(folder, [row["filename"] for row in rows], advice if need_audio else None)
-    clips = tuple(
-        # the corpus's own pages write labels with spaces, its files with underscores
-        Clip(
-            row["filename"],
-            path,
-            row["scene_label"].replace(" ", "_"),
-            Path(row["filename"]).name.split("_")[0],
-        )
-        for row, path in zip(rows, paths, strict=True)
-    )
+    rows = _read(folder / "meta.txt").rows
+    names = [row["filename"] for row in rows]
+    folds = _read_folds(folder, advice)
+    paths = audio_paths(folder, names, advice if need_audio else None)
+    clips = []
+    for row, path in zip(rows, paths, strict=True):
+        # The corpus's web pages write labels with spaces, its files with underscores.
+        scene = row["scene_label"].replace(" ", "_")
+        recording = Path(row["filename"]).name.split("_")[0]
+        clips.append(Clip(row["filename"], path, scene, recording))
     return Corpus(
         name,
         SCENES,
-        clips,
+        tuple(clips),
         folds,
-        faulty=_faulty(folder / "error.txt", clips),
+        faulty=_count_faulty(folder / "error.txt", names),
         official_folds=FOLDS,
     )
 
 
-def _fold(folder: Path, number: str, advice: str) -> tuple[Fold, ...]:
-    """One fold, or none where neither of its files is there; one file of two is an error."""
-    files = [f"evaluation_setup/fold{number}_{side}.txt" for side in ("train", "evaluate")]
-    if not any((folder / file).is_file() for file in files):
-        return ()
-    require(folder, files, f"files of fold {number}", advice)
-    return (
-        Fold(
-            number,
-            *(
-                tuple(row["filename"] for row in read_table(folder / file, COLUMNS, 2))
-                for file in files
-            ),
-        ),
-    )
+def _read_folds(folder: Path, advice: str) -> tuple[Fold, ...]:
+    """Returns the folds whose files exist; one file of the two of a fold is an error."""
+    folds = []
+    for number in FOLDS:
+        train = f"evaluation_setup/fold{number}_train.txt"
+        evaluation = f"evaluation_setup/fold{number}_evaluate.txt"
+        if (folder / train).is_file() or (folder / evaluation).is_file():
+            require(folder, (train, evaluation), f"files of fold {number}", advice)
+            train_ids = _read(folder / train).column("filename")
+            evaluation_ids = _read(folder / evaluation).column("filename")
+            folds.append(Fold(number, train_ids, evaluation_ids))
+    if not folds:
+        raise DataError(
+            f"{folder / 'evaluation_setup'} contains no fold files; the corpus has {len(FOLDS)} "
+            "folds.",
+            advice,
+        )
+    return tuple(folds)
 
 
-def _faulty(path: Path, clips: tuple[Clip, ...]) -> int:
-    """How many clips have a line in a list of file, onset, offset. Lines that name no clip (a header) count for nothing."""
+def _read(path: Path) -> text_tables.Table:
+    return text_tables.read_tab_separated(path, COLUMNS, least_cells=2)
+
+
+def _count_faulty(path: Path, names: Iterable[str]) -> int:
+    """Returns how many of the files `names` are in a list of (file, onset, offset) lines.
+
+    Lines without such a file, such as a header, are ignored.
+    """
     if not path.is_file():
         return 0
-    names = {Path(clip.id).name for clip in clips}
-    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    return len({Path(re.split(r"[\t,; ]", line.strip())[0]).name for line in lines} & names)
+    listed = set()
+    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+        first_cell = re.split(r"[\t,; ]", line.strip())[0]
+        listed.add(Path(first_cell).name)
+    return len(listed & {Path(name).name for name in names})

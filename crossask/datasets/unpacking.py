@@ -1,113 +1,123 @@
-"""A zip archive of a corpus into a folder: nothing outside it, nothing half written, and again where it was interrupted."""
+"""Unpacking a zip archive of a corpus safely: only below the folder, and only whole files."""
 
 import stat
 import zipfile
 import zlib
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from crossask import files
 from crossask.errors import DataError
 
 BLOCK_BYTES = 1 << 20
-LAYOUT = (
-    "audio",
-    "evaluation_setup",
-)  # folders of the official layouts: kept also where an archive holds nothing else
+
+# Folders of the official corpora. They are kept even if an archive contains nothing else.
+OFFICIAL_FOLDERS = ("audio", "evaluation_setup")
+# Files and folders that macOS adds to archives.
 LITTER = ("__MACOSX", ".DS_Store")
-BROKEN = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-)  # the last two: unknown method, encrypted
+# NotImplementedError is an unknown compression method, RuntimeError an encrypted archive.
+DAMAGE_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
-def unpack(archive: Path, folder: Path, keep=frozenset()) -> dict[str, int]:
-    """Writes the members of `archive` below `folder`, without the one folder that holds them all.
+def unpack(archive: Path, folder: Path, keep: Collection[str] = frozenset()) -> dict[str, int]:
+    """Writes the files of an archive below a folder.
 
-    Each is written to a temporary name, checked against its CRC and moved. One that lies there already with the same content
-    is not written again.
+    If all files are in one folder of the archive, that folder is left out. Each file is written to
+    a temporary name, checked against its CRC and moved. A file that exists with the same content is
+    not written again.
 
     Args:
-      keep: names that are left as they are, because they belong to another archive.
+      archive: Path of the zip archive.
+      folder: Folder to write to.
+      keep: Names of files that are left as they are, because they belong to another archive.
 
     Returns:
-      {name below `folder`: bytes} of the members, without those of `keep`.
+      {name below `folder`: bytes} of the archive's files without those of `keep`.
 
     Raises:
-      DataError: the archive is damaged, holds a link, a name twice or one that leads out of `folder`. The names are checked
-        before anything is written.
-      OSError: the disk refuses.
+      DataError: The archive is damaged, or contains a link, a name twice, or a name that leads out
+        of `folder`. Names are checked before anything is written.
+      OSError: The disk cannot be written.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
-            members = {
-                name: info for name, info in _members(opened, archive).items() if name not in keep
-            }
+            members = _members(opened, archive)
+            members = {name: member for name, member in members.items() if name not in keep}
             for parent in {(folder / name).parent for name in members}:
                 files.remove_remains(parent)
-            for name, info in members.items():
-                if not _is_same(folder / name, info):
-                    _write(opened, info, folder / name)
-    except BROKEN as error:
+            for name, member in members.items():
+                if not _has_content(folder / name, member):
+                    _write(opened, member, folder / name)
+    except DAMAGE_ERRORS as error:
         raise DataError(
-            f"{archive} is damaged or of a kind that cannot be read ({error}).", "Fetch it again."
+            f"{archive} is damaged or of a kind that cannot be read ({error}).",
+            "Download it again.",
         ) from error
-    return {name: info.file_size for name, info in members.items()}
+    return {name: member.file_size for name, member in members.items()}
 
 
 def _members(opened: zipfile.ZipFile, archive: Path) -> dict[str, zipfile.ZipInfo]:
-    """{safe name without the common top folder: member}, files alone."""
-    paths = {}
-    for info in opened.infolist():
-        path = _safe_path(info, archive)
-        if info.is_dir() or not path.parts or path.parts[0] in LITTER or path.name in LITTER:
+    """Returns {name below the folder to write to: member} of the files of an archive."""
+    member_at: dict[PurePosixPath, zipfile.ZipInfo] = {}
+    for member in opened.infolist():
+        path = _safe_path(member, archive)
+        if member.is_dir() or not path.parts or _is_litter(path):
             continue
-        if path in paths:
-            raise DataError(
-                f"{archive} holds {str(path)!r} twice.",
-                "Take the archive from the corpus's own page.",
-            )
-        paths[path] = info
-    tops = {path.parts[0] for path in paths}
-    strip = len(tops) == 1 and not tops & set(LAYOUT) and all(len(path.parts) > 1 for path in paths)
-    return {"/".join(path.parts[1:] if strip else path.parts): info for path, info in paths.items()}
+        if path in member_at:
+            raise _unsafe(archive, f"{str(path)!r} twice")
+        member_at[path] = member
+    skipped = 1 if _have_common_folder(member_at) else 0
+    return {"/".join(path.parts[skipped:]): member for path, member in member_at.items()}
 
 
-def _safe_path(info: zipfile.ZipInfo, archive: Path) -> PurePosixPath:
-    path = PurePosixPath(info.filename.replace("\\", "/"))
-    kind = stat.S_IFMT(info.external_attr >> 16)
-    # 0: written on a system without kinds of files
+def _safe_path(member: zipfile.ZipInfo, archive: Path) -> PurePosixPath:
+    """Returns the path of a member; raises DataError for a link or a path out of the folder."""
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    # The kind is 0 if the archive was written on a system without kinds of files.
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise DataError(
-            f"{archive} holds {info.filename!r}, which is a link or a device.",
-            "Take the archive from the corpus's own page.",
-        )
-    if path.is_absolute() or ".." in path.parts or (path.parts and path.parts[0].endswith(":")):
-        raise DataError(
-            f"{archive} holds {info.filename!r}, which leads out of the folder.",
-            "Take the archive from the corpus's own page.",
-        )
+        raise _unsafe(archive, f"{member.filename!r}, which is a link or a device")
+    path = PurePosixPath(member.filename.replace("\\", "/"))
+    has_drive = bool(path.parts) and path.parts[0].endswith(":")
+    if path.is_absolute() or ".." in path.parts or has_drive:
+        raise _unsafe(archive, f"{member.filename!r}, which leads out of the folder")
     return path
 
 
-def _is_same(path: Path, info: zipfile.ZipInfo) -> bool:
-    if not path.is_file() or path.stat().st_size != info.file_size:
+def _is_litter(path: PurePosixPath) -> bool:
+    return path.parts[0] in LITTER or path.name in LITTER
+
+
+def _have_common_folder(paths: Collection[PurePosixPath]) -> bool:
+    """Returns whether all files are in one folder that is not part of the official layout."""
+    top_names = {path.parts[0] for path in paths}
+    if len(top_names) != 1 or not top_names.isdisjoint(OFFICIAL_FOLDERS):
+        return False
+    return all(len(path.parts) > 1 for path in paths)
+
+
+def _has_content(path: Path, member: zipfile.ZipInfo) -> bool:
+    """Returns whether a file exists with the size and the CRC of a member."""
+    if not path.is_file() or path.stat().st_size != member.file_size:
         return False
     crc = 0
     with open(path, "rb") as file:
         while block := file.read(BLOCK_BYTES):
             crc = zlib.crc32(block, crc)
-    return crc == info.CRC
+    return crc == member.CRC
 
 
-def _write(opened: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path):
+def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
     with (
         files.writing(path) as temporary,
-        opened.open(info) as source,
+        opened.open(member) as source,
         open(temporary, "wb") as file,
     ):
-        # the last read compares the CRC
+        # zipfile compares the CRC at the last read.
         while block := source.read(BLOCK_BYTES):
             file.write(block)
+
+
+def _unsafe(archive: Path, content: str) -> DataError:
+    return DataError(
+        f"{archive} contains {content}.", "Download the archive from the corpus's own page."
+    )

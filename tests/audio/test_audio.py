@@ -159,7 +159,7 @@ def test_an_unknown_rate_is_an_error_that_lists_the_known():
     with pytest.raises(AudioError, match="11025"):
         resampling.resample(np.zeros(10, np.float32), 12345, 16000)
     with pytest.raises(tf.errors.InvalidArgumentError, match="8000, 11025"):
-        tf.function(lambda rate: resampling.resample_any(tf.zeros([10]), rate, 16000))(
+        tf.function(lambda rate: resampling.resample_from_any_rate(tf.zeros([10]), rate, 16000))(
             tf.constant(12345)
         )
 
@@ -167,7 +167,7 @@ def test_an_unknown_rate_is_an_error_that_lists_the_known():
 @pytest.mark.parametrize("rate", resampling.SAMPLE_RATES_HZ)
 def test_the_served_rate_takes_the_same_filter(rate):
     wave = noise(rate // 10)
-    served = tf.function(lambda r: resampling.resample_any(wave, r, 16000))(tf.constant(rate))
+    served = tf.function(lambda r: resampling.resample_from_any_rate(wave, r, 16000))(tf.constant(rate))
     np.testing.assert_allclose(served, resampling.resample(wave, rate, 16000), atol=1e-6)
 
 

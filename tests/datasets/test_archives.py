@@ -16,7 +16,7 @@ import pytest
 from crossask import datasets, downloading
 from crossask.cli import prepare
 from crossask.config import catalogue
-from crossask.datasets import downloads, read_corpus, tau2019, tut2017, unpacking
+from crossask.datasets import archives, read_corpus, tau2019, tut2017, unpacking
 from crossask.errors import ConfigError, DataError, DownloadError
 
 TOP = "TAU-urban-acoustic-scenes-2019-development"
@@ -118,7 +118,7 @@ def table(server):
 def fetch(table, folder, **options):
     """Without waiting; returns the pauses that were asked for."""
     pauses = []
-    downloads.fetch_corpus(
+    archives.fetch_corpus(
         table, folder, **{"pauses_seconds": (1, 2), "pause": pauses.append, **options}
     )
     return pauses
@@ -183,9 +183,9 @@ def test_a_second_run_asks_for_nothing(server, table, tmp_path, caplog):
 
 def test_sizes_are_told_before_the_first_byte(server, table, tmp_path, monkeypatch, caplog):
     told = []
-    monkeypatch.setattr(downloads, "GIGABYTE", 1000)
+    monkeypatch.setattr(archives, "GIGABYTE", 1000)
     monkeypatch.setattr(
-        downloads.LOG,
+        archives.LOG,
         "info",
         lambda text, *values: told.append((text % values, list(server.asked))),
     )
@@ -195,7 +195,7 @@ def test_sizes_are_told_before_the_first_byte(server, table, tmp_path, monkeypat
     fetch(table, tmp_path)
     ((words, asked),) = told
     assert f"3 archives, {total / 1000:.1f} GB" in words
-    assert f"3 archives, {(total - 200) / 1000:.1f} GB" in words.partition("to come")[2]
+    assert f"3 archives, {(total - 200) / 1000:.1f} GB" in words.partition("to download")[2]
     assert asked == []
 
 
@@ -375,7 +375,7 @@ def test_a_disk_that_is_too_small_is_told_with_numbers_before_the_first_byte(
 ):
     sizes = [size for _, size, _ in table]
     needed = int(1.2 * sum(sizes) + max(sizes)) + 1
-    monkeypatch.setattr(downloads, "GIGABYTE", 1)
+    monkeypatch.setattr(archives, "GIGABYTE", 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: DISK(10**9, 0, needed - 2))
     with pytest.raises(DataError, match=f"{needed - 2}.0 GB free.*{needed // 10}"):
         fetch(table, tmp_path)

@@ -25,22 +25,12 @@ from crossask.evaluation.comparison import (
 )
 from crossask.evaluation.intervals import Interval
 from crossask.evaluation.predictions import pool, read_predictions
-from crossask.evaluation.scores import (
-    PartScore,
-    Score,
-    Spread,
-    Summary,
-    score,
-    spread,
-    summarise,
-    to_json,
-)
+from crossask.evaluation.scores import Score, Spread, Summary, score, spread, summarise, to_json
 
 __all__ = [
     "Agreement",
     "Comparison",
     "Interval",
-    "PartScore",
     "Score",
     "Spread",
     "Summary",

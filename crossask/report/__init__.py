@@ -5,9 +5,9 @@ rows.py        rows of a results table: the runs of one row and their scores
 findings.py    paired differences, and agreement with the paper (its figures: paper.py)
 studies.py     controls of the events, and the effect of open choices
 corpus.py      all results of one corpus
-sections.py    the content of a report: every table as text (figures: figures.py; percent,
-               points, intervals: formatting.py)
-renderers.py   HTML, Markdown and LaTeX of this content (templates/)
+sections.py    the sections of a report: tables as text, notes and pictures (content.py: what a
+               section is; figures.py: the pictures; formatting.py: percent, points, intervals)
+renderers.py   HTML (templates/), Markdown and LaTeX of these sections
 data.py        CSV and JSON of the results
 """
 

@@ -145,6 +145,7 @@ def make_results(
         claims = findings.tested_claims(name, rows)
         controls = studies.find_controls(rows)
         study = studies.find_study(rows)
+        # All pairs are needed at once, because p-values are adjusted for their number.
         pairs = _pairs(rows, baseline_row, claims, controls, study)
         comparisons = findings.compare_rows(pairs, resamples)
         notes = _notes_on_rows(name, rows)

@@ -135,6 +135,7 @@ def compare_rows(pairs: Iterable[tuple[Row, Row]], resamples: int) -> Comparison
             differences[pair[::-1]] = difference
     adjusted = evaluation.holm({pair: found.p_value for pair, found in compared.items()})
     for pair, comparison in compared.items():
+        # Computed from the same draws, so that both orders have the same interval and p-value.
         backwards = evaluation.reversed_comparison(comparison)
         differences[pair] = _difference(comparison, adjusted[pair])
         differences[pair[::-1]] = _difference(backwards, adjusted[pair])

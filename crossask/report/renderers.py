@@ -8,9 +8,9 @@ from pathlib import Path
 
 import jinja2
 
-from crossask.report import formatting
+from crossask.report import content, formatting
+from crossask.report.content import Bar, Report, Results, Section
 from crossask.report.formatting import NONE
-from crossask.report.sections import HOW_TO_READ, Bar, Report, Results, Section
 
 TEMPLATES = Path(__file__).parent / "templates"
 LATEX_CHARACTERS = {
@@ -92,10 +92,15 @@ def html(report: Report) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals.update(accuracy_scale=_accuracy_scale, difference_scale=_difference_scale)
-    environment.filters.update(data_url=_data_url)
+    environment.filters["data_url"] = _data_url
+    environment.globals.update(
+        accuracy_scale=_accuracy_scale,
+        difference_scale=_difference_scale,
+        verdicts=content.VERDICTS,
+        word_columns=content.WORD_COLUMNS,
+    )
     template = environment.get_template("report.html")
-    return template.render(report=report, how_to_read=HOW_TO_READ)
+    return template.render(report=report)
 
 
 def markdown(report: Report) -> str:
@@ -117,7 +122,7 @@ def markdown(report: Report) -> str:
                 parts += _markdown_section(section)
     parts += ["## Errata of the paper", _markdown_list(report.errata)]
     parts += ["## How to read this"]
-    parts.append("\n".join(f"- **{term}** {text}" for term, text in HOW_TO_READ))
+    parts.append("\n".join(f"- **{term}** {text}" for term, text in report.how_to_read))
     versions = [f"{name} {', '.join(found)}" for name, found in report.versions.items()]
     parts += ["## Versions", _markdown_list(versions or ["not recorded"])]
     return "\n\n".join(parts) + "\n"
@@ -171,7 +176,7 @@ def _markdown_results(results: Results) -> str:
         f"{results.confidence} interval": "interval",
         "Mean of folds": "mean_of_folds",
         "Seed deviation": "seed_deviation",
-        f"Against {results.baseline or 'baseline'} (points)": "difference",
+        f"Against {results.baseline or 'baseline'} (points)": "difference_and_interval",
         "Verdict": "verdict",
         "p adjusted": "adjusted_p",
         "Paper": "paper",
@@ -181,26 +186,20 @@ def _markdown_results(results: Results) -> str:
         del columns["Mean of folds"]
     lines = []
     for line in results.lines:
-        cells = [getattr(line, name) for name in columns.values()]
-        if line.difference != NONE:
-            cells[list(columns.values()).index("difference")] = (
-                f"{line.difference} ({line.difference_interval})"
-            )
-        lines.append(cells)
+        lines.append([getattr(line, name) for name in columns.values()])
     return _markdown_table(list(columns), lines)
 
 
 def _markdown_section(section: Section) -> list[str]:
     """Returns the paragraphs of a section."""
-    texts = [[cell.text for cell in line] for line in section.lines]
     if section.style == "shared":
-        listed = "; ".join(f"`{path}` {_plain_line(value)}" for path, value in texts)
+        listed = "; ".join(f"`{path}` {_plain_line(value)}" for path, value in section.lines)
         return [f"{section.title}: {listed}."]
     parts = [f"### {_plain_line(section.title)}"]
     if section.intro:
         parts.append(_plain_line(section.intro))
-    if texts:
-        parts.append(_markdown_table([column.title for column in section.columns], texts))
+    if section.lines:
+        parts.append(_markdown_table(section.header, section.lines))
     if section.notes:
         parts.append(_markdown_list(section.notes))
     for picture in section.pictures:

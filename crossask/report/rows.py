@@ -169,6 +169,7 @@ def _row(finished: list[EvaluatedRun], title: str, resamples: int) -> Row:
     folds_of_seed: dict[int, list[str]] = {}
     for run in finished:
         folds_of_seed.setdefault(run.seed, []).append(run.fold)
+    # Seeds are compared on the same clips, so all of them need the same folds.
     folds = max((sorted(folds) for folds in folds_of_seed.values()), key=len)
     seeds = tuple(seed for seed in sorted(folds_of_seed) if sorted(folds_of_seed[seed]) == folds)
     runs = tuple(run for run in finished if run.seed in seeds)

@@ -1,19 +1,25 @@
-"""The content of a report: every table as text, described once for all renderers.
+"""The sections of a report, described once for all formats: tables as text, notes, pictures."""
 
-Renderers (renderers.py) lay out what is here and compute no figures.
-"""
-
-import dataclasses
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 from crossask import evaluation
+from crossask.evaluation.scores import CityScore, PartScore, SceneScore
 from crossask.report import figures, findings, formatting, paper, studies
+from crossask.report.content import (
+    Bar,
+    CorpusReport,
+    Picture,
+    Report,
+    ResultLine,
+    Results,
+    Section,
+)
 from crossask.report.corpus import CorpusResults
 from crossask.report.findings import Difference, PaperCell
 from crossask.report.formatting import NONE
 from crossask.report.rows import Row
+from crossask.report.studies import Controls
 
 HOW_TO_READ = (
     (
@@ -55,184 +61,6 @@ HOW_TO_READ = (
         "be compared.",
     ),
 )
-VERDICTS = ("agrees", "differs", "better", "worse", "cannot tell")
-
-
-@dataclasses.dataclass(frozen=True)
-class Picture:
-    """A figure as a file beside the report.
-
-    Attributes:
-      file: Name of the file.
-      description: What it shows, for readers who cannot see it.
-      png: Content of the file.
-    """
-
-    file: str
-    description: str
-    png: bytes
-
-
-@dataclasses.dataclass(frozen=True)
-class Column:
-    """A column of a table; `kind` says how its cells are set."""
-
-    title: str
-    kind: Literal["name", "number", "words"] = "number"
-
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    """A cell of a table; a `share` from 0 to 1 shades it."""
-
-    text: str
-    share: float | None = None
-
-    @property
-    def is_verdict(self) -> bool:
-        """Whether the text is a verdict."""
-        return self.text in VERDICTS
-
-
-@dataclasses.dataclass(frozen=True)
-class Section:
-    """A titled table with its notes and figures; each part may be missing.
-
-    Attributes:
-      title: The heading.
-      intro: Sentences before the table.
-      columns: Columns of the table; the first one contains the names of the lines.
-      lines: Its lines, with one cell for each column.
-      notes: Sentences after the table.
-      pictures: Figures after the notes.
-      style: "cards" (text, one card for each line on a phone), "matrix" (shaded cells), "fields"
-        (values of fields), "shared" (the same, collapsed) or "gallery" (the pictures of one row).
-    """
-
-    title: str
-    intro: str = ""
-    columns: tuple[Column, ...] = ()
-    lines: tuple[tuple[Cell, ...], ...] = ()
-    notes: tuple[str, ...] = ()
-    pictures: tuple[Picture, ...] = ()
-    style: Literal["cards", "matrix", "fields", "shared", "gallery"] = "cards"
-
-
-@dataclasses.dataclass(frozen=True)
-class Bar:
-    """An interval to draw, in fractions."""
-
-    low: float
-    value: float
-    high: float
-
-
-@dataclasses.dataclass(frozen=True)
-class ResultLine:
-    """A line of the table of results: the figures of one row as text.
-
-    Attributes:
-      verdict: The verdict, or why there is no difference from the baseline.
-      bar: Interval of the macro accuracy.
-      difference_bar: Interval of the difference; None without a difference.
-      scope: What the macro accuracy describes.
-    """
-
-    title: str
-    name: str
-    seeds: int
-    runs: str
-    validation: str
-    accuracy: str
-    interval: str
-    mean_of_folds: str
-    seed_deviation: str
-    difference: str
-    difference_interval: str
-    adjusted_p: str
-    verdict: str
-    paper: str
-    parameters: str
-    trainable_parameters: str
-    bar: Bar
-    difference_bar: Bar | None
-    scope: str
-    is_baseline: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class Results:
-    """The table of results of one corpus.
-
-    Attributes:
-      lines: A line for each row.
-      scope: What the figures describe, without the metric.
-      scope_with_metric: The same with the metric.
-      confidence: Confidence of the intervals, "95 %".
-      drawn: What the intervals draw: "location" or "clip".
-      chance: Macro accuracy of guessing.
-      baseline: Title of the baseline; None without one.
-      comparisons: Number of comparisons for which the p-values are adjusted.
-    """
-
-    lines: tuple[ResultLine, ...]
-    scope: str
-    scope_with_metric: str
-    confidence: str
-    drawn: str
-    chance: str
-    baseline: str | None
-    comparisons: int
-
-    def has(self, name: str) -> bool:
-        """Returns whether any line has the figure called `name`."""
-        return any(getattr(line, name) != NONE for line in self.lines)
-
-
-@dataclasses.dataclass(frozen=True)
-class CorpusReport:
-    """The report on one corpus; `file_ending` ends the names of its files."""
-
-    title: str
-    file_ending: str
-    conclusion: str
-    results: Results
-    notes: tuple[str, ...]
-    sections: tuple[Section, ...]
-
-
-class Slugs:
-    """Parts of file names, no two of them alike."""
-
-    def __init__(self) -> None:
-        """Starts with no names taken."""
-        self._taken: set[str] = set()
-
-    def of(self, text: str) -> str:
-        """Returns `text` with underscores for other characters, and a number if it was taken."""
-        wanted = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_") or "row"
-        slug = wanted
-        number = 1
-        while slug in self._taken:
-            number += 1
-            slug = f"{wanted}_{number}"
-        self._taken.add(slug)
-        return slug
-
-
-@dataclasses.dataclass(frozen=True)
-class Report:
-    """The content of a report.
-
-    Attributes:
-      corpora: A report on each corpus.
-      errata: Errors of the paper.
-      versions: Package -> its versions in the runs.
-    """
-
-    corpora: tuple[CorpusReport, ...]
-    errata: tuple[str, ...]
-    versions: dict[str, list[str]]
 
 
 def report(corpora: Sequence[CorpusResults], versions: dict[str, list[str]]) -> Report:
@@ -245,7 +73,7 @@ def report(corpora: Sequence[CorpusResults], versions: dict[str, list[str]]) -> 
     slugs = Slugs()
     reports = []
     for results in corpora:
-        # Files of one corpus alone need no name of it.
+        # With one corpus, the names of the files need not contain it.
         ending = f"_{slugs.of(results.title)}" if len(corpora) > 1 else ""
         notes = list(results.notes)
         for run in results.unfinished:
@@ -258,21 +86,21 @@ def report(corpora: Sequence[CorpusResults], versions: dict[str, list[str]]) -> 
                 file_ending=ending,
                 conclusion=results.conclusion,
                 results=results_table(results),
-                notes=tuple(notes),
+                notes=notes,
                 sections=_sections(results, ending, slugs),
             )
         )
     # Errata that quote scores are shown only beside scores of the same clips.
     shows_scores = any(results.cells for results in corpora)
     errata = [erratum.text for erratum in paper.ERRATA if shows_scores or not erratum.quotes_scores]
-    return Report(tuple(reports), tuple(errata), versions)
+    return Report(reports, errata, HOW_TO_READ, versions)
 
 
 def results_table(results: CorpusResults) -> Results:
     """Returns the table of results: scores, intervals, and differences from the baseline."""
     first = results.rows[0].summary
     return Results(
-        lines=tuple(_result_line(results, row) for row in results.rows),
+        lines=[_result_line(results, row) for row in results.rows],
         scope=results.scope(),
         scope_with_metric=results.scope(metric=formatting.METRIC),
         confidence=formatting.confidence(first.interval),
@@ -292,11 +120,10 @@ def beside_paper(results: CorpusResults) -> Section:
     notes = findings.contradictions(results.name, results.rows)
     for cell in results.cells:
         ours = _our_score(cell.row)
-        printed = _printed_score(cell)
-        lines.append(_texts(cell.title, *ours, printed, *_agreement(cell.agreement)))
+        lines.append((cell.title, *ours, _printed_score(cell), *_agreement(cell.agreement)))
         if cell.official:
             agreement = _agreement(cell.official_agreement)
-            lines.append(_texts(f"{cell.title}, official", *ours, cell.official.text, *agreement))
+            lines.append((f"{cell.title}, official", *ours, cell.official.text, *agreement))
             notes.append(f"Official: {cell.official.source}.")
             notes += _official_folds(cell)
     notes.append(
@@ -305,17 +132,16 @@ def beside_paper(results: CorpusResults) -> Section:
         "“cannot tell”: ± is too wide for a verdict. The printed numbers have no intervals of "
         "their own."
     )
+    header = ["Row", "Ours", _interval_title(results), "Seed deviation", "Printed"]
+    header += ["Ours − printed, points", "Verdict"]
     return Section(
         title,
         f"Macro accuracy in per cent, {results.scope()}; the paper's Table 3. A cell that the "
         "paper leaves blank is blank.",
-        _columns(
-            ["Row", "Ours", _interval_title(results), "Seed deviation", "Printed"]
-            + ["Ours − printed, points", "Verdict"],
-            words=["Verdict"],
-        ),
-        tuple(lines),
-        tuple(dict.fromkeys(notes)),
+        header,
+        lines,
+        # The official folds of a baseline are the same for all of its rows.
+        notes=list(dict.fromkeys(notes)),
     )
 
 
@@ -323,11 +149,11 @@ def claims(results: CorpusResults) -> Section | None:
     """Returns the paper's claims as paired differences of our rows; None without such rows."""
     if not results.claims:
         return None
-    titles = ["Rows", "The paper says", "Difference", _interval_title(results), "p", "p adjusted"]
-    titles += ["Verdict", "Seed deviations"]
+    header = ["Rows", "The paper says", "Difference", _interval_title(results), "p", "p adjusted"]
+    header += ["Verdict", "Seed deviations"]
     shows_paper = any(tested.paper_difference is not None for tested in results.claims)
     if shows_paper:
-        titles.append("Paper's difference")
+        header.append("Paper's difference")
     lines = []
     for tested in results.claims:
         difference = results.comparisons.between(tested.first, tested.second)
@@ -339,12 +165,12 @@ def claims(results: CorpusResults) -> Section | None:
             first = formatting.deviation(difference.comparison.a.seed_deviation)
             second = formatting.deviation(difference.comparison.b.seed_deviation)
             deviations = f"{first} and {second}"
-        texts = [f"{tested.first.title} against {tested.second.title}", tested.claim.says]
-        texts += [points, interval, p_value, adjusted_p, verdict, deviations]
+        line = [f"{tested.first.title} against {tested.second.title}", tested.claim.says]
+        line += [points, interval, p_value, adjusted_p, verdict, deviations]
         if shows_paper:
             printed = tested.paper_difference
-            texts.append(NONE if printed is None else formatting.points(printed))
-        lines.append(_texts(*texts))
+            line.append(NONE if printed is None else formatting.points(printed))
+        lines.append(line)
     return Section(
         "The paper's claims, tested on these runs",
         "Differences of our own rows in points, paired by clip and location, "
@@ -352,8 +178,8 @@ def claims(results: CorpusResults) -> Section | None:
         "comparisons shown of this corpus, including those with the baseline row; the verdict is "
         "that of the adjusted p. Interval and p cover the choice of the locations alone; the seed "
         "deviations show the randomness of training.",
-        _columns(titles, words=["The paper says", "Verdict"]),
-        tuple(lines),
+        header,
+        lines,
     )
 
 
@@ -363,49 +189,25 @@ def controls(results: CorpusResults) -> Section | None:
     if found is None:
         return None
     reference = found.reference
-    conclusion = studies.conclusion(found, results.comparisons)
     lines = []
     for control in found.controls:
         difference = results.comparisons.between(reference, control.row)
         accuracy = formatting.percent(control.row.summary.macro_accuracy)
         texts = _difference_texts(difference)
-        lines.append(_texts(control.row.title, control.instead, accuracy, *texts))
+        lines.append((control.row.title, control.instead, accuracy, *texts))
     intro = (
         f"{reference.title} ({formatting.percent(reference.summary.macro_accuracy)}) minus each "
         f"control in points, paired by clip and location, {results.scope()}."
     )
+    conclusion = studies.conclusion(found, results.comparisons)
     if conclusion:
         intro = f"{conclusion} Below: {intro}"
-    notes = []
-    gain = studies.gain(found)
-    if gain:
-        notes.append(
-            f"Compared with {found.without.title} "
-            f"({formatting.percent(found.without.summary.macro_accuracy)}), the true events gain "
-            f"{formatting.points(gain.of_true_events)} points and {reference.title} "
-            f"{formatting.points(gain.of_row)}, which is {100 * gain.share:.0f} % of that. The "
-            "share has no interval of its own."
-        )
-    swapped = found.swapped
-    if swapped:
-        notes.append(
-            "With the log-mel of one clip and the embedding of a clip of another scene, "
-            f"{reference.title} predicts the scene of the log-mel for "
-            f"{formatting.percent(swapped.log_mel)} of the clips and that of the embedding for "
-            f"{formatting.percent(swapped.embedding)} (log-mel minus embedding, "
-            f"{_interval_title(results)} {formatting.points(swapped.low)} to "
-            f"{formatting.points(swapped.high)} points)."
-        )
     return Section(
         "Is it the events?",
         intro,
-        _columns(
-            ["Control", "What it has instead", "Its accuracy", "Difference"]
-            + [_interval_title(results), "p adjusted", "Verdict"],
-            words=["What it has instead", "Verdict"],
-        ),
-        tuple(lines),
-        tuple(notes),
+        ["Control", "What it has instead", "Its accuracy", *_difference_header(results)],
+        lines,
+        notes=_notes_on_controls(results, found),
     )
 
 
@@ -417,53 +219,48 @@ def study(results: CorpusResults, ending: str) -> Section | None:
     lines = []
     for change in found.changes:
         difference = results.comparisons.between(change.row, found.reference)
-        value = formatting.plain(change.value)
         texts = _difference_texts(difference)
-        lines.append(_texts(change.row.title, change.field, value, *texts))
+        lines.append((change.row.title, change.field, formatting.plain(change.value), *texts))
+    picture = Picture(
+        f"choices{ending}.png",
+        f"effects of open choices, {results.scope()}",
+        figures.choices_png(results),
+    )
     return Section(
         "The effect of open choices",
         f"Rows that differ from {found.reference.title} "
         f"({formatting.percent(found.reference.summary.macro_accuracy)}) in one choice that the "
         "paper does not state: each minus that row in points, paired by clip and location, "
         f"{results.scope()}.",
-        _columns(
-            ["Row", "Choice", "Value", "Difference"]
-            + [_interval_title(results), "p adjusted", "Verdict"],
-            words=["Choice", "Value", "Verdict"],
-        ),
-        tuple(lines),
-        _largest_change(results),
-        (
-            Picture(
-                f"choices{ending}.png",
-                f"effects of open choices, {results.scope()}",
-                figures.choices_png(results),
-            ),
-        ),
+        ["Row", "Choice", "Value", *_difference_header(results)],
+        lines,
+        notes=_notes_on_study(results),
+        pictures=[picture],
     )
 
 
 def by_scene(results: CorpusResults, ending: str) -> Section:
     """Returns the accuracy of each scene in each row."""
     lines = []
+    shares = []
     for scene in results.rows[0].summary.scenes:
         scores = [row.summary.per_class.get(scene) for row in results.rows]
         accuracies = [score.accuracy if score else None for score in scores]
-        clips = [score.clips for score in scores if score]
-        lines.append(_shares(formatting.scene(scene), clips, accuracies))
+        lines.append((formatting.scene(scene), *_clips_and_percent(scores, accuracies)))
+        shares.append(accuracies)
+    picture = Picture(
+        f"scenes{ending}.png",
+        f"accuracy by scene, {results.scope()}",
+        figures.scenes_png(results),
+    )
     return Section(
         "Accuracy by scene",
         f"{results.scope()}: share of the scene's clips that are predicted correctly, mean over "
         "seeds.",
-        _columns(["Scene", "Clips", *_titles(results)]),
-        tuple(lines),
-        pictures=(
-            Picture(
-                f"scenes{ending}.png",
-                f"accuracy by scene, {results.scope()}",
-                figures.scenes_png(results),
-            ),
-        ),
+        ["Scene", "Clips", *_titles(results)],
+        lines,
+        shares,
+        pictures=[picture],
         style="matrix",
     )
 
@@ -476,16 +273,18 @@ def by_city(results: CorpusResults) -> Section | None:
     if not cities:
         return None
     lines = []
+    shares = []
     for city in sorted(cities):
         scores = [row.summary.cities.get(city) for row in results.rows]
         accuracies = [score.macro_accuracy if score else None for score in scores]
-        clips = [score.clips for score in scores if score]
-        lines.append(_shares(city, clips, accuracies))
+        lines.append((city, *_clips_and_percent(scores, accuracies)))
+        shares.append(accuracies)
     return Section(
         "Accuracy by city",
         f"{results.scope()}: macro accuracy over the scenes recorded there, mean over seeds.",
-        _columns(["City", "Clips", *_titles(results)]),
-        tuple(lines),
+        ["City", "Clips", *_titles(results)],
+        lines,
+        shares,
         style="matrix",
     )
 
@@ -494,20 +293,20 @@ def beyond_accuracy(results: CorpusResults, ending: str) -> Section:
     """Returns log loss, Brier score, calibration, and scores of seen and unseen cities."""
     shows_cities = any(row.summary.seen or row.summary.unseen for row in results.rows)
     shows_drift = any(row.embedding_drift for row in results.rows)
-    titles = ["Row", "Log loss", "Brier", "Calibration error"]
+    header = ["Row", "Log loss", "Brier", "Calibration error"]
     intro = (
         "Log loss (nats) and Brier score (0 to 2) rate all probabilities; lower is better. The "
         "calibration error is the mean distance over clips between confidence and share of correct "
         "predictions."
     )
     if shows_cities:
-        titles += ["Seen cities", "Unseen cities"]
+        header += ["Seen cities", "Unseen cities"]
         intro += (
             " Seen cities are those of the training clips: macro accuracy there and elsewhere, "
             f"with {_interval_title(results)}s."
         )
     if shows_drift:
-        titles.append("Embedding drift")
+        header.append("Embedding drift")
         intro += (
             " Embedding drift is the distance by which training moved the event model's embeddings "
             "of the validation part, as a share of their length; 0 is an unchanged event model."
@@ -516,19 +315,19 @@ def beyond_accuracy(results: CorpusResults, ending: str) -> Section:
     for row in results.rows:
         summary = row.summary
         error = formatting.percent(summary.calibration.expected_calibration_error)
-        texts = [row.title, f"{summary.log_loss:.3f}", f"{summary.brier:.3f}", error]
+        line = [row.title, f"{summary.log_loss:.3f}", f"{summary.brier:.3f}", error]
         if shows_cities:
-            texts += [_part_score(summary.seen), _part_score(summary.unseen)]
+            line += [_part_score(summary.seen), _part_score(summary.unseen)]
         if shows_drift:
             drift = row.embedding_drift
-            texts.append(NONE if drift is None else f"{drift:.2f}")
-        lines.append(_texts(*texts))
+            line.append(NONE if drift is None else f"{drift:.2f}")
+        lines.append(line)
     picture = Picture(
         f"reliability{ending}.png",
         f"reliability diagram, {results.scope()}",
         figures.reliability_png(results),
     )
-    return Section("Beyond accuracy", intro, _columns(titles), tuple(lines), pictures=(picture,))
+    return Section("Beyond accuracy", intro, header, lines, pictures=[picture])
 
 
 def folds(results: CorpusResults) -> Section | None:
@@ -539,28 +338,26 @@ def folds(results: CorpusResults) -> Section | None:
     names = list(dict.fromkeys(fold for row in rows for fold in row.folds))
     lines = []
     for row in rows:
-        means = [formatting.percent(row.fold_means.get(name)) for name in names]
-        deviations = (
-            row.spread.fold_deviation,
-            row.spread.seed_deviation,
-            row.spread.within_fold_seed_deviation,
-        )
-        texts = [formatting.deviation(deviation) for deviation in deviations]
-        lines.append(_texts(row.title, *means, formatting.percent(row.mean_of_folds), *texts))
+        line = [row.title]
+        line += [formatting.percent(row.fold_means.get(name)) for name in names]
+        line.append(formatting.percent(row.mean_of_folds))
+        line.append(formatting.deviation(row.spread.fold_deviation))
+        line.append(formatting.deviation(row.spread.seed_deviation))
+        line.append(formatting.deviation(row.spread.within_fold_seed_deviation))
+        lines.append(line)
+    header = ["Row", *[f"Fold {name}" for name in names], "Mean", "Over folds"]
+    header += ["Over seeds, pooled", "Over seeds, within a fold"]
     return Section(
         "Folds and seeds",
         "Macro accuracy of each fold, mean over seeds. Folds differ because their locations do, "
         "seeds because training is random, so there is a standard deviation (points) for each. "
         "Seeds are compared on the pooled folds, and within each fold.",
-        _columns(
-            ["Row", *[f"Fold {name}" for name in names], "Mean", "Over folds"]
-            + ["Over seeds, pooled", "Over seeds, within a fold"]
-        ),
-        tuple(lines),
+        header,
+        lines,
     )
 
 
-def galleries(results: CorpusResults, slugs: Slugs) -> list[Section]:
+def galleries(results: CorpusResults, slugs: "Slugs") -> list[Section]:
     """Returns a heading, and the confusion matrix and the learning curves of each row."""
     sections = [Section("Which scenes are confused, and the learning curves", style="gallery")]
     for row in results.rows:
@@ -577,7 +374,7 @@ def galleries(results: CorpusResults, slugs: Slugs) -> list[Section]:
             f"{row.title}: learning curves, {training_scope}",
             figures.curves_png(row, training_scope),
         )
-        sections.append(Section(row.title, pictures=(confusion, curves), style="gallery"))
+        sections.append(Section(row.title, pictures=[confusion, curves], style="gallery"))
     return sections
 
 
@@ -588,21 +385,15 @@ def fields(results: CorpusResults) -> list[Section]:
     if differing:
         lines = []
         for path, values in differing.items():
-            lines.append(_texts(path, *[formatting.plain(value) for value in values]))
-        sections.append(
-            Section(
-                "Choices in which the rows differ",
-                columns=_columns(["Field", *_titles(results)], words=_titles(results)),
-                lines=tuple(lines),
-                style="fields",
-            )
-        )
-    lines = [_texts(path, formatting.plain(value)) for path, value in shared.items()]
+            lines.append((path, *[formatting.plain(value) for value in values]))
+        title = "Choices in which the rows differ"
+        header = ["Field", *_titles(results)]
+        sections.append(Section(title, header=header, lines=lines, style="fields"))
     title = f"{len(shared)} choices that all rows share"
     if len(results.rows) == 1:
         title = f"The {len(shared)} choices of this row"
-    columns = _columns(["Field", "Value"], words=["Value"])
-    sections.append(Section(title, columns=columns, lines=tuple(lines), style="shared"))
+    lines = [(path, formatting.plain(value)) for path, value in shared.items()]
+    sections.append(Section(title, header=["Field", "Value"], lines=lines, style="shared"))
     return sections
 
 
@@ -616,15 +407,15 @@ def open_choices(results: CorpusResults) -> Section | None:
             if len(choice.values) > 1:
                 text += f" ({', '.join(titles)})"
             values.append(text)
-        lines.append(_texts(choice.path, "; ".join(values), choice.because))
+        lines.append((choice.path, "; ".join(values), choice.because))
     if not lines:
         return None
     return Section(
         "What the paper leaves open",
         "Choices that are ours, with the values that these runs used. Any of them may be the "
         "reason why a score differs from the paper's.",
-        _columns(["Field", "Value here", "Why it is open"], words=["Value here", "Why it is open"]),
-        tuple(lines),
+        ["Field", "Value here", "Why it is open"],
+        lines,
     )
 
 
@@ -645,7 +436,7 @@ def differing_fields(rows: Sequence[Row]) -> tuple[dict[str, list], dict[str, ob
     return differing, shared
 
 
-def _sections(results: CorpusResults, ending: str, slugs: Slugs) -> tuple[Section, ...]:
+def _sections(results: CorpusResults, ending: str, slugs: "Slugs") -> list[Section]:
     """Returns the sections after the table of results, in the order of the report."""
     sections = [
         beside_paper(results),
@@ -660,7 +451,7 @@ def _sections(results: CorpusResults, ending: str, slugs: Slugs) -> tuple[Sectio
         *fields(results),
         open_choices(results),
     ]
-    return tuple(section for section in sections if section is not None)
+    return [section for section in sections if section is not None]
 
 
 def _result_line(results: CorpusResults, row: Row) -> ResultLine:
@@ -760,30 +551,55 @@ def _official_folds(cell: PaperCell) -> list[str]:
     return [f"Folds {', '.join(means)} of {cell.title}: ours {ours}; official {official}."]
 
 
-def _largest_change(results: CorpusResults) -> tuple[str, ...]:
+def _notes_on_controls(results: CorpusResults, found: Controls) -> list[str]:
+    """Returns sentences on the possible gain and on swapped embeddings."""
+    notes = []
+    title = found.reference.title
+    gain = studies.gain(found)
+    if gain:
+        notes.append(
+            f"Compared with {found.without.title} "
+            f"({formatting.percent(found.without.summary.macro_accuracy)}), the true events gain "
+            f"{formatting.points(gain.of_true_events)} points and {title} "
+            f"{formatting.points(gain.of_row)}, which is {100 * gain.share:.0f} % of that. The "
+            "share has no interval of its own."
+        )
+    swapped = found.swapped
+    if swapped:
+        notes.append(
+            "With the log-mel of one clip and the embedding of a clip of another scene, "
+            f"{title} predicts the scene of the log-mel for "
+            f"{formatting.percent(swapped.log_mel)} of the clips and that of the embedding for "
+            f"{formatting.percent(swapped.embedding)} (log-mel minus embedding, "
+            f"{_interval_title(results)} {formatting.points(swapped.low)} to "
+            f"{formatting.points(swapped.high)} points)."
+        )
+    return notes
+
+
+def _notes_on_study(results: CorpusResults) -> list[str]:
     """Returns a sentence on the largest effect of an open choice and the paper's differences."""
     largest = studies.largest_change(results.study, results.comparisons)
     if largest is None:
-        return ()
+        return []
     difference = results.comparisons.between(largest.row, results.study.reference)
     size = 100 * abs(difference.comparison.difference)
-    reservation = ""
-    if difference.verdict == "cannot tell":
-        reservation = ", but it may be zero"
+    reservation = ", but it may be zero" if difference.verdict == "cannot tell" else ""
     of_paper = findings.paper_differences()
-    smaller = [
-        f"{name} ({abs(points):.1f})" for name, points in of_paper.items() if abs(points) < size
-    ]
+    smaller = []
+    for name, points in of_paper.items():
+        if abs(points) < size:
+            smaller.append(f"{name} ({abs(points):.1f})")
     listed = f": {'; '.join(smaller)}" if smaller else ""
-    return (
+    return [
         f"The largest effect is {size:.1f} points ({largest.field}{reservation}). Of the paper's "
         f"{len(of_paper)} differences (Section 3.3), {len(smaller)} are smaller than "
         f"that{listed}. Only the sizes are compared, because the paper's differences are of other "
-        "clips.",
-    )
+        "clips."
+    ]
 
 
-def _part_score(score: evaluation.PartScore | None) -> str:
+def _part_score(score: PartScore | None) -> str:
     if score is None:
         return NONE
     accuracy = formatting.percent(score.macro_accuracy)
@@ -799,22 +615,34 @@ def _titles(results: CorpusResults) -> list[str]:
     return [row.title for row in results.rows]
 
 
-def _columns(titles: Sequence[str], words: Sequence[str] = ()) -> tuple[Column, ...]:
-    """Returns a column of names and further ones of numbers; those in `words` contain words."""
-    columns = [Column(titles[0], "name")]
-    for title in titles[1:]:
-        columns.append(Column(title, "words" if title in words else "number"))
-    return tuple(columns)
+def _difference_header(results: CorpusResults) -> list[str]:
+    """Returns titles for the columns of `_difference_texts`."""
+    return ["Difference", _interval_title(results), "p adjusted", "Verdict"]
 
 
-def _texts(*texts: str) -> tuple[Cell, ...]:
-    return tuple(Cell(text) for text in texts)
+def _clips_and_percent(
+    scores: Iterable[SceneScore | CityScore | None], accuracies: Iterable[float | None]
+) -> list[str]:
+    """Returns the number of clips, several if the rows differ in it, and the accuracies."""
+    clips = sorted({score.clips for score in scores if score})
+    percent = [formatting.percent(accuracy) for accuracy in accuracies]
+    return [", ".join(str(number) for number in clips), *percent]
 
 
-def _shares(name: str, clips: Iterable[int], shares: Sequence[float | None]) -> tuple[Cell, ...]:
-    """Returns a line of a matrix; the numbers of clips of the rows are listed if they differ."""
-    listed = ", ".join(str(number) for number in sorted(set(clips)))
-    cells = [Cell(name), Cell(listed)]
-    for share in shares:
-        cells.append(Cell(formatting.percent(share), share or 0.0))
-    return tuple(cells)
+class Slugs:
+    """Parts of file names, no two of them alike."""
+
+    def __init__(self) -> None:
+        """Starts with no names taken."""
+        self._taken: set[str] = set()
+
+    def of(self, text: str) -> str:
+        """Returns `text` with underscores for other characters, and a number if it was taken."""
+        wanted = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_") or "row"
+        slug = wanted
+        number = 1
+        while slug in self._taken:
+            number += 1
+            slug = f"{wanted}_{number}"
+        self._taken.add(slug)
+        return slug

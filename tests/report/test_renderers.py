@@ -13,9 +13,9 @@ from report.made_up_runs import change_json, write_run
 
 from crossask.cli import report as command
 from crossask.report import formatting, renderers, sections, write_report
+from crossask.report.content import Bar
 from crossask.report.corpus import make_results
 from crossask.report.runs import read_runs
-from crossask.report.sections import Bar
 
 RESAMPLES = 200
 
@@ -311,8 +311,8 @@ def test_the_drift_of_a_trained_event_model_is_shown(tmp_path):
         change_json(folder / "result.json", embedding_drift=drift)
     (results,) = make_results(read_runs(tmp_path), resamples=RESAMPLES)
     section = sections.beyond_accuracy(results, ending="")
-    assert section.columns[-1].title == "Embedding drift"
-    drifts = {line[0].text: line[-1].text for line in section.lines}
+    assert section.header[-1] == "Embedding drift"
+    drifts = {line[0]: line[-1] for line in section.lines}
     assert drifts == {"FA": "–", "CMAM fine-tuning": "0.75"}
 
 

@@ -1,0 +1,167 @@
+"""The content of a report as text: what sections.py writes and renderers.py lay out."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal
+
+from crossask.report.formatting import NONE
+
+VERDICTS = ("agrees", "differs", "better", "worse", "cannot tell")
+# Columns that contain words. The others contain figures, which are aligned on the right.
+WORD_COLUMNS = (
+    "Choice",
+    "The paper says",
+    "Value",
+    "Value here",
+    "Verdict",
+    "What it has instead",
+    "Why it is open",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A figure as a file beside the report.
+
+    Attributes:
+      file: Name of the file.
+      description: What it shows, for readers who cannot see it.
+      png: Content of the file.
+    """
+
+    file: str
+    description: str
+    png: bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A titled table with its notes and figures; each part may be missing.
+
+    Attributes:
+      title: The heading.
+      intro: Sentences before the table.
+      header: Titles of the table's columns; the first one contains the names of the lines.
+      lines: Lines of the table, with one cell for each column.
+      shares: For a matrix, the fractions by which its cells are shaded, from the third column on.
+      notes: Sentences after the table.
+      pictures: Figures after the notes.
+      style: "cards" (text, one card for each line on a phone), "matrix" (shaded cells), "fields"
+        (values of fields), "shared" (the same, collapsed) or "gallery" (the pictures of one row).
+    """
+
+    title: str
+    intro: str = ""
+    header: Sequence[str] = ()
+    lines: Sequence[Sequence[str]] = ()
+    shares: Sequence[Sequence[float | None]] = ()
+    notes: Sequence[str] = ()
+    pictures: Sequence[Picture] = ()
+    style: Literal["cards", "matrix", "fields", "shared", "gallery"] = "cards"
+
+
+@dataclasses.dataclass(frozen=True)
+class Bar:
+    """An interval to draw, in fractions."""
+
+    low: float
+    value: float
+    high: float
+
+
+@dataclasses.dataclass(frozen=True)
+class ResultLine:
+    """A line of the table of results: the figures of one row as text.
+
+    Attributes:
+      verdict: The verdict, or why there is no difference from the baseline.
+      bar: Interval of the macro accuracy.
+      difference_bar: Interval of the difference; None without a difference.
+      scope: What the macro accuracy describes.
+    """
+
+    title: str
+    name: str
+    seeds: int
+    runs: str
+    validation: str
+    accuracy: str
+    interval: str
+    mean_of_folds: str
+    seed_deviation: str
+    difference: str
+    difference_interval: str
+    adjusted_p: str
+    verdict: str
+    paper: str
+    parameters: str
+    trainable_parameters: str
+    bar: Bar
+    difference_bar: Bar | None
+    scope: str
+    is_baseline: bool
+
+    @property
+    def difference_and_interval(self) -> str:
+        """Difference from the baseline, with its interval in brackets."""
+        if self.difference == NONE:
+            return NONE
+        return f"{self.difference} ({self.difference_interval})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """The table of results of one corpus.
+
+    Attributes:
+      lines: A line for each row.
+      scope: What the figures describe, without the metric.
+      scope_with_metric: The same with the metric.
+      confidence: Confidence of the intervals, "95 %".
+      drawn: What the intervals draw: "location" or "clip".
+      chance: Macro accuracy of guessing.
+      baseline: Title of the baseline; None without one.
+      comparisons: Number of comparisons for which the p-values are adjusted.
+    """
+
+    lines: Sequence[ResultLine]
+    scope: str
+    scope_with_metric: str
+    confidence: str
+    drawn: str
+    chance: str
+    baseline: str | None
+    comparisons: int
+
+    def has(self, name: str) -> bool:
+        """Returns whether any line has the figure called `name`."""
+        return any(getattr(line, name) != NONE for line in self.lines)
+
+
+@dataclasses.dataclass(frozen=True)
+class CorpusReport:
+    """The report on one corpus; `file_ending` ends the names of its files."""
+
+    title: str
+    file_ending: str
+    conclusion: str
+    results: Results
+    notes: Sequence[str]
+    sections: Sequence[Section]
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """The content of a report.
+
+    Attributes:
+      corpora: A report on each corpus.
+      errata: Errors of the paper.
+      how_to_read: Terms and their explanations.
+      versions: Package -> its versions in the runs.
+    """
+
+    corpora: Sequence[CorpusReport]
+    errata: Sequence[str]
+    how_to_read: Sequence[tuple[str, str]]
+    versions: dict[str, list[str]]

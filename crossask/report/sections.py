@@ -335,7 +335,9 @@ def folds(results: CorpusResults) -> Section | None:
     rows = [row for row in results.rows if row.spread]
     if not rows:
         return None
-    names = list(dict.fromkeys(fold for row in rows for fold in row.folds))
+    names = []
+    for row in rows:
+        names += [fold for fold in row.folds if fold not in names]
     lines = []
     for row in rows:
         line = [row.title]

@@ -253,7 +253,8 @@ class ModelConfig(Settings):
         "head_dim",
         "CMAM: equation 4's d: the query dimension of one head (256) or of all heads (2048).",
         systems=("CMAM",),
-        open_because="“The dimension of queries” in equation 4 may be one head's (256) or all heads' (2048).",
+        open_because="“The dimension of queries” in equation 4 may be one head's (256) or all "
+        "heads' (2048).",
     )
     attention_dropout: float = ours(
         0.1,

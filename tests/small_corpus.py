@@ -57,7 +57,7 @@ def write_model(folder, row):
     """Trains `row` for one epoch and exports it to folder/model; a frozen event model gets weights and a head for dog and rain."""
     from crossask import config, events, serving, training
     from crossask.datasets import read_corpus
-    from crossask.events import tagging
+    from crossask.events.tagger import Tagger
     from crossask.features.cache import prepare_features
     from crossask.training import run_folder
 
@@ -66,7 +66,7 @@ def write_model(folder, row):
     if row.event_input == "embedding":
         events.build(row.event_model).save_npz(folder / "events.npz")
         head = np.random.default_rng(0).normal(0, 0.1, (129, 2)).astype(np.float32)
-        tagging.Tagger(("dog", "rain"), head[:128], head[128], exclusive=True).save_npz(
+        Tagger(("dog", "rain"), head[:128], head[128], exclusive=True).save_npz(
             folder / "events_tags.npz"
         )
         row = config.override(row, {"event_model.weights": str(folder / "events.npz")})

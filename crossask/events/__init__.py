@@ -57,7 +57,7 @@ def build(config: EventModelConfig, trainable: bool = False, seed: int = 0) -> "
       ConfigError: An unknown event model, or choices that do not fit each other.
       WeightsError: The weights are missing, or belong to another model.
     """
-    from crossask.events import assets, reading_weights
+    from crossask.events import assets, weights
 
     model_class = event_model_class(config.name)
     options = {
@@ -73,6 +73,6 @@ def build(config: EventModelConfig, trainable: bool = False, seed: int = 0) -> "
     path = Path(config.weights)
     if path.suffix == ".npz":
         return model_class.from_npz(path, **options)
-    if reading_weights.is_tf1_checkpoint(path):
+    if weights.is_tf1_checkpoint(path):
         return model_class.from_checkpoint(path, **options)
     return model_class.from_hub(config.weights, **options)

@@ -1,175 +1,201 @@
-"""The contract of event models: a Keras layer from patches to embeddings, frozen or trainable, that knows its weights."""
+"""The base class of event models: a Keras layer from patches to embeddings, with weight files."""
 
 import hashlib
 import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
 from crossask import files
+from crossask.config import EventModelConfig
 from crossask.errors import ConfigError, WeightsError
-from crossask.events import reading_weights
+from crossask.events import weights
+from crossask.events.weights import Arrays
 
-TAPS = ("linear", "relu", "pca")
-ACTIVATIONS = ("relu", "relu6")
 PATCH = (96, 64)  # frames, mel bins
 
 
 class EventModel(keras.layers.Layer):
-    """patches [..., 96, 64] (natural log-mel) -> embedding [..., embedding_size], over any leading axes.
+    """A layer from patches to embeddings, frozen or trainable.
 
-    A subclass gives `_embed` and `named_variables`, and lists in `optional_variables` what a weight file may hold besides.
+    patches [..., 96, 64] (log-mel, natural logarithm) -> embedding [..., embedding_size], for any
+    leading axes.
 
-    Args:
-      trainable: False is frozen: inference mode whatever `training` says, no gradient, no moving statistics.
-      width: share of the published channel counts, above 0 and at most 1; each count is rounded.
-      embedding_tap: "linear", "relu" or "pca" (see the subclass).
-      activation: "relu" or "relu6"; a weight file does not record it.
-      seed: of random initial weights; None leaves them zero, for weights that are about to be read.
+    A frozen layer runs in inference mode, whatever `training` says: it has no gradient, and its
+    moving statistics do not change.
 
-    Raises:
-      ConfigError: a choice that does not exist, or patches whose last axes are not (96, 64).
+    A subclass sets the attributes, creates its layers in `__init__`, and defines `_embed` and
+    `named_variables`.
+
+    Attributes:
+      model_name: Name of the catalogue's entry.
+      front_end: Name of the front-end whose patches the model reads.
+      embedding_size: Width of the embedding.
+      optional_variables: Variables that a weight file may contain and the layer need not have.
+      source: Where the weights come from: "random", a path or a TF-Hub handle.
     """
 
     model_name = ""
-    front_end = ""  # the patches of crossask.audio.frontends that it reads
+    front_end = ""
     embedding_size = 0
     optional_variables: tuple[str, ...] = ()
 
     def __init__(
         self,
-        trainable=False,
-        width=1.0,
-        embedding_tap="linear",
-        activation="relu",
-        seed=0,
-        **kwargs,
+        trainable: bool = False,
+        width: float = 1.0,
+        embedding_tap: str = "linear",
+        activation: str = "relu",
+        seed: int | None = 0,
+        **kwargs: Any,
     ):
+        """Stores the configuration.
+
+        Args:
+          trainable: Whether the layer is trained; otherwise it is frozen.
+          width: Share of the published channel counts, above 0 and at most 1; each count is
+            rounded.
+          embedding_tap: Where the embedding is taken: "linear", "relu" or "pca" (see the subclass).
+          activation: "relu" or "relu6"; published weight files do not say which.
+          seed: Seed of random initial weights. None creates zeros, for weights that are read next.
+          **kwargs: Arguments of `keras.layers.Layer`.
+
+        Raises:
+          ConfigError: A value that does not exist or is out of range.
+        """
         super().__init__(trainable=trainable, **kwargs)
-        for field, value, known in (
-            ("embedding_tap", embedding_tap, TAPS),
-            ("activation", activation, ACTIVATIONS),
-        ):
-            if value not in known:
-                raise ConfigError(
-                    f"event_model.{field} is {value!r}.", f"Use one of: {', '.join(known)}."
-                )
-        if not 0 < width <= 1:
-            raise ConfigError(
-                f"event_model.width is {width}.",
-                "Give a share of the published width, above 0 and at most 1.",
-            )
-        self.width = float(width)  # 1 and 1.0 are one width in the digest
-        self.embedding_tap, self.activation, self.seed = embedding_tap, activation, seed
+        # The configuration of a row has the same fields, and checks their values.
+        EventModelConfig(width=float(width), embedding_tap=embedding_tap, activation=activation)
+        self.width = float(width)  # 1 and 1.0 have the same digest
+        self.embedding_tap = embedding_tap
+        self.activation = activation
+        self.seed = seed
         self.source = "random"
 
-    def call(self, patches, training=False):
-        if patches.shape.rank is None or not patches.shape[-2:].is_compatible_with(PATCH):
-            # the reshape below would take any axes whose product fits
-            raise ConfigError(
-                f"Patches have the shape {patches.shape}.",
-                "Give [..., 96, 64]: 96 frames of 64 mel bins.",
-            )
-        patches = tf.ensure_shape(patches, [*patches.shape[:-2], *PATCH])
-        leading = tf.shape(patches)[:-2]
-        x = tf.reshape(patches, [-1, 96, 64, 1])
-        x = self._embed(x, training=training and self.trainable)  # [n, embedding_size]
-        x = tf.reshape(x, tf.concat([leading, [self.embedding_size]], 0))
-        x = tf.ensure_shape(x, [*patches.shape[:-2], self.embedding_size])
-        return x if self.trainable else tf.stop_gradient(x)
+    def call(self, patches: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Returns the embeddings [..., embedding_size] of patches [..., 96, 64].
 
-    def built_whole(self):
-        """The layer with all variables created."""
+        Raises:
+          ConfigError: The last axes are not (96, 64).
+        """
+        shape = patches.shape
+        # The reshape below would take any axes of the same product.
+        if shape.rank is None or not shape[-2:].is_compatible_with(PATCH):
+            raise ConfigError(
+                f"Patches have the shape {shape}.", "Give [..., 96, 64]: 96 frames of 64 mel bins."
+            )
+        # An axis whose size is not known yet is checked when the graph runs.
+        patches = tf.ensure_shape(patches, [*shape[:-2], *PATCH])
+        leading = tf.shape(patches)[:-2]
+        images = tf.reshape(patches, [-1, *PATCH, 1])  # [n, 96, 64, 1]
+        embedding = self._embed(images, training=training and self.trainable)  # [n, embedding_size]
+        embedding = tf.reshape(embedding, tf.concat([leading, [self.embedding_size]], 0))
+        # The dynamic reshape loses the static sizes of the leading axes.
+        embedding = tf.ensure_shape(embedding, [*shape[:-2], self.embedding_size])
+        if not self.trainable:
+            embedding = tf.stop_gradient(embedding)
+        return embedding
+
+    def built_whole(self) -> "EventModel":
+        """Creates all variables that do not exist yet, and returns the layer."""
         if not self.built:
-            self(tf.zeros([1, 96, 64]))
+            self(tf.zeros([1, *PATCH]))
         return self
 
-    def build_from_config(self, config):
-        # Keras' own marks the layer as built and leaves its inner layers without variables
-        self.built_whole()
-
-    @classmethod
-    def from_hub(cls, handle_or_folder, **options):
-        """With the weights of a TF-Hub module: a handle (fetched through tensorflow_hub's cache) or a folder.
-
-        Raises:
-          WeightsError: it cannot be fetched or read; a missing, extra, misshapen or not finite variable, by name.
-        """
-        return cls(seed=None, **options)._load(
-            reading_weights.from_saved_model(handle_or_folder), str(handle_or_folder)
-        )
-
-    @classmethod
-    def from_checkpoint(cls, path, **options):
-        """With the weights of a TF1 checkpoint, one file or a prefix.
-
-        Raises:
-          WeightsError: it cannot be read; a missing, extra, misshapen or not finite variable, by name.
-        """
-        return cls(seed=None, **options)._load(reading_weights.from_tf1_checkpoint(path), str(path))
-
-    @classmethod
-    def from_npz(cls, path, **options):
-        """With the weights of an .npz; width and activation of its record hold, and may not be contradicted.
-
-        The recorded tap is used where none is asked for: it says how the embedding was read, not what the weights are.
-
-        Raises:
-          WeightsError: a missing, extra, misshapen or not finite variable, weights of another model, width or activation, or
-            weights that are not those the record was written with.
-        """
-        weights, record = reading_weights.from_npz(path)
-        for field in ("name", "width", "activation"):
-            asked = cls.model_name if field == "name" else options.get(field)
-            if field in record and asked is not None and record[field] != asked:
-                raise WeightsError(
-                    f"{path} holds {field} {record[field]!r}, and {asked!r} was asked for.",
-                    f"Set event_model.{field} to match.",
-                )
-        if (
-            "sha256" in record and record["embedding_tap"] != "pca"
-        ):  # whose own arrays lie in another file
-            choices = [record[field] for field in ("name", "width", "embedding_tap", "activation")]
-            if _digest(choices, weights) != record["sha256"]:
-                raise WeightsError(
-                    f"The weights in {path} are not those its record names.",
-                    "Write the file again.",
-                )
-        known = {
-            field: record[field]
-            for field in ("width", "activation", "embedding_tap")
-            if field in record
-        }
-        options = known | {field: value for field, value in options.items() if value is not None}
-        return cls(seed=None, **options)._load(weights, str(path))
-
-    def save_npz(self, path):
-        """Writes all variables by their published names, with a record of what they belong to; whole or not at all."""
-        self.built_whole()
-        weights = {name: variable.numpy() for name, variable in self.named_variables().items()}
-        with files.writing(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **weights, **{reading_weights.RECORD: np.array(json.dumps(self.record))})
-
     def named_variables(self) -> dict[str, tf.Variable]:
-        """The network's variables by their published names."""
+        """Returns the variables of the network by their published names."""
         raise NotImplementedError
 
     def layers_upward(self) -> list[list[tf.Variable]]:
-        """Its trainable variables layer by layer, from the patches up; empty where it is frozen."""
-        trained, layers = {id(variable) for variable in self.trainable_variables}, {}
+        """Returns the trainable variables of each layer, from the patches to the embedding.
+
+        The list is empty if the model is frozen.
+        """
+        trainable = {id(variable) for variable in self.trainable_variables}
+        layers = {}
         for name, variable in self.named_variables().items():
-            if id(variable) in trained:
+            if id(variable) in trainable:
                 layers.setdefault(self.layer_of(name), []).append(variable)
         return list(layers.values())
 
     def layer_of(self, name: str) -> str:
-        """The layer to which the variable of this published name belongs."""
+        """Returns the name of the layer to which the variable with a published name belongs."""
         return name.rpartition("/")[0]
 
+    # Weight files.
+
+    @classmethod
+    def from_hub(cls, handle_or_folder: str | Path, **options: Any) -> "EventModel":
+        """Returns a layer with the weights of a TF-Hub module.
+
+        Args:
+          handle_or_folder: Handle of the module, which tensorflow_hub fetches into its cache, or
+            its folder.
+          **options: Arguments of the constructor.
+
+        Raises:
+          WeightsError: It cannot be fetched or read, or a variable is missing, unknown, not finite
+            or has another shape.
+        """
+        arrays = weights.from_saved_model(handle_or_folder)
+        return cls(seed=None, **options)._load(arrays, str(handle_or_folder))
+
+    @classmethod
+    def from_checkpoint(cls, path: str | Path, **options: Any) -> "EventModel":
+        """Returns a layer with the weights of a TensorFlow 1 checkpoint.
+
+        Args:
+          path: One file, or the prefix of several.
+          **options: Arguments of the constructor.
+
+        Raises:
+          WeightsError: It cannot be read, or a variable is missing, unknown, not finite or has
+            another shape.
+        """
+        arrays = weights.from_tf1_checkpoint(path)
+        return cls(seed=None, **options)._load(arrays, str(path))
+
+    @classmethod
+    def from_npz(cls, path: str | Path, **options: Any) -> "EventModel":
+        """Returns a layer with the weights of an .npz.
+
+        If `save_npz` wrote the file, its record gives width, activation and embedding tap. Other
+        values of width and activation are an error. Another embedding tap is not: the tap says how
+        the embedding is read, and not what the weights are.
+
+        Args:
+          path: The file.
+          **options: Arguments of the constructor; None is the same as no argument.
+
+        Raises:
+          WeightsError: It cannot be read, a variable is missing, unknown, not finite or has another
+            shape, or the weights belong to another model, width, activation or record.
+        """
+        arrays, record = weights.from_npz(path)
+        cls._check_record(path, arrays, record, options)
+        choices = {}
+        for field in ("width", "activation", "embedding_tap"):
+            if field in record:
+                choices[field] = record[field]
+        for field, value in options.items():
+            if value is not None:
+                choices[field] = value
+        return cls(seed=None, **choices)._load(arrays, str(path))
+
+    def save_npz(self, path: str | Path) -> None:
+        """Writes all variables by their published names, and `record`."""
+        arrays = self._arrays()
+        arrays[weights.RECORD] = np.array(json.dumps(self.record))
+        with files.writing(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **arrays)
+
     @property
-    def record(self) -> dict:
-        """What the weights belong to, and a checksum over them."""
+    def record(self) -> dict[str, Any]:
+        """What the weights belong to, and their digest."""
         return {
             "name": self.model_name,
             "width": self.width,
@@ -180,61 +206,119 @@ class EventModel(keras.layers.Layer):
         }
 
     def weights_digest(self) -> str:
-        """Hexadecimal digits that change with any weight, the tap, the activation or the width."""
-        self.built_whole()
-        weights = {name: variable.numpy() for name, variable in self.named_variables().items()}
-        return _digest(
-            [self.model_name, self.width, self.embedding_tap, self.activation],
-            weights | self._constants(),
-        )
+        """Returns hexadecimal digits that change with any weight, tap, activation or width."""
+        choices = [self.model_name, self.width, self.embedding_tap, self.activation]
+        return _digest(choices, self._arrays() | self._constants())
 
-    def get_config(self):
-        fields = ("width", "embedding_tap", "activation", "seed")
-        return super().get_config() | {
-            "trainable": self.trainable,
-            **{field: getattr(self, field) for field in fields},
+    @classmethod
+    def _check_record(
+        cls, path: str | Path, arrays: Arrays, record: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> None:
+        """Raises WeightsError if the record of an .npz contradicts the class, options or arrays."""
+        required = {
+            "name": cls.model_name,
+            "width": options.get("width"),
+            "activation": options.get("activation"),
         }
+        for field, value in required.items():
+            if field in record and value is not None and record[field] != value:
+                raise WeightsError(
+                    f"{path} contains weights of {field} {record[field]!r}, but {value!r} is "
+                    "required.",
+                    f"Set event_model.{field} to match.",
+                )
+        # With the tap "pca", the digest covers arrays of another file.
+        if "sha256" in record and record["embedding_tap"] != "pca":
+            choices = [record[field] for field in ("name", "width", "embedding_tap", "activation")]
+            if _digest(choices, arrays) != record["sha256"]:
+                raise WeightsError(
+                    f"The weights in {path} are not those of its record.", "Write the file again."
+                )
 
-    def _embed(self, x, training):
-        """[n, 96, 64, 1] -> [n, embedding_size]"""
-        raise NotImplementedError
+    def _load(self, arrays: Arrays, source: str) -> "EventModel":
+        """Assigns `arrays` to the variables and returns the layer.
 
-    def _constants(self) -> dict[str, np.ndarray]:
-        """Arrays that shape the embedding and are no variables."""
-        return {}
-
-    def _activate(self, x):
-        return tf.nn.relu6(x) if self.activation == "relu6" else tf.nn.relu(x)
-
-    def _load(self, weights: dict, source: str):
+        Raises:
+          WeightsError: A variable is missing, unknown, not finite or has another shape.
+        """
         variables = self.built_whole().named_variables()
-        weights = {name.removesuffix(":0"): value for name, value in weights.items()}
-        advice = f"Give the published weights of {self.model_name}, or set event_model.width."
+        arrays = {name.removesuffix(":0"): value for name, value in arrays.items()}
+        self._check_arrays(arrays, variables, source)
         for name, variable in variables.items():
-            if name not in weights:
-                raise WeightsError(f"{source} lacks the variable {name!r}.", advice)
-            if tuple(weights[name].shape) != tuple(variable.shape):
-                raise WeightsError(
-                    f"{name!r} of {source} has shape {weights[name].shape}, not {tuple(variable.shape)}.",
-                    advice,
-                )
-        for name in weights:
-            if name not in variables and name not in self.optional_variables:
-                raise WeightsError(f"{source} has the unknown variable {name!r}.", advice)
-        for name in variables:
-            if not np.isfinite(weights[name]).all():
-                raise WeightsError(
-                    f"{name!r} of {source} holds values that are not finite.", advice
-                )
-        for name, variable in variables.items():
-            variable.assign(weights[name])
+            variable.assign(arrays[name])
         self.source = source
         return self
 
+    def _check_arrays(
+        self, arrays: Arrays, variables: Mapping[str, tf.Variable], source: str
+    ) -> None:
+        """Raises WeightsError unless `arrays` fit the variables."""
+        advice = f"Give the published weights of {self.model_name}, or set event_model.width."
+        for name, variable in variables.items():
+            if name not in arrays:
+                raise WeightsError(f"{source} lacks the variable {name!r}.", advice)
+            found = tuple(arrays[name].shape)
+            expected = tuple(variable.shape)
+            if found != expected:
+                raise WeightsError(
+                    f"{name!r} of {source} has shape {found}, not {expected}.", advice
+                )
+        for name in arrays:
+            if name not in variables and name not in self.optional_variables:
+                raise WeightsError(f"{source} has the unknown variable {name!r}.", advice)
+        for name in variables:
+            if not np.isfinite(arrays[name]).all():
+                raise WeightsError(
+                    f"{name!r} of {source} contains values that are not finite.", advice
+                )
 
-def _digest(choices: list, weights: dict[str, np.ndarray]) -> str:
-    total = hashlib.sha256(json.dumps(choices).encode())
-    for name, value in sorted(weights.items()):
-        total.update(f"{name}{tuple(value.shape)}".encode())
-        total.update(np.ascontiguousarray(value, "<f4").tobytes())
-    return total.hexdigest()
+    # Configuration.
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
+        return super().get_config() | {
+            "trainable": self.trainable,
+            "width": self.width,
+            "embedding_tap": self.embedding_tap,
+            "activation": self.activation,
+            "seed": self.seed,
+        }
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Creates the variables.
+
+        Keras' own method marks the layer as built, and leaves its inner layers without variables.
+        """
+        self.built_whole()
+
+    # For subclasses.
+
+    def _embed(self, x: tf.Tensor, training: bool) -> tf.Tensor:
+        """Returns the embeddings of patches, [n, 96, 64, 1] -> [n, embedding_size]."""
+        raise NotImplementedError
+
+    def _constants(self) -> Arrays:
+        """Returns arrays that change the embedding and are no variables."""
+        return {}
+
+    def _activate(self, x: tf.Tensor) -> tf.Tensor:
+        if self.activation == "relu6":
+            return tf.nn.relu6(x)
+        return tf.nn.relu(x)
+
+    def _wide(self, channels: int) -> int:
+        """Returns a published channel count times `width`, at least 1."""
+        return max(1, round(channels * self.width))
+
+    def _arrays(self) -> Arrays:
+        """Returns the values of all variables by their published names."""
+        self.built_whole()
+        return {name: variable.numpy() for name, variable in self.named_variables().items()}
+
+
+def _digest(choices: list, arrays: Arrays) -> str:
+    digest = hashlib.sha256(json.dumps(choices).encode())
+    for name, value in sorted(arrays.items()):
+        digest.update(f"{name}{tuple(value.shape)}".encode())
+        digest.update(np.ascontiguousarray(value, "<f4").tobytes())
+    return digest.hexdigest()

@@ -1,4 +1,7 @@
-"""VGGish (Hershey et al. 2017), the event model of the paper, as a native Keras layer."""
+"""VGGish (Hershey et al. 2017), the event model of the paper."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -6,40 +9,73 @@ import tf_keras as keras
 
 from crossask.errors import WeightsError
 from crossask.events.layer import EventModel
-from crossask.events.reading_weights import BROKEN_NPZ
+from crossask.events.weights import BROKEN_NPZ, Arrays
+
+
+class Convolution(NamedTuple):
+    """A 3x3 convolution of VGGish.
+
+    Attributes:
+      name: Published name.
+      channels: Published number of channels.
+      is_pooled: Whether a 2x2 max pooling follows.
+    """
+
+    name: str
+    channels: int
+    is_pooled: bool
+
 
 CONVOLUTIONS = (
-    ("conv1", 64, True),
-    ("conv2", 128, True),
-    ("conv3/conv3_1", 256, False),
-    ("conv3/conv3_2", 256, True),
-    ("conv4/conv4_1", 512, False),
-    ("conv4/conv4_2", 512, True),
-)  # published name, channels, whether a 2x2 pooling follows
+    Convolution("conv1", 64, True),
+    Convolution("conv2", 128, True),
+    Convolution("conv3/conv3_1", 256, False),
+    Convolution("conv3/conv3_2", 256, True),
+    Convolution("conv4/conv4_1", 512, False),
+    Convolution("conv4/conv4_2", 512, True),
+)
+# Published names and units of the dense layers before the last one.
 DENSES = (("fc1/fc1_1", 4096), ("fc1/fc1_2", 4096))
+LAST = "fc2"
+
+# Numbers that give the layers different seeds.
+FIRST_DENSE_SEED = 10
+LAST_SEED = 20
+
+PCA_CLIP = 2.0
 
 
 @keras.saving.register_keras_serializable("crossask")
 class VGGish(EventModel):
-    """patches [..., 96, 64] -> [..., 128]; 72,141,184 parameters at width 1.
+    """VGGish: patches [..., 96, 64] -> embeddings [..., 128]; 72,141,184 parameters at width 1.
 
-    embedding_tap:
-      "linear": the last layer as it is, what the TF-Hub module and today's code give;
-      "relu": with the ReLU that the code of the paper's days put on it;
-      "pca": y = E (x - mean), clipped to [-2, 2]: the published post-processing without its 8 bits; `pca` names its file.
+    The embedding is one of:
 
-    Random weights are truncated normal 0.01 at full width, as VGGish's own; narrower ones take He's, with which a small
-    network without batch norm trains: at 0.01 the signal of a narrow layer fades from layer to layer.
+    * "linear": The output of the last layer, as in the TF-Hub module and in today's code.
+    * "relu": Its ReLU, as in the code of 2019, when the paper was written.
+    * "pca": E (x - mean), clipped to [-2, 2]: the published post-processing without its
+      quantisation to 8 bits.
 
-    Raises:
-      WeightsError: the tap is "pca" and its file is missing or another.
+    At width 1, random weights are truncated normal with deviation 0.01, as in the published code.
+    Narrower networks are initialised after He et al. (2015): with a deviation of 0.01, the signal
+    of a narrow layer would fade from layer to layer, as there is no batch normalisation.
     """
 
     model_name = "vggish"
     front_end = "vggish"
     embedding_size = 128
 
-    def __init__(self, pca=None, **options):
+    def __init__(self, pca: str | Path | None = None, **options: Any):
+        """Creates the layers.
+
+        Args:
+          pca: File of the PCA, for `embedding_tap` "pca".
+          **options: Arguments of `EventModel`.
+
+        Raises:
+          ConfigError: See `EventModel`.
+          WeightsError: The tap is "pca" and its file is missing or has other content.
+        """
         super().__init__(**options)
         self.pca = str(pca) if pca else None
         self._projection = None
@@ -50,109 +86,122 @@ class VGGish(EventModel):
                     "Fetch it with crossask-prepare --assets=vggish_pca.",
                 )
             self._projection = read_pca(self.pca)
-
-        def initialiser(number):
-            if self.seed is None:
-                return "zeros"
-            if self.width == 1:
-                return keras.initializers.TruncatedNormal(
-                    stddev=0.01, seed=self.seed * 100 + number
+        self._convolutions = []
+        for number, convolution in enumerate(CONVOLUTIONS):
+            self._convolutions.append(
+                keras.layers.Conv2D(
+                    self._wide(convolution.channels),
+                    3,
+                    padding="same",
+                    kernel_initializer=self._initializer(number),
+                    name=convolution.name.replace("/", "_"),
                 )
-            return keras.initializers.HeNormal(seed=self.seed * 100 + number)
-
-        self._convolutions = [
-            keras.layers.Conv2D(
-                self._wide(channels),
-                3,
-                padding="same",
-                kernel_initializer=initialiser(i),
-                name=name.replace("/", "_"),
             )
-            for i, (name, channels, _) in enumerate(CONVOLUTIONS)
-        ]
         self._pool = keras.layers.MaxPooling2D(2, 2, padding="same")
-        self._denses = [
-            keras.layers.Dense(
-                self._wide(units),
-                kernel_initializer=initialiser(10 + i),
-                name=name.replace("/", "_"),
+        self._denses = []
+        for number, (name, units) in enumerate(DENSES, start=FIRST_DENSE_SEED):
+            self._denses.append(
+                keras.layers.Dense(
+                    self._wide(units),
+                    kernel_initializer=self._initializer(number),
+                    name=name.replace("/", "_"),
+                )
             )
-            for i, (name, units) in enumerate(DENSES)
-        ]
         self._last = keras.layers.Dense(
-            self.embedding_size, kernel_initializer=initialiser(20), name="fc2"
+            self.embedding_size, kernel_initializer=self._initializer(LAST_SEED), name=LAST
         )
 
-    def named_variables(self):
-        layers = [*self._convolutions, *self._denses, self._last]
-        names = [name for name, *_ in (*CONVOLUTIONS, *DENSES)] + ["fc2"]
-        pairs = {}
-        for name, layer in zip(names, layers, strict=True):
-            pairs[f"vggish/{name}/weights"], pairs[f"vggish/{name}/biases"] = (
-                layer.kernel,
-                layer.bias,
-            )
-        return pairs
+    def named_variables(self) -> dict[str, tf.Variable]:
+        """Returns the variables of the network by their published names."""
+        layers = {}
+        for convolution, layer in zip(CONVOLUTIONS, self._convolutions, strict=True):
+            layers[convolution.name] = layer
+        for (name, _), layer in zip(DENSES, self._denses, strict=True):
+            layers[name] = layer
+        layers[LAST] = self._last
+        variables = {}
+        for name, layer in layers.items():
+            variables[f"vggish/{name}/weights"] = layer.kernel
+            variables[f"vggish/{name}/biases"] = layer.bias
+        return variables
 
     @property
-    def record(self):
-        return super().record | ({"pca": pca_source(self.pca)} if self.pca else {})
+    def record(self) -> dict[str, Any]:
+        """What the weights belong to, their digest, and the source of the PCA."""
+        record = super().record
+        if self.pca:
+            record["pca"] = pca_source(self.pca)
+        return record
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
         return super().get_config() | {"pca": self.pca}
 
-    def _embed(self, x, training):
-        for convolution, (_, _, pooled) in zip(self._convolutions, CONVOLUTIONS, strict=True):
-            x = self._activate(convolution(x))
-            x = (
-                self._pool(x) if pooled else x
-            )  # [n, 48, 32, 64], [n, 24, 16, 128], [n, 12, 8, 256], [n, 6, 4, 512]
-        x = tf.reshape(
-            x, [-1, x.shape[1] * x.shape[2] * x.shape[3]]
-        )  # [n, 12288]: time, frequency, channel
+    def _embed(self, x: tf.Tensor, training: bool) -> tf.Tensor:
+        for layer, convolution in zip(self._convolutions, CONVOLUTIONS, strict=True):
+            x = self._activate(layer(x))
+            if convolution.is_pooled:
+                # [n, 48, 32, 64], [n, 24, 16, 128], [n, 12, 8, 256], [n, 6, 4, 512]
+                x = self._pool(x)
+        features = x.shape[1] * x.shape[2] * x.shape[3]
+        x = tf.reshape(x, [-1, features])  # [n, 12288], ordered by time, frequency, channel
         for dense in self._denses:
             x = self._activate(dense(x))  # [n, 4096]
         x = self._last(x)  # [n, 128]
         if self.embedding_tap == "relu":
             return tf.nn.relu(x)
         if self.embedding_tap == "pca":
-            vectors, mean = self._projection
-            x = tf.cast(x, tf.float32) - mean  # in any precision of the layers
-            return tf.clip_by_value(tf.matmul(x, vectors, transpose_b=True), -2.0, 2.0)
+            return self._project(x)
         return x
 
-    def _constants(self):
-        return (
-            {}
-            if self._projection is None
-            else dict(zip(("pca/vectors", "pca/mean"), self._projection, strict=True))
-        )
+    def _project(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns E (x - mean), clipped, in float32 whatever the precision of the layers."""
+        vectors, mean = self._projection
+        centred = tf.cast(x, tf.float32) - mean
+        projected = tf.matmul(centred, vectors, transpose_b=True)  # [n, 128]
+        return tf.clip_by_value(projected, -PCA_CLIP, PCA_CLIP)
 
-    def _wide(self, units: int) -> int:
-        return max(1, round(units * self.width))
+    def _constants(self) -> Arrays:
+        if self._projection is None:
+            return {}
+        vectors, mean = self._projection
+        return {"pca/vectors": vectors, "pca/mean": mean}
+
+    def _initializer(self, number: int) -> str | keras.initializers.Initializer:
+        """Returns the initialiser of the layer with this number."""
+        if self.seed is None:
+            return "zeros"
+        seed = self.seed * 100 + number
+        if self.width == 1:
+            return keras.initializers.TruncatedNormal(stddev=0.01, seed=seed)
+        return keras.initializers.HeNormal(seed=seed)
 
 
-def pca_source(path) -> str:
-    """Where a PCA comes from: what the file says of itself, else it is Google's."""
+def pca_source(path: str | Path) -> str:
+    """Returns what the file of a PCA says about its source; "published" if it says nothing."""
     with np.load(path, allow_pickle=False) as file:
-        return str(file["source"]) if "source" in file.files else "published"
+        if "source" in file.files:
+            return str(file["source"])
+    return "published"
 
 
-def read_pca(path) -> tuple[np.ndarray, np.ndarray]:
-    """(vectors [128, 128], mean [128]) of Google's vggish_pca_params.npz; a WeightsError where it is something else."""
+def read_pca(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """Returns E [128, 128] and mean [128] of a file such as Google's vggish_pca_params.npz.
+
+    Raises:
+      WeightsError: It cannot be read or has other content.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
-            vectors, mean = (
-                file["pca_eigen_vectors"].astype(np.float32),
-                file["pca_means"].astype(np.float32).reshape(-1),
-            )
+            vectors = file["pca_eigen_vectors"].astype(np.float32)
+            mean = file["pca_means"].astype(np.float32).reshape(-1)
     except BROKEN_NPZ as error:
         raise WeightsError(
             f"{path} cannot be read as VGGish's PCA ({error}).", "Give vggish_pca_params.npz."
         ) from error
     if vectors.shape != (128, 128) or mean.shape != (128,):
         raise WeightsError(
-            f"{path} holds shapes {vectors.shape} and {mean.shape}, not (128, 128) and (128,).",
+            f"{path} contains shapes {vectors.shape} and {mean.shape}, not (128, 128) and (128,).",
             "Give vggish_pca_params.npz.",
         )
     return vectors, mean

@@ -1,12 +1,17 @@
-"""YAMNet, Google's MobileNet-v1 event tagger over 521 classes of AudioSet, as a native Keras layer."""
+"""YAMNet, Google's MobileNet-v1 that recognises the 521 events of AudioSet."""
+
+import dataclasses
+from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
 
 from crossask.errors import ConfigError
 from crossask.events.layer import EventModel
+from crossask.events.weights import Arrays
 
-# stride and channels of the fourteen layers; all but the first are separable
+# (stride, channels) of the fourteen layers. All but the first are separable: a depthwise
+# convolution, which has the stride, and a pointwise one, which has the channels.
 LAYERS = (
     (2, 32),
     (1, 64),
@@ -15,156 +20,205 @@ LAYERS = (
     (2, 256),
     (1, 256),
     (2, 512),
-    *((1, 512),) * 5,
+    (1, 512),
+    (1, 512),
+    (1, 512),
+    (1, 512),
+    (1, 512),
     (2, 1024),
     (1, 1024),
 )
 CLASSES = 521
+EMBEDDING_SIZE = 1024  # channels of the last layer
 BATCH_NORM_EPSILON = 1e-4
-# Differs from Keras' 0.99, whose statistics trail the weights by hundreds of steps: too slow for small corpora
+# Differs from Keras' default 0.99, whose statistics lag hundreds of steps behind the weights. That
+# is too slow for small corpora.
 BATCH_NORM_MOMENTUM = 0.9
+
+
+@dataclasses.dataclass(frozen=True)
+class _Step:
+    """A convolution and its batch normalisation; the activation follows.
+
+    Attributes:
+      name: Published name.
+      kernel: Published name of the kernel, which is also that of the Keras layer's attribute.
+      convolution: The convolution.
+      batch_norm: The batch normalisation.
+    """
+
+    name: str
+    kernel: str
+    convolution: keras.layers.Layer
+    batch_norm: keras.layers.Layer
 
 
 @keras.saving.register_keras_serializable("crossask")
 class YAMNet(EventModel):
-    """patches [..., 96, 64] -> [..., 1024], the mean over the last map.
+    """YAMNet: patches [..., 96, 64] -> embeddings [..., 1024], the mean over the last map.
 
-    3,195,456 trainable parameters (3,217,344 with moving statistics); with `classifier` 3,729,481 and `scores`. Batch norms
-    have a centre and no scale. The activation is ReLU in the Keras source and ReLU6 in the published TFLite file. The
-    embedding is a mean of activations and so never negative: the taps "linear" and "relu" are one.
+    It has 3,195,456 trainable parameters (with moving statistics 3,217,344); with `classifier`
+    3,729,481 and the method `scores`. The batch normalisations have a centre and no scale; on
+    several devices, their statistics are those of all devices.
 
-    `batch_norm_momentum` matters where it is trained. Built under several devices, its batch statistics are those of all.
-
-    Raises:
-      ConfigError: the tap "pca", which belongs to VGGish.
+    The published forms differ in `activation`: ReLU in the Keras source, ReLU6 in the TFLite file.
+    The embedding is a mean of activations and never negative, so the taps "linear" and "relu" are
+    the same.
     """
 
     model_name = "yamnet"
     front_end = "yamnet"
-    embedding_size = 1024
+    embedding_size = EMBEDDING_SIZE
     optional_variables = ("dense/kernel", "dense/bias")
 
-    def __init__(self, classifier=False, batch_norm_momentum=BATCH_NORM_MOMENTUM, **options):
+    def __init__(
+        self,
+        classifier: bool = False,
+        batch_norm_momentum: float = BATCH_NORM_MOMENTUM,
+        **options: Any,
+    ):
+        """Creates the layers.
+
+        Args:
+          classifier: Whether the layer has the head that predicts the 521 events.
+          batch_norm_momentum: Momentum of the moving statistics, for training.
+          **options: Arguments of `EventModel`.
+
+        Raises:
+          ConfigError: See `EventModel`; also for the tap "pca", which VGGish alone has.
+        """
         super().__init__(**options)
         if self.embedding_tap == "pca":
             raise ConfigError(
                 "event_model.embedding_tap is 'pca', and YAMNet has none.", "Use linear."
             )
-        self.classifier, self.batch_norm_momentum = classifier, batch_norm_momentum
-        several = tf.distribute.get_strategy().num_replicas_in_sync > 1
-        self.embedding_size = max(1, round(1024 * self.width))
-        self._steps, number = [], None if self.seed is None else self.seed * 100
-
-        def batch_norm(name):
-            return keras.layers.BatchNormalization(
-                momentum=batch_norm_momentum,
-                epsilon=BATCH_NORM_EPSILON,
-                scale=False,
-                synchronized=several,
-                name=name,
+        self.classifier = classifier
+        self.batch_norm_momentum = batch_norm_momentum
+        self.embedding_size = self._wide(EMBEDDING_SIZE)
+        self._steps = []
+        for number, (stride, channels) in enumerate(LAYERS, start=1):
+            if number == 1:
+                self._steps.append(self._first_step(stride, channels))
+            else:
+                self._steps.append(self._depthwise_step(number, stride))
+                self._steps.append(self._pointwise_step(number, channels))
+        # Keras finds layers in a list, but not in dataclasses.
+        layers = []
+        for step in self._steps:
+            layers += [step.convolution, step.batch_norm]
+        self._tracked = layers
+        self._dense = None
+        if classifier:
+            self._dense = keras.layers.Dense(
+                CLASSES, kernel_initializer=self._initializer(0), name="dense"
             )
 
-        for i, (stride, channels) in enumerate(LAYERS, start=1):
-            channels = max(1, round(channels * self.width))
-            kernels = {"padding": "same", "use_bias": False}
-            if i == 1:
-                first = keras.layers.Conv2D(
-                    channels,
-                    3,
-                    stride,
-                    kernel_initializer=_glorot(number, 0),
-                    name="layer1_conv",
-                    **kernels,
-                )
-                self._steps.append((f"layer{i}/conv", "kernel", first, batch_norm("layer1_norm")))
-                continue
-            depth = keras.layers.DepthwiseConv2D(
-                3,
-                stride,
-                depthwise_initializer=_glorot(number, 2 * i),
-                name=f"layer{i}_depthwise",
-                **kernels,
-            )
-            point = keras.layers.Conv2D(
-                channels,
-                1,
-                1,
-                kernel_initializer=_glorot(number, 2 * i + 1),
-                name=f"layer{i}_pointwise",
-                **kernels,
-            )
-            self._steps.append(
-                (
-                    f"layer{i}/depthwise_conv",
-                    "depthwise_kernel",
-                    depth,
-                    batch_norm(f"layer{i}_depthwise_norm"),
-                )
-            )
-            self._steps.append(
-                (
-                    f"layer{i}/pointwise_conv",
-                    "kernel",
-                    point,
-                    batch_norm(f"layer{i}_pointwise_norm"),
-                )
-            )
-        self._tracked = [layer for _, _, *layers in self._steps for layer in layers]
-        self._dense = (
-            keras.layers.Dense(CLASSES, kernel_initializer=_glorot(number, 0), name="dense")
-            if classifier
-            else None
-        )
+    def scores(self, patches: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Returns probabilities of the 521 events, [..., 96, 64] -> [..., 521].
 
-    def scores(self, patches, training=False):
-        """Probabilities of the 521 classes, [..., 521]; needs `classifier`."""
+        Raises:
+          ConfigError: The layer was created without `classifier`.
+        """
         if self._dense is None:
             raise ConfigError("This YAMNet has no classifier.", "Build it with classifier=True.")
-        return tf.sigmoid(self._dense(self(patches, training=training)))
+        embedding = self(patches, training=training)  # [..., 1024]
+        return tf.sigmoid(self._dense(embedding))
 
-    def built_whole(self):
+    def built_whole(self) -> "YAMNet":
+        """Creates all variables that do not exist yet, and returns the layer."""
         super().built_whole()
         if self._dense is not None and not self._dense.built:
             self._dense.build([None, self.embedding_size])
         return self
 
-    def named_variables(self):
-        pairs = {}
-        for name, kernel, layer, norm in self._steps:
-            pairs[f"{name}/{kernel}"] = getattr(layer, kernel)
-            pairs[f"{name}/bn/beta"] = norm.beta
-            pairs[f"{name}/bn/moving_mean"], pairs[f"{name}/bn/moving_variance"] = (
-                norm.moving_mean,
-                norm.moving_variance,
-            )
+    def named_variables(self) -> dict[str, tf.Variable]:
+        """Returns the variables of the network by their published names."""
+        variables = {}
+        for step in self._steps:
+            variables[f"{step.name}/{step.kernel}"] = getattr(step.convolution, step.kernel)
+            variables[f"{step.name}/bn/beta"] = step.batch_norm.beta
+            variables[f"{step.name}/bn/moving_mean"] = step.batch_norm.moving_mean
+            variables[f"{step.name}/bn/moving_variance"] = step.batch_norm.moving_variance
         if self._dense is not None:
-            pairs["dense/kernel"], pairs["dense/bias"] = self._dense.kernel, self._dense.bias
-        return pairs
+            variables["dense/kernel"] = self._dense.kernel
+            variables["dense/bias"] = self._dense.bias
+        return variables
 
-    def layer_of(self, name):
-        return name.partition("/")[
-            0
-        ]  # a depthwise and a pointwise convolution with their norms are one layer
+    def layer_of(self, name: str) -> str:
+        """Returns the name of the layer to which the variable with a published name belongs.
 
-    def get_config(self):
+        A depthwise and a pointwise convolution with their batch normalisations are one layer.
+        """
+        return name.partition("/")[0]
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
         return super().get_config() | {
             "classifier": self.classifier,
             "batch_norm_momentum": self.batch_norm_momentum,
         }
 
-    def _load(self, weights, source):
-        # the classifier has had two names
-        return super()._load(
-            {name.replace("logits/", "dense/"): value for name, value in weights.items()}, source
-        )
+    def _load(self, arrays: Arrays, source: str) -> "YAMNet":
+        # Older files have another name for the head.
+        renamed = {name.replace("logits/", "dense/"): value for name, value in arrays.items()}
+        return super()._load(renamed, source)
 
-    def _embed(self, x, training):
-        for _, _, layer, norm in self._steps:
-            x = self._activate(
-                norm(layer(x), training=training)
-            )  # [n, 48, 32, 32] ... [n, 3, 2, 1024]
+    def _embed(self, x: tf.Tensor, training: bool) -> tf.Tensor:
+        for step in self._steps:
+            x = step.convolution(x)
+            x = step.batch_norm(x, training=training)
+            x = self._activate(x)  # [n, 48, 32, 32] after the first, [n, 3, 2, 1024] after the last
         return tf.reduce_mean(x, [1, 2])  # [n, 1024]
 
+    def _first_step(self, stride: int, channels: int) -> _Step:
+        convolution = keras.layers.Conv2D(
+            self._wide(channels),
+            3,
+            stride,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=self._initializer(0),
+            name="layer1_conv",
+        )
+        return _Step("layer1/conv", "kernel", convolution, self._batch_norm("layer1_norm"))
 
-def _glorot(first, number: int):
-    return "zeros" if first is None else keras.initializers.GlorotUniform(seed=first + number)
+    def _depthwise_step(self, number: int, stride: int) -> _Step:
+        convolution = keras.layers.DepthwiseConv2D(
+            3,
+            stride,
+            padding="same",
+            use_bias=False,
+            depthwise_initializer=self._initializer(2 * number),
+            name=f"layer{number}_depthwise",
+        )
+        batch_norm = self._batch_norm(f"layer{number}_depthwise_norm")
+        return _Step(f"layer{number}/depthwise_conv", "depthwise_kernel", convolution, batch_norm)
+
+    def _pointwise_step(self, number: int, channels: int) -> _Step:
+        convolution = keras.layers.Conv2D(
+            self._wide(channels),
+            1,
+            1,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=self._initializer(2 * number + 1),
+            name=f"layer{number}_pointwise",
+        )
+        batch_norm = self._batch_norm(f"layer{number}_pointwise_norm")
+        return _Step(f"layer{number}/pointwise_conv", "kernel", convolution, batch_norm)
+
+    def _batch_norm(self, name: str) -> keras.layers.Layer:
+        devices = tf.distribute.get_strategy().num_replicas_in_sync
+        return keras.layers.BatchNormalization(
+            momentum=self.batch_norm_momentum,
+            epsilon=BATCH_NORM_EPSILON,
+            scale=False,
+            synchronized=devices > 1,
+            name=name,
+        )
+
+    def _initializer(self, number: int) -> str | keras.initializers.Initializer:
+        """Returns the initialiser of the convolution with this number."""
+        if self.seed is None:
+            return "zeros"
+        return keras.initializers.GlorotUniform(seed=self.seed * 100 + number)

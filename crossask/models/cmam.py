@@ -1,79 +1,115 @@
-"""CMAM, the cross-task multi-head attention model of section 2.4: events attend to the scene's features."""
+"""CMAM, the cross-task multi-head attention model of section 2.4: events attend to the scene."""
+
+from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
 
 from crossask.config import ModelConfig
-from crossask.models.layers import MultiHeadAttention, check_choice, fold_in, sinusoidal_positions
-from crossask.models.scene_model import SceneModel, scene_encoder, scene_pooling
+from crossask.models.layers import MultiHeadAttention, axis_size, fold_in, sinusoidal_positions
+from crossask.models.scene_model import (
+    Attention,
+    Inputs,
+    SceneModel,
+    scene_encoder,
+    scene_pooling,
+)
 
-DIRECTIONS = ("event_queries_scene", "scene_queries_event", "scene_queries_scene", "events_alone")
+# Numbers that give the two attention blocks different seeds.
+SELF_ATTENTION_SEED = 1
+CROSS_ATTENTION_SEED = 2
 
 
 @keras.saving.register_keras_serializable("crossask")
 class CMAM(SceneModel):
-    """Column CMAM of Table 2 and Figure 5.
+    """The cross-task multi-head attention model: section 2.4, Figure 5, column CMAM of Table 2.
 
-    {"log_mel": [B, T, 64, 2], "embedding": [B, P, E]} -> float32 [B, classes]; with an event model {"log_mel",
-    "patches": [B, P, 96, 64]} does as well.
+      R = encoder(log-mel)                       [B, T', 2048]
+      H = dense(embedding) + positions           [B, P, 2048]
+      O = self-attention(H)                      [B, P, 2048], equations 1 to 6
+      X = cross-attention(query O, key and value R)  [B, P, 2048], equations 1 to 6
+      logits = dense(attention pooling(X))       [B, classes]
 
-      R = ConvEncoder(log-mel)                       [B, T', 2048]
-      H = Dense(embedding) + positions               [B, P, 2048]
-      O = MultiHeadAttention(H, H)                   [B, P, 2048], equations 1 to 6
-      X = MultiHeadAttention(O, R)                   [B, P, 2048]
-      logits = Dense(AttentionPooling(X))            [B, classes]
+    It reads {"log_mel": [B, T, 64, 2], "embedding": [B, P, E]}; with an event model, "patches":
+    [B, P, 96, 64] may replace the embedding. With 10 classes and embeddings of 128 it has
+    37,563,274 parameters, those of the event model not counted.
 
-    Differs from the paper: the embedding (128 wide) is widened to the query dimension by a linear layer, because
-    equation 6 adds the two and equation 5's sizes ask for 2048; positions are added after it. The cross-attention has
-    the residual, dropout and layer norm of equation 6. config.cross_attention = "scene_queries_event" turns the
-    direction of the second block round: X = MultiHeadAttention(R, O), [B, T', 2048]. Two more are controls of experiments/controls.py:
-    "scene_queries_scene" puts R in place of the embedding, "events_alone" leaves the scene out, X = O.
+    The paper leaves the direction of the cross-attention open; `config.cross_attention` sets it:
 
-    Arguments and errors: SceneModel. With 10 classes and embeddings of 128: 37,563,274 parameters beside the event
-    model's.
+    * "event_queries_scene": as above.
+    * "scene_queries_event": X = cross-attention(query R, key and value O), [B, T', 2048].
+    * "scene_queries_scene": a control without events, H = dense(R) + positions.
+    * "events_alone": a control without the scene, X = O.
+
+    Differs from the paper: a linear layer widens the embedding (128) to the query dimension (2048),
+    because equation 6 adds H to a result of that width; positions are added after it. The
+    cross-attention has the residual, dropout and layer normalisation of equation 6, too.
     """
 
     reads = ("log_mel", "embedding")
 
-    def __init__(self, classes: int, config: ModelConfig | None = None, **common):
+    def __init__(self, classes: int, config: ModelConfig | None = None, **common: Any):
+        """Creates the layers. Arguments and errors are those of `SceneModel`.
+
+        Raises:
+          ConfigError: `config.attention_heads` does not divide `config.attention_dim`.
+        """
         super().__init__(classes, config, **common)
         config = self.model_config
-        check_choice("cross_attention", config.cross_attention, DIRECTIONS)
         self.encoder = scene_encoder(config)
         self.widening = keras.layers.Dense(config.attention_dim, name="widening")
-        self.self_attention = attention_block(config, "self_attention")
-        self.cross_attention = attention_block(config, "cross_attention")
+        self.self_attention = _attention_block(config, "self_attention")
+        self.cross_attention = _attention_block(config, "cross_attention")
         self.pooling = scene_pooling(config)
         self.scene = keras.layers.Dense(self.classes, dtype="float32", name="scene")
 
-    def scene_embedding(self, inputs, training, seed):
+    def scene_embedding(
+        self, inputs: Inputs, training: bool, seed: tf.Tensor | None
+    ) -> tuple[tf.Tensor, Attention]:
+        """Returns the pooled features [B, 4 * 2048]; see `SceneModel.scene_embedding`."""
         direction = self.model_config.cross_attention
-        r = (
-            None
-            if direction == "events_alone"
-            else self.encoder(self._log_mel(inputs), training=training)
-        )  # [B, T', 2048]
-        h = self.widening(
-            r if direction == "scene_queries_scene" else self._embedding(inputs, training)
-        )  # [B, P, 2048]
-        steps = tf.shape(h)[1] if h.shape[1] is None else h.shape[1]
-        h += tf.cast(sinusoidal_positions(steps, h.shape[-1]), h.dtype)
-        o, own = self.self_attention(
-            h, h, training=training, seed=fold_in(seed, 1), return_attention=True
-        )  # [B, P, 2048]
+        r = None
+        if direction != "events_alone":
+            log_mel = self.read_log_mel(inputs)  # [B, T, 64, 2]
+            r = self.encoder(log_mel, training=training)  # [B, T', 2048]
+
+        if direction == "scene_queries_scene":
+            h = self.widening(r)  # [B, T', 2048]
+        else:
+            embedding = self.read_embedding(inputs, training)  # [B, P, E]
+            h = self.widening(embedding)  # [B, P, 2048]
+        positions = sinusoidal_positions(axis_size(h, 1), h.shape[-1])  # [P, 2048]
+        h += tf.cast(positions, h.dtype)
+
+        o, self_weights = self.self_attention(
+            h,
+            h,
+            training=training,
+            seed=fold_in(seed, SELF_ATTENTION_SEED),
+            return_attention=True,
+        )  # [B, P, 2048], [B, 8, P, P]
         if direction == "events_alone":
-            x, attention = self.pooling(o, return_attention=True)
-            return x, {"pooling": attention, "self": own}
-        query, key_value = (r, o) if direction == "scene_queries_event" else (o, r)
-        x, cross = self.cross_attention(
-            query, key_value, training=training, seed=fold_in(seed, 2), return_attention=True
-        )
-        x, attention = self.pooling(x, return_attention=True)  # [B, 4 * 2048], [B, 4, P]
-        return x, {"pooling": attention, "self": own, "cross": cross}
+            x, pooling_weights = self.pooling(o, return_attention=True)  # [B, 4 * 2048], [B, 4, P]
+            return x, {"pooling": pooling_weights, "self": self_weights}
+
+        if direction == "scene_queries_event":
+            query = r
+            key_value = o
+        else:
+            query = o
+            key_value = r
+        x, cross_weights = self.cross_attention(
+            query,
+            key_value,
+            training=training,
+            seed=fold_in(seed, CROSS_ATTENTION_SEED),
+            return_attention=True,
+        )  # [B, P, 2048], [B, 8, P, T']
+        x, pooling_weights = self.pooling(x, return_attention=True)  # [B, 4 * 2048], [B, 4, P]
+        return x, {"pooling": pooling_weights, "self": self_weights, "cross": cross_weights}
 
 
-def attention_block(config: ModelConfig, name: str) -> MultiHeadAttention:
-    """One attention block as `config` describes it."""
+def _attention_block(config: ModelConfig, name: str) -> MultiHeadAttention:
     return MultiHeadAttention(
         config.attention_heads,
         config.attention_dim,

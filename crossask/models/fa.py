@@ -1,29 +1,45 @@
-"""FA, the fundamental architecture of section 2.1: encoder, attention pooling, one fully connected layer."""
+"""FA, the fundamental architecture of section 2.1: encoder, attention pooling, one dense layer."""
 
+from typing import Any
+
+import tensorflow as tf
 import tf_keras as keras
 
 from crossask.config import ModelConfig
-from crossask.models.scene_model import SceneModel, scene_encoder, scene_pooling
+from crossask.models.scene_model import (
+    Attention,
+    Inputs,
+    SceneModel,
+    scene_encoder,
+    scene_pooling,
+)
 
 
 @keras.saving.register_keras_serializable("crossask")
 class FA(SceneModel):
-    """log-mel -> ConvEncoder -> AttentionPooling -> logits; column FA of Table 2.
+    """The fundamental architecture: section 2.1, column FA of Table 2.
 
-    {"log_mel": [B, T, 64, 2]} -> float32 [B, classes]; 998 frames give 62 steps of 4 x 512 = 2048.
-    Arguments and errors: SceneModel. With 10 classes: 3,736,458 parameters.
+      R = encoder(log-mel)                       [B, T', 2048], Figure 1
+      logits = dense(attention pooling(R))       [B, classes], Figure 2
+
+    It reads {"log_mel": [B, T, 64, 2]}. The 998 frames of 10 s give T' = 62 steps of 4 x 512
+    features. With 10 classes it has 3,736,458 parameters.
     """
 
     reads = ("log_mel",)
 
-    def __init__(self, classes: int, config: ModelConfig | None = None, **common):
+    def __init__(self, classes: int, config: ModelConfig | None = None, **common: Any):
+        """Creates the layers. Arguments and errors are those of `SceneModel`."""
         super().__init__(classes, config, **common)
         self.encoder = scene_encoder(self.model_config)
         self.pooling = scene_pooling(self.model_config)
         self.scene = keras.layers.Dense(self.classes, dtype="float32", name="scene")
 
-    def scene_embedding(self, inputs, training, seed):
-        x = self._log_mel(inputs)  # [B, T, 64, 2]
-        x = self.encoder(x, training=training)  # [B, T', 2048]
-        x, attention = self.pooling(x, return_attention=True)  # [B, 4 * 2048], [B, 4, T']
-        return x, {"pooling": attention}
+    def scene_embedding(
+        self, inputs: Inputs, training: bool, seed: tf.Tensor | None
+    ) -> tuple[tf.Tensor, Attention]:
+        """Returns the pooled features [B, 4 * 2048]; see `SceneModel.scene_embedding`."""
+        log_mel = self.read_log_mel(inputs)  # [B, T, 64, 2]
+        r = self.encoder(log_mel, training=training)  # [B, T', 2048]
+        x, pooling_weights = self.pooling(r, return_attention=True)  # [B, 4 * 2048], [B, 4, T']
+        return x, {"pooling": pooling_weights}

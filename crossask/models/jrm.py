@@ -1,4 +1,6 @@
-"""JRM, the joint representation based model of section 2.3: two branches, pooled and concatenated."""
+"""JRM, the joint representation based model of section 2.3: two branches, concatenated."""
+
+from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
@@ -6,6 +8,8 @@ import tf_keras as keras
 from crossask.config import ModelConfig
 from crossask.models.layers import ConvEncoder
 from crossask.models.scene_model import (
+    Attention,
+    Inputs,
     SceneModel,
     event_image,
     event_narrowing,
@@ -16,26 +20,25 @@ from crossask.models.scene_model import (
 
 @keras.saving.register_keras_serializable("crossask")
 class JRM(SceneModel):
-    """Column JRM of Table 2 and Figure 4.
+    """The joint representation based model: section 2.3, Figure 4, column JRM of Table 2.
 
-    {"log_mel": [B, T, 64, 2], "embedding": [B, P, 128]} -> float32 [B, classes]; with an event model {"log_mel",
-    "patches": [B, P, 96, 64]} does as well.
+      R = attention pooling(encoder(log-mel))                [B, 4 * 2048]
+      E = attention pooling(encoder of 7 layers(embedding))  [B, 4 * 2048]
+      logits = dense(concat(R, E))                           [B, classes]
 
-      R = AttentionPooling(ConvEncoder(log-mel))               [B, 4 * 2048]
-      E = AttentionPooling(ConvEncoder of 7 layers(embedding)) [B, 4 * 2048]
-      logits = Dense(R, E)                                     [B, classes]
+    It reads {"log_mel": [B, T, 64, 2], "embedding": [B, P, 128]}; with an event model, "patches":
+    [B, P, 96, 64] may replace the embedding. With 10 classes and embeddings of 128 it has
+    40,518,858 parameters, those of the event model not counted.
 
-    Differs from the paper: each branch has a pooling of its own; the text has them concatenated as "high level features"
-    and does not say at which length in time. An embedding that is not config.event_width wide is brought to that width by
-    a linear layer.
-
-    Arguments and errors: SceneModel. With 10 classes and embeddings of 128: 40,518,858 parameters beside the event
-    model's.
+    Differs from the paper: each branch has its own attention pooling. The text concatenates "high
+    level features" of both branches and does not say how their lengths in time are made equal.
+    Embeddings that are not `config.event_width` wide first pass a linear layer to that width.
     """
 
     reads = ("log_mel", "embedding")
 
-    def __init__(self, classes: int, config: ModelConfig | None = None, **common):
+    def __init__(self, classes: int, config: ModelConfig | None = None, **common: Any):
+        """Creates the layers. Arguments and errors are those of `SceneModel`."""
         super().__init__(classes, config, **common)
         config = self.model_config
         self.encoder = scene_encoder(config)
@@ -51,15 +54,19 @@ class JRM(SceneModel):
         self.event_pooling = scene_pooling(config, "event_pooling")
         self.scene = keras.layers.Dense(self.classes, dtype="float32", name="scene")
 
-    def scene_embedding(self, inputs, training, seed):
-        r = self.encoder(self._log_mel(inputs), training=training)  # [B, T', 2048]
-        r, attention = self.pooling(r, return_attention=True)  # [B, 4 * 2048], [B, 4, T']
-        e = event_image(
-            self._embedding(inputs, training), self.narrowing, self.event_encoder
-        )  # [B, P, 128, 1]
-        e = self.event_encoder(e, training=training)  # [B, P / 4, 2048]
-        e, event_attention = self.event_pooling(
-            e, return_attention=True
-        )  # [B, 4 * 2048], [B, 4, P / 4]
-        x = tf.concat([r, e], axis=-1)  # [B, 4 * 2048 + 4 * 2048]
-        return x, {"pooling": attention, "event_pooling": event_attention}
+    def scene_embedding(
+        self, inputs: Inputs, training: bool, seed: tf.Tensor | None
+    ) -> tuple[tf.Tensor, Attention]:
+        """Returns R and E side by side, [B, 8 * 2048]; see `SceneModel.scene_embedding`."""
+        log_mel = self.read_log_mel(inputs)  # [B, T, 64, 2]
+        r = self.encoder(log_mel, training=training)  # [B, T', 2048]
+        r, pooling_weights = self.pooling(r, return_attention=True)  # [B, 4 * 2048], [B, 4, T']
+
+        embedding = self.read_embedding(inputs, training)  # [B, P, 128]
+        image = event_image(embedding, self.narrowing, self.event_encoder)  # [B, P, 128, 1]
+        e = self.event_encoder(image, training=training)  # [B, P / 4, 2048]
+        # [B, 4 * 2048], [B, 4, P / 4]
+        e, event_pooling_weights = self.event_pooling(e, return_attention=True)
+
+        x = tf.concat([r, e], axis=-1)  # [B, 8 * 2048]
+        return x, {"pooling": pooling_weights, "event_pooling": event_pooling_weights}

@@ -1,28 +1,42 @@
-"""VEM, the VGGish embedding based model of section 2.2: event embeddings in place of the log-mel."""
+"""VEM, the VGGish embedding based model of section 2.2: embeddings in place of the log-mel."""
 
+from typing import Any
+
+import tensorflow as tf
 import tf_keras as keras
 
 from crossask.config import ModelConfig
 from crossask.models.layers import ConvEncoder
-from crossask.models.scene_model import SceneModel, event_image, event_narrowing, scene_pooling
+from crossask.models.scene_model import (
+    Attention,
+    Inputs,
+    SceneModel,
+    event_image,
+    event_narrowing,
+    scene_pooling,
+)
 
 
 @keras.saving.register_keras_serializable("crossask")
 class VEM(SceneModel):
-    """embedding -> ConvEncoder -> AttentionPooling -> logits; column VEM of Table 2 and Figure 3.
+    """The VGGish embedding based model: section 2.2, Figure 3, column VEM of Table 2.
 
-    {"embedding": [B, P, 128]} -> float32 [B, classes]; with an event model {"patches": [B, P, 96, 64]} does as well. The
-    embedding is an image of P frames by 128 bins with one channel; 10 patches give 2 steps of 8 x 512 = 4096.
+      E = encoder(embedding)                     [B, P', 4096]
+      logits = dense(attention pooling(E))       [B, classes]
 
-    Differs from the paper: the last two pools leave time alone, because four pools of 2x2 leave no frame of ten. An
-    embedding that is not config.event_width wide is brought to that width by a linear layer.
+    It reads {"embedding": [B, P, 128]} or, with an event model, {"patches": [B, P, 96, 64]}. The
+    embedding is an image of P time steps and 128 bins with one channel. Ten patches give P' = 2
+    steps of 8 x 512 features.
 
-    Arguments and errors: SceneModel.
+    Differs from the paper: the last two pools of four are (1, 2), because pools of 2 x 2 would
+    leave none of ten steps. Embeddings that are not `config.event_width` wide first pass a linear
+    layer to that width.
     """
 
     reads = ("embedding",)
 
-    def __init__(self, classes: int, config: ModelConfig | None = None, **common):
+    def __init__(self, classes: int, config: ModelConfig | None = None, **common: Any):
+        """Creates the layers. Arguments and errors are those of `SceneModel`."""
         super().__init__(classes, config, **common)
         config = self.model_config
         self.narrowing = event_narrowing(config)
@@ -36,10 +50,12 @@ class VEM(SceneModel):
         self.pooling = scene_pooling(config)
         self.scene = keras.layers.Dense(self.classes, dtype="float32", name="scene")
 
-    def scene_embedding(self, inputs, training, seed):
-        x = event_image(
-            self._embedding(inputs, training), self.narrowing, self.encoder
-        )  # [B, P, 128, 1]
-        x = self.encoder(x, training=training)  # [B, P / 4, 8 * 512]
-        x, attention = self.pooling(x, return_attention=True)  # [B, 4 * 4096], [B, 4, P / 4]
-        return x, {"pooling": attention}
+    def scene_embedding(
+        self, inputs: Inputs, training: bool, seed: tf.Tensor | None
+    ) -> tuple[tf.Tensor, Attention]:
+        """Returns the pooled features [B, 4 * 4096]; see `SceneModel.scene_embedding`."""
+        embedding = self.read_embedding(inputs, training)  # [B, P, 128]
+        image = event_image(embedding, self.narrowing, self.encoder)  # [B, P, 128, 1]
+        e = self.encoder(image, training=training)  # [B, P', 4096]
+        x, pooling_weights = self.pooling(e, return_attention=True)  # [B, 4 * 4096], [B, 4, P']
+        return x, {"pooling": pooling_weights}

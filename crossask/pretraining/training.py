@@ -13,8 +13,8 @@ import tf_keras as keras
 from crossask import config, events, files
 from crossask.config import EventModelConfig, catalogue
 from crossask.errors import CrossaskError, DataError
-from crossask.events import tagging
 from crossask.events.layer import EventModel
+from crossask.events.tagger import Tagger, tags_path
 from crossask.pretraining.labels import LabelledClip, validation_split
 from crossask.pretraining.patches import PatchStore
 from crossask.pretraining.tagger import EventTagger, TagAccuracy
@@ -142,8 +142,8 @@ def pretrain(
         report["test_tag_accuracy"] = float(scores["tag_accuracy"])
     out.parent.mkdir(parents=True, exist_ok=True)
     head = model.head
-    tagger = tagging.Tagger(kinds, head.kernel, head.bias, exclusive=is_exclusive)
-    tagger.save_npz(tagging.tags_path(out))
+    tagger = Tagger(kinds, head.kernel, head.bias, exclusive=is_exclusive)
+    tagger.save_npz(tags_path(out))
     if catalogue.event_model(settings.event_model.name).has_pca:
         batches = store.evaluation_batches(paths["fitted"], settings.batch_size)
         _fit_pca(event_model, batches, pca_path(out), len(fitted))

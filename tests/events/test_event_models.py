@@ -13,7 +13,7 @@ from crossask import events
 from crossask.audio import frontends
 from crossask.config import EventModelConfig, catalogue
 from crossask.errors import ConfigError, WeightsError
-from crossask.events import reading_weights
+from crossask.events import weights as weight_files
 from crossask.events.vggish import CONVOLUTIONS, VGGish
 from crossask.events.yamnet import YAMNet
 
@@ -258,7 +258,7 @@ def test_what_is_no_weights_is_an_error_that_says_so(tmp_path, source):
 def test_a_handle_that_cannot_be_fetched_says_what_to_do_instead(monkeypatch, tmp_path):
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
     with pytest.raises(WeightsError, match="by hand"):
-        reading_weights.from_saved_model("http://127.0.0.1:9/vggish/1")
+        weight_files.from_saved_model("http://127.0.0.1:9/vggish/1")
     assert list(tmp_path.rglob("*.pb")) == []
 
 

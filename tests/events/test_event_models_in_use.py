@@ -11,7 +11,7 @@ from scipy.signal import correlate2d
 from crossask import events
 from crossask.config import EventModelConfig, catalogue
 from crossask.errors import ConfigError, WeightsError
-from crossask.events import reading_weights
+from crossask.events import weights as weight_files
 from crossask.events.vggish import VGGish
 from crossask.events.yamnet import LAYERS, YAMNet
 
@@ -209,7 +209,7 @@ def test_a_recorded_tap_is_used_where_none_is_asked_for(tmp_path):
     VGGish(width=WIDTH, embedding_tap="relu", seed=1).save_npz(tmp_path / "w.npz")
     assert VGGish.from_npz(tmp_path / "w.npz").embedding_tap == "relu"
     assert VGGish.from_npz(tmp_path / "w.npz", embedding_tap="linear").embedding_tap == "linear"
-    record = reading_weights.from_npz(tmp_path / "w.npz")[1]
+    record = weight_files.from_npz(tmp_path / "w.npz")[1]
     assert record["sha256"] == VGGish.from_npz(tmp_path / "w.npz").weights_digest()
 
 
@@ -219,7 +219,7 @@ def test_a_recorded_tap_is_used_where_none_is_asked_for(tmp_path):
 def test_a_damaged_npz_is_refused(damage, tmp_path):
     path = tmp_path / "w.npz"
     VGGish(width=WIDTH, seed=1).save_npz(path)
-    content, (weights, record) = path.read_bytes(), reading_weights.from_npz(path)
+    content, (weights, record) = path.read_bytes(), weight_files.from_npz(path)
     if damage == "other weights":
         weights["vggish/fc2/biases"][3] += 1e-6
     damaged = {

@@ -407,7 +407,7 @@ def test_an_input_that_is_no_dictionary_is_named(narrow, clips):
             "the least 0.0",
         ),
         ("FA", {}, {"event_model": object()}, "FA reads no events"),
-        ("VGG", {}, {}, r"no scene model 'VGG'"),
+        ("VGG", {}, {}, r"no system 'VGG'"),
     ],
 )
 def test_choices_that_do_not_fit_are_errors_before_any_data(

@@ -1,0 +1,197 @@
+"""Readers of published weight files: arrays by the names of their variables.
+
+No code of a SavedModel is run.
+"""
+
+import json
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2, trackable_object_graph_pb2
+
+from crossask.errors import WeightsError
+
+RECORD = "__record__"  # name in an .npz of the JSON that says what the weights belong to
+
+# Errors that np.load raises for a file that is truncated or damaged.
+BROKEN_NPZ = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    AttributeError,
+    TypeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+# Errors that a SavedModel raises that is truncated or damaged.
+_BROKEN_MODULE = (OSError, tf.errors.OpError, ValueError, IndexError, DecodeError)
+
+_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # name in a checkpoint of its object graph
+_ROOT = 0  # number of an object graph's first node
+
+Arrays = dict[str, np.ndarray]
+
+
+def from_saved_model(handle_or_folder: str | Path) -> Arrays:
+    """Returns the variables of a TF-Hub module by name.
+
+    Args:
+      handle_or_folder: Handle of the module, or the folder of a SavedModel.
+
+    Raises:
+      WeightsError: It cannot be fetched or read, it has no named variables, or a name twice.
+    """
+    folder = resolve(str(handle_or_folder))
+    try:
+        content = (folder / "saved_model.pb").read_bytes()
+        saved_model = saved_model_pb2.SavedModel.FromString(content)
+        checkpoint = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
+        known = checkpoint.get_variable_to_shape_map()
+        if _OBJECT_GRAPH in known:
+            object_graph = checkpoint.get_tensor(_OBJECT_GRAPH)
+            keys = _checkpoint_keys(folder, saved_model, object_graph)
+        else:
+            # In a SavedModel of TensorFlow 1, names are keys.
+            keys = {name: name for name in known}
+        arrays = {name: checkpoint.get_tensor(key) for name, key in keys.items()}
+    except _BROKEN_MODULE as error:
+        raise WeightsError(
+            f"{folder} is not a readable SavedModel ({error}).",
+            "Give a folder with saved_model.pb and variables/, or fetch it again.",
+        ) from error
+    if not arrays:
+        raise WeightsError(
+            f"{folder} contains no named variables.", "Give the module as published on TF-Hub."
+        )
+    return arrays
+
+
+def from_tf1_checkpoint(path: str | Path) -> Arrays:
+    """Returns the variables of a TensorFlow 1 checkpoint by name.
+
+    Args:
+      path: One file (version 1), such as Google's vggish_model.ckpt, or the prefix of several
+        files (version 2).
+
+    Raises:
+      WeightsError: It cannot be read.
+    """
+    try:
+        reader = tf.compat.v1.train.NewCheckpointReader(str(path))
+        return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        raise WeightsError(
+            f"{path} is not a readable TensorFlow checkpoint ({error}).",
+            "Give Google's vggish_model.ckpt.",
+        ) from error
+
+
+def from_npz(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
+    """Returns the arrays of an .npz by name, and its record.
+
+    The record is `EventModel.record` of the model that wrote the file; {} if there is none.
+
+    Raises:
+      WeightsError: It cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        record = {}
+        if RECORD in arrays:
+            record = json.loads(str(arrays.pop(RECORD)))
+    except BROKEN_NPZ as error:
+        raise WeightsError(
+            f"{path} cannot be read as .npz ({error}).",
+            "Pre-train with crossask-pretrain, or check the path.",
+        ) from error
+    return arrays, record
+
+
+def is_tf1_checkpoint(path: Path) -> bool:
+    """Returns whether `path` is a file, or the prefix of a checkpoint in several files."""
+    if path.is_file():
+        return True
+    if not path.name:
+        return False
+    return path.with_name(f"{path.name}.index").is_file()
+
+
+def resolve(handle: str) -> Path:
+    """Returns the folder of a TF-Hub module.
+
+    Args:
+      handle: The folder itself, or a handle, whose module is fetched into TensorFlow Hub's cache
+        (TFHUB_CACHE_DIR) if it is not there.
+
+    Raises:
+      WeightsError: There is no such folder, or the module cannot be fetched.
+    """
+    if Path(handle).is_dir():
+        return Path(handle)
+    advice = (
+        "Download the module by hand and give its folder, set TFHUB_CACHE_DIR to a cache that has "
+        "it, or fetch it where there is a network: crossask-prepare --assets=all."
+    )
+    if "://" not in handle:
+        raise WeightsError(f"There are no weights at {handle!r}.", advice)
+    try:
+        import tensorflow_hub
+    except ImportError as error:
+        raise WeightsError(
+            f"{handle} needs tensorflow_hub, which cannot be imported ({error}).", advice
+        ) from error
+    try:
+        return Path(tensorflow_hub.resolve(handle))
+    except Exception as error:  # tensorflow_hub passes on any error of its transport
+        raise WeightsError(
+            f"{handle} cannot be fetched ({type(error).__name__}: {error}).", advice
+        ) from error
+
+
+def _checkpoint_keys(
+    folder: Path, saved_model: saved_model_pb2.SavedModel, object_graph: bytes
+) -> dict[str, str]:
+    """Returns {name of a variable: key of its value in the checkpoint}.
+
+    The object graph of a SavedModel has the names of the variables, that of its checkpoint the keys
+    of their values. Both are walked from the root along edges of the same names, so it does not
+    matter by which of several paths a variable was saved.
+
+    Args:
+      folder: Folder of the SavedModel, for errors.
+      saved_model: Content of saved_model.pb.
+      object_graph: The checkpoint's object graph, serialised.
+    """
+    nodes = saved_model.meta_graphs[0].object_graph_def.nodes
+    saved_nodes = trackable_object_graph_pb2.TrackableObjectGraph.FromString(object_graph).nodes
+
+    keys = {}
+    seen = {_ROOT}
+    waiting = [(_ROOT, _ROOT)]
+    while waiting:
+        number, saved_number = waiting.pop()
+        node = nodes[number]
+        saved_node = saved_nodes[saved_number]
+        if node.WhichOneof("kind") == "variable" and node.variable.name:
+            name = node.variable.name.removesuffix(":0")
+            if name in keys:
+                raise WeightsError(
+                    f"{folder} contains two variables named {name!r}.",
+                    "Give the module as published on TF-Hub.",
+                )
+            for attribute in saved_node.attributes:
+                if attribute.name == "VARIABLE_VALUE":
+                    keys[name] = attribute.checkpoint_key
+        saved_children = {child.local_name: child.node_id for child in saved_node.children}
+        for child in node.children:
+            if child.node_id not in seen and child.local_name in saved_children:
+                seen.add(child.node_id)
+                waiting.append((child.node_id, saved_children[child.local_name]))
+    return keys

@@ -93,11 +93,14 @@ def read_tagger(config: EventModelConfig) -> Tagger | None:
     path = Path(config.weights)
     if path.suffix == ".npz" and tags_path(path).is_file():
         return _read_tags(tags_path(path))
-    if not catalogue.event_model(config.name).has_tagger or weights.is_tf1_checkpoint(path):
+    if not catalogue.event_model(config.name).has_tagger:
         return None
     if path.suffix == ".npz":
         arrays, _ = weights.from_npz(path)
         class_map = path.with_name(f"{path.stem}_class_map.csv")
+    elif weights.is_tf1_checkpoint(path):
+        # Checkpoints are not published with a class map.
+        return None
     else:
         folder = weights.resolve(config.weights)
         arrays = weights.from_saved_model(folder)

@@ -6,7 +6,7 @@ drawing n would make the variance too small by the factor (n - 1) / n, which mat
 has few locations. Where the locations are unknown, clips are drawn instead.
 
 How far both can be trusted, counted on 20,000 corpora from the population of
-tests/evaluation/test_coverage.py (6 to 14 clips a location, most locations very easy or very hard;
+tests/evaluation/test_intervals.py (6 to 14 clips a location, most locations very easy or very hard;
 2,000 resamples). Shares in percent, those of the p-value from 10,000 corpora:
 
   scenes x  | 95 % interval     | 95 % interval of the | p < 0.05 where there

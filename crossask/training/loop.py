@@ -155,8 +155,8 @@ def fit(
     Raises:
       CrossaskError: The loss is not finite, or `folder` cannot be written or its disk is full; the
         last saved state remains.
-      Preempted: SIGTERM arrived and the state is saved: after the current step, or at the end of
-        the epoch where several machines train.
+      Preempted: SIGTERM arrived. The state of the current step is saved, unless several machines
+        train: a checkpoint needs all of them, so the last saved state remains.
     """
     folder = Path(folder)
     with _sigterm_noted() as sigterm:

@@ -25,6 +25,8 @@ from crossask.training.run_folder import Run
 # Clips that are predicted at once, at most. The batch of DCASE 2017's baseline counts frames, so it
 # would be too large for whole clips.
 LARGEST_PREDICTION_BATCH = 32
+# Fields of a row that describe it and change no result.
+NOT_COMPARED = ("note",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -363,7 +365,7 @@ def _check_same_run(run: Run, record: Mapping[str, Any], parts: Parts) -> None:
     found = run.read("config.json")
     differing = []
     for name, value in sorted(record["experiment"].items()):
-        if found["experiment"].get(name) != value:
+        if name not in NOT_COMPARED and found["experiment"].get(name) != value:
             differing.append(name)
     other = ""
     if differing:

@@ -33,14 +33,12 @@ class EventModel(keras.layers.Layer):
 
     Attributes:
       model_name: Name of the catalogue's entry.
-      front_end: Name of the front-end whose patches the model reads.
       embedding_size: Width of the embedding.
       optional_variables: Variables that a weight file may contain and the layer need not have.
       source: Where the weights come from: "random", a path or a TF-Hub handle.
     """
 
     model_name = ""
-    front_end = ""
     embedding_size = 0
     optional_variables: tuple[str, ...] = ()
 

@@ -62,7 +62,6 @@ class VGGish(EventModel):
     """
 
     model_name = "vggish"
-    front_end = "vggish"
     embedding_size = 128
 
     def __init__(self, pca: str | Path | None = None, **options: Any):

@@ -67,7 +67,6 @@ class YAMNet(EventModel):
     """
 
     model_name = "yamnet"
-    front_end = "yamnet"
     embedding_size = EMBEDDING_SIZE
     optional_variables = ("dense/kernel", "dense/bias")
 

@@ -104,7 +104,7 @@ def serve_predictions(folder: Path, threads: int) -> None:
         model(silence)  # The first call is slower.
 
     for number, line in enumerate(sys.stdin):
-        clip = calibration.clip_at(line.strip(), experiment.features)
+        clip = calibration.first_clip(line.strip(), experiment.features)
         scenes = {}
         seconds = {}
         for turn in range(len(KINDS)):

@@ -1,27 +1,33 @@
-"""Cross-task pre-training for acoustic scene classification, after Zhang, Zou and Li (arXiv 1910.09935)."""
+"""Cross-task pre-training for acoustic scene classification (Zhang et al., arXiv 1910.09935)."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from crossask.version import __version__
+
+if TYPE_CHECKING:
+    from crossask.serving import Classifier
 
 __all__ = ["__version__", "load"]
 
 
-def load(model_dir, hop_seconds: float | None = None):
-    """The model that `crossask-export` wrote to `model_dir`, as a crossask.serving.Classifier.
+def load(model_dir: str | Path, hop_seconds: float | None = None) -> "Classifier":
+    """Loads a model that `crossask-export` wrote.
 
     >>> import crossask
     >>> model = crossask.load("demo_output/model")
-    >>> answer = model.predict("recording.wav")
-    >>> answer.scene == max(answer.probabilities, key=answer.probabilities.get)
+    >>> prediction = model.predict("recording.wav")
+    >>> prediction.scene == max(prediction.probabilities, key=prediction.probabilities.get)
     True
-    >>> for segment in answer.timeline:
-    ...     print(f"{segment.start_seconds:.0f} to {segment.end_seconds:.0f} s: {segment.scene in model.scenes}")
-    0 to 2 s: True
-    1 to 3 s: True
-    >>> why = answer.explain(at_seconds=2.5)
-    >>> (why.start_seconds, why.end_seconds), sorted(why.attention)
+    >>> for segment in prediction.timeline:
+    ...     print(segment.start_seconds, segment.end_seconds, segment.scene in model.scenes)
+    0.0 2.0 True
+    1.0 3.0 True
+    >>> explanation = prediction.explain(at_seconds=2.5)
+    >>> (explanation.start_seconds, explanation.end_seconds), sorted(explanation.attention)
     ((1.0, 3.0), ['pooling'])
 
-    An array does as well, and embeddings can be had for classifiers of one's own:
+    The model also takes arrays, and computes embeddings for other classifiers:
 
     >>> import numpy as np
     >>> noise = np.random.default_rng(0).normal(0, 0.1, (16000 * 3, 2))
@@ -30,16 +36,19 @@ def load(model_dir, hop_seconds: float | None = None):
     >>> model.embed(noise, sample_rate_hz=16000).scene.shape[0]  # windows
     2
 
-    Many recordings are heard in batches; one that cannot be used is an AudioError in its place:
+    It processes many recordings in batches. The result for a recording that cannot be used is an
+    AudioError:
 
-    >>> [type(answer).__name__ for answer in model.predict_each(["recording.wav", "nowhere.wav"])]
+    >>> [type(result).__name__ for result in model.predict_each(["recording.wav", "nowhere.wav"])]
     ['Prediction', 'AudioError']
 
     Args:
-      hop_seconds: of the windows in which a long recording is heard; None is half the clip length of training.
+      model_dir: Folder of the SavedModel.
+      hop_seconds: Time between the starts of windows in a recording that is longer than a training
+        clip; None is half of a window.
 
     Raises:
-      CrossaskError: the folder is no SavedModel of ours.
+      CrossaskError: The folder contains no exported model.
     """
     from crossask.serving import Classifier
 

@@ -26,7 +26,7 @@ from crossask.errors import CrossaskError
 gradio = pytest.importorskip("gradio")
 client = pytest.importorskip("gradio_client")
 
-from crossask.app import drawing, fragments, page, sounds  # noqa: E402
+from crossask.app import drawing, examples, fragments, page  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def models(exports):
 
 @pytest.fixture(scope="module")
 def address(exports):
-    with page.served(exports, port=free_port()) as url:
+    with page.serve(exports, port=free_port()) as url:
         yield url
 
 
@@ -67,7 +67,7 @@ def pixels(png):
 
 
 def test_it_shows_what_the_model_says(models, recording):
-    answers = page.hear(models, recording)
+    answers = page.predict(models, recording)
     html, why = page.show(models, answers)
     for (name, model), text, answer, explanation in zip(
         models.items(), html, answers, why, strict=True
@@ -79,28 +79,30 @@ def test_it_shows_what_the_model_says(models, recording):
         assert text.count("data:image/png;base64,") == 2  # the timeline and the explained window
         assert explanation.start_seconds == answer.explain().start_seconds
     assert all(event in html[0] for event in ("dog", "rain"))
-    assert "this model reads no events" in html[1]
-    assert "without the head" in fragments.no_events(next(iter(models.values())).card)
+    assert "this model does not use events" in html[1]
+    assert "no output layer" in fragments.no_events_text(next(iter(models.values())).card)
 
 
 def test_another_moment_is_another_window(models, recording):
-    answers = page.hear(models, recording)
+    answers = page.predict(models, recording)
     first, last = (page.show(models, answers, moment) for moment in (0.1, 4.4))
     assert ([why.start_seconds for why in first[1]], [why.start_seconds for why in last[1]]) == (
         [0, 0],
         [2.5, 2.5],
     )
     assert all(one != other for one, other in zip(first[0], last[0], strict=True))
-    assert "What it heard and where it looked, 2.5 to 4.5 s" in last[0][0]
+    assert "Log-mel spectrogram and attention, 2.5 to 4.5 s" in last[0][0]
 
 
 def test_a_sound_of_one_window_has_no_timeline(models, tmp_path):
-    html, _ = page.show(models, page.hear(models, write_noise(tmp_path / "short.wav", seconds=1.2)))
+    html, _ = page.show(
+        models, page.predict(models, write_noise(tmp_path / "short.wav", seconds=1.2))
+    )
     assert [text.count("<figure>") for text in html] == [1, 1]
 
 
 def test_the_timeline_is_darkest_where_the_scene_is(models, recording):
-    answer = page.hear(models, recording)[0]
+    answer = page.predict(models, recording)[0]
     sure, never = {"a": 1.0, "b": 0.0}, {"a": 0.0, "b": 1.0}
     timeline = tuple(
         dataclasses.replace(part, probabilities=sure if part.start_seconds < 2 else never)
@@ -116,7 +118,7 @@ def test_the_timeline_is_darkest_where_the_scene_is(models, recording):
 
 
 def test_the_window_is_drawn_with_whatever_the_model_has(models, recording):
-    cmam, fa = (answer.explain() for answer in page.hear(models, recording))
+    cmam, fa = (answer.explain() for answer in page.predict(models, recording))
     nothing = dataclasses.replace(fa, log_mel=None, attention={})
     assert drawing.window_png(nothing) is None
     heights = [pixels(drawing.window_png(why)).shape[0] for why in (cmam, fa)]
@@ -128,7 +130,7 @@ def test_the_window_is_drawn_with_whatever_the_model_has(models, recording):
 
 def test_the_card_tells_what_the_model_is(models):
     for model, system in zip(models.values(), ("CMAM", "FA"), strict=True):
-        text = fragments.facts(
+        text = fragments.model_card_html(
             model.card | {"scenes": ["<i>", "b"], "evaluation": {"macro_accuracy": 0.625}}
         )
         assert system in text
@@ -157,19 +159,19 @@ def test_what_cannot_be_heard_is_told_without_the_place_of_the_file(models, tmp_
     if what == "broken":
         (tmp_path / "<b>.wav").write_bytes(b"RIFF")
     with pytest.raises(gradio.Error) as error:
-        page.listen(models, path)
+        page.predict_json(models, path)
     assert told in error.value.message
     assert str(tmp_path) not in error.value.message
 
 
 def test_the_examples_are_sounds_of_the_scenes_they_name(tmp_path):
-    ((name, path),) = sounds.write_examples(
+    ((name, path),) = examples.write_examples(
         tmp_path / "examples", (("park, then bus", ("park", "bus")),)
     )
     waveform, rate = soundfile.read(path)
     assert (name, waveform.shape, rate) == ("park, then bus", (20 * 48000, 2), 48000)
-    assert {scene for _, scenes in sounds.EXAMPLES for scene in scenes} <= set(
-        sounds.soundscapes.SCENES
+    assert {scene for _, scenes in examples.EXAMPLES for scene in scenes} <= set(
+        examples.soundscapes.SCENES
     )
     assert np.abs(waveform).max() > 0.01
 

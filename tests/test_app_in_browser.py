@@ -15,7 +15,7 @@ playwright = pytest.importorskip(
     "playwright.sync_api", reason="a browser is driven with playwright: crossask[browser]"
 )
 
-from crossask.app.page import served  # noqa: E402
+from crossask.app.page import serve  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def address(folder):
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    with served([folder], port=port) as url:
+    with serve([folder], port=port) as url:
         yield url
 
 
@@ -74,24 +74,24 @@ def test_a_visitor_gives_a_sound_and_reads_the_answer(visit, folder, tmp_path):
     noise = np.random.default_rng(0).normal(0, 0.1, (72000, 2))
     soundfile.write(tmp_path / "noise.wav", noise, 16000)
     answer = crossask.load(folder).predict(tmp_path / "noise.wav")
-    page.set_input_files("#sound input[type=file]", tmp_path / "noise.wav")
+    page.set_input_files("#recording input[type=file]", tmp_path / "noise.wav")
     page.get_by_label("Play", exact=True).wait_for()
-    page.get_by_role("button", name="Listen").click()
-    assert page.locator(".answer .scene").inner_text(timeout=30000).lower() == answer.scene
-    first = page.locator(".answer table").first.locator("tr").first.inner_text().split()
+    page.get_by_role("button", name="Classify").click()
+    assert page.locator(".prediction .scene").inner_text(timeout=30000).lower() == answer.scene
+    first = page.locator(".prediction table").first.locator("tr").first.inner_text().split()
     assert first == [answer.scene, f"{100 * answer.probabilities[answer.scene]:.1f}", "%"]
-    assert page.locator(".answer img").evaluate_all(
+    assert page.locator(".prediction img").evaluate_all(
         "pictures => pictures.map(p => p.complete && p.naturalWidth > 100)"
     ) == [True, True]
-    assert "dog" in page.locator(".answer").inner_text()
+    assert "dog" in page.locator(".prediction").inner_text()
 
-    shown = page.locator(".answer h3")
+    shown = page.locator(".prediction h3")
     moment = page.locator("#moment input[type=range]")
     moment.focus()
     moment.press("End")
-    playwright.expect(shown).to_have_text("Events heard from 2.5 to 4.5 s", timeout=30000)
+    playwright.expect(shown).to_have_text("Events from 2.5 to 4.5 s", timeout=30000)
     moment.press("Home")
-    playwright.expect(shown).to_have_text("Events heard from 0 to 2 s", timeout=30000)
+    playwright.expect(shown).to_have_text("Events from 0 to 2 s", timeout=30000)
 
     page.screenshot(path=tmp_path / "page.png", full_page=True)
     assert (tmp_path / "page.png").stat().st_size > 20000
@@ -102,12 +102,12 @@ def test_a_visitor_gives_a_sound_and_reads_the_answer(visit, folder, tmp_path):
 
 def test_an_example_is_a_click_and_no_sound_is_told(visit):
     page, asked, errors = visit
-    page.get_by_role("button", name="Listen").click()
-    playwright.expect(page.get_by_text("There is no sound yet.")).to_be_visible(timeout=30000)
+    page.get_by_role("button", name="Classify").click()
+    playwright.expect(page.get_by_text("There is no recording yet.")).to_be_visible(timeout=30000)
     page.get_by_text("park", exact=True).click()
     page.get_by_label("Play", exact=True).wait_for()
-    page.get_by_role("button", name="Listen").click()
-    assert page.locator(".answer .scene").inner_text(timeout=30000).lower() in ("a", "b")
+    page.get_by_role("button", name="Classify").click()
+    assert page.locator(".prediction .scene").inner_text(timeout=30000).lower() in ("a", "b")
     assert hosts(asked) == {"127.0.0.1"}
     assert errors == []
 
@@ -119,6 +119,6 @@ def test_the_microphone_is_heard(visit):
     page.wait_for_timeout(2500)
     page.get_by_role("button", name="Stop", exact=True).click()
     page.get_by_label("Play", exact=True).wait_for()
-    page.get_by_role("button", name="Listen").click()
-    assert page.locator(".answer .scene").inner_text(timeout=30000).lower() in ("a", "b")
+    page.get_by_role("button", name="Classify").click()
+    assert page.locator(".prediction .scene").inner_text(timeout=30000).lower() in ("a", "b")
     assert errors == []

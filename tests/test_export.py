@@ -18,7 +18,7 @@ from crossask import config, events, models, serving, training
 from crossask.config import catalogue
 from crossask.datasets import read_corpus
 from crossask.errors import AudioError, CrossaskError
-from crossask.events import tagging
+from crossask.events.tagger import Tagger
 from crossask.features.cache import prepare_features
 from crossask.serving import Classifier
 from crossask.training import network, run_folder
@@ -41,7 +41,7 @@ def exported(request, corpus, tmp_path_factory):
     if row.event_input == "embedding":
         events.build(row.event_model).save_npz(folder / "events.npz")
         head = noise(129, 2)
-        tagging.Tagger(("dog", "rain"), head[:128], head[128], exclusive=True).save_npz(
+        Tagger(("dog", "rain"), head[:128], head[128], exclusive=True).save_npz(
             folder / "events_tags.npz"
         )
         row = config.override(row, {"event_model.weights": str(folder / "events.npz")})
@@ -140,7 +140,7 @@ def test_what_cannot_be_heard_is_told(exported):
         (noise(32000, 2), None, "without its sample rate"),
         (noise(32000, 3), 16000, "shape \\(32000, 3\\)"),
         (np.zeros(32000, np.int16), 16000, "int16"),
-        (np.full(32000, np.nan), 16000, "no finite"),
+        (np.full(32000, np.nan), 16000, "not finite"),
         (noise(0, 1), 16000, "no samples"),
     ):
         with pytest.raises(AudioError, match=message):

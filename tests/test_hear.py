@@ -37,7 +37,7 @@ def exported(request, tmp_path_factory):
         {"experiment": config.to_dict(row), "scenes": ["a", "b"], "corpus": {}},
     )
     files.write_json(run.path("result.json"), {})
-    (folder / "model_card.json").write_text(json.dumps(model_card(run, run.read("config.json"))))
+    (folder / "model_card.json").write_text(json.dumps(model_card(run)))
     event_model = events.build(row.event_model) if row.event_input else None
     served = serving.ServedModel(
         row,
@@ -157,7 +157,7 @@ def test_every_timestamp_has_the_patch_that_begins_there(clip_seconds, name, hop
         clip_seconds + 0.2,
         2 * clip_seconds + 0.7,
     ):
-        found, times = hear._of_patches(np.arange(round(seconds * RATE)) / RATE, heard_by)
+        found, times = hear._embed_patches(np.arange(round(seconds * RATE)) / RATE, heard_by)
         assert len(found) == len(times)
         np.testing.assert_allclose(found[:, 0], np.arange(len(found)) * hop_ms / 1000, atol=1e-9)
 

@@ -149,10 +149,10 @@ def test_every_other_system_converts(system, tmp_path):
     model = litert.ClipModel(
         row, models.build(system, 3, small_corpus.NARROW, event_model=event_model), None
     )
-    (tmp_path / "x.tflite").write_bytes(litert._converted(model, system, "float32", []))
-    clips = litert._test_sounds(model.shape[1:])
+    (tmp_path / "x.tflite").write_bytes(litert._convert(model, system, "float32", []))
+    clips = litert._test_clips(model.shape[1:])
     np.testing.assert_allclose(
-        litert.Interpreter(tmp_path / "x.tflite").answers(clips), model.answers(clips), atol=1e-4
+        litert.Interpreter(tmp_path / "x.tflite").predict(clips), model.predict(clips), atol=1e-4
     )
 
 
@@ -166,11 +166,14 @@ def test_votes_of_frames_are_counted_at_int8_as_in_float(tmp_path):
     row = dataclasses.replace(small_corpus.FA, system="DCASE2017", features=features)
     tf.keras.utils.set_random_seed(0)
     model = litert.ClipModel(row, models.build("DCASE2017", 15, small_corpus.NARROW), None)
-    clips = litert._test_sounds(model.shape[1:])
-    (tmp_path / "x.tflite").write_bytes(litert._converted(model, "baseline", "int8", clips))
-    expected = model.answers(clips)
+    clips = litert._test_clips(model.shape[1:])
+    (tmp_path / "x.tflite").write_bytes(litert._convert(model, "baseline", "int8", clips))
+    expected = model.predict(clips)
     assert expected.max() > 0.5  # votes of many frames for one scene
-    assert litert._proven(model, tmp_path / "x.tflite", "int8", clips)["mean_difference"] < 0.02
+    assert (
+        litert._check_agreement(model, tmp_path / "x.tflite", "int8", clips)["mean_difference"]
+        < 0.02
+    )
 
 
 @pytest.mark.parametrize(
@@ -224,7 +227,7 @@ def test_an_event_model_with_other_weights_than_at_training_is_refused(finished,
         lambda: training.predict(run, corpus, cache),
         lambda: training.train(run, row, corpus, cache),
     ):
-        with pytest.raises(WeightsError, match="learnt from the embeddings of other weights"):
+        with pytest.raises(WeightsError, match="trained on the embeddings of other weights"):
             use()
     path.write_bytes(before)
     assert sorted(found.name for found in tmp_path.iterdir()) == ["features"]
@@ -241,7 +244,7 @@ def test_a_model_without_operators_of_litert_is_told(fa, tmp_path, monkeypatch):
 
     monkeypatch.setattr(litert.clip_features, "clip_features", odd)
     with pytest.raises(
-        CrossaskError, match=r"(?s)Row 'fa' cannot be a LiteRT file.*Betainc.*saved_model"
+        CrossaskError, match=r"(?s)Row 'fa' cannot be converted to LiteRT.*Betainc.*saved_model"
     ):
         serving.export_litert(fa, tmp_path / "model.tflite")
     assert list(tmp_path.iterdir()) == []
@@ -286,13 +289,13 @@ def test_calibration_takes_a_seeded_choice_of_a_table(tmp_path, monkeypatch):
 def test_calibrations_mistakes_are_told(tmp_path):
     with pytest.raises(DataError, match="no folder or CSV"):
         calibration.calibration_clips(tmp_path / "nowhere", small_corpus.FEATURES)
-    with pytest.raises(DataError, match="holds 0 sound files"):
+    with pytest.raises(DataError, match="contains 0 sound files"):
         calibration.calibration_clips(tmp_path, small_corpus.FEATURES)
     (tmp_path / "clips.csv").write_text("file\na.wav\n")
     with pytest.raises(DataError, match="no column 'filename'"):
         calibration.calibration_clips(tmp_path / "clips.csv", small_corpus.FEATURES)
     (tmp_path / "clips.csv").write_text("filename,scene\na.wav,x\n\n,x\n")
-    with pytest.raises(DataError, match="no file in line 3"):
+    with pytest.raises(DataError, match=r"Line 4 of .* has no file"):
         calibration.calibration_clips(tmp_path / "clips.csv", small_corpus.FEATURES)
     (tmp_path / "clips.csv").write_text("scene\tfilename\n" + "x\ta.wav\n" * 5)
     with pytest.raises(AudioError, match=r"a\.wav"):
@@ -312,7 +315,7 @@ def test_peak_memory_against_a_sum_by_hand():
 
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
     # the tile beside its sine; the sine beside its slice
-    assert tflite_file.peaks(converter.convert(), "front_end/") == (8000, 4200)
+    assert tflite_file.peak_bytes(converter.convert(), "front_end/") == (8000, 4200)
 
 
 @pytest.mark.parametrize(
@@ -352,19 +355,20 @@ def test_the_command_tells_agreement_and_size_beside_dcases_limits(
     assert f"Wrote {out}\n" in told
     assert "24 clips (calibration clips)" in told
     assert (
-        f"Parameters: {card['parameters']:,}; DCASE 2022: at most 128,000 at int8: within." in told
+        f"Parameters: {card['parameters']:,}. Limit of DCASE 2022: 128,000 at int8 (satisfied)."
+        in told
     )
     assert f"{card['file_bytes'] / 1000:,.1f} kB" in told
-    assert "DCASE since 2022: at most 30 M: within." in told
+    assert "Limit of DCASE since 2022: 30 M (satisfied)." in told
     card |= {"parameters": 40000, "precision": "float32"}
     size = dataclasses.replace(
         cli_size(fa), scene=dataclasses.replace(cli_size(fa).scene, multiply_accumulates=30_000_001)
     )
-    few, memory, macs = cli.told(card, size)[1:4]
-    assert few.endswith("at int8, and this is float32: not within.")
+    few, memory, macs = cli.litert_summary(card, size)[1:4]
+    assert few.endswith("at int8 (not satisfied: the file is float32).")
     assert memory.startswith("Memory of the parameters: 160.0 kB")
-    assert memory.endswith("not within.")
-    assert macs.endswith("not within.")
+    assert memory.endswith("(not satisfied).")
+    assert macs.endswith("(not satisfied).")
 
 
 def cli_size(run):
@@ -377,8 +381,8 @@ def cli_size(run):
     ("arguments", "problem"),
     [
         (["--format=onnx"], "--format is 'onnx'"),
-        (["--precision=int8"], "--precision belongs to LiteRT"),
-        (["--calibration=x"], "--calibration belongs to LiteRT"),
+        (["--precision=int8"], "--precision only applies to LiteRT"),
+        (["--calibration=x"], "--calibration only applies to LiteRT"),
         (["--format=litert", "--precision=int8"], "int8 needs recordings"),
         (["--format=litert", "--calibration=x"], "float32 is not calibrated"),
     ],

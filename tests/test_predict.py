@@ -18,7 +18,7 @@ import crossask
 from crossask.audio import sliding_windows
 from crossask.cli import predict
 from crossask.errors import CrossaskError
-from crossask.serving import Prediction, Segment, answers, sources
+from crossask.serving import Prediction, Segment, prediction_files, sources
 
 
 @pytest.fixture
@@ -98,9 +98,9 @@ def test_a_table_goes_on_where_it_was_stopped(model, recordings, tmp_path, capsy
     capsys.readouterr()
     assert call(model, "--format=csv", f"--out={table}", recordings) == 3
     assert table.read_text() == whole
-    assert "1 of 4 recordings were answered before" in capsys.readouterr().err
-    with pytest.raises(CrossaskError, match="another form"):
-        answers.Table(table, "csv", ("other", "scenes"))
+    assert "1 of 4 recordings are in the output already" in capsys.readouterr().err
+    with pytest.raises(CrossaskError, match="another format"):
+        prediction_files.PredictionFile(table, "csv", ("other", "scenes"))
 
 
 def test_timelines_are_a_file_each_and_not_written_twice(model, recordings, tmp_path):
@@ -150,7 +150,7 @@ def test_two_recordings_of_one_name_do_not_overwrite_each_other(model, recording
 def test_a_place_that_cannot_be_written_is_told(model, recordings, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert call(model, "--format=csv", f"--out={tmp_path}", recordings / "one.wav") == 2
-    assert "cannot be written as a table" in capsys.readouterr().err
+    assert "cannot be used as output file" in capsys.readouterr().err
     assert call(model, "--timeline", f"--out={tmp_path}/file", recordings / "one.wav") == 2
     assert "file/one.txt cannot be written" in capsys.readouterr().err
 
@@ -178,23 +178,34 @@ def test_the_forms_of_an_answer():
     answer = Prediction(
         "x/y.wav", 5.0, 16000, {"a": 0.75, "b": 0.25}, segments("a", "a", "b", "b"), None
     )
-    assert answers.row(answer, "text", 1) == "x/y.wav: a 75.0 %\n"
+    assert prediction_files.prediction_line(answer, "text", 1) == "x/y.wav: a 75.0 %\n"
     assert (
-        answers.header("csv", "ab", False) + answers.row(answer, "csv")
+        prediction_files.header_line("csv", "ab", False)
+        + prediction_files.prediction_line(answer, "csv")
         == "file,scene,a,b\nx/y.wav,a,0.750000,0.250000\n"
     )
     assert (
-        answers.header("dcase2019", "ab", False) + answers.row(answer, "dcase2019")
+        prediction_files.header_line("dcase2019", "ab", False)
+        + prediction_files.prediction_line(answer, "dcase2019")
         == "audio/y.wav\ta\n"
     )
-    assert answers.header("dcase2024", "ab", False) + answers.row(answer, "dcase2024") == (
+    assert prediction_files.header_line(
+        "dcase2024", "ab", False
+    ) + prediction_files.prediction_line(answer, "dcase2024") == (
         "filename\tscene_label\ta\tb\naudio/y.wav\ta\t0.750000\t0.250000\n"
     )
     # a: 0 to 3 s, b: 2 to 5 s; the border lies in the middle of what both cover
-    assert answers.timeline(answer, "audacity") == "0.000000\t2.500000\ta\n2.500000\t5.000000\tb\n"
-    assert answers.timeline(answer, "text", 1).splitlines()[3] == "00:00:03 to 00:00:05 b 75.0 %"
+    assert (
+        prediction_files.timeline_lines(answer, "audacity")
+        == "0.000000\t2.500000\ta\n2.500000\t5.000000\tb\n"
+    )
+    assert (
+        prediction_files.timeline_lines(answer, "text", 1).splitlines()[3]
+        == "00:00:03 to 00:00:05 b 75.0 %"
+    )
     assert [
-        json.loads(line)["start_seconds"] for line in answers.timeline(answer, "json").splitlines()
+        json.loads(line)["start_seconds"]
+        for line in prediction_files.timeline_lines(answer, "json").splitlines()
     ] == [0, 1, 2, 3]
 
 
@@ -231,7 +242,7 @@ def test_a_stream_of_raw_samples_is_answered_every_second(model, capsys, monkeyp
 def test_a_watched_folder_is_answered_as_files_are_finished(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "SECONDS_BETWEEN_LOOKS", 0.01)
     soundfile.write(tmp_path / "first.wav", np.zeros(1000), 16000)
-    looks = sources.watch(tmp_path, ended=lambda: (tmp_path / "end").exists())
+    looks = sources.watch_folder(tmp_path, is_over=lambda: (tmp_path / "end").exists())
     assert [source.name for source in next(looks)] == ["first.wav"]
     (tmp_path / "growing.wav").write_bytes(b"RIFF")
     grown = 0
@@ -279,7 +290,7 @@ def test_a_low_sample_rate_is_warned_of_once(model, tmp_path, capsys):
     for name in ("a.wav", "b.wav"):
         soundfile.write(tmp_path / name, np.random.default_rng(0).normal(0, 0.1, 16000), 8000)
     assert call(model, tmp_path) == 0
-    assert capsys.readouterr().err.count("misses all sound above 4000 Hz") == 1
+    assert capsys.readouterr().err.count("lacks all frequencies above 4000 Hz") == 1
 
 
 def test_memory_does_not_grow_with_the_length_of_a_recording(model, tmp_path):

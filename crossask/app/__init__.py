@@ -1,7 +1,9 @@
-"""The page on which exported models listen, made with gradio. Nothing leaves the machine that serves it."""
+"""A page that shows predictions of exported models, built with gradio.
+
+Everything runs on the machine that serves the page; no data is sent anywhere else.
+"""
 
 import os
 
-os.environ["GRADIO_ANALYTICS_ENABLED"] = (
-    "False"  # read when gradio is imported and when a page starts
-)
+# Gradio reads this when it is imported, and again when a page starts.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"

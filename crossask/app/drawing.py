@@ -1,112 +1,171 @@
-"""Pictures of an answer as PNG bytes. Figures are objects of their own, so that threads can draw at once; pyplot would share them."""
+"""Draws predictions and explanations as PNG pictures.
+
+Figures are created without pyplot, whose state would be shared by threads that draw at once.
+"""
 
 import numpy as np
 from matplotlib import patheffects
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from crossask.report.figures import GROUND, INK, LINE, SHADES, calm, png
 from crossask.serving import Explanation, Prediction
 
-WIDTH = 6.8  # inches
-ATTENTION, OTHER_ATTENTION = "#b4552d", "#6b4a8c"
+WIDTH_INCHES = 6.8
+ATTENTION_COLOUR = "#b4552d"
+EVENT_ATTENTION_COLOUR = "#6b4a8c"
+# Number of scenes in a timeline.
 SHOWN_SCENES = 10
-OUTLINE = [patheffects.withStroke(linewidth=3.6, foreground=GROUND)]
+# Keeps a curve visible on top of the log-mel.
+OUTLINE = (patheffects.withStroke(linewidth=3.6, foreground=GROUND),)
+# Name of an attention pooling in `Explanation.attention`, its label, and the colour of its curves.
 POOLINGS = (
-    ("pooling", "attention", ATTENTION),
-    ("event_pooling", "attention to events", OTHER_ATTENTION),
+    ("pooling", "attention", ATTENTION_COLOUR),
+    ("event_pooling", "attention to events", EVENT_ATTENTION_COLOUR),
 )
 
 
 def timeline_png(prediction: Prediction, explanation: Explanation) -> bytes:
-    """Probabilities over time, the most probable scene on top; the explained window is framed."""
+    """Draws the probabilities of the most probable scenes over time.
+
+    Args:
+      prediction: The prediction; the most probable scene is on top.
+      explanation: The explained window, which gets a frame.
+    """
     scenes = [scene for scene, _ in prediction.top(SHOWN_SCENES)]
-    values = [
-        [100 * segment.probabilities[scene] for segment in prediction.timeline] for scene in scenes
-    ]
-    figure = Figure(
-        figsize=(WIDTH, 0.95 + 0.2 * len(scenes)), facecolor=GROUND, layout="constrained"
-    )
+    percentages = []
+    for scene in scenes:
+        row = [100 * segment.probabilities[scene] for segment in prediction.timeline]
+        percentages.append(row)
+
+    figure = _figure(0.95 + 0.2 * len(scenes))
     axes = figure.add_subplot(facecolor=GROUND)
     mesh = axes.pcolormesh(
-        _edges(prediction), np.arange(len(scenes) + 1), values, cmap=SHADES, vmin=0, vmax=100
+        _window_borders(prediction),
+        np.arange(len(scenes) + 1),
+        percentages,
+        cmap=SHADES,
+        vmin=0,
+        vmax=100,
     )
-    explained = (
+    frame = Rectangle(
         (explanation.start_seconds, 0),
         explanation.end_seconds - explanation.start_seconds,
         len(scenes),
+        fill=False,
+        edgecolor=ATTENTION_COLOUR,
+        linewidth=2,
+        clip_on=False,
+        zorder=3,
     )
-    axes.add_patch(
-        Rectangle(*explained, fill=False, edgecolor=ATTENTION, linewidth=2, clip_on=False, zorder=3)
-    )
+    axes.add_patch(frame)
     axes.set_yticks(np.arange(len(scenes)) + 0.5, [scene.replace("_", " ") for scene in scenes])
     axes.invert_yaxis()
     axes.set_xlabel("time (s)")
     bar = figure.colorbar(mesh, ax=axes, pad=0.01, fraction=0.04)
     bar.set_label("probability (%)")
     bar.outline.set_visible(False)
-    for panel in (axes, bar.ax):
-        _legible(panel)
+    _style(axes)
+    _style(bar.ax)
     return png(figure)
 
 
 def window_png(
     explanation: Explanation, cross_axes: tuple[str, str] = ("query", "key")
 ) -> bytes | None:
-    """The log-mel of a window with the share of attention of each step drawn over it, and below it the cross-attention, if any.
+    """Draws the log-mel of a window under the attention over time, and the cross-attention below.
 
     Args:
-      cross_axes: what asks and what is looked at, in words.
+      explanation: The window.
+      cross_axes: Names of the two sides of the cross-attention: queries and keys.
 
     Returns:
-      None where the model reads no log-mel and has no attention.
+      The picture, or None for a model that reads no log-mel and has no attention.
     """
-    cross, pooled = (
-        explanation.attention.get("cross"),
-        [name for name, _, _ in POOLINGS if name in explanation.attention],
-    )
-    panels = (explanation.log_mel is not None or bool(pooled)) + (cross is not None)
+    has_pooling = any(name in explanation.attention for name, _, _ in POOLINGS)
+    has_upper_panel = has_pooling or explanation.log_mel is not None
+    has_cross = "cross" in explanation.attention
+    panels = [has_upper_panel, has_cross].count(True)
     if not panels:
         return None
-    figure = Figure(figsize=(WIDTH, 0.4 + 2.3 * panels), facecolor=GROUND, layout="constrained")
-    rows = list(figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0])
-    rows[-1].set_xlabel("time (s)")
-    if explanation.log_mel is not None or pooled:
-        _draw_log_mel(rows[0], explanation)
-        if pooled:
-            _draw_attention(rows[0].twinx(), explanation)
-    if cross is not None:
-        _draw_cross(rows[-1], explanation, cross_axes)
-    for axes in rows:
+
+    figure = _figure(0.4 + 2.3 * panels)
+    all_axes = figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0]
+    all_axes[-1].set_xlabel("time (s)")
+    if has_upper_panel:
+        _draw_log_mel(all_axes[0], explanation)
+    if has_pooling:
+        _draw_pooling(all_axes[0].twinx(), explanation)
+    if has_cross:
+        _draw_cross_attention(all_axes[-1], explanation, cross_axes)
+    for axes in all_axes:
         axes.set_facecolor(GROUND)
         axes.set_xlim(explanation.start_seconds, explanation.end_seconds)
-        _legible(axes)
+        _style(axes)
     return png(figure)
 
 
-def _draw_log_mel(axes, explanation: Explanation):
+def _figure(height_inches: float) -> Figure:
+    return Figure(figsize=(WIDTH_INCHES, height_inches), facecolor=GROUND, layout="constrained")
+
+
+def _window_borders(prediction: Prediction) -> np.ndarray:
+    """Returns the borders [windows + 1] of the timeline's cells in seconds.
+
+    Windows overlap, so a cell reaches half-way to the centres of the neighbouring windows.
+    """
+    centres = []
+    for segment in prediction.timeline:
+        centres.append((segment.start_seconds + segment.end_seconds) / 2)
+    centres = np.array(centres)
+    inner = (centres[1:] + centres[:-1]) / 2
+    return np.concatenate([[0], inner, [prediction.seconds]])
+
+
+def _draw_log_mel(axes: Axes, explanation: Explanation) -> None:
+    """Draws the log-mel, averaged over channels, or empty axes if there is none."""
     if explanation.log_mel is None:
         axes.set_yticks([])
         return
     values = explanation.log_mel.mean(-1).T  # [mels, frames]
+    # A few very quiet or loud values must not make the rest of the picture flat.
     low, high = np.percentile(values, (5, 99.5))
-    extent = (explanation.start_seconds, explanation.end_seconds, 0, len(values))
     axes.imshow(
-        values, cmap=SHADES, vmin=low, vmax=high, extent=extent, origin="lower", aspect="auto"
+        values,
+        cmap=SHADES,
+        vmin=low,
+        vmax=high,
+        extent=(explanation.start_seconds, explanation.end_seconds, 0, len(values)),
+        origin="lower",
+        aspect="auto",
     )
     axes.set_ylabel("mel band")
 
 
-def _draw_attention(axes, explanation: Explanation):
+def _draw_pooling(axes: Axes, explanation: Explanation) -> None:
+    """Draws the attention of each pooling over time.
+
+    Thin lines are single heads, a bold line is their mean.
+    """
+    highest = 0.0
     for name, label, colour in POOLINGS:
         if name not in explanation.attention:
             continue
         heads = 100 * explanation.attention[name]  # [heads, steps]
-        edges = np.linspace(explanation.start_seconds, explanation.end_seconds, heads.shape[1] + 1)
+        steps = heads.shape[1]
+        edges = np.linspace(explanation.start_seconds, explanation.end_seconds, steps + 1)
         for number, head in enumerate(heads):
-            words = f"{label}, each of {len(heads)} heads" if number == 0 else None
+            # One entry in the legend for all heads.
+            head_label = f"{label}, {len(heads)} heads" if number == 0 else None
             axes.stairs(
-                head, edges, baseline=None, color=colour, linewidth=1.1, alpha=0.7, label=words
+                head,
+                edges,
+                baseline=None,
+                color=colour,
+                linewidth=1.1,
+                alpha=0.7,
+                label=head_label,
             )
         axes.stairs(
             heads.mean(0),
@@ -114,18 +173,12 @@ def _draw_attention(axes, explanation: Explanation):
             baseline=None,
             color=colour,
             linewidth=2,
-            label=f"{label}, their mean",
+            label=f"{label}, mean",
             path_effects=OUTLINE,
         )
-    axes.set_ylim(
-        0,
-        1.3
-        * max(
-            100 * explanation.attention[name].max()
-            for name, _, _ in POOLINGS
-            if name in explanation.attention
-        ),
-    )
+        highest = max(highest, heads.max())
+    # Leave space for the legend.
+    axes.set_ylim(0, 1.3 * highest)
     axes.set_ylabel("share of attention (%)")
     axes.legend(
         loc="upper right",
@@ -136,32 +189,35 @@ def _draw_attention(axes, explanation: Explanation):
         edgecolor=LINE,
         framealpha=0.9,
     )
-    _legible(axes)
+    _style(axes)
 
 
-def _draw_cross(axes, explanation: Explanation, cross_axes):
+def _draw_cross_attention(
+    axes: Axes, explanation: Explanation, cross_axes: tuple[str, str]
+) -> None:
+    """Draws the cross-attention, averaged over heads: queries upwards, keys to the right."""
     heads = explanation.attention["cross"]  # [heads, queries, keys]
     window = (explanation.start_seconds, explanation.end_seconds)
     axes.imshow(
-        heads.mean(0), cmap=SHADES, vmin=0, extent=(*window, *window), origin="lower", aspect="auto"
+        heads.mean(0),
+        cmap=SHADES,
+        vmin=0,
+        extent=(*window, *window),
+        origin="lower",
+        aspect="auto",
     )
     query, key = cross_axes
     axes.set_ylabel(f"{query} (s)")
-    words = f"cross-attention, mean of {len(heads)} heads: where each {query} (up) looks in the {key} (across)"
-    axes.set_title(words, loc="left", color=INK, fontsize=9)
-
-
-def _edges(prediction: Prediction) -> np.ndarray:
-    """Moments [windows + 1] between which each window stands for the recording: half-way to the next window's middle."""
-    middles = np.array(
-        [(segment.start_seconds + segment.end_seconds) / 2 for segment in prediction.timeline]
+    title = (
+        f"cross-attention, mean of {len(heads)} heads: {query} times (vertical) attend to {key} "
+        "times (horizontal)"
     )
-    return np.concatenate([[0], (middles[1:] + middles[:-1]) / 2, [prediction.seconds]])
+    axes.set_title(title, loc="left", color=INK, fontsize=9)
 
 
-def _legible(axes):
-    """The report's calm axes with words in ink: a page is read at arm's length."""
+def _style(axes: Axes) -> None:
+    """Styles axes as in the report, but with dark labels, which are easier to read on a screen."""
     calm(axes)
     axes.tick_params(labelcolor=INK, labelsize=9)
-    for words in (axes.xaxis.label, axes.yaxis.label):
-        words.set(color=INK, fontsize=9)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set(color=INK, fontsize=9)

@@ -1,8 +1,12 @@
-"""An answer as HTML that gradio shows as it is, and as JSON for programs. Every word that comes from a file or a model is escaped."""
+"""Formats a model's result as HTML for the page, and as JSON for programs."""
 
 import base64
+import dataclasses
 import json
-from html import escape
+from collections.abc import Mapping
+from typing import Any
+
+import jinja2
 
 from crossask.app import drawing
 from crossask.serving import Explanation, Prediction
@@ -10,25 +14,28 @@ from crossask.serving import Explanation, Prediction
 STYLE = """
 .examples { flex-wrap:wrap; gap:.5rem }
 .examples button { flex:0 0 auto !important; width:auto !important; font-size:.9rem }
-.answer { display:grid; grid-template-columns:repeat(auto-fit,minmax(min(24rem,100%),1fr)); gap:1rem 2rem; align-items:start }
-.answer h2 { grid-column:1/-1; margin:0; padding-bottom:.3rem; font-size:1rem; font-weight:400 }
-.answer h2 { border-bottom:1px solid var(--border-color-primary) }
-.answer h3 { margin:1.4rem 0 .3rem; font-size:1rem; font-weight:600 }
-.answer .scene { margin:0 0 .6rem; font-size:1.9rem; font-weight:600; line-height:1.2 }
-.answer .scene::first-letter { text-transform:uppercase }
-.answer table { width:100%; border-collapse:collapse; font-variant-numeric:tabular-nums }
-.answer caption { padding-bottom:.3rem; text-align:left }
-.answer :is(table,tr,th,td) { border:0 !important }
-.answer :is(th,td) { padding:.14rem 0 }
-.answer th { padding-right:.8rem !important; font-weight:400; text-align:left; white-space:nowrap }
-.answer tr:first-child th { font-weight:600 }
-.answer .bar { width:65% }
-.answer .bar span { display:block; height:.8rem; min-width:1px; border-radius:2px; background:#1f6f78 }
-.dark .answer .bar span { background:#7cc4c8 }
-.answer .number { padding-left:.8rem; text-align:right; white-space:nowrap }
-.answer figure { margin:0 0 1rem }
-.answer figcaption { margin-bottom:.3rem }
-.answer img { display:block; width:100%; height:auto; border-radius:6px }
+.prediction { display:grid; grid-template-columns:repeat(auto-fit,minmax(min(24rem,100%),1fr)); }
+.prediction { gap:1rem 2rem; align-items:start }
+.prediction h2 { grid-column:1/-1; margin:0; padding-bottom:.3rem; font-size:1rem; font-weight:400 }
+.prediction h2 { border-bottom:1px solid var(--border-color-primary) }
+.prediction h3 { margin:1.4rem 0 .3rem; font-size:1rem; font-weight:600 }
+.prediction .scene { margin:0 0 .6rem; font-size:1.9rem; font-weight:600; line-height:1.2 }
+.prediction .scene::first-letter { text-transform:uppercase }
+.prediction table { width:100%; border-collapse:collapse; font-variant-numeric:tabular-nums }
+.prediction caption { padding-bottom:.3rem; text-align:left }
+.prediction :is(table,tr,th,td) { border:0 !important }
+.prediction :is(th,td) { padding:.14rem 0 }
+.prediction th { padding-right:.8rem !important; font-weight:400; text-align:left }
+.prediction th { white-space:nowrap }
+.prediction tr:first-child th { font-weight:600 }
+.prediction .bar { width:65% }
+.prediction .bar span { display:block; height:.8rem; min-width:1px; border-radius:2px }
+.prediction .bar span { background:#1f6f78 }
+.dark .prediction .bar span { background:#7cc4c8 }
+.prediction .number { padding-left:.8rem; text-align:right; white-space:nowrap }
+.prediction figure { margin:0 0 1rem }
+.prediction figcaption { margin-bottom:.3rem }
+.prediction img { display:block; width:100%; height:auto; border-radius:6px }
 .card dl { display:grid; grid-template-columns:max-content 1fr; gap:.25rem 1.2rem; margin:0 }
 .card dt { font-weight:600 }
 .card dd { margin:0; overflow-wrap:anywhere }
@@ -36,125 +43,223 @@ STYLE = """
 .card pre { max-height:24rem; overflow:auto; font-size:.8rem }
 """
 
+_BARS = """
+{% macro bars(caption, entries) %}
+<table><caption>{{ caption }}</caption><tbody>
+{% for name, share in entries %}
+<tr><th scope="row">{{ name | plain }}</th>
+<td class="bar"><span style="width:{{ share | percent }}%"></span></td>
+<td class="number">{{ share | percent }} %</td></tr>
+{% endfor %}
+</tbody></table>
+{% endmacro %}
+"""
 
-def as_json(name: str, prediction: Prediction, explanation: Explanation) -> dict:
-    """What one model says of one sound, as JSON can hold it."""
-    return {
-        "model": name,
-        "scene": prediction.scene,
-        "probabilities": prediction.probabilities,
-        "timeline": [
+_PREDICTION = """
+{% from "bars" import bars %}
+<section class="prediction">
+<h2>{{ name }}: {{ system }}</h2>
+<div>
+<p class="scene">{{ prediction.scene | plain }}</p>
+{{ bars("Probability, mean over " + windows, scenes) }}
+<h3>Events from {{ span }}</h3>
+{% if events %}
+{{ bars("Mean score, weighted by the model's attention", events) }}
+{% else %}
+<p>{{ no_events }}</p>
+{% endif %}
+</div>
+<div>
+{% for figure in figures %}
+<figure><figcaption>{{ figure.caption }}</figcaption>
+<img alt="{{ figure.description }}" src="data:image/png;base64,{{ figure.data }}"></figure>
+{% endfor %}
+{% if not has_window_figure %}
+<p>There is nothing to draw: this model reads no log-mel and has no attention.</p>
+{% endif %}
+</div>
+</section>
+"""
+
+_MODEL_CARD = """
+<div class="card">
+<dl>
+{% for term, text in facts.items() %}
+<dt>{{ term }}</dt><dd>{{ text }}</dd>
+{% endfor %}
+</dl>
+<details><summary>Whole model card</summary><pre tabindex="0">{{ card_json }}</pre></details>
+</div>
+"""
+
+
+def prediction_json(name: str, prediction: Prediction, explanation: Explanation) -> dict[str, Any]:
+    """Returns the result of one model for one recording as JSON values.
+
+    Args:
+      name: Name of the model.
+      prediction: Its prediction.
+      explanation: Its explanation, of which the events are used.
+    """
+    timeline = []
+    for segment in prediction.timeline:
+        timeline.append(
             {
                 "start_seconds": segment.start_seconds,
                 "end_seconds": segment.end_seconds,
                 "probabilities": segment.probabilities,
             }
-            for segment in prediction.timeline
-        ],
-        "events": [{"event": event, "score": score} for event, score in explanation.events_heard()],
+        )
+    events = [{"event": event, "score": score} for event, score in explanation.events_heard()]
+    return {
+        "model": name,
+        "scene": prediction.scene,
+        "probabilities": prediction.probabilities,
+        "timeline": timeline,
+        "events": events,
     }
 
 
-def answer(name: str, card: dict, prediction: Prediction, explanation: Explanation) -> str:
-    """Scene, probabilities and events in words, timeline and explained window as pictures."""
-    events = explanation.events_heard()
-    heard = (
-        _bars(events, "Score; the moments that the model looks at count most")
-        if events
-        else f"<p>{no_events(card)}</p>"
+def prediction_html(
+    name: str, card: Mapping[str, Any], prediction: Prediction, explanation: Explanation
+) -> str:
+    """Returns the result of one model for one recording as HTML.
+
+    Args:
+      name: Name of the model.
+      card: Its model card.
+      prediction: Its prediction.
+      explanation: The explanation of one window.
+    """
+    windows = len(prediction.timeline)
+    figures = []
+    if windows > 1:
+        figures.append(_timeline_figure(prediction, explanation))
+    window_figure = _window_figure(card, explanation)
+    if window_figure is not None:
+        figures.append(window_figure)
+    return _ENVIRONMENT.get_template("prediction").render(
+        name=name,
+        system=_system_text(card),
+        prediction=prediction,
+        scenes=prediction.top(len(prediction.probabilities)),
+        windows=f"{windows} windows" if windows > 1 else "one window",
+        span=_span_text(explanation),
+        events=explanation.events_heard(),
+        no_events=no_events_text(card),
+        figures=figures,
+        has_window_figure=window_figure is not None,
     )
-    return (
-        f'<section class="answer"><h2>{escape(name)}: {_what(card)}</h2>\n<div><p class="scene">{_words(prediction.scene)}</p>\n'
-        f"{_bars(prediction.top(len(prediction.probabilities)), f'Probability, mean over {_windows(prediction)}')}\n"
-        f"<h3>Events heard from {_span(explanation)}</h3>\n{heard}</div>\n<div>{_pictures(card, prediction, explanation)}</div></section>"
-    )
 
 
-def no_events(card: dict) -> str:
-    """Why a model tells no events."""
-    if "events" in card["front_end"]:
-        return "None can be named: the model's event model came without the head that names events."
-    return "None: this model reads no events."
-
-
-def facts(card: dict) -> str:
-    """The model card: what it is and how well it does, then the whole card as it was written."""
-    experiment, scores = card["experiment"], card.get("evaluation", {})
-    lines = {
-        "System": _what(card),
+def model_card_html(card: Mapping[str, Any]) -> str:
+    """Returns a model card as HTML: the main facts, and the whole card folded away."""
+    experiment = card["experiment"]
+    accuracy = "not evaluated before export"
+    if "evaluation" in card:
+        percent = 100 * card["evaluation"]["macro_accuracy"]
+        accuracy = f"{percent:.1f} % on its evaluation fold"
+    facts = {
+        "System": _system_text(card),
         "Trained on": f"{experiment['dataset']}, fold {card['fold']}, seed {card['seed']}",
-        "Scenes": ", ".join(map(str, card["scenes"])),
+        "Scenes": ", ".join(str(scene) for scene in card["scenes"]),
         "Clip length": f"{card['clip_seconds']:g} s",
-        "Macro accuracy": f"{100 * scores['macro_accuracy']:.1f} % on its evaluation fold"
-        if scores
-        else "not evaluated before export",
-        "Events it names": ", ".join(card["events"]) or no_events(card),
+        "Macro accuracy": accuracy,
+        "Events": ", ".join(card["events"]) or no_events_text(card),
     }
-    entries = "".join(f"<dt>{term}</dt><dd>{escape(text)}</dd>" for term, text in lines.items())
-    whole = escape(json.dumps(card, indent=1))
-    return f'<div class="card"><dl>{entries}</dl><details><summary>All of it</summary><pre tabindex="0">{whole}</pre></details></div>'
+    card_json = json.dumps(card, indent=1)
+    return _ENVIRONMENT.get_template("model_card").render(facts=facts, card_json=card_json)
 
 
-def _pictures(card: dict, prediction: Prediction, explanation: Explanation) -> str:
-    parts = []
-    if len(prediction.timeline) > 1:
-        scenes = ", ".join(
-            f"{segment.scene} from {segment.start_seconds:g} s" for segment in prediction.timeline
-        )
-        picture, caption = (
-            drawing.timeline_png(prediction, explanation),
-            "Probabilities over time; the framed window is explained",
-        )
-        parts.append(_figure(picture, caption, f"Most probable scene: {scenes}."))
-    roles = ("event", "scene")
-    if card["experiment"]["model"]["cross_attention"] == "scene_queries_event":
-        roles = roles[::-1]
-    picture = drawing.window_png(explanation, roles)
-    if picture is None:
-        parts.append(
-            "<p>This model reads no log-mel and has no attention: there is nothing to draw.</p>"
-        )
-    else:
-        attended, start, end = (
-            explanation.attended(),
-            explanation.start_seconds,
-            explanation.end_seconds,
-        )
-        looked = "It has no attention."
-        if len(attended):
-            most = start + (attended.argmax() + 0.5) / len(attended) * (end - start)
-            looked = f"The attention is highest at {most:.1f} s."
-        caption = f"What it heard and where it looked, {_span(explanation)}"
-        parts.append(_figure(picture, caption, f"Log-mel from {start:g} to {end:g} s. {looked}"))
-    return "\n".join(parts)
+def no_events_text(card: Mapping[str, Any]) -> str:
+    """Returns the reason why a model has no scores of events."""
+    if "events" in card["front_end"]:
+        return "Not available: the weights of the event model have no output layer for events."
+    return "None: this model does not use events."
 
 
-def _figure(picture: bytes, caption: str, alternative: str) -> str:
-    data = base64.b64encode(picture).decode()
-    return f'<figure><figcaption>{caption}</figcaption><img alt="{escape(alternative)}" src="data:image/png;base64,{data}"></figure>'
+@dataclasses.dataclass(frozen=True)
+class _Figure:
+    """A picture on the page.
+
+    Attributes:
+      caption: Text above it.
+      description: Text for those who cannot see it.
+      data: The PNG in base64.
+    """
+
+    caption: str
+    description: str
+    data: str
 
 
-def _bars(shares: list[tuple[str, float]], caption: str) -> str:
-    rows = "".join(
-        f'<tr><th scope="row">{_words(name)}</th><td class="bar"><span style="width:{100 * share:.1f}%"></span></td>'
-        f'<td class="number">{100 * share:.1f} %</td></tr>'
-        for name, share in shares
+def _timeline_figure(prediction: Prediction, explanation: Explanation) -> _Figure:
+    scenes = [
+        f"{segment.scene} from {segment.start_seconds:g} s" for segment in prediction.timeline
+    ]
+    return _Figure(
+        caption="Probabilities over time. The frame marks the window that is explained.",
+        description=f"Most probable scene: {', '.join(scenes)}.",
+        data=_base64(drawing.timeline_png(prediction, explanation)),
     )
-    return f"<table><caption>{caption}</caption><tbody>{rows}</tbody></table>"
 
 
-def _what(card: dict) -> str:
-    return f"{card['experiment']['system']}, {_words(card['experiment']['strategy'])}"
+def _window_figure(card: Mapping[str, Any], explanation: Explanation) -> _Figure | None:
+    """Returns the figure of the explained window, or None if there is nothing to draw."""
+    cross_axes = ("event", "scene")
+    if card["experiment"]["model"]["cross_attention"] == "scene_queries_event":
+        cross_axes = ("scene", "event")
+    picture = drawing.window_png(explanation, cross_axes)
+    if picture is None:
+        return None
+    contents = []
+    if explanation.log_mel is not None:
+        contents.append("log-mel spectrogram")
+    if explanation.attention:
+        contents.append("attention")
+    start = explanation.start_seconds
+    end = explanation.end_seconds
+    highest = "The model has no attention."
+    attention = explanation.attended()  # [steps]
+    if len(attention):
+        centre = (attention.argmax() + 0.5) / len(attention)
+        highest = f"The attention is highest at {start + centre * (end - start):.1f} s."
+    return _Figure(
+        caption=f"{' and '.join(contents)}, {_span_text(explanation)}".capitalize(),
+        description=f"Log-mel from {start:g} to {end:g} s. {highest}",
+        data=_base64(picture),
+    )
 
 
-def _words(name: str) -> str:
-    return escape(name.replace("_", " "))
+def _base64(picture: bytes) -> str:
+    return base64.b64encode(picture).decode()
 
 
-def _windows(prediction: Prediction) -> str:
-    count = len(prediction.timeline)
-    return f"{count} windows" if count > 1 else "one window"
+def _system_text(card: Mapping[str, Any]) -> str:
+    experiment = card["experiment"]
+    return f"{experiment['system']}, {_plain(experiment['strategy'])}"
 
 
-def _span(explanation: Explanation) -> str:
+def _span_text(explanation: Explanation) -> str:
     return f"{explanation.start_seconds:g} to {explanation.end_seconds:g} s"
+
+
+def _plain(name: str) -> str:
+    """Returns the name of a scene or an event with spaces."""
+    return name.replace("_", " ")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+# Every text that comes from a file or a model is escaped.
+_ENVIRONMENT = jinja2.Environment(
+    autoescape=True,
+    loader=jinja2.DictLoader({"bars": _BARS, "prediction": _PREDICTION, "model_card": _MODEL_CARD}),
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=jinja2.StrictUndefined,
+)
+_ENVIRONMENT.filters["plain"] = _plain
+_ENVIRONMENT.filters["percent"] = _percent

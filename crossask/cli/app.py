@@ -1,12 +1,15 @@
-"""crossask-app: a page on which exported models listen to a sound and show what they looked at. Needs gradio: crossask[app].
+"""crossask-app: serves a page that shows the scene of a recording. Needs gradio: crossask[app].
 
 crossask-app --model=MODEL                  serves the page at http://127.0.0.1:7860
-crossask-app --model=MODEL --model=SECOND   two models side by side
+crossask-app --model=MODEL --model=SECOND   shows the results of two models side by side
+
+The page also shows the attention of the model and the events in the recording.
 """
 
 import importlib.util
 import sys
 import threading
+from collections.abc import Sequence
 
 from absl import flags
 
@@ -15,32 +18,41 @@ from crossask.errors import CrossaskError, Preempted
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_multi_string(
-    "model", [], "Folder of a SavedModel written by crossask-export; one or two.", flag_values=FLAGS
+    "model",
+    [],
+    "Folder of a SavedModel written by crossask-export; one or two.",
+    flag_values=FLAGS,
 )
-flags.DEFINE_integer("port", 7860, "Where the page is served.", 1, 65535, flag_values=FLAGS)
+flags.DEFINE_integer("port", 7860, "Port of the page.", 1, 65535, flag_values=FLAGS)
 flags.DEFINE_string(
-    "host", "127.0.0.1", "Address to listen at; 0.0.0.0 lets other machines in.", flag_values=FLAGS
+    "host",
+    "127.0.0.1",
+    "Address of the page; use 0.0.0.0 to make it available to other machines.",
+    flag_values=FLAGS,
 )
 
 
-def app(values, _rest):
+def app(values: flags.FlagValues, _positional: list[str]) -> None:
+    """Serves the page until the command is stopped."""
     command.required(values, "model")
     if importlib.util.find_spec("gradio") is None:
         raise CrossaskError(
             "The page needs gradio, which is not installed.",
             "Install it: pip install 'crossask[app]'.",
         )
+    # Stopping the command is how the page ends.
     try:
-        from crossask.app.page import served
+        from crossask.app.page import serve
 
-        with served(values.model, values.host, values.port) as address:
+        with serve(values.model, values.host, values.port) as address:
             print(f"The page: {address} (Ctrl-C ends it)", flush=True)
             threading.Event().wait()
     except (KeyboardInterrupt, Preempted):
-        return  # the way in which a page ends
+        return
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
     return command.run(__doc__, FLAGS, app, argv)
 
 

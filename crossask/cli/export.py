@@ -1,104 +1,152 @@
-"""crossask-export: writes a finished run as a SavedModel or a LiteRT file: waveform in, probabilities out.
+r"""crossask-export: writes a finished run as a SavedModel or a LiteRT file.
+
+The model takes a waveform and returns a probability for each scene.
 
 crossask-export --model_dir=RUNS/cmam_feature_based/fold1/seed0 --out=MODEL
-crossask-export --model_dir=RUNS/fa/fold1/seed0 --out=MODEL.tflite --format=litert --precision=int8 --calibration=RECORDINGS
+crossask-export --model_dir=RUNS/fa/fold1/seed0 --out=MODEL.tflite --format=litert
+crossask-export --model_dir=RUNS/fa/fold1/seed0 --out=MODEL.tflite --format=litert \
+    --precision=int8 --calibration=RECORDINGS
 """
 
 import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from crossask.cli import command
 from crossask.errors import CrossaskError
 
+if TYPE_CHECKING:
+    from crossask.training.network_size import RowSize
+    from crossask.training.run_folder import Run
+
 FLAGS = flags.FlagValues()
-flags.DEFINE_string("model_dir", "", "The run to export.", flag_values=FLAGS)
+flags.DEFINE_string("model_dir", "", "Folder of the run to export.", flag_values=FLAGS)
 flags.DEFINE_string(
     "out",
     "",
-    "Folder of the SavedModel, or the LiteRT file, ending in .tflite; must not exist.",
+    "Folder of the SavedModel, or LiteRT file (ends in .tflite). It must not exist.",
     flag_values=FLAGS,
 )
 flags.DEFINE_string(
     "format",
     "saved_model",
-    "saved_model | litert (one file for devices, for clips at one rate).",
+    "saved_model | litert (one file for devices, which takes clips at one sample rate).",
     flag_values=FLAGS,
 )
 flags.DEFINE_string("precision", "float32", "LiteRT: float32 | float16 | int8.", flag_values=FLAGS)
 flags.DEFINE_string(
     "calibration",
     "",
-    "LiteRT at int8: folder of sound files, or a CSV with their column filename.",
+    "LiteRT with int8: folder of sound files, or CSV with a column filename.",
     flag_values=FLAGS,
 )
 
-# DCASE's task 1, low-complexity acoustic scene classification
+# Limits of DCASE's task 1, low-complexity acoustic scene classification.
 MOST_PARAMETERS = 128_000  # 2022, at int8
 MOST_PARAMETER_BYTES = 128_000  # 2024 and 2025
-MOST_MULTIPLY_ACCUMULATES = 30_000_000  # all of these years
+MOST_MULTIPLY_ACCUMULATES = 30_000_000  # every year since 2022
 WEIGHT_BYTES = {"float32": 4, "float16": 2, "int8": 1}
 
 
-def export(values, _rest):
+def export(values: flags.FlagValues, _positional: list[str]) -> None:
+    """Exports the run, and prints the properties of a LiteRT file."""
+    _check_flags(values)
+    run = _find_run(values.model_dir)
+    from crossask import serving
+
+    if values.format == "saved_model":
+        print(f"Wrote {serving.export_run(run, values.out)}")
+        return
+    card = serving.export_litert(run, values.out, values.precision, values.calibration)
+    print(f"Wrote {values.out}")
+    from crossask.training.network_size import row_size
+
+    size = row_size(run.experiment(), len(card["scenes"]))
+    print("\n".join(litert_summary(card, size)))
+
+
+def litert_summary(card: Mapping[str, Any], size: "RowSize") -> list[str]:
+    """Returns lines about a LiteRT file: its agreement with the run, its size and DCASE's limits.
+
+    Args:
+      card: Model card of the file.
+      size: Size of the run's networks.
+    """
+    parameters = card["parameters"]
+    parameter_bytes = parameters * WEIGHT_BYTES[card["precision"]]
+    macs = size.scene.multiply_accumulates
+    if size.event is not None:
+        macs += size.event.multiply_accumulates
+    return [
+        _agreement_line(card["agreement"]),
+        _parameters_line(parameters, card["precision"]),
+        f"Memory of the parameters: {parameter_bytes / 1000:,.1f} kB. Limit of DCASE 2024 and "
+        f"2025: {MOST_PARAMETER_BYTES // 1000} kB "
+        f"({_verdict(parameter_bytes <= MOST_PARAMETER_BYTES)}).",
+        f"Multiply-accumulates of the network: {macs / 1e6:,.1f} M for a clip of "
+        f"{card['clip_seconds']:g} s. Limit of DCASE since 2022: "
+        f"{MOST_MULTIPLY_ACCUMULATES // 10**6} M ({_verdict(macs <= MOST_MULTIPLY_ACCUMULATES)}).",
+        "Peak memory of activations, estimated: "
+        f"{card['peak_activation_bytes'] / 1e6:,.2f} MB, of the network without its front-end "
+        f"{card['peak_activation_bytes_of_network'] / 1e6:,.2f} MB.",
+        f"File: {card['file_bytes'] / 1000:,.1f} kB, including the front-end.",
+    ]
+
+
+def _check_flags(values: flags.FlagValues) -> None:
+    """Raises CrossaskError for flags that do not fit each other."""
     command.required(values, "model_dir", "out")
     if values.format not in ("saved_model", "litert"):
         raise CrossaskError(f"--format is {values.format!r}.", "Use saved_model or litert.")
     for name in ("precision", "calibration"):
         if values.format == "saved_model" and values[name].present:
             raise CrossaskError(
-                f"--{name} belongs to LiteRT files.", f"Add --format=litert, or leave --{name} out."
+                f"--{name} only applies to LiteRT files.",
+                f"Add --format=litert, or remove --{name}.",
             )
+
+
+def _find_run(model_dir: str) -> "Run":
+    """Returns the only run in a folder."""
     from crossask.training import run_folder
 
-    found = run_folder.find_runs(values.model_dir)
-    if len(found) > 1:
-        listed = ", ".join(str(run.folder) for run in found[:4])
+    runs = run_folder.find_runs(model_dir)
+    if len(runs) > 1:
+        listed = ", ".join(str(run.folder) for run in runs[:4])
         raise CrossaskError(
-            f"{values.model_dir} holds {len(found)} runs: {listed}, ...",
-            "Give the folder of one of them.",
+            f"{model_dir} contains {len(runs)} runs: {listed}, ...",
+            "Set --model_dir to the folder of one of them.",
         )
-    from crossask import serving
-
-    if values.format == "saved_model":
-        print(f"Wrote {serving.export_run(found[0], values.out)}")
-        return
-    card = serving.export_litert(found[0], values.out, values.precision, values.calibration)
-    print(f"Wrote {values.out}")
-    from crossask.training import network_size
-
-    print("\n".join(told(card, network_size.row_size(found[0].experiment(), len(card["scenes"])))))
+    return runs[0]
 
 
-def told(card: dict, size) -> list[str]:
-    """Lines on a LiteRT file: its agreement with the run, and its size beside DCASE's limits."""
-    agreement, precision = card["agreement"], card["precision"]
-    macs = size.scene.multiply_accumulates + (size.event.multiply_accumulates if size.event else 0)
-    weights = card["parameters"] * WEIGHT_BYTES[precision]
-    few = f"at most {MOST_PARAMETERS:,} at int8"
-    if precision != "int8" and card["parameters"] <= MOST_PARAMETERS:
-        few += f", and this is {precision}"
-    return [
-        f"Against the run's model, on {agreement['clips']} clips ({agreement['on']}): the same top scene for"
-        f" {agreement['same_top_scene']:.1%}, probabilities differ by {agreement['mean_difference']:.1e} in the mean,"
-        f" {agreement['largest_difference']:.1e} at most.",
-        f"Parameters: {card['parameters']:,}; DCASE 2022: {few}: "
-        + _within(card["parameters"] <= MOST_PARAMETERS and precision == "int8"),
-        f"Memory of the parameters: {weights / 1000:,.1f} kB; DCASE 2024 and 2025: at most {MOST_PARAMETER_BYTES // 1000} kB: "
-        + _within(weights <= MOST_PARAMETER_BYTES),
-        f"Multiply-accumulates of the network: {macs / 1e6:,.1f} M for a clip of {card['clip_seconds']:g} s; DCASE since 2022: at most"
-        f" {MOST_MULTIPLY_ACCUMULATES // 10**6} M: " + _within(macs <= MOST_MULTIPLY_ACCUMULATES),
-        f"Peak memory of activations: {card['peak_activation_bytes'] / 1e6:,.2f} MB, of the network after its front-end"
-        f" {card['peak_activation_bytes_of_network'] / 1e6:,.2f} MB; estimated: the largest sum of tensors alive at one operator.",
-        f"File: {card['file_bytes'] / 1000:,.1f} kB, with the front-end's tables.",
-    ]
+def _agreement_line(agreement: Mapping[str, Any]) -> str:
+    return (
+        f"Comparison with the run's model on {agreement['clips']} clips ({agreement['on']}): the "
+        f"top scene is the same for {agreement['same_top_scene']:.1%}; probabilities differ by "
+        f"{agreement['mean_difference']:.1e} on average and {agreement['largest_difference']:.1e} "
+        "at most."
+    )
 
 
-def _within(holds: bool) -> str:
-    return "within." if holds else "not within."
+def _parameters_line(parameters: int, precision: str) -> str:
+    is_small = parameters <= MOST_PARAMETERS
+    verdict = _verdict(is_small and precision == "int8")
+    if is_small and precision != "int8":
+        verdict += f": the file is {precision}"
+    return (
+        f"Parameters: {parameters:,}. Limit of DCASE 2022: {MOST_PARAMETERS:,} at int8 ({verdict})."
+    )
 
 
-def main(argv=None) -> int:
+def _verdict(is_satisfied: bool) -> str:
+    return "satisfied" if is_satisfied else "not satisfied"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
     return command.run(__doc__, FLAGS, export, argv)
 
 

@@ -1,57 +1,78 @@
-"""crossask-predict: names the scenes of recordings with an exported model.
+"""crossask-predict: predicts the scenes of recordings with an exported model.
 
-crossask-predict --model=MODEL SOURCE...     SOURCE: a sound file, a folder, a pattern, or - for one through a pipe
-crossask-predict --model=MODEL --format=csv --out=TABLE.csv FOLDER    goes on where it was stopped
-crossask-predict --model=MODEL --timeline LONG.wav                    the scene over time
-crossask-predict --model=MODEL --format=audacity --out=LABELS FOLDER  the same as label tracks
-crossask-predict --model=MODEL --watch FOLDER                         answers what is put there, until stopped
-arecord -t raw -f S16_LE -r 48000 -c 2 | crossask-predict --model=MODEL --stream --rate=48000 --channels=2
+crossask-predict --model=MODEL SOURCE...
+    A source is a sound file, a folder, a pattern such as 'day1/*.wav', or - for standard input.
+crossask-predict --model=MODEL --format=csv --out=TABLE.csv FOLDER
+    Appends to TABLE.csv. Recordings that are in it already are skipped.
+crossask-predict --model=MODEL --timeline LONG.wav
+    Predicts the scene over time.
+crossask-predict --model=MODEL --format=audacity --out=LABELS FOLDER
+    Writes the scenes over time as label tracks for Audacity.
+crossask-predict --model=MODEL --watch FOLDER
+    Predicts for each new file in the folder, until it is stopped.
+arecord -t raw -f S16_LE -r 48000 -c 2 | crossask-predict --model=MODEL --stream --rate=48000
+    Predicts once a second from a stream of raw samples.
 
-Formats: text, csv, json (lines), audacity (labels), dcase2019 and dcase2024 (the challenge's submissions).
+Formats: text, csv, json (one object a line), audacity (labels), dcase2019 and dcase2024
+(submissions to the DCASE challenge).
 """
 
 import contextlib
 import json
 import os
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from crossask.cli import command
 from crossask.errors import AudioError, CrossaskError, Preempted
-from crossask.serving import answers
+from crossask.serving import prediction_files
+
+if TYPE_CHECKING:
+    from crossask.serving import Classifier, Prediction
+    from crossask.serving.sources import RecordingFile
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string(
     "model", "", "Folder of a SavedModel written by crossask-export.", flag_values=FLAGS
 )
-flags.DEFINE_enum("format", "text", answers.FORMATS, "How answers are written.", flag_values=FLAGS)
+flags.DEFINE_enum(
+    "format", "text", prediction_files.FORMATS, "Format of the output.", flag_values=FLAGS
+)
 flags.DEFINE_bool(
     "timeline",
     False,
-    "Tell the windows of each recording instead of their mean.",
+    "Print the windows of each recording instead of their mean.",
     flag_values=FLAGS,
 )
 flags.DEFINE_string(
     "out",
     "",
-    "Table to add the answers to, or, of timelines, the folder of one file a recording; what is there is not heard again.",
+    "Output file (with --timeline: a folder, one file for each recording). Recordings that are "
+    "already in it are skipped. Default: standard output.",
     flag_values=FLAGS,
 )
 flags.DEFINE_float(
     "hop",
     None,
-    "Seconds between windows of a long recording; default: half of a window.",
+    "Seconds between the starts of windows in a long recording; default: half of a window.",
     flag_values=FLAGS,
 )
-flags.DEFINE_integer("top", 3, "Scenes to print as text.", lower_bound=1, flag_values=FLAGS)
+flags.DEFINE_integer(
+    "top", 3, "Number of scenes in the format text.", lower_bound=1, flag_values=FLAGS
+)
 flags.DEFINE_bool(
-    "watch", False, "Answer what is put into a folder, until stopped.", flag_values=FLAGS
+    "watch",
+    False,
+    "Predict for each new file in a folder, until stopped.",
+    flag_values=FLAGS,
 )
 flags.DEFINE_bool(
     "stream",
     False,
-    "Read raw 16-bit samples from standard input; a line a second.",
+    "Read raw 16-bit samples from standard input; print one line a second.",
     flag_values=FLAGS,
 )
 flags.DEFINE_integer("rate", 48000, "Sample rate of --stream in Hz.", flag_values=FLAGS)
@@ -60,188 +81,253 @@ flags.DEFINE_integer(
 )
 
 
-def predict(values, words):
+def predict(values: flags.FlagValues, words: list[str]) -> int:
+    """Predicts the scenes of the recordings that the words of the command line select."""
+    _check_flags(values, words)
+    if values.stream:
+        return _predict_stream(values)
+    if values.watch:
+        return _predict_watched(values, words[0])
+    return _predict_recordings(values, words)
+
+
+def _has_timelines(values: flags.FlagValues) -> bool:
+    """Returns whether the output has a line for each window; Audacity's labels always do."""
+    return values.timeline or values.format == "audacity"
+
+
+def _check_flags(values: flags.FlagValues, words: Sequence[str]) -> None:
+    """Raises CrossaskError for flags and words that do not fit each other."""
     command.required(values, "model")
     if not words and not values.stream:
         raise CrossaskError(
             "No recording is given.",
-            "Name one or more: crossask-predict --model=MODEL FILE_OR_FOLDER...",
+            "Give one or more: crossask-predict --model=MODEL FILE_OR_FOLDER...",
         )
-    over_time = values.timeline or values.format == "audacity"
-    if over_time and values.format not in answers.TIMELINES:
+    if _has_timelines(values) and values.format not in prediction_files.TIMELINE_FORMATS:
         raise CrossaskError(
-            f"--timeline has no format {values.format}.",
-            f"Use one of: {', '.join(answers.TIMELINES)}.",
+            f"--timeline cannot be written in the format {values.format}.",
+            f"Use one of: {', '.join(prediction_files.TIMELINE_FORMATS)}.",
         )
-    if values.stream and (
-        words or values.watch or values.out or over_time or values.format not in ("text", "json")
-    ):
-        raise CrossaskError(
-            "--stream goes with --format=text or json alone.",
-            "Leave out files, --watch, --out and --timeline.",
-        )
+    if values.stream:
+        excluded = words or values.watch or values.out or _has_timelines(values)
+        if excluded or values.format not in ("text", "json"):
+            raise CrossaskError(
+                "--stream can be combined with --format=text or --format=json only.",
+                "Remove files, --watch, --out and --timeline.",
+            )
     if values.watch and len(words) != 1:
-        raise CrossaskError(f"--watch is given {len(words)} folders.", "Give one.")
+        raise CrossaskError(f"--watch needs one folder, but got {len(words)}.", "Give one folder.")
+
+
+def _predict_stream(values: flags.FlagValues) -> int:
+    """Prints a prediction each second, until the stream ends or the command is stopped."""
     from crossask.serving import Classifier, sources
 
-    found = (
-        []
-        if values.stream or values.watch or words == [sources.STANDARD_INPUT]
-        else sources.find(words)
-    )
     classifier = Classifier(values.model, values.hop)
-    writer = None if values.stream else _Writer(values, classifier, over_time)
-    if values.stream or values.watch:
-        with contextlib.suppress(KeyboardInterrupt, Preempted):  # how these end
-            if values.stream:
-                _stream(values, classifier, sources)
-            else:
-                for ready in sources.watch(words[0]):
-                    writer.answer(ready, shows_progress=False)
-        return 0
+    # Stopping the command is how a stream usually ends.
+    with contextlib.suppress(KeyboardInterrupt, Preempted):
+        classifier.check_rate(values.rate, "The stream")
+        stream = sources.pcm_stream(values.rate, values.channels, classifier.clip_seconds)
+        for seconds, waveform in stream:
+            if len(waveform) >= classifier.card["least_seconds"] * values.rate:
+                prediction = classifier.predict(waveform, values.rate)
+                print(_stream_line(seconds, prediction, values), flush=True)
+    return 0
+
+
+def _stream_line(seconds: int, prediction: "Prediction", values: flags.FlagValues) -> str:
+    if values.format == "json":
+        line = {
+            "seconds": seconds,
+            "scene": prediction.scene,
+            "probabilities": prediction.probabilities,
+        }
+        return json.dumps(line)
+    scenes = prediction_files.top_scenes_text(prediction, values.top)
+    return f"{prediction_files.clock_text(seconds)} {scenes}"
+
+
+def _predict_watched(values: flags.FlagValues, folder: str) -> int:
+    """Predicts for new files in a folder, until the command is stopped."""
+    from crossask.serving import Classifier, sources
+
+    writer = _Writer(values, Classifier(values.model, values.hop))
+    # Stopping the command is the only way in which watching ends.
+    with contextlib.suppress(KeyboardInterrupt, Preempted):
+        for complete in sources.watch_folder(folder):
+            writer.predict(complete, shows_progress=False)
+    return 0
+
+
+def _predict_recordings(values: flags.FlagValues, words: Sequence[str]) -> int:
+    """Predicts for all recordings and returns the exit code."""
+    from crossask.serving import Classifier, sources
+
+    reads_standard_input = list(words) == [sources.STANDARD_INPUT]
+    # Wrong paths are reported before the model is loaded, which takes seconds.
+    recordings = [] if reads_standard_input else sources.find_recordings(words)
+    writer = _Writer(values, Classifier(values.model, values.hop))
     with contextlib.ExitStack() as stack:
-        if not found:
-            found = [stack.enter_context(sources.standard_input())]
-        writer.answer(found, shows_progress=bool(values.out) or sys.stderr.isatty())
+        if reads_standard_input:
+            recordings.append(stack.enter_context(sources.standard_input()))
+        # The bar is drawn if the results go to a file, or if there is a terminal to draw it on.
+        writer.predict(recordings, shows_progress=bool(values.out) or sys.stderr.isatty())
     if writer.failed:
-        print(f"{writer.failed} of {len(found)} files could not be used.", file=sys.stderr)
-    return command.failure(writer.failed, len(found))
-
-
-def _stream(values, classifier, sources):
-    classifier.check_rate(values.rate, "The stream")
-    for seconds, waveform in sources.pcm_stream(
-        values.rate, values.channels, classifier.clip_seconds
-    ):
-        if len(waveform) < classifier.card["least_seconds"] * values.rate:
-            continue
-        answer = classifier.predict(waveform, values.rate)
-        if values.format == "json":
-            line = json.dumps(
-                {"seconds": seconds, "scene": answer.scene, "probabilities": answer.probabilities}
-            )
-        else:
-            line = f"{answers.clock(seconds)} {answers.in_words(answer, values.top)}"
-        print(line, flush=True)
+        print(f"{writer.failed} of {len(recordings)} files could not be used.", file=sys.stderr)
+    return command.failure(writer.failed, len(recordings))
 
 
 class _Writer:
-    """Answers recordings to standard output, a table or a folder of timelines."""
+    """Predicts for recordings and writes the results to standard output, a file or a folder.
 
-    def __init__(self, values, classifier, over_time: bool):
-        self.values, self.classifier, self.over_time, self.failed = values, classifier, over_time, 0
-        self.rates_told, self.table = set(), None
-        if values.out and not over_time:
-            self.table = answers.Table(values.out, values.format, classifier.scenes)
+    Attributes:
+      failed: Number of recordings that could not be used.
+    """
+
+    def __init__(self, values: flags.FlagValues, classifier: "Classifier"):
+        self.values = values
+        self.classifier = classifier
+        self.has_timelines = _has_timelines(values)
+        self.failed = 0
+        # Sample rates of which a warning was logged.
+        self.warned_rates: set[int] = set()
+        self.file = None
+        if values.out and not self.has_timelines:
+            self.file = prediction_files.PredictionFile(
+                values.out, values.format, classifier.scenes
+            )
         elif not values.out:
-            sys.stdout.write(answers.header(values.format, classifier.scenes, over_time))
+            sys.stdout.write(self._header())
 
-    def answer(self, found, shows_progress: bool):
-        left = [source for source in found if not self._answered(source)]
-        if self.values.out and self.over_time:
-            self._check_names(left)
+    def predict(self, recordings: Sequence["RecordingFile"], shows_progress: bool) -> None:
+        """Predicts for the recordings that are not in the output yet, and writes the results."""
+        left = [recording for recording in recordings if not self._is_written(recording)]
+        if self.values.out and self.has_timelines:
+            self._check_paths(left)
         elif self.values.format == "audacity" and len(left) > 1:
             raise CrossaskError(
-                f"Labels of {len(left)} recordings would be one track.",
-                "Give --out=FOLDER: a file for each.",
+                f"The labels of {len(left)} recordings would be one track.",
+                "Add --out=FOLDER to write a file for each recording.",
             )
-        if len(left) < len(found):
+        if len(left) < len(recordings):
             command.LOG.info(
-                "%d of %d recordings were answered before.", len(found) - len(left), len(found)
+                "%d of %d recordings are in the output already.",
+                len(recordings) - len(left),
+                len(recordings),
             )
         progress = _Progress(left) if shows_progress and left else None
-        answers = self.classifier.predict_each(left, heard=progress and progress.heard)
-        for source, answer in zip(left, answers, strict=True):
-            if isinstance(answer, AudioError):
+        outcomes = self.classifier.predict_each(
+            left, progress=progress.update if progress else None
+        )
+        for recording, outcome in zip(left, outcomes, strict=True):
+            if isinstance(outcome, AudioError):
                 self.failed += 1
-                command.complain(answer.problem, answer.fix)
+                command.complain(outcome.problem, outcome.fix)
             else:
-                self._write(source, answer)
+                self._warn_of_low_rate(outcome)
+                self._write(recording, outcome)
             if progress:
-                progress.finished(source)
+                progress.finish(recording)
 
-    def _write(self, source, answer):
-        self._warn(answer)
-        if self.table:
-            self.table.add(answer, self.values.top)
-        elif self.values.out:
-            from crossask import files
+    def _header(self) -> str:
+        return prediction_files.header_line(
+            self.values.format, self.classifier.scenes, self.has_timelines
+        )
 
-            path = self._timeline_path(source)
-            first = answers.header(self.values.format, self.classifier.scenes, True)
-            try:
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                with files.writing(path) as temporary:
-                    temporary.write_text(
-                        first + answers.timeline(answer, self.values.format, self.values.top),
-                        encoding="utf-8",
-                    )
-            except OSError as error:
-                raise CrossaskError(
-                    f"{path} cannot be written ({error.strerror}).",
-                    "Give --out a folder that can be written.",
-                ) from error
+    def _write(self, recording: "RecordingFile", prediction: "Prediction") -> None:
+        """Writes one prediction to the output."""
+        if self.file is not None:
+            self.file.append(prediction, self.values.top)
+            return
+        if self.has_timelines:
+            lines = prediction_files.timeline_lines(prediction, self.values.format, self.values.top)
         else:
-            text = answers.timeline if self.over_time else answers.row
-            sys.stdout.write(text(answer, self.values.format, self.values.top))
+            lines = prediction_files.prediction_line(
+                prediction, self.values.format, self.values.top
+            )
+        if self.values.out:
+            self._write_timeline(self._timeline_path(recording), self._header() + lines)
+        else:
+            sys.stdout.write(lines)
             sys.stdout.flush()
 
-    def _warn(self, answer):
-        rate, trained = answer.sample_rate_hz, self.classifier.card["sample_rate_hz"]
-        if rate < trained and rate not in self.rates_told:
-            self.rates_told.add(rate)
+    def _write_timeline(self, path: str, content: str) -> None:
+        from crossask import files
+
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with files.writing(path) as temporary:
+                temporary.write_text(content, encoding="utf-8")
+        except OSError as error:
+            raise CrossaskError(
+                f"{path} cannot be written ({error.strerror}).",
+                "Set --out to a folder that can be written.",
+            ) from error
+
+    def _warn_of_low_rate(self, prediction: "Prediction") -> None:
+        """Logs a warning for the first recording of each rate below that of the training data."""
+        rate = prediction.sample_rate_hz
+        trained_rate = self.classifier.card["sample_rate_hz"]
+        if rate < trained_rate and rate not in self.warned_rates:
+            self.warned_rates.add(rate)
             command.LOG.warning(
-                "%s has a sample rate of %d Hz, the model was trained at %d Hz: it misses all sound above %d Hz, and may err for that.",
-                answer.source,
+                "%s has a sample rate of %d Hz, but the model was trained at %d Hz. The recording "
+                "lacks all frequencies above %d Hz, so the prediction may be less accurate.",
+                prediction.source,
                 rate,
-                trained,
+                trained_rate,
                 rate // 2,
             )
 
-    def _answered(self, source) -> bool:
-        if self.table:
-            return self.table.knows(source)
-        return bool(self.values.out) and os.path.isfile(self._timeline_path(source))
+    def _is_written(self, recording: "RecordingFile") -> bool:
+        """Returns whether the output had a prediction for the recording before."""
+        if self.file is not None:
+            return self.file.contains(recording)
+        return bool(self.values.out) and os.path.isfile(self._timeline_path(recording))
 
-    def _timeline_path(self, source) -> str:
-        return os.path.join(
-            self.values.out, os.path.splitext(source.name)[0] + answers.SUFFIX[self.values.format]
-        )
+    def _timeline_path(self, recording: "RecordingFile") -> str:
+        stem, _ = os.path.splitext(recording.name)
+        return os.path.join(self.values.out, stem + prediction_files.SUFFIX[self.values.format])
 
-    def _check_names(self, found):
-        taken = {}
-        for source in found:
-            other = taken.setdefault(self._timeline_path(source), source)
-            if other is not source:
+    def _check_paths(self, recordings: Sequence["RecordingFile"]) -> None:
+        """Raises CrossaskError if two recordings would be written to the same file."""
+        recording_of = {}
+        for recording in recordings:
+            path = self._timeline_path(recording)
+            if path in recording_of:
                 raise CrossaskError(
-                    f"{other} and {source} would both be written to {self._timeline_path(source)}.",
-                    "Hear their folders one by one, each with an --out of its own.",
+                    f"{recording_of[path]} and {recording} would both be written to {path}.",
+                    "Run the command for each folder, with another --out each time.",
                 )
+            recording_of[path] = recording
 
 
 class _Progress:
-    """A bar of seconds of sound, with the time left."""
+    """A progress bar that counts seconds of recordings."""
 
-    def __init__(self, found):
-        self.lengths = {str(source): source.seconds for source in found}
-        self.done, self.total, self.bar = (
-            0.0,
-            sum(self.lengths.values()),
-            command.progress_bar("hear", "s"),
-        )
+    def __init__(self, recordings: Sequence["RecordingFile"]):
+        self.lengths = {str(recording): recording.seconds for recording in recordings}
+        self.total = sum(self.lengths.values())
+        # Seconds of the recordings that are finished.
+        self.done = 0.0
+        self.bar = command.progress_bar("predict", "s")
 
-    def heard(self, source, seconds: float):
-        self._show(self.done + min(seconds, self.lengths[str(source)]))
+    def update(self, recording: "RecordingFile", seconds: float) -> None:
+        """Shows that `seconds` of a recording are done, in addition to the finished ones."""
+        self._show(self.done + min(seconds, self.lengths[str(recording)]))
 
-    def finished(self, source):
-        self.done += self.lengths[str(source)]
+    def finish(self, recording: "RecordingFile") -> None:
+        """Shows that a recording is finished."""
+        self.done += self.lengths[str(recording)]
         self._show(self.done)
 
-    def _show(self, seconds: float):
+    def _show(self, seconds: float) -> None:
         self.bar(round(seconds), max(1, round(self.total)))
 
 
-def main(argv=None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
     return command.run(__doc__, FLAGS, predict, argv)
 
 

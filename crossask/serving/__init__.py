@@ -1,4 +1,4 @@
-"""Exported models: writing them, and predicting with them. TensorFlow is imported with the first name used."""
+"""Exports finished runs, and predicts with exported models. TensorFlow is imported on first use."""
 
 from crossask import lazy
 

@@ -1,35 +1,50 @@
-"""The exported model as a Python object: recordings in, scenes with their timeline and explanation out."""
+"""Predicts the scenes of recordings with an exported model."""
 
 import collections
 import dataclasses
 import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from crossask.audio import reading
+from crossask.audio import reading, sliding_windows
 from crossask.errors import AudioError, CrossaskError
 
-BATCH_WINDOWS = 8  # heard at once
+# Number of windows that the model classifies in one call.
+BATCH_WINDOWS = 8
+
+# A recording: the path of a sound file, or a waveform [samples] or [samples, channels].
+Source = str | os.PathLike | np.ndarray
+Progress = Callable[[Source, float], None]
 
 
-class _Heard:
-    """What has `probabilities`, one a scene."""
+class _SceneProbabilities:
+    """Base of classes with an attribute `probabilities`: scene -> probability."""
 
-    probabilities: dict[str, float]
+    probabilities: Mapping[str, float]
 
     @property
     def scene(self) -> str:
+        """The most probable scene."""
         return max(self.probabilities, key=self.probabilities.get)
 
     def top(self, count: int) -> list[tuple[str, float]]:
-        """The most probable scenes in order."""
-        return sorted(self.probabilities.items(), key=lambda item: -item[1])[:count]
+        """Returns the `count` most probable scenes with their probabilities, in falling order."""
+        ranked = sorted(self.probabilities.items(), key=lambda item: -item[1])
+        return ranked[:count]
 
 
 @dataclasses.dataclass(frozen=True)
-class Segment(_Heard):
-    """One window of a recording, and a probability a scene for it."""
+class Segment(_SceneProbabilities):
+    """The prediction for one window of a recording.
+
+    Attributes:
+      start_seconds: Start of the window.
+      end_seconds: End of the window.
+      probabilities: Scene -> probability.
+    """
 
     start_seconds: float
     end_seconds: float
@@ -38,16 +53,18 @@ class Segment(_Heard):
 
 @dataclasses.dataclass(frozen=True)
 class Explanation:
-    """What the model looked at in one window.
+    """The inputs, attention weights and events behind the prediction for one window.
 
     Attributes:
-      start_seconds, end_seconds: the window; steps of attention and frames of log-mel divide it evenly.
-      log_mel: [frames, mels, channels], or None for a model that reads none.
-      attention: weights by name, each row adding up to 1: "pooling" [heads, steps]; models with attention blocks "self"
-        [heads, patches, patches] and "cross" [heads, query steps, key steps]; JRM "event_pooling" [heads, steps]. Empty for the
-        official baselines.
-      events: names of the events, where the event model came with its head.
-      event_scores: [patches, events], or None.
+      start_seconds: Start of the window.
+      end_seconds: End of the window. Frames of the log-mel and steps of the attention divide the
+        window into equal parts.
+      log_mel: Log-mel [frames, mels, channels], or None if the model does not read it.
+      attention: Attention weights by name; each row adds up to 1. "pooling" [heads, steps]; models
+        with attention blocks also have "self" [heads, patches, patches] and "cross" [heads, query
+        steps, key steps]; JRM has "event_pooling" [heads, steps]. Empty for the official baselines.
+      events: Names of the events; () if the model computes no scores of events.
+      event_scores: Score of each event in each patch, [patches, events], or None.
     """
 
     start_seconds: float
@@ -58,59 +75,85 @@ class Explanation:
     event_scores: np.ndarray | None
 
     def attended(self) -> np.ndarray:
-        """Share of the pooling's attention that each of its steps has, the mean over heads [steps]; empty without attention."""
+        """Returns the pooling's attention to each step [steps], averaged over heads.
+
+        The values add up to 1. The array is empty for a model without attention.
+        """
         weights = self.attention.get("pooling")
-        return np.zeros(0) if weights is None else weights.mean(0)
+        if weights is None:
+            return np.zeros(0)
+        return weights.mean(0)
 
     def events_heard(self, count: int = 5) -> list[tuple[str, float]]:
-        """The events with the highest scores, where the model looked: patches weigh as the pooling attends to their time."""
+        """Returns the `count` events with the highest scores, averaged over the patches.
+
+        The weight of a patch in the average is the pooling's attention at its time.
+        """
         if self.event_scores is None:
             return []
-        patches, steps = len(self.event_scores), self.attended()
-        weights = np.full(patches, 1 / patches)
-        if len(steps):
-            weights = np.interp(
-                (np.arange(patches) + 0.5) / patches,
-                (np.arange(len(steps)) + 0.5) / len(steps),
-                steps,
-            )
-            weights /= weights.sum()
-        scores = weights @ self.event_scores  # [events]
+        scores = self._patch_weights() @ self.event_scores  # [events]
         order = np.argsort(-scores, kind="stable")[:count]
         return [(self.events[number], float(scores[number])) for number in order]
 
+    def _patch_weights(self) -> np.ndarray:
+        """Returns the attention to each patch [patches]; the weights add up to 1."""
+        patches = len(self.event_scores)
+        attention = self.attended()
+        steps = len(attention)
+        if not steps:
+            return np.full(patches, 1 / patches)
+        # Interpolate between the centres of the attention's steps, as shares of the window.
+        patch_centres = (np.arange(patches) + 0.5) / patches
+        step_centres = (np.arange(steps) + 0.5) / steps
+        weights = np.interp(patch_centres, step_centres, attention)
+        return weights / weights.sum()
+
 
 @dataclasses.dataclass(frozen=True)
-class Prediction(_Heard):
-    """What the model says of one recording: the mean of its windows, and each window."""
+class Prediction(_SceneProbabilities):
+    """The prediction for one recording.
+
+    Attributes:
+      source: Path of the sound file, or "the array".
+      seconds: Length of the recording.
+      sample_rate_hz: Its sample rate.
+      probabilities: Scene -> probability, the mean over all windows.
+      timeline: The windows in order of time; they may overlap.
+    """
 
     source: str
     seconds: float
     sample_rate_hz: int
     probabilities: dict[str, float]
     timeline: tuple[Segment, ...]
-    _explain: object = dataclasses.field(repr=False, compare=False)
+    _explain: Callable[[Segment], Explanation] = dataclasses.field(repr=False, compare=False)
 
     def explain(self, at_seconds: float | None = None) -> Explanation:
-        """What the model looked at in the window nearest to a moment, or else in the one that speaks most for `scene`.
+        """Returns the explanation of one window, whose part of the recording is read again.
 
-        The recording is read again there.
+        Args:
+          at_seconds: The window whose centre is nearest to this time is explained. None is the
+            window in which the probability of `scene` is highest.
         """
         if at_seconds is None:
-            segment = max(self.timeline, key=lambda segment: segment.probabilities[self.scene])
+            probabilities = [segment.probabilities[self.scene] for segment in self.timeline]
+            number = int(np.argmax(probabilities))
         else:
-            segment = min(
-                self.timeline,
-                key=lambda segment: abs(
-                    segment.start_seconds + segment.end_seconds - 2 * at_seconds
-                ),
-            )
-        return self._explain(segment)
+            centres = [(part.start_seconds + part.end_seconds) / 2 for part in self.timeline]
+            number = int(np.argmin(np.abs(np.array(centres) - at_seconds)))
+        return self._explain(self.timeline[number])
 
 
 @dataclasses.dataclass(frozen=True)
 class Embeddings:
-    """Of one recording: scene [windows, D], events [windows, patches, E] (None where the model reads none), start_seconds [windows]."""
+    """The embeddings of one recording.
+
+    Attributes:
+      scene: Scene embedding of each window, [windows, D].
+      events: Event embeddings of each window's patches, [windows, patches, E]; None if the model
+        reads no events.
+      start_seconds: Start of each window, [windows].
+    """
 
     scene: np.ndarray
     events: np.ndarray | None
@@ -118,240 +161,326 @@ class Embeddings:
 
 
 class Classifier:
-    """A SavedModel written by `crossask-export`.
-
-    Args:
-      model_dir: its folder.
-      hop_seconds: of the windows in which a long recording is heard; None is half the clip length of training.
+    """A SavedModel that `crossask-export` wrote.
 
     Attributes:
-      scenes: class names in the order of the model's outputs.
-      card: the model card.
-
-    Raises:
-      CrossaskError: the folder is no SavedModel of ours, or the hop is not above 0.
+      card: The model card.
+      scenes: Names of the scenes in the order of the model's outputs.
+      clip_seconds: Length of a window, which is the length of a training clip.
+      hop_seconds: Time between the starts of windows; None is half of a window.
     """
 
-    def __init__(self, model_dir, hop_seconds: float | None = None):
+    def __init__(self, model_dir: str | Path, hop_seconds: float | None = None):
+        """Loads the model.
+
+        Args:
+          model_dir: Folder of the SavedModel.
+          hop_seconds: Time between the starts of windows in a recording that is longer than a
+            training clip; None is half of a window. A hop longer than a window is shortened to it.
+
+        Raises:
+          CrossaskError: The folder contains no exported model, or the hop is not above 0.
+        """
         import tensorflow as tf
 
         folder = Path(model_dir)
-        card = folder / "assets" / "model_card.json"
-        if not (folder / "saved_model.pb").is_file() or not card.is_file():
+        card_path = folder / "assets" / "model_card.json"
+        if not (folder / "saved_model.pb").is_file() or not card_path.is_file():
             raise CrossaskError(
                 f"{str(folder)!r} is not a model written by crossask-export.",
-                "Give the folder that holds saved_model.pb.",
+                "Use the folder that contains saved_model.pb.",
             )
-        self.card = json.loads(card.read_text())
+        if hop_seconds is not None and not hop_seconds > 0:
+            raise CrossaskError(f"The hop is {hop_seconds} s.", "Set it to a number above 0.")
+        self.card = json.loads(card_path.read_text())
         self.scenes = tuple(self.card["scenes"])
         self.clip_seconds = self.card["clip_seconds"]
         self.hop_seconds = hop_seconds
-        if hop_seconds is not None and not hop_seconds > 0:
-            raise CrossaskError(f"The hop is {hop_seconds} s.", "Give one above 0.")
-        self._tf, self._model = tf, tf.saved_model.load(str(folder))
+        self._tf = tf
+        self._model = tf.saved_model.load(str(folder))
 
-    def predict(self, source, sample_rate_hz: int | None = None) -> Prediction:
-        """The answer for one recording.
+    def predict(self, source: Source, sample_rate_hz: int | None = None) -> Prediction:
+        """Predicts the scene of one recording.
 
         Args:
-          source: path of a sound file, or an array [samples] or [samples, channels] in -1..1 with its sample_rate_hz.
+          source: Path of a sound file, or an array [samples] or [samples, channels] in -1..1.
+          sample_rate_hz: Sample rate of an array; not used for a file.
 
         Raises:
-          AudioError: it cannot be used: unreadable, shorter than 1 s, a sample rate that the model does not know.
+          AudioError: The recording cannot be used: it cannot be read, is shorter than 1 s, or has
+            a sample rate that the model does not accept.
         """
-        (answer,) = self.predict_each([source], sample_rate_hz)
-        if isinstance(answer, AudioError):
-            raise answer
-        return answer
+        (outcome,) = self.predict_each([source], sample_rate_hz)
+        if isinstance(outcome, AudioError):
+            raise outcome
+        return outcome
 
-    def predict_each(self, sources, sample_rate_hz: int | None = None, heard=None):
-        """The answers for many recordings, in their order: a Prediction each, or the AudioError of one that cannot be used.
+    def predict_each(
+        self,
+        sources: Iterable[Source],
+        sample_rate_hz: int | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Prediction | AudioError]:
+        """Predicts the scenes of many recordings.
 
-        Windows are heard in batches across recordings; memory does not grow with their lengths or their number.
+        Windows are classified in batches, which may contain windows of several recordings. The
+        memory does not grow with the length or the number of recordings.
 
         Args:
-          sources: an iterable of what `predict` takes.
-          heard: called after every batch with (source, seconds heard of it).
+          sources: Recordings as `predict` takes them.
+          sample_rate_hz: Sample rate of arrays.
+          progress: Called after every batch with the last recording in it, and the seconds of that
+            recording that are done.
+
+        Yields:
+          For each recording, in order, its Prediction, or the AudioError if it cannot be used.
         """
-        told, batch = (
-            collections.deque(),
-            [],
-        )  # recordings without an answer yet; (recording, start, window)
+        # Recordings in order, whose outcome has not been yielded yet.
+        pending: collections.deque[_Recording] = collections.deque()
+        batch: list[_Window] = []
         for source in sources:
             recording = _Recording(source, sample_rate_hz)
-            told.append(recording)
+            pending.append(recording)
             try:
-                for start, window in self._windows(recording):
-                    if batch and (
-                        len(batch) == BATCH_WINDOWS or batch[0][0].rate != recording.rate
-                    ):
-                        self._hear(batch, heard)
-                    batch.append((recording, start, window))
-                    recording.waiting += 1
+                for window in self._windows(recording):
+                    if batch and not _has_place(batch, window):
+                        self._classify(batch, progress)
+                        batch = []
+                    batch.append(window)
+                    recording.unclassified += 1
             except AudioError as error:
                 recording.error = error
-            while told and (told[0].error or not told[0].waiting):
-                yield self._answer(told.popleft())
+            # Yield what is done, so that the memory does not grow with the number of recordings.
+            while pending and pending[0].is_done:
+                yield self._outcome(pending.popleft())
         if batch:
-            self._hear(batch, heard)
-        for recording in told:
-            yield self._answer(recording)
+            self._classify(batch, progress)
+        for recording in pending:
+            yield self._outcome(recording)
 
-    def embed(self, source, sample_rate_hz: int | None = None) -> Embeddings:
-        """The embeddings of one recording, window by window; arguments and errors: `predict`."""
-        recording, starts, values = _Recording(source, sample_rate_hz), [], []
-        for start, window in self._windows(recording):
-            starts.append(start / recording.rate)
-            values.append(self._call("embed", window[np.newaxis], recording.rate))
-        whole = {
-            name: np.concatenate([value[name][0] for value in values])
-            for name in values[0]
-            if name != "window_start_seconds"
-        }
-        return Embeddings(whole["scene_embedding"], whole.get("event_embedding"), np.array(starts))
+    def embed(self, source: Source, sample_rate_hz: int | None = None) -> Embeddings:
+        """Computes the embeddings of one recording; arguments and errors as in `predict`."""
+        recording = _Recording(source, sample_rate_hz)
+        starts = []
+        scene = []
+        events = []
+        for window in self._windows(recording):
+            values = self._run("embed", window.waveform[np.newaxis], recording.sample_rate_hz)
+            starts.append(window.start / recording.sample_rate_hz)
+            # Index 0 is the only recording of the batch.
+            scene.append(values["scene_embedding"][0])
+            if "event_embedding" in values:
+                events.append(values["event_embedding"][0])
+        return Embeddings(
+            scene=np.concatenate(scene),
+            events=np.concatenate(events) if events else None,
+            start_seconds=np.array(starts),
+        )
 
-    def check_rate(self, sample_rate_hz: int, name: str):
-        """An AudioError that lists the sample rates the model knows, unless this is one of them."""
+    def check_rate(self, sample_rate_hz: int, name: str) -> None:
+        """Raises AudioError unless the model accepts this sample rate.
+
+        Args:
+          sample_rate_hz: The sample rate.
+          name: Name of the recording, for the message.
+        """
         if sample_rate_hz not in self.card["sample_rates_hz"]:
-            rates = ", ".join(map(str, self.card["sample_rates_hz"]))
+            rates = ", ".join(str(rate) for rate in self.card["sample_rates_hz"])
             raise AudioError(
                 f"{name} has a sample rate of {sample_rate_hz} Hz.",
                 f"Resample it to one of {rates} Hz.",
             )
 
-    def _windows(self, recording):
-        """(first sample, waveform [samples, channels]) of each window; none is shorter than least_seconds."""
-        blocks, recording.rate = recording.blocks(self.clip_seconds)
-        self.check_rate(recording.rate, recording.name)
-        length = round(self.clip_seconds * recording.rate)
-        hop = (
-            length // 2
-            if self.hop_seconds is None
-            else max(1, round(self.hop_seconds * recording.rate))
-        )
-        heard = False
-        for start, window in reading.sliding_windows(blocks, length, min(hop, length)):
-            if len(window) < self.card["least_seconds"] * recording.rate:
+    def _windows(self, recording: "_Recording") -> Iterator["_Window"]:
+        """Yields the windows of a recording, none of them shorter than least_seconds."""
+        blocks = recording.read_blocks(self.clip_seconds)
+        rate = recording.sample_rate_hz
+        self.check_rate(rate, recording.name)
+        length = round(self.clip_seconds * rate)
+        if self.hop_seconds is None:
+            hop = length // 2
+        else:
+            hop = min(max(1, round(self.hop_seconds * rate)), length)
+        least_seconds = self.card["least_seconds"]
+        is_empty = True
+        for start, waveform in sliding_windows(blocks, length, hop):
+            if len(waveform) < least_seconds * rate:
                 raise AudioError(
-                    f"{recording.name} lasts {len(window) / recording.rate:.3f} s.",
-                    f"Give at least {self.card['least_seconds']:g} s.",
+                    f"{recording.name} lasts {len(waveform) / rate:.3f} s.",
+                    f"Use a recording of at least {least_seconds:g} s.",
                 )
-            heard = True
-            yield start, window
-        if not heard:
+            is_empty = False
+            yield _Window(recording, start, waveform)
+        if is_empty:
             raise AudioError(
-                f"{recording.name} holds no samples.", "Record it again, or leave it out."
+                f"{recording.name} contains no samples.", "Record it again, or leave it out."
             )
 
-    def _hear(self, batch, heard):
-        """Adds the probabilities of all windows of `batch` to their recordings, and empties it."""
-        rate = batch[0][0].rate
-        # mono and stereo in one batch, as the model itself would: one channel stands for both
-        stereo = [
-            window if window.shape[1] == 2 else np.repeat(window, 2, axis=1)
-            for _, _, window in batch
-        ]
-        longest = max(map(len, stereo))
-        values = np.stack(
-            [np.pad(window, ((0, longest - len(window)), (0, 0))) for window in stereo]
-        )
-        probabilities = self._call("serving_default", values, rate)["probabilities"]
-        for (recording, start, window), row in zip(batch, probabilities, strict=True):
-            named = dict(zip(self.scenes, map(float, row), strict=True))
-            recording.timeline.append(Segment(start / rate, (start + len(window)) / rate, named))
-            recording.waiting -= 1
-        if heard:
-            heard(recording.source, recording.timeline[-1].end_seconds)
-        batch.clear()
+    def _classify(self, batch: list["_Window"], progress: Progress | None) -> None:
+        """Adds the probabilities of each window in `batch` to its recording's timeline."""
+        rate = batch[0].recording.sample_rate_hz
+        longest = max(len(window.waveform) for window in batch)
+        waveforms = []
+        for window in batch:
+            stereo = window.waveform
+            # Mono is doubled, as the model does, so that the batch may also contain stereo.
+            if stereo.shape[1] == 1:
+                stereo = np.repeat(stereo, 2, axis=1)
+            # The model would pad a short window with silence, too.
+            missing = longest - len(stereo)
+            waveforms.append(np.pad(stereo, ((0, missing), (0, 0))))
+        values = self._run("serving_default", np.stack(waveforms), rate)
+        for window, probabilities in zip(batch, values["probabilities"], strict=True):
+            segment = Segment(
+                start_seconds=window.start / rate,
+                end_seconds=(window.start + len(window.waveform)) / rate,
+                probabilities=self._by_scene(probabilities),
+            )
+            window.recording.timeline.append(segment)
+            window.recording.unclassified -= 1
+        if progress is not None:
+            last = batch[-1].recording
+            progress(last.source, last.timeline[-1].end_seconds)
 
-    def _answer(self, recording):
-        if recording.error:
+    def _outcome(self, recording: "_Recording") -> Prediction | AudioError:
+        """Returns the prediction for a recording whose windows are all classified, or its error."""
+        if recording.error is not None:
             return recording.error
-        table = np.array([list(segment.probabilities.values()) for segment in recording.timeline])
-        mean = dict(zip(self.scenes, map(float, table.mean(0)), strict=True))
-        seconds = recording.timeline[-1].end_seconds
         timeline = tuple(recording.timeline)
+        table = np.array([list(segment.probabilities.values()) for segment in timeline])
+
+        def explain(segment: Segment) -> Explanation:
+            """Returns the explanation of one window; reads the recording again."""
+            return self._explain(recording, segment)
+
         return Prediction(
-            recording.name,
-            seconds,
-            recording.rate,
-            mean,
-            timeline,
-            lambda segment: self._explain(recording, segment),
+            source=recording.name,
+            seconds=timeline[-1].end_seconds,
+            sample_rate_hz=recording.sample_rate_hz,
+            probabilities=self._by_scene(table.mean(0)),
+            timeline=timeline,
+            _explain=explain,
         )
 
-    def _explain(self, recording, segment) -> Explanation:
-        window = recording.part(segment.start_seconds, segment.end_seconds)
-        values = {
-            name: value[0, 0]
-            for name, value in self._call("explain", window[np.newaxis], recording.rate).items()
-            if value.ndim > 2
-        }
+    def _explain(self, recording: "_Recording", segment: Segment) -> Explanation:
+        waveform = recording.read_part(segment.start_seconds, segment.end_seconds)
+        outputs = self._run("explain", waveform[np.newaxis], recording.sample_rate_hz)
+        values = {}
+        attention = {}
+        for name, output in outputs.items():
+            if name == "window_start_seconds":
+                continue
+            # The batch is one recording with one window.
+            value = output[0, 0]
+            if name.startswith("attention_"):
+                attention[name.removeprefix("attention_")] = value
+            else:
+                values[name] = value
         return Explanation(
-            segment.start_seconds,
-            segment.end_seconds,
-            values.get("log_mel"),
-            {
-                name.removeprefix("attention_"): value
-                for name, value in values.items()
-                if name.startswith("attention_")
-            },
-            tuple(self.card["events"]),
-            values.get("event_scores"),
+            start_seconds=segment.start_seconds,
+            end_seconds=segment.end_seconds,
+            log_mel=values.get("log_mel"),
+            attention=attention,
+            events=tuple(self.card["events"]),
+            event_scores=values.get("event_scores"),
         )
 
-    def _call(self, signature: str, waveform, rate: int) -> dict[str, np.ndarray]:
-        tf = self._tf
-        answer = self._model.signatures[signature](
-            waveform=tf.constant(waveform, tf.float32), sample_rate_hz=tf.constant(rate, tf.int32)
+    def _by_scene(self, probabilities: np.ndarray) -> dict[str, float]:
+        """Returns probabilities [scenes] as scene -> probability."""
+        numbers = [float(value) for value in probabilities]
+        return dict(zip(self.scenes, numbers, strict=True))
+
+    def _run(self, signature: str, waveform: np.ndarray, rate: int) -> dict[str, np.ndarray]:
+        """Runs a signature of the SavedModel on waveform [batch, samples, channels]."""
+        tensors = self._model.signatures[signature](
+            waveform=self._tf.constant(waveform, self._tf.float32),
+            sample_rate_hz=self._tf.constant(rate, self._tf.int32),
         )
-        return {name: value.numpy() for name, value in answer.items()}
+        return {name: tensor.numpy() for name, tensor in tensors.items()}
 
 
 class _Recording:
-    """A file or an array, and what is known of it so far."""
+    """A recording whose scene is being predicted.
 
-    def __init__(self, source, sample_rate_hz):
-        self.source, self.rate, self.waiting, self.timeline, self.error = (
-            source,
-            sample_rate_hz,
-            0,
-            [],
-            None,
-        )
+    Attributes:
+      source: Path of a sound file, or an array.
+      name: What messages call it.
+      sample_rate_hz: Sample rate in Hz; of a file, it is set when the file is opened.
+      unclassified: Number of windows that wait in a batch.
+      timeline: The classified windows.
+      error: Why the recording cannot be used, if it cannot.
+    """
+
+    def __init__(self, source: Source, sample_rate_hz: int | None):
+        self.source = source
         self.is_array = isinstance(source, np.ndarray)
         self.name = "the array" if self.is_array else str(source)
+        self.sample_rate_hz = sample_rate_hz
+        self.unclassified = 0
+        self.timeline: list[Segment] = []
+        self.error: AudioError | None = None
 
-    def blocks(self, seconds: float):
-        """(iterator over waveforms [samples, channels], sample rate in Hz)"""
-        if not self.is_array:
-            return reading.read_blocks(self.source, seconds)
-        waveform = self.source
-        if self.rate is None:
+    @property
+    def is_done(self) -> bool:
+        """Whether all windows are classified, or an error makes them useless."""
+        return self.error is not None or self.unclassified == 0
+
+    def read_blocks(self, seconds: float) -> Iterator[np.ndarray]:
+        """Returns the waveform as blocks [samples, channels]; those of a file last `seconds`."""
+        if self.is_array:
+            self._check_array()
+            return iter([self._columns()])
+        blocks, self.sample_rate_hz = reading.read_blocks(self.source, seconds)
+        return blocks
+
+    def read_part(self, start_seconds: float, end_seconds: float) -> np.ndarray:
+        """Returns the waveform [samples, channels] between two moments."""
+        start = round(start_seconds * self.sample_rate_hz)
+        end = round(end_seconds * self.sample_rate_hz)
+        if self.is_array:
+            return self._columns()[start:end]
+        return reading.read_part(self.source, start, end)
+
+    def _columns(self) -> np.ndarray:
+        """Returns the array as [samples, channels]."""
+        if self.source.ndim == 1:
+            return self.source[:, np.newaxis]
+        return self.source
+
+    def _check_array(self) -> None:
+        """Raises AudioError unless the array is a waveform with a sample rate."""
+        array = self.source
+        if self.sample_rate_hz is None:
+            raise AudioError("An array was given without its sample rate.", "Set sample_rate_hz.")
+        has_shape = array.ndim in (1, 2) and self._columns().shape[1] in (1, 2)
+        has_floats = np.issubdtype(array.dtype, np.floating)
+        if not (has_shape and has_floats):
             raise AudioError(
-                "An array was given without its sample rate.", "Give sample_rate_hz, too."
+                f"The array is {array.dtype} of shape {array.shape}.",
+                "Use floats in -1..1, [samples] or [samples, channels] with 1 or 2 channels.",
             )
-        if (
-            waveform.ndim not in (1, 2)
-            or self._columns().shape[1] not in (1, 2)
-            or not np.issubdtype(waveform.dtype, np.floating)
-        ):
+        if not np.isfinite(array).all():
             raise AudioError(
-                f"The array is {waveform.dtype} of shape {waveform.shape}.",
-                "Give floats in -1..1, [samples] or [samples, channels] with 1 or 2 channels.",
+                "The array contains samples that are not finite numbers.", "Replace them."
             )
-        if not np.isfinite(waveform).all():
-            raise AudioError("The array holds samples that are no finite numbers.", "Mend it.")
-        return iter([self._columns()]), self.rate
 
-    def part(self, start_seconds: float, end_seconds: float) -> np.ndarray:
-        """The waveform [samples, channels] between two moments."""
-        start, end = round(start_seconds * self.rate), round(end_seconds * self.rate)
-        return (
-            self._columns()[start:end]
-            if self.is_array
-            else reading.read_part(self.source, start, end)
-        )
 
-    def _columns(self):
-        return self.source if self.source.ndim == 2 else self.source[:, np.newaxis]
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Window:
+    """A window of a recording that waits to be classified.
+
+    Attributes:
+      recording: The recording.
+      start: Its first sample in the recording.
+      waveform: Its waveform [samples, channels].
+    """
+
+    recording: _Recording
+    start: int
+    waveform: np.ndarray
+
+
+def _has_place(batch: list[_Window], window: _Window) -> bool:
+    """Returns whether a window fits a batch, which has one sample rate and a largest size."""
+    same_rate = batch[0].recording.sample_rate_hz == window.recording.sample_rate_hz
+    return same_rate and len(batch) < BATCH_WINDOWS

@@ -1,4 +1,4 @@
-"""An exported model behind the interface of HEAR 2021 (https://hearbenchmark.com/hear-api.html).
+"""The interface of HEAR 2021 (https://hearbenchmark.com/hear-api.html) for exported models.
 
 >>> from crossask import hear  # doctest: +SKIP
 >>> model = hear.load_model("demo_output/model")  # doctest: +SKIP
@@ -14,139 +14,190 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from crossask.audio import frontends
+from crossask.audio import frontends, sliding_windows
 from crossask.config import catalogue
 from crossask.errors import CrossaskError
-from crossask.serving import Classifier
+from crossask.serving import Classifier, Embeddings
 
+# Environment variable with the folder of the model.
 MODEL_VARIABLE = "CROSSASK_HEAR_MODEL"
-SAMPLE_RATES_HZ = (16000, 22050, 32000, 44100, 48000)  # in which the benchmark's tasks come
-WINDOW_HOP_SECONDS = 1.0  # of a model that reads no events
+# Sample rates in which the benchmark provides its tasks.
+SAMPLE_RATES_HZ = (16000, 22050, 32000, 44100, 48000)
+# Time between the timestamps of a model that reads no events.
+WINDOW_HOP_SECONDS = 1.0
 PATCH_SECONDS = frontends.PATCH_SAMPLES / frontends.EVENT_RATE_HZ
 
 
 class HearModel(tf.Module):
-    """What `load_model` gives.
+    """An exported model with the attributes that HEAR requires.
 
     Attributes:
-      sample_rate: Hz; of the benchmark's rates the lowest that holds what the model was trained on.
-      scene_embedding_size, timestamp_embedding_size: width of the embeddings.
+      classifier: The exported model.
+      sample_rate: Sample rate of the audio in Hz: the lowest of the benchmark's rates that is not
+        below the rate of the training data.
+      scene_embedding_size: Width of a scene embedding.
+      timestamp_embedding_size: Width of a timestamp embedding.
+      patches: Number of event patches in a window; 0 if the model reads no events.
     """
 
     def __init__(self, classifier: Classifier):
+        """Determines the sizes of the embeddings by embedding a clip of silence."""
         super().__init__()
         self.classifier = classifier
-        trained = classifier.card["sample_rate_hz"]
-        self.sample_rate = min(
-            (rate for rate in SAMPLE_RATES_HZ if rate >= trained), default=SAMPLE_RATES_HZ[-1]
-        )
-        silence = self.embed(
-            np.zeros(round(classifier.clip_seconds * self.sample_rate), np.float32)
-        )
-        self.patches = 0 if silence.events is None else silence.events.shape[1]  # of a window
+        trained_hz = classifier.card["sample_rate_hz"]
+        sufficient = [rate for rate in SAMPLE_RATES_HZ if rate >= trained_hz]
+        self.sample_rate = min(sufficient, default=max(SAMPLE_RATES_HZ))
+        samples = round(classifier.clip_seconds * self.sample_rate)
+        silence = self.embed(np.zeros(samples, np.float32))
         self.scene_embedding_size = int(silence.scene.shape[-1])
-        self.timestamp_embedding_size = int(
-            (silence.events if self.patches else silence.scene).shape[-1]
-        )
+        if silence.events is None:
+            self.patches = 0
+            self.timestamp_embedding_size = self.scene_embedding_size
+        else:
+            self.patches = silence.events.shape[1]
+            self.timestamp_embedding_size = int(silence.events.shape[-1])
 
-    def embed(self, sound):
-        """Classifier.embed of one sound [samples]; silence is added to one that is shorter than the model hears."""
+    def embed(self, sound: np.ndarray) -> Embeddings:
+        """Returns the embeddings of one sound [samples].
+
+        A sound that is shorter than the model accepts is padded with silence.
+        """
         least = math.ceil(self.classifier.card["least_seconds"] * self.sample_rate)
-        return self.classifier.embed(
-            np.pad(sound, (0, max(0, least - len(sound)))), self.sample_rate
-        )
+        missing = max(0, least - len(sound))
+        return self.classifier.embed(np.pad(sound, (0, missing)), self.sample_rate)
 
 
 def load_model(model_file_path: str = "") -> HearModel:
-    """The model that crossask-export wrote to this folder, or else to the one that CROSSASK_HEAR_MODEL names.
+    """Loads a model that `crossask-export` wrote.
+
+    Args:
+      model_file_path: Folder of the SavedModel; "" is the folder in the environment variable
+        CROSSASK_HEAR_MODEL.
 
     Raises:
-      CrossaskError: neither is given, or the folder is no SavedModel of ours.
+      CrossaskError: No folder is given, or it contains no exported model.
     """
     folder = model_file_path or os.environ.get(MODEL_VARIABLE, "")
     if not folder:
         raise CrossaskError(
             "No model is given.",
-            f"Give the folder that crossask-export wrote, or set {MODEL_VARIABLE} to it.",
+            f"Pass the folder that crossask-export wrote, or set {MODEL_VARIABLE} to it.",
         )
     return HearModel(Classifier(folder))
 
 
-def get_scene_embeddings(audio, model: HearModel) -> tf.Tensor:
-    """[n_sounds, scene_embedding_size] float32: of each sound the mean over its windows.
+def get_scene_embeddings(audio: tf.Tensor | np.ndarray, model: HearModel) -> tf.Tensor:
+    """Returns one embedding of each sound, the mean over its windows.
 
-    Raises:
-      CrossaskError: the audio is not [n_sounds, n_samples], or holds nothing or no numbers.
-    """
-    return tf.constant(
-        np.stack([model.embed(sound).scene.mean(0) for sound in _sounds(audio)]), tf.float32
-    )
-
-
-def get_timestamp_embeddings(audio, model: HearModel) -> tuple[tf.Tensor, tf.Tensor]:
-    """What a sound holds over time.
-
-    A model that reads events gives their embeddings, patch by patch: 0.975 s each, every 0.96 s (VGGish) or 0.48 s (YAMNet).
-    Another gives the scene embedding of windows, 1 s apart. Patches whose centre lies beyond the sound are left out, and so is
-    the rest of a long sound that fills no window.
+    Args:
+      audio: Sounds [n_sounds, n_samples].
+      model: The model.
 
     Returns:
-      (embeddings [n_sounds, n_timestamps, timestamp_embedding_size], timestamps [n_sounds, n_timestamps] in milliseconds, the
-      centre of each), both float32.
+      Embeddings [n_sounds, scene_embedding_size], float32.
 
     Raises:
-      CrossaskError: as `get_scene_embeddings`.
+      CrossaskError: The audio has another shape or is empty.
     """
-    heard = [
-        (_of_patches if model.patches else _of_windows)(sound, model) for sound in _sounds(audio)
-    ]
-    embeddings, seconds = (np.stack(values) for values in zip(*heard, strict=True))
-    return tf.constant(embeddings, tf.float32), tf.constant(1000 * seconds, tf.float32)
+    embeddings = [model.embed(sound).scene.mean(0) for sound in _checked(audio)]
+    return tf.constant(np.stack(embeddings), tf.float32)
 
 
-def _of_patches(sound, model: HearModel):
-    """(event embeddings [patches, E], centres of the patches [patches] in seconds)"""
-    rate, clip_seconds = model.sample_rate, model.classifier.clip_seconds
-    hop = min(
-        catalogue.front_end(
-            model.classifier.card["front_end"]["events"]["patches"]
-        ).patch_hop_seconds,
-        clip_seconds,
+def get_timestamp_embeddings(
+    audio: tf.Tensor | np.ndarray, model: HearModel
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns embeddings of each sound over time.
+
+    A model that reads events returns the event embedding of each patch: 0.975 s long, every 0.96 s
+    (VGGish) or 0.48 s (YAMNet). Another model returns the scene embedding of windows 1 s apart.
+    Left out are patches whose centre lies after the end of the sound, and the rest of a long sound
+    that does not fill a window.
+
+    Args:
+      audio: Sounds [n_sounds, n_samples].
+      model: The model.
+
+    Returns:
+      Embeddings [n_sounds, n_timestamps, timestamp_embedding_size], and timestamps [n_sounds,
+      n_timestamps] in milliseconds, which are the centres of the patches or windows. Both are
+      float32.
+
+    Raises:
+      CrossaskError: The audio has another shape or is empty.
+    """
+    embeddings = []
+    centres = []
+    for sound in _checked(audio):
+        if model.patches:
+            embedding, seconds = _embed_patches(sound, model)
+        else:
+            embedding, seconds = _embed_windows(sound, model)
+        embeddings.append(embedding)
+        centres.append(1000 * seconds)
+    return (
+        tf.constant(np.stack(embeddings), tf.float32),
+        tf.constant(np.stack(centres), tf.float32),
     )
-    length = min(PATCH_SECONDS, clip_seconds, len(sound) / rate)
-    count = 1 + math.floor((len(sound) / rate - length / 2) / hop)
-    # a window's last patch may reach beyond it: there the next window goes on while the sound does, and no patch is heard twice
-    whole = 1 + max(0, math.floor((clip_seconds - PATCH_SECONDS) / hop))
-    windows = (
-        -(-count // whole)
-        if count > model.patches or len(sound) > round(clip_seconds * rate)
-        else 1
-    )
-    heard = []
-    for number in range(windows):
-        start = round(number * whole * hop * rate)
-        window = sound[start : start + round(clip_seconds * rate)]
-        events = model.embed(window).events[0]
-        heard.append(events if number == windows - 1 else events[:whole])
-    return np.concatenate(heard)[:count], np.arange(count) * hop + length / 2
 
 
-def _of_windows(sound, model: HearModel):
-    """(scene embeddings [windows, D], centres of the windows [windows] in seconds)"""
+def _embed_patches(sound: np.ndarray, model: HearModel) -> tuple[np.ndarray, np.ndarray]:
+    """Returns event embeddings [patches, E] and the patches' centres [patches] in seconds.
+
+    The model computes the embeddings of one window at a time. Windows start where a patch starts,
+    so that the patches of all windows are equally spaced.
+    """
     rate = model.sample_rate
-    window = min(round(model.classifier.clip_seconds * rate), len(sound))
-    hop = min(round(WINDOW_HOP_SECONDS * rate), window)
-    starts = np.arange(0, len(sound) - window + 1, hop)
-    return np.stack([model.embed(sound[start : start + window]).scene[0] for start in starts]), (
-        starts + window / 2
-    ) / rate
+    clip_seconds = model.classifier.clip_seconds
+    sound_seconds = len(sound) / rate
+    front_end_name = model.classifier.card["front_end"]["events"]["patches"]
+    hop_seconds = min(catalogue.front_end(front_end_name).patch_hop_seconds, clip_seconds)
+
+    # Count the patches whose centre lies within the sound.
+    patch_seconds = min(PATCH_SECONDS, clip_seconds, sound_seconds)
+    last_centre = sound_seconds - patch_seconds / 2
+    count = 1 + math.floor(last_centre / hop_seconds)
+    centres = np.arange(count) * hop_seconds + patch_seconds / 2
+
+    # The last patch of a window may reach beyond the window. If the sound goes on, the next window
+    # starts with that patch, so each patch is computed once, from the sound instead of padding.
+    last_start = max(0, clip_seconds - PATCH_SECONDS)
+    whole_patches = 1 + math.floor(last_start / hop_seconds)
+    window_samples = round(clip_seconds * rate)
+    windows = 1
+    if count > model.patches or len(sound) > window_samples:
+        windows = math.ceil(count / whole_patches)
+
+    embeddings = []
+    for number in range(windows):
+        start = round(number * whole_patches * hop_seconds * rate)
+        window = sound[start : start + window_samples]
+        patches = model.embed(window).events[0]  # [patches, E]
+        is_last = number == windows - 1
+        embeddings.append(patches if is_last else patches[:whole_patches])
+    return np.concatenate(embeddings)[:count], centres
 
 
-def _sounds(audio) -> np.ndarray:
+def _embed_windows(sound: np.ndarray, model: HearModel) -> tuple[np.ndarray, np.ndarray]:
+    """Returns scene embeddings [windows, D] and the windows' centres [windows] in seconds."""
+    rate = model.sample_rate
+    length = min(round(model.classifier.clip_seconds * rate), len(sound))
+    hop = min(round(WINDOW_HOP_SECONDS * rate), length)
+    embeddings = []
+    centres = []
+    for start, window in sliding_windows([sound], length, hop):
+        # The benchmark requires equal steps, but the last window ends with the sound.
+        if start % hop == 0:
+            embeddings.append(model.embed(window).scene[0])
+            centres.append((start + length / 2) / rate)
+    return np.stack(embeddings), np.array(centres)
+
+
+def _checked(audio: tf.Tensor | np.ndarray) -> np.ndarray:
+    """Returns sounds as an array [n_sounds, n_samples]; raises CrossaskError for another shape."""
     sounds = np.asarray(audio, np.float32)
     if sounds.ndim != 2 or not sounds.size:
         raise CrossaskError(
             f"The audio has the shape {sounds.shape}.",
-            "Give [n_sounds, n_samples], at least one of each.",
+            "Pass [n_sounds, n_samples], with at least one of each.",
         )
     return sounds

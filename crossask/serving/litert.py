@@ -1,4 +1,7 @@
-"""A finished run as one LiteRT file (`.tflite`) for devices: the waveform of a clip in, a probability a scene out."""
+"""Exports a finished run as one LiteRT file (`.tflite`) for devices.
+
+The file takes the waveform of one clip and returns a probability for each scene.
+"""
 
 import contextlib
 import json
@@ -6,7 +9,9 @@ import re
 import shutil
 import tempfile
 import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -15,249 +20,304 @@ from tensorflow.lite.python.convert_phase import ConverterError
 from crossask import config, events, files
 from crossask.audio import clip_features
 from crossask.errors import CrossaskError
+from crossask.events.layer import EventModel
+from crossask.models.scene_model import SceneModel
 from crossask.serving import tflite_file
 from crossask.serving.calibration import calibration_clips
-from crossask.serving.model_card import model_card, servable
-from crossask.training import network, run_folder
+from crossask.serving.model_card import exportable_experiment, model_card
+from crossask.training import network
+from crossask.training.run_folder import Run
 
 PRECISIONS = ("float32", "float16", "int8")
-TOLERANCES = {
-    "float32": 1e-4,
-    "float16": 1e-2,
-}  # of a probability, between the run's model and the file
-LEAST_AGREEMENT, MOST_MEAN_DIFFERENCE = 0.8, 0.1  # of the top scenes and of probabilities at int8
-FRONT_END = "front_end"  # name scope of all operators before the network
-OUTPUT = "StatefulPartitionedCall"  # what the converter calls it
-_SERVED_ONLY = (
-    "least_seconds",
-    "sample_rates_hz",
-)  # of the model card: the file takes one rate and one length
+# Largest difference allowed between a probability of the file and of the run's model.
+TOLERANCES = {"float32": 1e-4, "float16": 1e-2}
+# At int8: smallest share of clips with the same top scene, and largest mean difference of
+# probabilities.
+LEAST_AGREEMENT = 0.8
+MOST_MEAN_DIFFERENCE = 0.1
+
+# Start of the names of all tensors that are computed before the network.
+FRONT_END = "front_end"
+# Start of the name that the converter gives to the output.
+OUTPUT = "StatefulPartitionedCall"
+# Keys of the model card that only hold for a SavedModel: the file takes one rate and one length.
+_SAVED_MODEL_KEYS = ("least_seconds", "sample_rates_hz")
 
 
 class ClipModel(tf.Module):
-    """A network behind its front-end, for exactly one clip: waveform [1, samples, channels] at the row's own rate.
+    """A front-end and a network for exactly one clip, at the row's own sample rate.
 
-    Args:
-      experiment: the row.
-      scene_model: what names the scene; it holds the event model where that was trained.
-      event_model: patches to embeddings, for a row that reads those of a frozen one; else None.
+    Attributes:
+      shape: Shape of the waveform, [1, samples, channels].
+      features: Sample rate and length of the clip, and its log-mel.
+      probabilities: A tf.function, waveform -> {"probabilities": [1, scenes]}.
     """
 
-    def __init__(self, experiment: config.Experiment, scene_model, event_model):
+    def __init__(
+        self,
+        experiment: config.Experiment,
+        scene_model: SceneModel,
+        event_model: EventModel | None,
+    ):
+        """Creates the model from its trained parts.
+
+        Args:
+          experiment: The row.
+          scene_model: Features of clips -> logits. It contains the event model if that was trained.
+          event_model: Patches -> embeddings, for a row that reads embeddings of a frozen event
+            model; else None.
+        """
         super().__init__()
-        self.scene_model, self.event_model = scene_model, event_model
-        self._experiment, self.features = experiment, experiment.features
+        self.scene_model = scene_model
+        self.event_model = event_model
+        self._experiment = experiment
+        self.features = experiment.features
+        samples = round(self.features.clip_seconds * self.features.sample_rate_hz)
         channels = 1 if self.features.mono else 2
-        self.shape = (1, round(self.features.clip_seconds * self.features.sample_rate_hz), channels)
+        self.shape = (1, samples, channels)
         self.probabilities = tf.function(
             self._probabilities,
             input_signature=[tf.TensorSpec(self.shape, tf.float32, name="waveform")],
         )
 
     @classmethod
-    def of(cls, run: run_folder.Run):
-        """With a finished run's weights."""
-        experiment = servable(run)
+    def from_run(cls, run: Run) -> "ClipModel":
+        """Returns the model of a finished run; raises CrossaskError if it cannot be exported."""
+        experiment = exportable_experiment(run)
         return cls(experiment, network.load(run), network.frozen_event_model(run))
-
-    def _probabilities(self, waveform):
-        """{"probabilities": [1, scenes]}"""
-        patches, pad_end = (
-            events.front_end_of(self._experiment),
-            self._experiment.event_model.pad_end,
-        )
-        with tf.name_scope(FRONT_END):
-            inputs = clip_features.clip_features(
-                waveform, self.features.sample_rate_hz, self.features, patches, pad_end
-            )
-        if self.event_model is not None:
-            inputs["embedding"] = self.event_model(inputs.pop("patches"))
-        return {
-            "probabilities": tf.nn.softmax(
-                tf.cast(self.scene_model(inputs, training=False), tf.float32)
-            )
-        }
-
-    def answers(self, clips) -> np.ndarray:
-        """Probabilities [clips, scenes] of waveforms [samples, channels]."""
-        return np.concatenate(
-            [self.probabilities(tf.constant(clip[np.newaxis]))["probabilities"] for clip in clips]
-        )
 
     @property
     def parameters(self) -> int:
-        """Of the network, moving statistics too; the front-end's tables are none."""
-        weights = [
-            *self.scene_model.weights,
-            *(self.event_model.weights if self.event_model else ()),
-        ]
+        """Number of parameters of the network, with moving statistics but without the front-end."""
+        weights = list(self.scene_model.weights)
+        if self.event_model:
+            weights += self.event_model.weights
         return sum(int(np.prod(variable.shape)) for variable in weights)
 
+    def predict(self, clips: Sequence[np.ndarray]) -> np.ndarray:
+        """Returns probabilities [clips, scenes] of waveforms [samples, channels]."""
+        rows = []
+        for clip in clips:
+            waveform = tf.constant(clip[np.newaxis])
+            rows.append(self.probabilities(waveform)["probabilities"])
+        return np.concatenate(rows)
 
-def export_litert(run: run_folder.Run, out, precision: str = "float32", calibration=None) -> dict:
-    """Writes `out`, a LiteRT file of the run's best epoch, and its card `<stem>.json` beside it, both proven before they are moved there.
+    def _probabilities(self, waveform: tf.Tensor) -> dict[str, tf.Tensor]:
+        with tf.name_scope(FRONT_END):
+            inputs = clip_features.clip_features(
+                waveform,
+                self.features.sample_rate_hz,
+                self.features,
+                events.front_end_of(self._experiment),
+                self._experiment.event_model.pad_end,
+            )
+        if self.event_model is not None:
+            inputs["embedding"] = self.event_model(inputs.pop("patches"))
+        logits = self.scene_model(inputs, training=False)
+        return {"probabilities": tf.nn.softmax(logits)}
 
-    Signature `serving_default`: `waveform` [1, samples, channels] float32, amplitude -1..1, at the row's own sample rate -> `probabilities`
-    [1, scenes]. It holds LiteRT's built-in operators alone.
+
+class Interpreter:
+    """A LiteRT file that is loaded and predicts."""
+
+    def __init__(self, path: str | Path, threads: int = 1):
+        """Loads a file.
+
+        Args:
+          path: The file.
+          threads: Number of threads that run its operators.
+        """
+        with _without_deprecation_warning():
+            interpreter = tf.lite.Interpreter(str(path), num_threads=threads)
+            self._run = interpreter.get_signature_runner("serving_default")
+
+    def predict(self, clips: Sequence[np.ndarray]) -> np.ndarray:
+        """Returns probabilities [clips, scenes] of waveforms [samples, channels]."""
+        rows = [self._run(waveform=clip[np.newaxis])["probabilities"] for clip in clips]
+        return np.concatenate(rows)
+
+
+def export_litert(
+    run: Run,
+    out: str | Path,
+    precision: str = "float32",
+    calibration: str | Path | None = None,
+) -> dict[str, Any]:
+    """Writes a run's best epoch as a LiteRT file `out`, and its model card `<stem>.json` beside it.
+
+    The file uses LiteRT's built-in operators only. Its signature `serving_default` takes `waveform`
+    [1, samples, channels] float32 (-1..1, at the row's own sample rate) and returns `probabilities`
+    [1, scenes]. It is compared with the run before it is moved to its place.
 
     Args:
-      out: path of the file, ending in .tflite.
-      precision: "float32"; "float16": weights of half size; "int8": network in integers, the front-end and the last softmax in float.
-      calibration: for int8, a folder or CSV of recordings, see calibration.calibration_clips.
+      run: The finished run.
+      out: Path of the file, which ends in .tflite.
+      precision: "float32"; "float16", with weights of half the size; or "int8", with a network in
+        integers between a front-end and a softmax in float32.
+      calibration: For int8, recordings as `calibration_clips` reads them.
 
     Returns:
-      the card.
+      The model card.
 
     Raises:
-      CrossaskError: `out` exists or has another ending, a precision that does not fit `calibration`, a model that LiteRT has no
-        operators for, or a file that does not answer like the run's model. Nothing is kept then.
+      CrossaskError: `out` exists or has another ending, `precision` and `calibration` do not fit
+        each other, the run cannot be exported, LiteRT lacks an operator, or the file does not
+        predict what the run's model predicts. Nothing is written then.
     """
     out = Path(out)
     card_path = out.with_suffix(".json")
-    _check(out, card_path, precision, calibration)
+    _check_out(out, card_path)
+    _check_precision(precision, calibration)
     files.check_room(out.parent, 0)
-    model = ClipModel.of(run)
-    clips = (
-        calibration_clips(calibration, model.features)
-        if calibration
-        else _test_sounds(model.shape[1:])
-    )
-    content = _converted(model, run.row, precision, clips)
+    model = ClipModel.from_run(run)
+    if calibration:
+        clips = calibration_clips(calibration, model.features)
+    else:
+        clips = _test_clips(model.shape[1:])
+    content = _convert(model, run.row, precision, clips)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
-        written, written_card = Path(scratch) / out.name, Path(scratch) / card_path.name
+        written = Path(scratch) / out.name
         written.write_bytes(content)
-        agreement = _proven(model, written, precision, clips)
-        card = _card(run, model, written, precision) | {"agreement": agreement}
+        agreement = _check_agreement(model, written, precision, clips)
+        card = _litert_card(run, model, written, precision)
+        card["agreement"] = agreement
+        written_card = Path(scratch) / card_path.name
         written_card.write_text(json.dumps(card, indent=2))
         shutil.move(written_card, card_path)
         shutil.move(written, out)
     return card
 
 
-class Interpreter:
-    """A LiteRT file, ready to answer.
-
-    Args:
-      path: of the file.
-      threads: of its operators.
-    """
-
-    def __init__(self, path, threads: int = 1):
-        with _without_notice():
-            self._interpreter = tf.lite.Interpreter(str(path), num_threads=threads)
-            self._answer = self._interpreter.get_signature_runner("serving_default")
-
-    def answers(self, clips) -> np.ndarray:
-        """Probabilities [clips, scenes] of waveforms [samples, channels]."""
-        return np.concatenate(
-            [self._answer(waveform=clip[np.newaxis])["probabilities"] for clip in clips]
-        )
-
-
-def _check(out: Path, card: Path, precision: str, calibration):
+def _check_out(out: Path, card_path: Path) -> None:
+    """Raises CrossaskError unless the file and its card can be written to new paths."""
     if out.suffix != ".tflite":
         raise CrossaskError(
-            f"{str(out)!r} does not end in .tflite.", "Name the file so: --out=MODEL.tflite."
+            f"The file name {str(out)!r} does not end in .tflite.", "Use --out=MODEL.tflite."
         )
-    for path in (out, card):
+    for path in (out, card_path):
         if path.exists():
             raise CrossaskError(
-                f"{str(path)!r} exists already.", "Give another --out, or remove it first."
+                f"{str(path)!r} exists already.", "Use another --out, or remove it first."
             )
+
+
+def _check_precision(precision: str, calibration: str | Path | None) -> None:
+    """Raises CrossaskError unless there are recordings for int8, and only for it."""
     if precision not in PRECISIONS:
         raise CrossaskError(
             f"There is no precision {precision!r}.", f"Use one of: {', '.join(PRECISIONS)}."
         )
     if precision == "int8" and not calibration:
         raise CrossaskError(
-            "int8 needs recordings to calibrate on.",
-            "Add --calibration=FOLDER, with clips of every scene.",
+            "The precision int8 needs recordings for calibration.",
+            "Add --calibration=FOLDER with clips of every scene.",
         )
     if precision != "int8" and calibration:
         raise CrossaskError(
-            f"{precision} is not calibrated.",
-            "Leave --calibration out, or ask for --precision=int8.",
+            f"The precision {precision} is not calibrated.",
+            "Remove --calibration, or use --precision=int8.",
         )
 
 
-def _converted(model: ClipModel, row: str, precision: str, clips) -> bytes:
-    """The file's bytes; `clips` calibrate int8."""
+def _convert(model: ClipModel, row: str, precision: str, clips: Sequence[np.ndarray]) -> bytes:
+    """Returns the content of the LiteRT file.
+
+    Args:
+      model: The model.
+      row: Name of its row, for an error.
+      precision: One of PRECISIONS.
+      clips: Waveforms [samples, channels] that calibrate int8.
+    """
     try:
-        return {
-            "float32": _in_float32,
-            "float16": _in_float16,
-            "int8": lambda model: _in_int8(model, clips),
-        }[precision](model)
+        if precision == "int8":
+            return _convert_to_int8(model, clips)
+        if precision == "float16":
+            return _convert_to_float16(model)
+        return _convert_to_float32(model)
     except ConverterError as error:
-        lacking = (
-            ", ".join(sorted(set(re.findall(r"'tf\.(\w+)' op", str(error)))))
-            or str(error).strip().splitlines()[0]
-        )
+        message = str(error)
+        missing = ", ".join(sorted(set(re.findall(r"'tf\.(\w+)' op", message))))
+        if not missing:
+            missing = message.strip().splitlines()[0]
         raise CrossaskError(
-            f"Row {row!r} cannot be a LiteRT file: LiteRT has no built-in operator for a part of it ({lacking}).",
-            "Export it with --format=saved_model, or train a row of another system; FA converts.",
+            f"Row {row!r} cannot be converted to LiteRT, which has no built-in operator for a part "
+            f"of it ({missing}).",
+            "Export it with --format=saved_model, or train a row of another system, such as FA.",
         ) from error
 
 
-def _in_float32(model: ClipModel) -> bytes:
-    return _converter(model).convert()
-
-
-def _in_float16(model: ClipModel) -> bytes:
-    """Weights of half size. The front-end's tables are not: a window of eleven bits leaks into quiet bins, and the logarithm shows it."""
-    converter = _converter(model)
-    converter.optimizations, converter.target_spec.supported_types = (
-        [tf.lite.Optimize.DEFAULT],
-        [tf.float16],
-    )
-    return tflite_file.with_float_tables(converter.convert(), _in_float32(model), f"{FRONT_END}/")
-
-
-def _converter(model: ClipModel):
-    """A new one: a converter converts once."""
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [model.probabilities.get_concrete_function()], model
-    )
+def _converter(model: ClipModel) -> tf.lite.TFLiteConverter:
+    """Returns a new converter, which can be used once."""
+    function = model.probabilities.get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     return converter
 
 
-def _in_int8(model: ClipModel, clips) -> bytes:
-    """The file with its network in int8, calibrated on `clips`.
+def _convert_to_float32(model: ClipModel) -> bytes:
+    return _converter(model).convert()
 
-    In eight bits the quiet bins of the spectrum, a millionth of the loud ones, are all zero, and their logarithm is meaningless: the
-    front-end stays float, and integers begin with the log-mel. The last softmax stays float, too: its probabilities would be
-    multiples of 1/256. So do votes of frames (the 2017 baseline's): LiteRT's integer ONE_HOT writes another zero than is read after it.
+
+def _convert_to_float16(model: ClipModel) -> bytes:
+    """Returns the file with the network's weights in float16 and the front-end in float32.
+
+    A window function with 11 significant bits would leak energy into quiet bins of the spectrum,
+    and the logarithm would make that visible.
     """
     converter = _converter(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([clip[np.newaxis]] for clip in clips)
-    with _without_notice():
-        # TensorFlow's only public way to leave single operators out of quantisation
+    converter.target_spec.supported_types = [tf.float16]
+    content = converter.convert()
+    return tflite_file.with_float_constants(content, _convert_to_float32(model), f"{FRONT_END}/")
+
+
+def _convert_to_int8(model: ClipModel, clips: Sequence[np.ndarray]) -> bytes:
+    """Returns the file with the network in int8, calibrated on `clips`.
+
+    Some parts stay in float32:
+
+    * The front-end. In eight bits, the quiet bins of the spectrum, a millionth of the loud ones,
+      would all be zero and their logarithm meaningless. Integers begin with the log-mel.
+    * The last softmax. Its probabilities would be multiples of 1/256.
+    * The one-hot votes of the DCASE 2017 baseline. LiteRT's integer ONE_HOT writes another zero
+      point than the next operator reads.
+    """
+
+    def representative_dataset() -> Iterator[list[np.ndarray]]:
+        """Yields the inputs of the model, one clip at a time."""
+        for clip in clips:
+            yield [clip[np.newaxis]]
+
+    converter = _converter(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = representative_dataset
+    with _without_deprecation_warning():
+        # The debugger is TensorFlow's only public way to exclude operators from quantisation.
         debugger = tf.lite.experimental.QuantizationDebugger(
-            converter=converter, debug_dataset=converter.representative_dataset
+            converter=converter, debug_dataset=representative_dataset
         )
-        names = [
-            tensor["name"]
-            for tensor in tf.lite.Interpreter(
-                model_content=debugger.calibrated_model
-            ).get_tensor_details()
-        ]
-        # slices of the waveform become integers all the same, unless nobody knows their range
+        names = _tensor_names(debugger.calibrated_model)
+        # The slices of the waveform are quantised in spite of the list of exclusions, unless their
+        # ranges are removed.
         debugger.calibrated_model = tflite_file.without_ranges(
             debugger.calibrated_model, f"{FRONT_END}/"
         )
-        in_float = [name for name in names if name.startswith((f"{FRONT_END}/", OUTPUT))]
-        in_float += tflite_file.outputs_of(
+        excluded = [name for name in names if name.startswith((f"{FRONT_END}/", OUTPUT))]
+        excluded += tflite_file.output_names(
             debugger.calibrated_model, tflite_file.schema.BuiltinOperator.ONE_HOT
         )
-        debugger.options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=in_float)
+        debugger.options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=excluded)
         return debugger.get_nondebug_quantized_model()
 
 
+def _tensor_names(content: bytes) -> list[str]:
+    interpreter = tf.lite.Interpreter(model_content=content)
+    return [tensor["name"] for tensor in interpreter.get_tensor_details()]
+
+
 @contextlib.contextmanager
-def _without_notice():
-    """TensorFlow tells at every use that its interpreter will move to a package of its own."""
+def _without_deprecation_warning() -> Iterator[None]:
+    """Hides TensorFlow's notice that its interpreter will move to another package."""
     with warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", message=r"(?s).*tf\.lite\.Interpreter is deprecated", category=UserWarning
@@ -265,59 +325,85 @@ def _without_notice():
         yield
 
 
-def _proven(model: ClipModel, written: Path, precision: str, clips) -> dict:
-    """How far the written file agrees with the run's model, or a CrossaskError."""
-    expected, found = model.answers(clips), Interpreter(written).answers(clips)
-    difference = np.abs(expected - found)
-    same = float(np.mean(expected.argmax(1) == found.argmax(1)))
-    if precision == "int8" and not (
-        same >= LEAST_AGREEMENT and difference.mean() <= MOST_MEAN_DIFFERENCE
-    ):
+def _check_agreement(
+    model: ClipModel, written: Path, precision: str, clips: Sequence[np.ndarray]
+) -> dict[str, Any]:
+    """Compares the written file with the run's model on `clips`.
+
+    Returns:
+      The entry "agreement" of the model card.
+
+    Raises:
+      CrossaskError: They differ by more than is allowed at this precision.
+    """
+    expected = model.predict(clips)  # [clips, scenes]
+    found = Interpreter(written).predict(clips)  # [clips, scenes]
+    differences = np.abs(expected - found)
+    mean = float(differences.mean())
+    largest = float(differences.max())
+    same_top_scene = float(np.mean(expected.argmax(1) == found.argmax(1)))
+    # Each comparison is also false for NaN.
+    if precision == "int8":
+        if not (same_top_scene >= LEAST_AGREEMENT and mean <= MOST_MEAN_DIFFERENCE):
+            raise CrossaskError(
+                f"The int8 file predicts the run's top scene for {same_top_scene:.0%} of "
+                f"{len(clips)} clips, and its probabilities differ by {mean:.2f} on average; at "
+                f"least {LEAST_AGREEMENT:.0%} and at most {MOST_MEAN_DIFFERENCE:g} are required.",
+                "Nothing was kept. Calibrate on more varied recordings, or use "
+                "--precision=float16.",
+            )
+    elif not largest <= TOLERANCES[precision]:
+        remedy = "Please report this." if precision == "float32" else "Use --precision=float32."
         raise CrossaskError(
-            f"At int8 the file names the run's top scene for {same:.0%} of {len(clips)} clips, and probabilities differ by "
-            f"{difference.mean():.2f} on average; at least {LEAST_AGREEMENT:.0%} and at most {MOST_MEAN_DIFFERENCE:g} are needed.",
-            "Nothing was kept. Calibrate on more varied recordings, or use --precision=float16.",
-        )
-    if precision != "int8" and not difference.max() <= TOLERANCES[precision]:
-        raise CrossaskError(
-            f"At {precision} a probability of the file differs from the run's model by {difference.max():.1e}; "
-            f"{TOLERANCES[precision]:.0e} is allowed.",
-            "Nothing was kept; "
-            + ("please report this." if precision == "float32" else "use --precision=float32."),
+            f"A probability of the {precision} file differs from the run's model by {largest:.1e}; "
+            f"at most {TOLERANCES[precision]:.0e} is allowed.",
+            f"Nothing was kept. {remedy}",
         )
     return {
         "on": "calibration clips" if precision == "int8" else "noise, a tone and silence",
         "clips": len(clips),
-        "same_top_scene": same,
-        "mean_difference": float(difference.mean()),
-        "largest_difference": float(difference.max()),
+        "same_top_scene": same_top_scene,
+        "mean_difference": mean,
+        "largest_difference": largest,
     }
 
 
-def _test_sounds(shape) -> list[np.ndarray]:
-    """Ten clips [samples, channels]: white and brown noise from faint to loud, a pure tone (its quiet bins show what leaks), silence."""
-    rng, clips = np.random.default_rng(0), []
+def _test_clips(shape: tuple[int, int]) -> list[np.ndarray]:
+    """Returns ten clips for the comparison: noise, a tone and silence.
+
+    The noise is white and brown, from faint to loud. The tone leaves most bins quiet, which shows
+    whether the window function leaks.
+
+    Args:
+      shape: Shape of a clip, (samples, channels).
+    """
+    rng = np.random.default_rng(0)
+    clips = []
     for level in (0.001, 0.01, 0.1, 0.3):
         white = rng.normal(0, 1, shape)
         brown = np.cumsum(white, axis=0)
-        clips += [level * noise / np.abs(noise).max() for noise in (white, brown)]
+        clips.append(level * white / np.abs(white).max())
+        clips.append(level * brown / np.abs(brown).max())
     tone = np.sin(0.2 * np.arange(shape[0]))[:, np.newaxis]
-    return [
-        clip.astype(np.float32)
-        for clip in (*clips, np.broadcast_to(tone / 2, shape), np.zeros(shape))
-    ]
+    clips.append(np.broadcast_to(tone / 2, shape))
+    clips.append(np.zeros(shape))
+    return [clip.astype(np.float32) for clip in clips]
 
 
-def _card(run: run_folder.Run, model: ClipModel, written: Path, precision: str) -> dict:
+def _litert_card(run: Run, model: ClipModel, written: Path, precision: str) -> dict[str, Any]:
+    """Returns the model card of the written file, without its agreement with the run."""
+    card = model_card(run)
+    for key in _SAVED_MODEL_KEYS:
+        del card[key]
     _, samples, channels = model.shape
-    card = model_card(run, run.read("config.json"))
-    whole, network = tflite_file.peaks(written.read_bytes(), f"{FRONT_END}/")
-    return {name: value for name, value in card.items() if name not in _SERVED_ONLY} | {
+    whole_peak, network_peak = tflite_file.peak_bytes(written.read_bytes(), f"{FRONT_END}/")
+    card |= {
         "precision": precision,
         "samples": samples,
         "channels": channels,
         "parameters": model.parameters,
         "file_bytes": written.stat().st_size,
-        "peak_activation_bytes": whole,
-        "peak_activation_bytes_of_network": network,
+        "peak_activation_bytes": whole_peak,
+        "peak_activation_bytes_of_network": network_peak,
     }
+    return card

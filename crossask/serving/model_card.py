@@ -1,56 +1,73 @@
-"""What travels with an exported model, in whichever format."""
+"""The model card: a dictionary that is stored as JSON with every exported model."""
+
+from typing import Any
 
 from crossask import config, events
 from crossask.audio import frontends, resampling
 from crossask.errors import ConfigError
-from crossask.training import run_folder
+from crossask.training.run_folder import Run
 from crossask.version import __version__
 
-LEAST_SECONDS = 1.0  # of a waveform
+# Shortest waveform that an exported model accepts, unless its clips are shorter still.
+LEAST_SECONDS = 1.0
 
 
-def servable(run: run_folder.Run) -> config.Experiment:
-    """The run's experiment; a ConfigError if it learnt from something that a recording does not hold."""
+def exportable_experiment(run: Run) -> config.Experiment:
+    """Returns the run's experiment if recordings are all that its model needs as input.
+
+    Raises:
+      ConfigError: The run is a control, or was trained on embeddings from a file.
+    """
     experiment = run.experiment()
     if experiment.event_control:
         raise ConfigError(
-            f"Row {experiment.name!r} is a control (event_control={experiment.event_control}): it does not hear a clip's own embeddings.",
-            "Export the row that it is a control of.",
+            f"Row {experiment.name!r} is a control (event_control={experiment.event_control}), "
+            "which does not read the embeddings of its own clip.",
+            "Export the row that it is a control for.",
         )
     if run.read("config.json")["corpus"].get("ready_made"):
         raise ConfigError(
-            f"Row {experiment.name!r} learnt from ready-made embeddings: what gave them from a recording is not known here.",
-            "Train on recordings with an event model (event_model.weights), and export that.",
+            f"Row {experiment.name!r} was trained on ready-made embeddings, and the model that "
+            "computes them from a recording is not available.",
+            "Train on recordings with an event model (event_model.weights), and export that run.",
         )
     return experiment
 
 
-def model_card(run: run_folder.Run, record: dict) -> dict:
-    """What a user of the model should know of it, as JSON can hold it."""
+def model_card(run: Run) -> dict[str, Any]:
+    """Returns what users of an exported model need to know about it, as JSON values.
+
+    Args:
+      run: The finished run that is exported.
+    """
     experiment = run.experiment()
+    features = experiment.features
+    record = run.read("config.json")
+    front_end = {
+        "log_mel": config.to_dict(features.log_mel),
+        "resampler": resampling.RESAMPLER_VERSION,
+    }
+    event_front_end = events.front_end_of(experiment)
+    if event_front_end:
+        front_end["events"] = {
+            "patches": event_front_end,
+            "sample_rate_hz": frontends.EVENT_RATE_HZ,
+        }
     card = {
         "what": "Acoustic scene classifier written by crossask",
         "crossask": __version__,
         "scenes": record["scenes"],
         "experiment": record["experiment"],
-        "clip_seconds": experiment.features.clip_seconds,
-        "least_seconds": min(LEAST_SECONDS, experiment.features.clip_seconds),
-        "sample_rate_hz": experiment.features.sample_rate_hz,
+        "clip_seconds": features.clip_seconds,
+        "least_seconds": min(LEAST_SECONDS, features.clip_seconds),
+        "sample_rate_hz": features.sample_rate_hz,
         "sample_rates_hz": list(resampling.SAMPLE_RATES_HZ),
-        "front_end": {
-            "log_mel": config.to_dict(experiment.features.log_mel),
-            "resampler": resampling.RESAMPLER_VERSION,
-        },
+        "front_end": front_end,
         "trained_on": record["corpus"],
         "fold": run.fold,
         "seed": run.seed,
         "training": run.read("result.json"),
     }
-    if front_end := events.front_end_of(experiment):
-        card["front_end"]["events"] = {
-            "patches": front_end,
-            "sample_rate_hz": frontends.EVENT_RATE_HZ,
-        }
     if run.path("scores.json").is_file():
         card["evaluation"] = run.read("scores.json")
     return card

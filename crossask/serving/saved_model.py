@@ -1,11 +1,16 @@
-"""A finished run as a SavedModel that names the scene of a waveform; it needs no Python of ours to be loaded."""
+"""Exports a finished run as a SavedModel that classifies waveforms.
+
+Loading the SavedModel needs TensorFlow alone, and none of this package's code.
+"""
 
 import importlib.util
 import json
 import logging
 import shutil
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -13,226 +18,352 @@ import tensorflow as tf
 from crossask import config, events, files
 from crossask.audio import clip_features
 from crossask.errors import CrossaskError
-from crossask.events import tagging
-from crossask.serving.model_card import LEAST_SECONDS, model_card, servable
-from crossask.training import network, run_folder
+from crossask.events.layer import EventModel
+from crossask.events.tagger import Tagger, read_tagger
+from crossask.models.scene_model import SceneModel
+from crossask.serving.model_card import LEAST_SECONDS, exportable_experiment, model_card
+from crossask.training import network
+from crossask.training.run_folder import Run
 
-TOLERANCE = 1e-5  # of a probability, between the model and what was written
+if TYPE_CHECKING:
+    from tensorflow_serving.apis import predict_pb2
+
+# Largest difference allowed between the model and the written file: of a probability, or as a share
+# of the largest value of an embedding or a log-mel.
+TOLERANCE = 1e-5
 TOP_SCENES = 3
-WARM_UP = "assets.extra/tf_serving_warmup_requests"  # where TensorFlow Serving looks for them
+# File inside the SavedModel in which TensorFlow Serving looks for warm-up requests.
+WARM_UP = "assets.extra/tf_serving_warmup_requests"
 LOG = logging.getLogger("crossask")
-_INPUTS = [
+
+_INPUTS = (
     tf.TensorSpec([None, None, None], tf.float32, name="waveform"),
     tf.TensorSpec([], tf.int32, name="sample_rate_hz"),
-]
+)
+
+
+class _Windows(NamedTuple):
+    """The windows of a batch of recordings of equal length.
+
+    It is a NamedTuple because a tf.function cannot return a dataclass.
+
+    Attributes:
+      inputs: Input of the scene model by name, each [batch * windows, ...].
+      count: Number of windows in a recording, scalar.
+      start_seconds: Start of each window [windows].
+    """
+
+    inputs: dict[str, tf.Tensor]
+    count: tf.Tensor
+    start_seconds: tf.Tensor
 
 
 class ServedModel(tf.Module):
-    """Waveform to answers: resampling, windows, log-mel, event model, scene model and class names in one.
+    """A model from waveform to scene names: resampling, windows, log-mel, event and scene model.
 
-    Each signature takes waveform [batch, samples, channels] (amplitude -1..1, 1 or 2 channels, at least 1 s) and
-    sample_rate_hz (one of resampling.SAMPLE_RATES_HZ). What is longer than the clip length of training is heard in windows
-    of that length, half of it apart, the last one up to the end; what is shorter is padded with silence.
+    Each signature takes waveform [batch, samples, channels] (-1..1, 1 or 2 channels, at least 1 s)
+    and sample_rate_hz (one of `resampling.SAMPLE_RATES_HZ`). A waveform longer than a training clip
+    is cut into windows of that length, half a clip apart; the last one ends with the waveform. A
+    shorter one is padded with silence.
     """
 
     def __init__(
-        self, experiment: config.Experiment, scene_model, event_model, tagger, scenes, card: str
+        self,
+        experiment: config.Experiment,
+        scene_model: SceneModel,
+        event_model: EventModel | None,
+        tagger: Tagger | None,
+        scenes: Sequence[str],
+        card: str,
     ):
+        """Creates the model from its trained parts.
+
+        Args:
+          experiment: The row; it determines the front-ends.
+          scene_model: Features of clips -> logits.
+          event_model: Patches -> embeddings, or None if the row reads no events.
+          tagger: Embeddings -> scores of events, or None if it is not available.
+          scenes: Names of the scenes in the order of the logits.
+          card: Path of the model card, which is stored with the model.
+        """
         super().__init__()
-        self.scene_model, self.event_model, self.tagger = scene_model, event_model, tagger
-        self._features, self._pad_end = experiment.features, experiment.event_model.pad_end
+        self.scene_model = scene_model
+        self.event_model = event_model
+        self.tagger = tagger
+        self._features = experiment.features
+        self._pad_end = experiment.event_model.pad_end
         self._front_end = events.front_end_of(experiment)
         self._event_input = experiment.event_input
         self._scenes = tf.constant(list(scenes))
         self.model_card = tf.saved_model.Asset(card)
 
+    def signatures(self) -> dict[str, Callable]:
+        """Returns the SavedModel's signatures by name."""
+        return {"serving_default": self.classify, "embed": self.embed, "explain": self.explain}
+
     @tf.function(input_signature=_INPUTS)
-    def classify(self, waveform, sample_rate_hz):
-        """probabilities [batch, scenes], the mean over windows; scenes [batch, scenes], their names; top_scene [batch];
-        top_scenes and top_probabilities [batch, 3], the most probable ones in order."""
-        inputs, windows, _ = self._windows(waveform, sample_rate_hz)
-        heard = tf.nn.softmax(
-            tf.cast(self.scene_model(inputs, training=False), tf.float32)
-        )  # [batch * windows, scenes]
-        probabilities = tf.reduce_mean(_by_recording(heard, windows), axis=1)  # [batch, scenes]
-        top, order = tf.math.top_k(probabilities, min(TOP_SCENES, len(self._scenes)))
+    def classify(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Predicts the scene of each recording.
+
+        Returns:
+          "probabilities" [batch, scenes], the mean over windows; "scenes" [batch, scenes], their
+          names; "top_scene" [batch]; "top_scenes" and "top_probabilities" [batch, 3], the most
+          probable scenes in falling order.
+        """
+        windows = self._windows(waveform, sample_rate_hz)
+        logits = self.scene_model(windows.inputs, training=False)  # [batch * windows, scenes]
+        probabilities = tf.nn.softmax(logits)
+        probabilities = _by_recording(probabilities, windows.count)  # [batch, windows, scenes]
+        probabilities = tf.reduce_mean(probabilities, axis=1)  # [batch, scenes]
+        top_probabilities, order = tf.math.top_k(probabilities, min(TOP_SCENES, len(self._scenes)))
         return {
             "probabilities": probabilities,
             "scenes": tf.tile(self._scenes[tf.newaxis], [tf.shape(waveform)[0], 1]),
             "top_scene": tf.gather(self._scenes, order[:, 0]),
             "top_scenes": tf.gather(self._scenes, order),
-            "top_probabilities": top,
+            "top_probabilities": top_probabilities,
         }
 
     @tf.function(input_signature=_INPUTS)
-    def embed(self, waveform, sample_rate_hz):
-        """scene_embedding [batch, windows, D], what the last layer reads; window_start_seconds [windows]; where the model
-        reads events also event_embedding [batch, windows, patches, E]."""
-        inputs, windows, starts = self._windows(waveform, sample_rate_hz)
+    def embed(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Computes the embeddings of each window.
+
+        Returns:
+          "scene_embedding" [batch, windows, D], the input of the scene model's last layer;
+          "window_start_seconds" [windows]; if the model reads events, also "event_embedding"
+          [batch, windows, patches, E].
+        """
+        windows = self._windows(waveform, sample_rate_hz)
         scene, _ = self.scene_model.scene_embedding(
-            inputs, training=False, seed=None
+            windows.inputs, training=False, seed=None
         )  # [batch * windows, D]
-        result = {"scene_embedding": tf.cast(scene, tf.float32)}
+        result = {"scene_embedding": _by_recording(tf.cast(scene, tf.float32), windows.count)}
         if self._event_input:
-            result["event_embedding"] = tf.cast(self._event_embedding(inputs), tf.float32)
-        return {name: _by_recording(value, windows) for name, value in result.items()} | {
-            "window_start_seconds": starts
-        }
+            event = tf.cast(self._event_embedding(windows.inputs), tf.float32)
+            result["event_embedding"] = _by_recording(event, windows.count)
+        result["window_start_seconds"] = windows.start_seconds
+        return result
 
     @tf.function(input_signature=_INPUTS)
-    def explain(self, waveform, sample_rate_hz):
-        """What the model looked at: log_mel [batch, windows, frames, mels, channels] (where it reads it), its attention weights as
-        attention_<name> [batch, windows, heads, ...] (SceneModel.explain), window_start_seconds [windows] and, where the event
-        model came with a head, event_scores [batch, windows, patches, events]; the model card names these events."""
-        inputs, windows, starts = self._windows(waveform, sample_rate_hz)
-        _, attention = self.scene_model.explain(inputs)
-        result = {f"attention_{name}": weights for name, weights in attention.items()}
+    def explain(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Computes the attention weights, the log-mel and the event scores of each window.
+
+        Returns:
+          "attention_<name>" [batch, windows, heads, ...], the attention weights of
+          `SceneModel.explain`; "window_start_seconds" [windows]; if the model reads it, "log_mel"
+          [batch, windows, frames, mels, channels]; with a tagger, "event_scores" [batch, windows,
+          patches, events], whose events are listed in the model card.
+        """
+        windows = self._windows(waveform, sample_rate_hz)
+        _, attention = self.scene_model.explain(windows.inputs)
+        result = {}
+        for name, weights in attention.items():
+            result[f"attention_{name}"] = _by_recording(weights, windows.count)
         if "log_mel" in self.scene_model.reads:
-            result["log_mel"] = inputs["log_mel"]
+            result["log_mel"] = _by_recording(windows.inputs["log_mel"], windows.count)
         if self.tagger is not None:
-            result["event_scores"] = self.tagger(self._event_embedding(inputs))
-        return {name: _by_recording(value, windows) for name, value in result.items()} | {
-            "window_start_seconds": starts
-        }
-
-    def signatures(self) -> dict:
-        return {"serving_default": self.classify, "embed": self.embed, "explain": self.explain}
+            scores = self.tagger(self._event_embedding(windows.inputs))
+            result["event_scores"] = _by_recording(scores, windows.count)
+        result["window_start_seconds"] = windows.start_seconds
+        return result
 
     @tf.function(input_signature=_INPUTS)
-    def _windows(self, waveform, sample_rate_hz):
-        """(inputs of the scene model [batch * windows, ...], number of windows, window_start_seconds [windows])"""
-        samples, channels = tf.shape(waveform)[1], tf.shape(waveform)[2]
+    def _windows(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> _Windows:
+        """Cuts recordings into windows and computes the scene model's inputs of each window."""
+        samples = tf.shape(waveform)[1]
+        channels = tf.shape(waveform)[2]
         rate = tf.cast(sample_rate_hz, tf.float32)
         length = tf.cast(tf.round(self._features.clip_seconds * rate), tf.int32)
         least = tf.minimum(length, tf.cast(LEAST_SECONDS * rate, tf.int32))
-        checks = [
-            tf.debugging.assert_less_equal(
-                channels, 2, "The waveform must be [batch, samples, channels] with 1 or 2 channels."
-            ),
-            tf.debugging.assert_greater_equal(
-                samples, least, "The waveform must last at least 1 s."
-            ),
-        ]
-        with tf.control_dependencies(checks):
-            stereo = tf.gather(
-                waveform, tf.minimum([0, 1], channels - 1), axis=2
-            )  # [batch, samples, 2]
-        stereo = tf.pad(stereo, [[0, 0], [0, tf.maximum(0, length - samples)], [0, 0]])
-        hop, last = length // 2, tf.shape(stereo)[1] - length
-        starts = tf.minimum(tf.range(-(-last // hop) + 1) * hop, last)  # [windows]
-        stereo = tf.gather(
-            stereo, starts[:, tf.newaxis] + tf.range(length), axis=1
-        )  # [batch, windows, length, 2]
-        stereo = tf.ensure_shape(tf.reshape(stereo, [-1, length, 2]), [None, None, 2])
-        values = clip_features.clip_features(
-            stereo, sample_rate_hz, self._features, self._front_end, self._pad_end
+
+        # Double mono, and pad a short waveform with silence up to one window.
+        with tf.control_dependencies(_waveform_checks(samples, channels, least)):
+            stereo = tf.gather(waveform, tf.minimum([0, 1], channels - 1), axis=2)
+        missing = tf.maximum(0, length - samples)
+        stereo = tf.pad(stereo, [[0, 0], [0, missing], [0, 0]])  # [batch, samples, 2]
+
+        # Cut windows of `length` samples. crossask.audio.sliding_windows cuts the same ones outside
+        # the graph, if its hop is half a window.
+        hop = length // 2
+        last_start = tf.shape(stereo)[1] - length
+        # The number of hops is rounded up: the last window ends with the waveform.
+        hops = -(-last_start // hop)
+        starts = tf.minimum(tf.range(hops + 1) * hop, last_start)  # [windows]
+        window_samples = starts[:, tf.newaxis] + tf.range(length)  # [windows, length]
+        windows = tf.gather(stereo, window_samples, axis=1)  # [batch, windows, length, 2]
+        windows = tf.reshape(windows, [-1, length, 2])  # [batch * windows, length, 2]
+        windows = tf.ensure_shape(windows, [None, None, 2])
+
+        # Compute the log-mel, and the event model's patches or embeddings.
+        inputs = clip_features.clip_features(
+            windows, sample_rate_hz, self._features, self._front_end, self._pad_end
         )
         if self._event_input == "embedding":
-            values["embedding"] = self.event_model(values.pop("patches"))
-        return values, tf.size(starts), tf.cast(starts, tf.float32) / rate
+            inputs["embedding"] = self.event_model(inputs.pop("patches"))
+        return _Windows(inputs, tf.size(starts), tf.cast(starts, tf.float32) / rate)
 
-    def _event_embedding(self, inputs):
+    def _event_embedding(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Returns the embeddings [batch * windows, patches, E] of the scene model's inputs."""
         if "embedding" in inputs:
             return inputs["embedding"]
         return self.event_model(inputs["patches"])
 
 
-def _by_recording(value, windows):
-    """[batch * windows, ...] -> [batch, windows, ...]"""
-    return tf.reshape(value, tf.concat([[-1, windows], tf.shape(value)[1:]], 0))
+def export_run(run: Run, out_dir: str | Path) -> Path:
+    """Writes a run's best epoch as a SavedModel.
 
+    The signatures `serving_default`, `embed` and `explain` are the methods classify, embed and
+    explain of `ServedModel`. `assets/model_card.json` contains class names, front-end, training
+    data and scores. If the package tensorflow-serving-api is installed, warm-up requests for
+    TensorFlow Serving are written, too. The SavedModel is read back and compared with the run
+    before it is moved to `out_dir`.
 
-def export_run(run: run_folder.Run, out_dir) -> Path:
-    """Writes `out_dir` as a SavedModel of the run's best epoch, compared with the run before it is moved into place.
+    Args:
+      run: The finished run.
+      out_dir: Folder of the SavedModel; it must not exist.
 
-    Signatures `serving_default`, `embed` and `explain` as ServedModel's methods classify, embed and explain tell.
-    `assets/model_card.json` holds class names, front-end, training data and scores. Where the package tensorflow-serving-api
-    is installed, warm-up requests for TensorFlow Serving are written, too.
+    Returns:
+      `out_dir` as a path.
 
     Raises:
-      CrossaskError: `out_dir` exists, or what was written does not answer like the run's model.
+      CrossaskError: `out_dir` exists, the run cannot be exported, or the written model does not
+        compute what the run's model computes.
     """
     out_dir = Path(out_dir)
     if out_dir.exists():
         raise CrossaskError(
-            f"{str(out_dir)!r} exists already.", "Give another --out, or remove it first."
+            f"{str(out_dir)!r} exists already.", "Use another --out, or remove it first."
         )
     files.check_room(out_dir.parent, 0)
     with tempfile.TemporaryDirectory(dir=out_dir.parent, prefix=f".{out_dir.name}.") as scratch:
         written = Path(scratch) / "model"
         served = served_model(run, Path(scratch))
         tf.saved_model.save(served, str(written), signatures=served.signatures())
-        _prove(served, written, run.experiment())
+        _check_written(served, written, run.experiment().features)
         write_warm_up(written / WARM_UP, run.experiment().features)
         shutil.move(str(written), str(out_dir))
     return out_dir
 
 
-def served_model(run: run_folder.Run, scratch: Path) -> ServedModel:
-    """The run's network with all that leads from a waveform to an answer; its model card is written into `scratch`."""
-    experiment, record = servable(run), run.read("config.json")
+def served_model(run: Run, scratch: Path) -> ServedModel:
+    """Returns the model to export for a finished run.
+
+    Args:
+      run: The run.
+      scratch: Folder in which the model card is written; needed until the model is saved.
+    """
+    experiment = exportable_experiment(run)
     scene_model = network.load(run)
-    event_model, tagger = scene_model.event_model, None
+    event_model = scene_model.event_model
+    tagger = None
     if experiment.event_input == "embedding":
         event_model = network.frozen_event_model(run)
-        # a head knows the embeddings that it was trained on, and training moves them
-        tagger = tagging.tagger(experiment.event_model)
-    card = model_card(run, record)
+        # Only a frozen event model has the tagger of its weights: training moves the embeddings.
+        tagger = read_tagger(experiment.event_model)
+    card = model_card(run)
     card["events"] = list(tagger.names) if tagger else []
-    path = scratch / "model_card.json"
-    path.write_text(json.dumps(card, indent=2))
-    return ServedModel(experiment, scene_model, event_model, tagger, record["scenes"], str(path))
+    card_path = scratch / "model_card.json"
+    card_path.write_text(json.dumps(card, indent=2))
+    return ServedModel(experiment, scene_model, event_model, tagger, card["scenes"], str(card_path))
 
 
-def write_warm_up(path: Path, features: config.FeatureConfig):
-    """Requests that TensorFlow Serving answers itself before it takes any: one clip of silence, mono and stereo, for each signature."""
+def write_warm_up(path: Path, features: config.FeatureConfig) -> None:
+    """Writes requests that TensorFlow Serving runs when it loads the model.
+
+    The first request of each signature and number of channels is slow. Each of these requests is
+    one clip of silence. Without the package tensorflow-serving-api, nothing is written.
+
+    Args:
+      path: File to write, in a folder that does not exist yet.
+      features: Sample rate and length of the clip.
+    """
     if importlib.util.find_spec("tensorflow_serving") is None:
         LOG.info(
-            "No warm-up requests for TensorFlow Serving were written: they need the package tensorflow-serving-api."
+            "No warm-up requests for TensorFlow Serving were written: they need the package "
+            "tensorflow-serving-api."
         )
         return
-    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+    from tensorflow_serving.apis import prediction_log_pb2
 
     path.parent.mkdir()
     with tf.io.TFRecordWriter(str(path)) as writer:
         for signature in ("serving_default", "embed", "explain"):
             for channels in (1, 2):
-                request = predict_pb2.PredictRequest()
-                request.model_spec.signature_name = signature
-                silence = np.zeros(
-                    (1, round(features.clip_seconds * features.sample_rate_hz), channels),
-                    np.float32,
-                )
-                request.inputs["waveform"].CopyFrom(tf.make_tensor_proto(silence))
-                request.inputs["sample_rate_hz"].CopyFrom(
-                    tf.make_tensor_proto(features.sample_rate_hz, tf.int32)
-                )
-                log = prediction_log_pb2.PredictionLog(
-                    predict_log=prediction_log_pb2.PredictLog(request=request)
-                )
+                request = _silent_request(signature, features, channels)
+                predict_log = prediction_log_pb2.PredictLog(request=request)
+                log = prediction_log_pb2.PredictionLog(predict_log=predict_log)
                 writer.write(log.SerializeToString())
 
 
-def _prove(served: ServedModel, written: Path, experiment: config.Experiment):
-    """Reads the written model back and compares all it answers on noise at two rates, mono and stereo."""
+def _by_recording(value: tf.Tensor, windows: tf.Tensor) -> tf.Tensor:
+    """Reshapes [batch * windows, ...] to [batch, windows, ...]."""
+    shape_of_window = tf.shape(value)[1:]
+    return tf.reshape(value, tf.concat([[-1, windows], shape_of_window], 0))
+
+
+def _waveform_checks(samples: tf.Tensor, channels: tf.Tensor, least: tf.Tensor) -> list:
+    """Returns operations that fail if a waveform has too many channels or too few samples.
+
+    Args:
+      samples: Number of samples.
+      channels: Number of channels.
+      least: Smallest number of samples.
+    """
+    return [
+        tf.debugging.assert_less_equal(
+            channels, 2, "The waveform must be [batch, samples, channels] with 1 or 2 channels."
+        ),
+        tf.debugging.assert_greater_equal(samples, least, "The waveform must last at least 1 s."),
+    ]
+
+
+def _silent_request(
+    signature: str, features: config.FeatureConfig, channels: int
+) -> "predict_pb2.PredictRequest":
+    """Returns a request with one clip of silence."""
+    from tensorflow_serving.apis import predict_pb2
+
+    samples = round(features.clip_seconds * features.sample_rate_hz)
+    silence = np.zeros((1, samples, channels), np.float32)
+    rate = tf.make_tensor_proto(features.sample_rate_hz, tf.int32)
+    request = predict_pb2.PredictRequest()
+    request.model_spec.signature_name = signature
+    request.inputs["waveform"].CopyFrom(tf.make_tensor_proto(silence))
+    request.inputs["sample_rate_hz"].CopyFrom(rate)
+    return request
+
+
+def _check_written(served: ServedModel, written: Path, features: config.FeatureConfig) -> None:
+    """Raises CrossaskError unless the written model computes what its source computes.
+
+    Both run every signature on noise: one stereo clip at the model's own rate, and a longer mono
+    recording that is resampled.
+    """
     loaded = tf.saved_model.load(str(written)).signatures
     rng = np.random.default_rng(0)
-    for rate, channels, clips in ((experiment.features.sample_rate_hz, 2, 1.0), (16000, 1, 1.6)):
-        samples = round(clips * experiment.features.clip_seconds * rate)
+    for sample_rate_hz, channels, clips in ((features.sample_rate_hz, 2, 1.0), (16000, 1, 1.6)):
+        samples = round(clips * features.clip_seconds * sample_rate_hz)
         waveform = tf.constant(rng.normal(0, 0.05, (1, samples, channels)), tf.float32)
-        rate = tf.constant(rate, tf.int32)
+        rate = tf.constant(sample_rate_hz, tf.int32)
         for name, function in served.signatures().items():
-            expected, found = (
-                function(waveform, rate),
-                loaded[name](waveform=waveform, sample_rate_hz=rate),
+            expected = function(waveform, rate)
+            found = loaded[name](waveform=waveform, sample_rate_hz=rate)
+            _check_equal(expected, found)
+
+
+def _check_equal(expected: dict[str, tf.Tensor], found: dict[str, tf.Tensor]) -> None:
+    """Raises CrossaskError unless all numbers of two results agree within TOLERANCE."""
+    for key, value in expected.items():
+        if not value.dtype.is_floating:
+            continue
+        # Probabilities and attention weights are at most 1; embeddings and log-mel may be larger.
+        scale = max(1.0, float(tf.reduce_max(tf.abs(value))))
+        difference = float(tf.reduce_max(tf.abs(value - found[key])))
+        relative_difference = difference / scale
+        # The comparison is also false for NaN.
+        if not relative_difference <= TOLERANCE:
+            raise CrossaskError(
+                f"{key!r} of the written SavedModel differs from its source by "
+                f"{relative_difference:.1e}.",
+                "Nothing was kept. Please report this.",
             )
-            for key, value in expected.items():
-                if value.dtype.is_floating:
-                    # probabilities and weights are at most 1; embeddings and log-mel are compared in their own measure
-                    scale = max(1.0, float(tf.reduce_max(tf.abs(value))))
-                    difference = float(tf.reduce_max(tf.abs(value - found[key]))) / scale
-                    if not difference <= TOLERANCE:
-                        raise CrossaskError(
-                            f"{key!r} of the written SavedModel differs from its source by {difference:.1e}.",
-                            "Nothing was kept; please report this.",
-                        )

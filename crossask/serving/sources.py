@@ -1,13 +1,16 @@
-"""Where recordings come from: files, folders, patterns, standard input, a folder that fills, a stream of raw samples."""
+"""Finds the recordings to predict on: files, folders, standard input, or a stream of samples."""
 
 import contextlib
 import dataclasses
 import glob
+import os
 import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -15,111 +18,188 @@ import soundfile
 from crossask.audio import reading
 from crossask.errors import AudioError, CrossaskError
 
+# Word on the command line for a sound file on standard input.
 STANDARD_INPUT = "-"
+# Seconds between two looks at a watched folder.
 SECONDS_BETWEEN_LOOKS = 1.0
+# A 16-bit sample is at most this large.
+FULL_SCALE = 32768
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
-    """A recording to be heard: its path, its name below the folder it was found in, and what to call it where not by its path."""
+class RecordingFile(os.PathLike):
+    """A sound file.
+
+    Attributes:
+      path: Its path.
+      name: Its path below the folder in which it was found.
+      title: What messages and tables call it; "" is its path.
+    """
 
     path: str
     name: str
-    shown: str = ""
+    title: str = ""
 
-    def __str__(self):
-        return self.shown or self.path
+    def __str__(self) -> str:
+        """Returns what messages and tables call the file."""
+        return self.title or self.path
 
-    def __fspath__(self):
+    def __fspath__(self) -> str:
+        """Returns the path, so that the file can be passed to open()."""
         return self.path
 
     @property
     def seconds(self) -> float:
-        """Its length as the header tells it; 0 where that cannot be read."""
-        with contextlib.suppress(soundfile.LibsndfileError, RuntimeError, OSError):
+        """Length according to the file's header; 0 if that cannot be read."""
+        try:
             return soundfile.info(self.path).duration
-        return 0.0
+        except (soundfile.LibsndfileError, RuntimeError, OSError):
+            return 0.0
 
 
-def find(words) -> list[Source]:
-    """The recordings that `words` name, each once: files, patterns such as 'day1/*.wav', all sound files below folders.
+def find_recordings(words: Iterable[str | Path]) -> list[RecordingFile]:
+    """Returns the recordings that the words of a command line select, each once.
+
+    Args:
+      words: Paths of files, patterns such as 'day1/*.wav', or folders, which are searched with
+        their subfolders. Whether a file exists is not checked.
 
     Raises:
-      CrossaskError: a folder without sound files, a pattern that nothing fits. A file that is not there is told when it is heard.
+      CrossaskError: A folder contains no sound files, or a pattern matches no file.
     """
     found = {}
-    for word in map(str, words):
-        path = Path(word)
-        if path.is_dir():
-            inside = reading.sound_files(path)
-            if not inside:
-                raise CrossaskError(
-                    f"{word} holds no sound files.",
-                    f"Sound files end in {' '.join(reading.SUFFIXES)}.",
-                )
-            sources = [Source(str(file), str(file.relative_to(path))) for file in inside]
-        elif glob.has_magic(word) and not path.exists():
-            sources = [
-                Source(file, Path(file).name)
-                for file in sorted(glob.glob(word, recursive=True))
-                if Path(file).is_file()
-            ]
-            if not sources:
-                raise CrossaskError(
-                    f"No file fits {word!r}.", "Mend the pattern; ** stands for any folders."
-                )
-        else:
-            sources = [Source(word, path.name)]
-        for source in sources:
-            found.setdefault(source.path, source)
+    for word in words:
+        for recording in _matches(str(word)):
+            found.setdefault(recording.path, recording)
     return list(found.values())
 
 
-def watch(folder, ended=lambda: False):
-    """Lists of recordings below `folder` as they appear and stop growing; goes on until `ended`.
+def _never() -> bool:
+    return False
 
-    A file is handed on when two looks, a second apart, see the same size and time of change: who copies it has finished.
+
+def watch_folder(
+    folder: str | Path, is_over: Callable[[], bool] = _never
+) -> Iterator[list[RecordingFile]]:
+    """Yields lists of new recordings in a folder and its subfolders, as they are completed.
+
+    A file counts as complete when two looks, a second apart, find the same size and time of change.
+
+    Args:
+      folder: The folder.
+      is_over: Called before each look; the generator ends when it returns True.
+
+    Raises:
+      CrossaskError: There is no such folder.
     """
     if not Path(folder).is_dir():
         raise CrossaskError(
-            f"There is no folder {str(folder)!r}.", "Make it, or give another one to watch."
+            f"There is no folder {str(folder)!r}.", "Create it, or watch another folder."
         )
-    seen, told = {}, set()
-    while not ended():
-        now = {}
-        for file in reading.sound_files(folder):
-            if file not in told:
-                with contextlib.suppress(OSError):  # gone again
-                    state = file.stat()
-                    now[file] = (state.st_size, state.st_mtime_ns)
-        ready = [file for file, state in now.items() if seen.get(file) == state]
-        seen = now
-        if ready:
-            told.update(ready)
-            yield [Source(str(file), str(file.relative_to(folder))) for file in ready]
+    yielded: set[Path] = set()
+    before: dict[Path, tuple[int, int]] = {}
+    while not is_over():
+        now = _file_states(folder, yielded)
+        complete = [file for file, state in now.items() if before.get(file) == state]
+        before = now
+        if complete:
+            yielded.update(complete)
+            yield [_in_folder(file, folder) for file in complete]
         else:
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 @contextlib.contextmanager
-def standard_input(stream=None):
-    """A sound file that comes through a pipe, as a Source: kept in a temporary file, for headers and footers want seeking."""
+def standard_input(stream: BinaryIO | None = None) -> Iterator[RecordingFile]:
+    """Yields the sound file that arrives on standard input.
+
+    It is copied to a temporary file, because reading a header requires seeking.
+
+    Args:
+      stream: Stream to read instead of standard input.
+    """
     with tempfile.NamedTemporaryFile(suffix=".sound") as file:
         shutil.copyfileobj(stream or sys.stdin.buffer, file)
         file.flush()
-        yield Source(file.name, "standard_input", "standard input")
+        yield RecordingFile(file.name, "standard_input", "standard input")
 
 
-def pcm_stream(rate: int, channels: int, seconds: float, stream=None):
-    """Raw samples (16 bits, little endian, channels interleaved) a second at a time: (seconds so far, the last `seconds` of waveform).
+def pcm_stream(
+    rate: int, channels: int, seconds: float, stream: BinaryIO | None = None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Reads raw samples from standard input, one second at a time.
 
-    The waveform is float32 [samples, channels], shorter at the start. What remains at the end is less than a second and unheard.
+    The samples are 16-bit integers, little endian, with interleaved channels. A last piece of less
+    than a second is dropped.
+
+    Args:
+      rate: Sample rate in Hz.
+      channels: 1 or 2.
+      seconds: Longest waveform to yield.
+      stream: Stream to read instead of standard input.
+
+    Yields:
+      After each second, the number of seconds read so far, and the last `seconds` of the stream as
+      waveform [samples, channels] in -1..1, which is shorter at the start.
+
+    Raises:
+      AudioError: The number of channels is not 1 or 2.
     """
-    stream = stream or sys.stdin.buffer
     if channels not in (1, 2):
-        raise AudioError(f"The stream has {channels} channels.", "Give one or two.")
-    kept, heard = np.zeros((0, channels), np.float32), 0
-    while len(piece := stream.read(rate * channels * 2)) == rate * channels * 2:
-        samples = np.frombuffer(piece, "<i2").reshape(-1, channels).astype(np.float32) / 32768
-        kept, heard = np.concatenate([kept, samples])[-round(seconds * rate) :], heard + 1
-        yield heard, kept
+        raise AudioError(f"The stream has {channels} channels.", "Set --channels to 1 or 2.")
+    stream = stream or sys.stdin.buffer
+    bytes_per_second = rate * channels * 2
+    longest = round(seconds * rate)
+    waveform = np.zeros((0, channels), np.float32)
+    seconds_read = 0
+    while True:
+        piece = stream.read(bytes_per_second)
+        if len(piece) < bytes_per_second:
+            return
+        samples = np.frombuffer(piece, "<i2").reshape(-1, channels)
+        samples = samples.astype(np.float32) / FULL_SCALE
+        waveform = np.concatenate([waveform, samples])[-longest:]
+        seconds_read += 1
+        yield seconds_read, waveform
+
+
+def _matches(word: str) -> list[RecordingFile]:
+    """Returns the recordings that one word of a command line selects."""
+    path = Path(word)
+    if path.is_dir():
+        files = reading.sound_files(path)
+        if not files:
+            raise CrossaskError(
+                f"The folder {word} contains no sound files.",
+                f"Names of sound files end in {' '.join(reading.SUFFIXES)}.",
+            )
+        return [_in_folder(file, path) for file in files]
+    if glob.has_magic(word) and not path.exists():
+        matches = sorted(glob.glob(word, recursive=True))
+        recordings = [
+            RecordingFile(file, Path(file).name) for file in matches if os.path.isfile(file)
+        ]
+        if not recordings:
+            raise CrossaskError(
+                f"No file matches {word!r}.", "Check the pattern; ** matches any subfolders."
+            )
+        return recordings
+    return [RecordingFile(word, path.name)]
+
+
+def _in_folder(file: Path, folder: str | Path) -> RecordingFile:
+    """Returns a sound file that was found in a folder or its subfolders."""
+    return RecordingFile(path=str(file), name=str(file.relative_to(folder)))
+
+
+def _file_states(folder: str | Path, skipped: set[Path]) -> dict[Path, tuple[int, int]]:
+    """Returns the size and time of change of each sound file, without those in `skipped`."""
+    states = {}
+    for file in reading.sound_files(folder):
+        if file in skipped:
+            continue
+        # The file may have been removed since it was listed.
+        with contextlib.suppress(OSError):
+            status = file.stat()
+            states[file] = (status.st_size, status.st_mtime_ns)
+    return states

@@ -1,4 +1,8 @@
-"""The graph in a LiteRT file: which tensors its operators read and write, and what that costs."""
+"""Reads and edits the graph inside a LiteRT file: its operators and the tensors between them.
+
+A graph contains operators in the order in which they run, and a list of tensors. An operator refers
+to its inputs and outputs by their positions in that list.
+"""
 
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
@@ -17,101 +21,153 @@ BYTES = {
 }
 
 
-def peaks(content: bytes, front_end: str) -> tuple[int, int]:
-    """(of the whole file, of its operators after the front-end), estimated memory of activations in bytes.
+def peak_bytes(content: bytes, front_end: str) -> tuple[int, int]:
+    """Estimates the peak memory of activations.
 
-    It is the largest sum of the tensors that are alive at one operator: computed by then and still to be read. The operators
-    run one by one in the file's order; a kernel's own scratch space is not in it, and no tensor shares its memory with another.
+    It is the largest sum, over all operators, of the sizes of the tensors that are alive: computed
+    already and still to be read. The scratch memory of kernels is not counted, and no two tensors
+    are assumed to share memory.
 
     Args:
-      content: of a file with one subgraph and static shapes.
-      front_end: what the names of the front-end's tensors start with.
+      content: A file with one graph and static shapes.
+      front_end: Start of the names of the front-end's tensors.
+
+    Returns:
+      The peak over all operators, and the peak over those after the front-end, in bytes.
     """
-    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+    model = _parse(content)
     (graph,) = model.subgraphs
-    last = len(graph.operators)
-    born, dies = dict.fromkeys(graph.inputs, 0), dict.fromkeys(graph.outputs, last)
-    for step, operator in enumerate(graph.operators):
-        for number in operator.outputs:
-            born[number] = step
-            dies.setdefault(number, step)
-        for number in operator.inputs:
-            dies[number] = max(step, dies.get(number, 0))
-    alive = np.zeros(last, np.int64)
-    for number, step in born.items():
+    alive_bytes = np.zeros(len(graph.operators), np.int64)
+    for number, (first, last) in _lifetimes(graph).items():
         tensor = graph.tensors[number]
-        alive[step : dies[number] + 1] += int(np.prod(tensor.shape)) * BYTES[tensor.type]
-    network = [
-        not _name(graph, operator.outputs[0]).startswith(front_end) for operator in graph.operators
-    ]
-    return int(alive.max()), int(alive[network].max())
+        elements = int(np.prod(tensor.shape))
+        alive_bytes[first : last + 1] += elements * BYTES[tensor.type]
+    is_network = []
+    for operator in graph.operators:
+        is_network.append(not _output_name(graph, operator).startswith(front_end))
+    whole_peak = alive_bytes.max()
+    network_peak = alive_bytes[is_network].max()
+    return int(whole_peak), int(network_peak)
 
 
 def without_ranges(content: bytes, front_end: str) -> bytes:
-    """A calibrated file that has forgotten which values the front-end's tensors take, but for those that the network reads."""
-    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+    """Returns a calibrated file without the value ranges of the front-end's tensors.
+
+    Tensors that the network reads keep their ranges.
+
+    Args:
+      content: The calibrated file.
+      front_end: Start of the names of the front-end's tensors.
+    """
+    model = _parse(content)
     (graph,) = model.subgraphs
-    network = [
-        operator
-        for operator in graph.operators
-        if not _name(graph, operator.outputs[0]).startswith(front_end)
-    ]
-    kept = {number for operator in network for number in operator.inputs}
-    for number, tensor in enumerate(graph.tensors):
-        if number in graph.inputs or (
-            number not in kept and _name(graph, number).startswith(front_end)
-        ):
-            tensor.quantization = None
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
-
-
-def with_float_tables(content: bytes, float_content: bytes, front_end: str) -> bytes:
-    """A file with float16 constants whose front-end has its float32 ones back, as they stand in `float_content`."""
-    model, exact = (
-        flatbuffer_utils.convert_bytearray_to_object(bytearray(one))
-        for one in (content, float_content)
-    )
-    (graph,), (exact_graph,) = model.subgraphs, exact.subgraphs
-    originals = {
-        _name(exact_graph, operator.outputs[0]): operator for operator in exact_graph.operators
-    }
-    # in such a file every constant is read through an operator that widens it
-    widening = {
-        operator.outputs[0]: operator
-        for operator in graph.operators
-        if _kind(model, operator) == schema.BuiltinOperator.DEQUANTIZE
-    }
-    done = set()
+    # The network's quantisation starts with these tensors, so it needs their ranges.
+    read_by_network = set()
     for operator in graph.operators:
-        name = _name(graph, operator.outputs[0])
-        if not name.startswith(front_end) or operator.outputs[0] in widening:
+        if not _output_name(graph, operator).startswith(front_end):
+            read_by_network.update(operator.inputs)
+    for number, tensor in enumerate(graph.tensors):
+        is_front_end = _name(graph, number).startswith(front_end)
+        is_internal = is_front_end and number not in read_by_network
+        if is_internal or number in graph.inputs:
+            tensor.quantization = None
+    return _serialise(model)
+
+
+def with_float_constants(content: bytes, float_content: bytes, front_end: str) -> bytes:
+    """Returns a float16 file with the front-end's constants in float32 again.
+
+    Args:
+      content: The file with its constants in float16.
+      float_content: The same model with its constants in float32.
+      front_end: Start of the names of the front-end's tensors.
+    """
+    model = _parse(content)
+    float_model = _parse(float_content)
+    (graph,) = model.subgraphs
+    (float_graph,) = float_model.subgraphs
+    # Operators have the same names in both files, but other positions.
+    float_operators = {}
+    for operator in float_graph.operators:
+        float_operators[_output_name(float_graph, operator)] = operator
+
+    # In a float16 file, each constant is read through an operator that converts it to float32.
+    converters = {}
+    for operator in graph.operators:
+        if _kind(model, operator) == schema.BuiltinOperator.DEQUANTIZE:
+            converters[operator.outputs[0]] = operator
+
+    # Let the front-end's operators read their constants directly, with the float32 values.
+    unused = set()
+    for operator in graph.operators:
+        name = _output_name(graph, operator)
+        if not name.startswith(front_end) or operator.outputs[0] in converters:
             continue
-        for place, number in enumerate(operator.inputs):
-            if number not in widening:
+        for position, number in enumerate(operator.inputs):
+            if number not in converters:
                 continue
-            constant = operator.inputs[place] = widening[number].inputs[0]
-            original = exact_graph.tensors[originals[name].inputs[place]]
-            graph.tensors[constant].type = schema.TensorType.FLOAT32
-            model.buffers[graph.tensors[constant].buffer].data = exact.buffers[original.buffer].data
-            done.add(number)
-    graph.operators = [operator for operator in graph.operators if operator.outputs[0] not in done]
+            constant_number = converters[number].inputs[0]
+            constant = graph.tensors[constant_number]
+            float_number = float_operators[name].inputs[position]
+            float_constant = float_graph.tensors[float_number]
+            float_values = float_model.buffers[float_constant.buffer].data
+            operator.inputs[position] = constant_number
+            constant.type = schema.TensorType.FLOAT32
+            model.buffers[constant.buffer].data = float_values
+            unused.add(number)
+    graph.operators = [op for op in graph.operators if op.outputs[0] not in unused]
+    return _serialise(model)
+
+
+def output_names(content: bytes, kind: int) -> list[str]:
+    """Returns the names of the first outputs of all operators of one kind.
+
+    Args:
+      content: The file.
+      kind: A value of schema.BuiltinOperator.
+    """
+    model = _parse(content)
+    (graph,) = model.subgraphs
+    return [_output_name(graph, op) for op in graph.operators if _kind(model, op) == kind]
+
+
+def _lifetimes(graph: schema.SubGraphT) -> dict[int, tuple[int, int]]:
+    """Returns the first and the last operator during which each activation is alive."""
+    operators = len(graph.operators)
+    first = {}
+    last = {}
+    # The graph's inputs exist before the first operator, and its outputs after the last one.
+    for number in graph.inputs:
+        first[number] = 0
+    for number in graph.outputs:
+        last[number] = operators
+    for step, operator in enumerate(graph.operators):
+        for number in operator.outputs:
+            first[number] = step
+            # An output that nothing reads is alive while it is computed.
+            last.setdefault(number, step)
+        for number in operator.inputs:
+            last[number] = max(step, last.get(number, 0))
+    # Constants are inputs of operators, too, but nothing computes them.
+    return {number: (step, last[number]) for number, step in first.items()}
+
+
+def _parse(content: bytes) -> schema.ModelT:
+    return flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+
+
+def _serialise(model: schema.ModelT) -> bytes:
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
-def outputs_of(content: bytes, kind: int) -> list[str]:
-    """Names of what the operators of a kind (schema.BuiltinOperator) write."""
-    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
-    (graph,) = model.subgraphs
-    return [
-        _name(graph, operator.outputs[0])
-        for operator in graph.operators
-        if _kind(model, operator) == kind
-    ]
-
-
-def _kind(model, operator) -> int:
+def _kind(model: schema.ModelT, operator: schema.OperatorT) -> int:
+    """Returns the operator's value of schema.BuiltinOperator."""
     return model.operatorCodes[operator.opcodeIndex].builtinCode
 
 
-def _name(graph, number: int) -> str:
+def _output_name(graph: schema.SubGraphT, operator: schema.OperatorT) -> str:
+    return _name(graph, operator.outputs[0])
+
+
+def _name(graph: schema.SubGraphT, number: int) -> str:
     return graph.tensors[number].name.decode()

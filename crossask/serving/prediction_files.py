@@ -1,0 +1,257 @@
+"""Writes predictions as text, CSV, JSON lines, Audacity labels or DCASE submissions.
+
+In every format a recording is one line, or with a timeline one line for each of its windows. The
+functions below return these lines with their line ends.
+"""
+
+import csv
+import dataclasses
+import io
+import itertools
+import json
+import operator
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crossask.errors import CrossaskError
+
+if TYPE_CHECKING:
+    from crossask.serving.classifier import Prediction, Segment
+
+FORMATS = ("text", "csv", "json", "audacity", "dcase2019", "dcase2024")
+TIMELINE_FORMATS = ("text", "csv", "json", "audacity")
+# Suffix of a timeline's file.
+SUFFIX = {"text": ".txt", "csv": ".csv", "json": ".jsonl", "audacity": ".txt"}
+
+
+def header_line(file_format: str, scenes: Sequence[str], has_timeline: bool) -> str:
+    """Returns the first line of a file, or "" if the format has no header.
+
+    Args:
+      file_format: One of FORMATS.
+      scenes: Names of the scenes in the order of the model's outputs.
+      has_timeline: Whether the file contains timelines.
+    """
+    if file_format == "csv":
+        window = ["start_seconds", "end_seconds"] if has_timeline else []
+        return _delimited(["file", *window, "scene", *scenes], ",")
+    if file_format == "dcase2024":
+        return _delimited(["filename", "scene_label", *scenes], "\t")
+    return ""
+
+
+def prediction_line(prediction: "Prediction", file_format: str, top: int = 3) -> str:
+    """Returns the line of one recording.
+
+    A DCASE submission names the file as audio/NAME. "dcase2019" has file and scene, "dcase2024"
+    also the probability of each scene.
+
+    Args:
+      prediction: The prediction.
+      file_format: One of FORMATS.
+      top: Number of scenes in the format "text".
+    """
+    if file_format == "dcase2019":
+        return _delimited([_dcase_name(prediction.source), prediction.scene], "\t")
+    if file_format == "dcase2024":
+        cells = [_dcase_name(prediction.source), prediction.scene, *_probabilities(prediction)]
+        return _delimited(cells, "\t")
+    if file_format == "csv":
+        cells = [prediction.source, prediction.scene, *_probabilities(prediction)]
+        return _delimited(cells, ",")
+    if file_format == "json":
+        values = {
+            "file": prediction.source,
+            "scene": prediction.scene,
+            "probabilities": prediction.probabilities,
+        }
+        return json.dumps(values) + "\n"
+    return f"{prediction.source}: {top_scenes_text(prediction, top)}\n"
+
+
+def timeline_lines(prediction: "Prediction", file_format: str, top: int = 3) -> str:
+    """Returns the lines of one recording's windows.
+
+    In the format "audacity", consecutive windows of one scene are one label.
+
+    Args:
+      prediction: The prediction.
+      file_format: One of TIMELINE_FORMATS.
+      top: Number of scenes in the format "text".
+    """
+    if file_format == "audacity":
+        lines = [_label_line(label) for label in _labels(prediction.timeline)]
+    else:
+        lines = [
+            _window_line(prediction.source, segment, file_format, top)
+            for segment in prediction.timeline
+        ]
+    return "".join(lines)
+
+
+def top_scenes_text(prediction: "Prediction | Segment", top: int) -> str:
+    """Returns the most probable scenes as text, such as "park 71.3 %, bus 12.0 %"."""
+    scenes = []
+    for scene, probability in prediction.top(top):
+        scenes.append(f"{scene} {100 * probability:.1f} %")
+    return ", ".join(scenes)
+
+
+def clock_text(seconds: float) -> str:
+    """Returns a time as hours:minutes:seconds."""
+    whole = round(seconds)
+    hours = whole // 3600
+    minutes = whole // 60 % 60
+    return f"{hours:02d}:{minutes:02d}:{whole % 60:02d}"
+
+
+class PredictionFile:
+    """A file with one line for each recording, to which predictions are appended.
+
+    A file that exists already is continued.
+    """
+
+    def __init__(self, path: str | Path, file_format: str, scenes: Sequence[str]):
+        """Opens the file, and creates it if necessary.
+
+        Args:
+          path: The file.
+          file_format: One of FORMATS without "audacity".
+          scenes: Names of the scenes in the order of the model's outputs.
+
+        Raises:
+          CrossaskError: The file exists with another format or other scenes, or it cannot be
+            written.
+        """
+        self.path = Path(path)
+        self.file_format = file_format
+        try:
+            self._names = self._begin(header_line(file_format, scenes, has_timeline=False))
+            # Closed by `close`.
+            self._file = open(self.path, "a", encoding="utf-8", newline="")  # noqa: SIM115
+        except (OSError, UnicodeDecodeError) as error:
+            raise CrossaskError(
+                f"{self.path} cannot be used as output file ({error}).",
+                "Set --out to another file.",
+            ) from error
+
+    def append(self, prediction: "Prediction", top: int = 3) -> None:
+        """Writes the line of one recording; `top` as in `prediction_line`."""
+        self._file.write(prediction_line(prediction, self.file_format, top))
+        self._file.flush()
+
+    def contains(self, source: str | os.PathLike) -> bool:
+        """Returns whether the file had a line for a recording when it was opened."""
+        if self.file_format.startswith("dcase"):
+            return _dcase_name(source) in self._names
+        return str(source) in self._names
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    def _begin(self, header: str) -> set[str]:
+        """Writes the header of a new file, or removes an incomplete last line of an old one.
+
+        Returns:
+          The names of the recordings in the file.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        content = ""
+        if self.path.exists():
+            content = self.path.read_text(encoding="utf-8")
+        # A program that was stopped may have written a part of the last line.
+        complete = content[: content.rfind("\n") + 1]
+        if complete and not complete.startswith(header):
+            raise CrossaskError(
+                f"{self.path} exists with another format, or with the scenes of another model.",
+                "Use another --out, or remove it.",
+            )
+        if not complete:
+            self.path.write_text(header, encoding="utf-8", newline="")
+        elif complete != content:
+            self.path.write_text(complete, encoding="utf-8", newline="")
+        lines = complete[len(header) :].splitlines()
+        return {self._name_in(line) for line in lines}
+
+    def _name_in(self, line: str) -> str:
+        """Returns the name of the recording in a line of the file."""
+        if self.file_format == "text":
+            return line.rpartition(": ")[0]
+        delimiter = "\t" if self.file_format.startswith("dcase") else ","
+        try:
+            if self.file_format == "json":
+                return json.loads(line)["file"]
+            (cells,) = csv.reader([line], delimiter=delimiter)
+            return cells[0]
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise CrossaskError(
+                f"{self.path} contains the line {line!r}, which is not a prediction in the format "
+                f"{self.file_format}.",
+                "Use another --out.",
+            ) from error
+
+
+@dataclasses.dataclass(frozen=True)
+class _Label:
+    """A label of Audacity: a stretch of the recording with one scene."""
+
+    start_seconds: float
+    end_seconds: float
+    scene: str
+
+
+def _label_line(label: _Label) -> str:
+    cells = [f"{label.start_seconds:.6f}", f"{label.end_seconds:.6f}", label.scene]
+    return _delimited(cells, "\t")
+
+
+def _window_line(source: str, segment: "Segment", file_format: str, top: int) -> str:
+    """Returns the line of one window; arguments as in `timeline_lines`."""
+    start = segment.start_seconds
+    end = segment.end_seconds
+    if file_format == "csv":
+        window = [f"{start:.3f}", f"{end:.3f}"]
+        return _delimited([source, *window, segment.scene, *_probabilities(segment)], ",")
+    if file_format == "json":
+        values = {
+            "file": source,
+            "start_seconds": start,
+            "end_seconds": end,
+            "scene": segment.scene,
+            "probabilities": segment.probabilities,
+        }
+        return json.dumps(values) + "\n"
+    return f"{clock_text(start)} to {clock_text(end)} {top_scenes_text(segment, top)}\n"
+
+
+def _labels(timeline: Iterable["Segment"]) -> list[_Label]:
+    """Returns one label for each group of consecutive windows with the same scene."""
+    groups = []
+    for _, group in itertools.groupby(timeline, key=operator.attrgetter("scene")):
+        groups.append(list(group))
+    # Windows overlap, so two labels meet in the middle of what both groups cover.
+    borders = [groups[0][0].start_seconds]
+    for before, after in itertools.pairwise(groups):
+        borders.append((before[-1].end_seconds + after[0].start_seconds) / 2)
+    borders.append(groups[-1][-1].end_seconds)
+    return [
+        _Label(start, end, group[0].scene)
+        for group, start, end in zip(groups, borders[:-1], borders[1:], strict=True)
+    ]
+
+
+def _probabilities(prediction: "Prediction | Segment") -> list[str]:
+    return [f"{probability:.6f}" for probability in prediction.probabilities.values()]
+
+
+def _dcase_name(source: str | os.PathLike) -> str:
+    return f"audio/{Path(source).name}"
+
+
+def _delimited(cells: Sequence[str], delimiter: str) -> str:
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerow(cells)
+    return text.getvalue()

@@ -1,4 +1,4 @@
-"""Packaging of crossask; exact versions that are known to work together stand in constraints.txt."""
+"""Packaging of crossask. constraints.txt has exact versions that work together."""
 
 import re
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-VERSION = re.search(r'__version__ = "(.+)"', (HERE / "crossask" / "version.py").read_text()).group(
-    1
-)
+VERSION_FILE = (HERE / "crossask" / "version.py").read_text()
+# Importing the package would need its requirements.
+VERSION = re.search(r'__version__ = "(.+)"', VERSION_FILE).group(1)
 VERBS = (
     "prepare",
     "pretrain",
@@ -25,7 +25,7 @@ VERBS = (
 setup(
     name="crossask",
     version=VERSION,
-    description="Cross-task pre-training for acoustic scene classification: sound-event knowledge for scene models",
+    description="Cross-task pre-training for acoustic scene classification",
     long_description=(HERE / "README.md").read_text(),
     long_description_content_type="text/markdown",
     license="Apache-2.0",

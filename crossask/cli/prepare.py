@@ -2,12 +2,12 @@
 
 A command that was killed goes on where it stopped.
 
-crossask-prepare --dataset=soundscapes --data_dir=DATA                 renders the embedded corpus
-crossask-prepare --dataset=tau2019 --data_dir=DATA --download          downloads and unpacks a corpus
-crossask-prepare --dataset=events --data_dir=DATA                      renders events for pre-training
-crossask-prepare --dataset=tau2019 --data_dir=DATA --experiment=ROWS   computes the rows' features
-crossask-prepare --dataset=... --experiment=... --runner=beam          the same with Apache Beam
-crossask-prepare --assets=vggish,yamnet                                downloads and checks weights
+crossask-prepare --dataset=soundscapes --data_dir=DATA                renders the embedded corpus
+crossask-prepare --dataset=tau2019 --data_dir=DATA --download         downloads and unpacks a corpus
+crossask-prepare --dataset=events --data_dir=DATA                     renders labelled events
+crossask-prepare --dataset=tau2019 --data_dir=DATA --experiment=ROWS  computes the rows' features
+crossask-prepare --dataset=... --experiment=... --runner=beam         the same with Apache Beam
+crossask-prepare --assets=vggish,yamnet                               downloads and checks weights
 """
 
 import dataclasses
@@ -179,13 +179,11 @@ def _beam_runner(options: str) -> Callable:
 def _render_events(values: flags.FlagValues) -> None:
     from crossask.datasets import soundscapes
 
-    path = soundscapes.write_events(
-        values.data_dir,
-        values.soundscapes_seed or 0,
-        values.events,
-        values.workers,
-        command.progress_bar("events"),
+    config = soundscapes.IsolatedEventsConfig(
+        seed=values.soundscapes_seed or 0, count=values.events
     )
+    bar = command.progress_bar("events")
+    path = soundscapes.write_events(values.data_dir, config, values.workers, bar)
     command.LOG.info("Labelled events: %s", path)
 
 

@@ -65,7 +65,8 @@ def read_labelled_clips(path: str | Path) -> tuple[LabelledClip, ...]:
         earlier = clips.get(audio, LabelledClip(audio, (), fold))
         if earlier.fold != fold:
             raise DataError(
-                f"{name!r} is in fold {earlier.fold!r} and, in line {number} of {path}, in {fold!r}.",
+                f"{name!r} is in fold {earlier.fold!r}, and in line {number} of {path} in "
+                f"{fold!r}.",
                 "Assign it to one fold.",
             )
         # A dictionary keeps the order and drops repetitions.

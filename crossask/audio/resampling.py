@@ -62,21 +62,25 @@ def resample(waveform: tf.Tensor | np.ndarray, from_hz: int, to_hz: int) -> tf.T
     bank = _filter_bank(from_hz, to_hz)
     hop = bank.input_samples
     reach = bank.reach
-    matrix = bank.matrix
     samples = tf.shape(waveform)[-1]
     wanted = _output_samples(samples, from_hz, to_hz)
     blocks = ceil_divide(wanted, bank.output_samples)
     # One block of silence is added before the waveform and at least one behind it.
     flat = tf.reshape(waveform, [-1, samples])
-    padded = tf.pad(flat, [[0, 0], [hop, (blocks + 1) * hop - samples]])
+    behind = (blocks + 1) * hop - samples
+    padded = tf.pad(flat, [[0, 0], [hop, behind]])
     grid = tf.reshape(padded, [-1, blocks + 2, hop])
     # The outputs of a block depend on the ends of the blocks on either side, too. Three products
     # avoid overlapping copies of the blocks.
-    output = tf.matmul(grid[:, :-2, hop - reach :], tf.constant(matrix[:reach]))
-    output += tf.matmul(grid[:, 1:-1], tf.constant(matrix[reach : reach + hop]))
-    output += tf.matmul(grid[:, 2:, :reach], tf.constant(matrix[reach + hop :]))
+    previous = grid[:, :-2, hop - reach :]
+    output = tf.matmul(previous, tf.constant(bank.matrix[:reach]))
+    current = grid[:, 1:-1]
+    output += tf.matmul(current, tf.constant(bank.matrix[reach : reach + hop]))
+    following = grid[:, 2:, :reach]
+    output += tf.matmul(following, tf.constant(bank.matrix[reach + hop :]))
     output = tf.reshape(output, [-1, blocks * bank.output_samples])[:, :wanted]
-    return tf.reshape(output, tf.concat([tf.shape(waveform)[:-1], [wanted]], 0))
+    leading = tf.shape(waveform)[:-1]
+    return tf.reshape(output, tf.concat([leading, [wanted]], 0))
 
 
 def resample_from_any_rate(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, to_hz: int) -> tf.Tensor:
@@ -127,21 +131,26 @@ class _FilterBank:
 @functools.lru_cache
 def _filter_bank(from_hz: int, to_hz: int) -> _FilterBank:
     divisor = math.gcd(from_hz, to_hz)
+    # Share of the input's band that both rates can represent.
+    band_share = min(1.0, to_hz / from_hz)
     # In units of the input's Nyquist frequency.
-    cut_off = ROLL_OFF * min(1.0, to_hz / from_hz)
+    cut_off = ROLL_OFF * band_share
     # Half the length of the filter, in input samples.
-    half = ZERO_CROSSINGS / min(1.0, to_hz / from_hz)
+    half = ZERO_CROSSINGS / band_share
     reach = math.ceil(half)
     # A block is long enough that no filter reaches beyond the next block.
     repeat = ceil_divide(reach, from_hz // divisor)
     input_samples = from_hz // divisor * repeat
     output_samples = to_hz // divisor * repeat
-    # Times of the outputs, in samples from the first row of the matrix.
-    times = np.arange(output_samples) * from_hz / to_hz + reach
-    distance = np.arange(reach + input_samples + reach)[:, np.newaxis] - times
-    inside = np.maximum(0, 1 - (distance / half) ** 2)
-    window = np.i0(KAISER_BETA * np.sqrt(inside)) / np.i0(KAISER_BETA)
-    matrix = cut_off * np.sinc(cut_off * distance) * window * (np.abs(distance) <= half)
+    # Rows are inputs and columns are outputs; the time of both is in input samples.
+    input_times = np.arange(reach + input_samples + reach)
+    output_times = np.arange(output_samples) * from_hz / to_hz + reach
+    distance = input_times[:, np.newaxis] - output_times
+    # The Kaiser window, which is zero beyond half.
+    parabola = np.maximum(0, 1 - (distance / half) ** 2)
+    window = np.i0(KAISER_BETA * np.sqrt(parabola)) / np.i0(KAISER_BETA)
+    matrix = cut_off * np.sinc(cut_off * distance) * window
+    matrix[np.abs(distance) > half] = 0
     # A constant signal keeps its value, whatever the phase of the output sample.
     matrix /= matrix.sum(0)
     return _FilterBank(matrix.astype(np.float32), input_samples, output_samples, reach)

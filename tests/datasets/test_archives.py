@@ -1,4 +1,7 @@
-"""Corpora come archive by archive from a server that breaks off, lies and refuses; what results is whole or an error."""
+"""Downloading corpora from a server that breaks off, refuses and sends wrong files.
+
+The corpus is whole afterwards, or there is an error.
+"""
 
 import collections
 import csv
@@ -20,61 +23,100 @@ from crossask.datasets import archives, read_corpus, tau2019, tut2017, unpacking
 from crossask.errors import ConfigError, DataError, DownloadError
 
 TOP = "TAU-urban-acoustic-scenes-2019-development"
-DISK = collections.namedtuple("usage", "total used free")
+DiskUsage = collections.namedtuple("DiskUsage", "total used free")
+
+SOUNDS = {f"audio/bus-lyon-1-{number}-a.wav": bytes([number]) * 1000 for number in range(4)}
+WHOLE = sorted(
+    [
+        *SOUNDS,
+        "meta.csv",
+        "evaluation_setup/fold1_train.csv",
+        ".archives/meta.zip.json",
+        ".archives/audio.1.zip.json",
+        ".archives/audio.2.zip.json",
+    ]
+)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves `server.files`; `server.cuts` says, answer by answer, after how many bytes the connection drops."""
+    """Serves the files of a `Server` with its failures."""
 
     def do_GET(self):
-        asked = self.headers.get("Range")
-        self.server.asked.append((self.path.lstrip("/"), asked))
-        if self.path in self.server.moved:
+        server = self.server
+        range_header = self.headers.get("Range")
+        server.requests.append((self.path.lstrip("/"), range_header))
+        if self.path in server.redirects:
             self.send_response(302)
-            self.send_header("Location", self.server.moved[self.path])
-            return self.end_headers()
-        if self.server.refusals:
-            return self.send_error(self.server.refusals.pop(0))
-        content = self.server.files.get(self.path.lstrip("/"))
+            self.send_header("Location", server.redirects[self.path])
+            self.end_headers()
+            return
+        if server.refusals:
+            self.send_error(server.refusals.pop(0))
+            return
+        content = server.files.get(self.path.lstrip("/"))
         if content is None:
-            return self.send_error(404)
+            self.send_error(404)
+            return
         start = 0
-        if asked and self.server.ranges:
-            start = int(asked.removeprefix("bytes=").removesuffix("-"))
+        if range_header and server.has_ranges:
+            start = int(range_header.removeprefix("bytes=").removesuffix("-"))
             if start >= len(content):
-                return self.send_error(416)
+                self.send_error(416)
+                return
             self.send_response(206)
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         else:
             self.send_response(200)
-        if self.server.tells_length:
+        if server.sends_length:
             self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
-        self.wfile.write(content[start:][: self.server.cuts.pop(0) if self.server.cuts else None])
+        end = len(content)
+        if server.cuts:
+            end = start + server.cuts.pop(0)
+        self.wfile.write(content[start:end])
 
     def log_message(self, *_):
         pass
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """A server with files and failures.
+
+    Attributes:
+      files: Name -> content.
+      requests: (name, header "Range") of each request so far.
+      cuts: For each of the next responses, the bytes after which the connection is closed.
+      redirects: Path -> address.
+      refusals: HTTP statuses of the next responses.
+      has_ranges: Whether the server sends parts of files.
+      sends_length: Whether the server sends the length of files.
+    """
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files = {}
+        self.requests = []
+        self.cuts = []
+        self.redirects = {}
+        self.refusals = []
+        self.has_ranges = True
+        self.sends_length = True
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+    def names_requested(self):
+        return [name for name, _ in self.requests]
+
+
 @pytest.fixture
 def server():
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        running.files, running.asked, running.cuts, running.moved, running.refusals = (
-            {},
-            [],
-            [],
-            {},
-            [],
-        )
-        running.ranges = running.tells_length = True
-        running.url = f"http://127.0.0.1:{running.server_port}"
+    with Server() as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield running
         running.shutdown()
 
 
-def zipped(members: dict, compression=zipfile.ZIP_STORED) -> bytes:
-    """A zip of {name or ZipInfo: bytes}."""
+def zipped(members, compression=zipfile.ZIP_STORED):
+    """The bytes of a zip archive of {name or ZipInfo: content}."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", compression) as archive:
         for name, content in members.items():
@@ -82,146 +124,145 @@ def zipped(members: dict, compression=zipfile.ZIP_STORED) -> bytes:
     return file.getvalue()
 
 
-def row(server, name: str, content: bytes):
-    """Puts an archive on the server; its row of a table."""
+def publish(server, name, content):
+    """Puts an archive on the server and returns its row (url, bytes, md5)."""
     server.files[name] = content
     return f"{server.url}/{name}", len(content), hashlib.md5(content).hexdigest()
 
 
-SOUND = {f"audio/bus-lyon-1-{n}-a.wav": bytes([n]) * 1000 for n in range(4)}
-
-
 @pytest.fixture
 def table(server):
-    """Three archives as TAU's are made: metadata, and audio in two parts."""
-    names = list(SOUND)
+    """Three archives in the manner of TAU: metadata, and audio in two parts."""
+    metadata = {
+        f"{TOP}/meta.csv": b"filename\n",
+        f"{TOP}/evaluation_setup/fold1_train.csv": b"filename\n",
+    }
+    names = list(SOUNDS)
+    first_half = {f"{TOP}/{name}": SOUNDS[name] for name in names[:2]}
+    second_half = {f"{TOP}/{name}": SOUNDS[name] for name in names[2:]}
     return (
-        row(
-            server,
-            "meta.zip",
-            zipped(
-                {
-                    f"{TOP}/meta.csv": b"filename\n",
-                    f"{TOP}/evaluation_setup/fold1_train.csv": b"filename\n",
-                }
-            ),
-        ),
-        row(
-            server,
-            "audio.1.zip",
-            zipped({f"{TOP}/{name}": SOUND[name] for name in names[:2]}, zipfile.ZIP_DEFLATED),
-        ),
-        row(server, "audio.2.zip", zipped({f"{TOP}/{name}": SOUND[name] for name in names[2:]})),
+        publish(server, "meta.zip", zipped(metadata)),
+        publish(server, "audio.1.zip", zipped(first_half, zipfile.ZIP_DEFLATED)),
+        publish(server, "audio.2.zip", zipped(second_half)),
     )
+
+
+def total_size(table):
+    return sum(size for _, size, _ in table)
 
 
 def fetch(table, folder, **options):
-    """Without waiting; returns the pauses that were asked for."""
+    """Fetches without waiting and returns the pauses that there would have been."""
     pauses = []
-    archives.fetch_corpus(
-        table, folder, **{"pauses_seconds": (1, 2), "pause": pauses.append, **options}
-    )
+    options = {"pauses_seconds": (1, 2), "pause": pauses.append, **options}
+    archives.fetch_corpus(table, folder, **options)
     return pauses
 
 
 def files(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-
-
-WHOLE = sorted(
-    [
-        *SOUND,
-        "meta.csv",
-        "evaluation_setup/fold1_train.csv",
-        *(f".archives/{n}.zip.json" for n in ("meta", "audio.1", "audio.2")),
-    ]
-)
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return sorted(str(path.relative_to(folder)) for path in paths)
 
 
 def assert_whole(folder):
     assert files(folder) == WHOLE
-    for name, content in SOUND.items():
+    for name, content in SOUNDS.items():
         assert (folder / name).read_bytes() == content
 
 
-def asked_for(server):
-    return [name for name, _ in server.asked]
+def write_part(folder, name, content):
+    """Writes what an earlier, killed run has received of an archive."""
+    (folder / ".archives").mkdir(exist_ok=True)
+    path = folder / ".archives" / f".{name}.part"
+    path.write_bytes(content)
+    return path
 
 
-def test_the_archives_are_unpacked_without_their_common_folder_and_removed(server, table, tmp_path):
+# ---- Whole runs
+
+
+def test_archives_are_unpacked_without_their_common_folder_and_removed(server, table, tmp_path):
+    folder = tmp_path / "new" / "data"
     seen = []
-    fetch(table, tmp_path / "new" / "data", progress=lambda done, total: seen.append((done, total)))
-    assert_whole(tmp_path / "new" / "data")
-    total = sum(size for _, size, _ in table)
-    assert seen[-1] == (total, total)
+    fetch(table, folder, progress=lambda done, total: seen.append((done, total)))
+    assert_whole(folder)
+    assert seen[-1] == (total_size(table), total_size(table))
     assert seen == sorted(seen)
-    assert json.loads((tmp_path / "new/data/.archives/audio.1.zip.json").read_text()) == {
-        "md5": table[1][2],
-        "members": dict.fromkeys(list(SOUND)[:2], 1000),
-    }
+    record = json.loads((folder / ".archives" / "audio.1.zip.json").read_text())
+    assert record == {"md5": table[1][2], "members": dict.fromkeys(list(SOUNDS)[:2], 1000)}
 
 
-def test_one_archive_at_a_time_lies_on_the_disk(server, table, tmp_path):
-    most = []
-    fetch(
-        table,
-        tmp_path,
-        progress=lambda *_: most.append(
-            sum(".zip" in p and not p.endswith(".json") for p in files(tmp_path))
-        ),
-    )
-    assert max(most) == 1
+def test_one_archive_at_a_time_is_on_the_disk(server, table, tmp_path):
+    counts = []
+
+    def count_archives(*_):
+        names = [name for name in files(tmp_path) if ".zip" in name]
+        counts.append(sum(not name.endswith(".json") for name in names))
+
+    fetch(table, tmp_path, progress=count_archives)
+    assert max(counts) == 1
 
 
-def test_a_second_run_asks_for_nothing(server, table, tmp_path, caplog):
+def test_a_second_run_requests_nothing(server, table, tmp_path):
     fetch(table, tmp_path)
-    server.asked.clear()
-    fetch(table, tmp_path, progress=lambda *_: pytest.fail("nothing is done"))
-    assert server.asked == []
+    server.requests.clear()
+    fetch(table, tmp_path, progress=lambda *_: pytest.fail("there is nothing to do"))
+    assert server.requests == []
     assert_whole(tmp_path)
 
 
-def test_sizes_are_told_before_the_first_byte(server, table, tmp_path, monkeypatch, caplog):
-    told = []
+def test_sizes_are_logged_before_the_first_request(server, table, tmp_path, monkeypatch):
+    logged = []
+
+    def info(text, *values):
+        logged.append((text % values, list(server.requests)))
+
     monkeypatch.setattr(archives, "GIGABYTE", 1000)
-    monkeypatch.setattr(
-        archives.LOG,
-        "info",
-        lambda text, *values: told.append((text % values, list(server.asked))),
-    )
-    total = sum(size for _, size, _ in table)
-    (tmp_path / ".archives").mkdir()
-    (tmp_path / ".archives" / ".meta.zip.part").write_bytes(server.files["meta.zip"][:200])
+    monkeypatch.setattr(archives.LOG, "info", info)
+    write_part(tmp_path, "meta.zip", server.files["meta.zip"][:200])
     fetch(table, tmp_path)
-    ((words, asked),) = told
-    assert f"3 archives, {total / 1000:.1f} GB" in words
-    assert f"3 archives, {(total - 200) / 1000:.1f} GB" in words.partition("to download")[2]
-    assert asked == []
+    ((text, requests),) = logged
+    total = total_size(table)
+    assert f"3 archives, {total / 1000:.1f} GB" in text
+    assert f"3 archives, {(total - 200) / 1000:.1f} GB" in text.partition("to download")[2]
+    assert requests == []
 
 
-def test_a_dropped_connection_goes_on_where_it_broke(server, table, tmp_path):
+def test_a_mirror_replaces_all_addresses(server, table, tmp_path, monkeypatch):
+    elsewhere = []
+    for url, size, md5 in table:
+        name = url.rpartition("/")[2]
+        elsewhere.append((f"http://127.0.0.1:9/files/{name}?download=1", size, md5))
+    fetch(elsewhere, tmp_path / "argument", base_url=f"{server.url}/")
+    assert_whole(tmp_path / "argument")
+    monkeypatch.setenv("CROSSASK_CORPUS_MIRROR", server.url)
+    fetch(elsewhere, tmp_path / "environment")
+    assert_whole(tmp_path / "environment")
+
+
+# ---- Broken connections and wrong files
+
+
+def test_a_broken_download_continues_where_it_broke(server, table, tmp_path):
     server.cuts = [100, 50]
-    assert fetch(table, tmp_path) == [
-        1,
-        1,
-    ]  # each try brought it further: the patience is whole again
+    # Each try gets further, so all pauses are available again.
+    assert fetch(table, tmp_path) == [1, 1]
     assert_whole(tmp_path)
-    assert server.asked[:3] == [
+    assert server.requests[:3] == [
         ("meta.zip", None),
         ("meta.zip", "bytes=100-"),
         ("meta.zip", "bytes=150-"),
     ]
 
 
-def test_a_server_that_says_no_length_and_breaks_off_is_noticed(server, table, tmp_path):
-    server.tells_length, server.cuts = False, [100]
+def test_a_broken_download_of_unknown_length_is_noticed(server, table, tmp_path):
+    server.sends_length = False
+    server.cuts = [100]
     assert fetch(table, tmp_path) == [1]
     assert_whole(tmp_path)
 
 
-def test_a_server_that_breaks_off_every_time_is_an_error_and_what_came_stays(
-    server, table, tmp_path
-):
+def test_a_server_that_always_breaks_off_is_an_error_and_the_part_stays(server, table, tmp_path):
     server.cuts = [100, 0, 0, 0, 0]
     with pytest.raises(DownloadError, match=f"100 of {table[0][1]} bytes|IncompleteRead"):
         fetch(table, tmp_path)
@@ -231,43 +272,43 @@ def test_a_server_that_breaks_off_every_time_is_an_error_and_what_came_stays(
     assert_whole(tmp_path)
 
 
-def test_a_server_without_ranges_that_breaks_off_at_the_same_place_ends_the_tries(
+def test_tries_end_if_a_server_without_ranges_always_breaks_off_at_the_same_place(
     server, table, tmp_path
 ):
-    server.ranges, server.cuts = False, [100] * 9
+    server.has_ranges = False
+    server.cuts = [100] * 9
     with pytest.raises(DownloadError):
         fetch(table, tmp_path)
-    assert (
-        len(server.asked) == 3
-    )  # the first brought 100 bytes; the two further tries brought nothing new
+    # The first try got 100 bytes; two more got no further.
+    assert len(server.requests) == 3
 
 
-def test_a_server_that_refuses_ranges_gives_the_archive_anew(server, table, tmp_path):
-    server.ranges, server.cuts = False, [100]
+def test_a_server_without_ranges_sends_the_whole_archive_again(server, table, tmp_path):
+    server.has_ranges = False
+    server.cuts = [100]
     fetch(table, tmp_path)
     assert_whole(tmp_path)
 
 
-def test_a_part_that_is_whole_is_not_asked_for_and_one_too_long_is_dropped(server, table, tmp_path):
-    (tmp_path / ".archives").mkdir()
-    (tmp_path / ".archives" / ".meta.zip.part").write_bytes(server.files["meta.zip"])
-    (tmp_path / ".archives" / ".audio.1.zip.part").write_bytes(server.files["audio.1.zip"] + b"x")
+def test_a_whole_part_is_not_requested_and_a_longer_one_is_removed(server, table, tmp_path):
+    write_part(tmp_path, "meta.zip", server.files["meta.zip"])
+    write_part(tmp_path, "audio.1.zip", server.files["audio.1.zip"] + b"x")
     fetch(table, tmp_path)
     assert_whole(tmp_path)
-    assert server.asked == [("audio.1.zip", None), ("audio.2.zip", None)]
+    assert server.requests == [("audio.1.zip", None), ("audio.2.zip", None)]
 
 
-def test_an_answer_416_begins_anew(server, table, tmp_path):
-    server.cuts, server.refusals = [100], []
+def test_status_416_starts_from_the_beginning(server, table, tmp_path):
+    server.cuts = [100]
     with pytest.raises(DownloadError):
         fetch(table, tmp_path, pauses_seconds=())
     server.refusals = [416]
     fetch(table, tmp_path)
     assert_whole(tmp_path)
-    assert server.asked[1:3] == [("meta.zip", "bytes=100-"), ("meta.zip", None)]
+    assert server.requests[1:3] == [("meta.zip", "bytes=100-"), ("meta.zip", None)]
 
 
-def test_an_overloaded_server_is_asked_again_and_a_refusal_is_final(server, table, tmp_path):
+def test_a_busy_server_is_tried_again_and_a_refusal_is_final(server, table, tmp_path):
     server.refusals = [503, 429]
     assert fetch(table, tmp_path / "a") == [1, 2]
     server.refusals = [403, 403]
@@ -277,16 +318,15 @@ def test_an_overloaded_server_is_asked_again_and_a_refusal_is_final(server, tabl
 
 
 def test_a_file_of_another_size_is_refused_before_its_first_byte(server, table, tmp_path):
-    (tmp_path / ".archives").mkdir()
-    part = tmp_path / ".archives" / ".meta.zip.part"
-    part.write_bytes(b"arrived")
-    server.files["meta.zip"], server.ranges = b"<html>Please log in</html>", False
+    part = write_part(tmp_path, "meta.zip", b"arrived")
+    server.files["meta.zip"] = b"<html>Please log in</html>"
+    server.has_ranges = False
     with pytest.raises(DownloadError, match=f"offers 26 bytes, not {table[0][1]}"):
         fetch(table, tmp_path)
     assert part.read_bytes() == b"arrived"
 
 
-def test_a_changed_byte_is_an_error_and_the_archive_is_removed(server, table, tmp_path):
+def test_an_archive_with_a_changed_byte_is_an_error_and_removed(server, table, tmp_path):
     good = server.files["audio.1.zip"]
     server.files["audio.1.zip"] = good[:60] + bytes([good[60] ^ 1]) + good[61:]
     with pytest.raises(DownloadError, match=table[1][2]):
@@ -299,95 +339,105 @@ def test_a_changed_byte_is_an_error_and_the_archive_is_removed(server, table, tm
     server.files["audio.1.zip"] = good
     fetch(table, tmp_path)
     assert_whole(tmp_path)
-    assert asked_for(server) == ["meta.zip", "audio.1.zip", "audio.1.zip", "audio.2.zip"]
+    assert server.names_requested() == ["meta.zip", "audio.1.zip", "audio.1.zip", "audio.2.zip"]
 
 
-def test_redirects_are_followed_also_when_a_download_goes_on(server, table, tmp_path):
-    server.moved = {"/old/meta.zip": "/meta.zip"}
+def test_redirects_are_followed_also_by_a_continued_download(server, table, tmp_path):
+    server.redirects = {"/old/meta.zip": "/meta.zip"}
     moved = ((f"{server.url}/old/meta.zip", *table[0][1:]), *table[1:])
     server.cuts = [100]
     fetch(moved, tmp_path)
     assert_whole(tmp_path)
-    assert ("meta.zip", "bytes=100-") in server.asked
+    assert ("meta.zip", "bytes=100-") in server.requests
 
 
-def test_a_mirror_stands_in_for_all_addresses(server, table, tmp_path, monkeypatch):
-    elsewhere = [
-        (f"http://127.0.0.1:9/files/{url.rpartition('/')[2]}?download=1", size, md5)
-        for url, size, md5 in table
-    ]
-    fetch(elsewhere, tmp_path / "argument", base_url=f"{server.url}/")
-    assert_whole(tmp_path / "argument")
-    monkeypatch.setenv("CROSSASK_CORPUS_MIRROR", server.url)
-    fetch(elsewhere, tmp_path / "environment")
-    assert_whole(tmp_path / "environment")
+def test_text_that_is_no_address_is_an_error_without_another_try(tmp_path):
+    with pytest.raises(DownloadError, match="nowhere"):
+        downloading.download(
+            "nowhere",
+            tmp_path / "part",
+            pauses_seconds=(1,),
+            pause=lambda _: pytest.fail("another try cannot help"),
+        )
 
 
-def test_a_run_killed_while_unpacking_goes_on_there(server, table, tmp_path, monkeypatch):
-    write, written = unpacking._write, []
+# ---- Killed runs and changed folders
 
-    def killed_at_the_second_recording(opened, info, path):
+
+def test_a_run_killed_while_unpacking_continues_there(server, table, tmp_path, monkeypatch):
+    write = unpacking._write
+    written = []
+
+    def killed_at_the_second_recording(opened, member, path):
         written.append(path.name)
         if len(written) == 4:
             raise KeyboardInterrupt
-        write(opened, info, path)
+        write(opened, member, path)
 
     monkeypatch.setattr(unpacking, "_write", killed_at_the_second_recording)
     with pytest.raises(KeyboardInterrupt):
         fetch(table, tmp_path)
     assert ".archives/audio.1.zip" in files(tmp_path)
-    first = tmp_path / next(iter(SOUND))
+    first = tmp_path / next(iter(SOUNDS))
     before = first.stat().st_mtime_ns
     fetch(table, tmp_path)
     assert_whole(tmp_path)
     assert first.stat().st_mtime_ns == before
-    assert asked_for(server) == ["meta.zip", "audio.1.zip", "audio.2.zip"]
+    assert server.names_requested() == ["meta.zip", "audio.1.zip", "audio.2.zip"]
 
 
-def test_a_half_written_member_is_written_again(server, table, tmp_path):
+def test_a_half_written_file_is_written_again(server, table, tmp_path):
     (tmp_path / "audio").mkdir()
-    for name, content in SOUND.items():
+    for name, content in SOUNDS.items():
         (tmp_path / name).write_bytes(content[:500])
     fetch(table, tmp_path)
     assert_whole(tmp_path)
 
 
-def test_a_run_killed_between_record_and_removal_leaves_no_archive_behind(server, table, tmp_path):
+def test_a_run_killed_between_record_and_removal_leaves_no_archive(server, table, tmp_path):
     fetch(table, tmp_path)
     (tmp_path / ".archives" / "meta.zip").write_bytes(server.files["meta.zip"])
     fetch(table, tmp_path)
     assert_whole(tmp_path)
 
 
-def test_a_lost_recording_is_fetched_again_but_one_repacked_as_flac_is_not(server, table, tmp_path):
+def test_a_lost_recording_is_fetched_again_but_not_one_converted_to_flac(server, table, tmp_path):
     fetch(table, tmp_path)
-    lost, repacked = (tmp_path / name for name in (min(SOUND), max(SOUND)))
+    lost = tmp_path / min(SOUNDS)
+    converted = tmp_path / max(SOUNDS)
     lost.unlink()
-    repacked.rename(repacked.with_suffix(".flac"))
-    server.asked.clear()
+    converted.rename(converted.with_suffix(".flac"))
+    server.requests.clear()
     fetch(table, tmp_path)
-    assert asked_for(server) == ["audio.1.zip"]
-    assert lost.read_bytes() == SOUND["audio/bus-lyon-1-0-a.wav"]
+    assert server.names_requested() == ["audio.1.zip"]
+    assert lost.read_bytes() == SOUNDS[min(SOUNDS)]
 
 
-def test_a_disk_that_is_too_small_is_told_with_numbers_before_the_first_byte(
+# ---- The disk
+
+
+def test_a_disk_that_is_too_small_is_an_error_before_the_first_request(
     server, table, tmp_path, monkeypatch
 ):
-    sizes = [size for _, size, _ in table]
-    needed = int(1.2 * sum(sizes) + max(sizes)) + 1
+    largest = max(size for _, size, _ in table)
+    needed = int(1.2 * total_size(table) + largest) + 1
+
+    def set_free(free):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: DiskUsage(10**9, 0, free))
+
     monkeypatch.setattr(archives, "GIGABYTE", 1)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: DISK(10**9, 0, needed - 2))
+    set_free(needed - 2)
     with pytest.raises(DataError, match=f"{needed - 2}.0 GB free.*{needed // 10}"):
         fetch(table, tmp_path)
-    assert server.asked == []
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: DISK(10**9, 0, needed))
+    assert server.requests == []
+    set_free(needed)
     fetch(table, tmp_path)
-    # nothing is left to do: nothing is needed
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: DISK(10**9, 10**9, 0))
+    # Nothing is left to do, so nothing is needed.
+    set_free(0)
     fetch(table, tmp_path)
 
 
-def test_a_disk_that_fills_up_while_unpacking_keeps_the_archive(
+def test_a_disk_that_is_full_while_unpacking_keeps_the_archive(
     server, table, tmp_path, monkeypatch
 ):
     def full(*_):
@@ -399,7 +449,7 @@ def test_a_disk_that_fills_up_while_unpacking_keeps_the_archive(
             fetch(table, tmp_path)
     fetch(table, tmp_path)
     assert_whole(tmp_path)
-    assert asked_for(server).count("meta.zip") == 1
+    assert server.names_requested().count("meta.zip") == 1
 
 
 def test_a_data_dir_that_is_a_file_is_an_error(server, table, tmp_path):
@@ -408,89 +458,92 @@ def test_a_data_dir_that_is_a_file_is_an_error(server, table, tmp_path):
         fetch(table, tmp_path / "file")
 
 
-def link(name: str) -> zipfile.ZipInfo:
+# ---- The content of archives
+
+
+def link(name):
     info = zipfile.ZipInfo(name)
-    info.create_system, info.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+    info.create_system = 3
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
     return info
 
 
-def twice(name: str) -> bytes:
-    """A zip that holds `name` two times."""
+def with_a_name_twice(name):
     other = name[:-1] + "~"
     return zipped({name: b"1", other: b"2"}).replace(other.encode(), name.encode())
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         (zipped({"top/good": b"1", "top/../../evil": b"2"}), "leads out"),
         (zipped({"good": b"1", "/tmp/evil": b"2"}), "leads out"),
         (zipped({"good": b"1", "..\\evil": b"2"}), "leads out"),
         (zipped({"good": b"1", "C:\\evil": b"2"}), "leads out"),
         (zipped({"good": b"1", link("evil"): b"/etc"}), "link"),
-        (twice("top/good"), "twice"),
+        (with_a_name_twice("top/good"), "twice"),
         (zipped({"top/good": b"sound" * 20}).replace(b"soundsound", b"soundnoise", 1), "CRC"),
         (b"PK no zip", "not a zip"),
     ],
     ids=["parent", "absolute", "backslashes", "drive", "link", "twice", "CRC", "no zip"],
 )
-def test_an_archive_that_is_unsafe_or_damaged_writes_nothing_and_is_removed(
-    server, tmp_path, content, words
+def test_an_unsafe_or_damaged_archive_writes_nothing_and_is_removed(
+    server, tmp_path, content, message
 ):
-    folder = tmp_path / "data"
-    with pytest.raises(DataError, match=words):
-        fetch([row(server, "a.zip", content)], folder)
+    with pytest.raises(DataError, match=message):
+        fetch([publish(server, "a.zip", content)], tmp_path / "data")
     assert files(tmp_path) == []
 
 
-def test_a_folder_of_the_layout_is_no_common_folder_and_litter_is_left_out(server, tmp_path):
-    fetch(
-        [
-            row(
-                server,
-                "a.zip",
-                zipped({"audio/": b"", "audio/a.wav": b"1", "__MACOSX/audio/._a.wav": b"2"}),
-            )
-        ],
-        tmp_path,
-    )
+def test_a_folder_of_the_official_layout_is_kept_and_litter_is_left_out(server, tmp_path):
+    members = {"audio/": b"", "audio/a.wav": b"1", "__MACOSX/audio/._a.wav": b"2"}
+    fetch([publish(server, "a.zip", zipped(members))], tmp_path)
     assert files(tmp_path) == [".archives/a.zip.json", "audio/a.wav"]
 
 
-def test_a_file_of_two_archives_is_the_first_ones(server, tmp_path):
+def test_a_file_in_two_archives_is_that_of_the_first(server, tmp_path):
     table = [
-        row(server, f"{n}.zip", zipped({"top/LICENSE": text, f"top/{n}": b""}))
-        for n, text in ((1, b"a"), (2, b"bb"))
+        publish(server, "1.zip", zipped({"top/LICENSE": b"a", "top/1": b""})),
+        publish(server, "2.zip", zipped({"top/LICENSE": b"bb", "top/2": b""})),
     ]
     fetch(table, tmp_path)
     assert (tmp_path / "LICENSE").read_bytes() == b"a"
-    server.asked.clear()
+    server.requests.clear()
     fetch(table, tmp_path)
-    assert server.asked == []
+    assert server.requests == []
 
 
-def test_what_is_fetched_is_read(server, tmp_path, monkeypatch):
-    """From the command to the corpus, and again."""
-    names = [
-        f"audio/bus-{city}-{place}-0-a.wav" for place, city in enumerate(("lyon", "milan", "milan"))
-    ]
-    meta = "".join(f"{n}\tbus\t{n.split('-')[1]}-{n.split('-')[2]}\ta\n" for n in names)
-    sides = {
-        side: f"filename\tscene_label\n{name}\tbus\n"
-        for side, name in zip(("train", "evaluate"), names, strict=False)
+# ---- The command and the catalogue
+
+
+def tau_members():
+    """Files of a corpus with one clip to train on, one to evaluate on, and one unused clip."""
+    train = "audio/bus-lyon-0-0-a.wav"
+    evaluation = "audio/bus-milan-1-0-a.wav"
+    unused = "audio/bus-milan-2-0-a.wav"
+    metadata = "filename\tscene_label\tidentifier\tsource_label\n"
+    for name in (train, evaluation, unused):
+        _, city, location, _, _ = name.split("-")
+        metadata += f"{name}\tbus\t{city}-{location}\ta\n"
+    return {
+        f"{TOP}/meta.csv": metadata,
+        f"{TOP}/evaluation_setup/fold1_train.csv": f"filename\tscene_label\n{train}\tbus\n",
+        f"{TOP}/evaluation_setup/fold1_evaluate.csv": f"filename\tscene_label\n{evaluation}\tbus\n",
+        f"{TOP}/{train}": b"sound",
+        f"{TOP}/{evaluation}": b"sound",
+        f"{TOP}/{unused}": b"sound",
     }
-    members = {"meta.csv": f"filename\tscene_label\tidentifier\tsource_label\n{meta}"}
-    members |= {
-        f"evaluation_setup/fold1_{side}.csv": text for side, text in sides.items()
-    } | dict.fromkeys(names, b"sound")
-    url, size, md5 = row(
-        server, "all.zip", zipped({f"{TOP}/{name}": content for name, content in members.items()})
-    )
+
+
+def test_the_advice_about_a_missing_corpus_is_the_command_that_fetches_it(
+    server, tmp_path, monkeypatch
+):
+    _, size, md5 = publish(server, "all.zip", zipped(tau_members()))
     monkeypatch.setattr(tau2019, "ARCHIVES", (("http://127.0.0.1:9/all.zip", size, md5),))
-    monkeypatch.setenv("CROSSASK_CORPUS_MIRROR", url.rpartition("/")[0])
-    with pytest.raises(DataError, match="3 of 3 metadata files") as told:
+    monkeypatch.setenv("CROSSASK_CORPUS_MIRROR", server.url)
+    with pytest.raises(DataError, match="3 of 3 metadata files") as error:
         read_corpus("tau2019", tmp_path)
-    command = told.value.fix.removeprefix("Fetch them: ").split()
+    command = error.value.fix.removeprefix("Fetch them: ").split()
     assert command == [
         "crossask-prepare",
         "--dataset=tau2019",
@@ -501,52 +554,39 @@ def test_what_is_fetched_is_read(server, tmp_path, monkeypatch):
     corpus = read_corpus("tau2019", tmp_path)
     assert (len(corpus.clips), corpus.unused) == (2, 1)
     assert prepare.main(command) == 0
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
-def test_download_is_refused_where_nothing_is_published(tmp_path, capsys):
-    for dataset in ("folder", "soundscapes", "events"):
-        with pytest.raises(ConfigError, match=f"'{dataset}' has nothing to download"):
-            datasets.download_corpus(dataset, tmp_path)
-        assert (
-            prepare.main(
-                ["crossask-prepare", f"--dataset={dataset}", f"--data_dir={tmp_path}", "--download"]
-            )
-            == 2
-        )
-        assert "tau2019, tut2017" in capsys.readouterr().err
-    assert prepare.main(["crossask-prepare", "--download"]) == 2
+@pytest.mark.parametrize("name", ["folder", "soundscapes"])
+def test_a_data_set_without_archives_cannot_be_downloaded(tmp_path, capsys, name):
+    with pytest.raises(ConfigError, match=f"'{name}' has nothing to download"):
+        datasets.download_corpus(name, tmp_path)
+    arguments = [f"--dataset={name}", f"--data_dir={tmp_path}", "--download"]
+    assert prepare.main(["crossask-prepare", *arguments]) == 2
+    assert "tau2019, tut2017" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_download_of_isolated_events_or_of_nothing_exits_with_2(tmp_path):
+    arguments = ["--dataset=events", f"--data_dir={tmp_path}", "--download"]
+    assert prepare.main(["crossask-prepare", *arguments]) == 2
+    assert prepare.main(["crossask-prepare", "--download"]) == 2
 
 
 @pytest.mark.parametrize(
     ("module", "count", "total"), [(tau2019, 23, 35_622_537_482), (tut2017, 13, 10_700_420_548)]
 )
-def test_the_tables_hold_the_published_archives(module, count, total):
-    assert (
-        len(module.ARCHIVES)
-        == len({url for url, _, _ in module.ARCHIVES})
-        == len({md5 for _, _, md5 in module.ARCHIVES})
-        == count
-    )
-    assert sum(size for _, size, _ in module.ARCHIVES) == total
-    assert all(len(bytes.fromhex(md5)) == 16 for _, _, md5 in module.ARCHIVES)
+def test_the_tables_contain_the_published_archives(module, count, total):
+    addresses = {url for url, _, _ in module.ARCHIVES}
+    checksums = {md5 for _, _, md5 in module.ARCHIVES}
+    assert len(module.ARCHIVES) == len(addresses) == len(checksums) == count
+    assert total_size(module.ARCHIVES) == total
+    assert all(len(bytes.fromhex(md5)) == 16 for md5 in checksums)
 
 
 @pytest.mark.parametrize("name", ["tau2019", "tut2017"])
-def test_the_tables_are_those_of_the_records(real_data, name):
+def test_the_tables_are_those_of_the_published_records(real_data, name):
     with open(real_data("meta") / f"{name}_archives.csv", newline="") as file:
-        rows = tuple(
-            (line["url"], int(line["bytes"]), line["md5"]) for line in csv.DictReader(file)
-        )
-    assert rows == catalogue.load(catalogue.dataset(name).archives)
-
-
-def test_an_address_that_is_none_is_an_error(tmp_path):
-    with pytest.raises(DownloadError, match="nowhere"):
-        downloading.download(
-            "nowhere",
-            tmp_path / "part",
-            pauses_seconds=(1,),
-            pause=lambda _: pytest.fail("another try is no use"),
-        )
+        rows = list(csv.DictReader(file))
+    published = tuple((row["url"], int(row["bytes"]), row["md5"]) for row in rows)
+    assert published == catalogue.load(catalogue.dataset(name).archives)

@@ -1,136 +1,168 @@
-"""From a plan to sound: scene clips, and isolated events for event pre-training. Pure functions of their arguments."""
+"""Rendering: scene clips, and isolated events to pre-train event models on.
+
+The functions depend on their arguments alone.
+"""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
-from crossask.datasets.soundscapes import backgrounds, events, scenes, spaces
+from crossask.datasets.soundscapes import (
+    acoustics,
+    backgrounds,
+    composition,
+    event_kinds,
+    scenes,
+)
+from crossask.datasets.soundscapes.composition import ClipKey, Location, PlacedEvent, random_stream
 from crossask.errors import ConfigError
 
-LIMIT = 0.7  # amplitudes above bend towards 1
+# Amplitudes above this are bent, and never reach the highest amplitude.
+LINEAR_AMPLITUDE = 0.7
+HIGHEST_AMPLITUDE = 0.999
 
 
 def render_scene_clip(
-    seed: int,
-    scene: str,
-    city: str,
-    location_number: int,
-    clip_number: int,
-    seconds: float = 10.0,
-    sample_rate_hz: int = 48000,
-) -> tuple[np.ndarray, list[tuple[float, float, str]]]:
-    """A binaural recording of a scene.
+    key: ClipKey, seconds: float = 10.0, sample_rate_hz: int = 48000
+) -> tuple[np.ndarray, tuple[PlacedEvent, ...]]:
+    """Renders a binaural recording of a scene.
 
     Args:
-      seed: of the whole corpus, at least 0. City and location number name the place; all its clips share room, bed,
-        gain and habits. Other rates than 48 kHz give another recording of the same plan.
+      key: The clip.
+      seconds: Length of the recording.
+      sample_rate_hz: Sample rate in Hz. Another rate gives another recording of the same events.
 
     Returns:
-      (waveform float32 [samples, 2] within -1..1, events as (onset_s, offset_s, kind) by onset)
+      Waveform, float32 [samples, 2] inside -1..1, and its events by onset.
 
     Raises:
-      ConfigError: no such scene.
+      ConfigError: There is no such scene.
     """
-    if scene not in scenes.SCENES:
+    if key.scene not in scenes.KINDS:
         raise ConfigError(
-            f"There is no scene {scene!r}.", f"Use one of: {', '.join(scenes.SCENES)}."
+            f"There is no scene {key.scene!r}.", f"Use one of: {', '.join(scenes.SCENES)}."
         )
-    location = scenes.location_at(seed, scene, city, location_number)
-    plan = scenes.plan_clip(seed, scene, city, location_number, clip_number, seconds)
-    rng = scenes.generator("soundscapes bed", seed, scene, city, location_number, clip_number)
-    wave = _mix(
-        rng,
-        location.bed,
-        location.room,
-        plan,
-        seconds,
-        sample_rate_hz,
-        location.gain_db,
-        location.device_seed,
-    )
-    return wave, [(event.onset_s, event.onset_s + event.seconds, event.kind) for event in plan]
+    location = composition.location_at(key.seed, key.scene, key.city, key.location_number)
+    events = composition.plan_clip(key, seconds)
+    rng = random_stream("soundscapes bed", *dataclasses.astuple(key))
+    return _mix(rng, location, events, seconds, sample_rate_hz), events
 
 
 def render_event(
     seed: int,
     index: int,
-    kinds: tuple[str, ...] | None = None,
+    kinds: Sequence[str] | None = None,
     seconds: float = 2.9,
     sample_rate_hz: int = 48000,
 ) -> tuple[np.ndarray, str]:
-    """An isolated event in a room and over a bed of its own, from a stream that no scene draws from.
+    """Renders an isolated event with a room and a background of its own.
+
+    Its random stream is none that a scene uses.
 
     Args:
-      index: number of the event; `kinds` (default: all) take turns, so any run of len(kinds) indices is balanced.
-      seconds: length of the clip; the default holds three patches of 0.96 s.
+      seed: Seed of all events.
+      index: Number of the event. Its kind is the next one in turn, so any len(kinds) events in
+        succession are balanced.
+      kinds: Kinds of event; None is all.
+      seconds: Length of the recording; the default has three patches of 0.96 s.
+      sample_rate_hz: Sample rate in Hz.
 
     Returns:
-      (waveform float32 [samples, 2] within -1..1, kind)
+      Waveform, float32 [samples, 2] inside -1..1, and the kind of the event.
 
     Raises:
-      ConfigError: no such kind.
+      ConfigError: There is no such kind.
     """
-    kinds = kinds or events.EVENT_KINDS
+    kinds = kinds or event_kinds.EVENT_KINDS
     kind = kinds[index % len(kinds)]
-    if kind not in events.KINDS:
+    if kind not in event_kinds.KINDS:
         raise ConfigError(
-            f"There is no event kind {kind!r}.", f"Use some of: {', '.join(events.EVENT_KINDS)}."
+            f"There is no event kind {kind!r}.",
+            f"Use some of: {', '.join(event_kinds.EVENT_KINDS)}.",
         )
-    room, bed, event, gain_db = event_setting(seed, index, kind, seconds)
-    rng = scenes.generator("isolated event bed", seed, index)
-    return _mix(rng, bed, room, (event,), seconds, sample_rate_hz, gain_db, None), kind
+    location, event = event_setting(seed, index, kind, seconds)
+    rng = random_stream("isolated event bed", seed, index)
+    return _mix(rng, location, (event,), seconds, sample_rate_hz), kind
 
 
-def event_setting(seed: int, index: int, kind: str, seconds: float):
-    """(room, bed, placement, gain in dB) of an isolated event; any family of places, whatever the kind."""
-    rng = scenes.generator("isolated event", seed, index, kind)
-    family = str(rng.choice(sorted(spaces.ROOM_RANGES)))
-    room, bed = spaces.draw_room(rng, family), backgrounds.draw_bed(rng, family)
-    event = scenes.draw_placement(rng, kind, None, seconds)
-    # from the edge of hearing to alone: wider than in the scenes, so that a tagger learns the sound and not its level
-    return (
-        room,
-        bed,
-        dataclasses.replace(event, level_db=float(rng.uniform(3, 26))),
-        float(rng.uniform(-8, 8)),
-    )
+def event_setting(seed: int, index: int, kind: str, seconds: float) -> tuple[Location, PlacedEvent]:
+    """Draws the location and the position of an isolated event.
 
-
-def _mix(rng, bed, room, plan, seconds, sample_rate_hz, gain_db, device_seed) -> np.ndarray:
-    samples = round(seconds * sample_rate_hz)
-    mix = backgrounds.render_bed(rng, bed, sample_rate_hz, samples)
-    send = np.zeros(samples, np.float32)
-    for event in plan:
-        entry = events.KINDS[event.kind]
-        voice_seed = (
-            ("device", device_seed, event.kind)
-            if entry.device and device_seed is not None
-            else ("event", event.seed)
-        )
-        wave = events.synthesise(
-            event.kind, scenes.generator(*voice_seed), sample_rate_hz, event.seconds
-        )
-        wave = (wave * 10 ** ((bed.level_db + event.level_db) / 20)).astype(np.float32)
-        start = round(event.onset_s * sample_rate_hz)
-        ears = spaces.binaural(
-            wave, sample_rate_hz, room, event.metres, event.start_azimuth, event.end_azimuth
-        )
-        heard = min(ears.shape[1], samples - start)
-        mix[:, start : start + heard] += ears[:, :heard]
-        wave = wave[: samples - start]
-        send[start : start + len(wave)] += (
-            np.float32(spaces.late_field_gain(room, event.metres)) * wave
-        )
-    mix += spaces.reverberate(send, sample_rate_hz, room)
-    mix *= np.float32(10 ** (gain_db / 20))
-    return np.ascontiguousarray(limit(mix).T)
+    The location is of any family, whatever the kind of the event. Levels range from barely audible
+    to nothing but the event, which is wider than in the scenes: a tagger should learn the sound of
+    an event and not its level.
+    """
+    rng = random_stream("isolated event", seed, index, kind)
+    family = str(rng.choice(sorted(backgrounds.FAMILIES)))
+    room = acoustics.draw_room(rng, family)
+    background = backgrounds.draw_background(rng, family)
+    event = composition.draw_event(rng, kind, None, seconds)
+    event = dataclasses.replace(event, level_db=float(rng.uniform(3, 26)))
+    gain_db = float(rng.uniform(-8, 8))
+    return Location(room, background, gain_db), event
 
 
 def limit(wave: np.ndarray) -> np.ndarray:
-    """Leaves amplitudes up to 0.7 alone and bends larger ones smoothly below 1, which levels then still tell apart."""
-    over = np.abs(wave) > LIMIT
-    if over.any():
-        room, loud = 0.999 - LIMIT, wave[over]
-        wave = wave.copy()
-        wave[over] = np.sign(loud) * (LIMIT + room * np.tanh((np.abs(loud) - LIMIT) / room))
-    return wave
+    """Bends amplitudes above 0.7 smoothly below 1, so that louder ones are still louder."""
+    is_over = np.abs(wave) > LINEAR_AMPLITUDE
+    if not is_over.any():
+        return wave
+    headroom = HIGHEST_AMPLITUDE - LINEAR_AMPLITUDE
+    loud = wave[is_over]
+    excess = headroom * np.tanh((np.abs(loud) - LINEAR_AMPLITUDE) / headroom)
+    limited = wave.copy()
+    limited[is_over] = np.sign(loud) * (LINEAR_AMPLITUDE + excess)
+    return limited
+
+
+def _mix(
+    rng: np.random.Generator,
+    location: Location,
+    events: Sequence[PlacedEvent],
+    seconds: float,
+    sample_rate_hz: int,
+) -> np.ndarray:
+    """Renders background, events and reverberation, float32 [samples, 2].
+
+    Args:
+      rng: Random numbers for the background.
+      location: The location.
+      events: The events.
+      seconds: Length.
+      sample_rate_hz: Sample rate in Hz.
+    """
+    samples = round(seconds * sample_rate_hz)
+    mix = backgrounds.render_background(rng, location.background, sample_rate_hz, samples)
+    send = np.zeros(samples, np.float32)
+    for event in events:
+        wave = _event_wave(event, location, sample_rate_hz)
+        start = round(event.onset_s * sample_rate_hz)
+        ears = acoustics.binaural(
+            wave,
+            sample_rate_hz,
+            location.room,
+            event.metres,
+            event.start_azimuth,
+            event.end_azimuth,
+        )
+        inside = min(ears.shape[1], samples - start)
+        mix[:, start : start + inside] += ears[:, :inside]
+        wave = wave[: samples - start]
+        send_gain = np.float32(acoustics.late_field_gain(location.room, event.metres))
+        send[start : start + len(wave)] += send_gain * wave
+    mix += acoustics.reverberate(send, sample_rate_hz, location.room)
+    mix *= np.float32(10 ** (location.gain_db / 20))
+    return np.ascontiguousarray(limit(mix).T)
+
+
+def _event_wave(event: PlacedEvent, location: Location, sample_rate_hz: int) -> np.ndarray:
+    """Synthesises an event at its level, float32 [samples]."""
+    is_device = event_kinds.KINDS[event.kind].is_device
+    if is_device and location.device_seed is not None:
+        rng = random_stream("device", location.device_seed, event.kind)
+    else:
+        rng = random_stream("event", event.seed)
+    wave = event_kinds.synthesise(event.kind, rng, sample_rate_hz, event.seconds)
+    gain_db = location.background.level_db + event.level_db
+    return (wave * 10 ** (gain_db / 20)).astype(np.float32)

@@ -1,0 +1,116 @@
+"""Own recordings as a corpus: folders and tables."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from crossask.audio import reading
+from crossask.datasets import read_corpus
+from crossask.errors import DataError
+
+LOCATIONS = ("filename", "scene", "location")
+
+
+def write_wav(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.zeros((80, 2)), 8000)
+
+
+def write_table(folder, header, rows):
+    """Writes clips.csv, and a recording for each row."""
+    lines = [",".join(header)]
+    for row in rows:
+        write_wav(folder / row[0])
+        lines.append(",".join(map(str, row)))
+    (folder / "clips.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_a_folder_for_each_scene_has_folds_that_share_no_file(tmp_path):
+    for scene in ("forest", "office"):
+        for number in range(4):
+            write_wav(tmp_path / scene / f"{number}.wav")
+    corpus = read_corpus("folder", tmp_path)
+    assert corpus.scenes == ("forest", "office")
+    assert len(corpus.folds) == 4
+    evaluated = sorted(clip_id for fold in corpus.folds for clip_id in fold.evaluation)
+    assert evaluated == sorted(clip.id for clip in corpus.clips)
+
+
+def test_every_suffix_of_sound_files_is_read(tmp_path):
+    for scene in ("forest", "office"):
+        (tmp_path / scene).mkdir()
+        (tmp_path / scene / "notes.txt").touch()
+        for number, suffix in enumerate(reading.SUFFIXES):
+            (tmp_path / scene / f"{number}{suffix}").touch()
+    corpus = read_corpus("folder", tmp_path)
+    assert len(corpus.clips) == 2 * len(reading.SUFFIXES)
+
+
+def test_all_missing_files_of_a_table_are_one_error(tmp_path):
+    rows = [(f"{scene}{n}.wav", scene, f"{scene}{n}") for scene in "ab" for n in range(3)]
+    write_table(tmp_path, LOCATIONS, rows)
+    (tmp_path / "a1.wav").unlink()
+    (tmp_path / "b2.wav").unlink()
+    with pytest.raises(DataError, match=r"2 of 6 files .*'a1.wav' in line 3") as error:
+        read_corpus("folder", tmp_path)
+    assert "download" not in error.value.fix
+    assert len(read_corpus("folder", tmp_path, need_audio=False).clips) == 6
+
+
+def test_clips_of_one_location_are_in_one_fold(tmp_path):
+    rows = []
+    for scene in "ab":
+        for place in range(3):
+            for number in range(3):
+                rows.append((f"{scene}{place}{number}.wav", scene, f"{scene}{place}"))
+    write_table(tmp_path, LOCATIONS, rows)
+    corpus = read_corpus("folder", tmp_path)
+    # One location of three clips for each scene.
+    assert [len(fold.evaluation) for fold in corpus.folds] == [6, 6, 6]
+
+
+def test_a_column_of_folds_is_used(tmp_path):
+    rows = []
+    for scene in "ab":
+        for fold in (1, 2):
+            for number in range(2):
+                rows.append((f"{scene}{fold}{number}.wav", scene, fold))
+    write_table(tmp_path, ("filename", "scene", "fold"), rows)
+    corpus = read_corpus("folder", tmp_path / "clips.csv")
+    assert corpus.fold("2").evaluation == ("a20.wav", "a21.wav", "b20.wav", "b21.wav")
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "message"),
+    [
+        (("file", "scene"), [("a.wav", "x")], "no column 'filename'"),
+        (
+            ("filename", "scene", "location", "fold"),
+            [("a.wav", "x", "p", 1), ("b.wav", "x", "p", 2)],
+            "Location 'p' is on both sides",
+        ),
+        (("filename", "scene"), [("a.wav", "x"), ("a.wav", "x"), ("b.wav", "x")], "twice"),
+        (LOCATIONS, [("a.wav", "x", "p"), ("b.wav", "x", "p")], "'x' has 1 location"),
+        (("filename", "scene"), [("a.wav", "x"), ("b.wav",)], "Line 3 of .* lacks"),
+        (("filename", "scene"), [("a.wav", "x"), ("b.wav", "")], "Line 3 of .* lacks"),
+        (("filename", "scene", "fold"), [("a.wav", "x", "1"), ("b.wav", "x")], "Line 3 .* no fold"),
+        (("filename", "scene"), [("a.wav", "city"), ("b.wav", "city")], "a scene called 'city'"),
+    ],
+)
+def test_a_table_with_a_mistake_is_an_error(tmp_path, header, rows, message):
+    write_table(tmp_path, header, rows)
+    with pytest.raises(DataError, match=message):
+        read_corpus("folder", tmp_path)
+
+
+def test_a_table_in_another_encoding_is_an_error(tmp_path):
+    (tmp_path / "clips.csv").write_bytes("filename,scene\na.wav,caf\u00e9\n".encode("latin-1"))
+    with pytest.raises(DataError, match="no CSV in UTF-8"):
+        read_corpus("folder", tmp_path)
+
+
+def test_a_missing_folder_and_an_empty_one_are_errors(tmp_path):
+    with pytest.raises(DataError, match="nowhere"):
+        read_corpus("folder", tmp_path / "nowhere")
+    with pytest.raises(DataError, match="contains no sound files"):
+        read_corpus("folder", tmp_path)

@@ -89,7 +89,7 @@ def litert_summary(card: Mapping[str, Any], size: "RowSize") -> list[str]:
         f"{card['clip_seconds']:g} s. Limit of DCASE since 2022: "
         f"{MOST_MULTIPLY_ACCUMULATES // 10**6} M ({_verdict(macs <= MOST_MULTIPLY_ACCUMULATES)}).",
         "Peak memory of activations, estimated: "
-        f"{card['peak_activation_bytes'] / 1e6:,.2f} MB, of the network without its front-end "
+        f"{card['peak_activation_bytes'] / 1e6:,.2f} MB; for the network without its front-end "
         f"{card['peak_activation_bytes_of_network'] / 1e6:,.2f} MB.",
         f"File: {card['file_bytes'] / 1000:,.1f} kB, including the front-end.",
     ]

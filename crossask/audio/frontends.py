@@ -1,7 +1,7 @@
 """The front-ends: waveform to log-mel spectrogram, and waveform to the patches of event models.
 
-Each is a small frozen configuration of one function. All of it runs in the graph, in batches, so
-that a SavedModel contains it.
+All of them are `log_mel_spectrogram` with different configurations. They run in the graph, on
+batches, so that a SavedModel contains them.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from crossask.audio.resampling import ceil_divide
 from crossask.config import LogMelConfig
 from crossask.errors import AudioError
 
-# Facts of the published modules. They differ in the offset of the logarithm and in the hop.
+# As in the published modules, which differ in the offset of the logarithm.
 VGGISH_LOG_MEL = LogMelConfig(
     fft_size=512, min_hz=125.0, max_hz=7500.0, spectrum="magnitude", log_offset=0.01
 )
@@ -51,6 +51,8 @@ def log_mel_spectrogram(waveform: Waveform, sample_rate_hz: int, config: LogMelC
     Raises:
       AudioError: The mel bands, the hop or the window do not fit the sample rate.
     """
+    # Rounding removes the noise of floats, so that 0.02 s at 44.1 kHz are 882 samples. A fraction
+    # of a sample is cut off.
     window = int(round(config.window_seconds * sample_rate_hz, 6))
     hop = int(round(config.hop_seconds * sample_rate_hz, 6))
     _check_fit(config, sample_rate_hz, window, hop)
@@ -60,14 +62,12 @@ def log_mel_spectrogram(waveform: Waveform, sample_rate_hz: int, config: LogMelC
         waveform = pad_samples(waveform, half, window - half, mode="REFLECT")
     frames = _frames(waveform, window, hop)  # [..., frames, window]
     frames = frames * _WINDOWS[config.window](window)
-    spectrum = tf.signal.rfft(frames, [config.fft_size])  # [..., frames, fft_size / 2 + 1]
-    power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
+    transform = tf.signal.rfft(frames, [config.fft_size])  # [..., frames, fft_size / 2 + 1]
+    spectrum = tf.square(tf.math.real(transform)) + tf.square(tf.math.imag(transform))
     if config.spectrum == "magnitude":
-        power = tf.sqrt(power)
-    else:
-        power = tf.identity(power)
+        spectrum = tf.sqrt(spectrum)
     triangles = _MEL_SCALES[config.mel_scale](config, sample_rate_hz)
-    mel = tf.matmul(power, triangles)  # [..., frames, mel_bins]
+    mel = tf.matmul(spectrum, triangles)  # [..., frames, mel_bins]
     return tf.math.log(mel + config.log_offset)
 
 
@@ -76,8 +76,8 @@ def scene_log_mel(
 ) -> tf.Tensor:
     """Computes the log-mel spectrogram of both channels (Table 2); mono is doubled.
 
-    10 s have 998 frames at sample rates of which the hop is a whole number of samples. At other
-    rates the hop is rounded down, and there are more (22.05 kHz: 1000 frames).
+    10 s have 998 frames if the hop is a whole number of samples, as at 48 and 44.1 kHz. At other
+    rates the hop is rounded down, so there are more frames (22.05 kHz: 1000).
 
     Args:
       waveform: Waveform [..., samples, channels] with 1 or 2 channels.
@@ -102,6 +102,7 @@ def scene_log_mel(
     for channel in range(channels):
         log_mels.append(log_mel_spectrogram(waveform[..., channel], sample_rate_hz, config))
     left = log_mels[0]
+    # The same as the left one if the waveform is mono.
     right = log_mels[-1]
     return tf.stack([left, right], axis=-1)
 

@@ -9,7 +9,6 @@ import numpy as np
 import soundfile
 
 from crossask import text_tables
-from crossask.audio.windows import sliding_windows as sliding_windows
 from crossask.config import FeatureConfig
 from crossask.errors import AudioError
 
@@ -107,15 +106,16 @@ def fit_length(
     wanted = round(features.clip_seconds * sample_rate_hz)
     missing = wanted - len(waveform)
     if missing > 0:
-        field = "max_padding_seconds"
+        field = "features.max_padding_seconds"
+        allowed_seconds = features.max_padding_seconds
     else:
-        field = "max_cut_seconds"
-    allowed_seconds = getattr(features, field)
+        field = "features.max_cut_seconds"
+        allowed_seconds = features.max_cut_seconds
     if abs(missing) > allowed_seconds * sample_rate_hz:
         seconds = len(waveform) / sample_rate_hz
         raise AudioError(
             f"{name} lasts {seconds:.3f} s instead of {features.clip_seconds:g} s.",
-            f"Correct the file, or raise features.{field} (now {allowed_seconds:g}).",
+            f"Correct the file, or raise {field} (now {allowed_seconds:g}).",
         )
     if missing > 0:
         return np.pad(waveform, ((0, missing), (0, 0))), "padded"

@@ -30,23 +30,23 @@ FOLDS = ("1", "2", "3", "4")
 # The files have no header.
 COLUMNS = ("filename", "scene_label", "identifier")
 
+_PREFIX = "https://zenodo.org/record/400515/files/TUT-acoustic-scenes-2017-development"
 # (url, bytes, md5) of each archive; free for non-commercial use with acknowledgement of Tampere
 # University.
-_AT = "https://zenodo.org/record/400515/files/TUT-acoustic-scenes-2017-development"
 ARCHIVES = (
-    (f"{_AT}.doc.zip", 54_796, "2065495aaf3f1103e795c9899e2af1df"),
-    (f"{_AT}.meta.zip", 104_321, "9007fd4772d816590c5db5f5e9568f5d"),
-    (f"{_AT}.error.zip", 1_432, "802c700b021769e52a2c1e3b9c117a1b"),
-    (f"{_AT}.audio.1.zip", 1_071_445_248, "251325a9afaaad0326ad1c57f57d514a"),
-    (f"{_AT}.audio.2.zip", 1_073_453_613, "c26861e05147dc319b4250eb103d9d99"),
-    (f"{_AT}.audio.3.zip", 1_073_077_819, "a4815775f8a5e629179726ee4cd4f55a"),
-    (f"{_AT}.audio.4.zip", 1_072_822_038, "1732b03afe8c53ef8bba80ba14766e57"),
-    (f"{_AT}.audio.5.zip", 1_072_644_652, "611be754a0c951185c6ae4b7643c19a0"),
-    (f"{_AT}.audio.6.zip", 1_072_667_888, "165a201db800d3ea76fce5a9c2bd97d7"),
-    (f"{_AT}.audio.7.zip", 1_073_417_661, "c7d79db84264401c0f8680dcc36013ad"),
-    (f"{_AT}.audio.8.zip", 1_072_381_222, "35043f25123439392338c790494c7a19"),
-    (f"{_AT}.audio.9.zip", 1_072_087_738, "0805dcf5d8e6871dc9610182b2efb93a"),
-    (f"{_AT}.audio.10.zip", 1_046_262_120, "5df83a191295a04e290b125c634e13e7"),
+    (f"{_PREFIX}.doc.zip", 54_796, "2065495aaf3f1103e795c9899e2af1df"),
+    (f"{_PREFIX}.meta.zip", 104_321, "9007fd4772d816590c5db5f5e9568f5d"),
+    (f"{_PREFIX}.error.zip", 1_432, "802c700b021769e52a2c1e3b9c117a1b"),
+    (f"{_PREFIX}.audio.1.zip", 1_071_445_248, "251325a9afaaad0326ad1c57f57d514a"),
+    (f"{_PREFIX}.audio.2.zip", 1_073_453_613, "c26861e05147dc319b4250eb103d9d99"),
+    (f"{_PREFIX}.audio.3.zip", 1_073_077_819, "a4815775f8a5e629179726ee4cd4f55a"),
+    (f"{_PREFIX}.audio.4.zip", 1_072_822_038, "1732b03afe8c53ef8bba80ba14766e57"),
+    (f"{_PREFIX}.audio.5.zip", 1_072_644_652, "611be754a0c951185c6ae4b7643c19a0"),
+    (f"{_PREFIX}.audio.6.zip", 1_072_667_888, "165a201db800d3ea76fce5a9c2bd97d7"),
+    (f"{_PREFIX}.audio.7.zip", 1_073_417_661, "c7d79db84264401c0f8680dcc36013ad"),
+    (f"{_PREFIX}.audio.8.zip", 1_072_381_222, "35043f25123439392338c790494c7a19"),
+    (f"{_PREFIX}.audio.9.zip", 1_072_087_738, "0805dcf5d8e6871dc9610182b2efb93a"),
+    (f"{_PREFIX}.audio.10.zip", 1_046_262_120, "5df83a191295a04e290b125c634e13e7"),
 )
 
 

@@ -200,7 +200,10 @@ def binaural(
 
 
 def late_field_gain(room: Room, metres: float) -> float:
-    """Returns the gain from a source to the late field, at the direct sound's level."""
+    """Returns the gain with which a source enters the late field.
+
+    Relative to the direct sound, it rises with the distance.
+    """
     direct = (REFERENCE_METRES / metres) ** DISTANCE_POWER
     return direct * metres / room.critical_metres / (1 + 0.5 * metres / room.critical_metres)
 

@@ -129,16 +129,16 @@ def plan_clip(key: ClipKey, seconds: float) -> tuple[PlacedEvent, ...]:
     """
     location = location_at(key.seed, key.scene, key.city, key.location_number)
     rng = random_stream("soundscapes clip", *dataclasses.astuple(key))
-    ten_seconds = seconds / 10
+    tens_of_seconds = seconds / 10
     events_in_10_s = np.clip(rng.poisson(location.events_per_10_s), FEWEST_EVENTS, MOST_EVENTS)
-    count = round(events_in_10_s * ten_seconds)
+    count = round(events_in_10_s * tens_of_seconds)
     kinds = [kind for kind, _ in location.habits]
     weights = np.array([weight for _, weight in location.habits])
     events = []
     for phrase in scenes.KINDS[key.scene].phrases:
-        is_drawn = rng.random() < phrase.probability * min(1, ten_seconds)
-        has_room = len(events) + len(phrase.kinds) <= count
-        if is_drawn and has_room and set(phrase.kinds) <= set(kinds):
+        is_drawn = rng.random() < phrase.probability * min(1, tens_of_seconds)
+        is_within_count = len(events) + len(phrase.kinds) <= count
+        if is_drawn and is_within_count and set(phrase.kinds) <= set(kinds):
             events += _draw_phrase(rng, phrase, seconds)
     missing = max(1, count) - len(events)
     if missing > 0:

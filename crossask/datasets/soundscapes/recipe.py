@@ -21,7 +21,7 @@ FILE_NAME = "soundscapes.json"
 SCENE_CONTENT = "scenes"
 EVENT_CONTENT = "events"
 
-ADVICE = "Give an empty folder, or remove that one yourself."
+ADVICE = "Give an empty folder, or remove this one yourself."
 
 
 def recorded_config(data_dir: str | Path) -> SoundscapesConfig:

@@ -58,7 +58,7 @@ def render_event(
 ) -> tuple[np.ndarray, str]:
     """Renders an isolated event with a room and a background of its own.
 
-    Its random stream is none that a scene uses.
+    It uses a random stream that no scene uses.
 
     Args:
       seed: Seed of all events.

@@ -161,8 +161,9 @@ def struck_body(
             continue
         # After seven decay times, nothing is audible.
         audible = max(1, min(len(t), round(7 * decay * sample_rate_hz)))
-        heard = t[:audible]
-        out[:audible] += amplitude * np.exp(-heard / decay) * np.sin(2 * np.pi * partial * heard)
+        t_audible = t[:audible]
+        decaying = amplitude * np.exp(-t_audible / decay)
+        out[:audible] += decaying * np.sin(2 * np.pi * partial * t_audible)
     attack = min(len(t), round(0.001 * sample_rate_hz))
     out[:attack] *= np.linspace(0, 1, attack)
     return out

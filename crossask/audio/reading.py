@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 import soundfile
 
-from crossask import text_tables
 from crossask.config import FeatureConfig
 from crossask.errors import AudioError
 
@@ -122,12 +121,6 @@ def fit_length(
     if missing < 0:
         return waveform[:wanted], "cut"
     return waveform, ""
-
-
-def read_table(path: str | Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Returns the columns and the rows of a CSV; see `crossask.text_tables.read_csv`."""
-    table = text_tables.read_csv(path)
-    return list(table.columns), list(table.rows)
 
 
 def _open(path: AnyPath) -> soundfile.SoundFile:

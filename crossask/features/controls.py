@@ -3,14 +3,13 @@
 A control row (`Experiment.event_control`) is trained and evaluated on such a cache.
 """
 
-import csv
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from crossask import config
+from crossask import config, text_tables
 from crossask.config import Experiment
 from crossask.datasets import Corpus, training_parts
 from crossask.errors import DataError
@@ -175,21 +174,15 @@ def _true_events(cache: FeatureCache, corpus: Corpus, clip_seconds: float) -> Em
     return values
 
 
-def _read_events(path: Path, corpus_name: str) -> list[dict[str, str]]:
+def _read_events(path: Path, corpus_name: str) -> tuple[dict[str, str], ...]:
     if not path.is_file():
         raise DataError(
             f"Corpus {corpus_name!r} has no table of its events: there is no {path}.",
             "Use the corpus soundscapes.",
         )
-    with open(path, newline="", encoding="utf-8") as file:
-        table = csv.DictReader(file, delimiter="\t")
-        missing = sorted(set(EVENT_COLUMNS) - set(table.fieldnames or ()))
-        if missing:
-            raise DataError(
-                f"{path} has no column {', '.join(missing)}.",
-                "Use the corpus soundscapes, or a table of the same format.",
-            )
-        return list(table)
+    table = text_tables.read_tab_separated(path)
+    table.require(EVENT_COLUMNS, "Use the corpus soundscapes, or a table of the same format.")
+    return table.rows
 
 
 def _written(cache: FeatureCache, values: Embeddings, name: str) -> FeatureCache:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crossask.audio import reading
+from crossask import text_tables
 from crossask.errors import DataError
 
 LABEL_COLUMNS = ("labels", "label", "category")
@@ -44,23 +44,22 @@ def read_labelled_clips(path: str | Path) -> tuple[LabelledClip, ...]:
             f"There is no CSV {str(path)!r}.",
             "Give a CSV with the columns filename and labels (or category).",
         )
-    columns, rows = reading.read_table(path)
-    label_column = next((name for name in LABEL_COLUMNS if name in columns), None)
-    if "filename" not in columns or label_column is None:
+    table = text_tables.read_csv(path)
+    label_column = next((name for name in LABEL_COLUMNS if name in table.columns), None)
+    if "filename" not in table.columns or label_column is None:
         raise DataError(
-            f"{path} has the columns {columns}.",
+            f"{path} has the columns {list(table.columns)}.",
             "Give it a header with filename and labels (or category).",
         )
     clips: dict[str, LabelledClip] = {}
-    for number, row in enumerate(rows, start=2):
-        name = row["filename"] or ""
-        fold = row.get("fold") or ""
-        audio = _audio_path(path, name, number)
-        labels = _split_labels(row[label_column] or "")
+    for number, row in table.numbered_rows():
+        name = row["filename"]
+        fold = row.get("fold", "")
+        audio = _audio_path(table, name, number)
+        labels = _split_labels(row[label_column])
         if not labels:
-            raise DataError(
-                f"Line {number} of {path} has no label.",
-                "Give at least one event, or remove the line.",
+            raise table.line_error(
+                number, "has no label", "Give at least one event, or remove the line."
             )
         earlier = clips.get(audio, LabelledClip(audio, (), fold))
         if earlier.fold != fold:
@@ -94,12 +93,14 @@ def validation_split(
     return training, validation
 
 
-def _audio_path(table: Path, name: str, number: int) -> str:
-    for path in (table.parent / name, table.parent / "audio" / name):
+def _audio_path(table: text_tables.Table, name: str, number: int) -> str:
+    folder = table.path.parent
+    for path in (folder / name, folder / "audio" / name):
         if path.is_file():
             return str(path)
-    raise DataError(
-        f"Line {number} of {table} lists {name!r}, which does not exist.",
+    raise table.line_error(
+        number,
+        f"lists {name!r}, which does not exist",
         "Correct the path or remove the line.",
     )
 

@@ -1,11 +1,20 @@
 """A corpus of short noise clips, small enough to train on in a test: class a is low noise, class b is high noise."""
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
 
+from crossask import config
 from crossask.config import EventModelConfig, Experiment, FeatureConfig, ModelConfig, TrainingConfig
+from crossask.training import run_folder
+
+if TYPE_CHECKING:
+    from crossask.datasets import Corpus
 
 FEATURES = FeatureConfig(
     sample_rate_hz=16000, clip_seconds=2.0, max_padding_seconds=0.5, max_cut_seconds=0.5
@@ -34,42 +43,101 @@ CMAM = dataclasses.replace(
 FEATURE_BASED = dataclasses.replace(CMAM, name="cmam_feature_based", strategy="feature_based")
 
 
-def write(folder, places=4, clips=3, rate=16000, seconds=2.0):
-    """Writes `clips.csv` and wavs: two scenes, `places` locations each, `clips` clips each. Returns the CSV's path."""
+HALF = config.override(FA, {"name": "half", "training.precision": "mixed_float16"})
+# For comparisons of machines: no dropout, whose random numbers differ from device to device.
+STILL = {"model.attention_dropout": 0.0, "training.keep": "last"}
+ONE_STREAM = config.override(FA, {"name": "one_stream", **STILL})
+TWO_STREAMS = config.override(
+    FEATURE_BASED, {"name": "two_streams", "training.input_streams": 2, **STILL}
+)
+# Exported models read another rate than that of the recordings, so that they resample.
+FA_24_KHZ = config.override(FA, {"features.sample_rate_hz": 24000, "training.epochs": 1})
+FEATURE_BASED_24_KHZ = config.override(
+    FEATURE_BASED, {"features.sample_rate_hz": 24000, "training.epochs": 1}
+)
+CMAM_24_KHZ = config.override(CMAM, {"features.sample_rate_hz": 24000, "training.epochs": 1})
+EXPORTED = (FA_24_KHZ, FEATURE_BASED_24_KHZ, CMAM_24_KHZ)
+FOLDER = Path(__file__).parent
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """A trained run and the model exported from it."""
+
+    run: run_folder.Run
+    features: Path
+    model: Path
+
+    @classmethod
+    def at(cls, folder: Path, row: Experiment) -> "Exported":
+        """Returns what `export` has written into `folder` for `row`."""
+        run = run_folder.run_at(folder / "runs", row.name, "1", 0)
+        return cls(run, folder / "features", folder / "model")
+
+
+def write(
+    folder: Path, places: int = 4, clips: int = 3, rate: int = 16000, seconds: float = 2.0
+) -> Path:
+    """Writes wavs and `clips.csv`: two scenes, `places` locations each, `clips` clips each. Returns the CSV's path."""
     rng = np.random.default_rng(7)
+    folder.mkdir(parents=True, exist_ok=True)
     lines = ["filename,scene,location"]
-    for scene, low in (("a", True), ("b", False)):
+    for scene in ("a", "b"):
         for place in range(places):
             for number in range(clips):
                 noise = rng.normal(0, 0.1, (round(seconds * rate), 2))
-                shaped = (
-                    np.cumsum(noise, axis=0) * 0.05 if low else np.diff(noise, axis=0, prepend=0)
-                )
+                if scene == "a":
+                    waveform = np.cumsum(noise, axis=0) * 0.05
+                else:
+                    waveform = np.diff(noise, axis=0, prepend=0)
                 name = f"{scene}{place}{number}.wav"
-                folder.mkdir(parents=True, exist_ok=True)
-                soundfile.write(folder / name, np.clip(shaped, -1, 1), rate, "PCM_24")
+                soundfile.write(folder / name, np.clip(waveform, -1, 1), rate, "PCM_24")
                 lines.append(f"{name},{scene},{scene}{place}")
     (folder / "clips.csv").write_text("\n".join(lines) + "\n")
     return folder / "clips.csv"
 
 
-def write_model(folder, row):
-    """Trains `row` for one epoch and exports it to folder/model; a frozen event model gets weights and a head for dog and rain."""
-    from crossask import config, events, serving, training
-    from crossask.datasets import read_corpus
+def write_rows(path: Path, *names: str) -> Path:
+    """Writes an experiment file whose rows are those of this module with these names. Returns its path."""
+    path.write_text(
+        "import sys\n"
+        f"sys.path.insert(0, {str(FOLDER)!r})\n"
+        "import small_corpus\n"
+        f"ROWS = ({''.join(f'small_corpus.{name}, ' for name in names)})\n"
+    )
+    return path
+
+
+@contextlib.contextmanager
+def without_graphs() -> Iterator[None]:
+    """Runs TensorFlow's functions without graphs within: tracing graphs takes longer than a few steps of training."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+def export(row: Experiment, corpus: "Corpus", folder: Path) -> Exported:
+    """Trains `row` in `folder` and exports the run.
+
+    A frozen event model gets weights, and a head that detects the events dog and rain.
+    """
+    from crossask import events, serving, training
     from crossask.events.tagger import Tagger
     from crossask.features.cache import prepare_features
-    from crossask.training import run_folder
 
-    corpus = read_corpus("folder", write(folder / "corpus"))
-    row = config.override(row, {"training.epochs": 1})
     if row.event_input == "embedding":
         events.build(row.event_model).save_npz(folder / "events.npz")
         head = np.random.default_rng(0).normal(0, 0.1, (129, 2)).astype(np.float32)
-        Tagger(("dog", "rain"), head[:128], head[128], exclusive=True).save_npz(
-            folder / "events_tags.npz"
-        )
+        tagger = Tagger(("dog", "rain"), head[:128], head[128], exclusive=True)
+        tagger.save_npz(folder / "events_tags.npz")
         row = config.override(row, {"event_model.weights": str(folder / "events.npz")})
-    run = run_folder.run_at(folder / "runs", row.name, "1", 0)
-    training.train(run, row, corpus, prepare_features(corpus, row, folder / "features"))
-    return serving.export_run(run, folder / "model")
+    exported = Exported.at(folder, row)
+    cache = prepare_features(corpus, row, exported.features)
+    with without_graphs():
+        training.train(exported.run, row, corpus, cache)
+    serving.export_run(exported.run, exported.model)
+    return exported

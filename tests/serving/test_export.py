@@ -1,4 +1,4 @@
-"""What was exported answers like the run it came from, without our package, at every rate."""
+"""An exported model predicts like the run it comes from, without our package, at every rate."""
 
 import dataclasses
 import json
@@ -12,44 +12,31 @@ import small_corpus
 import soundfile
 import soxr
 import tensorflow as tf
+from tensorflow.python.tools import saved_model_cli
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from crossask import config, events, models, serving, training
 from crossask.config import catalogue
-from crossask.datasets import read_corpus
 from crossask.errors import AudioError, CrossaskError
-from crossask.events.tagger import Tagger
 from crossask.features.cache import prepare_features
 from crossask.serving import Classifier
 from crossask.training import network, run_folder
 
 
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    return read_corpus("folder", small_corpus.write(tmp_path_factory.mktemp("corpus")))
+@dataclasses.dataclass(frozen=True)
+class Served:
+    """An exported model, loaded, and the run that it comes from."""
+
+    run: run_folder.Run
+    features: Path
+    folder: Path
+    classifier: Classifier
 
 
-@pytest.fixture(
-    scope="module",
-    params=[small_corpus.FA, small_corpus.FEATURE_BASED, small_corpus.CMAM],
-    ids=lambda row: row.name,
-)
-def exported(request, corpus, tmp_path_factory):
-    """(run, its predictions, a Classifier of its export, the export's folder)"""
-    folder = tmp_path_factory.mktemp("runs")
-    row = config.override(request.param, {"training.epochs": 2, "features.sample_rate_hz": 24000})
-    if row.event_input == "embedding":
-        events.build(row.event_model).save_npz(folder / "events.npz")
-        head = noise(129, 2)
-        Tagger(("dog", "rain"), head[:128], head[128], exclusive=True).save_npz(
-            folder / "events_tags.npz"
-        )
-        row = config.override(row, {"event_model.weights": str(folder / "events.npz")})
-    cache = prepare_features(corpus, row, folder / "features")
-    run = run_folder.run_at(folder, row.name, "1", 0)
-    training.train(run, row, corpus, cache)
-    out = serving.export_run(run, folder / "model")
-    return run, training.predict(run, corpus, cache), Classifier(out), out
+@pytest.fixture(scope="module", params=small_corpus.EXPORTED, ids=lambda row: row.name)
+def served(request, exported) -> Served:
+    found = exported(request.param)
+    return Served(found.run, found.features, found.model, Classifier(found.model))
 
 
 def probabilities(answer):
@@ -60,17 +47,18 @@ def noise(*shape, seed=0):
     return np.random.default_rng(seed).normal(0, 0.1, shape).astype(np.float32)
 
 
-def test_predict_on_files_equals_evaluate_on_the_fold(exported, corpus):
-    _, table, classifier, _ = exported
+def test_predict_on_files_equals_evaluate_on_the_fold(served, corpus):
+    cache = prepare_features(corpus, served.run.experiment(), served.features)
+    table = training.predict(served.run, corpus, cache)
     paths = {clip.id: clip.path for clip in corpus.clips}
-    answers = classifier.predict_each(paths[clip] for clip in table["clip"])
+    answers = served.classifier.predict_each(paths[clip] for clip in table["clip"])
     for (_, row), answer in zip(table.iterrows(), answers, strict=True):
         assert answer.source == paths[row["clip"]]
         np.testing.assert_allclose(probabilities(answer), row[["a", "b"]].astype(float), atol=1e-5)
 
 
-def test_another_rate_and_mono_change_little(exported, corpus):
-    _, _, classifier, _ = exported
+def test_another_rate_and_mono_change_little(served, corpus):
+    classifier = served.classifier
     waveform, rate = soundfile.read(corpus.clips[0].path, always_2d=True)
     expected = probabilities(classifier.predict(waveform, rate))
     resampled = soxr.resample(waveform, rate, 48000, quality="VHQ").astype(np.float32)
@@ -82,8 +70,8 @@ def test_another_rate_and_mono_change_little(exported, corpus):
     np.testing.assert_allclose(probabilities(one), probabilities(two), atol=1e-6)
 
 
-def test_a_long_recording_is_heard_in_windows_half_a_clip_apart_and_up_to_its_end(exported):
-    _, _, classifier, _ = exported
+def test_a_long_recording_is_classified_in_windows_half_a_clip_apart_and_up_to_its_end(served):
+    classifier = served.classifier
     waveform = noise(int(4.5 * 16000), 2)
     answer = classifier.predict(waveform, 16000)
     assert [(s.start_seconds, s.end_seconds) for s in answer.timeline] == [
@@ -101,13 +89,13 @@ def test_a_long_recording_is_heard_in_windows_half_a_clip_apart_and_up_to_its_en
     )
     np.testing.assert_allclose(probabilities(answer), np.mean(alone, 0), atol=1e-6)
     assert answer.seconds == 4.5
-    # the graph itself hears the same windows
-    served = call(classifier, "serving_default", waveform[np.newaxis], 16000)
-    np.testing.assert_allclose(served["probabilities"][0], probabilities(answer), atol=1e-6)
+    # The graph itself makes the same windows.
+    values = call(classifier, "serving_default", waveform[np.newaxis], 16000)
+    np.testing.assert_allclose(values["probabilities"][0], probabilities(answer), atol=1e-6)
 
 
-def test_batches_over_recordings_change_nothing_and_errors_keep_their_place(exported, tmp_path):
-    _, _, classifier, _ = exported
+def test_batches_over_recordings_change_nothing_and_errors_keep_their_place(served, tmp_path):
+    classifier = served.classifier
     soundfile.write(tmp_path / "long.flac", noise(24000 * 7, 2), 24000)
     (tmp_path / "broken.wav").write_bytes(b"RIFF")
     sources = [
@@ -132,8 +120,8 @@ def test_batches_over_recordings_change_nothing_and_errors_keep_their_place(expo
             )
 
 
-def test_what_cannot_be_heard_is_told(exported):
-    classifier = exported[2]
+def test_waveforms_that_cannot_be_classified_are_errors(served):
+    classifier = served.classifier
     for waveform, rate, message in (
         (noise(15992, 2), 16000, "(?s)lasts 1.000 s.*at least 1 s"),
         (noise(32000, 2), 12345, "(?s)12345 Hz.*44100"),
@@ -147,8 +135,8 @@ def test_what_cannot_be_heard_is_told(exported):
             classifier.predict(waveform, rate)
 
 
-def test_embeddings_are_what_the_last_layer_reads(exported):
-    run, _, classifier, _ = exported
+def test_embeddings_are_what_the_last_layer_reads(served):
+    run, classifier = served.run, served.classifier
     model = network.load(run)
     waveform = noise(64000, 2)
     found = classifier.embed(waveform, 16000)
@@ -160,15 +148,15 @@ def test_embeddings_are_what_the_last_layer_reads(exported):
     )
     events = run.experiment().event_input
     assert (found.events is None) == (not events)
-    served = call(classifier, "embed", waveform[np.newaxis], 16000)
-    np.testing.assert_allclose(served["scene_embedding"][0], found.scene, atol=1e-5)
+    values = call(classifier, "embed", waveform[np.newaxis], 16000)
+    np.testing.assert_allclose(values["scene_embedding"][0], found.scene, atol=1e-5)
     if events:
-        assert served["event_embedding"].shape == (1, 3, 2, 128)
-        np.testing.assert_allclose(served["event_embedding"][0], found.events, atol=1e-5)
+        assert values["event_embedding"].shape == (1, 3, 2, 128)
+        np.testing.assert_allclose(values["event_embedding"][0], found.events, atol=1e-5)
 
 
-def test_an_explanation_holds_the_attention_of_the_window_that_speaks_most(exported):
-    run, _, classifier, _ = exported
+def test_an_explanation_shows_the_attention_of_the_window_with_the_highest_probability(served):
+    run, classifier = served.run, served.classifier
     answer = classifier.predict(noise(64000, 2), 16000)
     best = max(answer.timeline, key=lambda segment: segment.probabilities[answer.scene])
     why = answer.explain()
@@ -202,28 +190,38 @@ def call(classifier, signature, waveform, rate):
     return {name: value.numpy() for name, value in answer.items()}
 
 
-def test_it_answers_the_same_where_our_package_is_not(exported, corpus, tmp_path):
-    _, _, classifier, out = exported
+WITHOUT_OUR_PACKAGE = """
+import json, sys
+# An import of a module that is None fails, whatever the environment contains.
+sys.modules.update(dict.fromkeys(("crossask", "tf_keras", "tensorflow_hub", "official")))
+import numpy as np, tensorflow as tf
+for folder in sys.argv[2:]:
+    model = tf.saved_model.load(folder).signatures["serving_default"]
+    found = model(waveform=np.load(sys.argv[1]), sample_rate_hz=tf.constant(16000))
+    print(json.dumps(found["probabilities"].numpy()[0].tolist()))
+"""
+
+
+@pytest.mark.processes
+def test_it_predicts_the_same_without_our_package(exported, corpus, tmp_path):
     waveform, rate = soundfile.read(corpus.clips[3].path, always_2d=True, dtype="float32")
+    assert rate == 16000
     np.save(tmp_path / "waveform.npy", waveform[np.newaxis])
-    code = (
-        # an import of a module that is None fails, whatever the environment holds
-        "import sys; sys.modules.update(dict.fromkeys(('crossask', 'tf_keras', 'tensorflow_hub', 'official')))\n"
-        "import numpy as np, tensorflow as tf\n"
-        f"model = tf.saved_model.load({str(out)!r}).signatures['serving_default']\n"
-        f"answer = model(waveform=np.load({str(tmp_path / 'waveform.npy')!r}), sample_rate_hz=tf.constant({rate}))\n"
-        "print(answer['probabilities'].numpy()[0].tolist())"
-    )
+    folders = [str(exported(row).model) for row in small_corpus.EXPORTED]
     done = subprocess.run(
-        [sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, "-I", "-c", WITHOUT_OUR_PACKAGE, tmp_path / "waveform.npy", *folders],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    np.testing.assert_allclose(
-        json.loads(done.stdout), probabilities(classifier.predict(waveform, rate)), atol=1e-6
-    )
+    for folder, line in zip(folders, done.stdout.splitlines(), strict=True):
+        expected = probabilities(Classifier(folder).predict(waveform, rate))
+        np.testing.assert_allclose(json.loads(line), expected, atol=1e-6)
 
 
-def test_class_names_and_the_model_card_travel_with_it(exported):
-    run, _, classifier, _ = exported
+def test_class_names_and_the_model_card_are_part_of_it(served):
+    run, classifier = served.run, served.classifier
     assert classifier.scenes == ("a", "b")
     assert classifier.card["experiment"] == run.read("config.json")["experiment"]
     assert classifier.card["training"] == run.read("result.json")
@@ -231,10 +229,12 @@ def test_class_names_and_the_model_card_travel_with_it(exported):
 
 @pytest.mark.parametrize("system", sorted(catalogue.SYSTEMS))
 def test_every_system_has_its_signatures(system, tmp_path):
-    features = config.FeatureConfig(sample_rate_hz=16000)
+    features = small_corpus.FEATURES
     if system.startswith("DCASE"):
+        # The baselines' pools need the number of frames of ten seconds.
         features = dataclasses.replace(
             features,
+            clip_seconds=10.0,
             mono=True,
             log_mel=config.LogMelConfig(mel_bins=40, hop_seconds=0.02, centred=True),
         )
@@ -243,7 +243,8 @@ def test_every_system_has_its_signatures(system, tmp_path):
     model = models.build(system, 3, small_corpus.NARROW, event_model=event_model)
     (tmp_path / "card").write_text("{}")
     served = serving.ServedModel(row, model, event_model, None, "abc", str(tmp_path / "card"))
-    waveform = tf.constant(noise(2, 160001, 1))  # a sample more than the clip length: two windows
+    # One sample more than the clip length makes two windows.
+    waveform = tf.constant(noise(2, round(features.clip_seconds * 16000) + 1, 1))
     answer, embedding, why = (
         function(waveform, tf.constant(16000)) for function in served.signatures().values()
     )
@@ -268,20 +269,20 @@ def test_every_system_has_its_signatures(system, tmp_path):
     np.testing.assert_allclose(why["window_start_seconds"], [0, 1 / 16000])
 
 
-def test_the_graph_itself_refuses_what_it_cannot_hear(exported):
+def test_the_graph_itself_refuses_what_it_cannot_classify(served):
     for shape, rate, message in (
         ((1, 32000, 2), 12345, "8000, 11025"),
         ((1, 32000, 3), 16000, "1 or 2 channels"),
         ((1, 15999, 2), 16000, "at least 1 s"),
     ):
         with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-            call(exported[2], "serving_default", np.zeros(shape, np.float32), rate)
+            call(served.classifier, "serving_default", np.zeros(shape, np.float32), rate)
 
 
-def test_the_servers_warm_up_requests_are_answered_by_the_model(exported):
-    _, _, classifier, out = exported
+def test_the_model_accepts_the_warm_up_requests_for_the_server(served):
+    classifier = served.classifier
     asked = set()
-    for record in tf.data.TFRecordDataset(str(out / serving.WARM_UP)):
+    for record in tf.data.TFRecordDataset(str(served.folder / serving.WARM_UP)):
         log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
         request = predict_pb2.PredictRequest.FromString(
             log.predict_log.request.SerializeToString()
@@ -305,52 +306,33 @@ def test_the_servers_warm_up_requests_are_answered_by_the_model(exported):
     }
 
 
-def test_tensorflows_own_tool_shows_the_signatures_and_gets_an_answer(exported, tmp_path):
-    out = exported[3]
+def call_tool(monkeypatch, *words) -> None:
+    monkeypatch.setattr(sys, "argv", ["saved_model_cli", *map(str, words)])
+    saved_model_cli.main()
+
+
+def test_tensorflows_own_tool_shows_the_signatures_and_predicts(
+    exported, tmp_path, monkeypatch, capsys
+):
+    folder = exported(small_corpus.FEATURE_BASED_24_KHZ).model
     np.savez(tmp_path / "request.npz", waveform=noise(2, 16000, 1), rate=np.int32(16000))
-    tool = [str(Path(sys.executable).with_name("saved_model_cli"))]
-    shown = subprocess.run(
-        [*tool, "show", "--dir", out, "--tag_set", "serve", "--signature_def", "serving_default"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    shown = " ".join(shown.split())
+    signature = ("--dir", folder, "--tag_set", "serve", "--signature_def", "serving_default")
+    call_tool(monkeypatch, "show", *signature)
+    shown = " ".join(capsys.readouterr().out.split())
     assert "inputs['waveform'] tensor_info: dtype: DT_FLOAT shape: (-1, -1, -1)" in shown
     assert "inputs['sample_rate_hz'] tensor_info: dtype: DT_INT32 shape: ()" in shown
-    inputs = (
-        f"waveform={tmp_path}/request.npz[waveform];sample_rate_hz={tmp_path}/request.npz[rate]"
-    )
-    subprocess.run(
-        [
-            *tool,
-            "run",
-            "--dir",
-            out,
-            "--tag_set",
-            "serve",
-            "--signature_def",
-            "serving_default",
-            "--inputs",
-            inputs,
-            "--outdir",
-            tmp_path,
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    request = f"{tmp_path}/request.npz"
+    inputs = f"waveform={request}[waveform];sample_rate_hz={request}[rate]"
+    call_tool(monkeypatch, "run", *signature, "--inputs", inputs, "--outdir", tmp_path)
     np.testing.assert_allclose(np.load(tmp_path / "probabilities.npy").sum(1), [1, 1], atol=1e-5)
     assert np.load(tmp_path / "top_scenes.npy", allow_pickle=True).shape == (2, 2)
 
 
-def test_an_existing_folder_is_not_overwritten(exported):
-    run, _, _, out = exported
+def test_an_existing_folder_is_not_overwritten(served):
     with pytest.raises(CrossaskError, match="exists already"):
-        serving.export_run(run, out)
+        serving.export_run(served.run, served.folder)
 
 
 def test_a_folder_that_is_no_export_is_refused(tmp_path):
     with pytest.raises(CrossaskError, match="not a model"):
         Classifier(tmp_path)
-    assert dataclasses.is_dataclass(small_corpus.FA)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,12 +27,6 @@ VERBS = (
     "launch",
     "app",
 )
-ROWS = """
-import sys
-sys.path.insert(0, {tests!r})
-import dataclasses, small_corpus
-ROWS = (small_corpus.FA, small_corpus.FEATURE_BASED)
-"""
 
 
 def call(verb: str, *arguments) -> int:
@@ -40,37 +35,38 @@ def call(verb: str, *arguments) -> int:
     )
 
 
+@pytest.fixture
+def rows(tmp_path) -> Path:
+    return small_corpus.write_rows(tmp_path / "rows.py", "FA", "FEATURE_BASED")
+
+
 @pytest.fixture(scope="module")
-def work(tmp_path_factory):
-    """A folder in which every verb has run once: corpus/, rows.py, runs/, report/, model/."""
-    folder = tmp_path_factory.mktemp("work")
+def work(made_once) -> Path:
+    """Returns a folder in which every verb has run once: corpus/, rows.py, runs/, report/, model/. Tests only read it."""
+    return made_once("commands", run_every_verb)
+
+
+def run_every_verb(folder: Path) -> None:
     data = small_corpus.write(folder / "corpus")
-    (folder / "rows.py").write_text(
-        ROWS.format(tests=str(small_corpus.__file__.rpartition("/")[0]))
-    )
+    rows = small_corpus.write_rows(folder / "rows.py", "FA", "FEATURE_BASED")
+    runs = folder / "runs"
     common = (
-        f"--experiment={folder}/rows.py",
+        f"--experiment={rows}",
         f"--data_dir={data}",
         "--params_override=training.epochs=1",
     )
     assert call("prepare", "--dataset=folder", *common) == 0
-    assert (
-        call("train", *common, f"--model_dir={folder}/runs", "--seeds=0,1", "--preflight=never")
-        == 0
-    )
-    assert call("evaluate", f"--model_dir={folder}/runs") == 0
-    assert call("report", f"--model_dir={folder}/runs", f"--out={folder}/report") == 0
-    assert (
-        call(
-            "export",
-            f"--model_dir={folder}/runs/cmam_feature_based/fold1/seed1",
-            f"--out={folder}/model",
+    with small_corpus.without_graphs():
+        assert (
+            call("train", *common, f"--model_dir={runs}", "--seeds=0,1", "--preflight=never") == 0
         )
-        == 0
-    )
-    return folder
+    assert call("evaluate", f"--model_dir={runs}") == 0
+    assert call("report", f"--model_dir={runs}", f"--out={folder}/report") == 0
+    one = runs / "fa" / "fold1" / "seed1"
+    assert call("export", f"--model_dir={one}", f"--out={folder}/model") == 0
 
 
+@pytest.mark.trains
 def test_each_step_leaves_what_the_next_one_reads(work):
     for row in ("fa", "cmam_feature_based"):
         for seed in (0, 1):
@@ -92,47 +88,42 @@ def test_each_step_leaves_what_the_next_one_reads(work):
     assert "<html" in (work / "report" / "report.html").read_text()
 
 
-def test_rows_of_a_published_corpus_take_recordings_of_ones_own(work, capsys):
-    rows = (
-        f"--experiment={work}/rows.py:fa",
-        f"--data_dir={work}/corpus/clips.csv",
+def test_rows_of_a_published_corpus_take_recordings_of_ones_own(table, rows, capsys):
+    arguments = (
+        f"--experiment={rows}:fa",
+        f"--data_dir={table}",
         "--params_override=dataset=tau2019",
         "--dry_run",
     )
-    assert call("train", *rows) == 2
+    assert call("train", *arguments) == 2
     assert "meta.csv" in capsys.readouterr().err
-    assert call("train", *rows, "--dataset=folder") == 0
+    assert call("train", *arguments, "--dataset=folder") == 0
     assert "folder, fold 1: " in capsys.readouterr().out
 
 
-def test_a_dry_run_tells_runs_and_steps_and_leaves_nothing(work, tmp_path, capsys):
-    corpus = shutil.copy(work / "corpus" / "clips.csv", tmp_path)  # no recordings beside it
-    assert (
-        call(
-            "train",
-            "--dry_run",
-            f"--experiment={work}/rows.py:fa",
-            f"--data_dir={corpus}",
-            "--seeds=0,1",
-        )
-        == 0
-    )
-    told = capsys.readouterr().out
+def test_a_dry_run_prints_runs_and_steps_and_leaves_nothing(table, rows, tmp_path, capsys):
+    corpus = shutil.copy(table, tmp_path)  # There are no recordings beside it.
+    before = sorted(tmp_path.iterdir())
+    arguments = (f"--experiment={rows}:fa", f"--data_dir={corpus}", "--seeds=0,1")
+    assert call("train", "--dry_run", *arguments) == 0
+    printed = capsys.readouterr().out
     # four folds of three clips a scene and place: 18 clips, of which ceil(0.3 x 3) places a scene validate
-    assert "folder, fold 1: 18 clips to train on, 6 to evaluate, 0 in neither." in told
-    assert "fa: 2 runs (training + validation clips of fold 1: 12 + 6), 18 steps" in told
-    assert list(tmp_path.iterdir()) == [tmp_path / "clips.csv"]
+    assert "folder, fold 1: 18 clips to train on, 6 to evaluate, 0 in neither." in printed
+    assert "fa: 2 runs (training + validation clips of fold 1: 12 + 6), 18 steps" in printed
+    after = sorted(path for path in tmp_path.iterdir() if path.name != "__pycache__")
+    assert after == before
 
 
-def test_describe_prints_the_size_of_every_row(work, capsys):
-    assert call("describe", f"--experiment={work}/rows.py", "--classes=2") == 0
+def test_describe_prints_the_size_of_every_row(rows, capsys):
+    assert call("describe", f"--experiment={rows}", "--classes=2") == 0
     header, fa, cmam, note = capsys.readouterr().out.splitlines()
     assert header.split()[:4] == ["row", "system", "strategy", "parameters"]
     assert fa.split()[:3] == ["fa", "FA", "from_scratch"]
-    assert cmam.split()[-1] > "0"  # the event model's multiply-accumulates
+    assert cmam.split()[-1] > "0"  # The last column counts the event model's multiply-accumulates.
     assert "a clip of 2 s" in note
 
 
+@pytest.mark.trains
 def test_predict_prints_words_json_or_csv(work, capsys):
     file = work / "corpus" / "a00.wav"
     assert call("predict", f"--model={work}/model", "--top=1", file) == 0
@@ -148,29 +139,32 @@ def test_predict_prints_words_json_or_csv(work, capsys):
     assert first["scene"] == answer["scene"] == max("ab", key=lambda scene: float(first[scene]))
 
 
-def test_one_bad_file_of_two_is_told_and_the_other_answered(work, tmp_path, capsys):
+@pytest.mark.trains
+def test_bad_files_are_reported_and_the_others_predicted(work, tmp_path, capsys):
     broken, odd = tmp_path / "broken.wav", tmp_path / "odd.wav"
     broken.write_bytes(b"RIFF")
     soundfile.write(odd, np.zeros(12345), 12345)
     assert call("predict", f"--model={work}/model", broken, work / "corpus" / "a00.wav", odd) == 3
-    told = capsys.readouterr()
-    assert "a00.wav" in told.out
-    assert str(broken) in told.err
-    assert "12345 Hz" in told.err
-    assert "2 of 3 files" in told.err
+    printed = capsys.readouterr()
+    assert "a00.wav" in printed.out
+    assert str(broken) in printed.err
+    assert "12345 Hz" in printed.err
+    assert "2 of 3 files" in printed.err
     assert call("predict", f"--model={work}/model", broken) == 2
 
 
-def test_training_again_leaves_finished_runs_alone_and_evaluating_again_is_asked_for(work):
-    run = work / "runs" / "fa" / "fold1" / "seed0"
+@pytest.mark.trains
+def test_finished_runs_are_trained_again_never_and_evaluated_again_on_request(work, tmp_path):
+    shutil.copytree(work / "runs", tmp_path / "runs")
+    run = tmp_path / "runs" / "fa" / "fold1" / "seed0"
     before = {name: (run / name).stat().st_mtime_ns for name in ("best.npz", "scores.json")}
     common = (
         f"--experiment={work}/rows.py:fa",
         f"--data_dir={work}/corpus/clips.csv",
         "--params_override=training.epochs=1",
     )
-    assert call("train", *common, f"--model_dir={work}/runs", "--seeds=0") == 0
-    assert call("evaluate", f"--model_dir={work}/runs") == 0
+    assert call("train", *common, f"--model_dir={tmp_path}/runs", "--seeds=0") == 0
+    assert call("evaluate", f"--model_dir={tmp_path}/runs") == 0
     assert {name: (run / name).stat().st_mtime_ns for name in before} == before
     scores = (run / "scores.json").read_bytes()
     assert call("evaluate", f"--model_dir={run}", "--again") == 0
@@ -178,12 +172,14 @@ def test_training_again_leaves_finished_runs_alone_and_evaluating_again_is_asked
     assert (run / "scores.json").stat().st_mtime_ns > before["scores.json"]
 
 
+@pytest.mark.trains
 def test_an_unfinished_run_is_left_out_and_the_exit_code_says_so(work, tmp_path):
     shutil.copytree(work / "runs", tmp_path / "runs")
     (tmp_path / "runs" / "fa" / "fold1" / "seed1" / "result.json").unlink()
     assert call("evaluate", f"--model_dir={tmp_path}/runs") == 3
 
 
+@pytest.mark.trains
 def test_any_table_of_predictions_is_scored(work, capsys):
     run = work / "runs" / "fa" / "fold1" / "seed0"
     assert call("evaluate", f"--predictions={run}/predictions.csv") == 0
@@ -196,22 +192,47 @@ def test_any_table_of_predictions_is_scored(work, capsys):
         ("prepare", ["--dataset=folder"], "--data_dir is not given", "--help"),
         ("prepare", ["--dataset=birds", "--data_dir=."], "no data set 'birds'", "tau2019"),
         ("prepare", ["--assets=vgg"], "no asset 'vgg'", "vggish"),
-        ("train", [*NAMED], "--experiment is not given", "--help"),
-        ("train", ["--experiment=nowhere.py", *NAMED], "no experiment file", "experiments/demo.py"),
-        ("train", ["--experiment={rows}:fb", *NAMED], "no row 'fb'", "fa, cmam_feature_based"),
+        ("train", ["--data_dir=x", "--model_dir=y"], "--experiment is not given", "--help"),
         (
             "train",
-            ["--experiment={rows}", "--params_override=training.epoch=3", *NAMED],
+            ["--experiment=nowhere.py", "--data_dir=x", "--model_dir=y"],
+            "no experiment file",
+            "experiments/demo.py",
+        ),
+        (
+            "train",
+            ["--experiment={rows}:fb", "--data_dir=x", "--model_dir=y"],
+            "no row 'fb'",
+            "fa, cmam_feature_based",
+        ),
+        (
+            "train",
+            [
+                "--experiment={rows}",
+                "--params_override=training.epoch=3",
+                "--data_dir=x",
+                "--model_dir=y",
+            ],
             "training.epoch",
             "'epochs'",
         ),
         (
             "train",
-            ["--experiment={rows}", "--params_override=training.epochs=x", *NAMED],
+            [
+                "--experiment={rows}",
+                "--params_override=training.epochs=x",
+                "--data_dir=x",
+                "--model_dir=y",
+            ],
             "'x'",
             "int",
         ),
-        ("train", ["--experiment={rows}", "--seeds=one", *NAMED], "--seeds", "0,1,2"),
+        (
+            "train",
+            ["--experiment={rows}", "--seeds=one", "--data_dir=x", "--model_dir=y"],
+            "--seeds",
+            "0,1,2",
+        ),
         (
             "train",
             ["--experiment={rows}", "--distribution=five", "--data_dir={csv}", "--model_dir=y"],
@@ -227,6 +248,24 @@ def test_any_table_of_predictions_is_scored(work, capsys):
         ("evaluate", ["--model_dir=nowhere"], "no runs below 'nowhere'", "crossask-train"),
         ("evaluate", ["--predictions=nowhere.csv"], "nowhere.csv", ""),
         ("report", ["--model_dir=nowhere", "--out=x"], "no runs below", "crossask-train"),
+        ("predict", ["--modle=x", "a.wav"], "modle", "--help"),
+        ("pretrain", ["--events=nowhere.csv", "--out=x.npz"], "no CSV 'nowhere.csv'", "filename"),
+        ("app", [], "--model is not given", "--help"),
+        ("pretrain", ["--events={csv}", "--out=x.ckpt"], "--out", ".npz"),
+    ],
+)
+def test_a_users_mistake_is_two_lines_and_exit_code_2(
+    table, rows, tmp_path, capsys, verb, arguments, problem, fix
+):
+    places = {"rows": rows, "csv": table, "tmp": tmp_path}
+    assert call(verb, *(argument.format(**places) for argument in arguments)) == 2
+    assert_problem_and_fix(capsys.readouterr().err, problem, fix)
+
+
+@pytest.mark.trains
+@pytest.mark.parametrize(
+    ("verb", "arguments", "problem", "fix"),
+    [
         ("export", ["--model_dir={work}/runs", "--out=x"], "holds 4 runs", "one of them"),
         ("export", ["--model_dir={work}/runs/fa/fold1/seed0", "--out={work}/model"], "exists", ""),
         ("predict", ["--model={work}/model"], "No recording is given", "crossask-predict"),
@@ -247,93 +286,63 @@ def test_any_table_of_predictions_is_scored(work, capsys):
             "saved_model.pb",
         ),
         ("predict", ["--model={work}/model", "nowhere.wav"], "nowhere.wav", ""),
-        ("predict", ["--modle=x", "a.wav"], "modle", "--help"),
-        ("pretrain", ["--events=nowhere.csv", "--out=x.npz"], "no CSV 'nowhere.csv'", "filename"),
-        ("app", [], "--model is not given", "--help"),
-        ("pretrain", ["--events={csv}", "--out=x.ckpt"], "--out", ".npz"),
     ],
 )
-def test_a_users_mistake_is_two_lines_and_exit_code_2(
-    work, tmp_path, capsys, verb, arguments, problem, fix
+def test_a_users_mistake_with_runs_and_models_is_two_lines_and_exit_code_2(
+    work, capsys, verb, arguments, problem, fix
 ):
-    places = {
-        "work": work,
-        "rows": work / "rows.py",
-        "csv": work / "corpus" / "clips.csv",
-        "tmp": tmp_path,
-    }
-    assert call(verb, *(argument.format(**places) for argument in arguments)) == 2
-    lines = capsys.readouterr().err.splitlines()
-    told = next(number for number, line in enumerate(lines) if line.startswith("Error: "))
-    assert problem in lines[told]
-    assert fix in lines[told + 1]
+    assert call(verb, *(argument.format(work=work) for argument in arguments)) == 2
+    assert_problem_and_fix(capsys.readouterr().err, problem, fix)
+
+
+def assert_problem_and_fix(messages: str, problem: str, fix: str) -> None:
+    """Checks the two lines of the error in what was written to standard error."""
+    lines = messages.splitlines()
+    number = next(number for number, line in enumerate(lines) if line.startswith("Error: "))
+    assert problem in lines[number]
+    assert fix in lines[number + 1]
     assert not any("Traceback" in line for line in lines)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("verb", VERBS)
-def test_help_answers_without_tensorflow(verb, capsys):
-    code = (
-        f"import sys; from crossask.cli import {verb}; rc = {verb}.main(['x', '--help']); "
-        "sys.exit(rc or 'tensorflow' in sys.modules or 'gradio' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert f"crossask-{verb}" in done.stdout
-    assert "Flags:" in done.stdout
-
-
-def test_each_verb_is_also_a_module(work):
+def test_each_verb_is_a_module_whose_help_needs_no_tensorflow(verb):
     done = subprocess.run(
-        [sys.executable, "-m", "crossask.cli.predict", "--model=nowhere", "a.wav"],
+        [sys.executable, "-X", "importtime", "-m", f"crossask.cli.{verb}", "--help"],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
+    assert done.returncode == 0, done.stderr
+    assert f"crossask-{verb}" in done.stdout
+    assert "Flags:" in done.stdout
+    modules = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "crossask.cli" in modules
+    assert not {"tensorflow", "gradio"} & modules
 
 
-def test_a_killed_prepare_goes_on_to_the_same_bytes(work, tmp_path):
-    """Also where it is killed while a shard is half written."""
-    data = small_corpus.write(tmp_path / "corpus", places=12, clips=8)
-    command = [
-        sys.executable,
-        "-m",
-        "crossask.cli.prepare",
-        "--dataset=folder",
-        f"--experiment={work}/rows.py",
-        f"--data_dir={data}",
-    ]
+def contents(folder: Path) -> dict[Path, bytes]:
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder): path.read_bytes() for path in paths}
 
-    def files(folder):
-        return {
-            path.relative_to(folder): path.read_bytes()
-            for path in sorted(folder.rglob("*"))
-            if path.is_file()
-        }
 
-    assert (
-        subprocess.run(
-            [*command, f"--features_dir={tmp_path}/whole"], capture_output=True, check=False
-        ).returncode
-        == 0
-    )
+@pytest.mark.processes
+def test_a_killed_prepare_resumes_to_the_same_bytes(rows, tmp_path):
+    """It is killed while a shard is half written, or just after."""
+    data = small_corpus.write(tmp_path / "corpus", places=8, clips=8)  # four shards
+    arguments = ("--dataset=folder", f"--experiment={rows}", f"--data_dir={data}")
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    command = [sys.executable, "-m", "crossask.cli.prepare", *arguments]
     process = subprocess.Popen(
-        [*command, f"--features_dir={tmp_path}/killed"],
+        [*command, f"--features_dir={killed}"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    while process.poll() is None and not list((tmp_path / "killed").rglob("*.tfrecord*")):
+    while process.poll() is None and not list(killed.rglob("*.tfrecord*")):
         time.sleep(0.02)
     process.kill()
     assert process.wait() == -9
-    done = files(tmp_path / "killed")
-    whole = files(tmp_path / "whole")
-    assert done.keys() != whole.keys()
-    assert (
-        subprocess.run(
-            [*command, f"--features_dir={tmp_path}/killed"], capture_output=True, check=False
-        ).returncode
-        == 0
-    )
-    assert files(tmp_path / "killed") == whole
+    assert call("prepare", *arguments, f"--features_dir={whole}") == 0
+    assert contents(killed).keys() != contents(whole).keys()
+    assert call("prepare", *arguments, f"--features_dir={killed}") == 0
+    assert contents(killed) == contents(whole)

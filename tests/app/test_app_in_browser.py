@@ -17,6 +17,8 @@ playwright = pytest.importorskip(
 
 from crossask.app.page import serve  # noqa: E402
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture(scope="module")
 def folder(exports):
@@ -69,7 +71,7 @@ def hosts(asked) -> set[str]:
     return {urlsplit(url).hostname for url in asked if not url.startswith(("data:", "blob:"))}
 
 
-def test_a_visitor_gives_a_sound_and_reads_the_answer(visit, folder, tmp_path):
+def test_a_visitor_gives_a_sound_and_reads_the_prediction(visit, folder, tmp_path):
     page, asked, errors = visit
     noise = np.random.default_rng(0).normal(0, 0.1, (72000, 2))
     soundfile.write(tmp_path / "noise.wav", noise, 16000)
@@ -100,7 +102,7 @@ def test_a_visitor_gives_a_sound_and_reads_the_answer(visit, folder, tmp_path):
     assert errors == []
 
 
-def test_an_example_is_a_click_and_no_sound_is_told(visit):
+def test_an_example_is_a_click_and_no_sound_is_an_error(visit):
     page, asked, errors = visit
     page.get_by_role("button", name="Classify").click()
     playwright.expect(page.get_by_text("There is no recording yet.")).to_be_visible(timeout=30000)
@@ -112,7 +114,7 @@ def test_an_example_is_a_click_and_no_sound_is_told(visit):
     assert errors == []
 
 
-def test_the_microphone_is_heard(visit):
+def test_the_microphone_works(visit):
     page, _, errors = visit
     page.get_by_label("Record audio").click()
     page.get_by_role("button", name="Record", exact=True).click()

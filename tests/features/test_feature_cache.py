@@ -1,6 +1,5 @@
 """Features are computed once, resumable, the same bytes whatever happened on the way."""
 
-import dataclasses
 import hashlib
 import pickle
 import resource
@@ -26,8 +25,23 @@ def small_shards(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    return read_corpus("folder", small_corpus.write(tmp_path_factory.mktemp("corpus")))
+def few(tmp_path_factory):
+    """Returns a corpus of four clips."""
+    table = small_corpus.write(tmp_path_factory.mktemp("few"), places=2, clips=1)
+    return read_corpus("folder", table)
+
+
+@pytest.fixture(scope="module")
+def finished(corpus, tmp_path_factory):
+    """Returns a function: row -> its features of the small corpus in shards of five clips. Tests only read them."""
+    folder = tmp_path_factory.mktemp("finished")
+
+    def prepare(row):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(records, "CLIPS_PER_SHARD", 5)
+            return prepare_features(corpus, row, folder)
+
+    return prepare
 
 
 def checksums(cache):
@@ -38,8 +52,8 @@ def checksums(cache):
     }
 
 
-def test_a_killed_run_goes_on_to_the_same_bytes(corpus, tmp_path):
-    whole = prepare_features(corpus, small_corpus.FEATURE_BASED, tmp_path / "whole")
+def test_a_killed_run_resumes_to_the_same_bytes(corpus, finished, tmp_path):
+    whole = finished(small_corpus.FEATURE_BASED)
 
     class Killed(Exception):
         pass
@@ -58,16 +72,16 @@ def test_a_killed_run_goes_on_to_the_same_bytes(corpus, tmp_path):
     assert not list((tmp_path / "killed").rglob("*.part"))
 
 
-def test_finished_shards_are_not_written_again(corpus, tmp_path):
-    cache = prepare_features(corpus, small_corpus.FA, tmp_path)
-    times = {path: path.stat().st_mtime_ns for path in cache.folders["log_mel"].iterdir()}
-    prepare_features(corpus, small_corpus.FA, tmp_path)
-    assert {path: path.stat().st_mtime_ns for path in cache.folders["log_mel"].iterdir()} == times
+def test_finished_shards_are_not_written_again(finished):
+    folder = finished(small_corpus.FA).folders["log_mel"]
+    times = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    finished(small_corpus.FA)
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == times
 
 
-def test_rows_share_what_they_have_in_common(corpus, tmp_path):
-    alone = prepare_features(corpus, small_corpus.FA, tmp_path)
-    both = prepare_features(corpus, small_corpus.CMAM, tmp_path)
+def test_rows_share_what_they_have_in_common(few, tmp_path):
+    alone = prepare_features(few, small_corpus.FA, tmp_path)
+    both = prepare_features(few, small_corpus.CMAM, tmp_path)
     assert both.folders["log_mel"] == alone.folders["log_mel"]
     assert set(both.folders) == {"log_mel", "patches"}
     assert (both.shapes["log_mel"], both.shapes["patches"]) == ((198, 64, 2), (2, 96, 64))
@@ -85,41 +99,38 @@ def test_rows_share_what_they_have_in_common(corpus, tmp_path):
         ("training.epochs", 9, set()),
     ],
 )
-def test_the_folder_follows_all_that_shapes_the_bytes(corpus, tmp_path, field, value, moved):
-    before = prepare_features(corpus, small_corpus.FEATURE_BASED, tmp_path).folders
-    after = prepare_features(
-        corpus, config.override(small_corpus.FEATURE_BASED, {field: value}), tmp_path
-    ).folders
+def test_the_folder_follows_all_that_shapes_the_bytes(few, tmp_path, field, value, moved):
+    changed = config.override(small_corpus.FEATURE_BASED, {field: value})
+    before = prepare_features(few, small_corpus.FEATURE_BASED, tmp_path).folders
+    after = prepare_features(few, changed, tmp_path).folders
     assert {kind for kind in before if before[kind] != after[kind]} == moved
 
 
 def test_broken_files_are_named_and_the_others_kept(tmp_path):
-    table = small_corpus.write(tmp_path / "corpus")
+    table = small_corpus.write(tmp_path / "corpus", clips=2)
     corpus = read_corpus("folder", table)
     (tmp_path / "corpus" / "a01.wav").write_bytes(b"no sound")
     soundfile.write(tmp_path / "corpus" / "b10.wav", np.zeros((1000, 2)), 16000)
     with pytest.raises(DataError) as error:
         prepare_features(corpus, small_corpus.FA, tmp_path / "features")
-    assert "2 of 24 files" in str(error.value)
+    assert "2 of 16 files" in str(error.value)
     assert "a01.wav" in str(error.value)
     assert "b10.wav" in str(error.value)
     assert list((tmp_path / "features").glob("*/*.tfrecord"))
 
 
 def test_lengths_within_the_allowance_are_mended_and_others_are_errors(tmp_path):
-    corpus = read_corpus("folder", small_corpus.write(tmp_path / "long", seconds=2.3))
-    assert prepare_features(corpus, small_corpus.FA, tmp_path / "features").shapes["log_mel"] == (
-        198,
-        64,
-        2,
-    )
+    table = small_corpus.write(tmp_path / "long", places=2, clips=1, seconds=2.3)
+    corpus = read_corpus("folder", table)
+    cache = prepare_features(corpus, small_corpus.FA, tmp_path / "features")
+    assert cache.shapes["log_mel"] == (198, 64, 2)
     strict = config.override(small_corpus.FA, {"features.max_cut_seconds": 0.1})
-    with pytest.raises((DataError, AudioError), match="24 of 24"):
+    with pytest.raises((DataError, AudioError), match="4 of 4"):
         prepare_features(corpus, strict, tmp_path / "features")
 
 
-def test_training_batches_are_a_pure_function_of_seed_and_epoch(corpus, tmp_path):
-    cache = prepare_features(corpus, small_corpus.FEATURE_BASED, tmp_path)
+def test_training_batches_are_a_pure_function_of_seed_and_epoch(corpus, finished):
+    cache = finished(small_corpus.FEATURE_BASED)
     ids = corpus.folds[0].train
     steps = len(ids) // 4
     four = TrainingConfig(batch_size=4)
@@ -135,8 +146,8 @@ def test_training_batches_are_a_pure_function_of_seed_and_epoch(corpus, tmp_path
     assert epochs(1, 0, 1) != two[:steps]
 
 
-def test_an_epoch_holds_each_clip_at_most_once_and_pairs_belong_together(corpus, tmp_path):
-    cache = prepare_features(corpus, small_corpus.FEATURE_BASED, tmp_path)
+def test_an_epoch_contains_each_clip_at_most_once_and_pairs_belong_together(corpus, finished):
+    cache = finished(small_corpus.FEATURE_BASED)
     ids = corpus.folds[0].train
     pairs = {}
     for inputs, scenes, weights in EvaluationData(cache, corpus, ids, 1).batches():
@@ -162,8 +173,8 @@ def test_an_epoch_holds_each_clip_at_most_once_and_pairs_belong_together(corpus,
     assert len(set(seen)) == len(seen) == len(ids) // 4 * 4
 
 
-def test_evaluation_fills_the_last_batch_with_clips_of_weight_zero(corpus, tmp_path):
-    cache = prepare_features(corpus, small_corpus.FA, tmp_path)
+def test_evaluation_fills_the_last_batch_with_clips_of_weight_zero(corpus, finished):
+    cache = finished(small_corpus.FA)
     ids = ordered(cache, corpus.folds[0].train)[:13]
     batches = list(EvaluationData(cache, corpus, ids, 4).batches())
     assert [scene.shape[0] for _, scene, _ in batches] == [4, 4, 4, 4]
@@ -177,8 +188,8 @@ def test_evaluation_fills_the_last_batch_with_clips_of_weight_zero(corpus, tmp_p
     ]
 
 
-def test_statistics_are_those_of_numpy(corpus, tmp_path):
-    cache = prepare_features(corpus, small_corpus.FA, tmp_path)
+def test_statistics_are_those_of_numpy(corpus, finished):
+    cache = finished(small_corpus.FA)
     ids = corpus.folds[0].train
     values = np.concatenate(
         [i["log_mel"].numpy() for i, _, _ in EvaluationData(cache, corpus, ids, 1).batches()]
@@ -189,22 +200,21 @@ def test_statistics_are_those_of_numpy(corpus, tmp_path):
 
 
 def test_another_recording_under_the_same_name_gives_another_folder(tmp_path):
-    table = small_corpus.write(tmp_path / "corpus")
-    before = prepare_features(
-        read_corpus("folder", table), small_corpus.FA, tmp_path / "features"
-    ).folders
+    table = small_corpus.write(tmp_path / "corpus", places=2, clips=1)
+
+    def folders():
+        corpus = read_corpus("folder", table)
+        return prepare_features(corpus, small_corpus.FA, tmp_path / "features").folders
+
+    before = folders()
     soundfile.write(tmp_path / "corpus" / "a00.wav", np.full((32000, 2), 0.01), 16000, "PCM_24")
-    after = prepare_features(
-        read_corpus("folder", table), small_corpus.FA, tmp_path / "features"
-    ).folders
-    assert before != after
-    assert dataclasses.is_dataclass(small_corpus.FA)
+    assert folders() != before
 
 
-def test_a_beam_pipeline_writes_the_same_bytes(corpus, tmp_path):
+def test_a_beam_pipeline_writes_the_same_bytes(corpus, finished, tmp_path):
     beam = pytest.importorskip("crossask.features.beam")
     pytest.importorskip("apache_beam", reason="needs Apache Beam: pip install 'crossask[beam]'")
-    here = prepare_features(corpus, small_corpus.FEATURE_BASED, tmp_path / "here")
+    here = finished(small_corpus.FEATURE_BASED)
     there = prepare_features(
         corpus,
         small_corpus.FEATURE_BASED,
@@ -218,7 +228,7 @@ def test_a_beam_pipeline_writes_the_same_bytes(corpus, tmp_path):
     assert (there.clip_ids, there.shapes) == (here.clip_ids, here.shapes)
 
 
-def test_beam_computes_of_a_second_row_what_the_first_has_not(corpus, tmp_path):
+def test_beam_computes_for_a_second_row_only_what_the_first_has_not(corpus, tmp_path):
     beam = pytest.importorskip("crossask.features.beam")
     pytest.importorskip("apache_beam", reason="needs Apache Beam: pip install 'crossask[beam]'")
     elsewhere, left = beam.runner(["--runner=DirectRunner"]), []
@@ -235,7 +245,7 @@ def test_beam_computes_of_a_second_row_what_the_first_has_not(corpus, tmp_path):
     assert not list(first.folders["log_mel"].glob("*shards-*"))
 
 
-def test_a_disk_that_fills_up_is_told_and_what_is_whole_is_kept(corpus, tmp_path, monkeypatch):
+def test_a_disk_that_fills_up_is_an_error_and_whole_files_are_kept(corpus, tmp_path, monkeypatch):
     monkeypatch.setattr(records, "CLIPS_PER_SHARD", 10)
     whole = prepare_features(corpus, small_corpus.FA, tmp_path / "whole")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -255,17 +265,17 @@ def test_a_disk_that_fills_up_is_told_and_what_is_whole_is_kept(corpus, tmp_path
         assert Path(one).read_bytes() == Path(other).read_bytes()
 
 
-def test_what_a_beam_pipeline_cannot_read_is_told_as_ever(tmp_path):
+def test_a_file_that_a_beam_pipeline_cannot_read_is_the_same_error(tmp_path):
     beam = pytest.importorskip("crossask.features.beam")
     pytest.importorskip("apache_beam", reason="needs Apache Beam: pip install 'crossask[beam]'")
-    table = small_corpus.write(tmp_path / "corpus")
+    table = small_corpus.write(tmp_path / "corpus", places=2, clips=1)
     corpus = read_corpus("folder", table)
     (tmp_path / "corpus" / "a00.wav").write_bytes(b"RIFF")
-    with pytest.raises(DataError, match=r"1 of 24 files cannot be used: .*a00.wav"):
+    with pytest.raises(DataError, match=r"1 of 4 files cannot be used: .*a00.wav"):
         prepare_features(corpus, small_corpus.FA, tmp_path / "features", elsewhere=beam.runner([]))
 
 
-def test_a_shard_writer_arrives_elsewhere_with_all_it_needs(corpus, tmp_path):
+def test_a_shard_writer_arrives_elsewhere_with_all_it_needs(corpus, finished, tmp_path):
     sent = []
 
     def elsewhere(write, shards):
@@ -277,7 +287,7 @@ def test_a_shard_writer_arrives_elsewhere_with_all_it_needs(corpus, tmp_path):
         corpus, small_corpus.FEATURE_BASED, tmp_path / "there", elsewhere=elsewhere
     )
     assert sent == list(range(len(cache.shards("log_mel"))))
-    here = prepare_features(corpus, small_corpus.FEATURE_BASED, tmp_path / "here")
+    here = finished(small_corpus.FEATURE_BASED)
     for kind in cache.folders:
         for one, other in zip(here.shards(kind), cache.shards(kind), strict=True):
             assert Path(one).read_bytes() == Path(other).read_bytes()

@@ -1,4 +1,4 @@
-"""The page: what it shows, what it refuses, and fifty programs that ask at once."""
+"""The page: what it shows, what it refuses, and fifty requests at once."""
 
 import concurrent.futures
 import dataclasses
@@ -66,7 +66,7 @@ def pixels(png):
     return imread(io.BytesIO(png), format="png")
 
 
-def test_it_shows_what_the_model_says(models, recording):
+def test_it_shows_what_the_model_predicts(models, recording):
     answers = page.predict(models, recording)
     html, why = page.show(models, answers)
     for (name, model), text, answer, explanation in zip(
@@ -128,7 +128,7 @@ def test_the_window_is_drawn_with_whatever_the_model_has(models, recording):
     assert pixels(drawing.window_png(dataclasses.replace(fa, log_mel=None))).shape[0] == heights[1]
 
 
-def test_the_card_tells_what_the_model_is(models):
+def test_the_card_shows_what_the_model_is(models):
     for model, system in zip(models.values(), ("CMAM", "FA"), strict=True):
         text = fragments.model_card_html(
             model.card | {"scenes": ["<i>", "b"], "evaluation": {"macro_accuracy": 0.625}}
@@ -139,7 +139,9 @@ def test_the_card_tells_what_the_model_is(models):
         assert "<i>" not in text
 
 
-def test_two_models_of_one_folder_name_are_told_apart_and_three_are_too_many(exports, monkeypatch):
+def test_two_models_of_one_folder_name_are_distinguished_and_three_are_too_many(
+    exports, monkeypatch
+):
     monkeypatch.setattr(page, "Classifier", str)
     assert list(page.load_models(exports)) == [str(folder) for folder in exports]
     assert list(page.load_models(exports[:1])) == ["model"]
@@ -150,7 +152,7 @@ def test_two_models_of_one_folder_name_are_told_apart_and_three_are_too_many(exp
 
 
 @pytest.mark.parametrize("what", ["nothing", "short", "broken"])
-def test_what_cannot_be_heard_is_told_without_the_place_of_the_file(models, tmp_path, what):
+def test_an_error_about_a_sound_does_not_show_the_path_of_the_file(models, tmp_path, what):
     path, told = {
         "nothing": (None, "Drop a sound file"),
         "short": (write_noise(tmp_path / "x.wav", seconds=0.5), "x.wav lasts 0.500 s"),
@@ -176,7 +178,7 @@ def test_the_examples_are_sounds_of_the_scenes_they_name(tmp_path):
     assert np.abs(waveform).max() > 0.01
 
 
-def test_fifty_programs_that_ask_at_once_are_all_answered_rightly(address, exports, tmp_path):
+def test_fifty_requests_at_once_all_get_their_own_prediction(address, exports, tmp_path):
     paths = [
         write_noise(
             tmp_path / f"{number}.wav",
@@ -216,7 +218,7 @@ def test_fifty_programs_that_ask_at_once_are_all_answered_rightly(address, expor
     assert len({round(answer[0]["probabilities"]["a"], 4) for answer in answers}) > 40
 
 
-def test_a_program_is_told_what_is_wrong(address, tmp_path):
+def test_a_request_that_cannot_be_answered_gets_the_error(address, tmp_path):
     program = client.Client(address, verbose=False)
     with pytest.raises(Exception, match=r"lasts 0\.500 s"):
         program.predict(
@@ -240,6 +242,7 @@ def test_a_file_of_the_server_is_not_read_for_a_stranger(address, tmp_path):
     assert "probabilities" not in answer
 
 
+@pytest.mark.processes
 def test_a_signal_ends_it_with_exit_code_0_and_leaves_no_files(exports, tmp_path):
     started = []
     for number in (
@@ -274,7 +277,7 @@ def test_a_signal_ends_it_with_exit_code_0_and_leaves_no_files(exports, tmp_path
         assert not list(place.glob("crossask-app.*"))
 
 
-def test_a_port_that_is_taken_is_told(exports, capsys):
+def test_a_port_that_is_taken_is_an_error(exports, capsys):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

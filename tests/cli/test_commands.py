@@ -189,10 +189,10 @@ def test_any_table_of_predictions_is_scored(work, capsys):
 @pytest.mark.parametrize(
     ("verb", "arguments", "problem", "fix"),
     [
-        ("prepare", ["--dataset=folder"], "--data_dir is not given", "--help"),
+        ("prepare", ["--dataset=folder"], "--data_dir is missing", "--help"),
         ("prepare", ["--dataset=birds", "--data_dir=."], "no data set 'birds'", "tau2019"),
         ("prepare", ["--assets=vgg"], "no asset 'vgg'", "vggish"),
-        ("train", ["--data_dir=x", "--model_dir=y"], "--experiment is not given", "--help"),
+        ("train", ["--data_dir=x", "--model_dir=y"], "--experiment is missing", "--help"),
         (
             "train",
             ["--experiment=nowhere.py", "--data_dir=x", "--model_dir=y"],
@@ -250,7 +250,7 @@ def test_any_table_of_predictions_is_scored(work, capsys):
         ("report", ["--model_dir=nowhere", "--out=x"], "no runs below", "crossask-train"),
         ("predict", ["--modle=x", "a.wav"], "modle", "--help"),
         ("pretrain", ["--events=nowhere.csv", "--out=x.npz"], "no CSV 'nowhere.csv'", "filename"),
-        ("app", [], "--model is not given", "--help"),
+        ("app", [], "--model is missing", "--help"),
         ("pretrain", ["--events={csv}", "--out=x.ckpt"], "--out", ".npz"),
     ],
 )

@@ -12,7 +12,7 @@ from crossask.config import catalogue, reference
 from crossask.errors import ConfigError
 
 ROW = config.Experiment("row")
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_defaults_are_those_of_the_paper():

@@ -88,10 +88,10 @@ def test_lines_of_one_file_are_one_clip(collection):
     ("content", "words"),
     [
         (b"filename,labels\n0.wav\n", "Line 2 of .* has no label"),
-        (b"labels,filename\nhum\n", "Line 2 of .* names '', which does not exist"),
+        (b"labels,filename\nhum\n", "Line 2 of .* lists '', which does not exist"),
         (
             b"filename,labels,fold\n0.wav,hum,1\n0.wav,tone,2\n",
-            "'0.wav' stands in fold '1' and, in line 3",
+            "'0.wav' is in fold '1', and in line 3",
         ),
         ("filename,labels\n0.wav,caf\u00e9\n".encode("latin-1"), "no CSV in UTF-8"),
     ],

@@ -216,7 +216,7 @@ def test_warm_restarts_fall_again_and_again_each_time_twice_as_long():
 
 
 def test_a_warm_up_needs_its_schedule():
-    with pytest.raises(ConfigError, match="warmup_epochs=1 and schedule constant"):
+    with pytest.raises(ConfigError, match="warmup_epochs is 1, but training.schedule is 'constant'"):
         dataclasses.replace(small_corpus.CMAM, training=TrainingConfig(warmup_epochs=1))
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from crossask import config
 from crossask.training import network_size
 
-DCASE2019 = Path(__file__).parents[1] / "experiments" / "dcase2019.py"
+DCASE2019 = Path(__file__).parents[2] / "experiments" / "dcase2019.py"
 
 
 def described(row):

@@ -167,7 +167,7 @@ def checkpoint_numbers(folder: Path) -> list[int]:
 
 def test_devices_that_do_not_divide_the_batch_are_an_error(two_devices):
     with pytest.raises(ConfigError, match="2 devices cannot share batches of 3"):
-        devices.dealt(two_devices, lambda number, count: None, 3)
+        devices.distributed(two_devices, lambda share: None, 3)
 
 
 @pytest.mark.processes
@@ -213,7 +213,7 @@ def test_a_machines_place_is_read_from_the_environment(monkeypatch):
         monkeypatch.setenv("TF_CONFIG", text)
         assert devices._machines_of_environment() == place
     monkeypatch.setenv("TF_CONFIG", TWO_MACHINES.format("worker"))
-    with pytest.raises(CrossaskError, match="would have each write the same run"):
+    with pytest.raises(CrossaskError, match="each of them would write the same run"):
         devices.check_machines("auto")
     servers = '{"cluster": {"ps": ["a:1"]}, "task": {"type": "ps", "index": 0}}'
     for text in ("{", "5", '{"cluster": null, "task": {}}', TWO_MACHINES.format("ps"), servers):

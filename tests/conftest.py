@@ -1,4 +1,7 @@
-"""Fixtures that many tests share. What takes long to make is made once in a test run, by whichever process needs it first."""
+"""Fixtures that many tests share.
+
+What takes long to make is made once in a test run, by whichever process needs it first.
+"""
 
 import os
 import shutil
@@ -15,7 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_configure(config):
-    """Splits the CPU into two logical devices, which stand for two GPUs; TensorFlow allows it only before it computes."""
+    """Splits the CPU into two logical devices, which stand for two GPUs; TensorFlow allows it only
+    before it computes.
+    """
     import tensorflow as tf
 
     cpu = tf.config.list_physical_devices("CPU")[0]
@@ -32,7 +37,10 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def real_data():
-    """Returns a function: name of a folder of real recordings or weights -> its path. It skips the test if there is none."""
+    """Returns a function: name of a folder of real recordings or weights -> its path.
+
+    It skips the test if there is none.
+    """
 
     def find(name: str) -> Path:
         base = Path(os.environ.get("CROSSASK_TEST_DATA", ROOT.parent / "shared" / "data"))
@@ -47,8 +55,9 @@ def real_data():
 def two_devices():
     """Returns a strategy over the two logical CPUs, one for the session.
 
-    A second strategy over the same devices would assign the keys of its collective operations again, and TensorFlow
-    would take them for those of the first one ("Shape mismatch in the collective instance").
+    A second strategy over the same devices would assign the keys of its collective operations
+    again, and TensorFlow would take them for those of the first one ("Shape mismatch in the
+    collective instance").
     """
     import tensorflow as tf
 
@@ -68,8 +77,8 @@ def eagerly():
 def made_once(tmp_path_factory):
     """Returns a function: (name, make) -> a folder that `make(folder)` has filled.
 
-    With pytest-xdist several processes run the tests. The first one that asks for a name makes the folder while the
-    others wait for it; afterwards all of them only read it.
+    With pytest-xdist several processes run the tests. The first one that asks for a name makes the
+    folder while the others wait for it; afterwards all of them only read it.
     """
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -94,7 +103,10 @@ def made_once(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def table(made_once) -> Path:
-    """Returns the CSV of the small corpus. Tests that change recordings write a corpus of their own."""
+    """Returns the CSV of the small corpus.
+
+    Tests that change recordings write a corpus of their own.
+    """
     return made_once("corpus", small_corpus.write) / "clips.csv"
 
 
@@ -108,7 +120,9 @@ def corpus(table):
 
 @pytest.fixture(scope="session")
 def features(made_once, corpus) -> Path:
-    """Returns a folder with all features that the rows FA, FEATURE_BASED and CMAM of small_corpus read."""
+    """Returns a folder with all features that the rows FA, FEATURE_BASED and CMAM of small_corpus
+    read.
+    """
     from crossask.features.cache import prepare_features
 
     def compute(folder: Path) -> None:
@@ -120,8 +134,9 @@ def features(made_once, corpus) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(made_once, corpus, features):
-    """Returns a function: row -> its run on fold 1 with seed 0, trained once in a test run. Tests only read it.
+    """Returns a function: row -> its run on fold 1 with seed 0, trained once in a test run.
 
+    Tests only read the run.
     The row must read the features of FA, FEATURE_BASED or CMAM.
     """
     import tensorflow as tf
@@ -144,7 +159,10 @@ def trained(made_once, corpus, features):
 
 @pytest.fixture(scope="session")
 def exported(made_once, corpus):
-    """Returns a function: row of small_corpus.EXPORTED -> small_corpus.Exported. Tests only read it."""
+    """Returns a function: row of small_corpus.EXPORTED -> small_corpus.Exported.
+
+    Tests only read it.
+    """
 
     def export(row) -> small_corpus.Exported:
         folder = made_once(
@@ -157,7 +175,9 @@ def exported(made_once, corpus):
 
 @pytest.fixture(scope="session")
 def exports(exported) -> list[Path]:
-    """Returns the folders of two exported models: one that detects events, and one without an event model."""
+    """Returns the folders of two exported models: one that detects events, and one without an event
+    model.
+    """
     return [
         exported(small_corpus.FEATURE_BASED_24_KHZ).model,
         exported(small_corpus.FA_24_KHZ).model,

@@ -1,4 +1,6 @@
-"""A corpus of short noise clips, small enough to train on in a test: class a is low noise, class b is high noise."""
+"""A corpus of short noise clips, small enough to train on in a test: class a is low noise, class b
+is high noise.
+"""
 
 import contextlib
 import dataclasses
@@ -78,7 +80,10 @@ class Exported:
 def write(
     folder: Path, places: int = 4, clips: int = 3, rate: int = 16000, seconds: float = 2.0
 ) -> Path:
-    """Writes wavs and `clips.csv`: two scenes, `places` locations each, `clips` clips each. Returns the CSV's path."""
+    """Writes wavs and `clips.csv`: two scenes, `places` locations each, `clips` clips each.
+
+    Returns the CSV's path.
+    """
     rng = np.random.default_rng(7)
     folder.mkdir(parents=True, exist_ok=True)
     lines = ["filename,scene,location"]
@@ -98,7 +103,10 @@ def write(
 
 
 def write_rows(path: Path, *names: str) -> Path:
-    """Writes an experiment file whose rows are those of this module with these names. Returns its path."""
+    """Writes an experiment file whose rows are those of this module with these names.
+
+    Returns its path.
+    """
     path.write_text(
         "import sys\n"
         f"sys.path.insert(0, {str(FOLDER)!r})\n"
@@ -110,7 +118,9 @@ def write_rows(path: Path, *names: str) -> Path:
 
 @contextlib.contextmanager
 def without_graphs() -> Iterator[None]:
-    """Runs TensorFlow's functions without graphs within: tracing graphs takes longer than a few steps of training."""
+    """Runs TensorFlow's functions without graphs within: tracing graphs takes longer than a few
+    steps of training.
+    """
     import tensorflow as tf
 
     tf.config.run_functions_eagerly(True)

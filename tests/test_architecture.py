@@ -109,7 +109,8 @@ def test_experiments_import_the_configuration_alone():
 def test_tensorflow_is_not_imported_before_it_is_needed():
     lines = "; ".join(f"import {name}" for name in NO_TENSORFLOW)
     code = (
-        f"{lines}; import sys; from crossask import config; config.read_experiments('experiments/demo.py'); "
+        f"{lines}; import sys; from crossask import config; "
+        "config.read_experiments('experiments/demo.py'); "
         "print('tensorflow' in sys.modules)"
     )
     done = subprocess.run(

@@ -1,7 +1,7 @@
-"""Whatever stands in a table keeps its table's contract, and nothing that keeps it is left out of the table.
+"""Each entry of a table fulfils its contract, and nothing that fulfils it is missing there.
 
-Shapes, gradients, saving, export and devices of each entry: tests/models and tests/events run over the same tables. Here:
-the tables are complete, and their entries work together.
+Shapes, gradients, saving, export and devices of each entry: tests/models and tests/events run over
+the same tables. Here: the tables are complete, and their entries work together.
 """
 
 import ast
@@ -105,7 +105,8 @@ def test_every_event_model_in_every_scene_model_learns_eight_clips_and_is_saved(
     assert again.event_model.trainable is trainable
     tf.saved_model.save(model, str(tmp_path / "saved"))
     answer = tf.saved_model.load(str(tmp_path / "saved"))(clips[0])
-    # graph and eager kernels round differently, and standardising tiny embeddings makes that larger: probabilities, not logits
+    # graph and eager kernels round differently, and standardising tiny embeddings makes that
+    # larger: probabilities, not logits
     np.testing.assert_allclose(
         tf.nn.softmax(answer), tf.nn.softmax(model(clips[0])), rtol=0, atol=1e-5
     )

@@ -1,4 +1,6 @@
-"""The experiment files: their rows are the paper's, and each row trains a step, is read back and predicts."""
+"""The experiment files: their rows are the paper's, and each row trains a step, is read back and
+predicts.
+"""
 
 import dataclasses
 from pathlib import Path
@@ -128,7 +130,9 @@ def features_dir(tmp_path_factory):
 
 @pytest.fixture
 def eagerly():
-    """Without graphs, whose tracing would take twice as long as all the rest; other tests train the systems with them."""
+    """Without graphs, whose tracing would take twice as long as all the rest; other tests train the
+    systems with them.
+    """
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)

@@ -117,7 +117,9 @@ def _check_flags(values: flags.FlagValues, words: Sequence[str]) -> None:
                 "Remove files, --watch, --out and --timeline.",
             )
     if values.watch and len(words) != 1:
-        raise CrossaskError(f"--watch needs one folder, but got {len(words)}.", "Give one folder.")
+        raise CrossaskError(
+            f"--watch needs one folder, but {len(words)} folders are given.", "Give one folder."
+        )
 
 
 def _predict_stream(values: flags.FlagValues) -> int:

@@ -214,7 +214,8 @@ def test_fifty_requests_at_once_all_get_their_own_prediction(address, exports, t
         heard = {event["event"]: event["score"] for event in answers[number][0]["events"]}
         assert heard == pytest.approx(dict(expected[0][number].explain().events_heard()), abs=1e-5)
         assert answers[number][1]["events"] == []
-    # different sounds have different answers, so one that went to another's asker would have been seen
+    # different sounds have different answers, so one that went to another's asker would have been
+    # seen
     assert len({round(answer[0]["probabilities"]["a"], 4) for answer in answers}) > 40
 
 
@@ -264,7 +265,8 @@ def test_a_signal_ends_it_with_exit_code_0_and_leaves_no_files(exports, tmp_path
             "text": True,
             "env": {**os.environ, "TMPDIR": str(place)},
         }
-        # where the tests run in the background, SIGINT is ignored, and so it would be by what they start
+        # where the tests run in the background, SIGINT is ignored, and so it would be by what they
+        # start
         heeds = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
         started.append((number, port, place, subprocess.Popen(command, **pipes, preexec_fn=heeds)))
     for number, port, place, process in started:

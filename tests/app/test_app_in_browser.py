@@ -1,4 +1,6 @@
-"""The page in a real browser: a sound goes in, the model's answer comes out, and nothing is fetched from elsewhere."""
+"""The page in a real browser: a sound goes in, the model's answer comes out, and nothing is fetched
+from elsewhere.
+"""
 
 import shutil
 import socket

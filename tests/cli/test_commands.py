@@ -42,7 +42,10 @@ def rows(tmp_path) -> Path:
 
 @pytest.fixture(scope="module")
 def work(made_once) -> Path:
-    """Returns a folder in which every verb has run once: corpus/, rows.py, runs/, report/, model/. Tests only read it."""
+    """Returns a folder in which every verb has run once: corpus/, rows.py, runs/, report/, model/.
+
+    Tests only read it.
+    """
     return made_once("commands", run_every_verb)
 
 
@@ -107,7 +110,8 @@ def test_a_dry_run_prints_runs_and_steps_and_leaves_nothing(table, rows, tmp_pat
     arguments = (f"--experiment={rows}:fa", f"--data_dir={corpus}", "--seeds=0,1")
     assert call("train", "--dry_run", *arguments) == 0
     printed = capsys.readouterr().out
-    # four folds of three clips a scene and place: 18 clips, of which ceil(0.3 x 3) places a scene validate
+    # four folds of three clips a scene and place: 18 clips, of which ceil(0.3 x 3) places a scene
+    # validate
     assert "folder, fold 1: 18 clips to train on, 6 to evaluate, 0 in neither." in printed
     assert "fa: 2 runs (training + validation clips of fold 1: 12 + 6), 18 steps" in printed
     after = sorted(path for path in tmp_path.iterdir() if path.name != "__pycache__")
@@ -266,19 +270,19 @@ def test_a_users_mistake_is_two_lines_and_exit_code_2(
 @pytest.mark.parametrize(
     ("verb", "arguments", "problem", "fix"),
     [
-        ("export", ["--model_dir={work}/runs", "--out=x"], "holds 4 runs", "one of them"),
+        ("export", ["--model_dir={work}/runs", "--out=x"], "contains 4 runs", "one of them"),
         ("export", ["--model_dir={work}/runs/fa/fold1/seed0", "--out={work}/model"], "exists", ""),
         ("predict", ["--model={work}/model"], "No recording is given", "crossask-predict"),
         (
             "predict",
             ["--model={work}/model", "--timeline", "--format=dcase2019", "a.wav"],
-            "--timeline has no format",
+            "--timeline cannot be written",
             "text, csv",
         ),
         ("predict", ["--model={work}/model", "--watch", "a", "b"], "2 folders", "one"),
-        ("predict", ["--model={work}/model", "--stream", "a.wav"], "--stream", "Leave out"),
+        ("predict", ["--model={work}/model", "--stream", "a.wav"], "--stream", "Remove"),
         ("predict", ["--model={work}/model", "{work}/runs"], "no sound files", ".wav"),
-        ("predict", ["--model={work}/model", "{work}/*.none"], "No file fits", "pattern"),
+        ("predict", ["--model={work}/model", "{work}/*.none"], "No file matches", "pattern"),
         (
             "predict",
             ["--model={work}/runs", "a.wav"],

@@ -1,4 +1,4 @@
-"""crossask-predict on files, folders, pipes, long recordings and streams, and its output formats."""
+"""crossask-predict on files, folders, pipes, long recordings and streams, in every format."""
 
 import csv
 import doctest
@@ -158,7 +158,10 @@ def test_an_output_that_cannot_be_written_is_an_error(model, recordings, tmp_pat
 
 @pytest.mark.processes
 def test_a_reader_that_closes_its_pipe_is_no_error(model, recordings):
-    words = f"{sys.executable} -m crossask.cli.predict --model={model} {recordings}/one.wav {recordings}/two.flac"
+    words = (
+        f"{sys.executable} -m crossask.cli.predict --model={model} "
+        f"{recordings}/one.wav {recordings}/two.flac"
+    )
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", f"{words} | true"], capture_output=True, text=True
     )

@@ -1,4 +1,4 @@
-"""Tests of the configuration: checked values, errors that say where, overrides, experiment files."""
+"""Tests of the configuration: checked values, located errors, overrides, experiment files."""
 
 import dataclasses
 import json
@@ -163,7 +163,7 @@ def test_a_wrong_row_is_reported_with_its_line(tmp_path):
         "    Experiment('b', training=TrainingConfig(epochs=0)),\n"
         ")\n"
     )
-    with pytest.raises(ConfigError, match="mine.py, line 4: training.epochs is 0"):
+    with pytest.raises(ConfigError, match=r"mine\.py, line 4: training\.epochs is 0"):
         config.read_experiments(str(file))
 
 

@@ -1,4 +1,6 @@
-"""Weight files are fetched once, gone on with where they broke off, verified by what they hold, and never left half there."""
+"""Weight files are fetched once, gone on with where they broke off, verified by what they hold, and
+never left half there.
+"""
 
 import functools
 import hashlib
@@ -21,7 +23,9 @@ WIDTH = 1 / 64
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves `server.files`; `server.cut` breaks the next answer off; `server.ranges` says whether it honours Range."""
+    """Serves `server.files`; `server.cut` breaks the next answer off; `server.ranges` says whether
+    it honours Range.
+    """
 
     def do_GET(self):
         self.server.asked.append(self.headers.get("Range"))

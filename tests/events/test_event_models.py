@@ -1,4 +1,6 @@
-"""VGGish and YAMNet hold the published numbers, read published weights by name, and are frozen or trainable by one flag."""
+"""VGGish and YAMNet hold the published numbers, read published weights by name, and are frozen or
+trainable by one flag.
+"""
 
 import os
 from pathlib import Path
@@ -22,11 +24,13 @@ TINY = {"width": 1 / 64}
 
 @pytest.fixture(scope="module")
 def modules():
-    """Full-size modules: vggish_hub/, vggish_model.ckpt, vggish.npz, yamnet_hub/, vggish_expected.npz."""
+    """Full-size modules: vggish_hub/, vggish_model.ckpt, vggish.npz, yamnet_hub/,
+    vggish_expected.npz.
+    """
     folder = os.environ.get("CROSSASK_TEST_MODULES", "")
     if not Path(folder, "vggish_hub").is_dir():
         pytest.skip(
-            "needs CROSSASK_TEST_MODULES, a folder with full-size stand-ins of the published modules"
+            "needs CROSSASK_TEST_MODULES, a folder with full-size stand-ins of published modules"
         )
     return Path(folder)
 

@@ -1,4 +1,6 @@
-"""Event models inside other programs: exported, on two devices, in lower precision, serialised; and weights that are damaged."""
+"""Event models inside other programs: exported, on two devices, in lower precision, serialised; and
+weights that are damaged.
+"""
 
 import json
 
@@ -271,7 +273,8 @@ def module_of(weights, **more):
 def test_a_module_whose_variables_hang_on_several_paths_is_read(tmp_path):
     layer = VGGish(width=WIDTH, seed=5)
     module = module_of(arrays(layer))
-    # the same variables deeper down and again in a list, as Keras models have them; names of paths hold slashes
+    # the same variables deeper down and again in a list, as Keras models have them; names of paths
+    # hold slashes
     module.a = tf.Module()
     module.a.b = tf.Module()
     module.a.b.c = list(module.by_name.values())

@@ -1,4 +1,6 @@
-"""What controls put in place of a clip's own embeddings, and whose scene a model names when its inputs are of two clips."""
+"""What controls put in place of a clip's own embeddings, and whose scene a model names when its
+inputs are of two clips.
+"""
 
 import dataclasses
 

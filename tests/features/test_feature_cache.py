@@ -33,7 +33,10 @@ def few(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(corpus, tmp_path_factory):
-    """Returns a function: row -> its features of the small corpus in shards of five clips. Tests only read them."""
+    """Returns a function: row -> its features of the small corpus in shards of five clips.
+
+    Tests only read them.
+    """
     folder = tmp_path_factory.mktemp("finished")
 
     def prepare(row):

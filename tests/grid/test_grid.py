@@ -1,4 +1,6 @@
-"""Runs one after another and side by side: the same results, failures kept apart, nothing left behind by a kill."""
+"""Runs one after another and side by side: the same results, failures kept apart, nothing left
+behind by a kill.
+"""
 
 import dataclasses
 import multiprocessing
@@ -140,11 +142,14 @@ def test_a_process_that_dies_before_it_has_read_its_task_is_told(monkeypatch, si
     not Path("/proc/self/task").is_dir(), reason="reads /proc, which Linux alone has"
 )
 def test_no_process_outlives_a_killed_command(data, tmp_path):
+    tests = Path(__file__).parent
+    folders = [str(tests), str(tests.parent)]
     code = (
-        f"import sys; sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]!r}\n"
+        f"import sys; sys.path[:0] = {folders!r}\n"
         "import test_grid, pathlib\n"
         "if __name__ == '__main__':\n"
-        f"    wanted = test_grid.a_grid(pathlib.Path({str(data)!r}), {str(tmp_path)!r}, test_grid.LONG)\n"
+        f"    data = pathlib.Path({str(data)!r})\n"
+        f"    wanted = test_grid.a_grid(data, {str(tmp_path)!r}, test_grid.LONG)\n"
         "    list(test_grid.grid.train(wanted, test_grid.grid.Execution(jobs=2)))\n"
     )
     script = tmp_path / "train.py"

@@ -1,4 +1,6 @@
-"""What would fail after hours is told before the first run starts, all of it at once, and nothing is left behind."""
+"""What would fail after hours is told before the first run starts, all of it at once, and nothing
+is left behind.
+"""
 
 import csv
 import os

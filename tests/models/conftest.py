@@ -1,4 +1,6 @@
-"""The paper's equations in NumPy float64, written from its text, and small clips to run the models on."""
+"""The paper's equations in NumPy float64, written from its text, and small clips to run the models
+on.
+"""
 
 from types import SimpleNamespace
 
@@ -18,7 +20,9 @@ def layer_norm(x, gamma, beta, epsilon):
 
 
 def attention_block(h, other, wq, wk, wv, wo, gamma, beta, heads, d, epsilon):
-    """Equations 1 to 6 for one clip: h [Tq, D] asks, other [Tk, C] answers; (O [Tq, D], weights [N, Tq, Tk])."""
+    """Equations 1 to 6 for one clip: h [Tq, D] asks, other [Tk, C] answers; (O [Tq, D], weights [N,
+    Tq, Tk]).
+    """
     q, k, v = h @ wq, other @ wk, other @ wv
     width = q.shape[1] // heads
     outputs, weights = [], []
@@ -48,7 +52,9 @@ def positions(length, width):
 
 
 def conv_block(x, kernel, gamma, beta, mean, variance, epsilon, pool):
-    """x [T, F, C]: correlation 3x3 with zeros around, batch norm in inference, ReLU, max pooling without padding."""
+    """x [T, F, C]: correlation 3x3 with zeros around, batch norm in inference, ReLU, max pooling
+    without padding.
+    """
     out = np.stack(
         [
             sum(correlate2d(x[:, :, c], kernel[:, :, c, o], mode="same") for c in range(x.shape[2]))
@@ -99,7 +105,7 @@ def mean_of_patch():
 
 @pytest.fixture
 def narrow():
-    """The paper's model at a width that trains in seconds; the encoder's output is 8 * 8 = 64 wide."""
+    """The paper's model at a width that trains in seconds; the encoder's output is 64 wide."""
     from crossask.config import ModelConfig
 
     return ModelConfig(
@@ -118,7 +124,9 @@ def narrow():
 
 @pytest.fixture
 def clips():
-    """Eight clips of three scenes: inputs of both kinds and labels; no clip resembles another of its scene."""
+    """Eight clips of three scenes: inputs of both kinds and labels; no clip resembles another of
+    its scene.
+    """
     random = np.random.default_rng(3)
     inputs = {
         "log_mel": random.normal(-4, 2, (8, 96, 64, 2)).astype(np.float32),
@@ -129,7 +137,9 @@ def clips():
 
 @pytest.fixture(scope="session")
 def scramble():
-    """A function that gives every weight of a layer or model a random value (variances stay positive)."""
+    """A function that gives every weight of a layer or model a random value (variances stay
+    positive).
+    """
 
     def run(model, seed=0):
         random = np.random.default_rng(seed)

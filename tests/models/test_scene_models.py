@@ -429,7 +429,10 @@ def test_the_default_configuration_is_the_papers(narrow):
 
 
 def test_models_are_loaded_late_and_by_name():
-    code = "import sys, crossask.models as m; assert 'tensorflow' not in sys.modules; assert {'FA', 'CMAM'} <= set(dir(m))"
+    code = (
+        "import sys, crossask.models as m; assert 'tensorflow' not in sys.modules; "
+        "assert {'FA', 'CMAM'} <= set(dir(m))"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
     assert models.CMAM is type(models.build("CMAM", 2))
     with pytest.raises(AttributeError, match="no attribute 'RESNET'"):

@@ -97,7 +97,8 @@ def test_training_is_a_pure_function_of_the_seed_and_goes_on_at_its_step(narrow,
     assert resumed.optimizer.iterations == 1
     resumed.compile(resumed.optimizer, resumed.loss, run_eagerly=True)
     resumed.fit(*clips, batch_size=8, epochs=1, shuffle=False, verbose=0)
-    # CPU kernels may add in another order from run to run; a dropped feature more or less moves weights by 1e-3
+    # CPU kernels may add in another order from run to run; a dropped feature more or less moves
+    # weights by 1e-3
     assert difference(resumed, two) < 1e-5
     assert difference(other_seed, two) > 1e-4
 
@@ -150,8 +151,8 @@ def test_two_devices_end_with_the_weights_of_one(narrow, clips, two_devices, sys
     assert [norm.synchronized for norm in ends[0].encoder.batch_norms] == [False]
     assert [norm.synchronized for norm in ends[1].encoder.batch_norms] == [True]
     begun = start(system, config, clips).get_weights()
-    # rounding tips a ReLU here and there, and one device's norm keeps the variance times n / (n - 1); a clip that is left out, or
-    # counted twice, moves weights as far as training does
+    # rounding tips a ReLU here and there, and one device's norm keeps the variance times n / (n -
+    # 1); a clip that is left out, or counted twice, moves weights as far as training does
     for variable, first, one, other in zip(
         ends[0].weights, begun, *(end.get_weights() for end in ends), strict=True
     ):

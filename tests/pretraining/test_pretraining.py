@@ -1,4 +1,6 @@
-"""Event pre-training: labelled files in, weights that an event model loads out; a killed run goes on."""
+"""Event pre-training: labelled files in, weights that an event model loads out; a killed run goes
+on.
+"""
 
 import csv
 import json
@@ -23,7 +25,9 @@ SETTINGS = pretraining.PretrainingConfig(
 
 @pytest.fixture(scope="module")
 def collection(tmp_path_factory):
-    """Three kinds of one second each, told apart by their pitch, in the folder `audio` beside the CSV (ESC-50 style)."""
+    """Three kinds of one second each, told apart by their pitch, in the folder `audio` beside the
+    CSV (ESC-50 style).
+    """
     folder = tmp_path_factory.mktemp("events")
     (folder / "audio").mkdir()
     rng, lines = np.random.default_rng(1), ["filename,fold,target,category"]

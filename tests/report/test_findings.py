@@ -35,7 +35,7 @@ CMAM fine_tuning     83.1 65.3
 
 
 def whole_corpus(root, name, hits, system, strategy="from_scratch", paper_score=None, fields=None):
-    """Writes a run of 4,680 clips of a corpus called tut2017: 2 scenes x 585 locations x 4 clips."""
+    """Writes a run of 4,680 clips of a corpus called tut2017: 2 scenes x 585 places x 4 clips."""
     fields = {"folds": ("1",), **(fields or {})}
     if paper_score is not None:
         fields["paper_score"] = paper_score

@@ -1,4 +1,6 @@
-"""The interface of HEAR 2021 on exported models: what its tasks rely on, and the event model itself as the oracle."""
+"""The interface of HEAR 2021 on exported models: what its tasks rely on, and the event model itself
+as the oracle.
+"""
 
 import dataclasses
 import json

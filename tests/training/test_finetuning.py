@@ -1,4 +1,6 @@
-"""Learning rates layer by layer: against Adam itself, stage by stage, and on the networks that they are for."""
+"""Learning rates layer by layer: against Adam itself, stage by stage, and on the networks that they
+are for.
+"""
 
 import dataclasses
 
@@ -24,7 +26,9 @@ GRADIENTS = [
 
 
 def stepped(optimizer, gradients=GRADIENTS, scale=1.0, restart_at=None):
-    """Values after each step; with `restart_at`, the optimiser is written down and made anew before that step."""
+    """Values after each step; with `restart_at`, the optimiser is written down and made anew before
+    that step.
+    """
     variables, path = [tf.Variable(start) for start in STARTS], []
     optimizer.build(variables)
     for number, step in enumerate(gradients):
@@ -76,7 +80,9 @@ def test_a_variable_waits_for_its_first_step_and_starts_as_a_new_adam_would():
 
 
 def test_the_pull_takes_its_share_of_the_way_back():
-    """theta' = Adam's theta' - l r p (theta - theta_0), Loshchilov and Hutter's decay with the start in place of zero."""
+    """theta' = Adam's theta' - l r p (theta - theta_0), Loshchilov and Hutter's decay with the
+    start in place of zero.
+    """
     path = stepped(layerwise(rates=(1, 0.5, 1), pulls=(0, 3.0, 0)))
     beta_1, beta_2, m, v, theta = 0.9, 0.999, 0.0, 0.0, STARTS[1].astype(np.float64)
     for t, (step, values) in enumerate(zip(GRADIENTS, path, strict=True), start=1):
@@ -216,7 +222,9 @@ def test_warm_restarts_fall_again_and_again_each_time_twice_as_long():
 
 
 def test_a_warm_up_needs_its_schedule():
-    with pytest.raises(ConfigError, match="warmup_epochs is 1, but training.schedule is 'constant'"):
+    with pytest.raises(
+        ConfigError, match=r"warmup_epochs is 1, but training\.schedule is 'constant'"
+    ):
         dataclasses.replace(small_corpus.CMAM, training=TrainingConfig(warmup_epochs=1))
 
 

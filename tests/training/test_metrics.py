@@ -8,7 +8,8 @@ from crossask import training
 
 def test_macro_accuracy_is_the_mean_over_classes():
     metric = training.MacroAccuracy(3)
-    # Class 0: 2 of 3 clips are right. Class 1: 0 of 1; its second clip has weight 0. Class 2: no clips.
+    # Class 0: 2 of 3 clips are right. Class 1: 0 of 1; its second clip has weight 0. Class 2: no
+    # clips.
     logits = tf.one_hot([0, 0, 1, 2, 0], 3)
     weights = [1.0, 1.0, 1.0, 1.0, 0.0]
     metric.update_state([0, 0, 0, 1, 1], logits, weights)

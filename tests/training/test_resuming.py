@@ -49,8 +49,8 @@ def assert_same(one, other):
     pd.testing.assert_frame_equal(*histories, check_exact=True)
 
 
-# An epoch of FA has three steps. The run resumes: from nothing that was saved, within the first epoch, within the second
-# one, before the last step of the last one.
+# An epoch of FA has three steps. The run resumes: from nothing that was saved, within the first
+# epoch, within the second one, before the last step of the last one.
 @pytest.mark.parametrize(
     ("row", "save_steps", "stop"),
     [

@@ -1,4 +1,6 @@
-"""Two processes on this machine train as one: the same sum over the same clips, in any order, whatever is killed."""
+"""Two processes on this machine train as one: the same sum over the same clips, in any order,
+whatever is killed.
+"""
 
 import os
 import signal
@@ -23,8 +25,8 @@ from crossask.grid.launcher import launch_processes
 from crossask.training import devices, run_folder
 from crossask.training import run as run_module
 
-# Plain gradient descent and no dropout: what is left is a sum over clips. Adam would divide by its rounding where a sum
-# is nearly 0.
+# Plain gradient descent and no dropout: what is left is a sum over clips. Adam would divide by its
+# rounding where a sum is nearly 0.
 SCRIPT = """
 import sys
 import tf_keras as keras
@@ -103,8 +105,8 @@ def test_two_processes_end_with_the_weights_of_one(
     one = run_at(tmp_path, row)
     cache = prepare_features(corpus, row, place / "corpus" / "features")
     training.train(one, row, corpus, cache)
-    # Rounding tips a ReLU here and there. A norm on one device keeps the variance times n / (n - 1): n is 4 clips x 24 x 8
-    # places, or more.
+    # Rounding tips a ReLU here and there. A norm on one device keeps the variance times n / (n -
+    # 1): n is 4 clips x 24 x 8 places, or more.
     for left, right in zip(weights(one), weights(two), strict=True):
         np.testing.assert_allclose(left, right, rtol=1 / (4 * 24 * 8 - 1), atol=1e-3)
     histories = [pd.read_csv(run.path("history.csv")) for run in (one, two)]

@@ -1,4 +1,6 @@
-"""crossask-train is killed or terminated; the same command resumes to the bits of a command that was left alone."""
+"""crossask-train is killed or terminated; the same command resumes to the bits of a command that
+was left alone.
+"""
 
 import signal
 import subprocess

@@ -256,8 +256,8 @@ def test_averaged_weights_are_validated_and_kept(corpus, features, trained, tmp_
     run, result = train(
         corpus, features, tmp_path, small_corpus.FA, **changes, **{"training.keep": "last"}
     )
-    # The weights that are trained follow the same path as without averages, except for rounding: the optimizer is
-    # another class. The weights that are kept lie off it.
+    # The weights that are trained follow the same path as without averages, except for rounding:
+    # the optimizer is another class. The weights that are kept lie off it.
     name = "model/scene/kernel/.ATTRIBUTES/VARIABLE_VALUE"
     raw = tf.train.load_variable(last_checkpoint(run), name)
     plain = tf.train.load_variable(last_checkpoint(trained(small_corpus.FA)), name)
@@ -398,16 +398,19 @@ for system, dropout in (("FA", 0.0), ("VEM", 0.0), ("JRM", 0.0), ("CMAM", 0.0), 
     # XLA draws other random numbers from a seed.
     np.testing.assert_allclose(*losses, rtol=1 if dropout else 2e-3)
 """
-# Whether XLA accepts the program is the point, not how fast the program becomes: without optimization XLA is done in half the time.
+# Whether XLA accepts the program is the point, not how fast the program becomes: without
+# optimization XLA is done in half the time.
 QUICK_XLA = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 
 
 @pytest.mark.processes
 def test_a_step_of_training_is_one_compiled_program_of_constant_shapes():
-    """XLA compiles the whole step, the event model's too, as a TPU requires: no operation of the host, no unknown size.
+    """XLA compiles the whole step, the event model's too, as a TPU requires.
 
-    It needs a process of its own: XLA does not compile the step once operations were set to be deterministic, as training
-    sets them.
+    There is no operation of the host and no unknown size.
+
+    It needs a process of its own: XLA does not compile the step once operations were set to be
+    deterministic, as training sets them.
     """
     script = COMPILED.format(tests=str(small_corpus.FOLDER))
     done = subprocess.run(

@@ -294,10 +294,12 @@ def feature_statistics(
     """
     axis = 2
     alone = FeatureCache(cache.clip_ids, {kind: cache.folders[kind]}, cache.shapes)
+    # A cache may contain a clip several times, as the one that fills a batch before training does.
+    stored = ordered(cache, clip_ids)
     count = 0
     total = 0.0
     squares = 0.0
-    for inputs, _, _ in EvaluationData(alone, corpus, clip_ids, batch_size=1).batches():
+    for inputs, _, _ in EvaluationData(alone, corpus, stored, batch_size=1).batches():
         values = inputs[kind].numpy().astype(np.float64)
         entries = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
         count += entries.shape[1]

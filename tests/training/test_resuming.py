@@ -123,7 +123,7 @@ def test_a_disk_without_room_is_found_at_the_start(corpus, features, tmp_path, m
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=20_000))
     row = config.override(small_corpus.FA, {"model.pooling_dim": 20_000})
-    with pytest.raises(CrossaskError, match=r"has room for 0 MB, and \d+ MB are needed"):
+    with pytest.raises(CrossaskError, match=r"has 0 MB free, but \d+ MB are needed"):
         train(corpus, features, tmp_path, row)
     assert not (tmp_path / "fa" / "fold1" / "seed0" / "checkpoints").exists()
 

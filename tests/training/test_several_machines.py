@@ -157,7 +157,7 @@ def test_after_a_process_is_killed_within_an_epoch_all_resume_to_the_same_weight
     os.kill(int(children[1]), signal.SIGKILL)
     assert launcher.wait(240) == 0, "".join(messages)
     reader.join()
-    assert "Process 1 of 2 was killed by signal 9; all start again (" in "".join(messages)
+    assert "Process 1 of 2 was killed by signal 9; all are started again (" in "".join(messages)
     killed = run_at(tmp_path, small_corpus.TWO_STREAMS)
     for left, right in zip(weights(whole), weights(killed), strict=True):
         np.testing.assert_array_equal(left, right)
@@ -182,7 +182,7 @@ def test_a_command_that_always_fails_is_given_up_and_a_users_mistake_is_not_trie
 
     with pytest.raises(CrossaskError, match="ended with 7, after 2 restarts"):
         launch_exit(7)
-    assert len([line for line in messages if "all start again" in line]) == 2
+    assert len([line for line in messages if "all are started again" in line]) == 2
     messages.clear()
     for code in (2, 3):
         assert launch_exit(code) == code

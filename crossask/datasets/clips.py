@@ -174,13 +174,21 @@ def _check_clips(corpus: Corpus) -> None:
 
 
 def _check_fold(corpus_name: str, fold: Fold, clip_of: Mapping[str, Clip]) -> None:
-    """Raises DataError for an empty side, an unknown clip, or a location on both sides."""
+    """Raises DataError for an empty side, an unknown clip, or a clip or location on both sides."""
     _check_side(corpus_name, fold.name, "train", fold.train, clip_of)
     _check_side(corpus_name, fold.name, "evaluation", fold.evaluation, clip_of)
     if fold.validation and not set(fold.validation) < set(fold.train):
         raise DataError(
             f"The validation part of fold {fold.name!r} is not a part of its training clips.",
             "Check the fold files.",
+        )
+    # Locations may be unknown, and then only the clips themselves show an overlap.
+    both_sides = set(fold.train) & set(fold.evaluation)
+    if both_sides:
+        raise DataError(
+            f"Clip {min(both_sides)!r} is on both sides of fold {fold.name!r} "
+            f"({len(both_sides)} such clips).",
+            "Remove it from one side: scores on training clips mean nothing.",
         )
     trained = {clip_of[clip_id].location for clip_id in fold.train}
     evaluated = {clip_of[clip_id].location for clip_id in fold.evaluation}

@@ -48,6 +48,12 @@ def test_a_validation_part_of_the_corpus_itself_is_used():
     assert training_parts(corpus, fold, 0.3, 0) == (("one",), ("two",))
 
 
+def test_a_clip_on_both_sides_is_an_error_also_without_locations():
+    clips = tuple(Clip(name, "", "a", "") for name in ("one", "two"))
+    with pytest.raises(DataError, match="Clip 'two' is on both sides of fold '1'"):
+        Corpus("made", ("a",), clips, (Fold("1", ("one", "two"), ("two",)),))
+
+
 def test_one_location_cannot_be_split():
     corpus = make_corpus(1, cities=("p",))
     with pytest.raises(DataError, match="'a' has one location"):

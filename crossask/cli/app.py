@@ -20,7 +20,7 @@ FLAGS = flags.FlagValues()
 flags.DEFINE_multi_string(
     "model",
     [],
-    "Folder of a SavedModel written by crossask-export; one or two.",
+    "Folder of a SavedModel written by crossask-export. Repeat the flag to compare two models.",
     flag_values=FLAGS,
 )
 flags.DEFINE_integer("port", 7860, "Port of the page.", 1, 65535, flag_values=FLAGS)
@@ -45,7 +45,7 @@ def app(values: flags.FlagValues, _positional: list[str]) -> None:
         from crossask.app.page import serve
 
         with serve(values.model, values.host, values.port) as address:
-            print(f"The page: {address} (Ctrl-C ends it)", flush=True)
+            print(f"Serving the page at {address}. Press Ctrl-C to stop.", flush=True)
             threading.Event().wait()
     except (KeyboardInterrupt, Preempted):
         return

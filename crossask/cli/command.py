@@ -28,6 +28,8 @@ HELP_FLAGS = ("-h", "--help", "-help")
 FULL_HELP_FLAGS = ("--helpfull", "-helpfull")
 # absl defines these by itself.
 HIDDEN_FLAGS = ("flagfile", "undefok")
+# absl appends this to the help of a flag that may be repeated.
+REPEATED = ";\n    repeat this option to specify a list of values"
 
 Action = Callable[[flags.FlagValues, list[str]], int | None]
 
@@ -158,13 +160,14 @@ def define_experiment_flags(flag_values: flags.FlagValues, corpus: bool = True) 
     flags.DEFINE_multi_string(
         "config_file",
         [],
-        "JSON file with fields to replace. May be repeated; later files win.",
+        "JSON file with fields to replace. May be repeated; a later file replaces the fields of an "
+        "earlier one.",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
         "params_override",
         "",
-        "Fields to replace last: training.epochs=3,training.batch_size=8",
+        "Fields to replace after those of --config_file: training.epochs=3,training.batch_size=8",
         flag_values=flag_values,
     )
     if not corpus:
@@ -209,7 +212,7 @@ def features_dir(data_dir: str, given: str) -> str:
 
 
 def _on_dataset(row: "Experiment", dataset: str) -> "Experiment":
-    """Returns the row on another data set, without the paper's score, which is not of it."""
+    """Returns the row on another data set, without the paper's score, which is for its own one."""
     if row.dataset == dataset:
         return row
     return dataclasses.replace(row, dataset=dataset, paper_score=None)
@@ -277,7 +280,7 @@ def _flag_help(flag_values: flags.FlagValues) -> str:
         default = ""
         if flag.default not in (None, "", []):
             default = f" (default: {flag.default_as_str})"
-        lines.append(f"  --{name}: {flag.help}{default}")
+        lines.append(f"  --{name}: {flag.help.removesuffix(REPEATED)}{default}")
     return "\n".join(lines)
 
 

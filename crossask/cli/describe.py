@@ -1,7 +1,7 @@
 """crossask-describe: prints the size of rows (parameters, multiply-accumulates) or their fields.
 
 crossask-describe --experiment=experiments/dcase2019.py
-crossask-describe --fields                                  every field, its default and its source
+crossask-describe --fields
 """
 
 import sys
@@ -17,19 +17,24 @@ command.define_experiment_flags(FLAGS, corpus=False)
 flags.DEFINE_integer(
     "classes",
     0,
-    "Number of scenes; default: that of the row's data set, else 10.",
+    "Number of scenes; 0: the number in the row's data set, or 10 if that is not known.",
     0,
     flag_values=FLAGS,
 )
-flags.DEFINE_bool("fields", False, "Print every field of a row instead.", flag_values=FLAGS)
+flags.DEFINE_bool(
+    "fields",
+    False,
+    "Print all fields of a row instead of sizes, each with its default and its source.",
+    flag_values=FLAGS,
+)
 HEADER = (
     "row",
     "system",
     "strategy",
     "parameters",
-    "trained",
-    "event model",
-    "trained",
+    "trainable",
+    "event parameters",
+    "event trainable",
     "MACs",
     "event MACs",
 )

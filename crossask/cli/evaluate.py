@@ -1,8 +1,10 @@
 """crossask-evaluate: predicts the evaluation fold of finished runs and scores the predictions.
 
-crossask-evaluate --model_dir=RUNS              every finished run below it
-crossask-evaluate --predictions=other.csv       a table from elsewhere: clip, truth, a probability
-                                                column for each scene [location, city]
+crossask-evaluate --model_dir=RUNS              predicts and scores every finished run in the folder
+crossask-evaluate --predictions=other.csv       scores a table of any program
+
+The table has the columns clip, truth (the true scene), optionally location and city, and one column
+of probabilities for each scene.
 """
 
 import functools
@@ -25,15 +27,21 @@ if TYPE_CHECKING:
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("model_dir", "", "A run, or a folder of runs.", flag_values=FLAGS)
 flags.DEFINE_string(
-    "predictions", "", "CSV to score instead; its scores are printed as JSON.", flag_values=FLAGS
+    "predictions",
+    "",
+    "CSV of predictions to score instead of runs; the scores are printed as JSON.",
+    flag_values=FLAGS,
 )
 flags.DEFINE_string(
-    "data_dir", "", "Data set; default: the one the run was trained on.", flag_values=FLAGS
+    "data_dir",
+    "",
+    "Folder (or CSV) of the data set; default: the one that each run was trained on.",
+    flag_values=FLAGS,
 )
 flags.DEFINE_string(
     "features_dir",
     "",
-    "Folder of the stored features; default: the one the run was trained on.",
+    "Folder of the stored features; default: the one that each run was trained with.",
     flag_values=FLAGS,
 )
 flags.DEFINE_bool(
@@ -49,7 +57,9 @@ flags.DEFINE_bool(
     "input the predictions follow.",
     flag_values=FLAGS,
 )
-flags.DEFINE_bool("again", False, "Evaluate runs that have scores, too.", flag_values=FLAGS)
+flags.DEFINE_bool(
+    "again", False, "Evaluate runs again that already have scores.", flag_values=FLAGS
+)
 
 Prepare = Callable[["Experiment", str, str], tuple["Corpus", "FeatureCache"]]
 

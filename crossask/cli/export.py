@@ -32,14 +32,14 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     "format",
     "saved_model",
-    "saved_model | litert (one file for devices, which takes clips at one sample rate).",
+    "saved_model, or litert: one file for small devices, for clips of one length and sample rate.",
     flag_values=FLAGS,
 )
 flags.DEFINE_string("precision", "float32", "LiteRT: float32 | float16 | int8.", flag_values=FLAGS)
 flags.DEFINE_string(
     "calibration",
     "",
-    "LiteRT with int8: folder of sound files, or CSV with a column filename.",
+    "LiteRT with int8: recordings to calibrate on, a folder or a CSV with a column filename.",
     flag_values=FLAGS,
 )
 

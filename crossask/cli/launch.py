@@ -1,6 +1,6 @@
-"""crossask-launch: starts several processes of this machine that train one model together.
+"""crossask-launch: starts several processes on this machine that train one model together.
 
-If one of them is killed, all are started again and go on from the last save.
+If one of them is killed, all are started again and continue from the last save.
 
 crossask-launch --processes=2 crossask-train --distribution=multi_worker_mirrored --experiment=...
 """
@@ -20,7 +20,7 @@ flags.DEFINE_integer("processes", 2, "Number of processes.", 2, flag_values=FLAG
 flags.DEFINE_integer(
     "restarts",
     3,
-    "How often all processes are started again after one has failed.",
+    "How many times all processes are started again after one of them has failed.",
     0,
     flag_values=FLAGS,
 )

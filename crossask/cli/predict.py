@@ -9,7 +9,7 @@ crossask-predict --model=MODEL --timeline LONG.wav
 crossask-predict --model=MODEL --format=audacity --out=LABELS FOLDER
     Writes the scenes over time as label tracks for Audacity.
 crossask-predict --model=MODEL --watch FOLDER
-    Predicts for each new file in the folder, until it is stopped.
+    Predicts the scene of each new file in the folder, until the command is stopped.
 arecord -t raw -f S16_LE -r 48000 -c 2 | crossask-predict --model=MODEL --stream --rate=48000
     Predicts once a second from a stream of raw samples.
 
@@ -44,14 +44,14 @@ flags.DEFINE_enum(
 flags.DEFINE_bool(
     "timeline",
     False,
-    "Print the windows of each recording instead of their mean.",
+    "Write a prediction for each window of a recording instead of the mean over its windows.",
     flag_values=FLAGS,
 )
 flags.DEFINE_string(
     "out",
     "",
-    "Output file (with --timeline: a folder, one file for each recording). Recordings that are "
-    "already in it are skipped. Default: standard output.",
+    "Output file; with --timeline or --format=audacity a folder, with one file for each recording. "
+    "Recordings that are already in it are skipped. Default: standard output.",
     flag_values=FLAGS,
 )
 flags.DEFINE_float(
@@ -66,7 +66,7 @@ flags.DEFINE_integer(
 flags.DEFINE_bool(
     "watch",
     False,
-    "Predict for each new file in a folder, until stopped.",
+    "Predict the scene of each new file in a folder, until the command is stopped.",
     flag_values=FLAGS,
 )
 flags.DEFINE_bool(

@@ -1,10 +1,11 @@
 """crossask-prepare: prepares a data set, its features and the event models' weights.
 
-A command that was killed goes on where it stopped.
+If the command is killed, run it again: it continues where it stopped.
 
-crossask-prepare --dataset=soundscapes --data_dir=DATA                renders the embedded corpus
+crossask-prepare --dataset=soundscapes --data_dir=DATA                renders soundscapes
 crossask-prepare --dataset=tau2019 --data_dir=DATA --download         downloads and unpacks a corpus
-crossask-prepare --dataset=events --data_dir=DATA                     renders labelled events
+crossask-prepare --dataset=events --data_dir=DATA                     renders isolated events for
+                                                                      crossask-pretrain
 crossask-prepare --dataset=tau2019 --data_dir=DATA --experiment=ROWS  computes the rows' features
 crossask-prepare --dataset=... --experiment=... --runner=beam         the same with Apache Beam
 crossask-prepare --assets=vggish,yamnet                               downloads and checks weights
@@ -42,62 +43,71 @@ def _download_help() -> str:
 
 FLAGS = flags.FlagValues()
 command.define_experiment_flags(FLAGS)
-flags.DEFINE_string("dataset", "", f"{command.dataset_names(EVENTS)}.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "dataset", "", f"Data set to prepare: {command.dataset_names(EVENTS)}.", flag_values=FLAGS
+)
 flags.DEFINE_boolean("download", False, _download_help(), flag_values=FLAGS)
 flags.DEFINE_list(
     "assets",
     [],
-    "Weights to download, by their names in vggish_assets/manifest.json; 'all' for every one.",
+    "Weights to download: vggish, vggish_checkpoint, vggish_pca, yamnet, or all.",
     flag_values=FLAGS,
 )
 flags.DEFINE_enum(
     "runner",
     "direct",
     ["direct", "beam"],
-    "Computes features in threads of this process, or as an Apache Beam pipeline.",
+    "direct: features are computed in threads of this process; beam: as an Apache Beam pipeline.",
     flag_values=FLAGS,
 )
 flags.DEFINE_string(
     "beam_options",
     "",
-    "Options of Apache Beam: '--runner=FlinkRunner --flink_master=...'.",
+    "Options of Apache Beam, for example '--runner=FlinkRunner --flink_master=...'.",
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(
     "workers",
     2,
-    "Processes that render, or threads that compute features.",
+    "Number of processes that render soundscapes, or of threads that compute features.",
     1,
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(
     "soundscapes_seed",
     None,
-    "Seed of the rendered recordings; default: 0.",
+    "Soundscapes and isolated events: seed of the rendered recordings; default: 0.",
     0,
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(
     "locations_per_scene",
     None,
-    "Soundscapes: locations of each scene; default: 12.",
+    "Soundscapes: number of locations of each scene; default: 12.",
     2,
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(
     "clips_per_location",
     None,
-    "Soundscapes: clips of each location; default: 3.",
+    "Soundscapes: number of clips of each location; default: 3.",
     1,
     flag_values=FLAGS,
 )
 flags.DEFINE_list(
     "cities",
     [],
-    "Soundscapes: cities of the training fold; default: two. Milan is the unseen city.",
+    "Soundscapes: cities of the training fold; default: barcelona,helsinki. Milan is in the "
+    "evaluation fold only.",
     flag_values=FLAGS,
 )
-flags.DEFINE_integer("events", 1200, "Isolated events to render.", 1, flag_values=FLAGS)
+flags.DEFINE_integer(
+    "events",
+    1200,
+    "Number of isolated events that --dataset=events renders.",
+    1,
+    flag_values=FLAGS,
+)
 
 
 def prepare(values: flags.FlagValues, _positional: list[str]) -> None:

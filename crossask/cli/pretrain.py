@@ -3,9 +3,10 @@
 crossask-pretrain --events=events.csv --out=event_model.npz --width=0.125
 crossask-pretrain --events=esc50.csv --test_folds=5 --out=event_model.npz
 
-The weights are for event_model.weights of a row. The CSV has a header: filename, and labels
-(several, as AudioSet) or category (one, as ESC-50), optionally fold. `crossask-prepare
---dataset=events` renders such a collection of isolated events.
+To use the weights, set event_model.weights of a row to the written file. The CSV has the columns
+filename and labels (one or more, separated by commas or semicolons, as in AudioSet) or category
+(one, as in ESC-50), and optionally fold. `crossask-prepare --dataset=events` renders isolated
+events and writes such a CSV.
 """
 
 import sys
@@ -20,15 +21,25 @@ from crossask.errors import CrossaskError
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("events", "", "CSV of sound files and labels.", flag_values=FLAGS)
 flags.DEFINE_string("out", "", "Weights to write (.npz).", flag_values=FLAGS)
-flags.DEFINE_string("model", "vggish", f"{' | '.join(catalogue.EVENT_MODELS)}.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "model",
+    "vggish",
+    f"Event model to train: {' | '.join(catalogue.EVENT_MODELS)}.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_float(
-    "width", 1.0, "Share of the published channel counts.", 0.01, 1.0, flag_values=FLAGS
+    "width",
+    1.0,
+    "Factor on the published numbers of channels; below 1 for a smaller network.",
+    0.01,
+    1.0,
+    flag_values=FLAGS,
 )
 flags.DEFINE_string("weights", "", "Weights to start from; default: random.", flag_values=FLAGS)
 flags.DEFINE_float(
     "clip_seconds",
     10.0,
-    "Clips are cut or padded with silence to this length.",
+    "Length of a clip in seconds; longer ones are cut, shorter ones are padded with silence.",
     1.0,
     flag_values=FLAGS,
 )
@@ -38,13 +49,23 @@ flags.DEFINE_float("learning_rate", 1e-3, "Adam's learning rate.", 0.0, flag_val
 flags.DEFINE_list(
     "test_folds",
     [],
-    "Folds whose clips are not trained on but scored once, at the end.",
+    "Folds that are left out of training and scored once, at the end.",
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(
-    "seed", 0, "Seed of initial weights, order and validation part.", 0, flag_values=FLAGS
+    "seed",
+    0,
+    "Seed of the initial weights, the order of the clips and the validation part.",
+    0,
+    flag_values=FLAGS,
 )
-flags.DEFINE_integer("workers", 2, "Sound files read at once.", 1, flag_values=FLAGS)
+flags.DEFINE_integer(
+    "workers",
+    2,
+    "Number of sound files that are read at the same time.",
+    1,
+    flag_values=FLAGS,
+)
 
 
 def pretrain(values: flags.FlagValues, _positional: list[str]) -> None:

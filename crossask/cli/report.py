@@ -16,11 +16,11 @@ flags.DEFINE_string("out", "", "Folder to write to.", flag_values=FLAGS)
 flags.DEFINE_string(
     "baseline",
     "FA",
-    "Row to compare the others with: its name, or a system (its first row).",
+    "Row to compare the others with: the name of a row, or a system, whose first row is used.",
     flag_values=FLAGS,
 )
 flags.DEFINE_string(
-    "json", "", "JSON file to which every figure of the tables is written.", flag_values=FLAGS
+    "json", "", "JSON file to which all numbers of the report are written.", flag_values=FLAGS
 )
 
 
@@ -32,7 +32,7 @@ def report(values: flags.FlagValues, _positional: list[str]) -> None:
     json_file = values.json or None
     paths = write_report(values.model_dir, values.out, values.baseline, json_file=json_file)
     print(paths["report.md"].read_text())
-    print(f"The page: {paths['report.html']}")
+    print(f"HTML page: {paths['report.html']}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,6 +1,6 @@
 """crossask-train: trains rows of an experiment file, one run for each row, fold and seed.
 
-A command that was killed goes on where it stopped.
+If the command is killed, run it again: it continues where it stopped.
 
 crossask-train --experiment=experiments/demo.py:fa --data_dir=DATA --model_dir=RUNS --seeds=0,1,2
 """
@@ -33,26 +33,39 @@ flags.DEFINE_string(
     "model_dir", "", "Folder of the runs: <model_dir>/<row>/fold<k>/seed<s>.", flag_values=FLAGS
 )
 flags.DEFINE_list("seeds", ["0"], "Seeds; one run for each.", flag_values=FLAGS)
-flags.DEFINE_list("folds", [], "Folds to train; default: those of the row.", flag_values=FLAGS)
+flags.DEFINE_list(
+    "folds",
+    [],
+    "Folds on which the rows are trained; default: the field folds of each row.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_string(
     "distribution",
     "auto",
-    "auto | one_device | mirrored | multi_worker_mirrored | tpu.",
+    "Devices to train on: auto (all GPUs of the machine, else the CPU) | one_device | mirrored | "
+    "multi_worker_mirrored | tpu.",
     flag_values=FLAGS,
 )
 flags.DEFINE_string("tpu", None, "Address of the TPU.", flag_values=FLAGS)
-flags.DEFINE_integer("workers", 2, "Feature shards computed at once.", 1, flag_values=FLAGS)
+flags.DEFINE_integer(
+    "workers",
+    2,
+    "Number of feature shards that are computed at the same time.",
+    1,
+    flag_values=FLAGS,
+)
 flags.DEFINE_integer(
     "jobs",
     1,
-    "Runs trained at once, at most, each with its share of the cores; with a GPU one at a time.",
+    "Largest number of runs that train at the same time. They share the cores. With a GPU it is 1.",
     1,
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(
     "save_steps",
     0,
-    "Also save after so many steps within an epoch; 0 saves at the end of an epoch and on SIGTERM.",
+    "Steps between two saves within an epoch; 0: no such saves. In any case, the state is saved at "
+    "the end of an epoch and, on one machine, on SIGTERM.",
     0,
     flag_values=FLAGS,
 )
@@ -60,15 +73,15 @@ flags.DEFINE_enum(
     "preflight",
     "auto",
     ["auto", "always", "never"],
-    "Whether one step of every stage of every row is computed before the first run; auto: for rows "
-    "that have not begun, if more than one run is left.",
+    "Whether to check each row with a few clips before the first run: features, a training step, "
+    "evaluation, export. auto: rows of which no run has begun, if more than one run is left.",
     flag_values=FLAGS,
 )
 flags.DEFINE_bool(
     "dry_run",
     False,
-    "Print the clips, steps, disk space and time that training needs, and train nothing. Needs no "
-    "recordings.",
+    "Print the clips, steps, disk space and time that training needs, and train nothing. Needs the "
+    "data set's metadata, but no recordings.",
     flag_values=FLAGS,
 )
 

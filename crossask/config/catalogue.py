@@ -1,8 +1,9 @@
 """The catalogue: every system, event model, front-end and data set, one entry each.
 
 The rest of the package reads names, titles, classes and capabilities from here. To add a system, an
-event model or a data set, write one file and one entry; `tests/test_conformance.py` then covers it.
-Code outside the package adds an entry with `register`.
+event model or a data set, write one file and one entry; `tests/test_conformance.py`, and for
+systems and event models `tests/models` and `tests/events`, then test it. Code outside the package
+adds an entry with `register`.
 """
 
 import dataclasses

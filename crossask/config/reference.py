@@ -1,4 +1,4 @@
-"""The reference of all fields of a row: name, type, default, choices, source and description.
+"""The reference of all fields of a row: name, default, source, description, choices and limits.
 
 `crossask-describe --fields` prints it, and `docs/configuration.md` is its Markdown.
 """
@@ -10,6 +10,9 @@ from typing import Any
 from crossask.config.schema import Experiment
 from crossask.config.settings import Facts, Settings, choices_of, facts_of, fields
 
+# Shown as the default of a field that has none.
+REQUIRED = "(required)"
+
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
@@ -17,7 +20,7 @@ class Entry:
 
     Attributes:
       path: Name with the parts it is in, "training.epochs".
-      default: Default value.
+      default: Default value; `REQUIRED` for a field without one.
       choices: The values that it may have where there is a list of them, else ().
       facts: Description, source and limits.
     """
@@ -34,7 +37,7 @@ def entries(cls: type[Settings] = Experiment) -> Iterator[Entry]:
         if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
             yield from entries(field.annotation)
         else:
-            default = None if field.is_required() else field.get_default()
+            default = REQUIRED if field.is_required() else field.get_default()
             yield Entry(f"{cls.prefix}{name}", default, choices_of(field), facts_of(field))
 
 
@@ -52,7 +55,10 @@ def as_text() -> str:
     """Returns the reference for a terminal, one field a paragraph."""
     paragraphs = []
     for entry in entries():
-        paragraphs.append(f"  {entry.path}={_shown(entry.default)}\n    {_explained(entry)}")
+        source = entry.facts.source
+        paragraphs.append(
+            f"  {entry.path}={_shown(entry.default)}  ({source})\n    {_explained(entry)}"
+        )
     return "\n".join(paragraphs)
 
 
@@ -64,20 +70,29 @@ def as_markdown() -> str:
         "Every field of a row. Set it in an experiment file, in a JSON `--config_file`, or with",
         "`--params_override=training.epochs=3,model.encoder_channels='(8,16,32,64)'`.",
         "",
-        "Source: *paper*: the paper states the value, or it is a reading of what it states;",
-        "*derived*: it follows from numbers in the paper; *ours*: the paper says nothing.",
+        "- Source *paper*: the paper states the value (or this is how we read it), or the default",
+        "  switches off something that the paper's networks do not have.",
+        "- Source *ours*: the paper does not state the value.",
+        "- *Limits* are the values that are allowed.",
+        "- *Open* explains why the paper does not settle a choice; reports list these choices.",
         "",
         "This page is generated from `crossask/config/schema.py` by `make docs`.",
     ]
     part = None
+    titles = set()
     for entry in entries():
         found = entry.path.rpartition(".")[0]
         if found != part:
             part = found
-            lines += ["", f"## {part or 'Row'}", "", _row("field", "default", "source", "meaning")]
+            title = part or "Row"
+            if title in titles:
+                # The fields of the row itself are before and after its parts.
+                title += ", continued"
+            titles.add(title)
+            lines += ["", f"## {title}", "", _row("field", "default", "source", "meaning")]
             lines.append(_row("---", "---", "---", "---"))
         name = entry.path.rpartition(".")[2]
-        default = f"`{_shown(entry.default)}`"
+        default = entry.default if entry.default == REQUIRED else f"`{_shown(entry.default)}`"
         lines.append(_row(f"`{name}`", default, entry.facts.source, _explained(entry)))
     return "\n".join(lines) + "\n"
 

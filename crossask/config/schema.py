@@ -61,12 +61,12 @@ class LogMelConfig(Settings):
     )
     max_hz: float | None = ours(
         None,
-        "Upper edge of the highest mel band; None is half the sample rate.",
+        "Upper edge of the highest mel band; None: half the sample rate.",
         open_because="The highest frequency is not given.",
     )
     spectrum: Literal["power", "magnitude"] = ours(
         "power",
-        "Spectrum that the mel bands sum.",
+        "Spectrum whose bins are summed in each mel band.",
         open_because="“Log-mel energies” leaves open whether the spectrum is power or magnitude.",
     )
     log_offset: float = ours(
@@ -86,7 +86,8 @@ class LogMelConfig(Settings):
     )
     centred: bool = ours(
         False,
-        "Whether frame t is centred at t * hop, with mirrored ends (librosa's default).",
+        "Whether frame t is centred at t * hop and the ends are mirrored (librosa: center=True, "
+        'pad_mode="reflect").',
         open_because="The number of frames is not given, so padding at the clip's ends is open.",
     )
 
@@ -106,21 +107,23 @@ class FeatureConfig(Settings):
     clip_seconds: float = paper(10.0, "Length of a clip in seconds.", gt=0)
     max_padding_seconds: float = ours(
         0.1,
-        "A clip that is shorter than clip_seconds by more than this is an error.",
+        "Clips that are at most this much shorter than clip_seconds are padded with silence; "
+        "shorter ones are an error.",
         ge=0,
         open_because="The treatment of clips that are slightly short is not given.",
     )
     max_cut_seconds: float = ours(
         0.1,
-        "A clip that is longer than clip_seconds by more than this is an error.",
+        "Clips that are at most this much longer than clip_seconds are cut; longer ones are an "
+        "error.",
         ge=0,
         open_because="The treatment of clips that are slightly long is not given.",
     )
     mono: bool = paper(
         False,
         "Whether the two channels are averaged to one.",
-        open_because="“T x 64 x 2” is read as two channels of sound; "
-        "it may mean the log-mel and its slope.",
+        open_because="“T x 64 x 2” is read as the two channels of stereo; it may mean log-mel and "
+        "its deltas.",
     )
     log_mel: LogMelConfig = part(LogMelConfig, "The log-mel spectrogram.")
 
@@ -136,7 +139,7 @@ class EventModelConfig(Settings):
     )
     width: float = paper(
         1.0,
-        "Share of the published channel counts; below 1 for small runs.",
+        "Factor on the published numbers of channels; below 1 for a smaller network.",
         systems=EVENT_SYSTEMS,
         gt=0,
         le=1,
@@ -147,20 +150,20 @@ class EventModelConfig(Settings):
     )
     embedding_tap: Literal["linear", "relu", "pca"] = ours(
         "linear",
-        "Where the embedding is taken: the last layer's linear output (as TF-Hub), after a ReLU "
-        "(as the code of 2019), or after the published PCA.",
+        "VGGish: the embedding is the last layer's output (as in the TF-Hub module), its ReLU (as "
+        "in tensorflow/models in 2019), or the output after the published PCA.",
         systems=EVENT_SYSTEMS,
-        open_because="VGGish's published forms differ in whether a last ReLU is applied.",
+        open_because="The published versions of VGGish end with a ReLU or without one.",
     )
     activation: Literal["relu", "relu6"] = ours(
         "relu",
         "Activation of the hidden layers; YAMNet's published TFLite file has relu6.",
         systems=EVENT_SYSTEMS,
-        open_because="YAMNet's published forms differ in the activation (ReLU, ReLU6).",
+        open_because="The published versions of YAMNet have ReLU or ReLU6.",
     )
     pca: str = ours(
         "",
-        "For embedding_tap=pca: an .npz as crossask-pretrain writes it; empty for Google's file.",
+        "embedding_tap=pca: .npz of a PCA from crossask-pretrain; empty: Google's PCA of VGGish.",
         systems=EVENT_SYSTEMS,
         open_because="VGGish's PCA and quantisation of embeddings are not mentioned.",
     )
@@ -185,23 +188,24 @@ class ModelConfig(Settings):
     )
     split_band: bool = paper(
         False,
-        "Whether the lower and the upper half of the mel bands have an encoder each.",
+        "Whether the lower and the upper half of the mel bands each have their own encoder.",
         systems=ENCODER_SYSTEMS,
     )
     deltas: bool = paper(
         False,
-        "Whether first and second time differences of the log-mel are further channels.",
+        "Whether the first and second time differences of the log-mel are added as channels.",
         systems=ENCODER_SYSTEMS,
     )
     encoder_channels: Integers = paper((64, 128, 256, 512), "Channels of the encoder's layers.")
     encoder_pools: Pairs = paper(
         ((2, 2), (2, 2), (2, 2), (2, 2)),
-        "Max pooling (time, frequency) after each of the encoder's layers.",
+        "Pooling (time, frequency) after each layer: max pooling with encoder=conv, mean pooling "
+        "with encoder=residual.",
         systems=ENCODER_SYSTEMS,
     )
     batch_norm_momentum: float = ours(
         0.9,
-        "Momentum of the moving statistics; 0.99 is too slow for small corpora.",
+        "Momentum of batch normalisation's moving mean and variance; 0.99 lags on small corpora.",
         ge=0,
         le=1,
         open_because=NO_BATCH_NORM,
@@ -218,7 +222,7 @@ class ModelConfig(Settings):
     )
     pooling_penalty: float = ours(
         0.0,
-        "Weight in training of the redundancy penalty |A A^T - I|^2 (Lin et al. 2017).",
+        "Weight of the redundancy penalty |A A^T - I|^2 in the training loss (Lin et al. 2017).",
         ge=0,
         open_because="The redundancy penalty of the cited pooling is not mentioned.",
     )
@@ -226,7 +230,7 @@ class ModelConfig(Settings):
         ((2, 2), (2, 2), (1, 2), (1, 2)),
         "VEM: max pooling (time, dimension) after each layer.",
         systems=("VEM",),
-        open_because="Table 2's four poolings of 2 x 2 leave no frame of ten embeddings.",
+        open_because="Four poolings by 2 in time, as in Table 2, leave nothing of ten embeddings.",
     )
     event_encoder_channels: Integers = paper(
         (64, 128, 256, 512, 1024, 1024, 2048),
@@ -240,10 +244,10 @@ class ModelConfig(Settings):
     )
     event_width: int = ours(
         128,
-        "VEM, JRM: an embedding of another width is brought to this one by a linear layer.",
+        "VEM, JRM: size of the embedding; a linear layer projects embeddings of other sizes to it.",
         systems=("VEM", "JRM"),
         ge=1,
-        open_because="The paper has VGGish's 128 alone; wider embeddings are narrowed first.",
+        open_because="The paper uses VGGish's 128 only and does not say how to read wider ones.",
     )
     attention_heads: int = paper(8, "CMAM: heads of the attention blocks.", systems=("CMAM",), ge=1)
     attention_dim: int = paper(
@@ -251,7 +255,8 @@ class ModelConfig(Settings):
     )
     attention_scale: Literal["head_dim", "query_dim"] = ours(
         "head_dim",
-        "CMAM: equation 4's d: the query dimension of one head (256) or of all heads (2048).",
+        "CMAM: d in equation 4, whose root divides the scores: dimension of one head (256) or of "
+        "all heads (2048).",
         systems=("CMAM",),
         open_because="“The dimension of queries” in equation 4 may be one head's (256) or all "
         "heads' (2048).",
@@ -275,20 +280,23 @@ class ModelConfig(Settings):
         "event_queries_scene", "scene_queries_event", "scene_queries_scene", "events_alone"
     ] = paper(
         "event_queries_scene",
-        "CMAM: which side gives the queries of the second attention block; the last two values "
-        "are controls without events and without the scene.",
+        "CMAM: the second attention block. event_queries_scene: queries from the embeddings, keys "
+        "and values from the scene features; scene_queries_event: the reverse; "
+        "scene_queries_scene: a control without events, all from the scene features; "
+        "events_alone: a control without the scene features and without this block.",
         systems=("CMAM",),
-        open_because="The text and the figure do not settle which side gives the queries.",
+        open_because="Text and figure do not state which of the two sides are the queries.",
     )
     standardise_embedding: bool = ours(
         False,
-        "Whether embeddings are standardised by the training part's mean and deviation.",
+        "Whether embeddings are standardised with the mean and standard deviation of the training "
+        "part.",
         systems=EVENT_SYSTEMS,
         open_because="The scaling of embeddings is not mentioned.",
     )
     both_channel_orders: bool = ours(
         False,
-        "Whether predictions average the clip and the clip with left and right exchanged.",
+        "Whether a prediction is the mean over the clip and the clip with exchanged channels.",
         systems=ENCODER_SYSTEMS,
         open_because="Test-time augmentation is not mentioned.",
     )
@@ -314,8 +322,10 @@ class TrainingConfig(Settings):
     )
     validation_share: float = ours(
         0.3,
-        "Share of the training fold's locations, drawn per class and city, for validation.",
-        open_because="No validation part is mentioned; the evaluation fold must not choose.",
+        "Share of the locations of each scene and city of the training fold that is drawn for "
+        "validation; above 0, below 1.",
+        open_because="No validation part is mentioned; the evaluation fold must not be used to "
+        "choose an epoch.",
     )
     validation_seed: int = ours(
         0,
@@ -324,12 +334,12 @@ class TrainingConfig(Settings):
         open_because=NO_VALIDATION,
     )
     shuffle_buffer: int = ours(
-        256, "Clips that are shuffled together.", ge=1, open_because=NO_SHUFFLING
+        256, "Number of clips in a block that is shuffled.", ge=1, open_because=NO_SHUFFLING
     )
     monitor: Literal["macro_accuracy", "accuracy"] = ours(
         "macro_accuracy",
-        "Validation metric that chooses the epoch.",
-        open_because="The metric that chooses an epoch is not given.",
+        "Metric on the validation part by which the best epoch is chosen.",
+        open_because="The metric by which an epoch is chosen is not given.",
     )
     keep: Literal["best", "last"] = ours(
         "best",
@@ -344,32 +354,34 @@ class TrainingConfig(Settings):
     )
     patience: int = ours(
         0,
-        "Epochs without an improvement after which training stops; 0 is never.",
+        "Training stops after so many epochs without an improvement; 0: never.",
         ge=0,
         open_because=NO_EARLY_STOPPING,
     )
     patience_from: int = ours(
-        1, "First epoch that counts for patience.", ge=1, open_because=NO_EARLY_STOPPING
+        1, "Epoch from which patience counts.", ge=1, open_because=NO_EARLY_STOPPING
     )
     statistics_over: Literal["training_part", "training_fold"] = ours(
         "training_part",
-        "Clips over which features are standardised: without or with the validation part.",
+        "Clips whose mean and standard deviation standardise the features: the training part, or "
+        "the whole training fold (training and validation part).",
         open_because="Standardisation of the features is not mentioned.",
     )
     schedule: Literal["constant", "cosine", "warm_restarts"] = ours(
         "constant",
-        "Learning rate over the epochs: constant, falling to zero, or falling again and again.",
+        "Learning rate: constant, a cosine to zero, or cosines with restarts.",
         open_because=NO_SCHEDULE,
     )
     warmup_epochs: int = ours(
         0,
-        "schedule=cosine: epochs in which the learning rate first rises from zero.",
+        "schedule=cosine: number of epochs at the start in which the learning rate rises from 0.",
         ge=0,
         open_because=NO_SCHEDULE,
     )
     restart_epochs: int = ours(
         2,
-        "schedule=warm_restarts: epochs of the first fall; each fall is twice as long as the last.",
+        "schedule=warm_restarts: epochs of the first cosine; each one is twice as long as the one "
+        "before.",
         ge=1,
         open_because=NO_SCHEDULE,
     )
@@ -380,27 +392,30 @@ class TrainingConfig(Settings):
     )
     input_streams: int = ours(
         1,
-        "Streams to which feature files are assigned; a batch takes an equal part of each.",
+        "Number of streams into which the feature files are divided; a batch has the same number "
+        "of clips from each.",
         ge=1,
         open_because=NO_SHUFFLING,
     )
     average_decay: float = ours(
         0.0,
-        "Averages the weights: 0 does not, 1 takes the mean, between them it is exponential.",
+        "Average of the weights: 0: none, 1: the mean, between: decay of an exponential average.",
         ge=0,
         le=1,
         open_because=NO_AVERAGING,
     )
     average_every: Literal["step", "epoch"] = ours(
-        "step", "How often the average takes in the weights.", open_because=NO_AVERAGING
+        "step", "When weights are added to the average.", open_because=NO_AVERAGING
     )
-    average_from: int = ours(1, "First epoch of the average.", ge=1, open_because=NO_AVERAGING)
+    average_from: int = ours(
+        1, "First epoch whose weights are averaged.", ge=1, open_because=NO_AVERAGING
+    )
     context_frames: int = ours(
         0,
-        "Frames of log-mel in one training example (DCASE 2017's baseline); 0 is whole clips.",
+        "Frames of log-mel in one training example (DCASE 2017's baseline); 0: whole clips.",
         ge=0,
-        open_because="Whether the network is trained on whole clips or on a few frames is not "
-        "said; T in Table 2 suggests whole clips.",
+        open_because="The paper does not say whether the network is trained on whole clips; T in "
+        "Table 2 suggests it.",
     )
 
 
@@ -412,7 +427,7 @@ class AugmentationConfig(Settings):
 
     mixup_alpha: float = ours(
         0.0,
-        "Mixup: parameter of the Beta distribution of a clip's share; 0 does not mix.",
+        "Mixup: alpha of the Beta distribution from which the share of a clip is drawn; 0: off.",
         ge=0,
         open_because=NO_AUGMENTATION,
     )
@@ -438,13 +453,13 @@ class AugmentationConfig(Settings):
     )
     crop_frames: int = ours(
         0,
-        "Frames of a random crop of the log-mel; 0 does not crop.",
+        "Number of frames of a random crop of the log-mel; 0: off.",
         ge=0,
         open_because=NO_AUGMENTATION,
     )
     label_smoothing: float = ours(
         0.0,
-        "Share of a label that is spread over all scenes.",
+        "Label smoothing: share of the target that is distributed equally over all scenes.",
         ge=0,
         le=1,
         open_because=NO_AUGMENTATION,
@@ -459,11 +474,15 @@ class DistillationConfig(Settings):
 
     teacher: str = paper(
         "",
-        "Tables of the teacher's probabilities for the training clips (training_predictions.csv), "
-        'separated by ";"; empty for no teacher.',
+        "Tables of probabilities for the training clips, as crossask-evaluate --training_clips "
+        'writes them, separated by ";"; empty: no teacher.',
     )
-    weight: float = ours(1.0, "Weight of the teacher's term beside the labels' term.", ge=0)
-    temperature: float = ours(2.0, "Temperature of teacher and student.", ge=1e-3)
+    weight: float = ours(
+        1.0, "Weight of the teacher's term in the loss; that of the labels has weight 1.", ge=0
+    )
+    temperature: float = ours(
+        2.0, "Temperature of both softmaxes in the teacher's term of the loss.", ge=1e-3
+    )
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -477,32 +496,33 @@ class FineTuningConfig(Settings):
 
     event_rate: float = paper(
         1.0,
-        "Learning rate of the event model as a factor on training.learning_rate.",
+        "Factor on training.learning_rate for the event model.",
         systems=EVENT_SYSTEMS,
         ge=0,
     )
     layer_decay: float = paper(
         1.0,
-        "Further factor for each of its layers below the topmost.",
+        "Factor on the learning rate from each layer of the event model to the layer below it.",
         systems=EVENT_SYSTEMS,
         ge=0,
     )
     probe_epochs: int = paper(
         0,
-        "Epochs in which only the scene network is trained.",
+        "Number of epochs at the start in which only the scene network is trained.",
         systems=EVENT_SYSTEMS,
         ge=0,
     )
     unfreeze_epochs: int = paper(
         0,
-        "Epochs from the start of one of its layers to the start of the next one below; "
-        "0 starts all layers at once.",
+        "Epochs after which the next lower layer of the event model starts to train; 0: all layers "
+        "start together.",
         systems=EVENT_SYSTEMS,
         ge=0,
     )
     l2_to_start: float = paper(
         0.0,
-        "Share of the way back to its starting weights that a step of learning rate 1 takes.",
+        "Pull of the event model's weights to their starting values: each step moves a weight back "
+        "by learning rate x l2_to_start of the distance.",
         systems=EVENT_SYSTEMS,
         ge=0,
     )
@@ -513,14 +533,18 @@ class Experiment(Settings):
     """One row of a results table: a system, a strategy, a data set and all choices."""
 
     name: str = required("Name of the row, and of the folder of its runs.")
-    system: str = ours("FA", "The network of Table 2, or a baseline.", known=catalogue.SYSTEMS)
+    system: str = ours(
+        "FA",
+        "System: a network of the paper's Table 2, or an official baseline.",
+        known=catalogue.SYSTEMS,
+    )
     strategy: str = ours(
         "from_scratch",
-        "How the event model is used: random weights and trained, frozen, or fine-tuned.",
+        "How the event model is used: trained from random weights, frozen, or fine-tuned.",
         known=catalogue.STRATEGIES,
     )
     dataset: str = ours("tau2019", "The data set.", known=catalogue.DATASETS)
-    folds: Names = ours(("1",), "Folds to train and evaluate.")
+    folds: Names = ours(("1",), "Folds on which the row is trained and evaluated.")
     features: FeatureConfig = part(FeatureConfig, "The input of the scene model.")
     event_model: EventModelConfig = part(EventModelConfig, "The event model.")
     model: ModelConfig = part(ModelConfig, "The scene network.")
@@ -530,11 +554,12 @@ class Experiment(Settings):
     distillation: DistillationConfig = part(DistillationConfig, "Training with a teacher.")
     event_control: Literal["", "other_clip", "shuffled_in_time", "true_events"] = paper(
         "",
-        "Replaces frozen embeddings for a control experiment (crossask/features/controls.py).",
+        "Control experiment: other_clip: the embeddings of another clip; shuffled_in_time: the "
+        "clip's own in random order; true_events: the soundscapes' events instead.",
         systems=EVENT_SYSTEMS,
     )
     paper_score: float | None = ours(None, "The paper's macro accuracy in percent (Table 3).")
-    note: str = ours("", "Printed beside the row's score in a report.")
+    note: str = ours("", "Note on the row that is printed in a report.")
 
     @pydantic.model_validator(mode="after")
     def _follows_the_rules(self) -> "Experiment":

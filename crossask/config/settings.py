@@ -1,7 +1,7 @@
 """How a field of the configuration is declared, and how a wrong value is reported.
 
 A configuration class is a frozen pydantic dataclass that derives from `Settings`. Its fields are
-declared with `paper`, `derived` or `ours`, which record a description and the default's source.
+declared with `paper` or `ours`, which record a description and the default's source.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ Names = Annotated[tuple[str, ...], _LISTS_TOO]
 Pair = Annotated[tuple[int, int], _LISTS_TOO]
 Pairs = Annotated[tuple[Pair, ...], _LISTS_TOO]
 
-Source = Literal["paper", "derived", "ours"]
+Source = Literal["paper", "ours"]
 
 # Systems that a choice may concern.
 PAPER_SYSTEMS = tuple(name for name, system in catalogue.SYSTEMS.items() if not system.is_baseline)
@@ -39,10 +39,11 @@ class Facts:
 
     Attributes:
       description: One sentence for help texts.
-      source: "paper" (the paper states the value, or it is a reading of what it states), "derived"
-        (it follows from numbers in the paper) or "ours" (the paper says nothing).
-      open_because: Why the paper leaves the choice open; "" where it settles it, and where the
-        choice is none of the paper's.
+      source: "paper" (the paper states the value, or this is how we read it, or the default
+        switches off something that the paper's networks do not have) or "ours" (the paper does not
+        state the value).
+      open_because: Why the paper leaves the choice open; "" if it settles the choice, or if the
+        choice does not concern the paper's networks.
       systems: The systems that the choice concerns.
       limits: Limits on the value as pydantic names them: ge, gt, le, lt.
       known: The catalogue's table whose names are the field's choices, if it is one of those.
@@ -79,11 +80,6 @@ def paper(default: Any, description: str, **others: Any) -> Any:
         pydantic names them: ge, gt, le, lt.
     """
     return _field(default, description, "paper", others)
-
-
-def derived(default: Any, description: str, **others: Any) -> Any:
-    """Declares a field whose default follows from numbers in the paper; arguments as `paper`."""
-    return _field(default, description, "derived", others)
 
 
 def ours(default: Any, description: str, **others: Any) -> Any:
@@ -185,7 +181,7 @@ def _no_field(cls: type, name: str) -> ConfigError:
     known = fields(cls)
     nearest = catalogue.did_you_mean(name, known)
     return ConfigError(
-        f"There is no field {cls.prefix}{name}.", f"{nearest}Its neighbours: {', '.join(known)}."
+        f"There is no field {cls.prefix}{name}.", f"{nearest}Fields: {', '.join(known)}."
     )
 
 

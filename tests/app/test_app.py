@@ -270,7 +270,9 @@ def test_a_signal_ends_it_with_exit_code_0_and_leaves_no_files(exports, tmp_path
         heeds = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
         started.append((number, port, place, subprocess.Popen(command, **pipes, preexec_fn=heeds)))
     for number, port, place, process in started:
-        assert process.stdout.readline() == f"The page: http://127.0.0.1:{port}/ (Ctrl-C ends it)\n"
+        assert process.stdout.readline() == (
+            f"Serving the page at http://127.0.0.1:{port}/. Press Ctrl-C to stop.\n"
+        )
         assert list(place.glob("crossask-app.*"))
         process.send_signal(number)
         _, told = process.communicate(timeout=60)

@@ -113,8 +113,8 @@ class Predictions:
         single = self.single_unit_scenes()
         if single:
             notes.append(
-                f"One {self.unit} only for {', '.join(single)}: the interval is too narrow, and no "
-                "difference can be called real."
+                f"Scenes with a single {self.unit}: {', '.join(single)}. The interval is too "
+                "narrow, and every verdict is “cannot tell”."
             )
         absent = [
             scene for scene, present in zip(self.scenes, self.has_clips, strict=True) if not present

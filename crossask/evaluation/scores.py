@@ -330,8 +330,8 @@ def _seen_and_unseen(
         ]
         if single:
             notes.append(
-                f"One {first.unit} only for {', '.join(single)} in the {name} cities: their "
-                "interval is too narrow."
+                f"Scenes with a single {first.unit} in the {name} cities: {', '.join(single)}. The "
+                "interval of these cities is too narrow."
             )
     return scores, notes
 

@@ -1,8 +1,8 @@
-"""Reports on evaluated runs: CSV, LaTeX, Markdown, figures and one HTML page. No TensorFlow.
+"""Reports on evaluated runs: CSV, LaTeX, Markdown, pictures and one HTML page. No TensorFlow.
 
 runs.py        the files of evaluated runs
 rows.py        rows of a results table: the runs of one row and their scores
-findings.py    paired differences, and agreement with the paper (its figures: paper.py)
+findings.py    paired differences, and agreement with the paper (its scores: paper.py)
 studies.py     controls of the events, and the effect of open choices
 corpus.py      all results of one corpus
 sections.py    the sections of a report: tables as text, notes and pictures (content.py: what a
@@ -33,7 +33,7 @@ def write_report(
       out_dir: Folder to write to; it is created if it does not exist.
       baseline: Row to compare the others with: its name, or a system (its first row).
       resamples: Number of draws of the bootstrap.
-      json_file: File for all figures as JSON; None writes none.
+      json_file: File for all numbers as JSON; None writes none.
 
     Returns:
       Name -> path of each file: "report.html", "report.md", "table.csv", "table.tex", "scenes.png",

@@ -7,21 +7,21 @@ from typing import Literal
 from crossask.report.formatting import NONE
 
 VERDICTS = ("agrees", "differs", "better", "worse", "cannot tell")
-# Columns that contain words. The others contain figures, which are aligned on the right.
+# Columns that contain words. The others contain numbers, which are aligned on the right.
 WORD_COLUMNS = (
     "Choice",
     "The paper says",
     "Value",
     "Value here",
     "Verdict",
-    "What it has instead",
+    "The control has",
     "Why it is open",
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A figure as a file beside the report.
+    """A picture as a file beside the report.
 
     Attributes:
       file: Name of the file.
@@ -36,7 +36,7 @@ class Picture:
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A titled table with its notes and figures; each part may be missing.
+    """A titled table with its notes and pictures; each part may be missing.
 
     Attributes:
       title: The heading.
@@ -45,7 +45,7 @@ class Section:
       lines: Lines of the table, with one cell for each column.
       shares: For a matrix, the fractions by which its cells are shaded, from the third column on.
       notes: Sentences after the table.
-      pictures: Figures after the notes.
+      pictures: Pictures after the notes.
       style: "cards" (text, one card for each line on a phone), "matrix" (shaded cells), "fields"
         (values of fields), "shared" (the same, collapsed) or "gallery" (the pictures of one row).
     """
@@ -71,7 +71,7 @@ class Bar:
 
 @dataclasses.dataclass(frozen=True)
 class ResultLine:
-    """A line of the table of results: the figures of one row as text.
+    """A line of the table of results: the numbers of one row as text.
 
     Attributes:
       verdict: The verdict, or why there is no difference from the baseline.
@@ -115,8 +115,7 @@ class Results:
 
     Attributes:
       lines: A line for each row.
-      scope: What the figures describe, without the metric.
-      scope_with_metric: The same with the metric.
+      scope: The corpus, folds, clips and locations to which the scores refer.
       confidence: Confidence of the intervals, "95 %".
       drawn: What the intervals draw: "location" or "clip".
       chance: Macro accuracy of guessing.
@@ -126,7 +125,6 @@ class Results:
 
     lines: Sequence[ResultLine]
     scope: str
-    scope_with_metric: str
     confidence: str
     drawn: str
     chance: str
@@ -134,7 +132,7 @@ class Results:
     comparisons: int
 
     def has(self, name: str) -> bool:
-        """Returns whether any line has the figure called `name`."""
+        """Returns whether any line has a value for the attribute `name`."""
         return any(getattr(line, name) != NONE for line in self.lines)
 
 

@@ -1,4 +1,4 @@
-"""The results of one corpus: its rows, what they show, and what a reader has to know of them."""
+"""The results of one corpus: its rows, their comparisons, and notes that a reader needs."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -56,10 +56,10 @@ class CorpusResults:
         return findings.paper_percent(self.name, row)
 
     def scope(self, row: Row | None = None, metric: str = "") -> str:
-        """Returns what a figure describes: corpus, folds, metric, clips and locations.
+        """Returns what a table or a picture describes: corpus, folds, metric, clips and locations.
 
         Args:
-          row: The row of the figure; None for the first row.
+          row: The row that it describes; None for the first row.
           metric: Name of the metric, if it is part of the text.
         """
         row = row or self.rows[0]
@@ -104,8 +104,8 @@ class CorpusResults:
         if len(compared) > 1 and all(row.validation is not None for row in compared):
             chosen = max(compared, key=lambda row: row.validation)
             choice = (
-                f"Of the {len(compared)} rows beside {self.baseline.title}, the validation part "
-                f"prefers {chosen.title}. "
+                f"Of the {len(compared)} rows beside {self.baseline.title}, {chosen.title} has the "
+                "best score on the validation part. "
             )
         difference = self.against_baseline(chosen)
         comparison = difference.comparison
@@ -206,8 +206,8 @@ def _notes_on_rows(corpus: str, rows: Sequence[Row]) -> list[str]:
         has_score = corpus in paper.PAPER_CLIPS and row.experiment.get("paper_score") is not None
         if has_score and findings.paper_percent(corpus, row) is None:
             notes.append(
-                "The paper's scores are left out: they belong to "
-                f"{paper.PAPER_CLIPS[corpus]} clips of {corpus}, the scores here to "
+                "The paper's scores are left out: they are for "
+                f"{paper.PAPER_CLIPS[corpus]} clips of {corpus}, and the scores here are for "
                 f"{row.summary.clips}."
             )
         notes += [f"{row.title}: {note}" for note in row.notes]
@@ -219,12 +219,12 @@ def _notes_on_comparisons(rows: Sequence[Row], comparisons: Comparisons) -> list
     notes = []
     if len({(row.folds, row.summary.clips) for row in rows}) > 1:
         notes.append(
-            "Not all rows have run the same folds: only rows with the same clips are compared."
+            "The rows were evaluated on different folds or clips; only rows with the same clips "
+            "are compared."
         )
     if any(len(row.seeds) < 2 for row in rows):
         notes.append(
-            "A row with one seed shows nothing of the randomness of training: another seed may "
-            "change its score by points."
+            "Some rows have one seed only. Another seed may change their scores by several points."
         )
     titles_by_epochs: dict[int | None, list[str]] = {}
     for row in rows:
@@ -243,7 +243,8 @@ def _notes_on_comparisons(rows: Sequence[Row], comparisons: Comparisons) -> list
         )
     if comparisons.too_many:
         notes.append(
-            f"{comparisons.count} comparisons are too many for {comparisons.resamples} draws: no "
-            "adjusted p can be below 0.05. Report fewer rows at once, or draw more."
+            f"{comparisons.count} comparisons are too many for {comparisons.resamples} bootstrap "
+            "draws: no adjusted p can be below 0.05. Report fewer rows at once, or call "
+            "crossask.report.write_report with more resamples."
         )
     return notes

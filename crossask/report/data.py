@@ -20,7 +20,7 @@ DECIMALS = 6
 
 
 def to_csv(results: CorpusResults) -> str:
-    """Returns the rows of a corpus as CSV; the cell of a missing figure is empty."""
+    """Returns the rows of a corpus as CSV; the cell of a missing number is empty."""
     lines = [_csv_line(results, row) for row in results.rows]
     text = io.StringIO()
     writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")

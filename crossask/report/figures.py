@@ -1,4 +1,4 @@
-"""Figures of a report as PNG bytes.
+"""Pictures of a report as PNG bytes.
 
 The same runs give the same bytes, so the files contain no date.
 """
@@ -20,7 +20,7 @@ from crossask.report.rows import Row
 if TYPE_CHECKING:
     from crossask.report.corpus import CorpusResults
 
-# The figures have a light background of their own, so that they are legible on a dark page, too.
+# The pictures have a light background of their own, so that they are legible on a dark page, too.
 GROUND = "#fbfaf7"
 INK = "#23282d"
 FAINT = "#6d747b"
@@ -46,7 +46,7 @@ def confusion_png(row: Row, scope: str) -> bytes:
 
     Args:
       row: The row.
-      scope: What the figure describes, for its title.
+      scope: What the picture describes, for its title.
     """
     counts = np.array(row.summary.confusion, float)
     clips = counts.sum(axis=1, keepdims=True)
@@ -88,7 +88,7 @@ def curves_png(row: Row, scope: str) -> bytes:
 
     Args:
       row: The row.
-      scope: What the figure describes, for its title.
+      scope: What the picture describes, for its title.
     """
     figure = Figure(figsize=(8.4, 3.5), facecolor=GROUND, layout="constrained")
     accuracy_axes, loss_axes = figure.subplots(1, 2)
@@ -161,14 +161,14 @@ def reliability_png(results: "CorpusResults") -> bytes:
             continue
         _draw_reliability(axes, rows[number])
         if number % columns == 0:
-            axes.set_ylabel("right (%)")
+            axes.set_ylabel("accuracy (%)")
         if number + columns >= len(rows):
             axes.set_xlabel("confidence (%)")
             axes.tick_params(labelbottom=True)
         _add_grid(axes, "both")
     _set_title(
         figure,
-        "Reliability: how often a row is right at each confidence (dots: size is clips)",
+        "Reliability: accuracy by confidence (the size of a dot is its number of clips)",
         results.scope(),
     )
     return png(figure)

@@ -212,10 +212,10 @@ def contradictions(corpus: str, rows: Iterable[Row]) -> list[str]:
         departures = _departures(row)
         printed = paper.TABLE_3[corpus].get(row.cell)
         if printed != percent:
-            text = "absent" if printed is None else printed
-            departures.append(f"paper_score is {percent}, that of Table 3 {text}")
+            text = "no score" if printed is None else printed
+            departures.append(f"paper_score is {percent}, but Table 3 has {text}")
         if departures:
-            notes.append(f"{row.title} is not the paper's row: {'; '.join(departures)}.")
+            notes.append(f"{row.title} differs from the paper's row: {'; '.join(departures)}.")
     return notes
 
 
@@ -291,12 +291,12 @@ def _departures(row: Row) -> list[str]:
         stated = DEFAULTS[entry.path]
         if ours != stated:
             departures.append(
-                f"{entry.path} is {formatting.plain(ours)}, the paper's {formatting.plain(stated)}"
+                f"{entry.path} is {formatting.plain(ours)} instead of {formatting.plain(stated)}"
             )
     system = SYSTEMS.get(row.system)
     uses_trained_events = (
         system is not None and system.reads_events and fields.get("strategy") != "from_scratch"
     )
     if uses_trained_events and fields.get("event_model.weights") == "":
-        departures.append("event_model.weights is (empty), the paper's VGGish's")
+        departures.append("event_model.weights is empty, but the paper uses the weights of VGGish")
     return departures

@@ -1,4 +1,4 @@
-"""Text of the figures of a report: percent, points, intervals, p-values and counts."""
+"""Text of the numbers of a report: percent, points, intervals, p-values and counts."""
 
 import math
 

@@ -96,22 +96,22 @@ CLAIMS = (
     Claim(
         Cell("CMAM", "feature_based"),
         Cell("FA", ""),
-        "CMAM with frozen events is the best of all",
+        "CMAM with a frozen event model is better than FA (and best of all rows)",
     ),
     Claim(
         Cell("CMAM", "feature_based"),
         Cell("CMAM", "from_scratch"),
-        "it is the events, not the larger network, that help CMAM",
+        "the gain of CMAM comes from the pre-trained events, not from its size",
     ),
     Claim(
         Cell("CMAM", "feature_based"),
         Cell("JRM", "feature_based"),
-        "attention uses the events better than concatenation does",
+        "attention to the events is better than concatenation",
     ),
     Claim(
         Cell("JRM", "from_scratch"),
         Cell("FA", ""),
-        "the larger network alone helps",
+        "the larger network is better even without pre-training",
     ),
     Claim(
         Cell("JRM", "fine_tuning"),
@@ -126,7 +126,7 @@ CLAIMS = (
     Claim(
         Cell("VEM", "feature_based"),
         Cell("FA", ""),
-        "embeddings in place of the log-mel are worse",
+        "embeddings alone are worse than the log-mel",
     ),
 )
 
@@ -148,8 +148,8 @@ class Erratum:
 ERRATA = (
     Erratum(
         "Table 3 gives the baseline of TUT 2017 as 78.4 %. Its authors publish 74.8 % (folds 75.2, "
-        "75.3, 77.3, 71.3). We found 78.4 in no other source; it is 74.8 with two digits "
-        "exchanged.",
+        "75.3, 77.3, 71.3). We found 78.4 in no other source. Exchanging two digits of 74.8 gives "
+        "78.4, so it may be a misprint.",
         quotes_scores=True,
     ),
     Erratum(

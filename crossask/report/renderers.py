@@ -1,4 +1,4 @@
-"""HTML, Markdown and LaTeX of a report; they lay out its content and compute no figures."""
+"""HTML, Markdown and LaTeX of a report; they lay out its content and compute nothing."""
 
 import base64
 import dataclasses
@@ -104,12 +104,15 @@ def html(report: Report) -> str:
 
 
 def markdown(report: Report) -> str:
-    """Returns a report as Markdown; its figures are files beside it."""
+    """Returns a report as Markdown; its pictures are files beside it."""
     parts = ["# Results"]
     for corpus in report.corpora:
         parts.append(f"## {_plain_line(corpus.title)}")
         parts.append(f"**{_plain_line(corpus.conclusion)}**")
-        parts.append(f"Evaluation: {_plain_line(corpus.results.scope_with_metric)}.")
+        parts.append(
+            f"Macro accuracy on the evaluation fold ({_plain_line(corpus.results.scope)}). "
+            f"Chance is {corpus.results.chance}."
+        )
         parts.append(_markdown_results(corpus.results))
         if corpus.notes:
             parts.append(_markdown_list(corpus.notes))
@@ -122,7 +125,7 @@ def markdown(report: Report) -> str:
                 parts += _markdown_section(section)
     parts += ["## Errata of the paper", _markdown_list(report.errata)]
     parts += ["## How to read this"]
-    parts.append("\n".join(f"- **{term}** {text}" for term, text in report.how_to_read))
+    parts.append("\n".join(f"- **{term}.** {text}" for term, text in report.how_to_read))
     versions = [f"{name} {', '.join(found)}" for name, found in report.versions.items()]
     parts += ["## Versions", _markdown_list(versions or ["not recorded"])]
     return "\n\n".join(parts) + "\n"

@@ -191,12 +191,15 @@ def _row(finished: list[EvaluatedRun], title: str, resamples: int) -> Row:
         notes.append(runs[0].experiment["note"])
     if len(cities) > 1:
         notes.append(
-            "Its runs were trained on different cities, so there are no scores of seen and unseen "
-            "cities."
+            "The runs of this row were trained on different cities, so there are no scores of seen "
+            "and unseen cities."
         )
     if left_out:
-        listed = ", ".join(f"seed {run.seed} fold {run.fold}" for run in left_out)
-        notes.append(f"{listed} left out: not all of folds {', '.join(folds)} have been run.")
+        listed = ", ".join(f"seed {run.seed} on fold {run.fold}" for run in left_out)
+        notes.append(
+            f"The results do not include {listed}, because these seeds have not been run on all "
+            f"of the folds {', '.join(folds)}."
+        )
     return Row(
         title=title,
         runs=runs,

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from crossask import evaluation
+from crossask.evaluation.comparison import WIDEST_AGREEMENT
 from crossask.evaluation.scores import CityScore, PartScore, SceneScore
 from crossask.report import figures, findings, formatting, paper, studies
 from crossask.report.content import (
@@ -24,41 +25,41 @@ from crossask.report.studies import Controls
 HOW_TO_READ = (
     (
         "Macro accuracy",
-        "is the mean of the class-wise accuracies: every scene counts equally, however many clips "
-        "it has. Guessing reaches one divided by the number of scenes.",
+        "Macro accuracy is the mean of the class-wise accuracies: every scene counts equally, "
+        "however many clips it has. Guessing reaches one divided by the number of scenes.",
     ),
     (
-        "The interval",
-        "shows how far the score could change with other locations. Clips of one location resemble "
-        "each other, so locations are drawn (within each scene) instead of clips. The interval "
-        "does not cover the randomness of training.",
+        "Interval",
+        "The interval shows how far the score could change with other locations. It comes from a "
+        "bootstrap over the locations of each scene, because clips of one location resemble each "
+        "other. It does not cover the randomness of training.",
     ),
     (
         "Seed deviation",
-        "covers the randomness of training: it is the standard deviation of the score over "
-        "trainings that differ only in their random numbers.",
+        "The seed deviation is the standard deviation of the score over trainings that differ only "
+        "in their random numbers. It shows the randomness of training.",
     ),
     (
-        "Against the baseline",
-        "both rows are scored on the same clips and on the same drawn locations. “Better” or "
-        "“worse” requires that the interval of the difference excludes zero and that the adjusted "
-        "p is below 0.05; “cannot tell” does not mean that the rows are equal.",
+        "Difference from the baseline",
+        "Both rows are scored on the same clips, and in each bootstrap draw on the same locations. "
+        "“Better” or “worse” requires that the interval of the difference excludes zero and that "
+        "the adjusted p is below 0.05; “cannot tell” does not mean that the rows are equal.",
     ),
     (
         "p and p adjusted",
-        "p is the probability that chance alone shows such a difference between equal rows. The "
-        "more comparisons a table contains, the more likely one of them is a chance result; the "
-        "adjusted p (Holm's method) corrects for their number.",
+        "p is the probability of a difference at least as large as this one between rows that are "
+        "equal. The more comparisons a table contains, the more likely one of them is a chance "
+        "result; the adjusted p (Holm's method) corrects for their number.",
     ),
     (
-        "The validation part",
-        "is a part of the training fold. The epoch was chosen on it, and rows may be chosen on it; "
-        "nothing was chosen on the evaluation fold.",
+        "Validation part",
+        "The validation part is a part of the training fold. The epoch was chosen on it, and rows "
+        "may be chosen on it; nothing was chosen on the evaluation fold.",
     ),
     (
         "Corpora",
-        "are never mixed: scores of different corpora or folds differ by tens of points and cannot "
-        "be compared.",
+        "Scores of different corpora or folds differ by tens of points and cannot be compared, so "
+        "a table contains one corpus only.",
     ),
 )
 
@@ -102,7 +103,6 @@ def results_table(results: CorpusResults) -> Results:
     return Results(
         lines=[_result_line(results, row) for row in results.rows],
         scope=results.scope(),
-        scope_with_metric=results.scope(metric=formatting.METRIC),
         confidence=formatting.confidence(first.interval),
         drawn=first.interval.over,
         chance=formatting.percent(1 / len(first.scenes)),
@@ -113,7 +113,7 @@ def results_table(results: CorpusResults) -> Results:
 
 def beside_paper(results: CorpusResults) -> Section:
     """Returns our scores and the paper's, and what their differences mean."""
-    title = "Beside the paper"
+    title = "Our scores and the paper's"
     if not results.cells:
         return Section(title, _why_no_paper_scores(results))
     lines = []
@@ -127,17 +127,17 @@ def beside_paper(results: CorpusResults) -> Section:
             notes.append(f"Official: {cell.official.source}.")
             notes += _official_folds(cell)
     notes.append(
-        "“agrees” and “differs” mean that the printed number is within or outside ± of ours. ± "
-        "covers the choice of the locations and, with several seeds, the randomness of training. "
-        "“cannot tell”: ± is too wide for a verdict. The printed numbers have no intervals of "
-        "their own."
+        "“agrees”: the printed score is within ± of ours. “differs”: it is outside. “cannot "
+        f"tell”: ± is too wide (more than {100 * WIDEST_AGREEMENT:g} points), or a scene has one "
+        "location only. ± covers the choice of the locations and, with several seeds, the "
+        "randomness of training. The printed scores have no intervals of their own."
     )
     header = ["Row", "Ours", _interval_title(results), "Seed deviation", "Printed"]
     header += ["Ours − printed, points", "Verdict"]
     return Section(
         title,
-        f"Macro accuracy in per cent, {results.scope()}; the paper's Table 3. A cell that the "
-        "paper leaves blank is blank.",
+        f"Macro accuracy in per cent, {results.scope()}. “Printed” is the score in the paper's "
+        "Table 3; where it is empty, the paper has no score.",
         header,
         lines,
         # The official folds of a baseline are the same for all of its rows.
@@ -173,18 +173,19 @@ def claims(results: CorpusResults) -> Section | None:
         lines.append(line)
     return Section(
         "The paper's claims, tested on these runs",
-        "Differences of our own rows in points, paired by clip and location, "
-        f"{results.scope()}. p is adjusted by Holm's method over all {results.comparisons.count} "
-        "comparisons shown of this corpus, including those with the baseline row; the verdict is "
-        "that of the adjusted p. Interval and p cover the choice of the locations alone; the seed "
-        "deviations show the randomness of training.",
+        "Differences of our own rows in points, paired by clip and location "
+        f"({results.scope()}). The verdict is on the first row of each line, not on the claim; it "
+        "requires both the interval and the adjusted p (Holm's method over the "
+        f"{results.comparisons.count} comparisons of this corpus, those with the baseline row "
+        "included). Interval and p describe the choice of the locations only, the seed deviations "
+        "the randomness of training.",
         header,
         lines,
     )
 
 
 def controls(results: CorpusResults) -> Section | None:
-    """Returns the score of a row without its events or with others; None without controls."""
+    """Returns the scores of a row and of its controls; None without controls."""
     found = results.controls
     if found is None:
         return None
@@ -196,16 +197,17 @@ def controls(results: CorpusResults) -> Section | None:
         texts = _difference_texts(difference)
         lines.append((control.row.title, control.instead, accuracy, *texts))
     intro = (
-        f"{reference.title} ({formatting.percent(reference.summary.macro_accuracy)}) minus each "
-        f"control in points, paired by clip and location, {results.scope()}."
+        f"The difference is {reference.title} "
+        f"({formatting.percent(reference.summary.macro_accuracy)}) minus the control, in points, "
+        f"paired by clip and location ({results.scope()})."
     )
     conclusion = studies.conclusion(found, results.comparisons)
     if conclusion:
-        intro = f"{conclusion} Below: {intro}"
+        intro = f"{conclusion} {intro}"
     return Section(
-        "Is it the events?",
+        "Does the gain come from the events?",
         intro,
-        ["Control", "What it has instead", "Its accuracy", *_difference_header(results)],
+        ["Control", "The control has", "Accuracy", *_difference_header(results)],
         lines,
         notes=_notes_on_controls(results, found),
     )
@@ -228,10 +230,10 @@ def study(results: CorpusResults, ending: str) -> Section | None:
     )
     return Section(
         "The effect of open choices",
-        f"Rows that differ from {found.reference.title} "
+        f"Each row differs from {found.reference.title} "
         f"({formatting.percent(found.reference.summary.macro_accuracy)}) in one choice that the "
-        "paper does not state: each minus that row in points, paired by clip and location, "
-        f"{results.scope()}.",
+        f"paper does not state. The difference is the row minus {found.reference.title}, in "
+        f"points, paired by clip and location ({results.scope()}).",
         ["Row", "Choice", "Value", *_difference_header(results)],
         lines,
         notes=_notes_on_study(results),
@@ -255,8 +257,8 @@ def by_scene(results: CorpusResults, ending: str) -> Section:
     )
     return Section(
         "Accuracy by scene",
-        f"{results.scope()}: share of the scene's clips that are predicted correctly, mean over "
-        "seeds.",
+        f"Share of the scene's clips that are predicted correctly, mean over seeds "
+        f"({results.scope()}).",
         ["Scene", "Clips", *_titles(results)],
         lines,
         shares,
@@ -281,7 +283,8 @@ def by_city(results: CorpusResults) -> Section | None:
         shares.append(accuracies)
     return Section(
         "Accuracy by city",
-        f"{results.scope()}: macro accuracy over the scenes recorded there, mean over seeds.",
+        "Macro accuracy over the scenes that were recorded in the city, mean over seeds "
+        f"({results.scope()}).",
         ["City", "Clips", *_titles(results)],
         lines,
         shares,
@@ -295,21 +298,22 @@ def beyond_accuracy(results: CorpusResults, ending: str) -> Section:
     shows_drift = any(row.embedding_drift for row in results.rows)
     header = ["Row", "Log loss", "Brier", "Calibration error"]
     intro = (
-        "Log loss (nats) and Brier score (0 to 2) rate all probabilities; lower is better. The "
-        "calibration error is the mean distance over clips between confidence and share of correct "
-        "predictions."
+        "Log loss (nats) and Brier score (0 to 2) evaluate all probabilities of a clip; lower is "
+        "better. The expected calibration error is the mean difference between confidence and "
+        "accuracy over bins of confidence, weighted by clips."
     )
     if shows_cities:
         header += ["Seen cities", "Unseen cities"]
         intro += (
-            " Seen cities are those of the training clips: macro accuracy there and elsewhere, "
-            f"with {_interval_title(results)}s."
+            " Seen and unseen cities: macro accuracy on clips of cities with and without training "
+            f"clips, with {_interval_title(results)}s."
         )
     if shows_drift:
         header.append("Embedding drift")
         intro += (
             " Embedding drift is the distance by which training moved the event model's embeddings "
-            "of the validation part, as a share of their length; 0 is an unchanged event model."
+            "of the validation part, relative to their length; it is 0 if the event model did not "
+            "change."
         )
     lines = []
     for row in results.rows:
@@ -347,13 +351,13 @@ def folds(results: CorpusResults) -> Section | None:
         line.append(formatting.deviation(row.spread.seed_deviation))
         line.append(formatting.deviation(row.spread.within_fold_seed_deviation))
         lines.append(line)
-    header = ["Row", *[f"Fold {name}" for name in names], "Mean", "Over folds"]
-    header += ["Over seeds, pooled", "Over seeds, within a fold"]
+    header = ["Row", *[f"Fold {name}" for name in names], "Mean", "Deviation over folds"]
+    header += ["Seed deviation, pooled folds", "Seed deviation within a fold"]
     return Section(
         "Folds and seeds",
-        "Macro accuracy of each fold, mean over seeds. Folds differ because their locations do, "
-        "seeds because training is random, so there is a standard deviation (points) for each. "
-        "Seeds are compared on the pooled folds, and within each fold.",
+        "Macro accuracy of each fold, mean over seeds, and standard deviations in points: over "
+        "folds, which have different locations; over seeds for all folds together; and over seeds "
+        "within a fold.",
         header,
         lines,
     )
@@ -414,8 +418,8 @@ def open_choices(results: CorpusResults) -> Section | None:
         return None
     return Section(
         "What the paper leaves open",
-        "Choices that are ours, with the values that these runs used. Any of them may be the "
-        "reason why a score differs from the paper's.",
+        "Choices that the paper does not settle, with the values that these runs used. Each of "
+        "them may be the reason why a score differs from the paper's.",
         ["Field", "Value here", "Why it is open"],
         lines,
     )
@@ -506,14 +510,14 @@ def _difference_texts(difference: Difference) -> tuple[str, str, str, str]:
 
 def _why_no_paper_scores(results: CorpusResults) -> str:
     if results.name not in paper.PAPER_CLIPS:
-        return f"The paper has no scores of {results.title}, so none of its figures is shown."
+        return f"The paper has no scores of {results.title}."
     if any(row.experiment.get("paper_score") is not None for row in results.rows):
         clips = paper.PAPER_CLIPS[results.name]
         return (
-            f"The paper's figures are left out: they belong to all {clips} clips of its folds of "
+            f"The paper's scores are left out: they are for all {clips} clips of its folds of "
             f"{results.name}."
         )
-    return "No row here corresponds to one of the paper's, so its figures are left out."
+    return "No row corresponds to a row of the paper, so its scores are left out."
 
 
 def _our_score(row: Row | None) -> tuple[str, str, str]:
@@ -561,10 +565,10 @@ def _notes_on_controls(results: CorpusResults, found: Controls) -> list[str]:
     if gain:
         notes.append(
             f"Compared with {found.without.title} "
-            f"({formatting.percent(found.without.summary.macro_accuracy)}), the true events gain "
-            f"{formatting.points(gain.of_true_events)} points and {title} "
-            f"{formatting.points(gain.of_row)}, which is {100 * gain.share:.0f} % of that. The "
-            "share has no interval of its own."
+            f"({formatting.percent(found.without.summary.macro_accuracy)}), {title} gains "
+            f"{formatting.points(gain.of_row)} points. This is {100 * gain.share:.0f} % of the "
+            f"gain with the true events ({formatting.points(gain.of_true_events)} points). The "
+            "share has no interval."
         )
     swapped = found.swapped
     if swapped:
@@ -572,9 +576,9 @@ def _notes_on_controls(results: CorpusResults, found: Controls) -> list[str]:
             "With the log-mel of one clip and the embedding of a clip of another scene, "
             f"{title} predicts the scene of the log-mel for "
             f"{formatting.percent(swapped.log_mel)} of the clips and that of the embedding for "
-            f"{formatting.percent(swapped.embedding)} (log-mel minus embedding, "
+            f"{formatting.percent(swapped.embedding)}. The difference of the two shares has the "
             f"{_interval_title(results)} {formatting.points(swapped.low)} to "
-            f"{formatting.points(swapped.high)} points)."
+            f"{formatting.points(swapped.high)} points (mean over the intervals of the runs)."
         )
     return notes
 
@@ -586,7 +590,9 @@ def _notes_on_study(results: CorpusResults) -> list[str]:
         return []
     difference = results.comparisons.between(largest.row, results.study.reference)
     size = 100 * abs(difference.comparison.difference)
-    reservation = ", but it may be zero" if difference.verdict == "cannot tell" else ""
+    reservation = ""
+    if difference.verdict == "cannot tell":
+        reservation = ", which cannot be distinguished from zero"
     of_paper = findings.paper_differences()
     smaller = []
     for name, points in of_paper.items():
@@ -594,10 +600,10 @@ def _notes_on_study(results: CorpusResults) -> list[str]:
             smaller.append(f"{name} ({abs(points):.1f})")
     listed = f": {'; '.join(smaller)}" if smaller else ""
     return [
-        f"The largest effect is {size:.1f} points ({largest.field}{reservation}). Of the paper's "
-        f"{len(of_paper)} differences (Section 3.3), {len(smaller)} are smaller than "
-        f"that{listed}. Only the sizes are compared, because the paper's differences are of other "
-        "clips."
+        f"The largest effect is {size:.1f} points ({largest.field}{reservation}). The paper "
+        f"discusses {len(of_paper)} differences between rows (section 3.3). {len(smaller)} of them "
+        f"are smaller{listed}. They were measured on other clips, so only the sizes can be "
+        "compared."
     ]
 
 

@@ -15,25 +15,29 @@ from crossask.report import formatting
 from crossask.report.findings import Comparisons
 from crossask.report.rows import Row
 
-# (field, its value in a control) -> what the control has instead.
+# (field, its value in a control) -> what the control has instead of the row's embeddings.
 CONTROLS = {
     ("event_control", "other_clip"): "embeddings of other clips",
-    ("event_control", "shuffled_in_time"): "embeddings out of order",
+    ("event_control", "shuffled_in_time"): "embeddings shuffled in time",
     ("event_control", "true_events"): "the true events",
     ("event_model.weights", ""): "an event model with random weights",
-    ("model.cross_attention", "scene_queries_scene"): "the scene in place of the embedding",
-    ("model.cross_attention", "events_alone"): "the embedding without the scene",
+    ("model.cross_attention", "scene_queries_scene"): (
+        "the scene features in place of the embeddings"
+    ),
+    ("model.cross_attention", "events_alone"): "the embeddings without the scene features",
 }
 TRUE_EVENTS = CONTROLS["event_control", "true_events"]
-SAME_SIZE = "no events, as many parameters"
+SAME_SIZE = "no events but as many parameters"
 # What a control has instead -> what is shown if the reference row is better.
 CONCLUSIONS = {
-    "embeddings of other clips": "it matters which clip the embeddings come from",
-    "embeddings out of order": "the order of the embeddings in time matters",
-    "an event model with random weights": "the event model's training matters",
-    "the scene in place of the embedding": "attention to the scene itself does worse",
-    "the embedding without the scene": "the scene's features are used",
-    SAME_SIZE: "a network of the same size without events does worse",
+    "embeddings of other clips": "the clip's own embeddings raise the score",
+    "embeddings shuffled in time": "the order of the embeddings in time raises the score",
+    "an event model with random weights": "the training of the event model raises the score",
+    "the scene features in place of the embeddings": (
+        "the score is higher than with attention of the scene features to themselves"
+    ),
+    "the embeddings without the scene features": "the scene features raise the score",
+    SAME_SIZE: "the score is higher than that of a network of the same size without events",
 }
 # Two rows have the same size if their numbers of parameters differ by less than this share.
 SIZE_TOLERANCE = 0.02
@@ -139,7 +143,7 @@ def largest_change(study: Study, comparisons: Comparisons) -> ChangedChoice | No
 
 
 def conclusion(controls: Controls, comparisons: Comparisons) -> str:
-    """Returns a sentence on what the controls show; "" if they show nothing."""
+    """Returns sentences on what the controls show; "" if none of them could be compared."""
     shown = []
     not_shown = []
     refuted = []
@@ -166,11 +170,13 @@ def conclusion(controls: Controls, comparisons: Comparisons) -> str:
     if not_shown:
         they = "they " if shown else ""
         parts.append(f"{they}do not show {formatting.listed(not_shown, 'or')}")
+    title = controls.reference.title
+    sentences = []
+    if parts:
+        sentences.append(f"For {title}, these runs {'; '.join(parts)}.")
     if refuted:
-        parts.append(f"the row does worse than with {formatting.listed(refuted, 'or')}")
-    if not parts:
-        return ""
-    return f"For {controls.reference.title}, these runs {'; '.join(parts)}."
+        sentences.append(f"{title} scores lower than with {formatting.listed(refuted, 'or')}.")
+    return " ".join(sentences)
 
 
 @dataclasses.dataclass(frozen=True)

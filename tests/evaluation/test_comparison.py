@@ -46,7 +46,7 @@ def test_equal_predictions_and_single_locations_have_no_verdict():
     result = evaluation.compare([perfect], [one_location_a_scene(HAND)])
     assert result.difference > 0
     assert result.verdict == "cannot tell"
-    assert any("One location only" in note for note in result.notes)
+    assert any("Scenes with a single location" in note for note in result.notes)
 
 
 def test_the_verdict_on_two_equal_systems_is_rarely_wrong():

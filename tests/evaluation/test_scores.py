@@ -213,8 +213,9 @@ def test_a_scene_of_one_location_in_the_unseen_cities_is_reported():
     cities = ["lyon", "lyon", "milan", "lyon", "milan", "milan"]
     table = table_of(pairs, scenes=TWO, locations=list("abcdef"), cities=cities)
     notes = evaluation.score(table, resamples=10, seen_cities=["lyon"]).notes
-    assert "One location only for bus in the unseen cities: their interval is too narrow." in notes
-    assert "One location only for park in the seen cities: their interval is too narrow." in notes
+    too_narrow = "The interval of these cities is too narrow."
+    assert f"Scenes with a single location in the unseen cities: bus. {too_narrow}" in notes
+    assert f"Scenes with a single location in the seen cities: park. {too_narrow}" in notes
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_every_cell_of_table_3_is_beside_our_row(tmp_path):
         "| 74.8 (folds 75.2, 75.3, 77.3, 71.3) | +0.2 ± 0.0 | differs |"
     ) in text
     assert "| VEM from scratch | not run | – | – |  |  |  |" in text
-    assert "FA is not the paper's row: paper_score is 75.0, that of Table 3 81.7." in text
+    assert "FA differs from the paper's row: paper_score is 75.0, but Table 3 has 81.7." in text
 
 
 def test_a_row_that_departs_from_table_2_is_reported(tmp_path):
@@ -139,8 +139,8 @@ def test_a_row_that_departs_from_table_2_is_reported(tmp_path):
     whole_corpus(tmp_path, "cmam", (3, 3), "CMAM", "feature_based", 85.8, fields)
     text = write_report(tmp_path, tmp_path / "out", resamples=5)["report.md"].read_text()
     assert (
-        "CMAM feature-based is not the paper's row: model.pooling_dim is 128, the paper's 1024; "
-        "model.attention_heads is 4"
+        "CMAM feature-based differs from the paper's row: model.pooling_dim is 128 instead of "
+        "1024; model.attention_heads is 4 instead of 8"
     ) in text
 
 
@@ -152,7 +152,7 @@ def test_another_reading_of_the_paper_is_no_departure(tmp_path):
 
 @pytest.mark.parametrize(
     ("corpus", "why"),
-    [("tut2017", "they belong to all 4680 clips"), ("demo", "has no scores of demo")],
+    [("tut2017", "they are for all 4680 clips"), ("demo", "has no scores of demo")],
 )
 def test_a_rehearsal_shows_no_score_of_the_paper_anywhere(tmp_path, corpus, why):
     root = tmp_path / "runs"
@@ -200,7 +200,7 @@ def test_claims_are_paired_differences_with_holms_p_over_all_comparisons(tmp_pat
     }
     assert all(tested.paper_difference is None for tested in results.claims)
     text = write_report(root, tmp_path / "out", resamples=RESAMPLES)["report.md"].read_text()
-    assert "over all 4 comparisons" in text
+    assert "over the 4 comparisons" in text
 
 
 def test_of_many_rows_of_a_cell_the_one_with_the_plain_name_tests_a_claim(tmp_path):
@@ -225,7 +225,8 @@ def test_more_comparisons_than_the_draws_allow_have_no_verdict(tmp_path):
     verdicts = [results.against_baseline(row).verdict for row in results.rows[1:]]
     assert verdicts == ["cannot tell", "cannot tell"]
     assert [one.verdict for one in differences_of(results)] == ["cannot tell", "cannot tell"]
-    assert any("2 comparisons are too many for 40 draws" in note for note in results.notes)
+    too_many = "2 comparisons are too many for 40 bootstrap draws"
+    assert any(too_many in note for note in results.notes)
 
 
 def test_the_same_pair_in_both_orders_is_one_comparison(tmp_path):

@@ -53,7 +53,8 @@ def test_the_conclusion_is_on_the_row_with_the_best_validation_score(tmp_path):
     folder = write_run(tmp_path, "chosen", (3, 2), "CMAM", "feature_based")
     change_json(folder / "result.json", validation_macro_accuracy=0.9)
     conclusion = results_of(tmp_path).conclusion
-    assert "the validation part prefers CMAM feature-based. On these 24 clips" in conclusion
+    best = "CMAM feature-based has the best score on the validation part"
+    assert f"{best}. On these 24 clips" in conclusion
     assert "12.5 points below FA" in conclusion
 
 
@@ -94,7 +95,7 @@ def test_a_seed_that_lacks_a_fold_is_left_out_with_a_note(tmp_path):
     assert row.seeds == (0,)
     assert row.summary.macro_accuracy == 1
     assert row.folds_text == "folds 1, 2 of 1, 2, 3 pooled"
-    assert any("seed 1 fold 1 left out" in note for note in results.notes)
+    assert any("do not include seed 1 on fold 1" in note for note in results.notes)
 
 
 def test_folds_with_different_training_cities_have_no_scores_of_seen_cities(tmp_path):

@@ -68,7 +68,7 @@ def test_controls_are_found_by_what_they_change(tmp_path):
     assert {control.row.name: control.instead for control in found.controls} == {
         "other": "embeddings of other clips",
         "random": "an event model with random weights",
-        "wide": "no events, as many parameters",
+        "wide": "no events but as many parameters",
         "oracle": "the true events",
     }
     assert found.without.name == "fa"
@@ -81,18 +81,18 @@ def test_controls_are_found_by_what_they_change(tmp_path):
         verdicts[control.row.name] = difference.verdict
     assert verdicts == {"other": "better", "random": "better", "wide": "better", "oracle": "worse"}
     assert studies.conclusion(found, results.comparisons) == (
-        "For CMAM feature-based (cmam), these runs show that it matters which clip the embeddings "
-        "come from, that the event model's training matters and that a network of the same size "
-        "without events does worse."
+        "For CMAM feature-based (cmam), these runs show that the clip's own embeddings raise the "
+        "score, that the training of the event model raises the score and that the score is higher "
+        "than that of a network of the same size without events."
     )
     section = sections.controls(results)
-    assert "which is 75 % of that" in section.notes[0]
+    assert "gains +37.5 points. This is 75 % of the gain with the true events" in section.notes[0]
     assert (
         "log-mel for 25.0 % of the clips and that of the embedding for 50.0 %" in (section.notes[1])
     )
     json_file = tmp_path / "out.json"
     paths = write_report(tmp_path, tmp_path / "out", resamples=RESAMPLES, json_file=json_file)
-    assert "### Is it the events?" in paths["report.md"].read_text()
+    assert "### Does the gain come from the events?" in paths["report.md"].read_text()
     content = json.loads(json_file.read_text())["corpora"][0]["controls"]
     assert content["share_of_possible_gain"] == pytest.approx(0.75)
     assert content["swapped"]["embedding"] == 0.5
@@ -102,11 +102,21 @@ def test_a_control_without_a_verdict_shows_nothing(tmp_path):
     write_controls(tmp_path, other=(2, 2), random=(4, 3), large=(2, 2))
     results = results_of(tmp_path)
     assert studies.conclusion(results.controls, results.comparisons) == (
-        "For CMAM feature-based (cmam), these runs show that it matters which clip the embeddings "
-        "come from and that a network of the same size without events does worse; they do not show "
-        "that the event model's training matters."
+        "For CMAM feature-based (cmam), these runs show that the clip's own embeddings raise the "
+        "score and that the score is higher than that of a network of the same size without "
+        "events; they do not show that the training of the event model raises the score."
     )
     assert results.controls.swapped is None
+
+
+def test_a_row_that_scores_lower_than_its_controls_is_a_whole_sentence(tmp_path):
+    write_run(tmp_path, "cmam", (1, 1), "CMAM", "feature_based", fields=WEIGHTS)
+    other = WEIGHTS | {"event_control": "other_clip"}
+    write_run(tmp_path, "other", (4, 4), "CMAM", "feature_based", fields=other)
+    results = results_of(tmp_path)
+    assert studies.conclusion(results.controls, results.comparisons) == (
+        "CMAM feature-based (cmam) scores lower than with embeddings of other clips."
+    )
 
 
 def test_two_controls_of_a_kind_must_agree(tmp_path):
@@ -114,7 +124,7 @@ def test_two_controls_of_a_kind_must_agree(tmp_path):
     again = {"paper_score": 1.0}
     write_run(tmp_path, "random_again", (4, 3), "CMAM", "feature_based", fields=again)
     results = results_of(tmp_path)
-    assert "they do not show that the event model's training matters" in (
+    assert "they do not show that the training of the event model raises the score" in (
         studies.conclusion(results.controls, results.comparisons)
     )
 
@@ -231,7 +241,8 @@ def test_the_largest_effect_is_compared_with_the_papers_differences(tmp_path):
     (note,) = sections.study(results_of(tmp_path), ending="").notes
     assert "The largest effect is 0.7 points (model.pooling_activation" in note
     smaller = sum(abs(points) < 0.69 for points in findings.paper_differences().values())
-    assert f"Of the paper's 14 differences (Section 3.3), {smaller} are smaller" in note
+    assert "The paper discusses 14 differences between rows (section 3.3)." in note
+    assert f"{smaller} of them are smaller: " in note
     assert "CMAM fine-tuning against CMAM from scratch on tau2019 (0.2)" in note
     assert "CMAM feature-based against FA on tau2019" not in note
 

@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 
 from crossask.app import drawing
+from crossask.report.rows import title_of
 from crossask.serving import Explanation, Prediction
 
 STYLE = """
@@ -62,9 +63,9 @@ _PREDICTION = """
 <div>
 <p class="scene">{{ prediction.scene | plain }}</p>
 {{ bars("Probability, mean over " + windows, scenes) }}
-<h3>Events from {{ span }}</h3>
+<h3>Events in the window from {{ span }}</h3>
 {% if events %}
-{{ bars("Mean score, weighted by the model's attention", events) }}
+{{ bars("Mean score of the event model, weighted by the scene model's attention", events) }}
 {% else %}
 <p>{{ no_events }}</p>
 {% endif %}
@@ -75,7 +76,7 @@ _PREDICTION = """
 <img alt="{{ figure.description }}" src="data:image/png;base64,{{ figure.data }}"></figure>
 {% endfor %}
 {% if not has_window_figure %}
-<p>There is nothing to draw: this model reads no log-mel and has no attention.</p>
+<p>No picture: this model reads no log-mel and has no attention.</p>
 {% endif %}
 </div>
 </section>
@@ -174,7 +175,10 @@ def model_card_html(card: Mapping[str, Any]) -> str:
 def no_events_text(card: Mapping[str, Any]) -> str:
     """Returns the reason why a model has no scores of events."""
     if "events" in card["front_end"]:
-        return "Not available: the weights of the event model have no output layer for events."
+        return (
+            "Not available: the event model has no output layer for events, or it was trained "
+            "together with the scene model, so that its output layer no longer fits."
+        )
     return "None: this model does not use events."
 
 
@@ -184,7 +188,7 @@ class _Figure:
 
     Attributes:
       caption: Text above it.
-      description: Text for those who cannot see it.
+      description: Text for readers who cannot see it.
       data: The PNG in base64.
     """
 
@@ -224,9 +228,10 @@ def _window_figure(card: Mapping[str, Any], explanation: Explanation) -> _Figure
     if len(attention):
         centre = (attention.argmax() + 0.5) / len(attention)
         highest = f"The attention is highest at {start + centre * (end - start):.1f} s."
+    caption = f"{' and '.join(contents)}, {_span_text(explanation)}".capitalize()
     return _Figure(
-        caption=f"{' and '.join(contents)}, {_span_text(explanation)}".capitalize(),
-        description=f"Log-mel from {start:g} to {end:g} s. {highest}",
+        caption=caption,
+        description=f"{caption}. {highest}",
         data=_base64(picture),
     )
 
@@ -237,7 +242,7 @@ def _base64(picture: bytes) -> str:
 
 def _system_text(card: Mapping[str, Any]) -> str:
     experiment = card["experiment"]
-    return f"{experiment['system']}, {_plain(experiment['strategy'])}"
+    return title_of(experiment["system"], experiment["strategy"])
 
 
 def _span_text(explanation: Explanation) -> str:

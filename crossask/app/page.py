@@ -25,7 +25,7 @@ DARK_INK = "#16545b"
 LIGHT_INK = "#7cc4c8"
 TITLE = "crossask: what scene is this?"
 INTRODUCTION = """# What scene is this?
-Drop or record at least one second of sound, then press Classify."""
+Upload or record at least one second of sound, or choose an example; then press Classify."""
 PRIVACY = (
     "The models run on the machine that serves this page. Your recording is not sent anywhere "
     "else, and it is deleted within two hours."
@@ -282,7 +282,8 @@ def _check_chosen(value: object) -> None:
     """Raises gr.Error if there is no recording, or no prediction of one."""
     if not value:
         raise gr.Error(
-            "There is no recording yet. Drop a sound file, record one, or choose an example.",
+            "There is no result yet. Upload or record a sound, or choose an example, and press "
+            "Classify.",
             print_exception=False,
         )
 

@@ -154,7 +154,7 @@ def test_two_models_of_one_folder_name_are_distinguished_and_three_are_too_many(
 @pytest.mark.parametrize("what", ["nothing", "short", "broken"])
 def test_an_error_about_a_sound_does_not_show_the_path_of_the_file(models, tmp_path, what):
     path, told = {
-        "nothing": (None, "Drop a sound file"),
+        "nothing": (None, "Upload or record a sound"),
         "short": (write_noise(tmp_path / "x.wav", seconds=0.5), "x.wav lasts 0.500 s"),
         "broken": (str(tmp_path / "<b>.wav"), "&lt;b&gt;.wav cannot be read"),
     }[what]

@@ -93,9 +93,9 @@ def test_a_visitor_gives_a_sound_and_reads_the_prediction(visit, folder, tmp_pat
     moment = page.locator("#moment input[type=range]")
     moment.focus()
     moment.press("End")
-    playwright.expect(shown).to_have_text("Events from 2.5 to 4.5 s", timeout=30000)
+    playwright.expect(shown).to_have_text("Events in the window from 2.5 to 4.5 s", timeout=30000)
     moment.press("Home")
-    playwright.expect(shown).to_have_text("Events from 0 to 2 s", timeout=30000)
+    playwright.expect(shown).to_have_text("Events in the window from 0 to 2 s", timeout=30000)
 
     page.screenshot(path=tmp_path / "page.png", full_page=True)
     assert (tmp_path / "page.png").stat().st_size > 20000
@@ -107,7 +107,7 @@ def test_a_visitor_gives_a_sound_and_reads_the_prediction(visit, folder, tmp_pat
 def test_an_example_is_a_click_and_no_sound_is_an_error(visit):
     page, asked, errors = visit
     page.get_by_role("button", name="Classify").click()
-    playwright.expect(page.get_by_text("There is no recording yet.")).to_be_visible(timeout=30000)
+    playwright.expect(page.get_by_text("There is no result yet.")).to_be_visible(timeout=30000)
     page.get_by_text("park", exact=True).click()
     page.get_by_label("Play", exact=True).wait_for()
     page.get_by_role("button", name="Classify").click()

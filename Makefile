@@ -40,7 +40,7 @@ reproduce-tut2017: $(READY) ## Table 3 on TUT 2017, likewise
 
 rehearse-dcase2019: SEEDS ?= 0
 rehearse-dcase2019: OUT ?= rehearsal_output
-rehearse-dcase2019: $(READY) ## the whole table on soundscapes at a twentieth of the size, through the same code
+rehearse-dcase2019: $(READY) ## the whole table by the same code on soundscapes: a twentieth of the clips, an eighth of the channels
 	@$(GRID) bash experiments/rehearse.sh
 
 test: $(READY) ## run all tests, JOBS at a time

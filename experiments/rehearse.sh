@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Rehearses the reproduction of Table 3 on generated recordings. It renders soundscapes with the
-# official names and one official fold, a twentieth of TAU 2019 in size, trains an event model on
-# isolated events, and then runs experiments/reproduce.sh unchanged.
+# official names and one fold, a twentieth of the clips of TAU 2019, trains an event model on
+# isolated events, and then runs experiments/reproduce.sh unchanged with the networks of
+# experiments/rehearsal.py, which have an eighth of the channels.
 #
 # Environment variables:
 #   OUT                         folder for all output

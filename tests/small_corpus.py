@@ -43,7 +43,8 @@ CMAM = dataclasses.replace(
     FA, name="cmam", system="CMAM", event_model=EventModelConfig(width=0.03125)
 )
 FEATURE_BASED = dataclasses.replace(CMAM, name="cmam_feature_based", strategy="feature_based")
-
+# With this, crossask-train --experiment=tests/small_corpus.py trains these rows.
+ROWS = (FA, CMAM, FEATURE_BASED)
 
 HALF = config.override(FA, {"name": "half", "training.precision": "mixed_float16"})
 # For comparisons of machines: no dropout, whose random numbers differ from device to device.

@@ -7,7 +7,7 @@ A batch is (inputs, target, weight):
 * weight [B]: 1, and 0 for the clips that fill the last batch of an evaluation.
 
 Every order is a pure function of (seed, epoch). A resumed run therefore reads the same batches as
-an undisturbed one, and so do several machines, each of which reads its rows of the same batches.
+an undisturbed one, and so do several machines, each of which reads its part of the same batches.
 """
 
 import collections
@@ -37,7 +37,7 @@ Batch = tuple[Inputs, tf.Tensor | Target, tf.Tensor]
 
 @dataclasses.dataclass(frozen=True)
 class Share:
-    """The rows of each batch that one of several machines reads.
+    """The part of each batch that one of several machines reads.
 
     Attributes:
       number: Number of the machine, from 0.
@@ -48,7 +48,7 @@ class Share:
     count: int = 1
 
     def rows(self, batch: Any) -> Any:
-        """Returns this machine's rows of a batch."""
+        """Returns this machine's part of a batch: rows of its tensors."""
 
         def of_tensor(x: tf.Tensor) -> tf.Tensor:
             rows = x.shape[0] // self.count
@@ -128,8 +128,8 @@ class TrainingData:
         Args:
           first_epoch: Epoch of the first batch, from 0.
           first_step: Step of the first batch in that epoch, from 0.
-          share: The machine's rows. If they are whole streams, the machine reads no other files;
-            otherwise it reads everything and keeps its rows.
+          share: The machine's part of each batch. If it consists of whole streams, the machine
+            reads no other files; otherwise it reads all files and keeps its part.
         """
         read = _ShardReader(self.cache, self.corpus, self.clip_ids, self.soft, self.teacher)
         streams = self._streams
@@ -238,7 +238,7 @@ class EvaluationData:
         """Returns a dataset of every example once; the last batch is filled with weight 0.
 
         Args:
-          share: The machine's rows of each batch.
+          share: The machine's part of each batch.
         """
         read = _ShardReader(self.cache, self.corpus, self.clip_ids, self.soft)
         numbers = list(_wanted_shards(self.cache, self.clip_ids))

@@ -151,7 +151,7 @@ def test_weights_go_through_npz_with_their_record(cls, tmp_path):
     with pytest.raises(WeightsError, match="width"):
         cls.from_npz(tmp_path / "w.npz", width=0.5)
     with pytest.raises(WeightsError, match="name"):
-        ({VGGish: YAMNet, YAMNet: VGGish}[cls]).from_npz(tmp_path / "w.npz")
+        (YAMNet if cls is VGGish else VGGish).from_npz(tmp_path / "w.npz")
 
 
 def write_saved_model(folder, weights, private=True):

@@ -54,6 +54,7 @@ def narrowed(row):
         average_from=1,
         learning_rate=1e-3,
         batch_size=min(row.training.batch_size, 2),
+        validation_share=0.3,
     )
     log_mel = row.features.log_mel
     if not row.system.startswith("DCASE"):  # whose pools ask for their own number of frames
@@ -138,6 +139,7 @@ def eagerly():
     tf.config.run_functions_eagerly(False)
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("row", DIFFERENT, ids=DIFFERENT.values())
 def test_every_row_trains_a_step_and_predicts(
     tmp_path, corpora, event_weights, features_dir, eagerly, row

@@ -84,6 +84,7 @@ def test_a_model_of_others_embeddings_is_not_exported(trained, tmp_path, export)
         getattr(serving, export)(run, tmp_path / "model.tflite")
 
 
+@pytest.mark.trains
 def test_a_grid_of_them_needs_no_event_model(write, tmp_path):
     row = config.override(
         ROW, {"event_model.weights": str(tmp_path / "nowhere.npz"), "training.epochs": 1}

@@ -125,6 +125,7 @@ def train_three_steps(layer):
         model.train_on_batch(x, tf.constant([0, 1, 0, 1]))
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("cls", [events.event_model_class(name) for name in catalogue.EVENT_MODELS])
 @pytest.mark.parametrize("trainable", [False, True])
 def test_frozen_is_bit_identical_and_trainable_moves_every_variable(cls, trainable):

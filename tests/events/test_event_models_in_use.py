@@ -99,6 +99,7 @@ def test_an_exported_layer_answers_for_any_number_of_clips_and_patches(cls, tmp_
         np.testing.assert_allclose(loaded.embed(x), layer(x), atol=1e-6)
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("trainable", [False, True])
 def test_two_devices_train_vggish_as_one_does(trainable, two_devices):
     x, y = patches(4, 2), np.array([0, 1, 1, 0])
@@ -125,6 +126,7 @@ def test_two_devices_train_vggish_as_one_does(trainable, two_devices):
         assert (value != before[name]).any() == trainable, name
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("trainable", [False, True])
 def test_yamnets_statistics_are_those_of_both_devices(trainable, two_devices):
     halves = [

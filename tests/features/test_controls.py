@@ -107,6 +107,7 @@ def test_true_events_are_shares_of_the_patches_time(prepared):
     (folder / "events.csv").unlink()
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize(
     "row", ["other_clip", "shuffled_in_time", "attends_itself", "events_alone"]
 )

@@ -231,6 +231,7 @@ def test_a_beam_pipeline_writes_the_same_bytes(corpus, finished, tmp_path):
     assert (there.clip_ids, there.shapes) == (here.clip_ids, here.shapes)
 
 
+@pytest.mark.processes
 def test_beam_computes_for_a_second_row_only_what_the_first_has_not(corpus, tmp_path):
     beam = pytest.importorskip("crossask.features.beam")
     pytest.importorskip("apache_beam", reason="needs Apache Beam: pip install 'crossask[beam]'")
@@ -278,6 +279,7 @@ def test_a_file_that_a_beam_pipeline_cannot_read_is_the_same_error(tmp_path):
         prepare_features(corpus, small_corpus.FA, tmp_path / "features", elsewhere=beam.runner([]))
 
 
+@pytest.mark.processes
 def test_a_shard_writer_arrives_elsewhere_with_all_it_needs(corpus, finished, tmp_path):
     sent = []
 

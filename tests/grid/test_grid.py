@@ -20,6 +20,8 @@ from crossask.errors import CrossaskError
 from crossask.grid import processes
 from crossask.training import devices, run_folder
 
+pytestmark = [pytest.mark.trains, pytest.mark.processes]
+
 # fine-tuning without weights: building the model fails
 FAILING = dataclasses.replace(small_corpus.CMAM, name="failing", strategy="fine_tuning")
 # more epochs than a test has time for

@@ -49,6 +49,7 @@ SOFT = config.override(
 )
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize(
     "row", [small_corpus.FA, small_corpus.CMAM, SOFT], ids=["frozen", "trained", "soft"]
 )

@@ -16,6 +16,7 @@ from crossask.cli import train as train_command
 from crossask.errors import CrossaskError
 from crossask.grid import preflight
 
+pytestmark = pytest.mark.processes
 ROWS = """
 import sys
 sys.path.insert(0, {tests!r})

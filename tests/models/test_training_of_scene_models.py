@@ -11,6 +11,8 @@ import tf_keras as keras
 from crossask import models
 from crossask.config import catalogue
 
+pytestmark = pytest.mark.trains
+
 # the official baselines read other features; tests/test_experiments.py trains them
 PAPERS = [name for name in catalogue.SYSTEMS if not name.startswith("DCASE")]
 

@@ -120,6 +120,7 @@ def test_all_sounds_that_cannot_be_used_are_one_error(clips, tmp_path):
     assert not (tmp_path / "event_model.npz").exists()
 
 
+@pytest.mark.trains
 def test_stopped_and_gone_on_with_gives_the_same_weights(clips, tmp_path, monkeypatch):
     import dataclasses
 
@@ -155,6 +156,7 @@ def test_stopped_and_gone_on_with_gives_the_same_weights(clips, tmp_path, monkey
             np.testing.assert_array_equal(whole[name], stopped[name])
 
 
+@pytest.mark.trains
 def test_several_labels_a_clip_are_read_and_trained(collection, clips, tmp_path):
     lines = [["filename", "labels"]] + [
         [c.path, "tone;whistle" if "tone" in c.labels else c.labels[0]] for c in clips

@@ -227,6 +227,7 @@ def test_class_names_and_the_model_card_are_part_of_it(served):
     assert classifier.card["training"] == run.read("result.json")
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("system", sorted(catalogue.SYSTEMS))
 def test_every_system_has_its_signatures(system, tmp_path):
     features = small_corpus.FEATURES

@@ -78,6 +78,7 @@ def operators(path):
     ]
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize(
     "row", [small_corpus.FA, small_corpus.FEATURE_BASED], ids=lambda row: row.name
 )
@@ -134,6 +135,7 @@ def test_it_answers_like_evaluate_on_the_fold(
     )
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize(
     "system", sorted(set(catalogue.SYSTEMS) - {"FA"})
 )  # which is trained above
@@ -194,6 +196,7 @@ def test_what_does_not_fit_is_refused_before_any_work(tmp_path, name, precision,
         serving.export_litert(None, tmp_path / name, precision, "recordings" if given else None)
 
 
+@pytest.mark.trains
 def test_a_file_that_answers_otherwise_is_not_kept(fa, recordings, tmp_path, monkeypatch):
     monkeypatch.setitem(litert.TOLERANCES, "float32", -1.0)
     with pytest.raises(CrossaskError, match=r"differs from the run's model by"):
@@ -233,6 +236,7 @@ def test_an_event_model_with_other_weights_than_at_training_is_refused(finished,
     assert sorted(found.name for found in tmp_path.iterdir()) == ["features"]
 
 
+@pytest.mark.trains
 def test_a_model_without_operators_of_litert_is_told(fa, tmp_path, monkeypatch):
     clip_features = litert.clip_features.clip_features
 
@@ -336,6 +340,7 @@ def call(*arguments):
     return cli.main(["crossask-export", *map(str, arguments)])
 
 
+@pytest.mark.trains
 def test_the_command_tells_agreement_and_size_beside_dcases_limits(
     fa, recordings, tmp_path, capsys
 ):

@@ -244,6 +244,7 @@ def test_drift_is_the_length_of_the_way_over_that_of_the_start():
     assert embedding_drift(start, moved, batches(1.0)) == pytest.approx(0.25, rel=1e-4)
 
 
+@pytest.mark.trains
 def test_two_devices_step_as_one(two_devices):
     x, ends = RANDOM.normal(size=(8, 3)).astype(np.float32), []
     for strategy in (tf.distribute.get_strategy(), two_devices):

@@ -1,10 +1,10 @@
 """Does the gain of CMAM come from the events? Control experiments at the demo's scale.
 
 The rows are FA and CMAM feature-based of the demo, and variants of CMAM in which one source of
-information is removed or replaced. All rows have the same training budget. For trained CMAM runs,
-`crossask-evaluate --swap_events` also combines the log-mel of one clip with the embedding of a clip
-of another scene, and records which of the two scenes is predicted. The study is not part of the
-reproduction.
+information is removed or replaced. All rows have the demo's epochs, batch size and learning rate.
+For trained CMAM runs, `crossask-evaluate --swap_events` also combines the log-mel of one clip with
+the embedding of a clip of another scene, and records whether the scene of the log-mel, that of the
+embedding or neither is predicted. The study is not part of the reproduction.
 """
 
 import dataclasses
@@ -43,8 +43,8 @@ ROWS = (
         {"event_control": "other_clip"},
     ),
     control(
-        "events_out_of_order",
-        "The embeddings are shuffled in time within each clip.",
+        "shuffled_in_time",
+        "The patches' embeddings are in random order within each clip.",
         {"event_control": "shuffled_in_time"},
     ),
     WIDE_FA,

@@ -16,15 +16,20 @@ from crossask.errors import ConfigError
 def read_experiments(reference: str) -> tuple[Experiment, ...]:
     """Returns rows of an experiment file.
 
-    Reading an experiment runs its file, which is meant to be literal data and to import nothing but
-    `crossask.config`.
+    Reading an experiment runs its file. The file should be literal data, and import nothing of this
+    package but `crossask.config`.
 
     Args:
       reference: "path/to/file.py" for all of its ROWS, or "path/to/file.py:row,row".
 
+    Returns:
+      The rows, in the order of the reference, or else of ROWS.
+
     Raises:
       ConfigError: There is no such file or row, or a row is not valid.
     """
+    # A colon may also be part of the path, so the reference is split at ".py:". This removes the
+    # suffix of the path, which is added again.
     path, _, names = reference.partition(".py:")
     file = Path(path if path.endswith(".py") else f"{path}.py")
     if not file.is_file():
@@ -32,7 +37,14 @@ def read_experiments(reference: str) -> tuple[Experiment, ...]:
             f"There is no experiment file {str(file)!r}.",
             "Give a path such as experiments/demo.py:cmam_feature_based.",
         )
-    rows = {row.name: row for row in getattr(_run(file), "ROWS", ())}
+    rows = {}
+    for row in getattr(_import_file(file), "ROWS", ()):
+        if row.name in rows:
+            raise ConfigError(
+                f"{file} defines two rows with the name {row.name!r}.",
+                "Give each row a name of its own.",
+            )
+        rows[row.name] = row
     if not rows:
         raise ConfigError(
             f"{file} defines no rows.", "Define ROWS, a tuple of crossask.config.Experiment."
@@ -42,9 +54,10 @@ def read_experiments(reference: str) -> tuple[Experiment, ...]:
         if name not in rows:
             raise ConfigError(
                 f"{file} has no row {name!r}.",
-                f"{did_you_mean(name, rows)}Its rows: {', '.join(rows)}.",
+                f"{did_you_mean(name, rows)}Use one of: {', '.join(rows)}.",
             )
-    return tuple(rows[name] for name in wanted or rows)
+    selected = wanted if wanted else list(rows)
+    return tuple(rows[name] for name in selected)
 
 
 def resolve(
@@ -52,11 +65,13 @@ def resolve(
     config_files: Iterable[str | Path] = (),
     params_override: str = "",
 ) -> Experiment:
-    """Returns a row with changes applied in Model Garden's order.
+    """Returns a row with changes applied: the JSON files in turn, then `params_override`.
+
+    This is the order of TensorFlow Model Garden.
 
     Args:
       experiment: The row.
-      config_files: JSON files of fields, applied in turn; a run's config.json will do.
+      config_files: JSON files of fields; the config.json of a run can be given, too.
       params_override: "name=value,..." as `parse_overrides` reads it, applied last.
 
     Raises:
@@ -65,6 +80,7 @@ def resolve(
     changes = []
     for path in config_files:
         values = _read_json(Path(path))
+        # The config.json of a run contains the fields of its row under "experiment".
         changes.append(values.get("experiment", values))
     changes.append(parse_overrides(params_override))
     try:
@@ -83,7 +99,9 @@ def _run(file: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except ConfigError as error:
         calls = traceback.extract_tb(error.__traceback__)
-        lines = [call.lineno for call in calls if call.filename == str(file)]
+        # Python records absolute paths, so calls are compared with spec.origin, not with `file`.
+        # The last of these calls is the innermost one: the line of the wrong row.
+        lines = [call.lineno for call in calls if call.filename == spec.origin]
         raise ConfigError(f"{file}, line {lines[-1]}: {error.problem}", error.fix) from error
     return module
 
@@ -98,7 +116,7 @@ def _read_json(path: Path) -> Mapping:
         ) from error
     if not isinstance(changes, dict):
         raise ConfigError(
-            f"{path} holds a JSON {type(changes).__name__}.",
+            f"{path} contains a JSON {type(changes).__name__}, not a JSON object.",
             "Give a JSON object of fields, as in a run's config.json.",
         )
     return changes

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from crossask.errors import DataError
 from crossask.evaluation.predictions import CLIP_COLUMNS
 
-# Bytes that a fingerprint reads from either end of a file: enough to distinguish two recordings,
-# and quick for 35 GB.
+# Bytes that a fingerprint reads at the start and again at the end of each file: enough to
+# distinguish two recordings, and quick even for the 41.5 GB of TAU 2019.
 FINGERPRINT_BYTES = 65536
 
 
@@ -23,9 +23,10 @@ class Clip:
       id: Name of the clip, unique in its corpus.
       path: Path of the file.
       scene: Name of the scene.
-      location: Place of the recording. Clips of one location are never on both sides of a split. ""
-        is an unknown location, which no check and no resampling by location considers.
-      city: City of the location; "" is unknown.
+      location: Place of the recording. Clips of one location are never on both sides of a split. It
+        is "" if unknown. Unknown locations are not checked; if a run evaluates a clip without a
+        location, its intervals are computed over clips instead of locations.
+      city: City of the location; "" if unknown.
     """
 
     id: str
@@ -57,8 +58,10 @@ class Fold:
 class Corpus:
     """A data set: its clips, their scenes and its folds.
 
-    It is checked when it is created: clip ids are unique, all scenes are known, the clips of all
-    folds exist, and no location is on both sides of a fold.
+    It is checked when it is created: clip ids are unique, all scenes are known, no scene has the
+    name of a column of predictions, the clips of all folds exist, no side of a fold is empty, no
+    clip or location is on both sides, and the validation part is a proper part of the training
+    clips.
 
     Attributes:
       name: Name of the data set.
@@ -67,8 +70,10 @@ class Corpus:
       folds: The folds.
       unused: Number of clips that the metadata lists but no fold contains; they are left out.
       faulty: Number of clips that the corpus marks as partly damaged; they are kept.
-      official_folds: Names of all folds of the release, if it fixes them; `folds` may be fewer.
-      ready_made: Whether the clips are embeddings, in the .npz file of their paths, and not sound.
+      official_folds: Names of all folds that the published corpus defines; () if it defines none.
+        `folds` contains those whose files are present.
+      ready_made: Whether the clips are precomputed embeddings instead of sound files; `Clip.path`
+        is then the .npz file that contains them.
 
     Raises:
       DataError: The parts of the corpus contradict each other.
@@ -106,10 +111,11 @@ class Corpus:
         missing = [official for official in self.official_folds if official not in present]
         if name in missing:
             raise DataError(
-                f"Fold {name!r} of corpus {self.name!r} is missing: of its "
-                f"{len(self.official_folds)} folds, the files of {', '.join(missing)} are missing.",
-                f"Add them to its evaluation_setup (crossask-prepare --dataset={self.name} "
-                f"--download fetches them), or use only the folds {', '.join(present)}.",
+                f"The files of fold {name!r} of corpus {self.name!r} are missing (missing of its "
+                f"{len(self.official_folds)} folds: {', '.join(missing)}).",
+                "Add the files to the corpus's folder evaluation_setup (crossask-prepare "
+                f"--dataset={self.name} --download fetches them), or use only the folds "
+                f"{', '.join(present)}.",
             )
         raise DataError(
             f"Corpus {self.name!r} has no fold {name!r}.", f"Its folds: {', '.join(present)}."
@@ -136,7 +142,7 @@ class Corpus:
         Raises:
           DataError: A file cannot be read; also if the corpus was read without its audio.
         """
-        # Many clips may be in one file.
+        # Precomputed embeddings of all clips are in one file, which is then read only once.
         file_digest = functools.cache(_file_digest)
         entries = []
         for clip in sorted(self.clips, key=lambda clip: clip.id):
@@ -148,10 +154,14 @@ class Corpus:
 
 def _check_names_of_scenes(corpus: Corpus) -> None:
     for scene in corpus.scenes:
-        if not scene.strip() or scene in CLIP_COLUMNS:
+        if not scene.strip():
+            raise DataError(f"Corpus {corpus.name!r} has a scene without a name.", "Name it.")
+        # A table of predictions has a column for each scene beside these columns.
+        if scene in CLIP_COLUMNS:
             raise DataError(
                 f"Corpus {corpus.name!r} has a scene called {scene!r}.",
-                f"Rename it: {', '.join(CLIP_COLUMNS)} are other columns of predictions.",
+                "Rename it: tables of predictions already have the columns "
+                f"{', '.join(CLIP_COLUMNS)}.",
             )
 
 
@@ -179,7 +189,8 @@ def _check_fold(corpus_name: str, fold: Fold, clip_of: Mapping[str, Clip]) -> No
     _check_side(corpus_name, fold.name, "evaluation", fold.evaluation, clip_of)
     if fold.validation and not set(fold.validation) < set(fold.train):
         raise DataError(
-            f"The validation part of fold {fold.name!r} is not a part of its training clips.",
+            f"The validation part of fold {fold.name!r} contains all of its training clips, or "
+            "clips that are not among them.",
             "Check the fold files.",
         )
     # Locations may be unknown, and then only the clips themselves show an overlap.
@@ -190,14 +201,14 @@ def _check_fold(corpus_name: str, fold: Fold, clip_of: Mapping[str, Clip]) -> No
             f"({len(both_sides)} such clips).",
             "Remove it from one side: scores on training clips mean nothing.",
         )
-    trained = {clip_of[clip_id].location for clip_id in fold.train}
-    evaluated = {clip_of[clip_id].location for clip_id in fold.evaluation}
-    shared = (trained & evaluated) - {""}
+    train_locations = {clip_of[clip_id].location for clip_id in fold.train}
+    evaluation_locations = {clip_of[clip_id].location for clip_id in fold.evaluation}
+    shared = (train_locations & evaluation_locations) - {""}
     if shared:
         raise DataError(
             f"Location {min(shared)!r} is on both sides of fold {fold.name!r} "
             f"({len(shared)} such locations).",
-            "Move all clips of a location to one side: scores on places of the training clips "
+            "Move all clips of a location to one side: scores on locations of the training clips "
             "mean nothing.",
         )
 
@@ -223,7 +234,10 @@ def _check_side(
 
 
 def _file_digest(path: str) -> tuple[int, str]:
-    """Returns the size of a file, and 16 hexadecimal digits of both of its ends."""
+    """Returns the size of a file in bytes, and the first 16 digits of the SHA-256 of its ends.
+
+    The ends are its first and its last FINGERPRINT_BYTES bytes.
+    """
     try:
         size = os.path.getsize(path)
         with open(path, "rb") as file:
@@ -233,6 +247,6 @@ def _file_digest(path: str) -> tuple[int, str]:
     except OSError as error:
         raise DataError(
             f"{path} cannot be read ({error}).",
-            "Complete the corpus: the keys of its features depend on its files.",
+            "Complete the corpus: the content of its files identifies stored features and runs.",
         ) from error
     return size, hashlib.sha256(ends).hexdigest()[:16]

@@ -11,7 +11,8 @@ from crossask.errors import DataError
 
 BLOCK_BYTES = 1 << 20
 
-# Folders of the official corpora. They are kept even if an archive contains nothing else.
+# Folders of the official layout. They stay in the paths even if all files of an archive are in one
+# of them.
 OFFICIAL_FOLDERS = ("audio", "evaluation_setup")
 # Files and folders that macOS adds to archives.
 LITTER = ("__MACOSX", ".DS_Store")
@@ -22,9 +23,9 @@ DAMAGE_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, 
 def unpack(archive: Path, folder: Path, keep: Collection[str] = frozenset()) -> dict[str, int]:
     """Writes the files of an archive below a folder.
 
-    If all files are in one folder of the archive, that folder is left out. Each file is written to
-    a temporary name, checked against its CRC and moved. A file that exists with the same content is
-    not written again.
+    If all files are in one folder of the archive, that folder is left out of the paths, unless it
+    is one of OFFICIAL_FOLDERS. Each file is written to a temporary name, checked against its CRC
+    and moved. A file that exists with the same content is not written again.
 
     Args:
       archive: Path of the zip archive.
@@ -43,6 +44,7 @@ def unpack(archive: Path, folder: Path, keep: Collection[str] = frozenset()) -> 
         with zipfile.ZipFile(archive) as opened:
             members = _members(opened, archive)
             members = {name: member for name, member in members.items() if name not in keep}
+            # A killed run may have left a temporary file.
             for parent in {(folder / name).parent for name in members}:
                 files.remove_remains(parent)
             for name, member in members.items():
@@ -72,10 +74,11 @@ def _members(opened: zipfile.ZipFile, archive: Path) -> dict[str, zipfile.ZipInf
 
 def _safe_path(member: zipfile.ZipInfo, archive: Path) -> PurePosixPath:
     """Returns the path of a member; raises DataError for a link or a path out of the folder."""
+    # The upper 16 bits are the Unix mode. They are 0 in archives of other systems.
     kind = stat.S_IFMT(member.external_attr >> 16)
-    # The kind is 0 if the archive was written on a system without kinds of files.
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise _unsafe(archive, f"{member.filename!r}, which is a link or a device")
+    # Some Windows programs write backslashes, and a path may begin with a drive, "C:".
     path = PurePosixPath(member.filename.replace("\\", "/"))
     has_drive = bool(path.parts) and path.parts[0].endswith(":")
     if path.is_absolute() or ".." in path.parts or has_drive:

@@ -2,9 +2,11 @@
 
 A batch is (inputs, target, weight):
 
-* inputs: {"log_mel": [B, 998, 64, 2], "embedding": [B, 10, 128] or "patches": [B, 10, 96, 64]},
-* target: the scene [B], or probabilities [B, classes]; with a teacher a `Target` of both,
-* weight [B]: 1, and 0 for the clips that fill the last batch of an evaluation.
+* inputs: The features that the row reads, float32. For clips of 10 s and the paper's front-ends:
+  {"log_mel": [B, 998, 64, 2], "embedding": [B, 10, 128] or "patches": [B, 10, 96, 64]}.
+* target: Indices of the scenes, int32 [B], or probabilities of the scenes, float32 [B, classes].
+  With a teacher, a `Target`: one of these, and the teacher's probabilities [B, classes].
+* weight: float32 [B]: 1, and 0 for the clips that fill the last batch of an evaluation.
 
 Every order is a pure function of (seed, epoch). A resumed run therefore reads the same batches as
 an undisturbed one, and so do several machines, each of which reads its part of the same batches.
@@ -58,7 +60,11 @@ class Share:
         return tf.nest.map_structure(of_tensor, batch)
 
     def streams(self, count: int) -> range:
-        """Returns the numbers of this machine's streams of `count`, which `self.count` divides."""
+        """Returns the numbers of the streams that this machine reads.
+
+        Args:
+          count: Number of all streams, a multiple of the number of machines.
+        """
         start = self.number * count // self.count
         end = (self.number + 1) * count // self.count
         return range(start, end)
@@ -77,7 +83,13 @@ def examples(cache: FeatureCache, clip_ids: Sequence[str], context_frames: int =
 
 
 def examples_of(shapes: Mapping[str, Sequence[int]], clips: int, context_frames: int = 0) -> int:
-    """Returns `examples` for a number of clips whose features have the given shapes."""
+    """Returns the number of training examples in an epoch over `clips` clips; see `examples`.
+
+    Args:
+      shapes: Kind of feature -> shape of one clip's feature.
+      clips: Number of clips.
+      context_frames: See `examples`.
+    """
     if not context_frames:
         return clips
     frames = shapes["log_mel"][0]
@@ -111,19 +123,19 @@ class TrainingData:
     @property
     def steps(self) -> int:
         """Batches in an epoch, as many as the smallest stream can fill."""
-        rows = self._rows_of_a_stream
-        a_clip = examples(self.cache, self.clip_ids[:1], self.settings.context_frames)
-        return min(sum(stream.values()) * a_clip // rows for stream in self._streams)
+        clips = min(sum(stream.values()) for stream in self._streams)
+        examples_of_clip = examples(self.cache, self.clip_ids[:1], self.settings.context_frames)
+        return clips * examples_of_clip // self._rows_of_a_stream
 
     def batches(
         self, first_epoch: int = 0, first_step: int = 0, share: Share = WHOLE
     ) -> tf.data.Dataset:
         """Returns an endless dataset of batches, `steps` in an epoch.
 
-        The remainder of an epoch (less than one batch of each stream) is dropped; these are other
-        clips in each epoch. With `settings.context_frames`, every stretch of so many frames is an
-        example, {"log_mel": [B, context_frames, mels, channels]}, and the stretches of
-        `settings.shuffle_buffer` clips are shuffled together.
+        An epoch ends when the smallest stream cannot fill its part of another batch. The examples
+        that are left are dropped; each epoch drops other examples. With `settings.context_frames`,
+        every stretch of so many frames is an example, {"log_mel": [B, context_frames, mels,
+        channels]}, and the stretches of `settings.shuffle_buffer` clips are shuffled together.
 
         Args:
           first_epoch: Epoch of the first batch, from 0.
@@ -141,27 +153,28 @@ class TrainingData:
             epoch_key = fold_in(tf.constant([self.seed, ORDER_KEY], tf.int64), epoch)
             parts = []
             for number in numbers:
-                # a single stream has the key of the epoch
+                # With one stream, the order is the one that epochs had before there were streams.
                 key = fold_in(epoch_key, number) if count > 1 else epoch_key
                 parts.append(self._stream(read, list(streams[number]), key))
-            return _side_by_side(parts).take(self.steps)
+            return _joined(parts).take(self.steps)
 
         epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
         batches = epochs.flat_map(one_epoch).skip(first_step)
-        if not share_is_streams:
+        if not reads_whole_streams:
             batches = batches.map(lambda *batch: share.rows(batch))
         return _with_options(batches).prefetch(2)
 
     @property
-    def _rows_of_a_stream(self) -> int:
+    def _examples_of_a_stream(self) -> int:
         """Examples of each batch that one stream contributes."""
         return self.settings.batch_size // self.settings.input_streams
 
     @property
     def _streams(self) -> list[dict[int, int]]:
-        """For each stream, the numbers of its shards with their counts of wanted clips.
+        """{number of a shard: number of its wanted clips} of each stream.
 
-        Shards are assigned so that all streams have nearly the same number of clips.
+        Shards are assigned so that all streams have nearly the same number of clips: each, the
+        largest first, is added to the stream that is the smallest so far.
         """
         streams: list[dict[int, int]] = [{} for _ in range(self.settings.input_streams)]
         shards = _wanted_shards(self.cache, self.clip_ids)
@@ -177,6 +190,7 @@ class TrainingData:
         shards = tf.data.Dataset.from_tensor_slices(
             tf.gather(tf.constant(numbers, tf.int64), order)
         )
+        # Four shards are read in turn, so that the clips of several shards are shuffled together.
         clips = shards.interleave(read, cycle_length=4, num_parallel_calls=2, deterministic=True)
         clips = shuffled(clips, self.settings.shuffle_buffer, key)
         if self.settings.context_frames:
@@ -227,6 +241,7 @@ class EvaluationData:
     def steps(self) -> int:
         """Number of batches."""
         count = examples(self.cache, self.clip_ids, self.context_frames)
+        # Rounded up: the last batch is filled.
         return -(-count // self.batch_size)
 
     @property
@@ -299,13 +314,15 @@ def feature_statistics(
     count = 0
     total = 0.0
     squares = 0.0
-    for inputs, _, _ in EvaluationData(alone, corpus, stored, batch_size=1).batches():
+    for inputs, _, _ in EvaluationData(cache_of_kind, corpus, stored, batch_size=1).batches():
         values = inputs[kind].numpy().astype(np.float64)
         entries = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
         count += entries.shape[1]
         total += entries.sum(1)
         squares += np.square(entries).sum(1)
     mean = total / count
+    # The variance of a constant feature is 0, or negative by rounding. The network divides by the
+    # deviation.
     variance = np.maximum(squares / count - mean**2, 1e-12)
     return mean.tolist(), np.sqrt(variance).tolist()
 
@@ -324,14 +341,30 @@ def _side_by_side(streams: list[tf.data.Dataset]) -> tf.data.Dataset:
 
 
 def _permuted(number: tf.Tensor, elements: Any, key: tf.Tensor) -> Any:
-    """Returns the elements of block `number` in an order that is a pure function of both."""
+    """Returns `elements` in a random order, a pure function of `number` and `key`.
+
+    Args:
+      number: Number of the block.
+      elements: Tensors [elements of the block, ...], all in the same order.
+      key: int64 [2].
+    """
     count = tf.shape(tf.nest.flatten(elements)[0])[0]
     order = tf.argsort(tf.random.stateless_uniform([count], seed=fold_in(key, number)))
     return tf.nest.map_structure(lambda values: tf.gather(values, order), elements)
 
 
 def _contexts(frames: int, inputs: Inputs, target: tf.Tensor, weight: tf.Tensor) -> Batch:
-    """Returns all stretches of `frames` frames of clips, with the clip's target and weight."""
+    """Returns all stretches of `frames` frames of some clips as examples.
+
+    Targets are scenes [clips], never probabilities: rows with context_frames have neither
+    augmentation nor a teacher (config/rules.py).
+
+    Args:
+      frames: Length of a stretch.
+      inputs: {"log_mel": [clips, T, mels, channels]}; other inputs are dropped.
+      target: Scene of each clip [clips].
+      weight: Weight of each clip [clips].
+    """
     log_mel = tf.signal.frame(inputs["log_mel"], frames, 1, axis=1)
     # [clips, contexts, frames, mels, channels]
     contexts = tf.shape(log_mel)[1]
@@ -355,7 +388,17 @@ def _wanted_shards(cache: FeatureCache, clip_ids: Iterable[str]) -> dict[int, in
 
 
 class _ShardReader:
-    """Number of a shard -> dataset of its wanted clips: (inputs, target, weight 1)."""
+    """A function from the number of a shard to a dataset of its wanted clips.
+
+    The elements are (inputs, target, weight) of one clip; the weight is 1.
+
+    Args:
+      cache: Features of the corpus.
+      corpus: The corpus, which contains the scene of each clip.
+      clip_ids: The wanted clips.
+      soft: Whether a target is probabilities [classes], 1 for the scene, instead of the scene.
+      teacher: Clip id -> the teacher's probabilities [classes], or None without a teacher.
+    """
 
     def __init__(
         self,
@@ -401,9 +444,7 @@ class _ShardReader:
         # The kinds are zipped, so a record that is missing in one of them would shift its features.
         checks = []
         for clip_id in ids:
-            checks.append(
-                tf.debugging.assert_equal(clip_id, ids[0], "the feature files list other clips")
-            )
+            checks.append(tf.debugging.assert_equal(clip_id, ids[0], DIFFERENT_CLIPS))
         with tf.control_dependencies(checks):
             return inputs, self.position.lookup(ids[0])
 

@@ -11,11 +11,12 @@ from crossask.errors import ConfigError, CrossaskError
 from crossask.features.cache import Change, Shard, ShardWriter, log_changes
 
 
-def runner(options: Sequence[str]) -> Callable[[ShardWriter, list[Shard]], None]:
-    """Returns the argument `elsewhere` of `prepare_features`: one element of the pipeline a shard.
+def pipeline_writer(options: Sequence[str]) -> Callable[[ShardWriter, list[Shard]], None]:
+    """Returns a function that writes shards in a Beam pipeline, in parallel.
 
-    The folders of recordings and of features and the event model's weights must have the same paths
-    on every worker. A shard has the same bytes wherever it is written.
+    It is the argument `elsewhere` of `prepare_features`. The folders of recordings and of features
+    and the event model's weights must have the same paths on every worker. A shard has the same
+    bytes wherever it is written.
 
     Args:
       options: Beam's options, for example ["--runner=FlinkRunner", "--flink_master=host:8081"];
@@ -32,17 +33,20 @@ def runner(options: Sequence[str]) -> Callable[[ShardWriter, list[Shard]], None]
             "Apache Beam is not installed.", "Install it with: pip install 'crossask[beam]'"
         ) from error
     try:
+        # Only checks the options, before any feature is computed.
         apache_beam.Pipeline(options=PipelineOptions(options))
     except (ValueError, AttributeError, ImportError) as error:
         raise ConfigError(
             f"Apache Beam rejects --beam_options={' '.join(options)!r} ({error}).",
-            "See its list of runners.",
+            "Correct the options, or leave them out to run on this machine.",
         ) from error
 
     def run(write: ShardWriter, shards: list[Shard]) -> None:
-        # The list of shards is a file beside the features, where all workers find it, because the
-        # graph of a job may have a few megabytes only. Its name is new because workers keep what
-        # they have read.
+        # The list of shards may be larger than the few megabytes to which runners limit the graph
+        # of a job. It is therefore a file in a folder of features, which all workers can read. Each
+        # call uses another name, because a worker caches the list that it has read (`_shards`).
+        # While the job runs, the file has its temporary name: if this process is killed, the next
+        # `prepare_features` on this machine removes it.
         path = next(iter(write.folders.values())) / f"shards-{uuid.uuid4().hex}"
         with files.writing(path) as shard_list:
             shard_list.write_bytes(pickle.dumps(shards))
@@ -69,7 +73,8 @@ def _run_and_count(pipeline: "apache_beam.Pipeline") -> tuple[int, int]:  # noqa
         ) from error
     counters = {}
     for counter in result.metrics().query()["counters"]:
-        counters[counter.key.metric.name] = counter.committed
+        # `result` is the committed value, or the attempted one on runners without it.
+        counters[counter.key.metric.name] = counter.result
     return counters.get("padded", 0), counters.get("cut", 0)
 
 
@@ -77,6 +82,8 @@ def _write(number: int, write: ShardWriter, shard_list: str) -> None:
     """Writes one shard, on a worker."""
     from apache_beam.metrics import Metrics
 
+    # `problem` is not used: a shard with an unusable file is not written, so `prepare_features`
+    # computes it again on its own machine and reports the file.
     def count(change: Change, problem: str) -> None:
         if change:
             Metrics.counter("crossask", change).inc()

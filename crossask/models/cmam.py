@@ -30,20 +30,26 @@ class CMAM(SceneModel):
       X = cross-attention(query O, key and value R)  [B, P, 2048], equations 1 to 6
       logits = dense(attention pooling(X))       [B, classes]
 
+    Here T' is the number of time steps after the encoder, P the number of patches and E the width
+    of an embedding.
+
     It reads {"log_mel": [B, T, 64, 2], "embedding": [B, P, E]}; with an event model, "patches":
-    [B, P, 96, 64] may replace the embedding. With 10 classes and embeddings of 128 it has
-    37,563,274 parameters, those of the event model not counted.
+    [B, P, 96, 64] may replace the embedding. With 10 classes and E = 128 it has 37,563,274
+    parameters, not counting those of the event model.
 
     The paper leaves the direction of the cross-attention open; `config.cross_attention` sets it:
 
     * "event_queries_scene": as above.
     * "scene_queries_event": X = cross-attention(query R, key and value O), [B, T', 2048].
-    * "scene_queries_scene": a control without events, H = dense(R) + positions.
-    * "events_alone": a control without the scene, X = O.
+    * "scene_queries_scene": a control without events: H = dense(R) + positions, and H, O and X are
+      [B, T', 2048].
+    * "events_alone": a control without the scene features: X = O. The encoder and the
+      cross-attention are not called and have no weights.
 
     Differs from the paper: a linear layer widens the embedding (128) to the query dimension (2048),
-    because equation 6 adds H to a result of that width; positions are added after it. The
-    cross-attention has the residual, dropout and layer normalisation of equation 6, too.
+    because equation 6 adds H to an attention output that is 2048 wide. The positions are added
+    after this layer. The cross-attention has the residual, dropout and layer normalisation of
+    equation 6, too.
     """
 
     reads = ("log_mel", "embedding")
@@ -67,7 +73,10 @@ class CMAM(SceneModel):
         self, inputs: Inputs, training: bool, seed: tf.Tensor | None
     ) -> tuple[tf.Tensor, Attention]:
         """Returns the pooled features [B, 4 * 2048]; see `SceneModel.scene_embedding`."""
+        # Shapes in the comments are those of the paper's sizes and of "event_queries_scene". X has
+        # as many steps as the queries: P there, T' with the two directions "scene_queries_...".
         direction = self.model_config.cross_attention
+        # The names are those of the class's docstring, in small letters.
         r = None
         if direction != "events_alone":
             log_mel = self.read_log_mel(inputs)  # [B, T, 64, 2]

@@ -1,6 +1,7 @@
 """The layers of Table 2: convolutional encoder, attention pooling, attention block, positions.
 
-Axes of shapes: B batch, T time steps, F frequency bins, C channels or features, N attention heads.
+Axes of shapes: B batch, T time steps, F frequency bins, C channels or features, N attention heads;
+T', F' and C' after an encoder, Tq and Tk time steps of the queries and of the keys.
 
 Random numbers are a pure function of a seed that is passed as an argument. No layer has a random
 state, so parameter counts and checkpoints contain weights alone.
@@ -47,7 +48,7 @@ class Encoder(keras.layers.Layer):
           **kwargs: Arguments of `keras.layers.Layer`.
 
         Raises:
-          ConfigError: The numbers of channels and pools differ, or are zero.
+          ConfigError: `channels` and `pools` differ in length, or are empty.
         """
         super().__init__(**kwargs)
         self.channels = tuple(int(count) for count in channels)
@@ -57,13 +58,15 @@ class Encoder(keras.layers.Layer):
         self.synchronized = synchronized
         if len(self.channels) != len(self.pools) or not self.channels:
             raise ConfigError(
-                f"encoder_channels has {len(self.channels)} entries and encoder_pools has "
-                f"{len(self.pools)}.",
-                "Give one (time, frequency) pool for each block of the encoder.",
+                f"The encoder {self.name!r} has {len(self.channels)} numbers of channels and "
+                f"{len(self.pools)} pools.",
+                "Give one (time, frequency) pool for each number of channels: model.encoder_pools "
+                "(VEM: vem_pools) for encoder_channels, event_encoder_pools for "
+                "event_encoder_channels.",
             )
 
     def image(self, x: tf.Tensor, training: bool) -> tf.Tensor:
-        """Returns the channels after the last pooling, [B, T, F, C] -> [B, T', F', C']."""
+        """Returns the feature map after the last pooling, [B, T, F, C] -> [B, T', F', C']."""
         raise NotImplementedError
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -120,9 +123,9 @@ class ConvEncoder(Encoder):
     Each block is a 3x3 convolution, batch normalisation, ReLU and max pooling. For shapes see
     `Encoder`.
 
-    Differs from the paper: the figure is not legible and the text silent, so batch normalisation,
-    ReLU, the padding of the convolution ("same", without bias) and that of the pooling ("valid")
-    are our choices.
+    Differs from the paper: batch normalisation, ReLU, the padding of the convolution ("same"), its
+    missing bias and the padding of the pooling ("valid") are our choices, because the figure is not
+    legible and the text does not mention them.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -154,8 +157,8 @@ class ConvEncoder(Encoder):
 class AttentionPooling(keras.layers.Layer):
     """The attention-based pooling with multiple heads of Figure 2 and Table 2 (Zhu et al. 2018).
 
-      A = softmax(g(X W1) W2), over time    [B, T, N]
-      each head: sum over time of A X       [B, C]
+      A = transpose of softmax(g(X W1) W2), over time    [B, N, T]
+      each head: A X, the sum over time                  [B, C]
 
     [B, T, C] -> [B, N * C]: each head is a weighted mean of all features; the heads are
     concatenated. There are no biases.
@@ -243,9 +246,10 @@ class MultiHeadAttention(keras.layers.Layer):
     query = key_value = H. In cross-attention, K and V are computed from `key_value`, and H of
     equations 1 and 6 is `query`.
 
-    Differs from the paper: equation 5 is read as one matrix W^O after the heads are concatenated,
-    which gives the ~33M parameters of Table 2 ("Concat(O_i W^O)" has one for each head). In
-    equation 4, d is the dimension of one head unless `scale` says otherwise.
+    Differs from the paper: equation 5 is read as one matrix W^O after the heads are concatenated.
+    The two blocks of CMAM then have 33,554,432 weights, which Table 2 prints as ~33M. Read
+    literally, "Concat(O_i W^O)" has a matrix W^O for each head. In equation 4, d is the dimension
+    of one head unless `scale` is "query_dim".
     """
 
     def __init__(
@@ -261,8 +265,8 @@ class MultiHeadAttention(keras.layers.Layer):
 
         Args:
           heads: Number N of heads; it divides `dim`.
-          dim: Query dimension of all heads together. It is also the width of `query`, because
-            equation 6 adds the two.
+          dim: Query dimension of all heads together. `query` must have this width, because equation
+            6 adds `query` to O_a.
           scale: d of equation 4: "head_dim" is dim / heads, "query_dim" is dim.
           dropout: Rate of the dropout of equation 6.
           layer_norm_epsilon: Epsilon of the layer normalisation of equation 6.
@@ -272,12 +276,12 @@ class MultiHeadAttention(keras.layers.Layer):
           ConfigError: `heads` does not divide `dim`, or an unknown `scale`.
         """
         super().__init__(**kwargs)
-        # The configuration of a row has the same field, and checks its value.
+        # Raises ConfigError if `scale` is none of the field's choices.
         ModelConfig(attention_scale=scale)
         if dim % heads:
             raise ConfigError(
-                f"attention_dim is {dim}, which attention_heads = {heads} does not divide.",
-                "Give a multiple of the heads.",
+                f"attention_dim is {dim}, which is no multiple of attention_heads ({heads}).",
+                "Set model.attention_dim to a multiple of model.attention_heads.",
             )
         self.heads = heads
         self.dim = dim
@@ -402,6 +406,7 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
         seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
     device = 0
     context = tf.distribute.get_replica_context()
+    # It is None where TensorFlow runs code once for all devices (the cross-replica context).
     if context is not None:
         device = context.replica_id_in_sync_group
     # Each device has other clips, and should drop other features of them.
@@ -424,9 +429,9 @@ def batch_normalization(
       momentum: Momentum of the moving statistics.
       epsilon: Added to the variance.
       name: Name of the layer.
-      synchronized: Whether the statistics of a batch are computed over all devices. None does so if
-        the current distribution has more than one: on one device, the fused kernel can be used
-        instead, without which the layer takes 1.5 times as long.
+      synchronized: Whether the statistics of a batch are computed over all devices; None: only if
+        the current distribution has more than one device. On one device it would change nothing,
+        but exclude the fused kernel, and the layer would take 1.5 times as long.
     """
     if synchronized is None:
         synchronized = tf.distribute.get_strategy().num_replicas_in_sync > 1

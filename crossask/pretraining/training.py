@@ -20,7 +20,8 @@ from crossask.pretraining.patches import PatchStore
 from crossask.pretraining.tagger import EventTagger, TagAccuracy
 from crossask.training import devices, loop
 
-# Directions of smaller variance than this share of the largest are not whitened.
+# Principal components whose variance is below this share of the largest variance are scaled as if
+# they had it. They then have a variance below 1.
 LEAST_VARIANCE = 1e-6
 
 
@@ -29,7 +30,7 @@ class PretrainingConfig:
     """How the tagger is trained.
 
     Attributes:
-      event_model: The event model.
+      event_model: The event model, with the weights to start from; `embedding_tap` is not used.
       clip_seconds: Clips are cut or padded with silence to this length.
       epochs: Number of epochs.
       batch_size: Clips in a batch.
@@ -48,8 +49,8 @@ class PretrainingConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class Progress:
-    """Where progress is shown.
+class ProgressFunctions:
+    """Functions that show progress; None shows nothing.
 
     Attributes:
       clips: Called with (clips whose patches are written, clips in all).
@@ -80,12 +81,13 @@ def pretrain(
       out: Path of the weights (.npz). Beside it are written the report (.json), the layer that
         names events (`<stem>_tags.npz`), for VGGish the PCA of its embeddings (`<stem>_pca.npz`),
         and `<out>.training/`, from which a killed run goes on.
-      workers: Sound files read at once.
+      workers: Number of sound files that are read at the same time.
       progress: Where progress is shown.
 
     Returns:
-      The report: kinds of events, numbers of clips, best epoch, tag accuracy on the validation part
-      and on `test`.
+      The report: what `loop.fit` returns (with "best_epoch" and "validation_tag_accuracy"),
+      "kinds" (names of the events), "training_clips", "validation_clips", "test_clips", "settings"
+      and, with test clips, "test_tag_accuracy".
 
     Raises:
       DataError: `test` has labels that `training` lacks, or there are too few clips.
@@ -96,12 +98,20 @@ def pretrain(
     devices.set_seeds(settings.seed)
     fitted, validation = validation_split(training, settings.validation_share, settings.seed)
     steps = len(fitted) // settings.batch_size
-    if not steps or not validation:
+    if not steps:
         raise DataError(
-            f"{len(training)} clips are too few for batches of {settings.batch_size}.",
+            f"{len(fitted)} clips are too few for a batch of {settings.batch_size}.",
             "Lower --batch_size or add clips.",
         )
-    # The tap determines how embeddings are read, not how they are learnt.
+    if not validation:
+        raise DataError(
+            "Every label has too few clips for a validation part: "
+            f"{settings.validation_share:g} of them, rounded down, are none.",
+            "Add clips.",
+        )
+
+    # The tagger is trained on the linear output of the event model, whatever `embedding_tap` is:
+    # the taps "relu" and "pca" only change how embeddings are read, and the PCA is fitted below.
     linear = dataclasses.replace(settings.event_model, embedding_tap="linear")
     event_model = events.build(linear, trainable=True, seed=settings.seed)
     folder = Path(f"{out}.training")
@@ -128,6 +138,7 @@ def pretrain(
     )
     loop.load_weights(folder / "best.npz", model)
 
+    # Score the test clips, and write everything
     report = {
         **result,
         "kinds": kinds,
@@ -147,9 +158,9 @@ def pretrain(
     if catalogue.event_model(settings.event_model.name).has_pca:
         batches = store.evaluation_batches(paths["fitted"], settings.batch_size)
         _fit_pca(event_model, batches, pca_path(out), len(fitted))
-    # The weights come last: if they exist, everything that belongs to them does, too.
-    event_model.save_npz(out)
     files.write_json(out.with_suffix(".json"), report)
+    # The weights are written last: if they exist, so do the report, the tags and the PCA.
+    event_model.save_npz(out)
     return report
 
 
@@ -186,7 +197,7 @@ def _write_patches(
     paths = {}
     done = 0
     for side, clips in sides.items():
-
+        # The default binds the present value of `done`, which changes in the loop.
         def show(number: int, before: int = done) -> None:
             if progress.clips is not None:
                 progress.clips(before + number, count)
@@ -198,8 +209,8 @@ def _write_patches(
 
 def _compiled(
     event_model: EventModel,
-    kinds: int,
-    patches: tuple[int, ...],
+    kind_count: int,
+    patch_shape: tuple[int, ...],
     learning_rate: float,
     is_exclusive: bool,
 ) -> EventTagger:
@@ -207,8 +218,8 @@ def _compiled(
 
     Args:
       event_model: The event model.
-      kinds: Number of kinds of events.
-      patches: Shape of one clip's patches.
+      kind_count: Number of kinds of events.
+      patch_shape: Shape of one clip's patches, [P, 96, 64].
       learning_rate: Adam's learning rate.
       is_exclusive: Whether every clip has one label, so that kinds exclude each other (softmax
         instead of a sigmoid for each kind).
@@ -224,6 +235,7 @@ def _compiled(
         loss,
         weighted_metrics=[TagAccuracy(name="tag_accuracy")],
     )
+    # Creates the optimiser's variables, so that a checkpoint can be restored into them.
     model.optimizer.build(model.trainable_variables)
     return model
 
@@ -244,17 +256,28 @@ def _batches(
 
 
 def _fit_pca(event_model: EventModel, batches: tf.data.Dataset, path: Path, clips: int) -> None:
-    """Writes a whitening PCA of the embeddings in the layout of Google's file, marked as ours."""
+    """Fits a whitening PCA to the embeddings of some clips and writes it.
+
+    The file has the keys of Google's vggish_pca_params.npz and a key `source`, which says that
+    crossask-pretrain fitted it.
+
+    Args:
+      event_model: The trained event model.
+      batches: The clips: ({"patches": [B, P, 96, 64]}, labels).
+      path: Path of the file.
+      clips: Number of the clips, for `source`.
+    """
     parts = [event_model(inputs["patches"]).numpy() for inputs, _ in batches]
-    embeddings = np.concatenate(parts).reshape(-1, event_model.embedding_size)
+    embeddings = np.concatenate(parts).reshape(-1, event_model.embedding_size)  # [patches, E]
     mean = embeddings.mean(0, dtype=np.float64)
     covariance = np.cov(embeddings.astype(np.float64), rowvar=False)
     values, vectors = np.linalg.eigh(covariance)
+    # `eigh` sorts by rising variance; the file is sorted by falling variance.
     order = np.argsort(values)[::-1]
-    # Directions without variance stay small instead of becoming noise.
+    # Without the floor, components of almost no variance would be amplified to the level of others.
     floor = LEAST_VARIANCE * values.max()
     scales = 1 / np.sqrt(np.maximum(values[order], floor))
-    matrix = vectors[:, order].T * scales[:, np.newaxis]
+    matrix = vectors[:, order].T * scales[:, np.newaxis]  # [E, E], a component in each row
     source = f"fitted on {clips} clips by crossask-pretrain"
     with files.writing(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, pca_eigen_vectors=matrix, pca_means=mean, source=source)
@@ -267,14 +290,17 @@ def _claim_folder(
     test: Sequence[LabelledClip],
 ) -> None:
     """Writes config.json, or checks that the folder already contains this pre-training."""
-    sides = []
-    for clips in (training, test):
-        sides.append([dataclasses.astuple(clip) for clip in clips])
-    record = {"settings": config.to_dict(settings), "clips": config.digest(*sides)}
+    training_values = [dataclasses.astuple(clip) for clip in training]
+    test_values = [dataclasses.astuple(clip) for clip in test]
+    record = {
+        "settings": config.to_dict(settings),
+        "clips": config.digest(training_values, test_values),
+    }
     path = folder / "config.json"
     if not path.is_file():
         files.write_json(path, record)
-    elif json.loads(path.read_text()) != json.loads(json.dumps(record)):
+    elif json.loads(path.read_text()) != record:
         raise CrossaskError(
-            f"{folder} contains another pre-training.", "Give another --out, or remove that folder."
+            f"{folder} contains another pre-training, with other settings or other clips.",
+            "Give another --out, or remove that folder.",
         )

@@ -8,7 +8,8 @@ from crossask.errors import ConfigError
 from crossask.training.run_folder import Run
 from crossask.version import __version__
 
-# Shortest waveform that an exported model accepts, unless its clips are shorter still.
+# Length of the shortest waveform that an exported model accepts. A model that was trained on
+# shorter clips accepts their length.
 LEAST_SECONDS = 1.0
 
 
@@ -21,9 +22,9 @@ def exportable_experiment(run: Run) -> config.Experiment:
     experiment = run.experiment()
     if experiment.event_control:
         raise ConfigError(
-            f"Row {experiment.name!r} is a control (event_control={experiment.event_control}), "
-            "which does not read the embeddings of its own clip.",
-            "Export the row that it is a control for.",
+            f"Row {experiment.name!r} is a control (event_control={experiment.event_control}): it "
+            "reads other values than the embeddings that an event model computes from a recording.",
+            "Export the same row without event_control.",
         )
     if run.read("config.json")["corpus"].get("ready_made"):
         raise ConfigError(
@@ -58,8 +59,10 @@ def model_card(run: Run) -> dict[str, Any]:
         "crossask": __version__,
         "scenes": record["scenes"],
         "experiment": record["experiment"],
+        # Length of the training clips, and of a window of a longer recording.
         "clip_seconds": features.clip_seconds,
         "least_seconds": min(LEAST_SECONDS, features.clip_seconds),
+        # Rate from which the log-mel is computed, and the rates that the model accepts.
         "sample_rate_hz": features.sample_rate_hz,
         "sample_rates_hz": list(resampling.SAMPLE_RATES_HZ),
         "front_end": front_end,

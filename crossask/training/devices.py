@@ -40,10 +40,12 @@ class Machines(NamedTuple):
 
 
 @functools.lru_cache
-def strategy(name: str = "auto", tpu: str | None = None) -> tf.distribute.Strategy:
-    """Returns a tf.distribute strategy, made by TensorFlow Model Garden.
+def make_distribution(name: str = "auto", tpu: str | None = None) -> tf.distribute.Strategy:
+    """Returns a distribution: a tf.distribute.Strategy that TensorFlow Model Garden creates.
 
-    A process has one strategy of each kind: two over the same devices would confuse their keys.
+    Equal arguments return the same object. TensorFlow numbers the collective operations of every
+    distribution from the same start, so two distributions over the same devices would use the same
+    numbers.
 
     Args:
       name: "auto" (all GPUs if there are several, else one device), "one_device", "mirrored",
@@ -67,8 +69,11 @@ def strategy(name: str = "auto", tpu: str | None = None) -> tf.distribute.Strate
             "Use --distribution=one_device here.",
         )
     check_machines(name)
+    # Model Garden's "one_device" uses the CPU for 0 GPUs and rejects more than 1. The other two
+    # distributions ignore the number.
     count = gpus if name == "mirrored" else min(gpus, 1)
-    # Model Garden uses an old name of the strategy, and TensorFlow warns of it three times.
+    # Model Garden calls the deprecated tf.distribute.experimental.MultiWorkerMirroredStrategy, and
+    # TensorFlow logs warnings about it.
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel("ERROR")
@@ -79,7 +84,7 @@ def strategy(name: str = "auto", tpu: str | None = None) -> tf.distribute.Strate
 
 
 def machines(strategy: tf.distribute.Strategy) -> Machines:
-    """Returns the machines of a strategy, (0, 1) unless it has several."""
+    """Returns this machine's number and the number of machines; (0, 1) for one machine."""
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return Machines(0, 1)
     return _machines_of_environment()
@@ -90,14 +95,14 @@ def distributed(
     batches: Callable[[int, int], tf.data.Dataset],
     batch_size: int,
 ) -> Any:
-    """Returns a dataset for `fit`, of whose batches every device of every machine gets its rows.
+    """Returns a dataset for `fit`, which divides each batch among all devices of all machines.
 
     Args:
-      strategy: The strategy.
-      batches: Function(number of a machine, number of machines) -> that machine's rows of the
-        batches.
-      batch_size: Batch size of all devices together. The loss is the mean over it: Keras takes each
-        device's mean and divides by the number of devices.
+      strategy: The distribution.
+      batches: Function(number of a machine, number of machines) -> a dataset of that machine's
+        part of each batch.
+      batch_size: Batch size of all devices together. The loss is the mean over the whole batch:
+        Keras takes the mean of each device and divides by the number of devices.
 
     Raises:
       ConfigError: The number of devices does not divide the batch size.
@@ -113,6 +118,7 @@ def distributed(
 
     def of_machine(context: tf.distribute.InputContext) -> tf.data.Dataset:
         rows = batches(context.input_pipeline_id, context.num_input_pipelines)
+        # Each device of the machine takes one element at a time, so each element is made its part.
         return rows.rebatch(batch_size // count, drop_remainder=True)
 
     return strategy.distribute_datasets_from_function(of_machine)
@@ -121,8 +127,8 @@ def distributed(
 def set_seeds(seed: int, strategy: tf.distribute.Strategy | None = None) -> None:
     """Seeds Python, NumPy and TensorFlow, and makes every operation deterministic.
 
-    A TPU's programs are deterministic anyway, and XLA refuses to compile the gradient of max
-    pooling if determinism is requested.
+    Determinism is not requested on a TPU: its programs are deterministic anyway, and XLA refuses to
+    compile the gradient of max pooling if it is requested.
     """
     keras.utils.set_random_seed(seed)
     if not isinstance(strategy, tf.distribute.TPUStrategy):
@@ -166,10 +172,10 @@ def check_machines(distribution: str) -> None:
         )
 
 
-def side_by_side(jobs: int, distribution: str) -> int:
-    """Returns how many processes can train at once, at most `jobs`.
+def processes_at_once(jobs: int, distribution: str) -> int:
+    """Returns the number of processes that can train at the same time: `jobs` or 1.
 
-    Processes can share cores, but not a GPU's memory or the devices of a strategy.
+    Processes can share cores, but not the memory of a GPU or the devices of a distribution.
     """
     is_shareable = distribution in ("auto", "one_device")
     if not is_shareable or tf.config.list_physical_devices("GPU"):
@@ -185,16 +191,20 @@ def cores() -> int:
 
 
 def limit_threads(count: int) -> None:
-    """Limits the operations of this process to `count` cores.
+    """Limits TensorFlow to `count` threads for one operation and `count` operations at a time.
 
-    It must be called before TensorFlow computes anything.
+    Two operations can always run at a time. It must be called before TensorFlow computes anything.
     """
     tf.config.threading.set_intra_op_parallelism_threads(count)
     tf.config.threading.set_inter_op_parallelism_threads(max(2, count))
 
 
 def _machines_of_environment() -> Machines:
-    """Returns the machines in TF_CONFIG, a chief before the workers; (0, 0) without it."""
+    """Returns this machine's number and the number of machines in TF_CONFIG.
+
+    The chief, if there is one, is number 0, and the workers follow. Without TF_CONFIG, the result
+    is (0, 0).
+    """
     text = os.environ.get("TF_CONFIG")
     if not text:
         return Machines(0, 0)
@@ -203,11 +213,12 @@ def _machines_of_environment() -> Machines:
         cluster = settings["cluster"]
         task = settings["task"]
         if set(cluster) - {"chief", "worker"}:
-            raise ValueError(f"a cluster of {', '.join(cluster)}")
+            jobs = ", ".join(cluster)
+            raise ValueError(f"the cluster has the jobs {jobs}; only chief and worker are known")
         addresses = []
         for job in ("chief", "worker"):
-            for number in range(len(cluster.get(job, ()))):
-                addresses.append((job, number))
+            for index in range(len(cluster.get(job, ()))):
+                addresses.append((job, index))
         number = addresses.index((task["type"], int(task["index"])))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ConfigError(

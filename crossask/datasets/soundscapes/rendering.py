@@ -18,7 +18,7 @@ from crossask.datasets.soundscapes import (
 from crossask.datasets.soundscapes.composition import ClipKey, Location, PlacedEvent, random_stream
 from crossask.errors import ConfigError
 
-# Amplitudes above this are bent, and never reach the highest amplitude.
+# Amplitudes above the first are compressed by a tanh, so that none is above the second.
 LINEAR_AMPLITUDE = 0.7
 HIGHEST_AMPLITUDE = 0.999
 
@@ -34,7 +34,7 @@ def render_scene_clip(
       sample_rate_hz: Sample rate in Hz. Another rate gives another recording of the same events.
 
     Returns:
-      Waveform, float32 [samples, 2] inside -1..1, and its events by onset.
+      Waveform, float32 [samples, 2] inside -1..1, and its events, sorted by onset.
 
     Raises:
       ConfigError: There is no such scene.
@@ -62,8 +62,8 @@ def render_event(
 
     Args:
       seed: Seed of all events.
-      index: Number of the event. Its kind is the next one in turn, so any len(kinds) events in
-        succession are balanced.
+      index: Number of the event. Its kind is kinds[index % len(kinds)], so that len(kinds)
+        consecutive events contain each kind once.
       kinds: Kinds of event; None is all.
       seconds: Length of the recording; the default has three patches of 0.96 s.
       sample_rate_hz: Sample rate in Hz.
@@ -87,11 +87,11 @@ def render_event(
 
 
 def event_setting(seed: int, index: int, kind: str, seconds: float) -> tuple[Location, PlacedEvent]:
-    """Draws the location and the position of an isolated event.
+    """Draws the location of an isolated event, and its onset, length, level and direction.
 
-    The location is of any family, whatever the kind of the event. Levels range from barely audible
-    to nothing but the event, which is wider than in the scenes: a tagger should learn the sound of
-    an event and not its level.
+    The location is of any family, whatever the kind of the event. The level is 3 to 26 dB above the
+    background (see `PlacedEvent.level_db`). This range is wider than in the scenes, because a
+    tagger should learn the sound of an event and not its level.
     """
     rng = random_stream("isolated event", seed, index, kind)
     family = str(rng.choice(sorted(backgrounds.FAMILIES)))
@@ -104,7 +104,10 @@ def event_setting(seed: int, index: int, kind: str, seconds: float) -> tuple[Loc
 
 
 def limit(wave: np.ndarray) -> np.ndarray:
-    """Bends amplitudes above 0.7 smoothly below 1, so that louder ones are still louder."""
+    """Compresses amplitudes above 0.7 smoothly to at most 0.999 (soft clipping by a tanh).
+
+    Amplitudes up to 0.7 are not changed.
+    """
     is_over = np.abs(wave) > LINEAR_AMPLITUDE
     if not is_over.any():
         return wave
@@ -153,11 +156,13 @@ def _mix(
         send[start : start + len(wave)] += send_gain * wave
     mix += acoustics.reverberate(send, sample_rate_hz, location.room)
     mix *= np.float32(10 ** (location.gain_db / 20))
+    # soundfile writes [samples, channels].
     return np.ascontiguousarray(limit(mix).T)
 
 
 def _event_wave(event: PlacedEvent, location: Location, sample_rate_hz: int) -> np.ndarray:
     """Synthesises an event at its level, float32 [samples]."""
+    # A machine that belongs to a location sounds the same in all of its clips.
     is_device = event_kinds.KINDS[event.kind].is_device
     if is_device and location.device_seed is not None:
         rng = random_stream("device", location.device_seed, event.kind)

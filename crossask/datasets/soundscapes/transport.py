@@ -1,6 +1,7 @@
 """Sounds of vehicles, of their doors and of ticket gates.
 
-Each function returns a mono waveform [samples] of arbitrary level; see `event_kinds.EventKind`.
+Each function takes random numbers, the sample rate in Hz and the duration in seconds, and returns a
+mono waveform, float64 [samples], of arbitrary level; `event_kinds.synthesise` sets the level.
 """
 
 import numpy as np
@@ -29,9 +30,9 @@ BELL_AMPLITUDES = (0.7, 1, 0.7, 0.5, 0.35, 0.2)
 BELL_DECAYS_S = 0.32 / np.arange(1, 7) ** 0.5
 
 
-def engine_pass(rng: np.random.Generator, rate_hz: int, seconds: float) -> np.ndarray:
+def engine_pass(rng: np.random.Generator, sample_rate_hz: int, seconds: float) -> np.ndarray:
     """Synthesises a car that passes by: exhaust, tyres, Doppler shift."""
-    samples = len(time_axis(rate_hz, seconds))
+    samples = len(time_axis(sample_rate_hz, seconds))
     level, doppler = pass_by(samples, rng.uniform(0.35, 0.65), rng.uniform(5, 10))
     firings_per_s = rng.uniform(45, 110) * (1 + rng.uniform(0.02, 0.07) * doppler)
     centres_hz = rng.uniform(0.8, 1.25, 4) * np.array([110, 240, 480, 900])
@@ -81,7 +82,9 @@ def horn(rng: np.random.Generator, rate_hz: int, seconds: float) -> np.ndarray:
         length_s = rng.uniform(0.18, 0.7 * seconds)
         gate[round(at_s * rate_hz) : round((at_s + length_s) * rate_hz)] = 1
         at_s += length_s + rng.uniform(0.08, 0.25)
-    return band_pass(blast * _smoothed(gate, round(0.012 * rate_hz)), rate_hz, 250, 7000)
+    # Ramps of 12 ms avoid clicks where the blasts begin and end.
+    envelope = _smoothed(gate, round(0.012 * rate_hz))
+    return band_pass(blast * envelope, rate_hz, 250, 7000)
 
 
 def siren(rng: np.random.Generator, rate_hz: int, seconds: float) -> np.ndarray:
@@ -97,6 +100,7 @@ def siren(rng: np.random.Generator, rate_hz: int, seconds: float) -> np.ndarray:
         wail_s = rng.uniform(1.2, 3.0)
         wail_phase = rng.uniform(0, 6)
         frequency_hz = low_hz * (2 + np.sin(2 * np.pi * t / wail_s + wail_phase))
+    # The pitch falls by at most 10 % during the event, or rises by at most 6 %.
     doppler = rng.uniform(-0.03, 0.05) * np.linspace(1, -1, len(t))
     wave = harmonic_tone(frequency_hz * (1 + doppler), rate_hz, 1.0 / np.arange(1, 9) ** 0.8)
     wave = band_pass(wave, rate_hz, 350, 5000)
@@ -104,7 +108,7 @@ def siren(rng: np.random.Generator, rate_hz: int, seconds: float) -> np.ndarray:
 
 
 def rail_clatter(rng: np.random.Generator, rate_hz: int, seconds: float) -> np.ndarray:
-    """Synthesises bogies over rail joints: paired double impacts on a rolling rumble."""
+    """Synthesises bogies over rail joints: pairs of impacts on a rolling rumble."""
     samples = len(time_axis(rate_hz, seconds))
     rumble_hz = rng.uniform(250, 500)
     rumble = band_noise(rng, rate_hz, samples, 60, rumble_hz)
@@ -136,6 +140,7 @@ def brake_squeal(rng: np.random.Generator, rate_hz: int, seconds: float) -> np.n
         drift = np.linspace(1, rng.uniform(0.92, 1.02), samples)
         frequency_hz = pitch_hz * unsteadiness * drift
         flutter = random_curve(rng, samples, 0.1, 1.2, max(4, int(14 * seconds)))
+        # Values above 1 are cut, so that the level is constant for part of the time.
         flutter = np.clip(flutter, 0, 1)
         out += rng.uniform(0.4, 1) * harmonic_tone(frequency_hz, rate_hz, (1, 0.4, 0.25)) * flutter
     out += 0.25 * band_noise(rng, rate_hz, samples, 1500, 7000)
@@ -181,6 +186,7 @@ def door_chime(rng: np.random.Generator, rate_hz: int, seconds: float) -> np.nda
     samples = len(time_axis(rate_hz, 0.85 * interval_s))
     for number in range(int(seconds / interval_s)):
         pitch_hz = root_hz * pattern[number % len(pattern)]
+        # Odd harmonics only, as in a square wave.
         note = constant_tone(pitch_hz, rate_hz, samples, (1, 0, 0.35, 0, 0.15))
         add_at(out, number * interval_s, rate_hz, note * fades(samples, 0.06, 0.3))
     return out

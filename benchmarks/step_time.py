@@ -166,7 +166,7 @@ def _training_step(row: str, batch: int, count: int, precision: str) -> Callable
         names = [f"CPU:{number}" for number in range(count)]
         distribution = tf.distribute.MirroredStrategy(names)
     else:
-        distribution = devices.strategy("one_device")
+        distribution = devices.make_distribution("one_device")
     # As in training, every operation is deterministic.
     devices.set_seeds(0)
 

@@ -183,7 +183,7 @@ def _beam_runner(options: str) -> Callable:
         raise CrossaskError(
             f"--beam_options is {options!r} ({error}).", "Close the quotation mark."
         ) from error
-    return beam.runner(words)
+    return beam.pipeline_writer(words)
 
 
 def _render_events(values: flags.FlagValues) -> None:

@@ -93,7 +93,7 @@ def pretrain(values: flags.FlagValues, _positional: list[str]) -> None:
         learning_rate=values.learning_rate,
         seed=values.seed,
     )
-    progress = pretraining.Progress(
+    progress = pretraining.ProgressFunctions(
         clips=command.progress_bar("patches"),
         epochs=command.progress_bar(f"pre-training {values.model}", "epoch"),
     )

@@ -91,8 +91,12 @@ def resolve(
     return experiment
 
 
-def _run(file: Path) -> ModuleType:
-    """Returns the experiment file as a module; a wrong row is reported with its line."""
+def _import_file(file: Path) -> ModuleType:
+    """Runs an experiment file and returns it as a module.
+
+    Raises:
+      ConfigError: A row is not valid; the message gives its line in the file.
+    """
     spec = importlib.util.spec_from_file_location(f"crossask_experiment_{file.stem}", file)
     module = importlib.util.module_from_spec(spec)
     try:

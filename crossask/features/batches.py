@@ -32,9 +32,11 @@ ORDER_KEY = 0x0C11
 AUGMENTATION_KEY = 0xA06
 
 Inputs = dict[str, tf.Tensor]
-
-
 Batch = tuple[Inputs, tf.Tensor | Target, tf.Tensor]
+DIFFERENT_CLIPS = (
+    "The files of two kinds of features contain different clips. Delete both folders and compute "
+    "the features again."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +127,7 @@ class TrainingData:
         """Batches in an epoch, as many as the smallest stream can fill."""
         clips = min(sum(stream.values()) for stream in self._streams)
         examples_of_clip = examples(self.cache, self.clip_ids[:1], self.settings.context_frames)
-        return clips * examples_of_clip // self._rows_of_a_stream
+        return clips * examples_of_clip // self._examples_of_a_stream
 
     def batches(
         self, first_epoch: int = 0, first_step: int = 0, share: Share = WHOLE
@@ -146,8 +148,10 @@ class TrainingData:
         read = _ShardReader(self.cache, self.corpus, self.clip_ids, self.soft, self.teacher)
         streams = self._streams
         count = len(streams)
-        share_is_streams = count % share.count == 0
-        numbers = share.streams(count) if share_is_streams else range(count)
+        # If the streams can be divided among the machines, each reads the files of its streams
+        # only. Otherwise each machine reads all files, and drops the rest of each batch below.
+        reads_whole_streams = count % share.count == 0
+        numbers = share.streams(count) if reads_whole_streams else range(count)
 
         def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
             epoch_key = fold_in(tf.constant([self.seed, ORDER_KEY], tf.int64), epoch)
@@ -186,6 +190,7 @@ class TrainingData:
 
     def _stream(self, read: "_ShardReader", numbers: list[int], key: tf.Tensor) -> tf.data.Dataset:
         """Returns one epoch of one stream: its part of each batch, with augmentation."""
+        # A random order of the shards that is a pure function of `key`; see `shuffled`.
         order = tf.argsort(tf.random.stateless_uniform([len(numbers)], seed=key))
         shards = tf.data.Dataset.from_tensor_slices(
             tf.gather(tf.constant(numbers, tf.int64), order)
@@ -196,7 +201,7 @@ class TrainingData:
         if self.settings.context_frames:
             batches = self._context_batches(clips, key)
         else:
-            batches = clips.batch(self._rows_of_a_stream, drop_remainder=True)
+            batches = clips.batch(self._examples_of_a_stream, drop_remainder=True)
         if self.augmentation == NO_AUGMENTATION:
             return batches
 
@@ -214,7 +219,7 @@ class TrainingData:
         blocks = clips.batch(self.settings.shuffle_buffer)
         contexts = blocks.map(lambda *block: _contexts(frames, *block)).enumerate()
         mixed = contexts.map(lambda number, block: _permuted(number, block, key))
-        return mixed.rebatch(self._rows_of_a_stream, drop_remainder=True)
+        return mixed.rebatch(self._examples_of_a_stream, drop_remainder=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -260,8 +265,10 @@ class EvaluationData:
         clips = tf.data.Dataset.from_tensor_slices(tf.constant(numbers, tf.int64)).flat_map(read)
         if self.context_frames:
             frames = self.context_frames
+            # `_contexts` expects a batch of clips.
             clips = clips.batch(1).map(lambda *block: _contexts(frames, *block)).unbatch()
         count = examples(self.cache, self.clip_ids, self.context_frames)
+        # All batches have one size, so that each machine can take an equal part of each.
         missing = self.steps * self.batch_size - count
         if missing:
             filler = clips.take(1).repeat(missing)
@@ -307,9 +314,11 @@ def feature_statistics(
       kind: "log_mel" [frames, mels, channels] gives a value for each mel bin, "embedding" [patches,
         width] for each dimension.
     """
+    # Batches are [1, frames, mels, channels] or [1, patches, width].
     axis = 2
-    alone = FeatureCache(cache.clip_ids, {kind: cache.folders[kind]}, cache.shapes)
-    # A cache may contain a clip several times, as the one that fills a batch before training does.
+    cache_of_kind = FeatureCache(cache.clip_ids, {kind: cache.folders[kind]}, cache.shapes)
+    # The preflight stores some clips several times. `ordered` lists each as often as it is stored,
+    # so that the number of batches is right.
     stored = ordered(cache, clip_ids)
     count = 0
     total = 0.0
@@ -327,16 +336,16 @@ def feature_statistics(
     return mean.tolist(), np.sqrt(variance).tolist()
 
 
-def _side_by_side(streams: list[tf.data.Dataset]) -> tf.data.Dataset:
-    """Returns batches whose rows are those of each stream's batch, one stream after another."""
+def _joined(streams: list[tf.data.Dataset]) -> tf.data.Dataset:
+    """Returns a dataset whose batch k is the concatenation of batch k of every stream."""
     if len(streams) == 1:
         return streams[0]
 
-    def joined(*values: tf.Tensor) -> tf.Tensor:
+    def concatenated(*values: tf.Tensor) -> tf.Tensor:
         return tf.concat(values, 0)
 
     return tf.data.Dataset.zip(tuple(streams)).map(
-        lambda *parts: tf.nest.map_structure(joined, *parts)
+        lambda *parts: tf.nest.map_structure(concatenated, *parts)
     )
 
 
@@ -441,7 +450,8 @@ class _ShardReader:
             values = records.decode(record, {"value": self.shapes[kind]}, ["clip"])
             inputs[kind] = values["value"]
             ids.append(values["clip"])
-        # The kinds are zipped, so a record that is missing in one of them would shift its features.
+        # Records of all kinds are read in step. If one record were missing in a file, the features
+        # of different clips would be combined from there on.
         checks = []
         for clip_id in ids:
             checks.append(tf.debugging.assert_equal(clip_id, ids[0], DIFFERENT_CLIPS))

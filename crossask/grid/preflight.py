@@ -80,7 +80,7 @@ class _Task:
       seed: Seed of the run.
       corpus: The corpus.
       folder: Folder for everything that the process writes.
-      distribution: See `devices.strategy`.
+      distribution: See `devices.make_distribution`.
       threads: Number of threads; 0 for as many as there are cores.
       exports: Whether the model is exported, too.
       most_bytes: Address space that the process may use; None for no limit.
@@ -138,7 +138,7 @@ def check(
       grid: The grid.
       rows: Rows of the grid to check.
       jobs: Rows checked at once: as many as are trained at once, because these share the memory.
-      distribution: See `devices.strategy`. Several machines and TPUs are not checked.
+      distribution: See `devices.make_distribution`. Several machines and TPUs are not checked.
       most_bytes: Address space that the process of a row may use; None for no limit.
 
     Yields:
@@ -167,7 +167,7 @@ def check(
             reported.add(str(error))
     if not sound:
         return
-    jobs = min(devices.side_by_side(jobs, distribution), len(sound))
+    jobs = min(devices.processes_at_once(jobs, distribution), len(sound))
     threads = max(1, devices.cores() // jobs) if jobs > 1 else 0
     with tempfile.TemporaryDirectory(prefix="crossask-preflight-") as scratch:
         tasks = []
@@ -373,7 +373,7 @@ def _stages(task: _Task) -> Iterator[str]:
     validation = set(fold.validation)
     training_ids = [clip_id for clip_id in fold.train if clip_id not in validation]
     one_batch = _filled(cache, training_ids, row.training, task.folder / "filled")
-    options = training.Options(distribution=devices.strategy(task.distribution))
+    options = training.Options(distribution=devices.make_distribution(task.distribution))
     training.train(run, row, few, one_batch, options)
 
     yield "evaluation"

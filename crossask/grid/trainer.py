@@ -32,8 +32,8 @@ class Execution:
         network gains little from a second core). With a GPU, or a strategy over several devices,
         runs are trained one at a time.
       workers: Feature shards computed at once.
-      distribution: See `devices.strategy`.
-      tpu: See `devices.strategy`.
+      distribution: See `devices.make_distribution`.
+      tpu: See `devices.make_distribution`.
       save_steps: See `crossask.training.Options`.
     """
 
@@ -73,7 +73,7 @@ def train(
     strategy = None
     if distribution == "multi_worker_mirrored":
         # The machines must find each other before anything is computed.
-        strategy = devices.strategy(distribution, execution.tpu)
+        strategy = devices.make_distribution(distribution, execution.tpu)
         if not devices.machines(strategy).is_first:
             # Only the first machine shows progress.
             progress_bar = None
@@ -84,11 +84,11 @@ def train(
     tasks = _tasks(grid, execution, corpora, progress_bar)
     progress = _Progress(plan, corpora, progress_bar(f"{len(plan)} runs", "epoch"))
 
-    jobs = min(devices.side_by_side(execution.jobs, distribution), len(plan))
+    jobs = min(devices.processes_at_once(execution.jobs, distribution), len(plan))
     if jobs > 1:
         outcomes = train_side_by_side(tasks, jobs, progress.report)
     else:
-        strategy = strategy or devices.strategy(distribution, execution.tpu)
+        strategy = strategy or devices.make_distribution(distribution, execution.tpu)
         outcomes = _one_by_one(tasks, strategy, progress.report)
     # An iteration that is abandoned must end the processes, too.
     with contextlib.closing(outcomes):

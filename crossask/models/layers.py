@@ -177,7 +177,7 @@ class AttentionPooling(keras.layers.Layer):
           ConfigError: An unknown activation.
         """
         super().__init__(**kwargs)
-        # The configuration of a row has the same field, and checks its value.
+        # Raises ConfigError if `activation` is none of the field's choices.
         ModelConfig(pooling_activation=activation)
         self.heads = heads
         self.dim = dim

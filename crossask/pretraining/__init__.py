@@ -5,7 +5,7 @@ from crossask import lazy
 _MODULES = {
     "LabelledClip": "crossask.pretraining.labels",
     "PretrainingConfig": "crossask.pretraining.training",
-    "Progress": "crossask.pretraining.training",
+    "ProgressFunctions": "crossask.pretraining.training",
     "pretrain": "crossask.pretraining.training",
     "read_labelled_clips": "crossask.pretraining.labels",
 }

@@ -61,7 +61,7 @@ class ProgressFunctions:
     epochs: loop.Progress | None = None
 
 
-NO_PROGRESS = Progress()
+NO_PROGRESS = ProgressFunctions()
 
 
 def pretrain(
@@ -70,7 +70,7 @@ def pretrain(
     test: Sequence[LabelledClip],
     out: str | Path,
     workers: int = 2,
-    progress: Progress = NO_PROGRESS,
+    progress: ProgressFunctions = NO_PROGRESS,
 ) -> dict[str, Any]:
     """Trains an event model as a tagger and writes its weights.
 
@@ -93,6 +93,7 @@ def pretrain(
       DataError: `test` has labels that `training` lacks, or there are too few clips.
       CrossaskError: `<out>.training` contains another pre-training.
     """
+    # Clips: a part to train on, a validation part and the test clips
     out = Path(out)
     kinds = _kinds(training, test)
     devices.set_seeds(settings.seed)
@@ -117,11 +118,13 @@ def pretrain(
     folder = Path(f"{out}.training")
     _claim_folder(folder, settings, training, test)
 
+    # Patches and labels, written once
     store = PatchStore(
         folder / "patches", settings.event_model, settings.clip_seconds, kinds, workers
     )
     sides = {"fitted": fitted, "validation": validation, "test": test}
     paths = _write_patches(store, sides, progress)
+    # Fit the tagger, then load the weights of its best epoch
     is_exclusive = all(len(clip.labels) == 1 for clip in training)
     model = _compiled(event_model, len(kinds), store.shape, settings.learning_rate, is_exclusive)
     result = loop.fit(
@@ -190,7 +193,7 @@ def _labels(clips: Sequence[LabelledClip]) -> set[str]:
 
 
 def _write_patches(
-    store: PatchStore, sides: dict[str, Sequence[LabelledClip]], progress: Progress
+    store: PatchStore, sides: dict[str, Sequence[LabelledClip]], progress: ProgressFunctions
 ) -> dict[str, str]:
     """Writes the patches of all sides; returns the path of each side's file."""
     count = sum(len(clips) for clips in sides.values())
@@ -224,8 +227,9 @@ def _compiled(
       is_exclusive: Whether every clip has one label, so that kinds exclude each other (softmax
         instead of a sigmoid for each kind).
     """
-    model = EventTagger(event_model, kinds)
-    model({"patches": tf.zeros([1, *patches])})
+    model = EventTagger(event_model, kind_count)
+    # The first call creates the weights.
+    model({"patches": tf.zeros([1, *patch_shape])})
     if is_exclusive:
         loss = keras.losses.CategoricalCrossentropy(from_logits=True)
     else:

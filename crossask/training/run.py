@@ -78,7 +78,7 @@ def train(
     """
     settings = experiment.training
     scenes = corpus.scenes
-    distribution = options.distribution or devices.strategy("one_device")
+    distribution = options.distribution or devices.make_distribution("one_device")
     writes = devices.machines(distribution).is_first
 
     # Data: the parts of the fold, and batches of the training part

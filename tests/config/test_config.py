@@ -177,7 +177,7 @@ def test_files_come_before_the_override_and_later_files_win(tmp_path):
     with pytest.raises(ConfigError, match="not a readable JSON"):
         config.resolve(ROW, [tmp_path / "none.json"])
     (tmp_path / "list.json").write_text("[]")
-    with pytest.raises(ConfigError, match="holds a JSON list"):
+    with pytest.raises(ConfigError, match="contains a JSON list"):
         config.resolve(ROW, [tmp_path / "list.json"])
 
 
@@ -243,3 +243,19 @@ def test_every_field_has_a_description_that_is_a_sentence():
 def test_the_page_of_the_fields_is_up_to_date():
     page = ROOT / "docs" / "configuration.md"
     assert page.read_text() == reference.as_markdown(), "run `make docs`"
+
+
+def test_a_relative_path_of_a_wrong_row_gives_its_line_too(tmp_path, monkeypatch):
+    lines = ["from crossask import config", "ROWS = (", "    config.Experiment(", "        'fa',"]
+    lines += ["        features=config.FeatureConfig(clip_seconds=0.0),", "    ),", ")"]
+    (tmp_path / "mine.py").write_text("\n".join(lines))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"mine\.py, line 5: features\.clip_seconds is 0"):
+        config.read_experiments("mine.py")
+
+
+def test_two_rows_with_one_name_are_an_error(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("from crossask import config\nROWS = (config.Experiment('a'),) * 2\n")
+    with pytest.raises(ConfigError, match="two rows with the name 'a'"):
+        config.read_experiments(str(file))

@@ -217,7 +217,7 @@ def test_tut2017_with_some_folds_is_read_and_the_others_are_errors(tmp_path):
     write_tut(tmp_path, folds=(1, 3))
     corpus = read_corpus("tut2017", tmp_path, need_audio=False)
     assert len(corpus.fold("3").train) == 12
-    with pytest.raises(DataError, match=r"Fold '2' .* of its 4 folds, the files of 2, 4 are missi"):
+    with pytest.raises(DataError, match=r"files of fold '2' .*missing of its 4 folds: 2, 4"):
         corpus.fold("2")
     with pytest.raises(DataError, match="no fold '5'"):
         corpus.fold("5")

@@ -222,7 +222,7 @@ def test_a_beam_pipeline_writes_the_same_bytes(corpus, finished, tmp_path):
         corpus,
         small_corpus.FEATURE_BASED,
         tmp_path / "beam",
-        elsewhere=beam.runner(["--runner=DirectRunner"]),
+        elsewhere=beam.pipeline_writer(["--runner=DirectRunner"]),
     )
     assert set(there.folders) == {"log_mel", "embedding"}
     for kind in there.folders:
@@ -235,7 +235,7 @@ def test_a_beam_pipeline_writes_the_same_bytes(corpus, finished, tmp_path):
 def test_beam_computes_for_a_second_row_only_what_the_first_has_not(corpus, tmp_path):
     beam = pytest.importorskip("crossask.features.beam")
     pytest.importorskip("apache_beam", reason="needs Apache Beam: pip install 'crossask[beam]'")
-    elsewhere, left = beam.runner(["--runner=DirectRunner"]), []
+    elsewhere, left = beam.pipeline_writer(["--runner=DirectRunner"]), []
 
     def watched(write, missing):
         elsewhere(write, missing)
@@ -276,7 +276,9 @@ def test_a_file_that_a_beam_pipeline_cannot_read_is_the_same_error(tmp_path):
     corpus = read_corpus("folder", table)
     (tmp_path / "corpus" / "a00.wav").write_bytes(b"RIFF")
     with pytest.raises(DataError, match=r"1 of 4 files cannot be used: .*a00.wav"):
-        prepare_features(corpus, small_corpus.FA, tmp_path / "features", elsewhere=beam.runner([]))
+        prepare_features(
+            corpus, small_corpus.FA, tmp_path / "features", elsewhere=beam.pipeline_writer([])
+        )
 
 
 @pytest.mark.processes
@@ -302,4 +304,4 @@ def test_beam_options_that_cannot_be_used_are_a_users_mistake():
     beam = pytest.importorskip("crossask.features.beam")
     pytest.importorskip("apache_beam", reason="needs Apache Beam: pip install 'crossask[beam]'")
     with pytest.raises(ConfigError, match="NoSuchRunner"):
-        beam.runner(["--runner=NoSuchRunner"])
+        beam.pipeline_writer(["--runner=NoSuchRunner"])

@@ -171,10 +171,10 @@ def test_no_process_outlives_a_killed_command(data, tmp_path):
 
 
 def test_what_cannot_be_shared_out_is_trained_one_at_a_time(monkeypatch):
-    assert devices.side_by_side(3, "auto") == devices.side_by_side(3, "one_device") == 3
-    assert devices.side_by_side(3, "mirrored") == devices.side_by_side(3, "tpu") == 1
+    assert devices.processes_at_once(3, "auto") == devices.processes_at_once(3, "one_device") == 3
+    assert devices.processes_at_once(3, "mirrored") == devices.processes_at_once(3, "tpu") == 1
     monkeypatch.setattr(devices.tf.config, "list_physical_devices", lambda kind: ["GPU:0"])
-    assert devices.side_by_side(3, "auto") == 1
+    assert devices.processes_at_once(3, "auto") == 1
 
 
 def _is_running(process: str) -> bool:

@@ -71,7 +71,7 @@ def test_the_encoder_names_clips_that_its_pools_leave_nothing_of():
 
 
 def test_pools_and_channels_of_different_number_are_an_error():
-    with pytest.raises(ConfigError, match="2 entries and encoder_pools has 1"):
+    with pytest.raises(ConfigError, match="2 numbers of channels and 1 pools"):
         ConvEncoder((2, 3), ((2, 2),))
 
 
@@ -219,7 +219,7 @@ def test_positions_interleave_sine_and_cosine(paper, width):
 @pytest.mark.parametrize(
     ("make", "problem"),
     [
-        (lambda: MultiHeadAttention(3, 8), "attention_heads = 3"),
+        (lambda: MultiHeadAttention(3, 8), r"multiple of attention_heads \(3\)"),
         (lambda: MultiHeadAttention(2, 8, scale="root"), "attention_scale is 'root'"),
         (lambda: AttentionPooling(2, 8, "gelu"), "pooling_activation is 'gelu'"),
         (

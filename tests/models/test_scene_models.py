@@ -396,9 +396,9 @@ def test_an_input_that_is_no_dictionary_is_named(narrow, clips):
     [
         ("CMAM", {"cross_attention": "both"}, {}, "cross_attention is 'both'"),
         ("CMAM", {"attention_scale": "none"}, {}, "attention_scale is 'none'"),
-        ("CMAM", {"attention_heads": 5}, {}, "attention_heads = 5"),
+        ("CMAM", {"attention_heads": 5}, {}, r"multiple of attention_heads \(5\)"),
         ("CMAM", {"standardise_embedding": True}, {}, "no embedding_mean"),
-        ("FA", {"encoder_pools": ((2, 2),)}, {}, "encoder_pools has 1"),
+        ("FA", {"encoder_pools": ((2, 2),)}, {}, "channels and 1 pools"),
         ("FA", {}, {"log_mel_mean": [0.0] * 64}, "Only one of log_mel_mean"),
         (
             "FA",

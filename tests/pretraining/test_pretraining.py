@@ -147,7 +147,7 @@ def test_stopped_and_gone_on_with_gives_the_same_weights(clips, tmp_path, monkey
         clips,
         [],
         tmp_path / "stopped.npz",
-        progress=pretraining.Progress(clips=lambda *done: seen.append(done)),
+        progress=pretraining.ProgressFunctions(clips=lambda *done: seen.append(done)),
     )
     assert seen == []  # the patches were there
     with np.load(tmp_path / "whole.npz") as whole, np.load(tmp_path / "stopped.npz") as stopped:

@@ -136,7 +136,8 @@ def _mix(
       sample_rate_hz: Sample rate in Hz.
     """
     samples = round(seconds * sample_rate_hz)
-    mix = backgrounds.render_background(rng, location.background, sample_rate_hz, samples)
+    mix = backgrounds.render_background(rng, location.background, sample_rate_hz, samples)  # [2, n]
+    # All sources share the late field, so it is computed once, from their weighted sum.
     send = np.zeros(samples, np.float32)
     for event in events:
         wave = _event_wave(event, location, sample_rate_hz)
@@ -149,6 +150,7 @@ def _mix(
             event.start_azimuth,
             event.end_azimuth,
         )
+        # What sounds after the end of the recording (echoes, the end of the event) is cut.
         inside = min(ears.shape[1], samples - start)
         mix[:, start : start + inside] += ears[:, :inside]
         wave = wave[: samples - start]

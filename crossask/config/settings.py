@@ -109,7 +109,7 @@ def _field(default: Any, description: str, source: Source, others: dict[str, Any
 class Settings:
     """Base of the configuration classes: checks every value and reports the first wrong one."""
 
-    # Where the class stands in an Experiment, for example "features.log_mel."
+    # The path of the class in an Experiment, for example "features.log_mel."
     prefix: ClassVar[str] = ""
 
     @pydantic.model_validator(mode="wrap")

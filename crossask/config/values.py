@@ -115,7 +115,7 @@ def _literal(text: str) -> Any:
 
 
 def _split_outside_brackets(text: str) -> list[str]:
-    """Returns the parts of `text` between commas that stand in no brackets."""
+    """Returns the parts of `text` between commas that are not in brackets."""
     parts = [""]
     depth = 0
     for character in text:

@@ -362,7 +362,7 @@ def _key(kind: str, corpus: Corpus, experiment: Experiment, event_model: EventMo
 
 
 def _write_description(folder: Path, kind: str, corpus: Corpus, experiment: Experiment) -> None:
-    """Writes description.json, which tells people what the folder contains; no code reads it."""
+    """Writes description.json, which describes the folder for people; no code reads it."""
     path = folder / "description.json"
     if path.is_file():
         return

@@ -46,8 +46,9 @@ rehearse-dcase2019: $(READY) ## the whole table by the same code on soundscapes:
 test: $(READY) ## run all tests, JOBS at a time
 	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal
 
-test-quick: $(READY) ## run the tests that train nothing and start no processes
-	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal -m "not trains and not processes"
+test-quick: $(READY) ## run the tests that train nothing, start no processes and simulate nothing
+	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal \
+	  -m "not trains and not processes and not simulates"
 
 lint: $(READY) ## check format and style
 	$(BIN)/ruff format --check .

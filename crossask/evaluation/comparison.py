@@ -10,7 +10,7 @@ from scipy.stats import binomtest, t
 
 from crossask.errors import DataError
 from crossask.evaluation import intervals
-from crossask.evaluation.intervals import Bootstrap, Interval
+from crossask.evaluation.intervals import Bootstrap, Estimate, Interval, Runs
 from crossask.evaluation.predictions import Predictions, aligned, check_same_clips
 from crossask.evaluation.scores import Score, Summary, deviation
 
@@ -60,8 +60,9 @@ class Comparison:
     Attributes:
       difference: Difference of the macro accuracies.
       interval: Its interval.
-      p_value: See `intervals.p_value`; 1 if all clips of a scene come from one location.
-      verdict: "better", "worse" or "cannot tell".
+      p_value: See `intervals.Estimate`; 1 if all clips of a scene come from one location, and None
+        if a row has one seed.
+      verdict: "better", "worse", "cannot tell", or "one seed" if a row has one seed.
       mcnemar: McNemar's test; None unless both rows have one seed.
       clips: Number of clips.
       locations: Number of locations; None if they are unknown.
@@ -72,7 +73,7 @@ class Comparison:
 
     difference: float
     interval: Interval
-    p_value: float
+    p_value: float | None
     verdict: str
     mcnemar: McNemar | None
     clips: int
@@ -88,13 +89,16 @@ class Agreement:
 
     Attributes:
       difference: Our score minus the published one, a fraction.
-      verdict: "agrees", "differs" or "cannot tell".
-      half_width: Largest difference that chance explains.
+      verdict: "agrees", "differs", "cannot tell" or "one seed".
+      half_width: Largest difference that the randomness of training explains; None with one seed.
+      interval_half_width: Half of the length of the score's interval, which also covers other
+        locations.
     """
 
     difference: float
     verdict: str
-    half_width: float
+    half_width: float | None
+    interval_half_width: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,11 +129,14 @@ def compare(
 ) -> Comparison:
     """Compares the macro accuracies of two rows on the same clips.
 
-    The correctness of a clip is its mean over the seeds. Both rows are scored on the same drawn
-    locations, so that the difficulty of a location cancels. The verdict is "better" or "worse" if
-    the interval of the difference excludes zero and every scene has clips of two locations or more;
-    otherwise it is "cannot tell". Interval and p-value cover the choice of the locations and not
-    the randomness of training, for which there is each side's `seed_deviation`.
+    Both rows are scored on the same drawn locations, so that the difficulty of a location cancels.
+    Interval and p-value cover the choice of the locations and the randomness of training; see
+    `crossask.evaluation.intervals`. The verdict is "better" or "worse" if the interval of the
+    difference excludes zero and every scene has clips of two locations or more; otherwise it is
+    "cannot tell".
+
+    If a row has one seed, the randomness of its training is unknown. Then the interval covers the
+    locations alone, and there is no verdict.
 
     Args:
       tables_a: Predictions of the first row, one table for each training seed.
@@ -148,17 +155,24 @@ def compare(
     check_same_clips(a, b, "the first", "the second")
     # One of the tables may lack the locations.
     with_locations = b if a.location is None else a
-    correct = np.stack([_mean_correct(seeds_a), _mean_correct(seeds_b)], axis=1)  # [clips, 2]
+    correct = np.stack(
+        [predictions.correct for predictions in (*seeds_a, *seeds_b)], axis=1
+    )  # [clips, seeds of both]
     bootstrap = Bootstrap(resamples, seed, confidence)
     # The truth of `a` serves both: `b` may have its scenes in another order, or more of them.
     drawn = intervals.class_accuracies(
         correct, a.truth, with_locations.units, len(a.scenes), bootstrap
-    )  # [resamples, scenes, 2]
-    differences = (drawn[..., 0] - drawn[..., 1])[:, a.has_clips].mean(axis=1)
-    interval = intervals.interval(differences, with_locations.unit, bootstrap)
-    p_value = intervals.p_value(differences)
-    verdict = _verdict(interval)
-    if with_locations.single_unit_scenes():
+    )  # [resamples, scenes, seeds of both]
+    drawn = drawn[:, a.has_clips].mean(axis=1)  # [resamples, seeds of both]
+    estimate = intervals.difference_of_means(
+        _runs(seeds_a, drawn[:, : len(seeds_a)]),
+        _runs(seeds_b, drawn[:, len(seeds_a) :]),
+        intervals.freedom_of_units(a.truth, with_locations.units),
+    )
+    interval = intervals.interval(estimate, with_locations.unit, bootstrap, lowest=-1.0)
+    p_value = estimate.p_value
+    verdict = "one seed" if p_value is None else _verdict(interval)
+    if p_value is not None and with_locations.single_unit_scenes():
         # One location says nothing about others.
         p_value = 1.0
         verdict = "cannot tell"
@@ -171,7 +185,7 @@ def compare(
         if with_locations.location is not None:
             notes.append(MCNEMAR_NOTE)
     return Comparison(
-        difference=side_a.macro_accuracy - side_b.macro_accuracy,
+        difference=estimate.value,
         interval=interval,
         p_value=p_value,
         verdict=verdict,
@@ -189,7 +203,7 @@ def reversed_comparison(comparison: Comparison) -> Comparison:
     interval = dataclasses.replace(
         comparison.interval, low=-comparison.interval.high, high=-comparison.interval.low
     )
-    opposite = {"better": "worse", "worse": "better", "cannot tell": "cannot tell"}
+    opposite = {"better": "worse", "worse": "better"}
     test = comparison.mcnemar
     if test is not None:
         test = dataclasses.replace(test, only_a=test.only_b, only_b=test.only_a)
@@ -197,7 +211,7 @@ def reversed_comparison(comparison: Comparison) -> Comparison:
         comparison,
         difference=-comparison.difference,
         interval=interval,
-        verdict=opposite[comparison.verdict],
+        verdict=opposite.get(comparison.verdict, comparison.verdict),
         mcnemar=test,
         a=comparison.b,
         b=comparison.a,
@@ -252,22 +266,20 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 def against(
     score: Score, published: float, widest_agreement: float = WIDEST_AGREEMENT
 ) -> Agreement:
-    """Compares a score with a published macro accuracy that has no interval.
+    """Compares a score with a published macro accuracy of the same clips, which has no interval.
 
-    half_width = sqrt(h^2 + (q s / sqrt(n))^2), where h is half the length of the interval over the
-    locations, s the standard deviation over n seeds, and q the (1 + c) / 2 quantile of Student's t
-    with n - 1 degrees of freedom for the interval's confidence c. With one seed the second term is
-    missing, so that the randomness of training is not included. With two seeds q is 12.7 at 95 %,
-    so that one more seed makes a large difference.
+    The locations of both numbers are the same, so that only training differs. The half-width is
+    that of the interval over the seeds: q s / sqrt(n), where s is the standard deviation over n
+    seeds and q the (1 + c) / 2 quantile of Student's t with n - 1 degrees of freedom for the
+    confidence c of the score's interval. With two seeds q is 12.7 at 95 %, so that one more seed
+    makes a large difference.
 
-    The verdict is "cannot tell" if all clips of a scene come from one location (without locations:
-    if a scene has one clip); else "differs" if the published number is further than half_width from
-    our score; else "agrees" if half_width is at most `widest_agreement`; else "cannot tell".
+    The verdict is "one seed" if there is one seed; else "differs" if the published number is
+    further than half_width from our score; else "agrees" if half_width is at most
+    `widest_agreement`; else "cannot tell".
 
     The published number is taken as exact, which it is not: another training would have changed it.
-    "differs" therefore means that this number was not met, not that the method cannot reach it. If
-    the published number is of the same clips, part of the chance of the locations is common to
-    both, and half_width is rather wide.
+    "differs" therefore means that this number was not met, not that the method cannot reach it.
 
     Args:
       score: Result of `score` or `summarise`.
@@ -282,21 +294,19 @@ def against(
             f"The published score is {published}.",
             "Give it as a fraction from 0 to 1, not in percent.",
         )
-    half_width = (score.interval.high - score.interval.low) / 2
-    if isinstance(score, Summary) and score.seeds > 1:
-        quantile = float(t.ppf((1 + score.interval.confidence) / 2, score.seeds - 1))
-        of_seeds = quantile * score.seed_deviation / math.sqrt(score.seeds)
-        half_width = math.hypot(half_width, of_seeds)
     difference = score.macro_accuracy - published
-    if _has_single_unit_scene(score):
-        verdict = "cannot tell"
-    elif abs(difference) > half_width:
+    of_interval = (score.interval.high - score.interval.low) / 2
+    if not isinstance(score, Summary) or score.seeds == 1:
+        return Agreement(difference, "one seed", None, of_interval)
+    quantile = float(t.ppf((1 + score.interval.confidence) / 2, score.seeds - 1))
+    half_width = quantile * score.seed_deviation / math.sqrt(score.seeds)
+    if abs(difference) > half_width:
         verdict = "differs"
     elif half_width <= widest_agreement:
         verdict = "agrees"
     else:
         verdict = "cannot tell"
-    return Agreement(difference, verdict, half_width)
+    return Agreement(difference, verdict, half_width, of_interval)
 
 
 def whose_scene(
@@ -327,18 +337,20 @@ def whose_scene(
         follows, predictions.truth, predictions.units, len(predictions.scenes), bootstrap
     )
     drawn = drawn[:, present].mean(axis=1)  # [resamples, 2]
+    # One model is described, so there is no randomness of training to cover.
+    estimate = Estimate(log_mel - embedding, drawn[:, 0] - drawn[:, 1], None, None)
     return SwappedShares(
         log_mel=log_mel,
         embedding=embedding,
         neither=1 - log_mel - embedding,
-        difference=intervals.interval(drawn[:, 0] - drawn[:, 1], predictions.unit, bootstrap),
+        difference=intervals.interval(estimate, predictions.unit, bootstrap, lowest=-1.0),
         clips=len(follows),
     )
 
 
-def _mean_correct(seeds: Sequence[Predictions]) -> np.ndarray:
-    """Returns the correctness of each clip, mean over seeds, [clips]."""
-    return np.mean([predictions.correct for predictions in seeds], axis=0)
+def _runs(seeds: Sequence[Predictions], drawn: np.ndarray) -> Runs:
+    """Returns the scores of a row; `drawn` are those under resampling, [resamples, seeds]."""
+    return Runs(np.array([predictions.macro_accuracy for predictions in seeds]), drawn)
 
 
 def _verdict(interval: Interval) -> str:
@@ -354,12 +366,3 @@ def _side(seeds: Sequence[Predictions]) -> Side:
     return Side(
         float(np.mean(macro_accuracies)), tuple(macro_accuracies), deviation(macro_accuracies)
     )
-
-
-def _has_single_unit_scene(score: Score) -> bool:
-    """Returns whether all clips of a scene come from one location."""
-    for scene in score.per_class.values():
-        units = scene.clips if scene.locations is None else scene.locations
-        if units == 1:
-            return True
-    return False

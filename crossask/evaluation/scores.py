@@ -1,8 +1,8 @@
 """Scores of one row of a results table, and their spread over folds and seeds.
 
 The score is macro accuracy, the mean of the class-wise accuracies (Section 3.2 of the paper). Its
-interval resamples locations: it covers other locations like these, in cities like these, and no
-other source of chance.
+interval covers other locations like these, in cities like these, and with several seeds the
+randomness of training; see `crossask.evaluation.intervals`.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ import pandas as pd
 from crossask.errors import DataError
 from crossask.evaluation import calibration, intervals
 from crossask.evaluation.calibration import Calibration
-from crossask.evaluation.intervals import Bootstrap, Interval
+from crossask.evaluation.intervals import Bootstrap, Interval, Runs
 from crossask.evaluation.predictions import Predictions, aligned, macro_accuracy, pool
 
 
@@ -157,9 +157,8 @@ def summarise(
 ) -> Summary:
     """Computes the scores of one row of a results table.
 
-    Every score is a mean over seeds. For the interval, the correctness of a clip is its mean over
-    the seeds. The interval therefore covers the choice of the locations and not the randomness of
-    training, for which there is `seed_deviation`.
+    Every score is a mean over seeds. With several seeds, the intervals cover the choice of the
+    locations and the randomness of training; with one seed, the choice of the locations alone.
 
     Args:
       tables: Predictions of the same clips, one table for each training seed.
@@ -179,26 +178,28 @@ def summarise(
     seeds = aligned(tables)
     bootstrap = Bootstrap(resamples, seed, confidence)
     first = seeds[0]
-    correct = np.mean([predictions.correct for predictions in seeds], axis=0)  # [clips]
+    correct = np.stack([predictions.correct for predictions in seeds], axis=1)  # [clips, seeds]
     drawn = intervals.class_accuracies(
-        correct[:, None], first.truth, first.units, len(first.scenes), bootstrap
-    )[..., 0]  # [resamples, scenes]
-    drawn_macro_accuracies = drawn[:, first.has_clips].mean(axis=1)
+        correct, first.truth, first.units, len(first.scenes), bootstrap
+    )  # [resamples, scenes, seeds]
     seed_macro_accuracies = [predictions.macro_accuracy for predictions in seeds]
+    macro_accuracies = Runs(np.array(seed_macro_accuracies), drawn[:, first.has_clips].mean(axis=1))
+    freedom = intervals.freedom_of_units(first.truth, first.units)
+    estimate = intervals.mean_over_seeds(macro_accuracies, freedom)
     parts, part_notes = _seen_and_unseen(first, correct, seen_cities, bootstrap)
     return Summary(
         clips=len(first.truth),
         locations=first.location_count(),
         scenes=first.scenes,
-        macro_accuracy=float(np.mean(seed_macro_accuracies)),
-        interval=intervals.interval(drawn_macro_accuracies, first.unit, bootstrap),
+        macro_accuracy=estimate.value,
+        interval=intervals.interval(estimate, first.unit, bootstrap),
         micro_accuracy=float(correct.mean()),
         log_loss=float(np.mean([calibration.log_loss(predictions) for predictions in seeds])),
         brier=float(np.mean([calibration.brier(predictions) for predictions in seeds])),
         calibration=calibration.calibration(seeds),
-        per_class=_per_class(first, correct, drawn, confidence),
+        per_class=_per_class(first, correct, drawn, bootstrap),
         confusion=_confusion(seeds),
-        cities=_cities(first, correct),
+        cities=_cities(first, correct.mean(axis=1)),
         seen=parts.get("seen"),
         unseen=parts.get("unseen"),
         notes=(*first.notes(), *part_notes),
@@ -267,17 +268,28 @@ def to_json(result: object) -> dict[str, Any]:
 
 
 def _per_class(
-    first: Predictions, correct: np.ndarray, drawn: np.ndarray, confidence: float
+    first: Predictions, correct: np.ndarray, drawn: np.ndarray, bootstrap: Bootstrap
 ) -> dict[str, SceneScore]:
-    """Returns scene -> its score; `drawn` are its accuracies under resampling."""
+    """Returns scene -> its score.
+
+    Args:
+      first: Predictions of the first seed.
+      correct: Correctness of each clip, [clips, seeds].
+      drawn: Accuracies under resampling, [resamples, scenes, seeds].
+      bootstrap: Settings of the bootstrap.
+    """
     scores = {}
     for index, scene in enumerate(first.scenes):
         selected = first.truth == index
         accuracy = None
         interval = None
         if selected.any():
-            accuracy = float(correct[selected].mean())
-            interval = intervals.percentiles(drawn[:, index], confidence)
+            runs = Runs(correct[selected].mean(axis=0), drawn[:, index])
+            freedom = intervals.freedom_of_units(first.truth[selected], first.units[selected])
+            estimate = intervals.mean_over_seeds(runs, freedom)
+            accuracy = estimate.value
+            found = intervals.interval(estimate, first.unit, bootstrap)
+            interval = (found.low, found.high)
         scores[scene] = SceneScore(
             accuracy, int(selected.sum()), first.location_count(selected), interval
         )
@@ -314,7 +326,10 @@ def _seen_and_unseen(
     seen_cities: Collection[str] | None,
     bootstrap: Bootstrap,
 ) -> tuple[dict[str, PartScore], list[str]]:
-    """Returns the scores of seen and of unseen cities, and notes on their intervals."""
+    """Returns the scores of seen and of unseen cities, and notes on their intervals.
+
+    `correct` is the correctness of each clip, [clips, seeds].
+    """
     if first.city is None or seen_cities is None:
         return {}, []
     scores = {}
@@ -339,15 +354,19 @@ def _seen_and_unseen(
 def _part_score(
     first: Predictions, correct: np.ndarray, selected: np.ndarray, bootstrap: Bootstrap
 ) -> PartScore:
-    """Returns the score of the selected clips."""
+    """Returns the score of the selected clips; `correct` as in `_seen_and_unseen`."""
     truth = first.truth[selected]
+    units = first.units[selected]
     drawn = intervals.class_accuracies(
-        correct[selected][:, None], truth, first.units[selected], len(first.scenes), bootstrap
-    )[..., 0]  # [resamples, scenes]
+        correct[selected], truth, units, len(first.scenes), bootstrap
+    )  # [resamples, scenes, seeds]
     present = np.bincount(truth, minlength=len(first.scenes)) > 0
+    scores = [macro_accuracy(of_seed, truth) for of_seed in correct[selected].T]
+    runs = Runs(np.array(scores), drawn[:, present].mean(axis=1))
+    estimate = intervals.mean_over_seeds(runs, intervals.freedom_of_units(truth, units))
     return PartScore(
         clips=int(selected.sum()),
         locations=first.location_count(selected),
-        macro_accuracy=macro_accuracy(correct[selected], truth),
-        interval=intervals.interval(drawn[:, present].mean(axis=1), first.unit, bootstrap),
+        macro_accuracy=estimate.value,
+        interval=intervals.interval(estimate, first.unit, bootstrap),
     )

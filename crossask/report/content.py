@@ -6,7 +6,7 @@ from typing import Literal
 
 from crossask.report.formatting import NONE
 
-VERDICTS = ("agrees", "differs", "better", "worse", "cannot tell")
+VERDICTS = ("agrees", "differs", "better", "worse", "cannot tell", "one seed")
 # Columns that contain words. The others contain numbers, which are aligned on the right.
 WORD_COLUMNS = (
     "Choice",

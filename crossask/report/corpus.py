@@ -114,6 +114,8 @@ class CorpusResults:
         reservation = ""
         if difference.verdict == "cannot tell":
             reservation = ", which is not enough to call one of them better"
+        if difference.verdict == "one seed":
+            reservation = "; one seed is not enough to call one of them better"
         return (
             f"{choice}On these {comparison.clips} clips{locations} ({self.title}, "
             f"{chosen.folds_text}), {chosen.title} is "
@@ -151,7 +153,7 @@ def make_results(
         notes = _notes_on_rows(name, rows)
         if baseline_row is None:
             notes.append(f"No row has the name or the system {baseline}: no differences are shown.")
-        notes += _notes_on_comparisons(rows, comparisons)
+        notes += _notes_on_comparisons(rows)
         results.append(
             CorpusResults(
                 name=name,
@@ -214,7 +216,7 @@ def _notes_on_rows(corpus: str, rows: Sequence[Row]) -> list[str]:
     return notes
 
 
-def _notes_on_comparisons(rows: Sequence[Row], comparisons: Comparisons) -> list[str]:
+def _notes_on_comparisons(rows: Sequence[Row]) -> list[str]:
     """Returns sentences on how far the rows can be compared."""
     notes = []
     if len({(row.folds, row.summary.clips) for row in rows}) > 1:
@@ -224,7 +226,9 @@ def _notes_on_comparisons(rows: Sequence[Row], comparisons: Comparisons) -> list
         )
     if any(len(row.seeds) < 2 for row in rows):
         notes.append(
-            "Some rows have one seed only. Another seed may change their scores by several points."
+            "One seed shows nothing of the randomness of training, which may change a score by "
+            "points. A row with one seed therefore has no verdict, and its interval covers the "
+            "locations alone."
         )
     titles_by_epochs: dict[int | None, list[str]] = {}
     for row in rows:
@@ -240,11 +244,5 @@ def _notes_on_comparisons(rows: Sequence[Row], comparisons: Comparisons) -> list
         notes.append(
             f"The rows were trained for different numbers of epochs ({listed}), which may explain "
             "a difference between them."
-        )
-    if comparisons.too_many:
-        notes.append(
-            f"{comparisons.count} comparisons are too many for {comparisons.resamples} bootstrap "
-            "draws: no adjusted p can be below 0.05. Report fewer rows at once, or call "
-            "crossask.report.write_report with more resamples."
         )
     return notes

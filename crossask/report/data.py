@@ -108,7 +108,7 @@ def _row(results: CorpusResults, row: Row) -> dict[str, Any]:
     for scene, score in summary.per_class.items():
         per_class[scene] = {"accuracy": score.accuracy, "clips": score.clips}
     interval = {}
-    for name in ("low", "high", "confidence", "over", "resamples"):
+    for name in ("low", "high", "confidence", "over", "covers_seeds", "resamples"):
         interval[name] = getattr(summary.interval, name)
     return {
         "name": row.name,

@@ -24,9 +24,10 @@ class Difference:
     Attributes:
       comparison: The comparison; None if the two cannot be compared.
       missing: Why there is no comparison.
-      adjusted_p: Its p-value, adjusted for the number of comparisons of the corpus.
+      adjusted_p: Its p-value, adjusted for the number of comparisons of the corpus; None if a row
+        has one seed.
       verdict: "better" or "worse" if both the interval and the adjusted p-value show it, else
-        "cannot tell"; "" without a comparison.
+        "cannot tell"; "one seed" if a row has one seed; "" without a comparison.
     """
 
     comparison: evaluation.Comparison | None
@@ -42,21 +43,14 @@ class Comparisons:
     Attributes:
       differences: (key of the first row, key of the second row) -> difference, in either order.
       count: Number of comparisons for which the p-values are adjusted.
-      resamples: Number of draws of each comparison.
     """
 
     differences: dict[tuple[str, str], Difference]
     count: int
-    resamples: int
 
     def between(self, first: Row, second: Row) -> Difference:
         """Returns the difference of two rows, first minus second."""
         return self.differences[first.key, second.key]
-
-    @property
-    def too_many(self) -> bool:
-        """Whether no adjusted p-value can count: the smallest p-value is 2 / (1 + resamples)."""
-        return self.count * 2 / (1 + self.resamples) >= LEVEL
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +78,9 @@ class PaperCell:
 
 @dataclasses.dataclass(frozen=True)
 class TestedClaim:
-    """A claim of the paper and the two rows of ours that test it.
+    """A claim of the paper and two rows of ours that test it.
+
+    A claim about the best of all rows is tested once for each other row.
 
     Attributes:
       claim: The claim.
@@ -133,13 +129,17 @@ def compare_rows(pairs: Iterable[tuple[Row, Row]], resamples: int) -> Comparison
             difference = Difference(None, f"not comparable: {error.problem}")
             differences[pair] = difference
             differences[pair[::-1]] = difference
-    adjusted = evaluation.holm({pair: found.p_value for pair, found in compared.items()})
+    p_values = {}
+    for pair, comparison in compared.items():
+        if comparison.p_value is not None:
+            p_values[pair] = comparison.p_value
+    adjusted = evaluation.holm(p_values)
     for pair, comparison in compared.items():
         # Computed from the same draws, so that both orders have the same interval and p-value.
         backwards = evaluation.reversed_comparison(comparison)
-        differences[pair] = _difference(comparison, adjusted[pair])
-        differences[pair[::-1]] = _difference(backwards, adjusted[pair])
-    return Comparisons(differences, len(compared), resamples)
+        differences[pair] = _difference(comparison, adjusted.get(pair))
+        differences[pair[::-1]] = _difference(backwards, adjusted.get(pair))
+    return Comparisons(differences, len(p_values))
 
 
 def paper_percent(corpus: str, row: Row) -> float | None:
@@ -174,20 +174,51 @@ def paper_cells(corpus: str, rows: Sequence[Row]) -> tuple[PaperCell, ...]:
 
 
 def tested_claims(corpus: str, rows: Sequence[Row]) -> tuple[TestedClaim, ...]:
-    """Returns the claims of the paper for which there are both rows."""
+    """Returns the claims of the paper for which there are rows."""
     tested = []
     for claim in paper.CLAIMS:
         first = _row_of_cell(claim.first, rows)
-        second = _row_of_cell(claim.second, rows)
-        if first is None or second is None:
+        if first is None:
             continue
-        difference = None
-        first_percent = paper_percent(corpus, first)
-        second_percent = paper_percent(corpus, second)
-        if first_percent is not None and second_percent is not None:
-            difference = (first_percent - second_percent) / 100
-        tested.append(TestedClaim(claim, first, second, difference))
+        for cell in claim.others:
+            second = _row_of_cell(cell, rows)
+            if second is None:
+                continue
+            difference = None
+            first_percent = paper_percent(corpus, first)
+            second_percent = paper_percent(corpus, second)
+            if first_percent is not None and second_percent is not None:
+                difference = (first_percent - second_percent) / 100
+            tested.append(TestedClaim(claim, first, second, difference))
     return tuple(tested)
+
+
+def verdict_on_best(claims: Iterable[TestedClaim], comparisons: Comparisons) -> str:
+    """Returns a sentence on the claim that one row is the best of all; "" without such rows.
+
+    The claim is shown if the row is better than each other row, and refuted if another row is
+    better than it.
+    """
+    tested = [claim for claim in claims if claim.claim.is_about_all]
+    if not tested:
+        return ""
+    titles: dict[str, list[str]] = {}
+    for claim in tested:
+        verdict = comparisons.between(claim.first, claim.second).verdict
+        titles.setdefault(verdict, []).append(claim.second.title)
+    better = titles.get("better", [])
+    worse = titles.get("worse", [])
+    claim = tested[0]
+    if worse:
+        answer = f"is refuted: {formatting.listed(worse, 'and')} did better"
+    elif len(better) == len(tested):
+        answer = "is shown for the rows run here"
+    else:
+        answer = "is not shown"
+    return (
+        f"“{claim.claim.says}” {answer}. {claim.first.title} is better than {len(better)} of "
+        f"{formatting.several(len(tested), 'other row')} of the paper's table that were run."
+    )
 
 
 def paper_differences() -> dict[str, float]:
@@ -196,9 +227,12 @@ def paper_differences() -> dict[str, float]:
     for corpus, table in paper.TABLE_3.items():
         for claim in paper.CLAIMS:
             first = title_of(*claim.first)
-            second = title_of(*claim.second)
-            points = table[claim.first] - table[claim.second]
-            differences[f"{first} against {second} on {corpus}"] = points
+            for cell in claim.others:
+                if table.get(cell) is None:
+                    continue
+                second = title_of(*cell)
+                points = table[claim.first] - table[cell]
+                differences[f"{first} against {second} on {corpus}"] = points
     return differences
 
 
@@ -241,8 +275,10 @@ def open_choices(rows: Iterable[Row]) -> list[OpenChoice]:
     return choices
 
 
-def _difference(comparison: evaluation.Comparison, adjusted_p: float) -> Difference:
-    verdict = comparison.verdict if adjusted_p < LEVEL else "cannot tell"
+def _difference(comparison: evaluation.Comparison, adjusted_p: float | None) -> Difference:
+    verdict = comparison.verdict
+    if adjusted_p is not None and adjusted_p >= LEVEL:
+        verdict = "cannot tell"
     return Difference(comparison, adjusted_p=adjusted_p, verdict=verdict)
 
 

@@ -248,7 +248,7 @@ def _latex_columns(results: Results) -> list[tuple[str, list[str]]]:
 def _latex_caption(results: Results) -> str:
     text = (
         f"Macro accuracy in per cent ({results.scope}), with {results.confidence} intervals over "
-        f"{results.drawn}s"
+        f"{results.drawn}s and, with several seeds, over seeds"
     )
     seeds = {line.seeds for line in results.lines}
     if len(seeds) == 1:

@@ -30,9 +30,10 @@ HOW_TO_READ = (
     ),
     (
         "Interval",
-        "The interval shows how far the score could change with other locations. It comes from a "
-        "bootstrap over the locations of each scene, because clips of one location resemble each "
-        "other. It does not cover the randomness of training.",
+        "The interval shows how far the score could change with other locations and, with several "
+        "seeds, with another training. Clips of one location resemble each other, so the bootstrap "
+        "draws locations (within each scene) instead of clips. With one seed the interval covers "
+        "the locations alone.",
     ),
     (
         "Seed deviation",
@@ -43,11 +44,13 @@ HOW_TO_READ = (
         "Difference from the baseline",
         "Both rows are scored on the same clips, and in each bootstrap draw on the same locations. "
         "“Better” or “worse” requires that the interval of the difference excludes zero and that "
-        "the adjusted p is below 0.05; “cannot tell” does not mean that the rows are equal.",
+        "the adjusted p is below 0.05; “cannot tell” does not mean that the rows are equal. A row "
+        "with one seed has no verdict.",
     ),
     (
         "p and p adjusted",
-        "p is the probability of a difference at least as large as this one between rows that are "
+        "p is the probability that two equal rows show a difference at least as large as this one, "
+        "with other locations and another training. It is not the probability that the rows are "
         "equal. The more comparisons a table contains, the more likely one of them is a chance "
         "result; the adjusted p (Holm's method) corrects for their number.",
     ),
@@ -127,10 +130,10 @@ def beside_paper(results: CorpusResults) -> Section:
             notes.append(f"Official: {cell.official.source}.")
             notes += _official_folds(cell)
     notes.append(
-        "“agrees”: the printed score is within ± of ours. “differs”: it is outside. “cannot "
-        f"tell”: ± is too wide (more than {100 * WIDEST_AGREEMENT:g} points), or a scene has one "
-        "location only. ± covers the choice of the locations and, with several seeds, the "
-        "randomness of training. The printed scores have no intervals of their own."
+        "“agrees”: the printed score is within ± of ours. “differs”: it is outside. “cannot tell”: "
+        f"± is too wide (more than {100 * WIDEST_AGREEMENT:g} points). The clips are the same, so "
+        "± covers the randomness of training alone; the interval also covers other locations. The "
+        "printed scores have no intervals of their own."
     )
     header = ["Row", "Ours", _interval_title(results), "Seed deviation", "Printed"]
     header += ["Ours − printed, points", "Verdict"]
@@ -171,16 +174,18 @@ def claims(results: CorpusResults) -> Section | None:
             printed = tested.paper_difference
             line.append(NONE if printed is None else formatting.points(printed))
         lines.append(line)
+    best = findings.verdict_on_best(results.claims, results.comparisons)
     return Section(
         "The paper's claims, tested on these runs",
         "Differences of our own rows in points, paired by clip and location "
         f"({results.scope()}). The verdict is on the first row of each line, not on the claim; it "
-        "requires both the interval and the adjusted p (Holm's method over the "
-        f"{results.comparisons.count} comparisons of this corpus, those with the baseline row "
-        "included). Interval and p describe the choice of the locations only, the seed deviations "
-        "the randomness of training.",
+        "requires both the interval and the adjusted p (Holm's method over "
+        f"{formatting.several(results.comparisons.count, 'comparison')} of this corpus, those with "
+        "the baseline row included). Interval and p describe the choice of the locations and the "
+        "randomness of training; with one seed there is no p.",
         header,
         lines,
+        notes=[best] if best else [],
     )
 
 
@@ -542,6 +547,8 @@ def _agreement(agreement: evaluation.Agreement | None) -> tuple[str, str]:
     if agreement is None:
         return "", ""
     difference = formatting.points(agreement.difference)
+    if agreement.half_width is None:
+        return difference, agreement.verdict
     return f"{difference} ± {formatting.number(agreement.half_width)}", agreement.verdict
 
 
@@ -590,9 +597,8 @@ def _notes_on_study(results: CorpusResults) -> list[str]:
         return []
     difference = results.comparisons.between(largest.row, results.study.reference)
     size = 100 * abs(difference.comparison.difference)
-    reservation = ""
-    if difference.verdict == "cannot tell":
-        reservation = ", which cannot be distinguished from zero"
+    is_certain = difference.verdict in ("better", "worse")
+    reservation = "" if is_certain else ", which cannot be distinguished from zero"
     of_paper = findings.paper_differences()
     smaller = []
     for name, points in of_paper.items():

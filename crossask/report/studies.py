@@ -153,8 +153,8 @@ def conclusion(controls: Controls, comparisons: Comparisons) -> str:
             for control in controls.controls
             if control.instead == instead
         }
-        # Rows that could not be compared have no verdict.
-        verdicts.discard("")
+        # Rows that could not be compared, or have one seed, have no verdict.
+        verdicts -= {"", "one seed"}
         if not verdicts:
             continue
         # Several controls of one kind must agree.

@@ -1,101 +1,167 @@
 """How often the intervals contain the truth, and how often the p-value is wrong.
 
-The corpora are drawn from a population whose macro accuracies are known.
+The corpora and runs are drawn from a population whose macro accuracies are known.
 """
+
+import importlib.util
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t, ttest_1samp, ttest_ind
 
 from crossask import evaluation
 from crossask.evaluation import intervals
-from crossask.evaluation.intervals import Bootstrap
+from crossask.evaluation.intervals import Bootstrap, Runs
 
-DRAWS = 600
-RESAMPLES = 500
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "interval_coverage.py"
 SCENES = 10
-MARGIN = 0.06
 
 
-def corpus(rng, locations: int, margin: float):
-    """Returns correctness [clips, 2], true scene [clips] and location [clips] of one corpus.
-
-    It has ten scenes and 6 to 14 clips a location. A location is easy or difficult for both systems
-    (accuracies from 0.1 to 0.9, mean 0.5, most of them near either end), and slightly easier for
-    one of them (by up to 0.1). The macro accuracies of the population are 0.5 + margin / 2 and
-    0.5 - margin / 2.
-    """
-    ease = 0.1 + 0.8 * rng.beta(0.7, 0.7, SCENES * locations)
-    preference = rng.uniform(-0.05, 0.05, SCENES * locations)
-    clips_of_location = rng.integers(6, 15, SCENES * locations)
-    location = np.repeat(np.arange(SCENES * locations), clips_of_location)
-    first = ease + margin / 2 + preference
-    second = ease - margin / 2 - preference
-    probability = np.stack([first, second], axis=1)[location]
-    correct = (rng.random(probability.shape) < probability).astype(float)
-    return correct, location // locations, location
+@pytest.fixture(scope="module")
+def coverage():
+    """Returns the benchmark's module, which draws the corpora and counts."""
+    spec = importlib.util.spec_from_file_location("interval_coverage", BENCHMARK)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def measured(locations: int, margin: float) -> dict[str, float]:
-    """Returns the shares of corpora whose intervals contain the truth and whose p is below 0.05."""
-    rng = np.random.default_rng(locations)
-    counts = {"macro_accuracy": 0, "difference": 0, "significant": 0}
-    for draw in range(DRAWS):
-        drawn = intervals.class_accuracies(
-            *corpus(rng, locations, margin), SCENES, Bootstrap(RESAMPLES, draw)
-        ).mean(axis=1)
-        differences = drawn[:, 0] - drawn[:, 1]
-        low, high = intervals.percentiles(drawn[:, 0], 0.95)
-        counts["macro_accuracy"] += low <= 0.5 + margin / 2 <= high
-        low, high = intervals.percentiles(differences, 0.95)
-        counts["difference"] += low <= margin <= high
-        counts["significant"] += intervals.p_value(differences) < 0.05
-    return {name: count / DRAWS for name, count in counts.items()}
-
-
-@pytest.mark.parametrize("locations", [12, 5])
-def test_intervals_of_95_percent_contain_the_truth_in_92_to_98_of_100_corpora(locations):
-    shares = measured(locations, MARGIN)
+@pytest.mark.simulates
+@pytest.mark.parametrize("run_deviation", [0, 0.01, 0.022, 0.037])
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_intervals_of_95_percent_contain_the_truth_and_false_alarms_are_near_5_percent(
+    coverage, seeds, run_deviation
+):
+    corpora = 1000
+    # Three standard errors of a share of 1,000 corpora are 2.1 points.
+    shares = coverage.counted(coverage.Population(12, seeds, run_deviation), corpora, 300)
     assert 0.92 <= shares["macro_accuracy"] <= 0.98
     assert 0.92 <= shares["difference"] <= 0.98
-    # The difference of the population is found.
-    assert shares["significant"] > 0.4
+    assert 0.02 <= shares["alarms"] <= 0.08
+
+
+def test_an_interval_over_locations_alone_is_wrong_where_training_is_random(coverage):
+    shares = coverage.counted(coverage.Population(12, 3, 0.022), 300, 200)
+    assert shares["alarms_locations_alone"] > 0.15
 
 
 @pytest.mark.parametrize("locations", [12, 5])
-def test_equal_systems_have_a_p_value_below_5_percent_in_2_to_8_of_100_corpora(locations):
-    assert 0.02 <= measured(locations, 0)["significant"] <= 0.08
+def test_the_percentiles_of_one_seed_cover_the_locations(coverage, locations):
+    shares = coverage.counted(coverage.Population(locations, 1, 0), 600, 500)
+    assert 0.92 <= shares["macro_accuracy"] <= 0.98
+    assert 0.92 <= shares["difference"] <= 0.98
 
 
-def test_scores_and_comparisons_use_the_measured_functions():
-    correct, truth, location = corpus(np.random.default_rng(0), 5, MARGIN)
+def test_without_differences_between_locations_it_is_students_t_over_the_seeds():
+    # The drawn scores are the observed ones, so that only the seeds vary.
+    first = np.array([0.61, 0.64, 0.66, 0.60])
+    second = np.array([0.57, 0.62, 0.55])
+    rows = [Runs(scores, np.tile(scores, (50, 1))) for scores in (first, second)]
+    estimate = intervals.mean_over_seeds(rows[0], 20)
+    low, high = estimate.ends(0.9)
+    expected = ttest_1samp(first, 0).confidence_interval(0.9)
+    assert (low, high) == pytest.approx((expected.low, expected.high))
+    difference = intervals.difference_of_means(*rows, 20)
+    welch = ttest_ind(first, second, equal_var=False)
+    assert difference.p_value == pytest.approx(welch.pvalue)
+    assert difference.freedom == pytest.approx(welch.df)
+
+
+def test_without_random_training_it_is_the_standard_error_over_the_locations():
+    # Three seeds with the same predictions.
+    drawn = np.random.default_rng(0).normal(0.7, 0.02, 1000)
+    runs = Runs(np.full(3, 0.7), np.stack([drawn] * 3, axis=1))
+    estimate = intervals.mean_over_seeds(runs, 15)
+    assert estimate.standard_error == pytest.approx(drawn.std())
+    assert estimate.freedom == pytest.approx(15)
+    low, high = estimate.ends(0.95)
+    assert (high - low) / 2 == pytest.approx(t.ppf(0.975, 15) * drawn.std())
+
+
+def test_noise_that_is_in_both_parts_is_counted_once():
+    # Each seed predicts each clip correctly with the same probability, independently: the variance
+    # of the mean is that of all clips and seeds, p (1 - p) / (clips * seeds).
+    rng = np.random.default_rng(1)
+    clips = 400
+    seeds = 4
+    variances = []
+    for number in range(150):
+        correct = (rng.random((clips, seeds)) < 0.7).astype(float)
+        truth = np.zeros(clips, int)
+        drawn = intervals.class_accuracies(
+            correct, truth, np.arange(clips), 1, Bootstrap(200, number)
+        )[:, 0]
+        estimate = intervals.mean_over_seeds(Runs(correct.mean(axis=0), drawn), clips - 1)
+        variances.append(estimate.standard_error**2)
+    expected = 0.7 * 0.3 / (clips * seeds)
+    assert np.mean(variances) == pytest.approx(expected, rel=0.2)
+
+
+def test_one_seed_has_percentiles_and_no_p_value():
+    drawn = np.linspace(0.5, 0.7, 101)
+    estimate = intervals.mean_over_seeds(Runs(np.array([0.6]), drawn[:, None]), 10)
+    assert estimate.ends(0.9) == pytest.approx((0.51, 0.69))
+    assert estimate.p_value is None
+    several = Runs(np.array([0.6, 0.62]), np.stack([drawn, drawn], axis=1))
+    one = Runs(np.array([0.6]), drawn[:, None])
+    assert intervals.difference_of_means(several, one, 10).p_value is None
+
+
+def test_the_p_value_is_5_percent_where_the_interval_ends_at_zero():
+    rng = np.random.default_rng(2)
+    first = Runs(np.array([0.6, 0.63, 0.65]), rng.normal(0.63, 0.02, (400, 3)))
+    second = Runs(np.array([0.58, 0.6, 0.59]), rng.normal(0.59, 0.02, (400, 3)))
+    estimate = intervals.difference_of_means(first, second, 30)
+    low, high = estimate.ends(1 - estimate.p_value)
+    assert min(abs(low), abs(high)) == pytest.approx(0, abs=1e-12)
+
+
+def test_equal_rows_have_a_p_value_of_one_and_certain_differences_one_of_zero():
+    same = Runs(np.array([0.5, 0.5]), np.full((10, 2), 0.5))
+    better = Runs(np.array([0.6, 0.6]), np.full((10, 2), 0.6))
+    assert intervals.difference_of_means(same, same, 5).p_value == 1
+    assert intervals.difference_of_means(better, same, 5).p_value == 0
+
+
+def test_degrees_of_freedom_are_locations_minus_one_in_each_scene():
+    truth = np.array([0, 0, 0, 1, 1, 2])
+    units = np.array(["a", "b", "a", "c", "c", "d"])
+    assert intervals.freedom_of_units(truth, units) == 1
+    units = np.array(["a", "b", "e", "c", "f", "d"])
+    assert intervals.freedom_of_units(truth, units) == 2 + 1
+
+
+def test_intervals_end_at_the_possible_values():
+    runs = Runs(np.array([1.0, 0.98]), np.full((20, 2), 0.99))
+    estimate = intervals.mean_over_seeds(runs, 5)
+    found = intervals.interval(estimate, "location", Bootstrap(20))
+    assert found.high == 1
+    assert found.covers_seeds
+
+
+def test_scores_and_comparisons_use_the_measured_functions(coverage):
+    correct, truth, location = coverage.Population(5, 2, 0.02).corpus(np.random.default_rng(0))
     names = [f"s{scene}" for scene in range(SCENES)]
-    tables = []
-    for side in range(2):
-        predicted = np.where(correct[:, side] == 1, truth, (truth + 1) % SCENES)
-        table = pd.DataFrame(np.eye(SCENES)[predicted], columns=names)
-        table["clip"] = [f"{clip:04d}" for clip in range(len(truth))]
-        table["location"] = [f"l{number:03d}" for number in location]
-        table["truth"] = [names[scene] for scene in truth]
-        tables.append(table)
-    drawn = intervals.class_accuracies(
-        correct, truth, location, SCENES, Bootstrap(RESAMPLES, 3)
-    ).mean(axis=1)
-    differences = drawn[:, 0] - drawn[:, 1]
+    rows = []
+    for row in range(2):
+        tables = []
+        for seed in range(2):
+            predicted = np.where(correct[:, row, seed] == 1, truth, (truth + 1) % SCENES)
+            table = pd.DataFrame(np.eye(SCENES)[predicted], columns=names)
+            table["clip"] = [f"{clip:04d}" for clip in range(len(truth))]
+            table["location"] = [f"l{number:03d}" for number in location]
+            table["truth"] = [names[scene] for scene in truth]
+            tables.append(table)
+        rows.append(tables)
+    first, second = coverage._runs(correct, truth, location, Bootstrap(200, 3))
+    freedom = intervals.freedom_of_units(truth, location)
 
-    interval = evaluation.score(tables[0], RESAMPLES, 3).interval
-    expected = intervals.percentiles(drawn[:, 0], 0.95)
+    interval = evaluation.summarise(rows[0], 200, 3).interval
+    expected = intervals.mean_over_seeds(first, freedom).ends(0.95)
     assert (interval.low, interval.high) == pytest.approx(expected, abs=1e-12)
-    result = evaluation.compare(tables[:1], tables[1:], RESAMPLES, 3)
-    expected = intervals.percentiles(differences, 0.95)
-    assert (result.interval.low, result.interval.high) == pytest.approx(expected, abs=1e-12)
-    assert result.p_value == intervals.p_value(differences)
-
-
-def test_the_p_value_doubles_the_smaller_tail_and_counts_the_observed_difference():
-    # 97 above zero, 2 below, and 1 at zero, which belongs to both tails: 2 * (1 + 3) / (1 + 100)
-    draws = np.array([0.1] * 97 + [-0.1] * 2 + [0.0])
-    assert intervals.p_value(draws) == pytest.approx(8 / 101)
-    assert intervals.p_value(-draws) == pytest.approx(8 / 101)
-    assert intervals.p_value([0.1] * 99) == pytest.approx(2 / 100)  # never zero
-    assert intervals.p_value([0.0] * 99) == 1
+    result = evaluation.compare(*rows, 200, 3)
+    expected = intervals.difference_of_means(first, second, freedom)
+    assert (result.interval.low, result.interval.high) == pytest.approx(expected.ends(0.95))
+    assert result.p_value == pytest.approx(expected.p_value)

@@ -84,6 +84,7 @@ def test_results_as_json_have_their_fields_as_keys():
         "high",
         "confidence",
         "over",
+        "covers_seeds",
         "method",
         "resamples",
         "resampling_seed",

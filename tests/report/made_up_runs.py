@@ -105,6 +105,14 @@ def write_run(
     return folder
 
 
+def write_two_seeds(*arguments, **options):
+    """Writes the runs of two seeds with the same predictions, and returns their folders.
+
+    One seed has no verdict; arguments as `write_run`.
+    """
+    return [write_run(*arguments, **options, seed=seed) for seed in (0, 1)]
+
+
 def write_json(path, content):
     path.write_text(json.dumps(content))
 

@@ -8,7 +8,7 @@ import math
 import re
 
 import pytest
-from report.made_up_runs import write_run
+from report.made_up_runs import write_run, write_two_seeds
 
 from crossask import config
 from crossask.config import reference
@@ -35,11 +35,11 @@ CMAM fine_tuning     83.1 65.3
 
 
 def whole_corpus(root, name, hits, system, strategy="from_scratch", paper_score=None, fields=None):
-    """Writes a run of 4,680 clips of a corpus called tut2017: 2 scenes x 585 places x 4 clips."""
+    """Writes two seeds of 4,680 clips of a corpus tut2017: 2 scenes x 585 places x 4 clips."""
     fields = {"folds": ("1",), **(fields or {})}
     if paper_score is not None:
         fields["paper_score"] = paper_score
-    return write_run(root, name, hits, system, strategy, "tut2017", places=585, fields=fields)
+    write_two_seeds(root, name, hits, system, strategy, "tut2017", places=585, fields=fields)
 
 
 def results_of(root, resamples=RESAMPLES, baseline="FA"):
@@ -111,8 +111,8 @@ def test_every_cell_of_table_3_is_beside_our_row(tmp_path):
     ]
     assert len(cells) == 11
     base, fa, vem_scratch, vem, *_ = cells
-    # All locations are alike and there is one seed, so the interval has no width and only the
-    # number itself agrees.
+    # All locations and both seeds are alike, so the interval has no width and only the number
+    # itself agrees.
     assert base.agreement.difference == pytest.approx(0.75 - 0.784)
     assert (base.agreement.verdict, base.agreement.half_width) == ("differs", 0)
     assert base.official_agreement.difference == pytest.approx(0.75 - 0.748)
@@ -127,7 +127,7 @@ def test_every_cell_of_table_3_is_beside_our_row(tmp_path):
     assert (cmam.row, cmam.paper_percent) == (None, 85.8)
     text = write_report(tmp_path, tmp_path / "out", resamples=5)["report.md"].read_text()
     assert (
-        "| DCASE 2017 baseline, official | 75.0 | 75.0 to 75.0 | – "
+        "| DCASE 2017 baseline, official | 75.0 | 75.0 to 75.0 | 0.0 "
         "| 74.8 (folds 75.2, 75.3, 77.3, 71.3) | +0.2 ± 0.0 | differs |"
     ) in text
     assert "| VEM from scratch | not run | – | – |  |  |  |" in text
@@ -176,31 +176,65 @@ def test_a_rehearsal_shows_no_score_of_the_paper_anywhere(tmp_path, corpus, why)
 
 def test_claims_are_paired_differences_with_holms_p_over_all_comparisons(tmp_path):
     root = tmp_path / "runs"
-    write_run(root, "fa", (2, 3))
-    write_run(root, "scratch", (2, 3), "CMAM", "from_scratch")
-    write_run(root, "frozen", (4, 3), "CMAM", "feature_based")
-    write_run(root, "vem", (1, 3), "VEM", "feature_based")
+    write_two_seeds(root, "fa", (2, 3))
+    write_two_seeds(root, "scratch", (2, 3), "CMAM", "from_scratch")
+    write_two_seeds(root, "frozen", (4, 3), "CMAM", "feature_based")
+    write_two_seeds(root, "vem", (1, 3), "VEM", "feature_based")
     results = results_of(root)
-    # Three rows against FA, and CMAM against itself from scratch. Two of the claims are already
+    # Three rows against FA, and frozen CMAM against the two others. Two of the claims are already
     # among them.
-    assert results.comparisons.count == 4
-    assert names_of(results.claims) == [("frozen", "fa"), ("frozen", "scratch"), ("vem", "fa")]
+    assert results.comparisons.count == 5
+    # The first three are the claim that frozen CMAM is the best of all.
+    assert names_of(results.claims) == [
+        ("frozen", "fa"),
+        ("frozen", "vem"),
+        ("frozen", "scratch"),
+        ("frozen", "scratch"),
+        ("vem", "fa"),
+    ]
     differences = differences_of(results)
-    assert [one.comparison.difference for one in differences] == pytest.approx([0.25, 0.25, -0.125])
-    # Certain differences have the smallest p that 200 draws can give, 2 / 201; equal rows have 1.
-    assert [one.comparison.p_value for one in differences] == pytest.approx([2 / 201] * 3)
-    assert [one.adjusted_p for one in differences] == pytest.approx([4 * 2 / 201] * 3)
-    assert [one.verdict for one in differences] == ["better", "better", "worse"]
+    assert [one.comparison.difference for one in differences] == pytest.approx(
+        [0.25, 0.375, 0.25, 0.25, -0.125]
+    )
+    # All locations and both seeds are alike, so every difference is certain; equal rows have 1.
+    assert [one.comparison.p_value for one in differences] == [0] * 5
+    assert [one.adjusted_p for one in differences] == [0] * 5
+    assert [one.verdict for one in differences] == ["better"] * 4 + ["worse"]
     adjusted = {row.name: results.against_baseline(row).adjusted_p for row in results.rows}
-    assert adjusted == {
-        "fa": None,
-        "scratch": 1,
-        "frozen": pytest.approx(8 / 201),
-        "vem": pytest.approx(8 / 201),
-    }
+    assert adjusted == {"fa": None, "scratch": 1, "frozen": 0, "vem": 0}
     assert all(tested.paper_difference is None for tested in results.claims)
     text = write_report(root, tmp_path / "out", resamples=RESAMPLES)["report.md"].read_text()
-    assert "over the 4 comparisons" in text
+    assert "over 5 comparisons" in text
+    assert "“CMAM with a frozen event model is the best of all” is shown for the rows run here." in text
+
+
+@pytest.mark.parametrize(
+    ("jrm", "sentence"),
+    [
+        ((3, 3), "is shown for the rows run here. CMAM feature-based is better than 2 of 2"),
+        ((4, 3), "is not shown. CMAM feature-based is better than 1 of 2 other rows"),
+        ((4, 4), "is refuted: JRM feature-based did better. CMAM feature-based is better than 1"),
+    ],
+)
+def test_the_best_of_all_is_better_than_each_other_row(tmp_path, jrm, sentence):
+    write_two_seeds(tmp_path, "fa", (2, 3))
+    write_two_seeds(tmp_path, "frozen", (4, 3), "CMAM", "feature_based")
+    write_two_seeds(tmp_path, "jrm", jrm, "JRM", "feature_based")
+    results = results_of(tmp_path)
+    assert sentence in findings.verdict_on_best(results.claims, results.comparisons)
+
+
+def test_one_seed_has_figures_and_no_verdict(tmp_path):
+    write_run(tmp_path, "fa", (2, 3))
+    write_run(tmp_path, "frozen", (4, 3), "CMAM", "feature_based")
+    results = results_of(tmp_path)
+    assert results.comparisons.count == 0
+    (difference,) = differences_of(results)
+    assert difference.comparison.difference == pytest.approx(0.25)
+    assert (difference.verdict, difference.adjusted_p) == ("one seed", None)
+    assert "is not shown" in findings.verdict_on_best(results.claims, results.comparisons)
+    assert results.conclusion.endswith("one seed is not enough to call one of them better.")
+    assert any("A row with one seed therefore has no verdict" in note for note in results.notes)
 
 
 def test_of_many_rows_of_a_cell_the_one_with_the_plain_name_tests_a_claim(tmp_path):
@@ -216,22 +250,9 @@ def test_of_many_rows_of_a_cell_the_one_with_the_plain_name_tests_a_claim(tmp_pa
     assert results_of(unnamed).claims == ()
 
 
-def test_more_comparisons_than_the_draws_allow_have_no_verdict(tmp_path):
-    write_run(tmp_path, "fa", (2, 3))
-    write_run(tmp_path, "a", (4, 3), "CMAM", "feature_based")
-    write_run(tmp_path, "b", (1, 3), "VEM", "feature_based")
-    # 2 comparisons x 2 / 41 > 0.05
-    results = results_of(tmp_path, resamples=40)
-    verdicts = [results.against_baseline(row).verdict for row in results.rows[1:]]
-    assert verdicts == ["cannot tell", "cannot tell"]
-    assert [one.verdict for one in differences_of(results)] == ["cannot tell", "cannot tell"]
-    too_many = "2 comparisons are too many for 40 bootstrap draws"
-    assert any(too_many in note for note in results.notes)
-
-
 def test_the_same_pair_in_both_orders_is_one_comparison(tmp_path):
-    write_run(tmp_path, "fa", (2, 3))
-    write_run(tmp_path, "frozen", (4, 3), "CMAM", "feature_based")
+    write_two_seeds(tmp_path, "fa", (2, 3))
+    write_two_seeds(tmp_path, "frozen", (4, 3), "CMAM", "feature_based")
     results = results_of(tmp_path, baseline="frozen")
     assert results.comparisons.count == 1
     against_baseline = results.against_baseline(results.rows[0])

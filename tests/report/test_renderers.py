@@ -227,10 +227,11 @@ def test_the_csv_contains_the_figures_worked_by_hand(runs_root, tmp_path):
     assert float(fa["validation_macro_accuracy"]) == pytest.approx(0.705)
     assert float(cmam["macro_accuracy"]) == pytest.approx(0.875)
     assert float(cmam["seed_deviation"]) == 0
-    # Every location of a scene is alike, so the interval has no width.
-    for name in ("difference", "difference_low", "difference_high"):
-        assert float(cmam[name]) == pytest.approx(0.375)
-    assert (cmam["verdict"], cmam["baseline"], fa["difference"]) == ("better", "fa", "")
+    # Every location of a scene is alike, so the interval is that of the seeds: a standard error of
+    # 0.25 / sqrt(2) / sqrt(2) times 12.7, beyond the possible differences.
+    assert float(cmam["difference"]) == pytest.approx(0.375)
+    assert (float(cmam["difference_low"]), float(cmam["difference_high"])) == (-1, 1)
+    assert (cmam["verdict"], cmam["baseline"], fa["difference"]) == ("cannot tell", "fa", "")
     assert (cmam["corpus"], cmam["folds"], cmam["parameters"]) == ("demo", "1", "1234567")
 
 
@@ -250,9 +251,10 @@ def test_the_json_has_the_tables_figures_under_sorted_keys(runs_root, tmp_path):
     assert fa["seed_deviation"] == pytest.approx(0.25 / math.sqrt(2), abs=1e-6)
     assert fa["difference"] is None
     difference = cmam["difference"]
-    assert (difference["against"], difference["verdict"]) == ("fa", "better")
+    assert (difference["against"], difference["verdict"]) == ("fa", "cannot tell")
     assert difference["difference"] == 0.375
-    assert difference["p_value"] == pytest.approx(2 / 2001, abs=1e-6)
+    # Student's t of 0.375 / 0.125 = 3 with one degree of freedom.
+    assert difference["p_value"] == pytest.approx(1 - 2 / math.pi * math.atan(3), abs=1e-6)
     assert difference["adjusted_p_value"] == difference["p_value"]
     assert content["versions"]["numpy"] == ["2.4.6"]
     assert str(tmp_path) not in text

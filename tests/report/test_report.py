@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from report.made_up_runs import change_json, write_run
+from report.made_up_runs import change_json, write_run, write_two_seeds
 
 from crossask.errors import DataError
 from crossask.report import sections, write_report
@@ -41,7 +41,7 @@ def test_the_conclusion_contains_the_figures(runs_root):
     results = results_of(runs_root)
     assert results.conclusion == (
         "On these 24 clips of 6 locations (demo, fold 1), CMAM feature-based is 37.5 points above "
-        "FA (95 % interval +37.5 to +37.5)."
+        "FA (95 % interval −100.0 to +100.0), which is not enough to call one of them better."
     )
     scope = results.scope(metric="macro accuracy")
     assert scope == "demo, fold 1, macro accuracy, 24 clips, 6 locations"
@@ -59,8 +59,8 @@ def test_the_conclusion_is_on_the_row_with_the_best_validation_score(tmp_path):
 
 
 def test_an_interval_around_zero_has_no_verdict(tmp_path):
-    write_run(tmp_path, "fa", (3, 3))
-    write_run(tmp_path, "same", (3, 3), "CMAM", "feature_based")
+    write_two_seeds(tmp_path, "fa", (3, 3))
+    write_two_seeds(tmp_path, "same", (3, 3), "CMAM", "feature_based")
     results = results_of(tmp_path)
     assert results.against_baseline(results.rows[1]).verdict == "cannot tell"
     assert results.conclusion.endswith("which is not enough to call one of them better.")

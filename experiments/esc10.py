@@ -30,7 +30,10 @@ QUARTER = ModelConfig(
     attention_dim=512,
     event_encoder_channels=(16, 32, 64, 128, 256, 256, 512),
 )
-YAMNET = EventModelConfig(name="yamnet", weights="yamnet.npz", activation="relu6")
+# The published results of this file were trained from Glorot's distribution.
+YAMNET = EventModelConfig(
+    name="yamnet", weights="yamnet.npz", activation="relu6", initialisation="glorot"
+)
 TRAINING = TrainingConfig(epochs=20, batch_size=16, learning_rate=3e-4, validation_share=0.1)
 COMMON = {
     "dataset": "folder",

@@ -24,6 +24,9 @@ COMMON = {
     # clips of TAU 2019.
     "training": TrainingConfig(batch_size=16),
 }
+# Rows that train VGGish share one rate, lower than that of the others. Of 3e-4, 1e-4 and 3e-5, the
+# first leaves CMAM at chance on a task that its events alone can solve (docs/decisions.md D31).
+TRAINS_VGGISH = {**COMMON, "training": TrainingConfig(learning_rate=1e-4)}
 
 # The official baseline reads one channel, the mean of both, in 40 mel bands.
 BASELINE_FEATURES = FeatureConfig(
@@ -67,25 +70,31 @@ ROWS = (
         paper_score=78.4,
     ),
     Experiment("fa", system="FA", strategy="from_scratch", paper_score=81.7, **COMMON),
-    Experiment("vem_from_scratch", system="VEM", strategy="from_scratch", **COMMON),
+    Experiment("vem_from_scratch", system="VEM", strategy="from_scratch", **TRAINS_VGGISH),
     Experiment(
         "vem_feature_based", system="VEM", strategy="feature_based", paper_score=72.1, **COMMON
     ),
-    Experiment("vem_fine_tuning", system="VEM", strategy="fine_tuning", **COMMON),
+    Experiment("vem_fine_tuning", system="VEM", strategy="fine_tuning", **TRAINS_VGGISH),
     Experiment(
-        "jrm_from_scratch", system="JRM", strategy="from_scratch", paper_score=83.0, **COMMON
+        "jrm_from_scratch", system="JRM", strategy="from_scratch", paper_score=83.0, **TRAINS_VGGISH
     ),
     Experiment(
         "jrm_feature_based", system="JRM", strategy="feature_based", paper_score=83.7, **COMMON
     ),
-    Experiment("jrm_fine_tuning", system="JRM", strategy="fine_tuning", paper_score=83.2, **COMMON),
     Experiment(
-        "cmam_from_scratch", system="CMAM", strategy="from_scratch", paper_score=83.2, **COMMON
+        "jrm_fine_tuning", system="JRM", strategy="fine_tuning", paper_score=83.2, **TRAINS_VGGISH
+    ),
+    Experiment(
+        "cmam_from_scratch",
+        system="CMAM",
+        strategy="from_scratch",
+        paper_score=83.2,
+        **TRAINS_VGGISH,
     ),
     Experiment(
         "cmam_feature_based", system="CMAM", strategy="feature_based", paper_score=85.8, **COMMON
     ),
     Experiment(
-        "cmam_fine_tuning", system="CMAM", strategy="fine_tuning", paper_score=83.1, **COMMON
+        "cmam_fine_tuning", system="CMAM", strategy="fine_tuning", paper_score=83.1, **TRAINS_VGGISH
     ),
 )

@@ -148,6 +148,15 @@ class EventModelConfig(Settings):
         "",
         "TF-Hub handle, folder of a SavedModel, TF1 checkpoint or .npz; empty for random weights.",
     )
+    initialisation: Literal["he", "glorot", "truncated_normal"] = ours(
+        "he",
+        "Distribution of random weights, at every width: normal of He et al. (2015), uniform of "
+        "Glorot and Bengio (2010), or a truncated normal with the deviation 0.01, as in VGGish's "
+        "published code.",
+        systems=EVENT_SYSTEMS,
+        open_because="The start of an event model that is trained from scratch is not given. With "
+        "truncated_normal, a full-size VGGish inside CMAM does not learn.",
+    )
     embedding_tap: Literal["linear", "relu", "pca"] = ours(
         "linear",
         "VGGish: the embedding is the last layer's output (as in the TF-Hub module), its ReLU (as "

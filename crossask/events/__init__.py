@@ -65,6 +65,7 @@ def build(config: EventModelConfig, trainable: bool = False, seed: int = 0) -> "
         "embedding_tap": config.embedding_tap,
         "activation": config.activation,
         "width": config.width,
+        "initialisation": config.initialisation,
     }
     if config.embedding_tap == "pca" and catalogue.event_model(config.name).has_pca:
         options["pca"] = config.pca or assets.cached("vggish_pca")

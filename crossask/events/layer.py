@@ -1,5 +1,6 @@
 """The base class of event models: a Keras layer from patches to embeddings, with weight files."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -17,6 +18,12 @@ from crossask.events import weights
 from crossask.events.weights import Arrays
 
 PATCH = (96, 64)  # frames, mel bins
+# Values of `EventModelConfig.initialisation`.
+INITIALISERS = {
+    "he": keras.initializers.HeNormal,
+    "glorot": keras.initializers.GlorotUniform,
+    "truncated_normal": functools.partial(keras.initializers.TruncatedNormal, stddev=0.01),
+}
 
 
 class EventModel(keras.layers.Layer):
@@ -48,6 +55,7 @@ class EventModel(keras.layers.Layer):
         width: float = 1.0,
         embedding_tap: str = "linear",
         activation: str = "relu",
+        initialisation: str = "he",
         seed: int | None = 0,
         **kwargs: Any,
     ):
@@ -59,6 +67,8 @@ class EventModel(keras.layers.Layer):
             rounded.
           embedding_tap: Where the embedding is taken: "linear", "relu" or "pca" (see the subclass).
           activation: "relu" or "relu6"; published weight files do not say which.
+          initialisation: Distribution of random initial weights: "he", "glorot" or
+            "truncated_normal"; see `EventModelConfig`.
           seed: Seed of random initial weights. None creates zeros, for weights that are read next.
           **kwargs: Arguments of `keras.layers.Layer`.
 
@@ -67,10 +77,16 @@ class EventModel(keras.layers.Layer):
         """
         super().__init__(trainable=trainable, **kwargs)
         # The configuration of a row has the same fields, and checks their values.
-        EventModelConfig(width=float(width), embedding_tap=embedding_tap, activation=activation)
+        EventModelConfig(
+            width=float(width),
+            embedding_tap=embedding_tap,
+            activation=activation,
+            initialisation=initialisation,
+        )
         self.width = float(width)  # 1 and 1.0 have the same digest
         self.embedding_tap = embedding_tap
         self.activation = activation
+        self.initialisation = initialisation
         self.seed = seed
         self.source = "random"
 
@@ -279,6 +295,7 @@ class EventModel(keras.layers.Layer):
             "width": self.width,
             "embedding_tap": self.embedding_tap,
             "activation": self.activation,
+            "initialisation": self.initialisation,
             "seed": self.seed,
         }
 
@@ -303,6 +320,12 @@ class EventModel(keras.layers.Layer):
         if self.activation == "relu6":
             return tf.nn.relu6(x)
         return tf.nn.relu(x)
+
+    def _initializer(self, number: int) -> str | keras.initializers.Initializer:
+        """Returns the initialiser of the kernel with this number."""
+        if self.seed is None:
+            return "zeros"
+        return INITIALISERS[self.initialisation](seed=self.seed * 100 + number)
 
     def _wide(self, channels: int) -> int:
         """Returns a published channel count times `width`, at least 1."""

@@ -166,15 +166,6 @@ class VGGish(EventModel):
         vectors, mean = self._projection
         return {"pca/vectors": vectors, "pca/mean": mean}
 
-    def _initializer(self, number: int) -> str | keras.initializers.Initializer:
-        """Returns the initialiser of the layer with this number."""
-        if self.seed is None:
-            return "zeros"
-        seed = self.seed * 100 + number
-        if self.width == 1:
-            return keras.initializers.TruncatedNormal(stddev=0.01, seed=seed)
-        return keras.initializers.HeNormal(seed=seed)
-
 
 def pca_source(path: str | Path) -> str:
     """Returns what the file of a PCA says about its source; "published" if it says nothing."""

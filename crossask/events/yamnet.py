@@ -215,9 +215,3 @@ class YAMNet(EventModel):
             synchronized=devices > 1,
             name=name,
         )
-
-    def _initializer(self, number: int) -> str | keras.initializers.Initializer:
-        """Returns the initialiser of the convolution with this number."""
-        if self.seed is None:
-            return "zeros"
-        return keras.initializers.GlorotUniform(seed=self.seed * 100 + number)

@@ -213,6 +213,13 @@ def _notes_on_rows(corpus: str, rows: Sequence[Row]) -> list[str]:
                 f"{row.summary.clips}."
             )
         notes += [f"{row.title}: {note}" for note in row.notes]
+        if row.runs_without_events:
+            notes.append(
+                f"{row.title}: training this row did not use the events in "
+                f"{row.runs_without_events} of {formatting.several(len(row.runs), 'run')}. With "
+                "constant embeddings its probabilities stay the same, so its score is that of a "
+                "network without events."
+            )
     return notes
 
 

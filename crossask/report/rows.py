@@ -83,6 +83,12 @@ class Row:
         return self._mean_over_runs("embedding_drift")
 
     @property
+    def runs_without_events(self) -> int:
+        """Number of runs whose predictions do not depend on their embeddings."""
+        # Runs of older versions have no record of it.
+        return [run.result.get("uses_events", True) for run in self.runs].count(False)
+
+    @property
     def parameters(self) -> int | None:
         """Number of parameters."""
         return self.runs[0].result.get("parameters")

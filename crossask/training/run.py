@@ -1,6 +1,7 @@
 """Training of one run: a row on one fold with one seed. It can be killed and goes on."""
 
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,11 +18,13 @@ from crossask.features.batches import EvaluationData, Share, TrainingData, featu
 from crossask.features.cache import FeatureCache
 from crossask.training import devices, loop, network, run_folder
 from crossask.training.drift import drift_from_here, embedding_drift
+from crossask.training.event_use import event_use
 from crossask.training.metrics import MacroAccuracy
 from crossask.training.optimizer import build_optimizer, learning_rates
 from crossask.training.parts import Parts, check_parts, parts_of
 from crossask.training.run_folder import Run
 
+LOG = logging.getLogger("crossask")
 # Clips that are predicted at once, at most. The batch of DCASE 2017's baseline counts frames, so it
 # would be too large for whole clips.
 LARGEST_PREDICTION_BATCH = 32
@@ -69,7 +72,9 @@ def train(
       options: How the run is computed.
 
     Returns:
-      The content of result.json: see `loop.fit`, and "embedding_drift" of a trained event model.
+      The content of result.json: see `loop.fit`; "embedding_drift" of a trained event model, and
+      "embedding_deviation", "event_effect" and "uses_events" (see `EventUse`) of a row that reads
+      events.
 
     Raises:
       CrossaskError: The folder contains a run of another configuration or cannot be written, or
@@ -119,6 +124,10 @@ def train(
     if writes:
         if experiment.trains_events:
             result["embedding_drift"] = _drift(run, experiment, statistics, whole_clips)
+        # In this control the scene features attend to themselves, and the events have no effect.
+        ignores_events = experiment.model.cross_attention == "scene_queries_scene"
+        if experiment.reads_events and not ignores_events:
+            result |= _event_use(run, whole_clips)
         files.write_json(run.path("result.json"), result)
     return result
 
@@ -281,6 +290,25 @@ def _drift(
     trained = network.restore(run).event_model
     start = network.build(experiment, scenes, run.seed, statistics).event_model
     return embedding_drift(start, trained, validation.batches())
+
+
+def _event_use(run: Run, validation: EvaluationData) -> dict[str, float | bool]:
+    """Returns how the kept epoch uses its events, and warns if it does not."""
+    found = event_use(network.restore(run), validation.batches())
+    if not found.is_used:
+        LOG.warning(
+            "%s: training did not use the events: constant embeddings change the probabilities "
+            "by %.4f %% (deviation of the embeddings %.2g). Change training.learning_rate or "
+            "event_model.initialisation.",
+            run.title,
+            100 * found.effect,
+            found.deviation,
+        )
+    return {
+        "embedding_deviation": found.deviation,
+        "event_effect": found.effect,
+        "uses_events": found.is_used,
+    }
 
 
 def _teacher(

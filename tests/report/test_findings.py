@@ -205,7 +205,10 @@ def test_claims_are_paired_differences_with_holms_p_over_all_comparisons(tmp_pat
     assert all(tested.paper_difference is None for tested in results.claims)
     text = write_report(root, tmp_path / "out", resamples=RESAMPLES)["report.md"].read_text()
     assert "over 5 comparisons" in text
-    assert "“CMAM with a frozen event model is the best of all” is shown for the rows run here." in text
+    assert (
+        "“CMAM with a frozen event model is the best of all” is shown for the rows run here."
+        in text
+    )
 
 
 @pytest.mark.parametrize(

@@ -284,3 +284,14 @@ def test_runs_are_found_by_a_relative_path_and_from_inside(tmp_path, monkeypatch
         assert (found.folder / "config.json").is_file()
     monkeypatch.chdir(tmp_path)
     assert write_report("runs", "out", resamples=RESAMPLES)["report.md"].is_file()
+
+
+def test_runs_that_did_not_use_their_events_are_listed(tmp_path):
+    write_run(tmp_path, "fa", (3, 3))
+    folders = write_two_seeds(tmp_path, "cmam", (3, 3), "CMAM", "from_scratch")
+    change_json(folders[0] / "result.json", uses_events=True)
+    assert not any("did not use the events" in note for note in results_of(tmp_path).notes)
+    change_json(folders[1] / "result.json", uses_events=False)
+    notes = results_of(tmp_path).notes
+    expected = "CMAM from scratch: training this row did not use the events in 1 of 2 runs."
+    assert any(note.startswith(expected) for note in notes)

@@ -111,9 +111,9 @@ def test_a_control_without_a_verdict_shows_nothing(tmp_path):
 
 
 def test_a_row_that_scores_lower_than_its_controls_is_a_whole_sentence(tmp_path):
-    write_run(tmp_path, "cmam", (1, 1), "CMAM", "feature_based", fields=WEIGHTS)
+    write_two_seeds(tmp_path, "cmam", (1, 1), "CMAM", "feature_based", fields=WEIGHTS)
     other = WEIGHTS | {"event_control": "other_clip"}
-    write_run(tmp_path, "other", (4, 4), "CMAM", "feature_based", fields=other)
+    write_two_seeds(tmp_path, "other", (4, 4), "CMAM", "feature_based", fields=other)
     results = results_of(tmp_path)
     assert studies.conclusion(results.controls, results.comparisons) == (
         "CMAM feature-based (cmam) scores lower than with embeddings of other clips."
@@ -243,7 +243,8 @@ def test_the_largest_effect_is_compared_with_the_papers_differences(tmp_path):
     (note,) = sections.study(results_of(tmp_path), ending="").notes
     assert "The largest effect is 0.7 points (model.pooling_activation" in note
     smaller = sum(abs(points) < 0.69 for points in findings.paper_differences().values())
-    assert f"Of the paper's 24 differences (Section 3.3), {smaller} are smaller" in note
+    assert "The paper discusses 24 differences between rows (section 3.3)." in note
+    assert f"{smaller} of them are smaller: " in note
     assert "CMAM fine-tuning against CMAM from scratch on tau2019 (0.2)" in note
     assert "CMAM feature-based against FA on tau2019" not in note
 

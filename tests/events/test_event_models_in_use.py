@@ -144,7 +144,7 @@ def test_yamnets_statistics_are_those_of_both_devices(trainable, two_devices):
     tf.function(lambda: two_devices.run(lambda part: shared(part, training=True), (x,)))()
     for name, value in arrays(shared).items():
         # one device's variance is corrected by n / (n - 1), n at least 36; several devices' is not
-        np.testing.assert_allclose(value, arrays(alone)[name], rtol=0.003, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(value, arrays(alone)[name], rtol=0.005, atol=1e-5, err_msg=name)
         assert (value != before[name]).any() == (trainable and "moving" in name), name
 
 

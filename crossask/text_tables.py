@@ -47,26 +47,48 @@ class Table:
 
 
 def read_csv(path: str | Path) -> Table:
-    """Returns a CSV file with a header.
+    """Returns a CSV file with a header; see `read_csv_lines`.
 
-    Cells keep their white space (RFC 4180). Cells beyond the last column are ignored, and so are
-    blank lines.
+    Cells beyond the last column are ignored.
 
     Raises:
       DataError: The file is no CSV in UTF-8.
     """
     path = Path(path)
+    lines = read_csv_lines(path)
+    columns = lines.pop(0)[1] if lines else []
+    return _table(path, columns, lines)
+
+
+def read_csv_lines(path: str | Path) -> list[tuple[int, list[str]]]:
+    """Returns (line number, cells) of the header and of each row of a CSV file.
+
+    The delimiter is a tab if the first line contains one, and a comma otherwise. What spreadsheets
+    and other programs add is removed: a byte order mark, white space around cells, blank lines,
+    and empty columns after the last one with a name.
+
+    Raises:
+      DataError: The file is no CSV in UTF-8.
+    """
     lines = []
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
+            delimiter = "\t" if "\t" in file.readline() else ","
+            file.seek(0)
+            # A quotation mark after "comma, space" begins a quoted cell, too.
+            reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
             for cells in reader:
-                if cells:
-                    lines.append((reader.line_num, cells))
+                stripped = [cell.strip() for cell in cells]
+                if any(stripped):
+                    lines.append((reader.line_num, stripped))
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is no CSV in UTF-8 ({error}).", "Save it as such.") from error
-    columns = lines.pop(0)[1] if lines else []
-    return _table(path, columns, lines)
+    columns = 0
+    for number, (_, cells) in enumerate(lines):
+        _remove_empty_end(cells, columns)
+        if number == 0:
+            columns = len(cells)
+    return lines
 
 
 def read_tab_separated(
@@ -74,7 +96,8 @@ def read_tab_separated(
 ) -> Table:
     """Returns a tab-separated file as the official corpora use it: without quotation marks.
 
-    White space around cells is removed, and blank lines are ignored.
+    White space around cells is removed. Blank lines are ignored, and so are empty columns after
+    the last one with a name.
 
     Args:
       path: Path of the file.
@@ -95,8 +118,10 @@ def read_tab_separated(
             lines.append((number, [cell.strip() for cell in line.split("\t")]))
     if columns is None:
         columns = lines.pop(0)[1] if lines else []
+        _remove_empty_end(columns, 0)
     table = _table(path, columns, lines)
     for number, cells in lines:
+        _remove_empty_end(cells, len(columns))
         if not least_cells <= len(cells) <= len(columns):
             raise table.line_error(
                 number,
@@ -104,6 +129,12 @@ def read_tab_separated(
                 f"Give the tab-separated columns {', '.join(columns)}.",
             )
     return table
+
+
+def _remove_empty_end(cells: list[str], columns: int) -> None:
+    """Removes empty cells from the end of a line as long as it has more than `columns` cells."""
+    while len(cells) > columns and not cells[-1]:
+        cells.pop()
 
 
 def _table(path: Path, columns: Sequence[str], lines: list[tuple[int, list[str]]]) -> Table:

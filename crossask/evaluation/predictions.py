@@ -4,13 +4,13 @@ A table has one row for each clip, with the columns clip, location and city (bot
 and one probability for each scene. It may come from any program: nothing here depends on a model.
 """
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from crossask import text_tables
 from crossask.errors import DataError
 
 # Every other column is a scene.
@@ -295,19 +295,7 @@ def _read_cells(path: Path) -> list[list[str]]:
             f"There is no file of predictions {str(path)!r}.",
             "Run crossask-evaluate first, or give the path of a CSV file.",
         )
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is not UTF-8 text ({error}).", f"Give a CSV file: {LAYOUT}."
-        ) from error
-    first_line = text.partition("\n")[0]
-    delimiter = "\t" if "\t" in first_line else ","
-    rows = []
-    for cells in csv.reader(text.splitlines(), delimiter=delimiter):
-        stripped = [cell.strip() for cell in cells]
-        if any(stripped):
-            rows.append(stripped)
+    rows = [cells for _, cells in text_tables.read_csv_lines(path)]
     if len(rows) < 2:
         raise DataError(
             f"{path} contains no predictions.",

@@ -1,15 +1,14 @@
 """The head that predicts events from the embeddings of an event model, and their names."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from crossask import files
+from crossask import files, text_tables
 from crossask.config import EventModelConfig, catalogue
-from crossask.errors import WeightsError
+from crossask.errors import DataError, WeightsError
 from crossask.events import weights
 
 HEADS = ("dense", "logits")  # names of the head in published YAMNets
@@ -122,15 +121,14 @@ def read_class_map(path: str | Path) -> list[str]:
     Raises:
       WeightsError: A column is missing or has a wrong value.
     """
-    with open(path, newline="", encoding="utf-8") as file:
-        try:
-            rows = sorted(csv.DictReader(file), key=lambda row: int(row["index"]))
-            return [row["display_name"] for row in rows]
-        except (KeyError, ValueError) as error:
-            raise WeightsError(
-                f"{path} is no class map ({error!r}).",
-                "Give it the columns index and display_name.",
-            ) from error
+    fix = "Give it the columns index and display_name."
+    try:
+        table = text_tables.read_csv(path)
+        table.require(("index", "display_name"), fix)
+        rows = sorted(table.rows, key=lambda row: int(row["index"]))
+    except (DataError, ValueError) as error:
+        raise WeightsError(f"{path} is no class map ({error}).", fix) from error
+    return [row["display_name"] for row in rows]
 
 
 def _read_tags(path: Path) -> Tagger:

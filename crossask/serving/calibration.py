@@ -83,9 +83,6 @@ def _paths(source: Path) -> list[Path]:
             "Set --calibration to a folder of sound files, or to a CSV that lists them.",
         )
     table = text_tables.read_csv(source)
-    # A header without commas but with tabs is one column for a CSV.
-    if any("\t" in column for column in table.columns):
-        table = text_tables.read_tab_separated(source)
     table.require(["filename"], "Add a header with this column.")
     paths = []
     for line_number, row in table.numbered_rows():

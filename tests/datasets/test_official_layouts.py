@@ -4,8 +4,10 @@ import shutil
 
 import numpy as np
 import pytest
+import small_corpus
 import soundfile
 
+from crossask.cli import train
 from crossask.datasets import read_corpus, validation_split
 from crossask.errors import ConfigError, DataError
 
@@ -18,6 +20,9 @@ TAU_ROWS = [
     ("bus", "lyon", 4, 4, "evaluate"),
     ("bus", "milan", 5, 5, ""),
 ]
+
+# Clips to train on and to evaluate, of each official fold of TUT 2017.
+TUT_COUNTS = [(3510, 1170), (3507, 1173), (3507, 1173), (3510, 1170)]
 
 
 def write_lines(path, lines):
@@ -58,6 +63,18 @@ def write_tut(folder, folds=(1, 2, 3, 4)):
         evaluate = [f"{name}\t{scene}" for name, scene, recording in clips if recording == fold]
         write_lines(folder / "evaluation_setup" / f"fold{fold}_train.txt", train)
         write_lines(folder / "evaluation_setup" / f"fold{fold}_evaluate.txt", evaluate)
+
+
+def write_official_tut(official, folder):
+    """Writes the public copy of meta.txt as it is, and the four folds of the evaluation lists."""
+    shutil.copy(official / "meta.txt", folder)
+    labels = dict(line.split("\t")[:2] for line in (folder / "meta.txt").read_text().splitlines())
+    for fold in (1, 2, 3, 4):
+        lines = (official / f"fold{fold}_evaluate_from_piczak.txt").read_text().splitlines()
+        evaluated = {line.split("\t")[0] for line in lines}
+        training = [f"{name}\t{scene}" for name, scene in labels.items() if name not in evaluated]
+        write_lines(folder / "evaluation_setup" / f"fold{fold}_evaluate.txt", lines)
+        write_lines(folder / "evaluation_setup" / f"fold{fold}_train.txt", training)
 
 
 def test_tau2019_reads_the_official_layout(tmp_path):
@@ -195,6 +212,34 @@ def test_the_reconstructed_tut2017_files_are_read(real_data):
     assert len(corpus.fold("1").train) == 3510
     assert len(corpus.fold("3").evaluation) == 1173
     assert (corpus.unused, corpus.faulty) == (0, 0)
+
+
+def test_the_official_tut2017_files_have_the_official_counts(real_data, tmp_path):
+    write_official_tut(real_data("meta") / "tut2017_official", tmp_path)
+    corpus = read_corpus("tut2017", tmp_path, need_audio=False)
+    assert len(corpus.clips) == 4680
+    assert len(corpus.scenes) == 15
+    assert [(len(fold.train), len(fold.evaluation)) for fold in corpus.folds] == TUT_COUNTS
+
+
+def test_a_dry_run_counts_the_clips_of_the_official_tut2017_files(real_data, tmp_path, capsys):
+    write_official_tut(real_data("meta") / "tut2017_official", tmp_path)
+    rows = small_corpus.write_rows(tmp_path / "rows.py", "FA")
+    arguments = [f"--experiment={rows}", f"--data_dir={tmp_path}", "--dataset=tut2017"]
+    assert train.main(["crossask-train", "--dry_run", *arguments]) == 0
+    printed = capsys.readouterr().out
+    for number, (training, evaluation) in enumerate(TUT_COUNTS, start=1):
+        counts = f"{training:,} clips to train on, {evaluation:,} to evaluate"
+        assert f"tut2017, fold {number}: {counts}" in printed
+
+
+def test_a_copy_of_the_tut2017_files_with_empty_columns_is_read(tmp_path):
+    write_tut(tmp_path)
+    tidy = read_corpus("tut2017", tmp_path, need_audio=False)
+    for path in (tmp_path / "meta.txt", *(tmp_path / "evaluation_setup").iterdir()):
+        lines = [f"{line}\t\t\t\t\t\r" for line in path.read_text().splitlines()]
+        write_lines(path, lines)
+    assert read_corpus("tut2017", tmp_path, need_audio=False) == tidy
 
 
 def test_tut2017_reads_the_official_layout(tmp_path):

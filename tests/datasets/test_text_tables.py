@@ -6,13 +6,13 @@ from crossask import text_tables
 from crossask.errors import DataError
 
 
-def test_a_csv_has_quotation_marks_and_white_space(tmp_path):
+def test_a_csv_has_quotation_marks(tmp_path):
     path = tmp_path / "table.csv"
-    path.write_text('\ufeffname,"scene label"\n"a,b.wav", bus\n\nc.wav\n', encoding="utf-8")
+    path.write_text('\ufeffname,"scene label"\n"a,b.wav", bus \n\nc.wav\n', encoding="utf-8")
     table = text_tables.read_csv(path)
     assert table.columns == ("name", "scene label")
     assert list(table.numbered_rows()) == [
-        (2, {"name": "a,b.wav", "scene label": " bus"}),
+        (2, {"name": "a,b.wav", "scene label": "bus"}),
         (4, {"name": "c.wav", "scene label": ""}),
     ]
 
@@ -35,7 +35,26 @@ def test_columns_can_be_given_for_a_table_without_a_header(tmp_path):
     assert table.column("scene") == ("bus", "tram")
 
 
-@pytest.mark.parametrize("line", ["a", "a\tbus\tlyon\tx"])
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+def test_a_header_with_a_tab_makes_it_the_delimiter_of_a_csv(tmp_path, delimiter):
+    path = tmp_path / "table.csv"
+    path.write_text('name,scene\n"a b",bus\n'.replace(",", delimiter))
+    assert text_tables.read_csv(path).rows == ({"name": "a b", "scene": "bus"},)
+
+
+def test_empty_columns_after_the_last_name_are_no_columns(tmp_path):
+    path = tmp_path / "table.txt"
+    path.write_text("name\tscene\tcity\t\t\na\tbus\t\t\t\nb\t\n")
+    expected = (
+        {"name": "a", "scene": "bus", "city": ""},
+        {"name": "b", "scene": "", "city": ""},
+    )
+    for table in (text_tables.read_csv(path), text_tables.read_tab_separated(path)):
+        assert table.columns == ("name", "scene", "city")
+        assert table.rows == expected
+
+
+@pytest.mark.parametrize("line", ["a", "a\tbus\tlyon\tx", "a\tbus\tlyon\t\tx"])
 def test_a_line_with_too_few_or_too_many_cells_is_an_error_with_its_number(tmp_path, line):
     path = tmp_path / "table.txt"
     path.write_text(f"name\tscene\tcity\na\tbus\n\n{line}\n")

@@ -51,6 +51,8 @@ setup(
         "matplotlib>=3.8",
         "tqdm>=4.66",
         "pooch>=1.8",
+        "httpx>=0.27",
+        "certifi",
         "pydantic>=2.7",
         "jinja2>=3.1",
     ],

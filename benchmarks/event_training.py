@@ -16,7 +16,7 @@ from crossask import config, models
 from crossask.events import VGGish
 
 CLIPS = 4
-PATCHES = 2
+PATCHES = 4
 FRAMES = 100
 MEL_BINS = 64
 # The loss at which a clip's scene has a probability of 99.9 %.

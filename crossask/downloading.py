@@ -1,30 +1,59 @@
-"""Downloading one file over HTTP: continues a partial file, and tries again after failures."""
+"""Downloading one file over HTTP: continues a partial file, and tries again after failures.
 
-import http.client
+The environment's proxies (HTTP_PROXY, HTTPS_PROXY, NO_PROXY) and certificates (SSL_CERT_FILE,
+REQUESTS_CA_BUNDLE) apply.
+"""
+
+import email.utils
 import logging
+import os
+import re
+import ssl
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import certifi
+import httpx
+
 from crossask.errors import DownloadError
+from crossask.version import __version__
 
 LOG = logging.getLogger("crossask")
-BLOCK_BYTES = 1 << 20
 TIMEOUT_SECONDS = 60
+# A server may request a longer pause before the next try; longer ones are cut to this.
+LONGEST_PAUSE_SECONDS = 900
+# Time between two reports of a pause.
+REPORT_SECONDS = 60
 
 # HTTP statuses that ask the client to wait; the others from 400 to 499 are final.
 BUSY_STATUSES = (408, 425, 429)
-PARTIAL_CONTENT = 206
-RANGE_NOT_SATISFIABLE = 416
+
+# Zenodo wants to know which program sends a request. The server must not compress the content:
+# the bytes that arrive must be those of the file.
+HEADERS = {"User-Agent": f"crossask/{__version__}", "Accept-Encoding": "identity"}
+
+# A file of a record on Zenodo. Old addresses have "record", new ones "records".
+_ZENODO_FILE = re.compile(r"(?P<start>.*/)(?P<form>records?)(?P<end>/\d+/files/.*)")
 
 # Called with (bytes so far, bytes in all).
 Progress = Callable[[int, int], None]
 
 
 class _RetryableError(DownloadError):
-    """A failure after which another try may succeed."""
+    """A failure after which another try may succeed.
+
+    Attributes:
+      pause_seconds: The pause that the server requests; 0 if it requests none.
+    """
+
+    def __init__(self, problem: str, fix: str, pause_seconds: float = 0):
+        super().__init__(problem, fix)
+        self.pause_seconds = pause_seconds
+
+
+class _RefusedError(DownloadError):
+    """A response without the file, which another try would not change."""
 
 
 def download(
@@ -38,13 +67,15 @@ def download(
     """Downloads `url` to the file `part`; continues a partial file if the server allows it.
 
     Args:
-      url: Address of the file.
+      url: Address of the file. For a file of a record on Zenodo, the old and the new form of the
+        address are tried.
       part: Path to write to.
       progress: Called with the bytes so far and the bytes in all as far as the server says.
       size: Bytes of the whole file, if known. A file of this size is then left as it is without a
         request, and a server that offers another size is refused before the first byte.
       pauses_seconds: Pause before each further try after a broken connection; without pauses there
         is one try. A try that gets further than all before it makes all pauses available again.
+        If the server requests a longer pause, that one is made, up to LONGEST_PAUSE_SECONDS.
       pause: Function that waits for the given seconds.
 
     Raises:
@@ -69,9 +100,9 @@ def download(
                 pauses_left = list(pauses_seconds)
             if not pauses_left:
                 raise DownloadError(error.problem, error.fix) from error
-            seconds = pauses_left.pop(0)
-            LOG.warning("%s Another try in %g s.", error.problem, seconds)
-            pause(seconds)
+            seconds = max(pauses_left.pop(0), min(error.pause_seconds, LONGEST_PAUSE_SECONDS))
+            LOG.warning("%s Another try in %.0f s.", error.problem, seconds)
+            _wait(seconds, pause)
 
 
 def checksum(path: Path, algorithm: str) -> str:
@@ -83,10 +114,19 @@ def checksum(path: Path, algorithm: str) -> str:
     return pooch.file_hash(str(path), alg=algorithm)
 
 
+def _wait(seconds: float, pause: Callable[[float], object]) -> None:
+    """Waits, and reports every minute how long it still takes."""
+    while seconds > REPORT_SECONDS:
+        pause(REPORT_SECONDS)
+        seconds -= REPORT_SECONDS
+        LOG.info("The next try is in %.0f s.", seconds)
+    pause(seconds)
+
+
 def _try_once(url: str, part: Path, progress: Progress | None, size: int | None) -> None:
-    """Makes one request and writes its content to `part`."""
-    response, arrived = _request(url, _bytes_of(part))
-    with response:
+    """Requests the rest of the file and writes it to `part`."""
+    with _client() as client:
+        response, arrived = _request(client, url, _bytes_of(part))
         length = response.headers.get("Content-Length")
         if size is not None:
             total = size
@@ -99,7 +139,8 @@ def _try_once(url: str, part: Path, progress: Progress | None, size: int | None)
             )
         try:
             with open(part, "ab" if arrived else "wb") as file:
-                for block in _blocks(response, url):
+                # Blocks of a fixed size would lose the last, shorter one if the connection breaks.
+                for block in response.iter_raw():
                     file.write(block)
                     arrived += len(block)
                     if progress:
@@ -109,66 +150,169 @@ def _try_once(url: str, part: Path, progress: Progress | None, size: int | None)
                 f"{part} cannot be written ({error}).",
                 "Free some space, or choose another folder.",
             ) from error
+        except httpx.HTTPError as error:
+            raise _broken_off(url, arrived, total, str(error)) from error
     if arrived < total:
-        raise _RetryableError(
-            f"{url} broke off after {arrived} of {total} bytes.",
-            "Run the same command again: it continues there.",
-        )
+        raise _broken_off(url, arrived, total, "the response has no more")
 
 
-def _blocks(response: http.client.HTTPResponse, url: str) -> Iterator[bytes]:
+def _broken_off(url: str, arrived: int, total: int, reason: str) -> DownloadError:
+    """Returns the error for a response that ended too early; `total` is 0 if it is unknown."""
+    size = f"{arrived} of {total} bytes" if total else f"{arrived} bytes"
+    return _RetryableError(
+        f"{url} broke off after {size} ({reason}).",
+        "Run the same command again: it continues there.",
+    )
+
+
+def _client() -> httpx.Client:
+    """Returns a client with the proxies and certificates of the environment."""
     try:
-        while block := response.read(BLOCK_BYTES):
-            yield block
-    except (OSError, http.client.HTTPException) as error:
-        raise _download_error(url, error) from error
+        return httpx.Client(
+            headers=HEADERS,
+            timeout=TIMEOUT_SECONDS,
+            verify=_certificates(),
+            follow_redirects=True,
+        )
+    except (ImportError, ValueError) as error:
+        raise DownloadError(
+            f"The proxy of the environment cannot be used ({error}).",
+            "Correct HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, or unset them.",
+        ) from error
 
 
-def _request(url: str, arrived: int) -> tuple[http.client.HTTPResponse, int]:
+def _certificates() -> ssl.SSLContext:
+    """Returns the certificates to trust.
+
+    These are the ones of SSL_CERT_FILE and REQUESTS_CA_BUNDLE. Without these variables, they are
+    the system's and those of the package certifi, since not every Python finds the system's.
+    """
+    # OpenSSL reads SSL_CERT_FILE instead of the system's file, and ignores one that does not exist.
+    context = ssl.create_default_context()
+    given = False
+    for variable in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        path = os.environ.get(variable)
+        if not path:
+            continue
+        given = True
+        try:
+            if Path(path).is_dir():
+                context.load_verify_locations(capath=path)
+            else:
+                context.load_verify_locations(cafile=path)
+        except OSError as error:
+            raise DownloadError(
+                f"{variable} is {path!r}, which cannot be read as certificates ({error}).",
+                "Set it to a PEM file with the certificates to trust, or unset it.",
+            ) from error
+    if not given:
+        context.load_verify_locations(cafile=certifi.where())
+    return context
+
+
+def _request(client: httpx.Client, url: str, arrived: int) -> tuple[httpx.Response, int]:
     """Requests the bytes of `url` after the first `arrived`.
 
     Returns:
       The response, and the bytes that it leaves out: `arrived`, or 0 if it has the whole file.
     """
-    headers = {}
-    if arrived:
-        headers["Range"] = f"bytes={arrived}-"
     try:
-        request = urllib.request.Request(url, headers=headers)
-        response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        if arrived and _status_of(error) == RANGE_NOT_SATISFIABLE:
-            # The server has no further bytes: the partial file is whole, or is another file.
-            return _request(url, 0)
-        raise _download_error(url, error) from error
-    if response.status != PARTIAL_CONTENT:
+        return _request_at(client, url, arrived)
+    except _RefusedError as error:
+        other = _other_zenodo_address(url)
+        if other is None:
+            raise
+        try:
+            return _request_at(client, other, arrived)
+        except _RefusedError:
+            # The published address is the one to look at.
+            raise error from None
+
+
+def _request_at(client: httpx.Client, url: str, arrived: int) -> tuple[httpx.Response, int]:
+    """Requests the same from this address only."""
+    if arrived:
+        response = _send(client, url, {"Range": f"bytes={arrived}-"})
+        content_range = response.headers.get("Content-Range") or ""
+        is_part = response.status_code == httpx.codes.PARTIAL_CONTENT
+        if is_part and content_range.startswith(f"bytes {arrived}-"):
+            return response, arrived
+        if response.status_code == httpx.codes.OK:
+            return response, 0
+        response.close()
+        if _is_busy(response.status_code):
+            raise _status_error(url, response)
+        # The response contains another part of the file, the partial file is whole or is another
+        # file, or the server refuses to send parts of files.
+    response = _send(client, url, {})
+    if response.is_success:
         return response, 0
-    content_range = response.headers.get("Content-Range") or ""
-    if content_range.startswith(f"bytes {arrived}-"):
-        return response, arrived
-    # The response contains another part of the file.
     response.close()
-    return _request(url, 0)
+    raise _status_error(url, response)
 
 
-def _download_error(url: str, error: Exception) -> DownloadError:
-    """Returns the error for a failed request, retryable or final."""
-    status = _status_of(error)
-    is_refused = status is not None and 400 <= status < 500 and status not in BUSY_STATUSES
-    # urllib raises ValueError for text that is no address.
-    is_final = is_refused or isinstance(error, ValueError)
+def _send(client: httpx.Client, url: str, headers: dict[str, str]) -> httpx.Response:
+    """Returns the response to a request, before its content is read."""
+    try:
+        return client.send(client.build_request("GET", url, headers=headers), stream=True)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise _connection_error(url, error) from error
+
+
+def _connection_error(url: str, error: Exception) -> DownloadError:
+    """Returns the error for a request without a response, retryable or final."""
+    problem = f"{url} cannot be fetched ({error})."
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return DownloadError(
+            problem,
+            "Set SSL_CERT_FILE to a PEM file with the certificate of the server, or of your proxy.",
+        )
+    is_final = isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol))
     kind = DownloadError if is_final else _RetryableError
-    return kind(
-        f"{url} cannot be fetched ({error}).",
-        "Run the same command again, or download it by hand.",
+    return kind(problem, "Run the same command again, or download it by hand.")
+
+
+def _status_error(url: str, response: httpx.Response) -> DownloadError:
+    """Returns the error for a response without the file, retryable or final."""
+    problem = (
+        f"{url} cannot be fetched (HTTP status {response.status_code} {response.reason_phrase})."
     )
+    fix = "Run the same command again, or download it by hand."
+    pause_seconds = _retry_after(response)
+    if pause_seconds:
+        problem += f" The server requests a pause of {pause_seconds:.0f} s."
+    if pause_seconds or _is_busy(response.status_code):
+        return _RetryableError(problem, fix, pause_seconds)
+    return _RefusedError(problem, fix)
 
 
-def _status_of(error: Exception) -> int | None:
-    """Returns the HTTP status of an error; None if there is none."""
-    if isinstance(error, urllib.error.HTTPError):
-        return error.code
-    return None
+def _is_busy(status: int) -> bool:
+    """Returns whether a later request may get another status."""
+    return status in BUSY_STATUSES or httpx.codes.is_server_error(status)
+
+
+def _retry_after(response: httpx.Response) -> float:
+    """Returns the pause in seconds that a response requests; 0 if it requests none.
+
+    The header Retry-After contains seconds or a date (RFC 9110, section 10.2.3).
+    """
+    value = response.headers.get("Retry-After", "")
+    if re.fullmatch("[0-9]+", value):
+        return float(value)
+    try:
+        date = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return 0
+    return max(0, date.timestamp() - time.time())
+
+
+def _other_zenodo_address(url: str) -> str | None:
+    """Returns the other form of the address of a file on Zenodo; None for other addresses."""
+    match = _ZENODO_FILE.fullmatch(url)
+    if match is None:
+        return None
+    other_form = "record" if match["form"] == "records" else "records"
+    return match["start"] + other_form + match["end"]
 
 
 def _bytes_of(path: Path) -> int:

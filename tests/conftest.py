@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import download_server
 import pytest
 import small_corpus
 from filelock import FileLock
@@ -64,6 +65,16 @@ def two_devices():
     if len(tf.config.list_logical_devices("CPU")) != 2:
         pytest.skip("needs two logical CPUs")
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """Returns a local web server; requests to it go through no proxy."""
+    for variable in download_server.PROXY_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+        monkeypatch.delenv(variable.lower(), raising=False)
+    with download_server.running() as server:
+        yield server
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import dataclasses
 import json
 import logging
 import os
+import re
 import shutil
 import time
 import urllib.parse
@@ -51,8 +52,9 @@ def fetch_corpus(
       archives: (url, bytes, md5) of each archive, as `ARCHIVES` of a data set's module.
       data_dir: Folder to write to.
       progress: Called with the bytes so far and the bytes in all, over all archives.
-      base_url: Address of a mirror, to which the archives' names are appended. None is the
-        environment variable CROSSASK_CORPUS_MIRROR, or else the archives' own addresses.
+      base_url: Address of a mirror, to which the archives' names are appended, or of a record on
+        Zenodo. None is the environment variable CROSSASK_CORPUS_MIRROR, or else the archives' own
+        addresses.
       pauses_seconds: Pauses before further tries, see `downloading.download`.
       pause: Function that waits for the given seconds.
 
@@ -227,12 +229,20 @@ def _download(
     if not archive.verified.is_file():
         url = archive.url
         if base_url:
-            url = f"{base_url.rstrip('/')}/{urllib.parse.quote(archive.name)}"
+            url = f"{_folder_of_files(base_url)}/{urllib.parse.quote(archive.name)}"
         downloading.download(url, archive.part, progress, archive.size, pauses_seconds, pause)
         _verify(archive, url)
         os.replace(archive.part, archive.verified)
     if progress:
         progress(archive.size, archive.size)
+
+
+def _folder_of_files(base_url: str) -> str:
+    """Returns the address to which a mirror's file names are appended, also for a Zenodo record."""
+    base_url = base_url.rstrip("/")
+    if re.search(r"/records?/\d+$", base_url):
+        return f"{base_url}/files"
+    return base_url
 
 
 def _verify(archive: _Archive, url: str) -> None:

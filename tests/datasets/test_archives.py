@@ -6,12 +6,10 @@ The corpus is whole afterwards, or there is an error.
 import collections
 import csv
 import hashlib
-import http.server
 import io
 import json
 import shutil
 import stat
-import threading
 import zipfile
 
 import pytest
@@ -36,83 +34,6 @@ WHOLE = sorted(
         ".archives/audio.2.zip.json",
     ]
 )
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves the files of a `Server` with its failures."""
-
-    def do_GET(self):
-        server = self.server
-        range_header = self.headers.get("Range")
-        server.requests.append((self.path.lstrip("/"), range_header))
-        if self.path in server.redirects:
-            self.send_response(302)
-            self.send_header("Location", server.redirects[self.path])
-            self.end_headers()
-            return
-        if server.refusals:
-            self.send_error(server.refusals.pop(0))
-            return
-        content = server.files.get(self.path.lstrip("/"))
-        if content is None:
-            self.send_error(404)
-            return
-        start = 0
-        if range_header and server.has_ranges:
-            start = int(range_header.removeprefix("bytes=").removesuffix("-"))
-            if start >= len(content):
-                self.send_error(416)
-                return
-            self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        else:
-            self.send_response(200)
-        if server.sends_length:
-            self.send_header("Content-Length", str(len(content) - start))
-        self.end_headers()
-        end = len(content)
-        if server.cuts:
-            end = start + server.cuts.pop(0)
-        self.wfile.write(content[start:end])
-
-    def log_message(self, *_):
-        pass
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """A server with files and failures.
-
-    Attributes:
-      files: Name -> content.
-      requests: (name, header "Range") of each request so far.
-      cuts: For each of the next responses, the bytes after which the connection is closed.
-      redirects: Path -> address.
-      refusals: HTTP statuses of the next responses.
-      has_ranges: Whether the server sends parts of files.
-      sends_length: Whether the server sends the length of files.
-    """
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files = {}
-        self.requests = []
-        self.cuts = []
-        self.redirects = {}
-        self.refusals = []
-        self.has_ranges = True
-        self.sends_length = True
-        self.url = f"http://127.0.0.1:{self.server_port}"
-
-    def names_requested(self):
-        return [name for name, _ in self.requests]
-
-
-@pytest.fixture
-def server():
-    with Server() as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield running
-        running.shutdown()
 
 
 def zipped(members, compression=zipfile.ZIP_STORED):
@@ -240,6 +161,14 @@ def test_a_mirror_replaces_all_addresses(server, table, tmp_path, monkeypatch):
     assert_whole(tmp_path / "environment")
 
 
+@pytest.mark.parametrize("page", ["record/400515", "records/400515", "records/400515/files"])
+def test_a_mirror_may_be_a_record_on_zenodo(server, table, tmp_path, page):
+    for name in list(server.files):
+        server.files[f"records/400515/files/{name}"] = server.files.pop(name)
+    fetch(table, tmp_path, base_url=f"{server.url}/{page}")
+    assert_whole(tmp_path)
+
+
 # ---- Broken connections and wrong files
 
 
@@ -264,7 +193,7 @@ def test_a_broken_download_of_unknown_length_is_noticed(server, table, tmp_path)
 
 def test_a_server_that_always_breaks_off_is_an_error_and_the_part_stays(server, table, tmp_path):
     server.cuts = [100, 0, 0, 0, 0]
-    with pytest.raises(DownloadError, match=f"100 of {table[0][1]} bytes|IncompleteRead"):
+    with pytest.raises(DownloadError, match=f"100 of {table[0][1]} bytes"):
         fetch(table, tmp_path)
     assert files(tmp_path) == [".archives/.meta.zip.part"]
     server.cuts.clear()
@@ -302,16 +231,16 @@ def test_status_416_starts_from_the_beginning(server, table, tmp_path):
     server.cuts = [100]
     with pytest.raises(DownloadError):
         fetch(table, tmp_path, pauses_seconds=())
-    server.refusals = [416]
+    server.refusals = [(416, {})]
     fetch(table, tmp_path)
     assert_whole(tmp_path)
     assert server.requests[1:3] == [("meta.zip", "bytes=100-"), ("meta.zip", None)]
 
 
 def test_a_busy_server_is_tried_again_and_a_refusal_is_final(server, table, tmp_path):
-    server.refusals = [503, 429]
+    server.refusals = [(503, {}), (429, {})]
     assert fetch(table, tmp_path / "a") == [1, 2]
-    server.refusals = [403, 403]
+    server.refusals = [(403, {}), (403, {})]
     with pytest.raises(DownloadError, match="403"):
         fetch(table, tmp_path / "b")
     assert len(server.refusals) == 1

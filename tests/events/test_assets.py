@@ -4,9 +4,7 @@ never left half there.
 
 import functools
 import hashlib
-import http.server
 import json
-import threading
 
 import numpy as np
 import pytest
@@ -20,44 +18,6 @@ from crossask.events.vggish import VGGish
 from crossask.events.yamnet import YAMNet
 
 WIDTH = 1 / 64
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves `server.files`; `server.cut` breaks the next answer off; `server.ranges` says whether
-    it honours Range.
-    """
-
-    def do_GET(self):
-        self.server.asked.append(self.headers.get("Range"))
-        content = self.server.files.get(self.path.lstrip("/"))
-        if content is None:
-            return self.send_error(404)
-        start = 0
-        if self.server.ranges and self.headers.get("Range"):
-            start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
-            if start >= len(content):
-                return self.send_error(416)
-            self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        else:
-            self.send_response(200)
-        self.send_header("Content-Length", str(len(content) - start))
-        self.end_headers()
-        end, self.server.cut = self.server.cut or len(content), None
-        self.wfile.write(content[start:end])
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def server():
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        running.files, running.asked, running.cut, running.ranges = {}, [], None, True
-        running.url = f"http://127.0.0.1:{running.server_port}"
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield running
-        running.shutdown()
 
 
 @functools.cache
@@ -110,7 +70,7 @@ def test_a_good_file_is_fetched_once_with_progress(cache, server):
     )
     assert assets.fetch("narrow") == path
     assert assets.cached("narrow") == path
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_a_cache_folder_may_be_given(cache, tmp_path):
@@ -122,12 +82,13 @@ def test_a_cache_folder_may_be_given(cache, tmp_path):
 
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_download_that_broke_off_goes_on_where_the_server_allows_it(cache, server, ranges):
-    server.ranges, server.cut = ranges, 1000
-    with pytest.raises(WeightsError, match=f"1000 of {len(tiny_npz())}|IncompleteRead"):
+    server.has_ranges = ranges
+    server.cuts = [1000]
+    with pytest.raises(WeightsError, match=f"1000 of {len(tiny_npz())} bytes"):
         assets.fetch("narrow")
     assert not (cache / "w.npz").exists()
     assert assets.fetch("narrow").read_bytes() == tiny_npz()
-    assert server.asked == [None, "bytes=1000-"]
+    assert server.requests == [("w.npz", None), ("w.npz", "bytes=1000-")]
 
 
 def test_a_part_that_is_already_whole_is_not_an_obstacle(cache, server):
@@ -208,14 +169,14 @@ def test_a_file_that_changed_in_the_cache_is_verified_again(cache, server):
     with pytest.raises(WeightsError, match="removed"):
         assets.fetch("narrow")
     assert assets.fetch("narrow").read_bytes() == tiny_npz()
-    assert len(server.asked) == 2
+    assert len(server.requests) == 2
 
 
 def test_a_file_put_there_by_hand_is_verified_and_kept(cache, server):
     cache.mkdir()
     (cache / "w.npz").write_bytes(tiny_npz())
     assert assets.fetch("narrow") == cache / "w.npz"
-    assert server.asked == []
+    assert server.requests == []
     assert (cache / "w.npz.json").is_file()
 
 

@@ -16,25 +16,26 @@ from crossask import config, models
 from crossask.events import VGGish
 
 CLIPS = 4
-PATCHES = 4
 FRAMES = 100
 MEL_BINS = 64
 # The loss at which a clip's scene has a probability of 99.9 %.
 SOLVED = 0.001
 
 
-def task() -> dict[str, np.ndarray]:
+def task(patches_of_clip: int) -> dict[str, np.ndarray]:
     """Returns the inputs of four clips that differ in their events alone."""
     rng = np.random.default_rng(0)
     log_mel = np.repeat(rng.normal(-4.0, 1.5, (1, FRAMES, MEL_BINS, 2)), CLIPS, axis=0)
-    patches = np.repeat(rng.normal(-2.5, 1.0, (1, PATCHES, 96, MEL_BINS)), CLIPS, axis=0)
+    patches = np.repeat(rng.normal(-2.5, 1.0, (1, patches_of_clip, 96, MEL_BINS)), CLIPS, axis=0)
     bins = MEL_BINS // CLIPS
     for clip in range(CLIPS):
         patches[clip, :, :, clip * bins : (clip + 1) * bins] += 3.0
     return {"log_mel": log_mel.astype(np.float32), "patches": patches.astype(np.float32)}
 
 
-def train(system: str, initialisation: str, learning_rate: float, steps: int) -> None:
+def train(
+    system: str, initialisation: str, learning_rate: float, steps: int, patches_of_clip: int
+) -> None:
     """Trains a scene model with the paper's sizes on the task, and prints every tenth step."""
     keras.utils.set_random_seed(0)
     event_model = VGGish(trainable=True, initialisation=initialisation, seed=0)
@@ -47,12 +48,12 @@ def train(system: str, initialisation: str, learning_rate: float, steps: int) ->
         keras.optimizers.Adam(learning_rate),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
-    inputs = task()
+    inputs = task(patches_of_clip)
     scenes = np.arange(CLIPS)
     for step in range(steps):
         if step % 10 == 0:
             embeddings = event_model(inputs["patches"]).numpy()
-            deviation = embeddings.reshape(CLIPS * PATCHES, -1).std(axis=0).mean()
+            deviation = embeddings.reshape(CLIPS * patches_of_clip, -1).std(axis=0).mean()
         loss = float(np.ravel(model.train_on_batch(inputs, scenes))[0])
         is_last = step == steps - 1 or loss < SOLVED
         if step % 10 == 0 or is_last:
@@ -68,8 +69,15 @@ def main() -> None:
     parser.add_argument("--initialisation", default="he")
     parser.add_argument("--learning_rate", type=float, default=1e-4)
     parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--patches", type=int, default=2, help="patches of a clip; JRM needs 4")
     arguments = parser.parse_args()
-    train(arguments.system, arguments.initialisation, arguments.learning_rate, arguments.steps)
+    train(
+        arguments.system,
+        arguments.initialisation,
+        arguments.learning_rate,
+        arguments.steps,
+        arguments.patches,
+    )
 
 
 if __name__ == "__main__":

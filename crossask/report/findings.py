@@ -213,6 +213,8 @@ def verdict_on_best(claims: Iterable[TestedClaim], comparisons: Comparisons) -> 
         answer = f"is refuted: {formatting.listed(worse, 'and')} did better"
     elif len(better) == len(tested):
         answer = "is shown for the rows run here"
+    elif "one seed" in titles:
+        answer = "has no verdict, because some of the rows have one seed"
     else:
         answer = "is not shown"
     return (

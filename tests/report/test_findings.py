@@ -235,7 +235,8 @@ def test_one_seed_has_figures_and_no_verdict(tmp_path):
     (difference,) = differences_of(results)
     assert difference.comparison.difference == pytest.approx(0.25)
     assert (difference.verdict, difference.adjusted_p) == ("one seed", None)
-    assert "is not shown" in findings.verdict_on_best(results.claims, results.comparisons)
+    sentence = findings.verdict_on_best(results.claims, results.comparisons)
+    assert "has no verdict, because some of the rows have one seed" in sentence
     assert results.conclusion.endswith("one seed is not enough to call one of them better.")
     assert any("A row with one seed therefore has no verdict" in note for note in results.notes)
 

@@ -51,10 +51,12 @@ BASELINE_TRAINING = TrainingConfig(
     learning_rate=1e-3,
     validation_share=0.1,
     monitor="accuracy",
-    # The official rule stops early and does not restore the weights of an earlier epoch.
+    # The official rule stops early and does not restore the weights of an earlier epoch. It watches
+    # the epochs after index 100, counted from 0, and its patience of 10 ends with the eleventh
+    # epoch that brings no improvement.
     keep="last",
-    patience=10,
-    patience_from=101,
+    patience=11,
+    patience_from=102,
     statistics_over="training_fold",
 )
 

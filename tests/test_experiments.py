@@ -15,6 +15,7 @@ from crossask.config import catalogue
 from crossask.datasets import read_corpus
 from crossask.features.cache import prepare_features
 from crossask.training import run_folder
+from crossask.training.loop import Selection
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 NARROW = {
@@ -100,6 +101,47 @@ def test_the_rows_are_table_3(name, column):
         "vem_from_scratch",
         "vem_fine_tuning",
     }  # blank in the paper
+
+
+def last_epoch_of_the_official_stopper(scores):
+    """The rule of DCASE 2017's baseline, after its `StopperCallback` with task 1's parameters.
+
+    It counts epochs from 0, watches those after the delay, and looks at the patience before it adds
+    the epoch that brought nothing. The result counts from 1.
+    """
+    delay = 100
+    patience = 10
+    best = -np.inf
+    wait = 0
+    for epoch, score in enumerate(scores):
+        if epoch > delay:
+            if score > best:
+                best = score
+                wait = 0
+            elif wait >= patience:
+                return epoch + 1
+            else:
+                wait += 1
+    return len(scores)
+
+
+def test_the_baseline_of_2017_stops_where_the_official_one_stops():
+    (row,) = config.read_experiments(f"{EXPERIMENTS / 'tut2017.py'}:baseline")
+    rule = row.training
+    selection = Selection(rule.monitor, patience=rule.patience, patience_from=rule.patience_from)
+    random = np.random.default_rng(0)
+    histories = [[0.5] * 200, list(np.linspace(0.1, 0.9, 200)), [0.9] * 101 + [0.5] * 99]
+    histories += [list(random.integers(0, 50, 200) / 50) for _ in range(20)]
+    lasts = set()
+    for scores in histories:
+        records = [
+            {"epoch": number, "val_accuracy": score} for number, score in enumerate(scores, start=1)
+        ]
+        stops = [number for number in range(1, 201) if selection.stops(records[:number])]
+        last = min(stops, default=200)
+        assert last == last_epoch_of_the_official_stopper(scores)
+        lasts.add(last)
+    assert {113, 200} < lasts
 
 
 @pytest.fixture(scope="module")

@@ -193,4 +193,10 @@ ERRATA = (
         "which is 32.00 x 2^20, but they are printed as 33 M, too.",
         quotes_scores=False,
     ),
+    Erratum(
+        "Section 2 says that VGGish was trained on AudioSet. Its authors say that the published "
+        "weights were trained on a preliminary version of YouTube-8M; AudioSet was published with "
+        "embeddings that this network computed.",
+        quotes_scores=False,
+    ),
 )

@@ -94,6 +94,12 @@ def test_the_figures_of_the_errata_are_correct():
     assert sum(official.folds) / 4 == pytest.approx(official.percent, abs=0.05)
 
 
+def test_an_erratum_names_the_data_of_vggish_and_is_shown_without_scores():
+    (erratum,) = [erratum for erratum in paper.ERRATA if "YouTube-8M" in erratum.text]
+    assert "AudioSet" in erratum.text
+    assert not erratum.quotes_scores
+
+
 def test_every_cell_of_table_3_is_beside_our_row(tmp_path):
     whole_corpus(tmp_path, "base", (3, 3), "DCASE2017", paper_score=78.4)
     whole_corpus(tmp_path, "fa", (3, 3), "FA", paper_score=75.0)

@@ -14,7 +14,11 @@ from crossask.config import (
     TrainingConfig,
 )
 
-VGGISH = EventModelConfig(name="vggish", weights="https://tfhub.dev/google/vggish/1")
+# The paper is of October 2019, when the published code of VGGish ended with a ReLU. Today's code
+# and the TF-Hub module, which has the same weights, end without one.
+VGGISH = EventModelConfig(
+    name="vggish", weights="https://tfhub.dev/google/vggish/1", embedding_tap="relu"
+)
 COMMON = {
     "dataset": "tau2019",
     "features": FeatureConfig(sample_rate_hz=48000),

@@ -103,6 +103,14 @@ def test_the_rows_are_table_3(name, column):
     }  # blank in the paper
 
 
+@pytest.mark.parametrize("name", ["tut2017", "dcase2019"])
+def test_the_rows_of_table_3_read_vggish_as_it_was_in_2019(name):
+    taps = {
+        row.event_model.embedding_tap for file, row in ROWS if file == name and row.reads_events
+    }
+    assert taps == {"relu"}
+
+
 def last_epoch_of_the_official_stopper(scores):
     """The rule of DCASE 2017's baseline, after its `StopperCallback` with task 1's parameters.
 

@@ -59,6 +59,10 @@ class FrontEnd:
     can_pad_end: bool = False
 
 
+# Values of `EventModelConfig.embedding_tap` that use the PCA.
+PCA_TAPS = ("pca", "vggish_2019")
+
+
 @dataclasses.dataclass(frozen=True)
 class EventModel:
     """A network that recognises acoustic events and gives one embedding a patch.
@@ -68,7 +72,7 @@ class EventModel:
       title: Name in reports.
       layer: "module:class" of the `crossask.events.layer.EventModel`.
       front_end: Name of the `FrontEnd` whose patches it reads.
-      has_pca: Whether a PCA of its embeddings is published (the embedding tap "pca").
+      has_pca: Whether a PCA of its embeddings is published, for the `PCA_TAPS`.
       has_tagger: Whether the published weights hold the layer that names events, too.
     """
 

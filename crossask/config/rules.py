@@ -87,6 +87,15 @@ def _event_control_needs_frozen_embeddings(row: "Experiment") -> None:
         )
 
 
+def _embeddings_of_8_bits_are_not_trained(row: "Experiment") -> None:
+    if row.trains_events and row.event_model.embedding_tap == "vggish_2019":
+        raise ConfigError(
+            "event_model.embedding_tap is 'vggish_2019', which has no gradient, but the row trains "
+            "its event model.",
+            "Set strategy=feature_based, or event_model.embedding_tap=relu.",
+        )
+
+
 def _encoder_fields_need_an_encoder(row: "Experiment") -> None:
     model = row.model
     sets_encoder = model.encoder != "conv" or model.split_band or model.deltas
@@ -114,6 +123,7 @@ RULES = (
     _context_frames_need_plain_log_mel,
     _augmented_log_mel_is_read,
     _event_control_needs_frozen_embeddings,
+    _embeddings_of_8_bits_are_not_trained,
     _encoder_fields_need_an_encoder,
     _penalty_needs_attention_pooling,
 )

@@ -157,12 +157,15 @@ class EventModelConfig(Settings):
         open_because="The start of an event model that is trained from scratch is not given. With "
         "truncated_normal, a full-size VGGish inside CMAM does not learn.",
     )
-    embedding_tap: Literal["linear", "relu", "pca"] = ours(
+    embedding_tap: Literal["linear", "relu", "pca", "vggish_2019"] = ours(
         "linear",
-        "VGGish: the embedding is the last layer's output (as in the TF-Hub module), its ReLU (as "
-        "in tensorflow/models in 2019), or the output after the published PCA.",
+        "VGGish: the embedding is the last layer's output (linear, as in the TF-Hub module), its "
+        "ReLU (relu, as in tensorflow/models in 2019), the output after the published PCA (pca), "
+        "or the ReLU after the PCA in 8 bits (vggish_2019: whole numbers from 0 to 255 without a "
+        "gradient, as in the published embeddings of AudioSet; standardise_embedding scales them).",
         systems=EVENT_SYSTEMS,
-        open_because="The published versions of VGGish end with a ReLU or without one.",
+        open_because="The published versions of VGGish end with a ReLU or without one, and its "
+        "published embeddings have a PCA and 8 bits.",
     )
     activation: Literal["relu", "relu6"] = ours(
         "relu",
@@ -172,7 +175,8 @@ class EventModelConfig(Settings):
     )
     pca: str = ours(
         "",
-        "embedding_tap=pca: .npz of a PCA from crossask-pretrain; empty: Google's PCA of VGGish.",
+        "embedding_tap=pca or vggish_2019: .npz of a PCA from crossask-pretrain; empty: Google's "
+        "PCA of VGGish.",
         systems=EVENT_SYSTEMS,
         open_because="VGGish's PCA and quantisation of embeddings are not mentioned.",
     )

@@ -47,9 +47,9 @@ def build(config: EventModelConfig, trainable: bool = False, seed: int = 0) -> "
 
     Args:
       config: The event model. `config.weights` may be an .npz, a TF1 checkpoint, a folder with a
-        SavedModel or a TF-Hub handle; if it is empty, the weights are random. The embedding tap
-        "pca" uses `config.pca`, as crossask-pretrain writes it, or else the file that
-        `crossask-prepare --assets=vggish_pca` stored in the cache.
+        SavedModel or a TF-Hub handle; if it is empty, the weights are random. The embedding taps
+        "pca" and "vggish_2019" use `config.pca`, as crossask-pretrain writes it, or else the file
+        that `crossask-prepare --assets=vggish_pca` stored in the cache.
       trainable: Whether the model is trained; a frozen one runs in inference mode.
       seed: Seed of random weights.
 
@@ -67,7 +67,8 @@ def build(config: EventModelConfig, trainable: bool = False, seed: int = 0) -> "
         "width": config.width,
         "initialisation": config.initialisation,
     }
-    if config.embedding_tap == "pca" and catalogue.event_model(config.name).has_pca:
+    needs_pca = config.embedding_tap in catalogue.PCA_TAPS
+    if needs_pca and catalogue.event_model(config.name).has_pca:
         options["pca"] = config.pca or assets.cached("vggish_pca")
     if not config.weights:
         return model_class(seed=seed, **options).built_whole()

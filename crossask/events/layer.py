@@ -12,7 +12,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from crossask import files
-from crossask.config import EventModelConfig
+from crossask.config import EventModelConfig, catalogue
 from crossask.errors import ConfigError, WeightsError
 from crossask.events import weights
 from crossask.events.weights import Arrays
@@ -65,7 +65,8 @@ class EventModel(keras.layers.Layer):
           trainable: Whether the layer is trained; otherwise it is frozen.
           width: Share of the published channel counts, above 0 and at most 1; each count is
             rounded.
-          embedding_tap: Where the embedding is taken: "linear", "relu" or "pca" (see the subclass).
+          embedding_tap: Where the embedding is taken: "linear", "relu", "pca" or "vggish_2019" (see
+            the subclass).
           activation: "relu" or "relu6"; published weight files do not say which.
           initialisation: Distribution of random initial weights: "he", "glorot" or
             "truncated_normal"; see `EventModelConfig`.
@@ -241,8 +242,8 @@ class EventModel(keras.layers.Layer):
                     "required.",
                     f"Set event_model.{field} to match.",
                 )
-        # With the tap "pca", the digest covers arrays of another file.
-        if "sha256" in record and record["embedding_tap"] != "pca":
+        # With a tap that uses the PCA, the digest covers arrays of another file.
+        if "sha256" in record and record["embedding_tap"] not in catalogue.PCA_TAPS:
             choices = [record[field] for field in ("name", "width", "embedding_tap", "activation")]
             if _digest(choices, arrays) != record["sha256"]:
                 raise WeightsError(

@@ -87,7 +87,7 @@ def read_tagger(config: EventModelConfig) -> Tagger | None:
     Raises:
       WeightsError: A file cannot be read, or head and names do not fit each other.
     """
-    if config.embedding_tap == "pca" or not config.weights:
+    if config.embedding_tap in catalogue.PCA_TAPS or not config.weights:
         return None
     path = Path(config.weights)
     if path.suffix == ".npz" and tags_path(path).is_file():

@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from crossask.errors import WeightsError
+from crossask.config import catalogue
+from crossask.errors import ConfigError, WeightsError
 from crossask.events.layer import EventModel
 from crossask.events.weights import BROKEN_NPZ, Arrays
 
@@ -55,6 +56,8 @@ class VGGish(EventModel):
     * "relu": Its ReLU, as in the code of 2019, when the paper was written.
     * "pca": E (x - mean), clipped to [-2, 2]: the published post-processing without its
       quantisation to 8 bits.
+    * "vggish_2019": Post-processing of the ReLU, with its quantisation: whole numbers from 0 to
+      255, as in the published embeddings of AudioSet. It has no gradient.
 
     At width 1, random weights are truncated normal with deviation 0.01, as in the published code.
     Narrower networks are initialised after He et al. (2015): with a deviation of 0.01, the signal
@@ -68,20 +71,25 @@ class VGGish(EventModel):
         """Creates the layers.
 
         Args:
-          pca: File of the PCA, for `embedding_tap` "pca".
+          pca: File of the PCA, for `embedding_tap` "pca" or "vggish_2019".
           **options: Arguments of `EventModel`.
 
         Raises:
-          ConfigError: See `EventModel`.
-          WeightsError: The tap is "pca" and its file is missing or has other content.
+          ConfigError: See `EventModel`; also for a trainable layer with the tap "vggish_2019".
+          WeightsError: The tap uses the PCA, and its file is missing or has other content.
         """
         super().__init__(**options)
         self.pca = str(pca) if pca else None
         self._projection = None
-        if self.embedding_tap == "pca":
+        if self.embedding_tap == "vggish_2019" and self.trainable:
+            raise ConfigError(
+                "embedding_tap is 'vggish_2019', whose 8 bits cannot be trained through.",
+                "Use strategy=feature_based, or event_model.embedding_tap=relu.",
+            )
+        if self.embedding_tap in catalogue.PCA_TAPS:
             if not self.pca:
                 raise WeightsError(
-                    "embedding_tap is 'pca', and no PCA file is given.",
+                    f"embedding_tap is {self.embedding_tap!r}, and no PCA file is given.",
                     "Fetch it with crossask-prepare --assets=vggish_pca.",
                 )
             self._projection = read_pca(self.pca)
@@ -151,6 +159,8 @@ class VGGish(EventModel):
             return tf.nn.relu(x)
         if self.embedding_tap == "pca":
             return self._project(x)
+        if self.embedding_tap == "vggish_2019":
+            return _in_8_bits(self._project(tf.nn.relu(x)))
         return x
 
     def _project(self, x: tf.Tensor) -> tf.Tensor:
@@ -165,6 +175,12 @@ class VGGish(EventModel):
             return {}
         vectors, mean = self._projection
         return {"pca/vectors": vectors, "pca/mean": mean}
+
+
+def _in_8_bits(x: tf.Tensor) -> tf.Tensor:
+    """Returns values from -2 to 2 as whole numbers from 0 to 255, rounded down."""
+    steps = 255.0 / (2 * PCA_CLIP)
+    return tf.floor((x + PCA_CLIP) * steps)
 
 
 def pca_source(path: str | Path) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
+from crossask.config import catalogue
 from crossask.errors import ConfigError
 from crossask.events.layer import EventModel
 from crossask.events.weights import Arrays
@@ -84,12 +85,14 @@ class YAMNet(EventModel):
           **options: Arguments of `EventModel`.
 
         Raises:
-          ConfigError: See `EventModel`; also for the tap "pca", which VGGish alone has.
+          ConfigError: See `EventModel`; also for the taps "pca" and "vggish_2019", which are
+            VGGish's.
         """
         super().__init__(**options)
-        if self.embedding_tap == "pca":
+        if self.embedding_tap in catalogue.PCA_TAPS:
             raise ConfigError(
-                "event_model.embedding_tap is 'pca', and YAMNet has none.", "Use linear."
+                f"event_model.embedding_tap is {self.embedding_tap!r}, and YAMNet has none.",
+                "Use linear.",
             )
         self.classifier = classifier
         self.batch_norm_momentum = batch_norm_momentum

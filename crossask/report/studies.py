@@ -44,7 +44,7 @@ SIZE_TOLERANCE = 0.02
 # Fields in which every row may differ.
 LABELS = {"name", "note", "paper_score"}
 OPEN_FIELDS = {entry.path for entry in reference.open_choices()}
-# The tap "pca" needs the file of the PCA, so the two are one choice.
+# Two taps need the file of the PCA, so tap and file are one choice.
 TAP = "event_model.embedding_tap"
 TAP_AND_PCA = {TAP, "event_model.pca"}
 

@@ -211,6 +211,7 @@ def test_the_strategy_decides_the_input_of_the_event_branch():
         ({"training.schedule": "warm_restarts", "training.warmup_epochs": 2}, "'warm_restarts'"),
         ({"system": "DCASE2019", "model.split_band": True}, "no encoder of the log-mel"),
         ({"event_control": "other_clip"}, "no frozen embeddings"),
+        ({"system": "CMAM", "event_model.embedding_tap": "vggish_2019"}, "has no gradient"),
     ],
 )
 def test_a_value_that_has_no_effect_or_does_harm_is_refused(changes, expected):

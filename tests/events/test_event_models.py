@@ -121,10 +121,37 @@ def test_the_pca_tap_is_the_published_post_processing_without_its_bits(tmp_path)
     projected = tiny(embedding_tap="pca", pca=tmp_path / "pca.npz")(patches()).numpy()
     np.testing.assert_allclose(projected, np.clip((plain - mean.T) @ vectors.T, -2, 2), atol=1e-3)
     assert (np.abs(projected) < 2).any()
-    with pytest.raises(WeightsError, match="no PCA file"):
-        tiny(embedding_tap="pca")
-    with pytest.raises(ConfigError, match="YAMNet has none"):
-        tiny(YAMNet, embedding_tap="pca")
+
+
+def test_the_tap_of_2019_is_the_published_post_processing_of_the_relu(tmp_path):
+    rng = np.random.default_rng(0)
+    vectors, mean = rng.normal(0, 0.1, (128, 128)), rng.normal(0, 0.01, (128, 1))
+    np.savez(tmp_path / "pca.npz", pca_eigen_vectors=vectors, pca_means=mean)
+    relu = np.float64(tiny(embedding_tap="relu")(patches()))
+    bits = tiny(embedding_tap="vggish_2019", pca=tmp_path / "pca.npz")(patches()).numpy()
+    # As vggish_postprocess.py of tensorflow/models: a conversion to uint8 cuts off the fraction.
+    clipped = np.clip((relu - mean.T) @ vectors.T, -2, 2)
+    wanted = ((clipped + 2) * 255 / 4).astype(np.uint8)
+    difference = np.abs(bits - wanted)
+    # A value at the edge of two steps may fall on either side in float32.
+    assert difference.max() <= 1
+    assert (difference == 0).mean() > 0.98
+    assert len(np.unique(bits)) > 20
+    assert bits.min() >= 0
+    assert bits.max() <= 255
+
+
+@pytest.mark.parametrize("tap", ["pca", "vggish_2019"])
+def test_taps_with_a_pca_need_its_file_and_vggish(tap):
+    with pytest.raises(WeightsError, match=f"embedding_tap is '{tap}', and no PCA file"):
+        tiny(embedding_tap=tap)
+    with pytest.raises(ConfigError, match=f"'{tap}', and YAMNet has none"):
+        tiny(YAMNet, embedding_tap=tap)
+
+
+def test_embeddings_of_8_bits_have_no_gradient_so_they_are_not_trained():
+    with pytest.raises(ConfigError, match="cannot be trained through"):
+        tiny(embedding_tap="vggish_2019", trainable=True)
 
 
 def train_three_steps(layer):

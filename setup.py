@@ -53,12 +53,15 @@ setup(
         "pooch>=1.8",
         "httpx>=0.27",
         "certifi",
+        "h5py>=3.10",
         "pydantic>=2.7",
         "jinja2>=3.1",
     ],
     extras_require={
         "app": ["gradio>=6.31"],
         "beam": ["apache-beam>=2.70"],
+        # one more way to get VGGish and YAMNet
+        "kaggle": ["kagglehub>=0.3"],
         # the page's test in a real browser, which has to be installed, too
         "browser": ["playwright>=1.50"],
         # warm-up requests in exported models
@@ -71,6 +74,7 @@ setup(
             "apache-beam>=2.70",
             "tensorflow-serving-api~=2.20.0",
             "gradio>=6.31",
+            "kagglehub>=0.3",
         ],
         "dev": ["ruff>=0.6"],
     },

@@ -31,6 +31,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Location", server.redirects[address.path])
             self.end_headers()
             return
+        if address.path in server.refused:
+            self._refuse((server.refused[address.path], {}))
+            return
         if server.refusals:
             self._refuse(server.refusals.pop(0))
             return
@@ -97,6 +100,7 @@ class Server(http.server.ThreadingHTTPServer):
       proxied: Addresses that were requested from the server as a proxy.
       cuts: For each of the next responses, the bytes after which the connection is closed.
       redirects: Path -> address.
+      refused: Path -> HTTP status of every response.
       refusals: (HTTP status, headers) of the next responses.
       refusal_of_ranges: HTTP status for every request of a part of a file; 0 for none.
       has_ranges: Whether the server sends parts of files.
@@ -111,6 +115,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.proxied = []
         self.cuts = []
         self.redirects = {}
+        self.refused = {}
         self.refusals = []
         self.refusal_of_ranges = 0
         self.has_ranges = True

@@ -21,7 +21,7 @@ from absl import flags
 
 from crossask.cli import command
 from crossask.config import catalogue
-from crossask.errors import CrossaskError
+from crossask.errors import CrossaskError, WeightsError
 
 if TYPE_CHECKING:
     from crossask.datasets import Corpus
@@ -50,7 +50,8 @@ flags.DEFINE_boolean("download", False, _download_help(), flag_values=FLAGS)
 flags.DEFINE_list(
     "assets",
     [],
-    "Weights to download: vggish, vggish_checkpoint, vggish_pca, yamnet, or all.",
+    "Weights to download: vggish, vggish_checkpoint, vggish_pca, yamnet, yamnet_checkpoint, or "
+    "all. If one of several fails, the others are still downloaded, and the exit code is 3.",
     flag_values=FLAGS,
 )
 flags.DEFINE_enum(
@@ -110,12 +111,21 @@ flags.DEFINE_integer(
 )
 
 
-def prepare(values: flags.FlagValues, _positional: list[str]) -> None:
-    """Prepares what the flags request, in the order in which one needs the other."""
+def prepare(values: flags.FlagValues, _positional: list[str]) -> int:
+    """Prepares what the flags request, in the order in which one needs the other.
+
+    Returns:
+      The exit code.
+    """
+    exit_code = 0
     if values.assets:
-        _fetch_assets(values.assets)
-        if not values.dataset and not values.download:
-            return
+        exit_code = _fetch_assets(values.assets)
+    if values.dataset or values.download or not values.assets:
+        _prepare_dataset(values)
+    return exit_code
+
+
+def _prepare_dataset(values: flags.FlagValues) -> None:
     command.required(values, "dataset", "data_dir")
     if values.beam_options and values.runner != "beam":
         raise CrossaskError(
@@ -214,14 +224,28 @@ def _render_soundscapes(values: flags.FlagValues) -> None:
     soundscapes.write_soundscapes(values.data_dir, config, values.workers, bar)
 
 
-def _fetch_assets(names: list[str]) -> None:
-    from crossask.events import assets
+def _fetch_assets(names: Sequence[str]) -> int:
+    """Fetches weights, prints their paths, then the errors, and returns the exit code."""
+    from crossask.events import assets, manifest
 
     if names == ["all"]:
         names = assets.names()
     for name in names:
-        path = assets.fetch(name, progress=command.progress_bar(name, "B"))
-        print(f"{name}: {path}")
+        # A name that does not exist is an error before the first download.
+        manifest.entry(name)
+    errors = {}
+    for name in names:
+        try:
+            path = assets.fetch(name, progress=command.progress_bar(name, "B"))
+        except WeightsError as error:
+            errors[name] = error
+        else:
+            print(f"{name}: {path}", flush=True)
+    for name, error in errors.items():
+        command.complain(f"{name}: {error.problem}", error.fix)
+    if errors:
+        command.LOG.info("%d of %d assets failed: %s.", len(errors), len(names), ", ".join(errors))
+    return command.failure(len(errors), len(names))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -146,7 +146,8 @@ class EventModelConfig(Settings):
     )
     weights: str = ours(
         "",
-        "TF-Hub handle, folder of a SavedModel, TF1 checkpoint or .npz; empty for random weights.",
+        "TF-Hub handle, folder of a SavedModel, TF1 checkpoint, Keras .h5 or .npz; empty for "
+        "random weights.",
     )
     initialisation: Literal["he", "glorot", "truncated_normal"] = ours(
         "he",

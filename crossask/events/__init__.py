@@ -46,10 +46,10 @@ def build(config: EventModelConfig, trainable: bool = False, seed: int = 0) -> "
     """Returns an event model with its weights, all variables created.
 
     Args:
-      config: The event model. `config.weights` may be an .npz, a TF1 checkpoint, a folder with a
-        SavedModel or a TF-Hub handle; if it is empty, the weights are random. The embedding taps
-        "pca" and "vggish_2019" use `config.pca`, as crossask-pretrain writes it, or else the file
-        that `crossask-prepare --assets=vggish_pca` stored in the cache.
+      config: The event model. `config.weights` may be an .npz, a TF1 checkpoint, a Keras file
+        (.h5), a folder with a SavedModel or a TF-Hub handle; if it is empty, the weights are
+        random. The embedding taps "pca" and "vggish_2019" use `config.pca`, as crossask-pretrain
+        writes it, or else the file that `crossask-prepare --assets=vggish_pca` stored in the cache.
       trainable: Whether the model is trained; a frozen one runs in inference mode.
       seed: Seed of random weights.
 
@@ -75,6 +75,6 @@ def build(config: EventModelConfig, trainable: bool = False, seed: int = 0) -> "
     path = Path(config.weights)
     if path.suffix == ".npz":
         return model_class.from_npz(path, **options)
-    if weights.is_tf1_checkpoint(path):
+    if weights.is_checkpoint(path):
         return model_class.from_checkpoint(path, **options)
     return model_class.from_hub(config.weights, **options)

@@ -1,47 +1,54 @@
-"""Published weight files: fetched once into a cache, and verified by their content.
+"""Published weights: found in a cache or fetched, and verified by their content.
 
 A manifest lists them, see vggish_assets/README.md.
 """
 
+import functools
+import hashlib
 import json
+import logging
 import os
-import sys
-import sysconfig
+import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from crossask import downloading, events, files
 from crossask.audio import frontends
 from crossask.config import catalogue
-from crossask.errors import ConfigError, DownloadError, WeightsError
-from crossask.events import weights
+from crossask.errors import DownloadError, WeightsError
+from crossask.events import manifest, weights
 from crossask.events.layer import EventModel
+from crossask.events.manifest import Entry
 from crossask.events.vggish import read_pca
 from crossask.events.yamnet import YAMNet
+
+LOG = logging.getLogger("crossask")
+# Pauses before further tries of a download; see `downloading.download`.
+PAUSES_SECONDS = (2.0, 10.0)
 
 SMOKE_TEST_SECONDS = 3
 SMOKE_TEST_HZ = 1000
 SMOKE_TEST_TOLERANCE = 0.1  # relative, as in Google's smoke test
 TOP_CLASSES = 10  # of YAMNet's 521, as in Google's test
 
-Entry = Mapping[str, Any]
-
 
 def names() -> tuple[str, ...]:
     """Returns the names of the assets in the manifest."""
-    return tuple(_manifest())
+    return tuple(manifest.entries())
 
 
 def fetch(
     name: str,
     cache_dir: str | Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: downloading.Progress | None = None,
 ) -> Path:
-    """Returns the path of a verified weight file or module; fetches it if the cache lacks it.
+    """Returns the path of a verified weight file or module; fetches it if no cache has it.
+
+    A module is looked for in the caches, on TF-Hub, on Kaggle, and as a checkpoint in Google's
+    storage, in this order. The first one that passes `verify` is returned.
 
     A file is downloaded to a hidden name, verified and moved into place. A record beside it keeps
     its size and checksum, so that the next call only compares the size. The part that arrived
@@ -49,32 +56,41 @@ def fetch(
 
     Args:
       name: Name of the asset.
-      cache_dir: Folder of single files; None is CROSSASK_CACHE_DIR or else crossask in the user's
-        cache folder. Modules are in tensorflow_hub's cache (TFHUB_CACHE_DIR).
-      progress: Function that is called with (bytes done, bytes in all).
+      cache_dir: Folder of downloaded files, see `manifest.cache_folder`. Modules are in the caches
+        of TF-Hub (TFHUB_CACHE_DIR) and Kaggle (KAGGLEHUB_CACHE), or in a folder `name` of
+        `cache_dir`.
+      progress: Called with (bytes done, bytes in all).
 
     Raises:
       ConfigError: The manifest has no such asset.
       WeightsError: It cannot be fetched, or has other content; no wrong file stays in its place.
     """
-    entry = _entry(name)
+    entry = manifest.entry(name)
     if "hub" in entry:
-        return _fetch_module(entry)
-    path = _place(entry, cache_dir)
-    if path.is_file():
-        if not _size_is_recorded(path):
-            # It was put there by hand, or has changed since.
-            _verify_file(path, entry, f"{path} in the cache")
+        return _fetch_module(name, entry, cache_dir, progress)
+    return _fetch_file(entry, cache_dir, progress)
+
+
+def locate(handle: str) -> Path:
+    """Returns the folder or file that `event_model.weights` means.
+
+    Args:
+      handle: A path, which is returned as it is, or a TF-Hub handle. A module of the manifest is
+        looked for as `fetch` does it; what a cache has is not verified again.
+
+    Raises:
+      WeightsError: There is no such path, or the module cannot be fetched.
+    """
+    path = Path(handle)
+    if path.is_dir() or weights.is_checkpoint(path):
         return path
-    part = path.with_name(f".{path.name}.part")
-    try:
-        downloading.download(entry["url"], part, progress)
-    except DownloadError as error:
-        raise WeightsError(error.problem, error.fix) from error
-    _verify_file(part, entry, f"The file from {entry['url']}")
-    os.replace(part, path)
-    os.replace(_record_of(part), _record_of(path))
-    return path
+    for name, entry in manifest.entries().items():
+        if entry.get("hub") == handle:
+            in_caches = _in_caches(name, entry, None)
+            if in_caches:
+                return in_caches[0]
+            return _fetch_module(name, entry, None, None)
+    return weights.resolve(handle)
 
 
 def cached(name: str, cache_dir: str | Path | None = None) -> Path:
@@ -84,7 +100,7 @@ def cached(name: str, cache_dir: str | Path | None = None) -> Path:
       ConfigError: The manifest has no such asset.
       WeightsError: The cache lacks it.
     """
-    path = _place(_entry(name), cache_dir)
+    path = _place(manifest.entry(name), cache_dir)
     if not path.is_file():
         raise WeightsError(
             f"{path} is not there.", f"Fetch it with crossask-prepare --assets={name}."
@@ -122,16 +138,143 @@ def verify(path: Path, entry: Entry) -> None:
         _verify_silence(layer, entry["silence_class"])
 
 
-def _fetch_module(entry: Entry) -> Path:
-    """Returns the folder of a verified TF-Hub module."""
-    folder = weights.resolve(entry["hub"])
+def _fetch_module(
+    name: str,
+    entry: Entry,
+    cache_dir: str | Path | None,
+    progress: downloading.Progress | None,
+) -> Path:
+    """Returns the first verified module, or checkpoint, of all ways to get it."""
+    ways: list[tuple[str, Callable[[], Path]]] = []
+    for path in _in_caches(name, entry, cache_dir):
+        # There is nothing to fetch.
+        ways.append(("the cache", functools.partial(Path, path)))
+    ways.append(("TF-Hub", functools.partial(weights.resolve, entry["hub"])))
+    if "kaggle" in entry:
+        ways.append(("Kaggle", functools.partial(_fetch_from_kaggle, entry["kaggle"])))
+    if "checkpoint" in entry:
+        checkpoint = manifest.entry(entry["checkpoint"])
+        fetch_checkpoint = functools.partial(_fetch_file, checkpoint, cache_dir, progress)
+        ways.append(("Google's storage", fetch_checkpoint))
+
+    failures = []
+    if ways[0][0] != "the cache":
+        places = ", ".join(map(str, _places_of_module(name, entry, cache_dir)))
+        failures.append(f"the cache: There is nothing at {places}.")
+    for title, get in ways:
+        try:
+            path = get()
+            _verify_module(path, entry)
+        except WeightsError as error:
+            failures.append(f"{title}: {error.problem}")
+            LOG.warning("%s does not come from %s. %s", name, title, error.problem)
+        else:
+            return path
+    lines = [f"  {number}. {failure}" for number, failure in enumerate(failures, start=1)]
+    raise WeightsError(
+        "\n".join([f"{entry['what']} cannot be fetched. What was tried:", *lines]),
+        _by_hand(name, entry, cache_dir),
+    )
+
+
+def _verify_module(path: Path, entry: Entry) -> None:
+    """Raises WeightsError, with the path, unless a module is what its entry says."""
     try:
-        verify(folder, entry)
+        verify(path, entry)
     except WeightsError as error:
         raise WeightsError(
-            f"{entry['hub']}: {error.problem}", f"Remove {folder} and fetch it again."
+            f"{path} is not {entry['what']}: {error.problem}", f"Remove {path}."
         ) from error
-    return folder
+
+
+def _by_hand(name: str, entry: Entry, cache_dir: str | Path | None) -> str:
+    """Returns one sentence that says how to get a module by hand."""
+    ways = []
+    if "page" in entry:
+        folder = manifest.cache_folder(cache_dir) / name
+        ways.append(f"download the module from {entry['page']} and unpack it into {folder}")
+    if "checkpoint" in entry:
+        checkpoint = manifest.entry(entry["checkpoint"])
+        ways.append(f"download {checkpoint['url']} and save it as {_place(checkpoint, cache_dir)}")
+    if not ways:
+        return "Download the module by hand and set event_model.weights to its folder."
+    sentence = ", or ".join(ways)
+    return f"{sentence[0].upper()}{sentence[1:]}; then run the same command again."
+
+
+def _in_caches(name: str, entry: Entry, cache_dir: str | Path | None) -> list[Path]:
+    """Returns the folders of a module, and the file of its checkpoint, that caches have."""
+    places = _places_of_module(name, entry, cache_dir)
+    return [path for path, last in places.items() if last.exists()]
+
+
+def _places_of_module(name: str, entry: Entry, cache_dir: str | Path | None) -> dict[Path, Path]:
+    """Returns where a module is looked for without a network: path -> what was written last."""
+    # The user may have put it here by hand.
+    folder = manifest.cache_folder(cache_dir) / name
+    places = {folder: folder / "saved_model.pb"}
+    # The names of TF-Hub's folders are digests of the handles. A folder is renamed when it is
+    # complete.
+    hub_cache = os.environ.get("TFHUB_CACHE_DIR") or Path(tempfile.gettempdir(), "tfhub_modules")
+    folder = Path(hub_cache, hashlib.sha1(entry["hub"].encode()).hexdigest())
+    places[folder] = folder / "saved_model.pb"
+    if "kaggle" in entry:
+        kaggle_cache = os.environ.get("KAGGLEHUB_CACHE") or Path.home() / ".cache" / "kagglehub"
+        folder = Path(kaggle_cache, "models", entry["kaggle"])
+        places[folder] = folder.with_name(f"{folder.name}.complete")
+    if "checkpoint" in entry:
+        path = _place(manifest.entry(entry["checkpoint"]), cache_dir)
+        places[path] = path
+    return places
+
+
+def _fetch_from_kaggle(handle: str) -> Path:
+    """Returns the folder of a module on Kaggle, which kagglehub fetches into its cache."""
+    try:
+        import kagglehub
+    except ImportError as error:
+        raise WeightsError(
+            f"{handle} needs the package kagglehub (pip install 'crossask[kaggle]').",
+            "Install it.",
+        ) from error
+    try:
+        return Path(kagglehub.model_download(handle))
+    except Exception as error:  # kagglehub passes on any error of its transport
+        raise WeightsError(
+            f"{handle} cannot be fetched ({type(error).__name__}: {error}).",
+            "Download the module by hand.",
+        ) from error
+
+
+def _fetch_file(
+    entry: Entry,
+    cache_dir: str | Path | None,
+    progress: downloading.Progress | None,
+) -> Path:
+    """Returns the path of a verified file of the cache; downloads it if it is not there."""
+    path = _place(entry, cache_dir)
+    if path.is_file():
+        if not _size_is_recorded(path):
+            # It was put there by hand, or has changed since.
+            _verify_file(path, entry, f"{path} in the cache")
+        return path
+    part = path.with_name(f".{path.name}.part")
+    try:
+        downloading.download(entry["url"], part, progress, pauses_seconds=PAUSES_SECONDS)
+        _verify_file(part, entry, f"The file from {entry['url']}")
+        os.replace(part, path)
+        os.replace(_record_of(part), _record_of(path))
+    except DownloadError as error:
+        raise WeightsError(
+            error.problem,
+            f"Run the same command again, or download it by hand and save it as {path}.",
+        ) from error
+    except OSError as error:
+        raise WeightsError(
+            f"{path} cannot be written ({error}).",
+            "Free some space, or set CROSSASK_CACHE_DIR to another folder.",
+        ) from error
+    return path
 
 
 def _read(path: Path, entry: Entry) -> EventModel:
@@ -225,54 +368,6 @@ def _sha256(path: Path) -> str:
     return downloading.checksum(path, "sha256")
 
 
-def _entry(name: str) -> Entry:
-    manifest = _manifest()
-    if name not in manifest:
-        raise ConfigError(f"There is no asset {name!r}.", f"Use one of: {', '.join(manifest)}.")
-    return manifest[name]
-
-
-def _manifest() -> dict[str, Entry]:
-    """Returns the manifest {name: entry}."""
-    places = _manifest_places()
-    for path in places:
-        if path.is_file():
-            try:
-                return json.loads(path.read_text())
-            except ValueError as error:
-                raise WeightsError(
-                    f"{path} is not readable JSON ({error}).",
-                    "Repair it, or install the package again.",
-                ) from error
-    raise WeightsError(
-        f"{places[0]} is not there.", "Install the package again, or set CROSSASK_ASSETS_MANIFEST."
-    )
-
-
-def _manifest_places() -> list[Path]:
-    """Returns the paths where the manifest may be, the first one that exists counts."""
-    given = os.environ.get("CROSSASK_ASSETS_MANIFEST")
-    if given:
-        return [Path(given)]
-    source_tree = Path(__file__).parents[2]
-    folders = [source_tree]
-    for base in (sysconfig.get_path("data"), sys.prefix):
-        folders.append(Path(base, "share", "crossask"))
-    return [folder / "vggish_assets" / "manifest.json" for folder in folders]
-
-
 def _place(entry: Entry, cache_dir: str | Path | None) -> Path:
     """Returns the path of a file in the cache."""
-    if cache_dir is None:
-        cache_dir = _default_cache_dir()
-    return Path(cache_dir) / entry["file"]
-
-
-def _default_cache_dir() -> Path:
-    given = os.environ.get("CROSSASK_CACHE_DIR")
-    if given:
-        return Path(given)
-    user_cache = os.environ.get("XDG_CACHE_HOME")
-    if user_cache:
-        return Path(user_cache) / "crossask"
-    return Path.home() / ".cache" / "crossask"
+    return manifest.cache_folder(cache_dir) / entry["file"]

@@ -24,6 +24,7 @@ INITIALISERS = {
     "glorot": keras.initializers.GlorotUniform,
     "truncated_normal": functools.partial(keras.initializers.TruncatedNormal, stddev=0.01),
 }
+MOST_LISTED = 6  # variables in an error message
 
 
 class EventModel(keras.layers.Layer):
@@ -148,30 +149,34 @@ class EventModel(keras.layers.Layer):
         """Returns a layer with the weights of a TF-Hub module.
 
         Args:
-          handle_or_folder: Handle of the module, which tensorflow_hub fetches into its cache, or
-            its folder.
+          handle_or_folder: Handle of the module, which `assets.locate` finds or fetches, or its
+            folder.
           **options: Arguments of the constructor.
 
         Raises:
           WeightsError: It cannot be fetched or read, or a variable is missing, unknown, not finite
             or has another shape.
         """
-        arrays = weights.from_saved_model(handle_or_folder)
+        # The assets are verified with event models, so they cannot be imported first.
+        from crossask.events import assets
+
+        arrays = weights.read(assets.locate(str(handle_or_folder)))
         return cls(seed=None, **options)._load(arrays, str(handle_or_folder))
 
     @classmethod
     def from_checkpoint(cls, path: str | Path, **options: Any) -> "EventModel":
-        """Returns a layer with the weights of a TensorFlow 1 checkpoint.
+        """Returns a layer with the weights of a checkpoint.
 
         Args:
-          path: One file, or the prefix of several.
+          path: A TensorFlow 1 checkpoint (one file, or the prefix of several), or a weight file of
+            Keras (.h5).
           **options: Arguments of the constructor.
 
         Raises:
           WeightsError: It cannot be read, or a variable is missing, unknown, not finite or has
             another shape.
         """
-        arrays = weights.from_tf1_checkpoint(path)
+        arrays = weights.from_checkpoint(path)
         return cls(seed=None, **options)._load(arrays, str(path))
 
     @classmethod
@@ -269,18 +274,31 @@ class EventModel(keras.layers.Layer):
     ) -> None:
         """Raises WeightsError unless `arrays` fit the variables."""
         advice = f"Give the published weights of {self.model_name}, or set event_model.width."
-        for name, variable in variables.items():
-            if name not in arrays:
-                raise WeightsError(f"{source} lacks the variable {name!r}.", advice)
+        missing = _shapes({name: v for name, v in variables.items() if name not in arrays})
+        unknown = {}
+        for name in sorted(set(arrays) - {*variables, *self.optional_variables}):
+            shape = tuple(arrays[name].shape)
+            if not weights.is_training_state(name, shape):
+                unknown[name] = shape
+        if missing or unknown:
+            if sorted(missing.values()) == sorted(unknown.values()):
+                advice = (
+                    "The shapes agree, only the names differ: save the variables by the expected "
+                    "names, for example in an .npz."
+                )
+            raise WeightsError(
+                f"In {source}, {len(missing)} of the {len(variables)} variables of "
+                f"{self.model_name} are missing, and {len(unknown)} others are unknown.\n"
+                f"Expected: {_listed(missing)}.\n"
+                f"Found: {_listed(unknown)}.",
+                advice,
+            )
+        for name, expected in _shapes(variables).items():
             found = tuple(arrays[name].shape)
-            expected = tuple(variable.shape)
             if found != expected:
                 raise WeightsError(
                     f"{name!r} of {source} has shape {found}, not {expected}.", advice
                 )
-        for name in arrays:
-            if name not in variables and name not in self.optional_variables:
-                raise WeightsError(f"{source} has the unknown variable {name!r}.", advice)
         for name in variables:
             if not np.isfinite(arrays[name]).all():
                 raise WeightsError(
@@ -336,6 +354,21 @@ class EventModel(keras.layers.Layer):
         """Returns the values of all variables by their published names."""
         self.built_whole()
         return {name: variable.numpy() for name, variable in self.named_variables().items()}
+
+
+def _shapes(variables: Mapping[str, tf.Variable]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(variable.shape) for name, variable in variables.items()}
+
+
+def _listed(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Returns the names and shapes of the first variables, and how many more there are."""
+    shown = [f"{name!r} {shape}" for name, shape in list(shapes.items())[:MOST_LISTED]]
+    if not shown:
+        return "none"
+    text = ", ".join(shown)
+    if len(shapes) > len(shown):
+        text += f", and {len(shapes) - len(shown)} more"
+    return text
 
 
 def _digest(choices: list, arrays: Arrays) -> str:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from crossask import files, text_tables
 from crossask.config import EventModelConfig, catalogue
 from crossask.errors import DataError, WeightsError
-from crossask.events import weights
+from crossask.events import assets, weights
 
 HEADS = ("dense", "logits")  # names of the head in published YAMNets
 CLASS_MAP = "yamnet_class_map.csv"
@@ -94,21 +94,20 @@ def read_tagger(config: EventModelConfig) -> Tagger | None:
         return _read_tags(tags_path(path))
     if not catalogue.event_model(config.name).has_tagger:
         return None
-    if path.suffix == ".npz":
-        arrays, _ = weights.from_npz(path)
-        class_map = path.with_name(f"{path.stem}_class_map.csv")
-    elif weights.is_tf1_checkpoint(path):
-        # Checkpoints are not published with a class map.
-        return None
+    if path.suffix != ".npz":
+        path = assets.locate(config.weights)
+    if path.is_dir():
+        class_map = path / "assets" / CLASS_MAP
     else:
-        folder = weights.resolve(config.weights)
-        arrays = weights.from_saved_model(folder)
-        class_map = folder / "assets" / CLASS_MAP
-    if class_map.is_file():
-        for head in HEADS:
-            if f"{head}/kernel" in arrays:
-                names = read_class_map(class_map)
-                return Tagger(names, arrays[f"{head}/kernel"], arrays[f"{head}/bias"])
+        # Files are published without a class map; the user may have put it beside them.
+        class_map = path.with_name(f"{path.stem}_class_map.csv")
+    if not class_map.is_file():
+        return None
+    arrays = weights.read(path)
+    for head in HEADS:
+        if f"{head}/kernel" in arrays:
+            names = read_class_map(class_map)
+            return Tagger(names, arrays[f"{head}/kernel"], arrays[f"{head}/bias"])
     return None
 
 

@@ -4,11 +4,14 @@ No code of a SavedModel is run.
 """
 
 import json
+import re
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
@@ -31,6 +34,41 @@ BROKEN_NPZ = (
 )
 # Errors that a SavedModel raises that is truncated or damaged.
 _BROKEN_MODULE = (OSError, tf.errors.OpError, ValueError, IndexError, DecodeError)
+
+# Names of variables of Keras metrics that are no scalars.
+_METRICS = frozenset(
+    (
+        "total",
+        "count",
+        "true_positives",
+        "true_negatives",
+        "false_positives",
+        "false_negatives",
+        "total_confusion_matrix",
+    )
+)
+# Names of what optimisers store for each weight.
+_SLOTS = frozenset(
+    (
+        "m",
+        "v",
+        "u",
+        "vhat",
+        "velocity",
+        "velocity_hat",
+        "momentum",
+        "rms",
+        "mg",
+        "average_gradient",
+        "accumulator",
+        "Adam",
+        "Adam_1",
+        "Momentum",
+        "RMSProp",
+        "RMSProp_1",
+        "Adagrad",
+    )
+)
 
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # name in a checkpoint of its object graph
 _ROOT = 0  # number of an object graph's first node
@@ -69,6 +107,62 @@ def from_saved_model(handle_or_folder: str | Path) -> Arrays:
         raise WeightsError(
             f"{folder} contains no named variables.", "Give the module as published on TF-Hub."
         )
+    return arrays
+
+
+def read(path: Path) -> Arrays:
+    """Returns the variables of a weight file or of the folder of a SavedModel, by name.
+
+    Raises:
+      WeightsError: It cannot be read.
+    """
+    if path.is_dir():
+        return from_saved_model(path)
+    if zipfile.is_zipfile(path):
+        arrays, _ = from_npz(path)
+        return arrays
+    return from_checkpoint(path)
+
+
+def from_checkpoint(path: str | Path) -> Arrays:
+    """Returns the variables of a checkpoint by name.
+
+    Args:
+      path: A TensorFlow 1 checkpoint (see `from_tf1_checkpoint`), or a weight file of Keras (see
+        `from_keras_file`).
+
+    Raises:
+      WeightsError: It cannot be read.
+    """
+    if Path(path).is_file() and h5py.is_hdf5(path):
+        return from_keras_file(path)
+    return from_tf1_checkpoint(path)
+
+
+def from_keras_file(path: str | Path) -> Arrays:
+    """Returns the variables of a weight file of Keras by name.
+
+    Args:
+      path: HDF5 file that `Model.save_weights` or `Model.save` of Keras 2 wrote, such as Google's
+        yamnet.h5.
+
+    Raises:
+      WeightsError: It cannot be read.
+    """
+    arrays = {}
+    try:
+        with h5py.File(path, "r") as file:
+            # `Model.save` writes the weights into a group of their own.
+            model = file.get("model_weights", file)
+            for layer in model.attrs["layer_names"]:
+                group = model[layer]
+                for name in group.attrs["weight_names"]:
+                    arrays[_text(name).removesuffix(":0")] = group[name][()]
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        raise WeightsError(
+            f"{path} is not a readable weight file of Keras 2 ({error}).",
+            "Give Google's yamnet.h5.",
+        ) from error
     return arrays
 
 
@@ -114,7 +208,23 @@ def from_npz(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     return arrays, record
 
 
-def is_tf1_checkpoint(path: Path) -> bool:
+def is_training_state(name: str, shape: Sequence[int]) -> bool:
+    """Returns whether a variable belongs to a metric or an optimiser, by its name and shape.
+
+    Keras saves them with the weights, for example "count", "Adam/iter", "Adam/m/fc2/kernel".
+    """
+    # Steps, rates and sums are scalars; no weight of an event model is one.
+    if not shape:
+        return True
+    parts = name.removesuffix(":0").split("/")
+    # Keras appends a number to a name that it has used.
+    if re.sub(r"_[0-9]+$", "", parts[-1]) in _METRICS:
+        return True
+    # The name of what an optimiser stores for a weight contains that of the weight.
+    return len(parts) > 1 and not _SLOTS.isdisjoint((parts[0], parts[1], parts[-1]))
+
+
+def is_checkpoint(path: Path) -> bool:
     """Returns whether `path` is a file, or the prefix of a checkpoint in several files."""
     if path.is_file():
         return True
@@ -155,6 +265,11 @@ def resolve(handle: str) -> Path:
         ) from error
 
 
+def _text(name: str | bytes) -> str:
+    """Returns a name in an HDF5 file, which is bytes in files of older versions."""
+    return name.decode() if isinstance(name, bytes) else name
+
+
 def _checkpoint_keys(
     folder: Path, saved_model: saved_model_pb2.SavedModel, object_graph: bytes
 ) -> dict[str, str]:
@@ -179,8 +294,12 @@ def _checkpoint_keys(
         number, saved_number = waiting.pop()
         node = nodes[number]
         saved_node = saved_nodes[saved_number]
-        if node.WhichOneof("kind") == "variable" and node.variable.name:
+        name = ""
+        if node.WhichOneof("kind") == "variable":
             name = node.variable.name.removesuffix(":0")
+        # Two metrics have variables of the same names.
+        shape = [axis.size for axis in node.variable.shape.dim]
+        if name and not is_training_state(name, shape):
             if name in keys:
                 raise WeightsError(
                     f"{folder} contains two variables named {name!r}.",

@@ -11,9 +11,10 @@ import pytest
 
 from crossask import events
 from crossask.audio import frontends
+from crossask.cli import prepare
 from crossask.config import EventModelConfig
 from crossask.errors import ConfigError, WeightsError
-from crossask.events import assets
+from crossask.events import assets, manifest
 from crossask.events.vggish import VGGish
 from crossask.events.yamnet import YAMNet
 
@@ -42,6 +43,7 @@ def cache(tmp_path, monkeypatch, server):
     }
     write_manifest(tmp_path, monkeypatch, {"narrow": entry})
     monkeypatch.setenv("CROSSASK_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(assets, "PAUSES_SECONDS", ())
     server.files["w.npz"] = tiny_npz()
     return tmp_path / "cache"
 
@@ -182,8 +184,9 @@ def test_a_file_put_there_by_hand_is_verified_and_kept(cache, server):
 
 def test_what_the_server_lacks_or_nobody_serves_is_an_error(cache, server, tmp_path, monkeypatch):
     server.files.clear()
-    with pytest.raises(WeightsError, match="404"):
+    with pytest.raises(WeightsError, match="404") as error:
         assets.fetch("narrow")
+    assert f"by hand and save it as {cache / 'w.npz'}" in error.value.fix
     change(tmp_path, monkeypatch, url="http://127.0.0.1:9/w.npz")
     with pytest.raises(WeightsError, match="cannot be fetched"):
         assets.fetch("narrow")
@@ -241,7 +244,14 @@ def test_the_pca_tap_takes_its_file_from_the_cache(tmp_path, monkeypatch, server
 
 def test_the_manifest_that_ships_lists_what_the_commands_offer(monkeypatch):
     monkeypatch.delenv("CROSSASK_ASSETS_MANIFEST", raising=False)
-    assert set(assets.names()) == {"vggish", "vggish_checkpoint", "vggish_pca", "yamnet"}
+    expected = {"vggish", "vggish_checkpoint", "vggish_pca", "yamnet", "yamnet_checkpoint"}
+    assert set(assets.names()) == expected
+    for name in expected:
+        assert name in prepare.FLAGS["assets"].help
+        entry = manifest.entry(name)
+        # A module can be fetched in three ways, the last one is another asset.
+        assert ("hub" in entry) == ("kaggle" in entry) == ("page" in entry)
+        assert entry.get("checkpoint", "vggish_checkpoint") in expected
 
 
 def test_a_missing_manifest_is_an_error(monkeypatch, tmp_path):

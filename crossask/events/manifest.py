@@ -1,0 +1,73 @@
+"""The manifest of published weights, and where their files are in the cache.
+
+vggish_assets/README.md describes the manifest. Imports no TensorFlow.
+"""
+
+import json
+import os
+import sys
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from crossask.errors import ConfigError, WeightsError
+
+Entry = Mapping[str, Any]
+
+
+def entries() -> dict[str, Entry]:
+    """Returns the manifest, name of an asset -> its entry.
+
+    Raises:
+      WeightsError: The manifest is missing or cannot be read.
+    """
+    places = _places()
+    for path in places:
+        if path.is_file():
+            try:
+                return json.loads(path.read_text())
+            except ValueError as error:
+                raise WeightsError(
+                    f"{path} is not readable JSON ({error}).",
+                    "Repair it, or install the package again.",
+                ) from error
+    raise WeightsError(
+        f"{places[0]} is not there.", "Install the package again, or set CROSSASK_ASSETS_MANIFEST."
+    )
+
+
+def entry(name: str) -> Entry:
+    """Returns the entry of an asset; raises ConfigError if there is none."""
+    known = entries()
+    if name not in known:
+        raise ConfigError(f"There is no asset {name!r}.", f"Use one of: {', '.join(known)}.")
+    return known[name]
+
+
+def cache_folder(given: str | Path | None = None) -> Path:
+    """Returns the folder of downloaded files.
+
+    It is the given one, or else CROSSASK_CACHE_DIR, or else crossask in the user's cache folder.
+    """
+    if given is not None:
+        return Path(given)
+    own = os.environ.get("CROSSASK_CACHE_DIR")
+    if own:
+        return Path(own)
+    user_cache = os.environ.get("XDG_CACHE_HOME")
+    if user_cache:
+        return Path(user_cache) / "crossask"
+    return Path.home() / ".cache" / "crossask"
+
+
+def _places() -> list[Path]:
+    """Returns the paths where the manifest may be, the first one that exists counts."""
+    given = os.environ.get("CROSSASK_ASSETS_MANIFEST")
+    if given:
+        return [Path(given)]
+    source_tree = Path(__file__).parents[2]
+    folders = [source_tree]
+    for base in (sysconfig.get_path("data"), sys.prefix):
+        folders.append(Path(base, "share", "crossask"))
+    return [folder / "vggish_assets" / "manifest.json" for folder in folders]

@@ -275,6 +275,31 @@ class ModelConfig(Settings):
         open_because="“The dimension of queries” in equation 4 may be one head's (256) or all "
         "heads' (2048).",
     )
+    attention_projection: Literal["all_heads", "each_head"] = ours(
+        "all_heads",
+        "CMAM: W^O of equation 5. all_heads: Concat(O_i) W^O, one matrix after the heads are "
+        "concatenated (2048 x 2048); each_head: Concat(O_i W^O) as printed, one matrix for the "
+        "output of every head (256 x 256).",
+        systems=("CMAM",),
+        open_because="Equation 5 is printed as Concat(O_i W^O), but the ~33M parameters of Table 2 "
+        "need one matrix for all heads.",
+    )
+    positions: Literal["after_widening", "before_widening"] = ours(
+        "after_widening",
+        "CMAM: whether the positions are added to the embedding after the linear layer that widens "
+        "it to the query dimension (2048), or before it (128).",
+        systems=("CMAM",),
+        open_because="The positions are added to the embedding, but how it is widened for "
+        "equation 6 is not described.",
+    )
+    scale_embedding: bool = ours(
+        False,
+        "CMAM: whether the embedding is multiplied by the root of its width before the positions "
+        "are added, as in Vaswani et al. (2017).",
+        systems=("CMAM",),
+        open_because="The cited paper scales embeddings by the root of their width; this paper "
+        "does not mention it.",
+    )
     attention_dropout: float = ours(
         0.1,
         "CMAM: dropout rate of equation 6.",
@@ -300,6 +325,14 @@ class ModelConfig(Settings):
         "events_alone: a control without the scene features and without this block.",
         systems=("CMAM",),
         open_because="Text and figure do not state which of the two sides are the queries.",
+    )
+    cross_residual: bool = ours(
+        True,
+        "CMAM: whether the second attention block has equation 6 (dropout, residual and layer "
+        "normalisation); otherwise its output is that of equation 5.",
+        systems=("CMAM",),
+        open_because="Equation 6 is given for the self-attention; the second block has a similar "
+        "“attention function”.",
     )
     standardise_embedding: bool = ours(
         False,

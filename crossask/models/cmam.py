@@ -48,8 +48,9 @@ class CMAM(SceneModel):
 
     Differs from the paper: a linear layer widens the embedding (128) to the query dimension (2048),
     because equation 6 adds H to an attention output that is 2048 wide. The positions are added
-    after this layer. The cross-attention has the residual, dropout and layer normalisation of
-    equation 6, too.
+    after this layer unless `config.positions` says otherwise, and `config.scale_embedding`
+    multiplies by the root of the width before they are added. The cross-attention has the residual,
+    dropout and layer normalisation of equation 6, too, unless `config.cross_residual` is false.
     """
 
     reads = ("log_mel", "embedding")
@@ -64,8 +65,12 @@ class CMAM(SceneModel):
         config = self.model_config
         self.encoder = scene_encoder(config)
         self.widening = keras.layers.Dense(config.attention_dim, name="widening")
-        self.self_attention = _attention_block(config, "self_attention")
-        self.cross_attention = _attention_block(config, "cross_attention")
+        self.self_attention = _attention_block(
+            config, config.layer_norm_epsilon, name="self_attention"
+        )
+        # Without an epsilon, the block leaves out equation 6.
+        cross_epsilon = config.layer_norm_epsilon if config.cross_residual else None
+        self.cross_attention = _attention_block(config, cross_epsilon, name="cross_attention")
         self.pooling = scene_pooling(config)
         self.scene = keras.layers.Dense(self.classes, dtype="float32", name="scene")
 
@@ -83,12 +88,13 @@ class CMAM(SceneModel):
             r = self.encoder(log_mel, training=training)  # [B, T', 2048]
 
         if direction == "scene_queries_scene":
-            h = self.widening(r)  # [B, T', 2048]
+            embedding = r  # [B, T', 2048]
         else:
             embedding = self.read_embedding(inputs, training)  # [B, P, E]
-            h = self.widening(embedding)  # [B, P, 2048]
-        positions = sinusoidal_positions(axis_size(h, 1), h.shape[-1])  # [P, 2048]
-        h += tf.cast(positions, h.dtype)
+        if self.model_config.positions == "before_widening":
+            h = self.widening(self._with_positions(embedding))  # [B, P, 2048]
+        else:
+            h = self._with_positions(self.widening(embedding))  # [B, P, 2048]
 
         o, self_weights = self.self_attention(
             h,
@@ -117,13 +123,24 @@ class CMAM(SceneModel):
         x, pooling_weights = self.pooling(x, return_attention=True)  # [B, 4 * 2048], [B, 4, P]
         return x, {"pooling": pooling_weights, "self": self_weights, "cross": cross_weights}
 
+    def _with_positions(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns x [B, P, C], scaled if the configuration says so, with positions added."""
+        width = x.shape[-1]
+        if self.model_config.scale_embedding:
+            x *= width**0.5
+        positions = sinusoidal_positions(axis_size(x, 1), width)  # [P, C]
+        return x + tf.cast(positions, x.dtype)
 
-def _attention_block(config: ModelConfig, name: str) -> MultiHeadAttention:
+
+def _attention_block(
+    config: ModelConfig, layer_norm_epsilon: float | None, name: str
+) -> MultiHeadAttention:
     return MultiHeadAttention(
         config.attention_heads,
         config.attention_dim,
         config.attention_scale,
         config.attention_dropout,
-        config.layer_norm_epsilon,
+        layer_norm_epsilon,
+        config.attention_projection,
         name=name,
     )

@@ -248,8 +248,8 @@ class MultiHeadAttention(keras.layers.Layer):
 
     Differs from the paper: equation 5 is read as one matrix W^O after the heads are concatenated.
     The two blocks of CMAM then have 33,554,432 weights, which Table 2 prints as ~33M. Read
-    literally, "Concat(O_i W^O)" has a matrix W^O for each head. In equation 4, d is the dimension
-    of one head unless `scale` is "query_dim".
+    literally, "Concat(O_i W^O)" is another `projection`. In equation 4, d is the dimension of one
+    head unless `scale` is "query_dim".
     """
 
     def __init__(
@@ -258,26 +258,29 @@ class MultiHeadAttention(keras.layers.Layer):
         dim: int,
         scale: str = "head_dim",
         dropout: float = 0.1,
-        layer_norm_epsilon: float = 1e-6,
+        layer_norm_epsilon: float | None = 1e-6,
+        projection: str = "all_heads",
         **kwargs: Any,
     ):
         """Creates the layers.
 
         Args:
           heads: Number N of heads; it divides `dim`.
-          dim: Query dimension of all heads together. `query` must have this width, because equation
-            6 adds `query` to O_a.
+          dim: Query dimension of all heads together. If equation 6 adds `query` to O_a, `query` must
+            have this width.
           scale: d of equation 4: "head_dim" is dim / heads, "query_dim" is dim.
           dropout: Rate of the dropout of equation 6.
-          layer_norm_epsilon: Epsilon of the layer normalisation of equation 6.
+          layer_norm_epsilon: Epsilon of the layer normalisation of equation 6. None leaves out
+            equation 6, its dropout included: the output is O_a.
+          projection: W^O of equation 5, a value of `ModelConfig.attention_projection`.
           **kwargs: Arguments of `keras.layers.Layer`.
 
         Raises:
-          ConfigError: `heads` does not divide `dim`, or an unknown `scale`.
+          ConfigError: `heads` does not divide `dim`, or an unknown `scale` or `projection`.
         """
         super().__init__(**kwargs)
-        # Raises ConfigError if `scale` is none of the field's choices.
-        ModelConfig(attention_scale=scale)
+        # Raises ConfigError if a value is none of the fields' choices.
+        ModelConfig(attention_scale=scale, attention_projection=projection)
         if dim % heads:
             raise ConfigError(
                 f"attention_dim is {dim}, which is no multiple of attention_heads ({heads}).",
@@ -288,13 +291,17 @@ class MultiHeadAttention(keras.layers.Layer):
         self.scale = scale
         self.dropout = dropout
         self.layer_norm_epsilon = layer_norm_epsilon
+        self.projection = projection
         self.query = keras.layers.Dense(dim, use_bias=False, name="query")
         self.key = keras.layers.Dense(dim, use_bias=False, name="key")
         self.value = keras.layers.Dense(dim, use_bias=False, name="value")
-        self.output_projection = keras.layers.Dense(dim, use_bias=False, name="output")
-        self.layer_norm = keras.layers.LayerNormalization(
-            epsilon=layer_norm_epsilon, name="layer_norm"
-        )
+        output_dim = dim if projection == "all_heads" else dim // heads
+        self.output_projection = keras.layers.Dense(output_dim, use_bias=False, name="output")
+        self.layer_norm = None
+        if layer_norm_epsilon is not None:
+            self.layer_norm = keras.layers.LayerNormalization(
+                epsilon=layer_norm_epsilon, name="layer_norm"
+            )
 
     def call(
         self,
@@ -304,10 +311,10 @@ class MultiHeadAttention(keras.layers.Layer):
         seed: tf.Tensor | None = None,
         return_attention: bool = False,
     ) -> tf.Tensor | tuple[tf.Tensor, tf.Tensor]:
-        """Returns O of equation 6.
+        """Returns O of equation 6, or O_a of equation 5 if equation 6 is left out.
 
         Args:
-          query: H of equations 1 and 6, [B, Tq, dim].
+          query: H of equations 1 and 6, [B, Tq, dim]; of any width without equation 6.
           key_value: H of equations 2 and 3, [B, Tk, any width].
           training: Whether features are dropped.
           seed: Seed of the dropout, int32 [2]; see `dropout`.
@@ -318,9 +325,10 @@ class MultiHeadAttention(keras.layers.Layer):
           whose sum over Tk is 1.
 
         Raises:
-          ConfigError: The width of `query` is not `dim`.
+          ConfigError: The width of `query` is not `dim`, which equation 6 requires.
         """
-        self._check_width(query.shape[-1])
+        if self.layer_norm is not None:
+            self._check_width(query.shape[-1])
         # The matrices W^Q, W^K, W^V and W^O are dense layers without bias. All heads i are computed
         # at once.
         q = self._split_heads(self.query(query))  # [B, N, Tq, dim / N], equation 1
@@ -333,10 +341,14 @@ class MultiHeadAttention(keras.layers.Layer):
         scores = tf.matmul(q, k, transpose_b=True) * d**-0.5  # [B, N, Tq, Tk]
         attention = _softmax(scores)
         heads = tf.matmul(tf.cast(attention, v.dtype), v)  # [B, N, Tq, dim / N], equation 4
-        output = self.output_projection(self._concat_heads(heads))  # [B, Tq, dim], equation 5
-        if training and self.dropout:
-            output = dropout(output, self.dropout, seed)
-        output = self.layer_norm(output + tf.cast(query, output.dtype))  # equation 6
+        if self.projection == "all_heads":
+            output = self.output_projection(self._concat_heads(heads))  # [B, Tq, dim], equation 5
+        else:
+            output = self._concat_heads(self.output_projection(heads))  # [B, Tq, dim], as printed
+        if self.layer_norm is not None:
+            if training and self.dropout:
+                output = dropout(output, self.dropout, seed)
+            output = self.layer_norm(output + tf.cast(query, output.dtype))  # equation 6
         if return_attention:
             return output, attention
         return output
@@ -349,6 +361,7 @@ class MultiHeadAttention(keras.layers.Layer):
             "scale": self.scale,
             "dropout": self.dropout,
             "layer_norm_epsilon": self.layer_norm_epsilon,
+            "projection": self.projection,
         }
 
     def _check_width(self, width: int) -> None:

@@ -23,6 +23,12 @@ def attention_block(h, other, wq, wk, wv, wo, gamma, beta, heads, d, epsilon):
     """Equations 1 to 6 for one clip: h [Tq, D] asks, other [Tk, C] answers; (O [Tq, D], weights [N,
     Tq, Tk]).
     """
+    outputs, weights = attention_heads(h, other, wq, wk, wv, heads, d)
+    return layer_norm(np.concatenate(outputs, axis=1) @ wo + h, gamma, beta, epsilon), weights
+
+
+def attention_heads(h, other, wq, wk, wv, heads, d):
+    """Equations 1 to 4 for one clip: the outputs O_i [Tq, D / N] as a list, weights [N, Tq, Tk]."""
     q, k, v = h @ wq, other @ wk, other @ wv
     width = q.shape[1] // heads
     outputs, weights = [], []
@@ -31,9 +37,7 @@ def attention_block(h, other, wq, wk, wv, wo, gamma, beta, heads, d, epsilon):
         a = softmax(q[:, part] @ k[:, part].T / np.sqrt(d), axis=1)
         outputs.append(a @ v[:, part])
         weights.append(a)
-    return layer_norm(np.concatenate(outputs, axis=1) @ wo + h, gamma, beta, epsilon), np.array(
-        weights
-    )
+    return outputs, np.array(weights)
 
 
 def attention_pooling(x, w1, w2, activation):
@@ -77,6 +81,7 @@ def conv_block(x, kernel, gamma, beta, mean, variance, epsilon, pool):
 def paper():
     return SimpleNamespace(
         attention_block=attention_block,
+        attention_heads=attention_heads,
         attention_pooling=attention_pooling,
         positions=positions,
         conv_block=conv_block,

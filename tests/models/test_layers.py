@@ -120,6 +120,41 @@ def test_the_attention_block_follows_equations_1_to_6(paper, scramble, scale, d,
     assert len(block.weights) == 6  # four matrices without bias, one layer norm
 
 
+def test_equation_5_word_by_word_has_one_matrix_that_each_head_passes(paper, scramble):
+    h = RANDOM.normal(size=(1, 5, 12)).astype(np.float32)
+    block = MultiHeadAttention(heads=4, dim=12, projection="each_head")
+    block(h, h)
+    scramble(block)
+    q, k, v, o = doubles(
+        [block.query.kernel, block.key.kernel, block.value.kernel, block.output_projection.kernel]
+    )
+    assert o.shape == (3, 3)
+    outputs, _ = paper.attention_heads(np.float64(h[0]), np.float64(h[0]), q, k, v, heads=4, d=3)
+    concatenated = np.concatenate([output @ o for output in outputs], axis=1)
+    gamma, beta = doubles([block.layer_norm.gamma, block.layer_norm.beta])
+    wanted = paper.layer_norm(concatenated + h[0], gamma, beta, 1e-6)
+    np.testing.assert_allclose(block(h, h)[0], wanted, atol=2e-5)
+
+
+def test_a_block_without_equation_6_ends_with_equation_5(paper, scramble):
+    query = RANDOM.normal(size=(1, 5, 6)).astype(np.float32)
+    key_value = RANDOM.normal(size=(1, 7, 9)).astype(np.float32)
+    block = MultiHeadAttention(heads=4, dim=12, dropout=0.5, layer_norm_epsilon=None)
+    block(query, key_value)
+    scramble(block)
+    q, k, v, o = doubles(
+        [block.query.kernel, block.key.kernel, block.value.kernel, block.output_projection.kernel]
+    )
+    outputs, _ = paper.attention_heads(
+        np.float64(query[0]), np.float64(key_value[0]), q, k, v, heads=4, d=3
+    )
+    wanted = np.concatenate(outputs, axis=1) @ o
+    np.testing.assert_allclose(block(query, key_value)[0], wanted, atol=2e-5)
+    # The dropout is a part of equation 6.
+    np.testing.assert_allclose(block(query, key_value, training=True)[0], wanted, atol=2e-5)
+    assert len(block.weights) == 4
+
+
 def test_dropout_falls_on_the_blocks_output_before_the_residual_and_at_its_rate(paper, scramble):
     rate, h = 0.3, RANDOM.normal(size=(1, 256, 4)).astype(np.float32)
     block = MultiHeadAttention(heads=2, dim=4, dropout=rate)
@@ -221,6 +256,7 @@ def test_positions_interleave_sine_and_cosine(paper, width):
     [
         (lambda: MultiHeadAttention(3, 8), r"multiple of attention_heads \(3\)"),
         (lambda: MultiHeadAttention(2, 8, scale="root"), "attention_scale is 'root'"),
+        (lambda: MultiHeadAttention(2, 8, projection="no"), "attention_projection is 'no'"),
         (lambda: AttentionPooling(2, 8, "gelu"), "pooling_activation is 'gelu'"),
         (
             lambda: MultiHeadAttention(2, 8)(np.zeros((1, 3, 6), "f"), np.zeros((1, 3, 8), "f")),
@@ -240,7 +276,8 @@ def test_choices_that_do_not_fit_are_named(make, problem):
         ResidualEncoder((2, 3), ((2, 2), (1, 2)), 0.8, 1e-2),
         SplitBand(ResidualEncoder((2,), ((2, 2),)), ConvEncoder((3,), ((2, 1),))),
         AttentionPooling(3, 5, "tanh"),
-        MultiHeadAttention(2, 8, "query_dim", 0.2, 1e-5),
+        MultiHeadAttention(2, 8, "query_dim", 0.2, 1e-5, "each_head"),
+        MultiHeadAttention(2, 8, layer_norm_epsilon=None),
     ],
 )
 def test_layers_survive_their_configuration(layer):

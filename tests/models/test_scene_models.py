@@ -236,6 +236,66 @@ def encoded_by(paper, encoder, log_mel):
     return log_mel.reshape(len(log_mel), -1)
 
 
+@pytest.mark.parametrize("place", ["after_widening", "before_widening"])
+@pytest.mark.parametrize("scales", [False, True])
+def test_cmam_adds_positions_before_or_after_the_widening(
+    paper, narrow, clips, scramble, place, scales
+):
+    inputs = {"log_mel": clips[0]["log_mel"][:2, :40], "embedding": clips[0]["embedding"][:2]}
+    config = dataclasses.replace(narrow, positions=place, scale_embedding=scales)
+    model = models.build("CMAM", 3, config)
+    model(inputs)
+    scramble(model, seed=1)
+    logits, _ = model.explain(inputs)
+    for i in range(2):
+        r = encoded(paper, model, np.float64(inputs["log_mel"][i]))
+        kernel, bias = doubles([model.widening.kernel, model.widening.bias])
+        embedding = np.float64(inputs["embedding"][i])  # [10, 12], widened to 64
+        if place == "before_widening":
+            factor = np.sqrt(12) if scales else 1
+            h = (factor * embedding + paper.positions(10, 12)) @ kernel + bias
+        else:
+            factor = np.sqrt(64) if scales else 1
+            h = factor * (embedding @ kernel + bias) + paper.positions(10, 64)
+        o, _ = attended(paper, model.self_attention, h, h, 16)
+        x, _ = attended(paper, model.cross_attention, o, r, 16)
+        wanted, _ = answered(paper, model, x)
+        np.testing.assert_allclose(logits[i], wanted, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("direction", [EVENT_FIRST, SCENE_FIRST])
+def test_cmams_second_block_may_end_with_equation_5(paper, narrow, clips, scramble, direction):
+    inputs = {"log_mel": clips[0]["log_mel"][:2, :40], "embedding": clips[0]["embedding"][:2]}
+    config = dataclasses.replace(narrow, cross_residual=False, cross_attention=direction)
+    model = models.build("CMAM", 3, config)
+    model(inputs)
+    scramble(model, seed=1)
+    logits, _ = model.explain(inputs)
+    block = model.cross_attention
+    matrices = doubles([block.query.kernel, block.key.kernel, block.value.kernel])
+    (w_o,) = doubles([block.output_projection.kernel])
+    for i in range(2):
+        r = encoded(paper, model, np.float64(inputs["log_mel"][i]))
+        kernel, bias = doubles([model.widening.kernel, model.widening.bias])
+        h = np.float64(inputs["embedding"][i]) @ kernel + bias + paper.positions(10, 64)
+        o, _ = attended(paper, model.self_attention, h, h, 16)
+        query, key_value = (o, r) if direction == EVENT_FIRST else (r, o)
+        outputs, _ = paper.attention_heads(query, key_value, *matrices, heads=4, d=16)
+        wanted, _ = answered(paper, model, np.concatenate(outputs, axis=1) @ w_o)
+        np.testing.assert_allclose(logits[i], wanted, rtol=1e-3, atol=1e-3)
+
+
+def test_equation_5_word_by_word_has_no_33_million_parameters():
+    config = ModelConfig(attention_projection="each_head")
+    model = models.build("CMAM", 10, config)
+    model({"log_mel": noise(1, 64, 64, 2), "embedding": noise(1, 10, 128)})
+    kernels = []
+    for block in (model.self_attention, model.cross_attention):
+        layers = (block.query, block.key, block.value, block.output_projection)
+        kernels += [layer.kernel for layer in layers]
+    assert size(kernels) == 2 * (3 * 2048**2 + 256**2)
+
+
 def attended(paper, block, query, key_value, d):
     weights = [
         block.query.kernel,

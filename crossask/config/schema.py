@@ -246,6 +246,14 @@ class ModelConfig(Settings):
         systems=("VEM",),
         open_because="Four poolings by 2 in time, as in Table 2, leave nothing of ten embeddings.",
     )
+    vem_pool_padding: Literal["valid", "same"] = ours(
+        "valid",
+        "VEM: whether poolings drop steps and dimensions that fill no whole pool (valid) or keep "
+        "them (same). With same, four pools of (2, 2) leave one step of ten.",
+        systems=("VEM",),
+        open_because="The padding of the poolings is not given; Table 2's four poolings by 2 need "
+        "it on ten embeddings.",
+    )
     event_encoder_channels: Integers = paper(
         (64, 128, 256, 512, 1024, 1024, 2048),
         "JRM: channels of the event branch's layers.",

@@ -112,7 +112,7 @@ class Encoder(keras.layers.Layer):
                     f"The encoder got {size} {name}; its pools {self.pools} need at least "
                     f"{needed}.",
                     "Give longer clips, or set smaller pools (model.encoder_pools, vem_pools, "
-                    "event_encoder_pools).",
+                    "event_encoder_pools) or, for VEM, model.vem_pool_padding=same.",
                 )
 
 
@@ -124,13 +124,26 @@ class ConvEncoder(Encoder):
     `Encoder`.
 
     Differs from the paper: batch normalisation, ReLU, the padding of the convolution ("same"), its
-    missing bias and the padding of the pooling ("valid") are our choices, because the figure is not
-    legible and the text does not mention them.
+    missing bias and the padding of the pooling ("valid" unless `pool_padding` says otherwise) are
+    our choices, because the figure is not legible and the text does not mention them.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any):
-        """Creates the layers. Arguments and errors are those of `Encoder`."""
+    def __init__(self, *args: Any, pool_padding: str = "valid", **kwargs: Any):
+        """Creates the layers.
+
+        Args:
+          *args: Arguments of `Encoder`.
+          pool_padding: "valid" drops steps and bins that fill no whole pool; "same" keeps them, so
+            that the pools divide T and F rounded up.
+          **kwargs: Arguments of `Encoder`.
+
+        Raises:
+          ConfigError: See `Encoder`; also for an unknown `pool_padding`.
+        """
         super().__init__(*args, **kwargs)
+        # The configuration of a row has the same choices, and checks the value.
+        ModelConfig(vem_pool_padding=pool_padding)
+        self.pool_padding = pool_padding
         self.convolutions = []
         self.batch_norms = []
         self.poolings = []
@@ -139,7 +152,7 @@ class ConvEncoder(Encoder):
             self.convolutions.append(self.convolution(count, f"conv{number}"))
             self.batch_norms.append(self.batch_norm(f"batch_norm{number}"))
             self.poolings.append(
-                keras.layers.MaxPooling2D(pool, padding="valid", name=f"pool{number}")
+                keras.layers.MaxPooling2D(pool, padding=pool_padding, name=f"pool{number}")
             )
 
     def image(self, x: tf.Tensor, training: bool) -> tf.Tensor:
@@ -151,6 +164,15 @@ class ConvEncoder(Encoder):
             x = tf.nn.relu(x)
             x = pooling(x)  # [B, T / time pool, F / frequency pool, channels of the block]
         return x
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
+        return super().get_config() | {"pool_padding": self.pool_padding}
+
+    def _check_size(self, shape: tf.TensorShape) -> None:
+        # Padded pools leave at least one step and one bin.
+        if self.pool_padding == "valid":
+            super()._check_size(shape)
 
 
 @keras.saving.register_keras_serializable("crossask")

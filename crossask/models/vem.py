@@ -29,8 +29,9 @@ class VEM(SceneModel):
     steps of 8 x 512 features.
 
     Differs from the paper: the last two pools of four are (1, 2), because pools of 2 x 2 would
-    leave none of ten steps. Embeddings that are not `config.event_width` wide first pass a linear
-    layer to that width.
+    leave none of ten steps. With `config.vem_pools` of four (2, 2), as printed, and
+    `config.vem_pool_padding` "same", one step of 8 x 512 features is left. Embeddings that are not
+    `config.event_width` wide first pass a linear layer to that width.
     """
 
     reads = ("embedding",)
@@ -45,6 +46,7 @@ class VEM(SceneModel):
             config.vem_pools,
             config.batch_norm_momentum,
             config.batch_norm_epsilon,
+            pool_padding=config.vem_pool_padding,
             name="encoder",
         )
         self.pooling = scene_pooling(config)

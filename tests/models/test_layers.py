@@ -273,6 +273,7 @@ def test_choices_that_do_not_fit_are_named(make, problem):
     "layer",
     [
         ConvEncoder((2, 3), ((2, 2), (1, 2)), 0.8, 1e-2),
+        ConvEncoder((2, 3), ((2, 2), (1, 2)), pool_padding="same"),
         ResidualEncoder((2, 3), ((2, 2), (1, 2)), 0.8, 1e-2),
         SplitBand(ResidualEncoder((2,), ((2, 2),)), ConvEncoder((3,), ((2, 1),))),
         AttentionPooling(3, 5, "tanh"),

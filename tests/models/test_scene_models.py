@@ -90,6 +90,45 @@ def test_jrm_has_exactly_the_papers_parameters(paper_jrm):
     assert logits.shape == (1, 10)
 
 
+def test_vem_with_four_pools_as_printed_keeps_one_step_if_their_edges_are_padded(
+    paper, narrow, scramble
+):
+    config = dataclasses.replace(
+        narrow,
+        encoder_channels=(2, 3, 2, 3),
+        vem_pools=((2, 2),) * 4,
+        vem_pool_padding="same",
+    )
+    model = models.build("VEM", 3, config)
+    embedding = noise(2, 10, 12)
+    model({"embedding": embedding})
+    scramble(model)
+    logits, attention = model.explain({"embedding": embedding})
+    assert attention["pooling"].shape == (2, 2, 1)  # 10, 5, 3, 2, 1
+    assert model.encoder(np.zeros((1, 10, 128, 1), "f")).shape == (1, 1, 8 * 3)
+    for i in range(2):
+        x = np.float64(embedding[i])[:, :, np.newaxis]
+        for convolution, norm in zip(
+            model.encoder.convolutions, model.encoder.batch_norms, strict=True
+        ):
+            moments = doubles([norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance])
+            kernels = doubles([convolution.kernel])
+            x = paper.conv_block(x, *kernels, *moments, norm.epsilon, (1, 1))
+            # An odd size ends with a pool of one.
+            frames = range(0, x.shape[0], 2)
+            x = np.stack([x[t : t + 2].max(0) for t in frames])
+            bins = range(0, x.shape[1], 2)
+            x = np.stack([x[:, f : f + 2].max(1) for f in bins], axis=1)
+        wanted, _ = answered(paper, model, x.reshape(1, -1))
+        np.testing.assert_allclose(logits[i], wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_vem_with_four_pools_as_printed_has_no_step_left_without_padding(narrow):
+    config = dataclasses.replace(narrow, encoder_channels=(2, 3, 2, 3), vem_pools=((2, 2),) * 4)
+    with pytest.raises(DataError, match=r"10 frames.*at least 16[^$]*vem_pool_padding=same"):
+        models.build("VEM", 3, config)({"embedding": noise(2, 10, 128)})
+
+
 def test_vem_pools_ten_patches_to_two_steps(paper_vem):
     model, logits = paper_vem
     # kernels 3x3: 1-64-128-256-512, batch norms 4 x 960; pooling over 4096; one layer to 10 scenes
@@ -457,6 +496,7 @@ def test_an_input_that_is_no_dictionary_is_named(narrow, clips):
         ("CMAM", {"cross_attention": "both"}, {}, "cross_attention is 'both'"),
         ("CMAM", {"attention_scale": "none"}, {}, "attention_scale is 'none'"),
         ("CMAM", {"attention_heads": 5}, {}, r"multiple of attention_heads \(5\)"),
+        ("VEM", {"vem_pool_padding": "zeros"}, {}, "vem_pool_padding is 'zeros'"),
         ("CMAM", {"standardise_embedding": True}, {}, "no embedding_mean"),
         ("FA", {"encoder_pools": ((2, 2),)}, {}, "channels and 1 pools"),
         ("FA", {}, {"log_mel_mean": [0.0] * 64}, "Only one of log_mel_mean"),

@@ -98,12 +98,28 @@ def _embeddings_of_8_bits_are_not_trained(row: "Experiment") -> None:
 
 def _encoder_fields_need_an_encoder(row: "Experiment") -> None:
     model = row.model
-    sets_encoder = model.encoder != "conv" or model.split_band or model.deltas
+    has_deltas = model.deltas or model.first_deltas
+    sets_encoder = model.encoder != "conv" or model.split_band or has_deltas
     if sets_encoder and not catalogue.system(row.system).has_scene_encoder:
         raise ConfigError(
-            "model.encoder, model.split_band or model.deltas is set, but "
+            "model.encoder, model.split_band, model.deltas or model.first_deltas is set, but "
             f"{row.system} has no encoder of the log-mel.",
             "Leave them at their defaults, or use FA, JRM or CMAM.",
+        )
+
+
+def _first_deltas_are_the_second_of_two_channels(row: "Experiment") -> None:
+    if not row.model.first_deltas:
+        return
+    if row.model.deltas:
+        raise ConfigError(
+            "model.deltas and model.first_deltas are both true.",
+            "Set one of them: model.deltas contains the first deltas.",
+        )
+    if not row.features.mono:
+        raise ConfigError(
+            "model.first_deltas is true, but features.mono is false.",
+            "Set features.mono=true first, so that log-mel and deltas are two channels.",
         )
 
 
@@ -125,5 +141,6 @@ RULES = (
     _event_control_needs_frozen_embeddings,
     _embeddings_of_8_bits_are_not_trained,
     _encoder_fields_need_an_encoder,
+    _first_deltas_are_the_second_of_two_channels,
     _penalty_needs_attention_pooling,
 )

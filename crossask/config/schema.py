@@ -122,8 +122,8 @@ class FeatureConfig(Settings):
     mono: bool = paper(
         False,
         "Whether the two channels are averaged to one.",
-        open_because="“T x 64 x 2” is read as the two channels of stereo; it may mean log-mel and "
-        "its deltas.",
+        open_because="“T x 64 x 2” is read as the two channels of stereo; it may mean the log-mel "
+        "of a mono signal and its deltas (model.first_deltas).",
     )
     log_mel: LogMelConfig = part(LogMelConfig, "The log-mel spectrogram.")
 
@@ -209,6 +209,14 @@ class ModelConfig(Settings):
         False,
         "Whether the first and second time differences of the log-mel are added as channels.",
         systems=ENCODER_SYSTEMS,
+    )
+    first_deltas: bool = ours(
+        False,
+        "Whether the first time differences of the log-mel are added as a second channel to that "
+        "of a mono signal (features.mono); they are slopes over nine frames.",
+        systems=ENCODER_SYSTEMS,
+        open_because="“T x 64 x 2” is read as the two channels of stereo; it may mean static and "
+        "delta features.",
     )
     encoder_channels: Integers = paper((64, 128, 256, 512), "Channels of the encoder's layers.")
     encoder_pools: Pairs = paper(

@@ -117,6 +117,14 @@ class SplitBand(keras.layers.Layer):
         return cls(**config)
 
 
+def with_first_deltas(x: tf.Tensor) -> tf.Tensor:
+    """Adds the first slopes in time as channels, [B, T, F, C] -> [B, T, F, 2 C].
+
+    They are those of `with_deltas`.
+    """
+    return tf.concat([x, _slope(x)], axis=3)
+
+
 def with_deltas(x: tf.Tensor) -> tf.Tensor:
     """Adds the first and second slopes in time as channels, [B, T, F, C] -> [B, T, F, 3 C].
 

@@ -14,7 +14,12 @@ import tf_keras as keras
 from crossask.config import ModelConfig, from_dict, to_dict
 from crossask.errors import ConfigError, DataError
 from crossask.models.layers import AttentionPooling, ConvEncoder, Encoder, pooling_redundancy
-from crossask.models.residual import ResidualEncoder, SplitBand, with_deltas
+from crossask.models.residual import (
+    ResidualEncoder,
+    SplitBand,
+    with_deltas,
+    with_first_deltas,
+)
 from crossask.models.standardisation import Standardisation
 from crossask.models.target import Target
 
@@ -176,6 +181,9 @@ class SceneModel(keras.Model):
     def read_log_mel(self, inputs: Inputs) -> tf.Tensor:
         """Returns the standardised log-mel [B, T, 64, 2]; [B, T, 64, 6] with `config.deltas`.
 
+        With `config.first_deltas`, the log-mel of a mono signal, [B, T, 64, 1], becomes [B, T, 64,
+        2].
+
         Raises:
           DataError: There is no log-mel, or the statistics have another width.
         """
@@ -184,6 +192,8 @@ class SceneModel(keras.Model):
         log_mel = self.standardisation.apply("log_mel", log_mel)
         if self.model_config.deltas:
             log_mel = with_deltas(log_mel)  # [B, T, 64, 6]
+        elif self.model_config.first_deltas:
+            log_mel = with_first_deltas(log_mel)  # [B, T, 64, 2]
         return log_mel
 
     def read_embedding(self, inputs: Inputs, training: bool) -> tf.Tensor:

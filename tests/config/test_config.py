@@ -122,6 +122,7 @@ def changed(entry: reference.Entry) -> object:
 
 # A field that is only valid together with another one.
 TOGETHER = {
+    "model.first_deltas": {"features.mono": True},
     "event_control": {"system": "CMAM", "strategy": "feature_based"},
     "training.warmup_epochs": {"training.schedule": "cosine"},
     "training.input_streams": {"training.batch_size": 32},
@@ -211,6 +212,15 @@ def test_the_strategy_decides_the_input_of_the_event_branch():
         ({"training.schedule": "warm_restarts", "training.warmup_epochs": 2}, "'warm_restarts'"),
         ({"system": "DCASE2019", "model.split_band": True}, "no encoder of the log-mel"),
         ({"event_control": "other_clip"}, "no frozen embeddings"),
+        ({"model.first_deltas": True}, "features.mono is false"),
+        (
+            {"features.mono": True, "model.first_deltas": True, "model.deltas": True},
+            "model.deltas and model.first_deltas",
+        ),
+        (
+            {"features.mono": True, "system": "DCASE2019", "model.first_deltas": True},
+            "no encoder of the log-mel",
+        ),
         ({"system": "CMAM", "event_model.embedding_tap": "vggish_2019"}, "has no gradient"),
     ],
 )

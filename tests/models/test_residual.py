@@ -10,7 +10,8 @@ import tf_keras as keras
 from scipy.signal import correlate2d
 
 from crossask import models
-from crossask.config import ModelConfig
+from crossask.audio.clip_features import clip_features
+from crossask.config import FeatureConfig, ModelConfig
 from crossask.errors import ConfigError
 from crossask.models.layers import ConvEncoder
 from crossask.models.residual import ResidualEncoder, SplitBand, with_deltas
@@ -102,6 +103,27 @@ def test_slopes_are_librosas():
     )
 
 
+def test_static_and_delta_of_the_mono_signal_are_two_channels():
+    features = FeatureConfig(sample_rate_hz=16000, clip_seconds=1.0, mono=True)
+    waveform = RANDOM.normal(0, 0.1, (2, 16000, 2)).astype(np.float32)
+    log_mel = clip_features(waveform, 16000, features)["log_mel"]
+    assert log_mel.shape == (2, 98, 64, 1)
+    mean = np.linspace(-6, -2, 64)
+    deviation = np.linspace(0.5, 3, 64)
+    first_deltas = dataclasses.replace(SMALL, first_deltas=True)
+    model = models.build("FA", 3, first_deltas, log_mel_mean=mean, log_mel_deviation=deviation)
+    logits = model({"log_mel": log_mel})
+    assert model.encoder.convolutions[0].kernel.shape == (3, 3, 2, 4)
+    # A network of the same weights, whose input has both channels from the beginning.
+    plain = models.build("FA", 3, SMALL)
+    static = ((log_mel.numpy()[..., 0] - mean) / deviation).astype(np.float32)
+    delta = librosa.feature.delta(static, width=9, order=1, axis=1, mode="nearest")
+    inputs = {"log_mel": np.stack([static, delta], axis=-1)}
+    plain(inputs)
+    plain.set_weights(model.get_weights())
+    np.testing.assert_allclose(plain(inputs), logits, atol=1e-4)
+
+
 def test_slopes_of_clips_of_any_length():
     slopes = tf.function(with_deltas, input_signature=[tf.TensorSpec([None, None, 4, 2])])
     x = RANDOM.normal(size=(1, 3, 4, 2)).astype(np.float32)
@@ -110,7 +132,8 @@ def test_slopes_of_clips_of_any_length():
 
 @pytest.mark.parametrize("system", ["FA", "JRM", "CMAM"])
 @pytest.mark.parametrize(
-    "choice", [{"encoder": "residual"}, {"split_band": True}, {"deltas": True}]
+    "choice",
+    [{"encoder": "residual"}, {"split_band": True}, {"deltas": True}, {"first_deltas": True}],
 )
 def test_each_part_alone_changes_the_network_and_survives_a_keras_file(tmp_path, system, choice):
     inputs = {"log_mel": RANDOM.normal(size=(2, 20, 16, 2)).astype(np.float32)}

@@ -391,9 +391,11 @@ def _claim_folder(run: Run, record: Mapping[str, Any], parts: Parts, writes: boo
 
 def _check_same_run(run: Run, record: Mapping[str, Any], parts: Parts) -> None:
     found = run.read("config.json")
+    # Fields that did not exist when the run began have their defaults.
+    found_experiment = config.to_dict(run.experiment())
     differing = []
     for name, value in sorted(record["experiment"].items()):
-        if name not in NOT_COMPARED and found["experiment"].get(name) != value:
+        if name not in NOT_COMPARED and found_experiment[name] != value:
             differing.append(name)
     other = ""
     if differing:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -158,6 +159,24 @@ def test_a_finished_run_is_returned_as_it_is(corpus, features, trained):
     cache = prepare_features(corpus, small_corpus.FA, features)
     assert training.train(run, small_corpus.FA, corpus, cache) == run.read("result.json")
     assert run.path("best.npz").stat().st_mtime_ns == before
+
+
+def test_a_run_from_before_a_field_existed_goes_on_if_the_field_has_its_default(
+    corpus, features, trained, tmp_path
+):
+    finished = trained(small_corpus.FA)
+    folder = tmp_path / small_corpus.FA.name / "fold1" / "seed0"
+    shutil.copytree(finished.folder, folder)
+    run = run_folder.run_at(tmp_path, small_corpus.FA.name, "1", 0)
+    stored = run.read("config.json")
+    for name in ("positions", "first_deltas", "vem_pool_padding"):
+        del stored["experiment"]["model"][name]
+    run.path("config.json").write_text(json.dumps(stored))
+    cache = prepare_features(corpus, small_corpus.FA, features)
+    assert training.train(run, small_corpus.FA, corpus, cache) == run.read("result.json")
+    other = config.override(small_corpus.FA, {"model.vem_pool_padding": "same"})
+    with pytest.raises(CrossaskError, match="other values of model"):
+        training.train(run, other, corpus, cache)
 
 
 def test_a_folder_with_another_run_is_refused(corpus, features, trained):

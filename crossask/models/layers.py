@@ -288,8 +288,8 @@ class MultiHeadAttention(keras.layers.Layer):
 
         Args:
           heads: Number N of heads; it divides `dim`.
-          dim: Query dimension of all heads together. If equation 6 adds `query` to O_a, `query` must
-            have this width.
+          dim: Query dimension of all heads together. If equation 6 adds `query` to O_a, `query`
+            must have this width.
           scale: d of equation 4: "head_dim" is dim / heads, "query_dim" is dim.
           dropout: Rate of the dropout of equation 6.
           layer_norm_epsilon: Epsilon of the layer normalisation of equation 6. None leaves out

@@ -153,7 +153,6 @@ def _predict_with_keras(run: run_folder.Run, sounds: list[Sound]) -> Probabiliti
     experiment = run.experiment()
     model = network.load(run)
     event_model = events.frozen(experiment)
-    front_end = events.front_end_of(experiment)
     probabilities = {}
     for sound in sounds:
         stereo = np.broadcast_to(sound.waveform, (len(sound.waveform), 2))
@@ -161,8 +160,7 @@ def _predict_with_keras(run: run_folder.Run, sounds: list[Sound]) -> Probabiliti
             tf.constant(stereo[np.newaxis]),
             sound.rate_hz,
             experiment.features,
-            front_end,
-            experiment.event_model.pad_end,
+            experiment.event_model_read,
         )
         if event_model is not None:
             inputs["embedding"] = event_model(inputs.pop("patches"))

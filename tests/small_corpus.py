@@ -56,7 +56,8 @@ TWO_STREAMS = config.override(
 # Exported models read another rate than that of the recordings, so that they resample.
 FA_24_KHZ = config.override(FA, {"features.sample_rate_hz": 24000, "training.epochs": 1})
 FEATURE_BASED_24_KHZ = config.override(
-    FEATURE_BASED, {"features.sample_rate_hz": 24000, "training.epochs": 1}
+    FEATURE_BASED,
+    {"features.sample_rate_hz": 24000, "training.epochs": 1, "event_model.level": -40.0},
 )
 CMAM_24_KHZ = config.override(CMAM, {"features.sample_rate_hz": 24000, "training.epochs": 1})
 EXPORTED = (FA_24_KHZ, FEATURE_BASED_24_KHZ, CMAM_24_KHZ)

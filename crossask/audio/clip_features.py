@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from crossask.audio import frontends, resampling
-from crossask.config import FeatureConfig, catalogue
+from crossask.config import EventModelConfig, FeatureConfig, catalogue
 
 # AutoGraph cannot convert an import and would log a warning about it.
 _load = tf.autograph.experimental.do_not_convert(catalogue.load)
@@ -13,8 +13,7 @@ def clip_features(
     waveform: frontends.Waveform,
     sample_rate_hz: int | tf.Tensor,
     features: FeatureConfig,
-    front_end: str = "",
-    pad_end: bool = False,
+    event_model: EventModelConfig | None = None,
 ) -> dict[str, tf.Tensor]:
     """Computes the log-mel of the scene branch and the patches of the event branch.
 
@@ -24,12 +23,11 @@ def clip_features(
       sample_rate_hz: One of `resampling.SAMPLE_RATES_HZ`: an integer, or a scalar int32 tensor in
         a served model.
       features: Sample rate of the scene branch, length of a clip, log-mel spectrogram.
-      front_end: Name of the catalogue's front-end whose patches are computed; "" is none.
-      pad_end: Whether the last, incomplete patch is padded and kept, if the front-end can do so.
+      event_model: The event model whose patches are computed; None for a row without events.
 
     Returns:
       "log_mel": [batch, frames, mels, 2], or [batch, frames, mels, 1] with `features.mono`.
-      "patches", with a front-end: [batch, patches, 96, 64].
+      "patches", with an event model: [batch, patches, 96, 64].
     """
     scene = tf.transpose(waveform, [0, 2, 1])  # [batch, channels, samples]
     if features.mono:
@@ -41,8 +39,8 @@ def clip_features(
         # Both channels are the same.
         log_mel = log_mel[..., :1]
     result = {"log_mel": log_mel}
-    if front_end:
-        result["patches"] = event_patches(waveform, sample_rate_hz, features, front_end, pad_end)
+    if event_model is not None:
+        result["patches"] = event_patches(waveform, sample_rate_hz, features, event_model)
     return result
 
 
@@ -50,20 +48,21 @@ def event_patches(
     waveform: frontends.Waveform,
     sample_rate_hz: int | tf.Tensor,
     features: FeatureConfig,
-    front_end: str,
-    pad_end: bool = False,
+    event_model: EventModelConfig,
 ) -> tf.Tensor:
     """Computes the patches of the event branch; arguments as `clip_features`.
 
     Returns:
       Patches [batch, patches, 96, 64].
     """
-    entry = catalogue.front_end(front_end)
+    entry = catalogue.front_end(catalogue.event_model(event_model.name).front_end)
     mono = frontends.mix_to_mono(waveform)
     event = _at_rate(mono, sample_rate_hz, entry.sample_rate_hz, features.clip_seconds)
+    if event_model.level is not None:
+        event = frontends.normalise_level(event, event_model.level)
     patches = _load(entry.patches)
     if entry.can_pad_end:
-        return patches(event, pad_end=pad_end)
+        return patches(event, pad_end=event_model.pad_end)
     return patches(event)
 
 

@@ -27,6 +27,8 @@ FRAME_HOP_SAMPLES = 160
 PATCH_SAMPLES = (PATCH_FRAMES - 1) * FRAME_HOP_SAMPLES + FRAME_SAMPLES
 YAMNET_HOP_FRAMES = 48
 YAMNET_HOP_SAMPLES = YAMNET_HOP_FRAMES * FRAME_HOP_SAMPLES
+# Limit of `normalise_level`, so that the noise of an almost silent recording stays quiet.
+MAX_GAIN_DB = 40.0
 
 Waveform = tf.Tensor | np.ndarray
 
@@ -110,6 +112,29 @@ def scene_log_mel(
 def mix_to_mono(waveform: Waveform) -> tf.Tensor:
     """Returns the mean of the channels: [..., samples, channels] -> [..., samples]."""
     return tf.reduce_mean(waveform, axis=-1)
+
+
+def normalise_level(waveform: Waveform, level_dbfs: float) -> tf.Tensor:
+    """Scales waveforms to a level.
+
+    The level is 20 log10 of the root mean square around the mean, so a constant offset does not
+    count. A full-scale sine has -3 dBFS. Waveforms are amplified by at most 40 dB, and silence
+    stays silence. The result may exceed 1.
+
+    Args:
+      waveform: Waveforms [..., samples]; each one has its own gain.
+      level_dbfs: Level of the result in dB relative to an amplitude of 1.
+
+    Returns:
+      Waveforms [..., samples].
+    """
+    waveform = tf.convert_to_tensor(waveform)
+    deviation = tf.math.reduce_std(waveform, axis=-1, keepdims=True)
+    level = _amplitude(level_dbfs)
+    # With less than this, the gain would exceed its limit.
+    least_deviation = level / _amplitude(MAX_GAIN_DB)
+    gain = level / tf.maximum(deviation, least_deviation)
+    return waveform * gain
 
 
 def vggish_patches(waveform_16khz_mono: Waveform, pad_end: bool = False) -> tf.Tensor:
@@ -229,6 +254,10 @@ def _slaney_triangles(config: LogMelConfig, sample_rate_hz: int) -> tf.Tensor:
 
 _WINDOWS = {"hann": tf.signal.hann_window, "hamming": tf.signal.hamming_window}
 _MEL_SCALES = {"htk": _htk_triangles, "slaney": _slaney_triangles}
+
+
+def _amplitude(decibels: float) -> float:
+    return 10.0 ** (decibels / 20)
 
 
 def _max_hz(config: LogMelConfig, sample_rate_hz: int) -> float:

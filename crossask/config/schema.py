@@ -186,6 +186,16 @@ class EventModelConfig(Settings):
         "VGGish: whether the last, incomplete patch is kept (11 patches for 10 s instead of 10).",
         systems=EVENT_SYSTEMS,
     )
+    level: float | None = ours(
+        None,
+        "Level in dBFS to which each clip is brought before the event model reads it, by at most "
+        "40 dB; None: as recorded. The scene branch reads the clip as recorded.",
+        systems=EVENT_SYSTEMS,
+        ge=-60,
+        le=0,
+        open_because="The level at which clips enter VGGish is not given. Clips of TAU 2019 lie "
+        "at -41 to -57 dBFS, far below the recordings that VGGish was trained on.",
+    )
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -638,6 +648,13 @@ class Experiment(Settings):
     def reads_events(self) -> bool:
         """Whether the row reads embeddings of an event model."""
         return catalogue.system(self.system).reads_events
+
+    @property
+    def event_model_read(self) -> EventModelConfig | None:
+        """The event model, or None if the row reads no events."""
+        if not self.reads_events:
+            return None
+        return self.event_model
 
     @property
     def trains_events(self) -> bool:

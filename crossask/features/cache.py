@@ -236,8 +236,7 @@ class _ClipFeatures:
 
     def __init__(self, experiment: Experiment, event_model: EventModel | None):
         self.features = experiment.features
-        self.pad_end = experiment.event_model.pad_end
-        self.front_end = events.front_end_of(experiment)
+        self.event_config = experiment.event_model_read
         self.event_model = event_model
         self._graphs: dict[tuple, Callable] = {}
         self._lock = threading.Lock()
@@ -264,12 +263,12 @@ class _ClipFeatures:
 
     def _traced(self, rate: int, shape: tuple[int, ...], kinds: tuple[str, ...]) -> Callable:
         needs_patches = kinds != ("log_mel",)
-        front_end = self.front_end if needs_patches else ""
+        event_config = self.event_config if needs_patches else None
 
         @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)])
         def features(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
             values = clip_features.clip_features(
-                waveform[tf.newaxis], rate, self.features, front_end, self.pad_end
+                waveform[tf.newaxis], rate, self.features, event_config
             )
             if "embedding" in kinds:
                 values["embedding"] = self.event_model(values["patches"])
@@ -355,10 +354,13 @@ def _key(kind: str, corpus: Corpus, experiment: Experiment, event_model: EventMo
     shared = [*version, resampling.RESAMPLER_VERSION, lengths]
     if kind == "log_mel":
         return config.digest(*shared, features)
+    input_choices = [event.pad_end]
+    if event.level is not None:
+        input_choices.append(event.level)
     if kind == "patches":
         front_end = catalogue.event_model(event.name).front_end
-        return config.digest(*shared, front_end, event.pad_end)
-    return config.digest(*shared, event.name, event.pad_end, event_model.weights_digest())
+        return config.digest(*shared, front_end, *input_choices)
+    return config.digest(*shared, event.name, *input_choices, event_model.weights_digest())
 
 
 def _write_description(folder: Path, kind: str, corpus: Corpus, experiment: Experiment) -> None:

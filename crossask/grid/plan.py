@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from crossask import config, events, training
 from crossask.audio import clip_features
-from crossask.config import Experiment, FeatureConfig
+from crossask.config import EventModelConfig, Experiment, FeatureConfig
 from crossask.datasets import Corpus
 from crossask.features.batches import examples_of
 from crossask.training import devices, network, network_size
@@ -93,8 +93,10 @@ def seconds_a_clip(rows: Iterable[Experiment]) -> float:
     The event model's embeddings are not included.
     """
     total = 0.0
-    for features, front_end in {(row.features, events.front_end_of(row)) for row in rows}:
-        total += _seconds_of_features(features, front_end)
+    # Rows with the same front-ends share their features.
+    by_front_ends = {(row.features, events.front_end_of(row)): row for row in rows}
+    for row in by_front_ends.values():
+        total += _seconds_of_features(row.features, row.event_model_read)
     return total
 
 
@@ -123,20 +125,20 @@ def _determining(kind: str, row: Experiment) -> list[Any]:
     if kind == "log_mel":
         return [row.features]
     event = row.event_model
-    choices = [row.features.clip_seconds, event.name, event.pad_end]
+    choices = [row.features.clip_seconds, event.name, event.pad_end, event.level]
     if kind == "embedding":
         choices.append(event)
     return choices
 
 
-def _seconds_of_features(features: FeatureConfig, front_end: str) -> float:
+def _seconds_of_features(features: FeatureConfig, event_model: EventModelConfig | None) -> float:
     samples = round(features.clip_seconds * features.sample_rate_hz)
     noise = np.random.default_rng(0).normal(0, 0.1, (1, samples, 2))
     waveform = tf.constant(noise, tf.float32)
 
     @tf.function
     def compute(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
-        return clip_features.clip_features(waveform, features.sample_rate_hz, features, front_end)
+        return clip_features.clip_features(waveform, features.sample_rate_hz, features, event_model)
 
     return _seconds_of(lambda: compute(waveform))
 

@@ -44,9 +44,9 @@ class PatchStore:
         self.kinds = list(kinds)
         self.workers = workers
         self.clip_seconds = clip_seconds
-        self.pad_end = event_model.pad_end
-        self.front_end = catalogue.event_model(event_model.name).front_end
-        rate = catalogue.front_end(self.front_end).sample_rate_hz
+        self.event_model = event_model
+        front_end = catalogue.event_model(event_model.name).front_end
+        rate = catalogue.front_end(front_end).sample_rate_hz
         self.features = config.FeatureConfig(sample_rate_hz=rate, clip_seconds=clip_seconds)
         self._graphs: dict[tuple, Callable] = {}
         silence = np.zeros((round(clip_seconds * rate), 1), np.float32)
@@ -150,7 +150,7 @@ class PatchStore:
         @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)])
         def patches(waveform: tf.Tensor) -> tf.Tensor:
             batch = clip_features.event_patches(
-                waveform[tf.newaxis], rate, self.features, self.front_end, self.pad_end
+                waveform[tf.newaxis], rate, self.features, self.event_model
             )
             return batch[0]
 

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError
 
-from crossask import config, events, files
+from crossask import config, files
 from crossask.audio import clip_features
 from crossask.errors import CrossaskError
 from crossask.events.layer import EventModel
@@ -108,8 +108,7 @@ class ClipModel(tf.Module):
                 waveform,
                 self.features.sample_rate_hz,
                 self.features,
-                events.front_end_of(self._experiment),
-                self._experiment.event_model.pad_end,
+                self._experiment.event_model_read,
             )
         if self.event_model is not None:
             inputs["embedding"] = self.event_model(inputs.pop("patches"))

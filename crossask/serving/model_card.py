@@ -53,6 +53,7 @@ def model_card(run: Run) -> dict[str, Any]:
         front_end["events"] = {
             "patches": event_front_end,
             "sample_rate_hz": frontends.EVENT_RATE_HZ,
+            "level_dbfs": experiment.event_model.level,
         }
     card = {
         "what": "Acoustic scene classifier written by crossask",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from crossask import config, events, files
+from crossask import config, files
 from crossask.audio import clip_features
 from crossask.errors import CrossaskError
 from crossask.events.layer import EventModel
@@ -91,8 +91,7 @@ class ServedModel(tf.Module):
         self.event_model = event_model
         self.tagger = tagger
         self._features = experiment.features
-        self._pad_end = experiment.event_model.pad_end
-        self._front_end = events.front_end_of(experiment)
+        self._event_config = experiment.event_model_read
         self._event_input = experiment.event_input
         self._scenes = tf.constant(list(scenes))
         self.model_card = tf.saved_model.Asset(card)
@@ -196,7 +195,7 @@ class ServedModel(tf.Module):
 
         # Compute the log-mel, and the event model's patches or embeddings.
         inputs = clip_features.clip_features(
-            windows, sample_rate_hz, self._features, self._front_end, self._pad_end
+            windows, sample_rate_hz, self._features, self._event_config
         )
         if self._event_input == "embedding":
             inputs["embedding"] = self.event_model(inputs.pop("patches"))

@@ -107,8 +107,7 @@ def _feature_shapes(experiment: Experiment) -> dict[str, tuple[int, ...]]:
             waveform,
             features.sample_rate_hz,
             features,
-            events.front_end_of(experiment),
-            experiment.event_model.pad_end,
+            experiment.event_model_read,
         )
 
     outputs = compute.get_concrete_function().structured_outputs

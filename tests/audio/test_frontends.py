@@ -10,7 +10,7 @@ import tensorflow as tf
 from crossask import config
 from crossask.audio import frontends, reading
 from crossask.audio.clip_features import clip_features
-from crossask.config import FeatureConfig, LogMelConfig
+from crossask.config import EventModelConfig, FeatureConfig, LogMelConfig
 from crossask.errors import AudioError, ConfigError
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
@@ -179,6 +179,42 @@ def test_vggish_patches_are_cut_from_its_log_mel():
     np.testing.assert_allclose(frontends.vggish_patches(wave), expected, atol=1e-4)
 
 
+def level_dbfs(waveform):
+    return 20 * np.log10(np.std(waveform, axis=-1))
+
+
+def test_each_waveform_of_a_batch_is_brought_to_the_level():
+    wave = noise(16000)
+    batch = np.stack([wave, wave / 100 + 0.5, wave * 3])
+    levelled = frontends.normalise_level(batch, -26.0).numpy()
+    np.testing.assert_allclose(level_dbfs(levelled), -26.0, atol=0.01)
+    np.testing.assert_allclose(levelled[2], levelled[0], atol=1e-6)
+
+
+def test_the_gain_to_a_level_is_limited_and_silence_stays_silence():
+    wave = noise(16000)
+    faint = wave * 10 ** ((-90 - level_dbfs(wave)) / 20)
+    levelled = frontends.normalise_level(np.stack([faint, np.zeros(16000)]), -26.0).numpy()
+    assert level_dbfs(levelled[0]) == pytest.approx(-50.0, abs=0.01)
+    np.testing.assert_array_equal(levelled[1], 0)
+
+
+def test_with_a_level_a_quiet_copy_of_a_clip_has_the_patches_of_the_loud_one():
+    features = FeatureConfig(sample_rate_hz=16000, clip_seconds=2.0)
+    wave = noise(32000)[:, np.newaxis]
+    clips = np.stack([wave, wave / 30])
+
+    def patches(level):
+        event_model = EventModelConfig(name="yamnet", level=level)
+        return clip_features(clips, 16000, features, event_model)["patches"].numpy()
+
+    loud, quiet = patches(-26.0)
+    np.testing.assert_allclose(quiet, loud, atol=1e-4)
+    loud, quiet = patches(None)
+    assert np.abs(quiet - loud).max() > 1
+    np.testing.assert_array_equal(loud, frontends.yamnet_patches(wave[:, 0]))
+
+
 def test_yamnet_patches_overlap_by_half():
     patches = frontends.yamnet_patches(noise(48000)).numpy()
     np.testing.assert_array_equal(patches[0, 48:], patches[1, :48])
@@ -188,7 +224,9 @@ def test_real_binaural_clips_have_the_papers_shapes(real_data):
     for path in sorted((real_data("scene_samples") / "ten_scenes").iterdir()):
         waveform, rate = reading.read_audio(path)
         waveform, _ = reading.fit_length(waveform, rate, FeatureConfig(), path)
-        values = clip_features(tf.constant(waveform[np.newaxis]), rate, FeatureConfig(), "vggish")
+        values = clip_features(
+            tf.constant(waveform[np.newaxis]), rate, FeatureConfig(), EventModelConfig()
+        )
         assert values["log_mel"].shape == (1, 998, 64, 2)
         assert values["patches"].shape == (1, 10, 96, 64)
         assert np.isfinite(values["log_mel"].numpy()).all()

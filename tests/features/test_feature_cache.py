@@ -98,6 +98,7 @@ def test_rows_share_what_they_have_in_common(few, tmp_path):
         ("features.max_cut_seconds", 0.25, {"log_mel", "embedding"}),
         ("event_model.embedding_tap", "relu", {"embedding"}),
         ("event_model.pad_end", True, {"embedding"}),
+        ("event_model.level", -26.0, {"embedding"}),
         ("model.pooling_dim", 16, set()),
         ("training.epochs", 9, set()),
     ],

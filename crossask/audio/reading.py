@@ -14,6 +14,10 @@ from crossask.errors import AudioError
 # Ends of the names of sound files, in lower case.
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".opus", ".w64", ".rf64", ".au")
 
+# Largest amplitude of a sample that is accepted. Full scale is 1, and processing may exceed it. An
+# integer that was not divided by its full scale is larger in all but the quietest recordings.
+LARGEST_SAMPLE = 8.0
+
 AnyPath = str | os.PathLike[str]
 
 
@@ -40,7 +44,7 @@ def read_audio(path: AnyPath) -> tuple[np.ndarray, int]:
 
     Raises:
       AudioError: The file is missing, empty or not a sound file, has more than two channels, or
-        has samples that are not finite.
+        has samples that `check_samples` rejects.
     """
     with _open(path) as file:
         waveform = next(_checked_blocks(file, path, -1), None)
@@ -123,6 +127,25 @@ def fit_length(
     return waveform, ""
 
 
+def check_samples(waveform: np.ndarray, name: AnyPath) -> None:
+    """Raises AudioError unless all samples are finite and at most LARGEST_SAMPLE in amplitude.
+
+    Args:
+      waveform: Waveform of any shape.
+      name: Name of the recording in the error message.
+    """
+    if not np.isfinite(waveform).all():
+        raise AudioError(
+            f"{name} contains samples that are not finite numbers.", "Write or compute it again."
+        )
+    amplitudes = np.abs(waveform)
+    if (amplitudes > LARGEST_SAMPLE).any():
+        raise AudioError(
+            f"{name} has a sample of amplitude {amplitudes.max():g}.",
+            "Scale the samples to -1..1; divide 16-bit integers by 32768.",
+        )
+
+
 def _open(path: AnyPath) -> soundfile.SoundFile:
     if not Path(path).is_file():
         raise AudioError(f"There is no file {os.fspath(path)!r}.", "Check the path.")
@@ -145,10 +168,7 @@ def _checked_blocks(file: soundfile.SoundFile, path: AnyPath, samples: int) -> I
             raise _unreadable(path, error) from error
         if len(waveform) == 0:
             return
-        if not np.isfinite(waveform).all():
-            raise AudioError(
-                f"{path} contains samples that are not finite numbers.", "Write the file again."
-            )
+        check_samples(waveform, path)
         yield waveform
         is_last = len(waveform) < samples or samples < 0
         if is_last:

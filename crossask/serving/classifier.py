@@ -207,8 +207,9 @@ class Classifier:
           sample_rate_hz: Sample rate of an array; not used for a file.
 
         Raises:
-          AudioError: The recording cannot be used: it cannot be read, is shorter than 1 s, or has
-            a sample rate that the model does not accept.
+          AudioError: The recording cannot be used: it cannot be read, is shorter than 1 s, has
+            a sample rate that the model does not accept, or has samples that are not finite or
+            beyond -8..8.
         """
         (outcome,) = self.predict_each([source], sample_rate_hz)
         if isinstance(outcome, AudioError):
@@ -459,10 +460,7 @@ class _Recording:
                 f"The array is {array.dtype} of shape {array.shape}.",
                 "Use floats in -1..1, [samples] or [samples, channels] with 1 or 2 channels.",
             )
-        if not np.isfinite(array).all():
-            raise AudioError(
-                "The array contains samples that are not finite numbers.", "Replace them."
-            )
+        reading.check_samples(array, self.name)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

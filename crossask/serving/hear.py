@@ -14,7 +14,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from crossask.audio import frontends, sliding_windows
+from crossask.audio import frontends, reading, sliding_windows
 from crossask.config import catalogue
 from crossask.errors import CrossaskError
 from crossask.serving import Classifier, Embeddings
@@ -97,7 +97,8 @@ def get_scene_embeddings(audio: tf.Tensor | np.ndarray, model: HearModel) -> tf.
       Embeddings [n_sounds, scene_embedding_size], float32.
 
     Raises:
-      CrossaskError: The audio has another shape or is empty.
+      CrossaskError: The audio has another shape, is empty, or has samples that are not finite or
+        beyond -8..8.
     """
     embeddings = [model.embed(sound).scene.mean(0) for sound in _checked(audio)]
     return tf.constant(np.stack(embeddings), tf.float32)
@@ -123,7 +124,8 @@ def get_timestamp_embeddings(
       float32.
 
     Raises:
-      CrossaskError: The audio has another shape or is empty.
+      CrossaskError: The audio has another shape, is empty, or has samples that are not finite or
+        beyond -8..8.
     """
     embeddings = []
     centres = []
@@ -193,11 +195,17 @@ def _embed_windows(sound: np.ndarray, model: HearModel) -> tuple[np.ndarray, np.
 
 
 def _checked(audio: tf.Tensor | np.ndarray) -> np.ndarray:
-    """Returns sounds as an array [n_sounds, n_samples]; raises CrossaskError for another shape."""
+    """Returns sounds as an array [n_sounds, n_samples].
+
+    Raises:
+      CrossaskError: The shape is another one, or samples are not finite or beyond -8..8.
+    """
     sounds = np.asarray(audio, np.float32)
     if sounds.ndim != 2 or not sounds.size:
         raise CrossaskError(
             f"The audio has the shape {sounds.shape}.",
             "Pass [n_sounds, n_samples], with at least one of each.",
         )
+    for number, sound in enumerate(sounds):
+        reading.check_samples(sound, f"Sound {number} (counted from 0)")
     return sounds

@@ -18,7 +18,7 @@ import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError
 
 from crossask import config, files
-from crossask.audio import clip_features
+from crossask.audio import clip_features, reading
 from crossask.errors import CrossaskError
 from crossask.events.layer import EventModel
 from crossask.models.scene_model import SceneModel
@@ -42,6 +42,10 @@ FRONT_END = "front_end"
 OUTPUT = "StatefulPartitionedCall"
 # Keys of the model card that only hold for a SavedModel: the file takes one rate and one length.
 _SAVED_MODEL_KEYS = ("least_seconds", "sample_rates_hz")
+_UNCHECKED_INPUT = (
+    "LiteRT cannot check the waveform. Before each call, check that all samples are finite and at "
+    f"most {reading.LARGEST_SAMPLE:g} in amplitude; full scale is 1."
+)
 
 
 class ClipModel(tf.Module):
@@ -131,8 +135,16 @@ class Interpreter:
             self._run = interpreter.get_signature_runner("serving_default")
 
     def predict(self, clips: Sequence[np.ndarray]) -> np.ndarray:
-        """Returns probabilities [clips, scenes] of waveforms [samples, channels]."""
-        rows = [self._run(waveform=clip[np.newaxis])["probabilities"] for clip in clips]
+        """Returns probabilities [clips, scenes] of waveforms [samples, channels].
+
+        Raises:
+          AudioError: Samples of a clip are not finite or beyond -8..8. LiteRT has no operator that
+            could check this inside the file.
+        """
+        rows = []
+        for number, clip in enumerate(clips):
+            reading.check_samples(clip, f"Clip {number} (counted from 0)")
+            rows.append(self._run(waveform=clip[np.newaxis])["probabilities"])
         return np.concatenate(rows)
 
 
@@ -398,6 +410,7 @@ def _litert_card(run: Run, model: ClipModel, written: Path, precision: str) -> d
     whole_peak, network_peak = tflite_file.peak_bytes(written.read_bytes(), f"{FRONT_END}/")
     card |= {
         "precision": precision,
+        "input_check": _UNCHECKED_INPUT,
         "samples": samples,
         "channels": channels,
         "parameters": model.parameters,

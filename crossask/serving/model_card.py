@@ -3,7 +3,7 @@
 from typing import Any
 
 from crossask import config, events
-from crossask.audio import frontends, resampling
+from crossask.audio import frontends, reading, resampling
 from crossask.errors import ConfigError
 from crossask.training.run_folder import Run
 from crossask.version import __version__
@@ -63,6 +63,8 @@ def model_card(run: Run) -> dict[str, Any]:
         # Length of the training clips, and of a window of a longer recording.
         "clip_seconds": features.clip_seconds,
         "least_seconds": min(LEAST_SECONDS, features.clip_seconds),
+        # Full scale is 1; a larger amplitude than this is not a waveform.
+        "largest_sample": reading.LARGEST_SAMPLE,
         # Rate from which the log-mel is computed, and the rates that the model accepts.
         "sample_rate_hz": features.sample_rate_hz,
         "sample_rates_hz": list(resampling.SAMPLE_RATES_HZ),

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from crossask import config, files
-from crossask.audio import clip_features
+from crossask.audio import clip_features, reading
 from crossask.errors import CrossaskError
 from crossask.events.layer import EventModel
 from crossask.events.tagger import Tagger, read_tagger
@@ -64,7 +64,8 @@ class ServedModel(tf.Module):
     Each signature takes waveform [batch, samples, channels] (-1..1, 1 or 2 channels, at least 1 s)
     and sample_rate_hz (one of `resampling.SAMPLE_RATES_HZ`). A waveform longer than a training clip
     is cut into windows of that length, half a clip apart; the last one ends with the waveform. A
-    shorter one is padded with silence.
+    shorter one is padded with silence. Samples that are not finite or beyond -8..8 are an error
+    that lists their entries of the batch.
     """
 
     def __init__(
@@ -176,7 +177,8 @@ class ServedModel(tf.Module):
         least = tf.minimum(length, tf.cast(LEAST_SECONDS * rate, tf.int32))
 
         # Double mono, and pad a short waveform with silence up to one window.
-        with tf.control_dependencies(_waveform_checks(samples, channels, least)):
+        checks = [*_shape_checks(samples, channels, least), _sample_check(waveform)]
+        with tf.control_dependencies(checks):
             stereo = tf.gather(waveform, tf.minimum([0, 1], channels - 1), axis=2)
         missing = tf.maximum(0, length - samples)
         stereo = tf.pad(stereo, [[0, 0], [0, missing], [0, 0]])  # [batch, samples, 2]
@@ -300,7 +302,7 @@ def _by_recording(value: tf.Tensor, windows: tf.Tensor) -> tf.Tensor:
     return tf.reshape(value, tf.concat([[-1, windows], shape_of_window], 0))
 
 
-def _waveform_checks(samples: tf.Tensor, channels: tf.Tensor, least: tf.Tensor) -> list:
+def _shape_checks(samples: tf.Tensor, channels: tf.Tensor, least: tf.Tensor) -> list:
     """Returns operations that fail if a waveform has too many channels or too few samples.
 
     Args:
@@ -314,6 +316,26 @@ def _waveform_checks(samples: tf.Tensor, channels: tf.Tensor, least: tf.Tensor) 
         ),
         tf.debugging.assert_greater_equal(samples, least, "The waveform must last at least 1 s."),
     ]
+
+
+def _sample_check(waveform: tf.Tensor) -> tf.Operation | None:
+    """Returns an operation that fails if samples are not finite or beyond LARGEST_SAMPLE.
+
+    The outputs would not always show it: pooling by the maximum hides a NaN.
+
+    Args:
+      waveform: Waveforms [batch, samples, channels].
+    """
+    # The comparison is also false for NaN and for infinite samples.
+    is_amplitude = tf.abs(waveform) <= reading.LARGEST_SAMPLE
+    is_usable = tf.reduce_all(is_amplitude, axis=[1, 2])  # [batch]
+    unusable = tf.where(tf.logical_not(is_usable))[:, 0]
+    message = (
+        f"The waveform has samples that are not finite or beyond -{reading.LARGEST_SAMPLE:g}.."
+        f"{reading.LARGEST_SAMPLE:g}; scale the samples to -1..1. Entries of the batch, counted "
+        "from 0:"
+    )
+    return tf.debugging.Assert(tf.reduce_all(is_usable), [message, unusable], summarize=20)
 
 
 def _silent_request(

@@ -128,7 +128,8 @@ def test_waveforms_that_cannot_be_classified_are_errors(served):
         (noise(32000, 2), None, "without its sample rate"),
         (noise(32000, 3), 16000, "shape \\(32000, 3\\)"),
         (np.zeros(32000, np.int16), 16000, "int16"),
-        (np.full(32000, np.nan), 16000, "not finite"),
+        (np.full(32000, np.nan), 16000, "(?s)the array.*not finite"),
+        (np.full(32000, 20000.0), 16000, "(?s)the array.*20000.*-1..1"),
         (noise(0, 1), 16000, "no samples"),
     ):
         with pytest.raises(AudioError, match=message):
@@ -195,10 +196,20 @@ import json, sys
 # An import of a module that is None fails, whatever the environment contains.
 sys.modules.update(dict.fromkeys(("crossask", "tf_keras", "tensorflow_hub", "official")))
 import numpy as np, tensorflow as tf
+waveform = np.load(sys.argv[1])
+unusable = np.concatenate([waveform, waveform])
+unusable[1, 5] = np.nan
 for folder in sys.argv[2:]:
-    model = tf.saved_model.load(folder).signatures["serving_default"]
-    found = model(waveform=np.load(sys.argv[1]), sample_rate_hz=tf.constant(16000))
+    signatures = tf.saved_model.load(folder).signatures
+    found = signatures["serving_default"](waveform=waveform, sample_rate_hz=tf.constant(16000))
     print(json.dumps(found["probabilities"].numpy()[0].tolist()))
+    for function in signatures.values():
+        try:
+            function(waveform=tf.constant(unusable), sample_rate_hz=tf.constant(16000))
+        except tf.errors.InvalidArgumentError as error:
+            assert "Entries of the batch, counted from 0:] [1]" in str(error), error
+        else:
+            raise AssertionError("A sample that is NaN was accepted.")
 """
 
 
@@ -278,6 +289,40 @@ def test_the_graph_itself_refuses_what_it_cannot_classify(served):
     ):
         with pytest.raises(tf.errors.InvalidArgumentError, match=message):
             call(served.classifier, "serving_default", np.zeros(shape, np.float32), rate)
+
+
+@pytest.mark.parametrize("signature", ["serving_default", "embed", "explain"])
+def test_the_graph_itself_refuses_samples_that_are_no_amplitudes(served, signature):
+    for value in (np.nan, np.inf, -np.inf, 8.1, -20000.0):
+        waveforms = noise(4, 32000, 2)
+        # One sample of one channel: the pooling over time would hide a NaN that is not checked.
+        waveforms[1, 31999, 1] = value
+        waveforms[3, 0, 0] = value
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"from 0:\] \[1 3\]"):
+            call(served.classifier, signature, waveforms, 16000)
+
+
+def test_a_clipped_or_loud_recording_is_accepted(served):
+    loud = np.clip(noise(1, 32000, 2) * 1000, -8, 8)
+    assert np.isfinite(call(served.classifier, "serving_default", loud, 16000)["probabilities"]).all()
+
+
+def test_a_recording_with_samples_that_are_no_amplitudes_is_named_among_others(served, tmp_path):
+    integers = noise(32000, 2) * 32768
+    no_number = noise(32000, 2)
+    no_number[7] = np.nan
+    waveforms = {"integers": integers, "no_number": no_number, "usable": noise(32000, 2)}
+    for name, waveform in waveforms.items():
+        soundfile.write(tmp_path / f"{name}.wav", waveform, 16000, subtype="FLOAT")
+    paths = [tmp_path / f"{name}.wav" for name in waveforms]
+    first, second, third = served.classifier.predict_each(paths)
+    assert "integers.wav has a sample of " in first.problem
+    assert "no_number.wav contains samples that are not finite" in second.problem
+    np.testing.assert_array_equal(
+        probabilities(third), probabilities(served.classifier.predict(paths[2]))
+    )
+    with pytest.raises(AudioError, match="integers.wav has a sample of"):
+        served.classifier.embed(paths[0])
 
 
 def test_the_model_accepts_the_warm_up_requests_for_the_server(served):

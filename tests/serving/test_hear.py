@@ -204,6 +204,16 @@ def test_audio_of_another_shape_is_refused(model, shape):
             heard(np.zeros(shape, np.float32), model)
 
 
+@pytest.mark.parametrize("exported", [small_corpus.FA], indirect=True, ids=["windows"])
+@pytest.mark.parametrize("value", [np.nan, -np.inf, 20000.0])
+def test_a_sound_with_samples_that_are_no_amplitudes_is_named(model, value):
+    audio = sounds(3, 1.0)
+    audio[2, 5] = value
+    for heard in (hear.get_scene_embeddings, hear.get_timestamp_embeddings):
+        with pytest.raises(CrossaskError, match="Sound 2 "):
+            heard(audio, model)
+
+
 def test_no_model_and_a_folder_that_holds_none_are_told(monkeypatch, tmp_path):
     monkeypatch.delenv("CROSSASK_HEAR_MODEL", raising=False)
     with pytest.raises(CrossaskError, match="CROSSASK_HEAR_MODEL"):

@@ -250,6 +250,12 @@ class EvaluationData:
         return -(-count // self.batch_size)
 
     @property
+    def mean_weight(self) -> float:
+        """Mean weight of the examples in all batches; 1 if no clips fill the last batch."""
+        count = examples(self.cache, self.clip_ids, self.context_frames)
+        return count / (self.steps * self.batch_size)
+
+    @property
     def ordered_clip_ids(self) -> tuple[str, ...]:
         """The clips in the order of the batches."""
         return ordered(self.cache, self.clip_ids)

@@ -99,12 +99,15 @@ class Batches:
       steps: Batches in an epoch.
       validation: A finite dataset, or a distributed one with `validation_steps`.
       validation_steps: Batches of the validation data; None for a finite dataset.
+      validation_mean_weight: Mean weight of the examples in the validation data; below 1 if
+        examples of weight 0 fill the last batch.
     """
 
     training: Callable[[int, int], Any]
     steps: int
     validation: Any
     validation_steps: int | None = None
+    validation_mean_weight: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,7 +163,7 @@ def fit(
     """
     folder = Path(folder)
     with _sigterm_noted() as sigterm:
-        state = _ResumableState(folder, model, batches.steps, plan, sigterm)
+        state = _ResumableState(folder, model, batches, plan, sigterm)
         state.progress = progress
         state.scalars = scalars
         epoch, step = state.restore()
@@ -240,7 +243,7 @@ class _ResumableState(keras.callbacks.Callback):
         self,
         folder: Path,
         model: keras.Model,
-        steps: int,
+        batches: Batches,
         plan: Plan,
         sigterm: threading.Event,
     ):
@@ -249,7 +252,8 @@ class _ResumableState(keras.callbacks.Callback):
         self._supports_tf_logs = True
         self.folder = folder
         self.network = model
-        self.steps = steps
+        self.steps = batches.steps
+        self.validation_mean_weight = batches.validation_mean_weight
         self.plan = plan
         self.sigterm = sigterm
         self.progress: Progress | None = None
@@ -338,9 +342,15 @@ class _ResumableState(keras.callbacks.Callback):
 
     def on_test_end(self, logs: dict | None = None) -> None:
         self._swap_averages()
+        # TensorBoard's callback follows and writes this value for each validation. Keras passes a
+        # copy, so `on_epoch_end` corrects the value of the epoch.
+        logs["loss"] /= self.validation_mean_weight
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         logs.update(self.means)
+        # Keras divides the sum of the losses by the number of all examples, including those of
+        # weight 0. It divides the metrics by the sum of the weights already.
+        logs["val_loss"] /= self.validation_mean_weight
         if not np.isfinite(logs["loss"]):
             raise CrossaskError(
                 f"The loss of {self.plan.title} is {logs['loss']} in epoch {epoch + 1}.",

@@ -228,6 +228,7 @@ def _batches(
         steps=data.steps,
         validation=devices.distributed(distribution, validation_batches, batch_size),
         validation_steps=validation.steps,
+        validation_mean_weight=validation.mean_weight,
     )
 
 

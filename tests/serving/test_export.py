@@ -304,7 +304,9 @@ def test_the_graph_itself_refuses_samples_that_are_no_amplitudes(served, signatu
 
 def test_a_clipped_or_loud_recording_is_accepted(served):
     loud = np.clip(noise(1, 32000, 2) * 1000, -8, 8)
-    assert np.isfinite(call(served.classifier, "serving_default", loud, 16000)["probabilities"]).all()
+    assert np.isfinite(
+        call(served.classifier, "serving_default", loud, 16000)["probabilities"]
+    ).all()
 
 
 def test_a_recording_with_samples_that_are_no_amplitudes_is_named_among_others(served, tmp_path):
@@ -321,7 +323,7 @@ def test_a_recording_with_samples_that_are_no_amplitudes_is_named_among_others(s
     np.testing.assert_array_equal(
         probabilities(third), probabilities(served.classifier.predict(paths[2]))
     )
-    with pytest.raises(AudioError, match="integers.wav has a sample of"):
+    with pytest.raises(AudioError, match=r"integers\.wav has a sample of"):
         served.classifier.embed(paths[0])
 
 

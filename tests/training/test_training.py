@@ -18,10 +18,12 @@ from crossask import config, evaluation, training
 from crossask.config import FineTuningConfig
 from crossask.datasets import training_parts
 from crossask.errors import CrossaskError, DataError, WeightsError
+from crossask.features.batches import EvaluationData
 from crossask.features.cache import prepare_features
 from crossask.models.residual import ResidualEncoder, SplitBand
 from crossask.training import loop, network, run_folder
 from crossask.training import run as run_module
+from crossask.training.parts import parts_of
 
 pytestmark = pytest.mark.trains
 
@@ -126,6 +128,32 @@ def assert_trained_in_half_precision(half, full):
     # Graphs and operations one by one differ by about 1e-7, half precision by about 1e-3.
     assert first_loss(half) != pytest.approx(first_loss(full), rel=1e-5)
     assert first_loss(half) == pytest.approx(first_loss(full), rel=0.2)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"augmentation.mixup_alpha": 0.2}],
+    ids=["scenes", "probabilities"],
+)
+def test_the_validation_loss_is_the_mean_over_clips_though_the_last_batch_is_not_full(
+    corpus, features, tmp_path, changes
+):
+    row = small_corpus.FA
+    run, result = train(corpus, features, tmp_path, row, **{"training.batch_size": 5, **changes})
+    cache = prepare_features(corpus, row, features)
+    validation = parts_of(corpus, "1", row.training).validation
+    assert len(validation) % 5
+    model = network.restore(run)
+    losses = []
+    batches = EvaluationData(cache, corpus, validation, batch_size=1).batches()
+    for inputs, scenes, _ in batches:
+        probabilities = tf.nn.softmax(model(inputs)).numpy()[0].astype(np.float64)
+        losses.append(-np.log(probabilities[int(scenes[0])]))
+    assert len(losses) == len(validation)
+    expected = pytest.approx(np.mean(losses), rel=1e-5)
+    assert result["validation_loss"] == expected
+    history = pd.read_csv(run.path("history.csv")).set_index("epoch")
+    assert history["val_loss"][result["best_epoch"]] == expected
 
 
 def test_half_precision_trains_and_predicts_in_full_precision(corpus, features, trained):

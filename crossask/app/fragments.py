@@ -62,6 +62,9 @@ _PREDICTION = """
 <h2>{{ name }}: {{ system }}</h2>
 <div>
 <p class="scene">{{ prediction.scene | plain }}</p>
+{% if prediction.filled_seconds %}
+<p>The recording is shorter than a window and was filled with {{ filled_seconds }} s.</p>
+{% endif %}
 {{ bars("Probability, mean over " + windows, scenes) }}
 <h3>Events in the window from {{ span }}</h3>
 {% if events %}
@@ -118,6 +121,7 @@ def prediction_json(name: str, prediction: Prediction, explanation: Explanation)
         "probabilities": prediction.probabilities,
         "timeline": timeline,
         "events": events,
+        "filled_seconds": prediction.filled_seconds,
     }
 
 
@@ -146,6 +150,7 @@ def prediction_html(
         scenes=prediction.top(len(prediction.probabilities)),
         windows=f"{windows} windows" if windows > 1 else "one window",
         span=_span_text(explanation),
+        filled_seconds=f"{prediction.filled_seconds:.3g}",
         events=explanation.events_heard(),
         no_events=no_events_text(card),
         figures=figures,

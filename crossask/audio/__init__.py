@@ -7,6 +7,7 @@ from crossask import lazy
 
 _MODULES = {
     "SAMPLE_RATES_HZ": "crossask.audio.resampling",
+    "fill_window": "crossask.audio.windows",
     "fit_length": "crossask.audio.reading",
     "log_mel_spectrogram": "crossask.audio.frontends",
     "read_audio": "crossask.audio.reading",

@@ -1,4 +1,4 @@
-"""Cutting a recording of any length into windows. Imports no TensorFlow."""
+"""Cutting a recording of any length into windows, and filling short ones. Imports no TensorFlow."""
 
 from collections.abc import Iterable, Iterator
 
@@ -43,3 +43,28 @@ def sliding_windows(
     elif len(kept) > length:
         remaining = len(kept) - length
         yield start + remaining, kept[remaining:]
+
+
+def fill_window(waveform: np.ndarray, length: int, most_silence: int) -> np.ndarray:
+    """Fills a waveform that is shorter than a window.
+
+    If little is missing, silence is added, as to the clips of the training data. Otherwise the
+    waveform is repeated from its start: a network that read no long digital silence in training
+    predicts worse with it (`benchmarks/short_sounds.py`). The served model does the same in its
+    graph.
+
+    Args:
+      waveform: Waveform [samples] or [samples, channels], with at least one sample.
+      length: Samples of a window.
+      most_silence: Largest number of missing samples that are filled with silence.
+
+    Returns:
+      The waveform with `length` samples; a waveform that is long enough, as it is.
+    """
+    missing = length - len(waveform)
+    if missing <= 0:
+        return waveform
+    if missing <= most_silence:
+        channels_unpadded = [(0, 0)] * (waveform.ndim - 1)
+        return np.pad(waveform, [(0, missing), *channels_unpadded])
+    return waveform[np.arange(length) % len(waveform)]

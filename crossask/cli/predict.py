@@ -144,10 +144,12 @@ def _stream_line(seconds: int, prediction: "Prediction", values: flags.FlagValue
             "seconds": seconds,
             "scene": prediction.scene,
             "probabilities": prediction.probabilities,
+            "filled_seconds": prediction.filled_seconds,
         }
         return json.dumps(line)
     scenes = prediction_files.top_scenes_text(prediction, values.top)
-    return f"{prediction_files.clock_text(seconds)} {scenes}"
+    filled = prediction_files.filled_text(prediction)
+    return f"{prediction_files.clock_text(seconds)} {scenes}{filled}"
 
 
 def _predict_watched(values: flags.FlagValues, folder: str) -> int:
@@ -228,6 +230,7 @@ class _Writer:
                 command.complain(outcome.problem, outcome.fix)
             else:
                 self._warn_of_low_rate(outcome)
+                self._warn_of_filling(outcome)
                 self._write(recording, outcome)
             if progress:
                 progress.finish(recording)
@@ -280,6 +283,18 @@ class _Writer:
                 rate,
                 trained_rate,
                 rate // 2,
+            )
+
+    def _warn_of_filling(self, prediction: "Prediction") -> None:
+        """Logs that a recording was filled, if the format has no place for it."""
+        has_place = self.values.format in prediction_files.FORMATS_WITH_FILLED_SECONDS
+        if prediction.filled_seconds and not has_place:
+            command.LOG.warning(
+                "%s lasts %.3g s and was filled with %.3g s, so the prediction may be less "
+                "accurate.",
+                prediction.source,
+                prediction.seconds,
+                prediction.filled_seconds,
             )
 
     def _is_written(self, recording: "RecordingFile") -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from crossask import config, text_tables
-from crossask.audio import reading, resampling
+from crossask.audio import fill_window, reading, resampling
 from crossask.errors import DataError
 
 LEAST_CLIPS = 5
@@ -50,7 +50,8 @@ def first_clip(path: str | Path, features: config.FeatureConfig) -> np.ndarray:
     """Returns the first clip_seconds of a sound file at the row's sample rate.
 
     Args:
-      path: The file. A shorter one is padded with silence.
+      path: The file. A shorter one is filled as `fill_window` does, with silence of at most
+        features.max_padding_seconds.
       features: Sample rate, length and channels of the clip.
 
     Returns:
@@ -69,8 +70,8 @@ def first_clip(path: str | Path, features: config.FeatureConfig) -> np.ndarray:
         waveform = np.repeat(waveform, 2, axis=1)
     waveform = resampling.resample(waveform.T, rate, features.sample_rate_hz).numpy().T
     samples = round(features.clip_seconds * features.sample_rate_hz)
-    missing = max(0, samples - len(waveform))
-    return np.pad(waveform, ((0, missing), (0, 0)))[:samples]
+    most_silence = round(features.max_padding_seconds * features.sample_rate_hz)
+    return fill_window(waveform, samples, most_silence)[:samples]
 
 
 def _paths(source: Path) -> list[Path]:

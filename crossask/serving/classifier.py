@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crossask.audio import reading, sliding_windows
+from crossask.audio import fill_window, reading, sliding_windows
 from crossask.errors import AudioError, CrossaskError
 
 # Number of windows that the model classifies in one call.
@@ -57,8 +57,8 @@ class Explanation:
 
     Attributes:
       start_seconds: Start of the window.
-      end_seconds: End of the window. Frames of the log-mel and steps of the attention divide the
-        window into equal parts.
+      end_seconds: End of the window, after what a short recording was filled with. Frames of the
+        log-mel and steps of the attention divide the window into equal parts.
       log_mel: Log-mel [frames, mels, channels], or None if the model does not read it.
       attention: Attention weights by name; each row adds up to 1. "pooling" [heads, steps]; models
         with attention blocks also have "self" [heads, patches, patches] and "cross" [heads, query
@@ -119,6 +119,8 @@ class Prediction(_SceneProbabilities):
       sample_rate_hz: Its sample rate.
       probabilities: Scene -> probability, the mean over all windows.
       timeline: The windows in order of time; they may overlap.
+      filled_seconds: Seconds by which the recording was filled up to a window, with silence or with
+        its repetition (see `crossask.audio.fill_window`); 0 if it is long enough.
     """
 
     source: str
@@ -127,6 +129,7 @@ class Prediction(_SceneProbabilities):
     probabilities: dict[str, float]
     timeline: tuple[Segment, ...]
     _explain: Callable[[Segment], Explanation] = dataclasses.field(repr=False, compare=False)
+    filled_seconds: float = 0.0
 
     def explain(self, at_seconds: float | None = None) -> Explanation:
         """Returns the explanation of one window, whose part of the recording is read again.
@@ -168,6 +171,8 @@ class Classifier:
       scenes: Names of the scenes in the order of the model's outputs.
       clip_seconds: Length of a window, which is the length of a training clip.
       hop_seconds: Time between the starts of windows; None is half of a window.
+      most_silence_seconds: A recording that lacks more than this of a window is repeated; another
+        short one is filled with silence.
     """
 
     def __init__(self, model_dir: str | Path, hop_seconds: float | None = None):
@@ -196,6 +201,8 @@ class Classifier:
         self.scenes = tuple(self.card["scenes"])
         self.clip_seconds = self.card["clip_seconds"]
         self.hop_seconds = hop_seconds
+        # The graph of an older model fills every short waveform with silence.
+        self.most_silence_seconds = self.card.get("max_padding_seconds", self.clip_seconds)
         self._tf = tf
         self._model = tf.saved_model.load(str(folder))
 
@@ -320,16 +327,18 @@ class Classifier:
     def _classify(self, batch: list["_Window"], progress: Progress | None) -> None:
         """Adds the probabilities of each window in `batch` to its recording's timeline."""
         rate = batch[0].recording.sample_rate_hz
-        longest = max(len(window.waveform) for window in batch)
+        length = round(self.clip_seconds * rate)
+        most_silence = round(self.most_silence_seconds * rate)
         waveforms = []
         for window in batch:
             stereo = window.waveform
             # Mono is doubled, as the model does, so that the batch may also contain stereo.
             if stereo.shape[1] == 1:
                 stereo = np.repeat(stereo, 2, axis=1)
-            # The model would pad a short window with silence, too.
-            missing = longest - len(stereo)
-            waveforms.append(np.pad(stereo, ((0, missing), (0, 0))))
+            # The model would fill a short window in the same way.
+            waveforms.append(fill_window(stereo, length, most_silence))
+            # Only the single window of a short recording is shorter than others.
+            window.recording.filled_seconds = (length - len(stereo)) / rate
         values = self._run("serving_default", np.stack(waveforms), rate)
         for window, probabilities in zip(batch, values["probabilities"], strict=True):
             segment = Segment(
@@ -361,6 +370,7 @@ class Classifier:
             probabilities=self._by_scene(table.mean(0)),
             timeline=timeline,
             _explain=explain,
+            filled_seconds=recording.filled_seconds,
         )
 
     def _explain(self, recording: "_Recording", segment: Segment) -> Explanation:
@@ -379,7 +389,7 @@ class Classifier:
                 values[name] = value
         return Explanation(
             start_seconds=segment.start_seconds,
-            end_seconds=segment.end_seconds,
+            end_seconds=segment.end_seconds + recording.filled_seconds,
             log_mel=values.get("log_mel"),
             attention=attention,
             events=tuple(self.card["events"]),
@@ -409,6 +419,7 @@ class _Recording:
       sample_rate_hz: Sample rate in Hz; of a file, it is set when the file is opened.
       unclassified: Number of windows that wait in a batch.
       timeline: The classified windows.
+      filled_seconds: Seconds by which the recording was filled up to a window.
       error: Why the recording cannot be used, if it cannot.
     """
 
@@ -419,6 +430,7 @@ class _Recording:
         self.sample_rate_hz = sample_rate_hz
         self.unclassified = 0
         self.timeline: list[Segment] = []
+        self.filled_seconds = 0.0
         self.error: AudioError | None = None
 
     @property

@@ -14,7 +14,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from crossask.audio import frontends, reading, sliding_windows
+from crossask.audio import fill_window, frontends, reading, sliding_windows
 from crossask.config import catalogue
 from crossask.errors import CrossaskError
 from crossask.serving import Classifier, Embeddings
@@ -58,13 +58,25 @@ class HearModel(tf.Module):
             self.timestamp_embedding_size = int(silence.events.shape[-1])
 
     def embed(self, sound: np.ndarray) -> Embeddings:
-        """Returns the embeddings of one sound [samples].
+        """Returns the embeddings of one sound [samples]; a short one is filled up to a window."""
+        most_silence = round(self.classifier.most_silence_seconds * self.sample_rate)
+        return self._embed(sound, most_silence)
 
-        A sound that is shorter than the model accepts is padded with silence.
+    def embed_with_silence(self, sound: np.ndarray) -> Embeddings:
+        """Returns the embeddings of one sound [samples]; silence fills a short one.
+
+        For the embeddings of events, which are those of a short part of the sound: beyond the end
+        of the sound, a repetition would add events.
         """
-        least = math.ceil(self.classifier.card["least_seconds"] * self.sample_rate)
-        missing = max(0, least - len(sound))
-        return self.classifier.embed(np.pad(sound, (0, missing)), self.sample_rate)
+        return self._embed(sound, self._window_samples)
+
+    @property
+    def _window_samples(self) -> int:
+        return round(self.classifier.clip_seconds * self.sample_rate)
+
+    def _embed(self, sound: np.ndarray, most_silence: int) -> Embeddings:
+        filled = fill_window(sound, self._window_samples, most_silence)
+        return self.classifier.embed(filled, self.sample_rate)
 
 
 def load_model(model_file_path: str = "") -> HearModel:
@@ -173,7 +185,7 @@ def _embed_patches(sound: np.ndarray, model: HearModel) -> tuple[np.ndarray, np.
     for number in range(windows):
         start = round(number * whole_patches * hop_seconds * rate)
         window = sound[start : start + window_samples]
-        patches = model.embed(window).events[0]  # [patches, E]
+        patches = model.embed_with_silence(window).events[0]  # [patches, E]
         is_last = number == windows - 1
         embeddings.append(patches if is_last else patches[:whole_patches])
     return np.concatenate(embeddings)[:count], centres

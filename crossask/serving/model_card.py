@@ -63,6 +63,9 @@ def model_card(run: Run) -> dict[str, Any]:
         # Length of the training clips, and of a window of a longer recording.
         "clip_seconds": features.clip_seconds,
         "least_seconds": min(LEAST_SECONDS, features.clip_seconds),
+        # A waveform that lacks at most this much of a window is filled with silence, as in
+        # training; a shorter one is repeated.
+        "max_padding_seconds": features.max_padding_seconds,
         # Full scale is 1; a larger amplitude than this is not a waveform.
         "largest_sample": reading.LARGEST_SAMPLE,
         # Rate from which the log-mel is computed, and the rates that the model accepts.

@@ -1,7 +1,8 @@
 """Writes predictions as text, CSV, JSON lines, Audacity labels or DCASE submissions.
 
 In every format a recording is one line, or with a timeline one line for each of its windows. The
-functions below return these lines with their line ends.
+functions below return these lines with their line ends. Text, CSV and JSON show by how many seconds
+a short recording was filled up to the length of a window (`Prediction.filled_seconds`).
 """
 
 import csv
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 FORMATS = ("text", "csv", "json", "audacity", "dcase2019", "dcase2024")
 TIMELINE_FORMATS = ("text", "csv", "json", "audacity")
+# Formats of other programs have no place for the seconds by which a recording was filled.
+FORMATS_WITH_FILLED_SECONDS = ("text", "csv", "json")
 # Suffix of a timeline's file.
 SUFFIX = {"text": ".txt", "csv": ".csv", "json": ".jsonl", "audacity": ".txt"}
 
@@ -36,7 +39,7 @@ def header_line(file_format: str, scenes: Sequence[str], has_timeline: bool) -> 
     """
     if file_format == "csv":
         window = ["start_seconds", "end_seconds"] if has_timeline else []
-        return _delimited(["file", *window, "scene", *scenes], ",")
+        return _delimited(["file", *window, "scene", *scenes, "filled_seconds"], ",")
     if file_format == "dcase2024":
         return _delimited(["filename", "scene_label", *scenes], "\t")
     return ""
@@ -60,15 +63,16 @@ def prediction_line(prediction: "Prediction", file_format: str, top: int = 3) ->
         return _delimited(cells, "\t")
     if file_format == "csv":
         cells = [prediction.source, prediction.scene, *_probabilities(prediction)]
-        return _delimited(cells, ",")
+        return _delimited([*cells, f"{prediction.filled_seconds:.3f}"], ",")
     if file_format == "json":
         values = {
             "file": prediction.source,
             "scene": prediction.scene,
             "probabilities": prediction.probabilities,
+            "filled_seconds": prediction.filled_seconds,
         }
         return json.dumps(values) + "\n"
-    return f"{prediction.source}: {top_scenes_text(prediction, top)}\n"
+    return f"{prediction.source}: {top_scenes_text(prediction, top)}{filled_text(prediction)}\n"
 
 
 def timeline_lines(prediction: "Prediction", file_format: str, top: int = 3) -> str:
@@ -85,8 +89,7 @@ def timeline_lines(prediction: "Prediction", file_format: str, top: int = 3) -> 
         lines = [_label_line(label) for label in _labels(prediction.timeline)]
     else:
         lines = [
-            _window_line(prediction.source, segment, file_format, top)
-            for segment in prediction.timeline
+            _window_line(prediction, segment, file_format, top) for segment in prediction.timeline
         ]
     return "".join(lines)
 
@@ -97,6 +100,13 @@ def top_scenes_text(prediction: "Prediction | Segment", top: int) -> str:
     for scene, probability in prediction.top(top):
         scenes.append(f"{scene} {100 * probability:.1f} %")
     return ", ".join(scenes)
+
+
+def filled_text(prediction: "Prediction") -> str:
+    """Returns by how much a recording was filled, such as " (filled with 4 s)", or ""."""
+    if not prediction.filled_seconds:
+        return ""
+    return f" (filled with {prediction.filled_seconds:.3g} s)"
 
 
 def clock_text(seconds: float) -> str:
@@ -208,23 +218,26 @@ def _label_line(label: _Label) -> str:
     return _delimited(cells, "\t")
 
 
-def _window_line(source: str, segment: "Segment", file_format: str, top: int) -> str:
+def _window_line(prediction: "Prediction", segment: "Segment", file_format: str, top: int) -> str:
     """Returns the line of one window; arguments as in `timeline_lines`."""
     start = segment.start_seconds
     end = segment.end_seconds
     if file_format == "csv":
         window = [f"{start:.3f}", f"{end:.3f}"]
-        return _delimited([source, *window, segment.scene, *_probabilities(segment)], ",")
+        cells = [prediction.source, *window, segment.scene, *_probabilities(segment)]
+        return _delimited([*cells, f"{prediction.filled_seconds:.3f}"], ",")
     if file_format == "json":
         values = {
-            "file": source,
+            "file": prediction.source,
             "start_seconds": start,
             "end_seconds": end,
             "scene": segment.scene,
             "probabilities": segment.probabilities,
+            "filled_seconds": prediction.filled_seconds,
         }
         return json.dumps(values) + "\n"
-    return f"{clock_text(start)} to {clock_text(end)} {top_scenes_text(segment, top)}\n"
+    scenes = f"{top_scenes_text(segment, top)}{filled_text(prediction)}"
+    return f"{clock_text(start)} to {clock_text(end)} {scenes}\n"
 
 
 def _labels(timeline: Iterable["Segment"]) -> list[_Label]:

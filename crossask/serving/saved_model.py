@@ -64,7 +64,8 @@ class ServedModel(tf.Module):
     Each signature takes waveform [batch, samples, channels] (-1..1, 1 or 2 channels, at least 1 s)
     and sample_rate_hz (one of `resampling.SAMPLE_RATES_HZ`). A waveform longer than a training clip
     is cut into windows of that length, half a clip apart; the last one ends with the waveform. A
-    shorter one is padded with silence. Samples that are not finite or beyond -8..8 are an error
+    shorter one is filled as `crossask.audio.fill_window` does, with silence of at most
+    features.max_padding_seconds. Samples that are not finite or beyond -8..8 are an error
     that lists their entries of the batch.
     """
 
@@ -176,12 +177,12 @@ class ServedModel(tf.Module):
         length = tf.cast(tf.round(self._features.clip_seconds * rate), tf.int32)
         least = tf.minimum(length, tf.cast(LEAST_SECONDS * rate, tf.int32))
 
-        # Double mono, and pad a short waveform with silence up to one window.
+        # Double mono, and fill a short waveform up to one window.
         checks = [*_shape_checks(samples, channels, least), _sample_check(waveform)]
         with tf.control_dependencies(checks):
             stereo = tf.gather(waveform, tf.minimum([0, 1], channels - 1), axis=2)
-        missing = tf.maximum(0, length - samples)
-        stereo = tf.pad(stereo, [[0, 0], [0, missing], [0, 0]])  # [batch, samples, 2]
+        most_silence = tf.cast(tf.round(self._features.max_padding_seconds * rate), tf.int32)
+        stereo = _filled(stereo, length, most_silence)  # [batch, samples, 2]
 
         # Cut windows of `length` samples. crossask.audio.sliding_windows cuts the same ones outside
         # the graph, if its hop is half a window.
@@ -300,6 +301,22 @@ def _by_recording(value: tf.Tensor, windows: tf.Tensor) -> tf.Tensor:
     """Reshapes [batch * windows, ...] to [batch, windows, ...]."""
     shape_of_window = tf.shape(value)[1:]
     return tf.reshape(value, tf.concat([[-1, windows], shape_of_window], 0))
+
+
+def _filled(waveform: tf.Tensor, length: tf.Tensor, most_silence: tf.Tensor) -> tf.Tensor:
+    """Fills waveforms [batch, samples, channels] as `crossask.audio.fill_window` does."""
+    samples = tf.shape(waveform)[1]
+    missing = tf.maximum(0, length - samples)
+
+    def padded() -> tf.Tensor:
+        return tf.pad(waveform, [[0, 0], [0, missing], [0, 0]])
+
+    def repeated() -> tf.Tensor:
+        # The graph may compute this before it reports that a waveform has no samples.
+        numbers = tf.range(length) % tf.maximum(1, samples)
+        return tf.gather(waveform, numbers, axis=1)
+
+    return tf.cond(missing > most_silence, repeated, padded)
 
 
 def _shape_checks(samples: tf.Tensor, channels: tf.Tensor, least: tf.Tensor) -> list:

@@ -187,7 +187,7 @@ def test_the_formats_of_a_prediction():
     assert (
         prediction_files.header_line("csv", "ab", False)
         + prediction_files.prediction_line(answer, "csv")
-        == "file,scene,a,b\nx/y.wav,a,0.750000,0.250000\n"
+        == "file,scene,a,b,filled_seconds\nx/y.wav,a,0.750000,0.250000,0.000\n"
     )
     assert (
         prediction_files.header_line("dcase2019", "ab", False)
@@ -212,6 +212,44 @@ def test_the_formats_of_a_prediction():
         json.loads(line)["start_seconds"]
         for line in prediction_files.timeline_lines(answer, "json").splitlines()
     ] == [0, 1, 2, 3]
+
+
+def test_every_format_of_ours_shows_that_a_recording_was_filled():
+    answer = Prediction(
+        "x/y.wav",
+        1.5,
+        16000,
+        {"a": 0.75, "b": 0.25},
+        segments("a", length=1.5),
+        None,
+        filled_seconds=0.5,
+    )
+    assert (
+        prediction_files.prediction_line(answer, "text", 1)
+        == "x/y.wav: a 75.0 % (filled with 0.5 s)\n"
+    )
+    assert (
+        prediction_files.timeline_lines(answer, "text", 1)
+        == "00:00:00 to 00:00:02 a 75.0 % (filled with 0.5 s)\n"
+    )
+    for has_timeline, lines in (
+        (False, prediction_files.prediction_line),
+        (True, prediction_files.timeline_lines),
+    ):
+        table = prediction_files.header_line("csv", "ab", has_timeline) + lines(answer, "csv")
+        (line,) = csv.DictReader(io.StringIO(table))
+        assert line["filled_seconds"] == "0.500"
+        assert json.loads(lines(answer, "json"))["filled_seconds"] == 0.5
+
+
+@pytest.mark.parametrize("file_format", ["audacity", "dcase2019", "dcase2024"])
+def test_a_filled_recording_is_logged_if_the_format_has_no_place_for_it(
+    model, tmp_path, capsys, file_format
+):
+    path = tmp_path / "short.wav"
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, (16000, 2)), 16000)
+    assert call(model, f"--format={file_format}", path) == 0
+    assert "short.wav lasts 1 s and was filled with 1 s" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,39 @@ def test_a_long_recording_is_classified_in_windows_half_a_clip_apart_and_up_to_i
     np.testing.assert_allclose(values["probabilities"][0], probabilities(answer), atol=1e-6)
 
 
+@pytest.mark.parametrize("samples", [16000, 19201, 23999])
+def test_a_short_recording_is_repeated_up_to_the_length_of_a_window(served, samples):
+    classifier = served.classifier
+    short = noise(samples, 2)
+    repeated = np.concatenate([short, short])[:32000]
+    answer = classifier.predict(short, 16000)
+    expected = classifier.predict(repeated, 16000)
+    np.testing.assert_allclose(probabilities(answer), probabilities(expected), atol=1e-6)
+    assert (answer.seconds, answer.filled_seconds) == (samples / 16000, (32000 - samples) / 16000)
+    assert expected.filled_seconds == 0
+    # In a batch with a longer one.
+    among_others, _ = classifier.predict_each([short, noise(40000, 1)], 16000)
+    np.testing.assert_allclose(probabilities(among_others), probabilities(expected), atol=1e-6)
+    # The graph itself does the same in all signatures.
+    for signature in ("serving_default", "embed", "explain"):
+        values = call(classifier, signature, short[np.newaxis], 16000)
+        for name, value in call(classifier, signature, repeated[np.newaxis], 16000).items():
+            if value.dtype.kind == "f":
+                np.testing.assert_allclose(values[name], value, atol=1e-5)
+
+
+def test_a_recording_as_short_as_a_training_clip_may_be_is_padded_as_in_training(served):
+    # max_padding_seconds is 0.5.
+    short = noise(24000, 2)
+    padded = np.pad(short, ((0, 8000), (0, 0)))
+    answer = served.classifier.predict(short, 16000)
+    expected = probabilities(served.classifier.predict(padded, 16000))
+    np.testing.assert_allclose(probabilities(answer), expected, atol=1e-6)
+    assert answer.filled_seconds == 0.5
+    values = call(served.classifier, "serving_default", short[np.newaxis], 16000)
+    np.testing.assert_allclose(values["probabilities"][0], expected, atol=1e-6)
+
+
 def test_batches_over_recordings_change_nothing_and_errors_keep_their_place(served, tmp_path):
     classifier = served.classifier
     soundfile.write(tmp_path / "long.flac", noise(24000 * 7, 2), 24000)

@@ -148,7 +148,7 @@ def test_every_timestamp_has_the_patch_that_begins_there(clip_seconds, name, hop
     card = {"front_end": {"events": {"patches": name}}}
     heard_by = SimpleNamespace(
         sample_rate=RATE,
-        embed=embed,
+        embed_with_silence=embed,
         patches=patches_of(round(clip_seconds * RATE)),
         classifier=SimpleNamespace(clip_seconds=clip_seconds, card=card),
     )
@@ -179,6 +179,26 @@ def test_two_sounds_at_once_are_what_each_is_alone(model):
         np.testing.assert_allclose(of_one[0], embeddings[number], rtol=1e-4)
         np.testing.assert_array_equal(times[0], timestamps[number])
     assert not np.array_equal(embeddings[0], embeddings[1])
+
+
+def test_the_scene_embedding_of_a_short_sound_is_that_of_the_repeated_sound(model):
+    short = sounds(1, 0.3)
+    repeated = np.tile(short, 7)[:, : 2 * RATE]
+    np.testing.assert_allclose(
+        hear.get_scene_embeddings(short, model),
+        hear.get_scene_embeddings(repeated, model),
+        rtol=1e-4,
+        atol=1e-9,
+    )
+
+
+@pytest.mark.parametrize("exported", [small_corpus.FEATURE_BASED], indirect=True, ids=["vggish"])
+def test_the_event_embeddings_of_a_short_sound_are_those_of_the_sound_and_silence(model):
+    short = sounds(1, 1.1)
+    padded = np.pad(short, ((0, 0), (0, round(0.9 * RATE))))
+    found, _ = hear.get_timestamp_embeddings(short, model)
+    expected, _ = hear.get_timestamp_embeddings(padded, model)
+    np.testing.assert_allclose(found[0], expected[0, : found.shape[1]], rtol=1e-4)
 
 
 def test_a_scene_embedding_is_the_mean_over_windows(exported, model):

@@ -272,7 +272,8 @@ def test_calibration_reads_any_rate_length_and_number_of_channels(tmp_path):
         long[1000:40000, 0], np.sin(2 * np.pi * 440 * np.arange(1000, 40000) / 24000) / 2, atol=1e-4
     )
     assert np.abs(short[23000:23900]).max() > 0.4
-    assert np.abs(short[25000:]).max() == 0
+    # Only 0.5 s may be filled with silence, as in training.
+    assert np.abs(short[25000:]).max() > 0.4
     np.testing.assert_allclose(stereo[:, 0], -stereo[:, 1], atol=1e-6)
     (mono, *_) = calibration.calibration_clips(tmp_path, dataclasses.replace(features, mono=True))
     np.testing.assert_allclose(mono, long[:, :1], atol=1e-6)

@@ -101,6 +101,18 @@ def test_a_sound_of_one_window_has_no_timeline(models, tmp_path):
     assert [text.count("<figure>") for text in html] == [1, 1]
 
 
+def test_the_page_and_programs_see_that_a_short_recording_was_filled(models, tmp_path, recording):
+    short = write_noise(tmp_path / "short.wav", seconds=1.2)
+    html, explanations = page.show(models, page.predict(models, short))
+    for text, why in zip(html, explanations, strict=True):
+        assert "was filled with 0.8 s" in text
+        # The log-mel and the attention cover the filled window.
+        assert (why.start_seconds, why.end_seconds) == (0, 2)
+    assert [told["filled_seconds"] for told in page.predict_json(models, short)] == [0.8, 0.8]
+    html, _ = page.show(models, page.predict(models, recording))
+    assert not any("was filled" in text for text in html)
+
+
 def test_the_timeline_is_darkest_where_the_scene_is(models, recording):
     answer = page.predict(models, recording)[0]
     sure, never = {"a": 1.0, "b": 0.0}, {"a": 0.0, "b": 1.0}

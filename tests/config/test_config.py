@@ -108,7 +108,7 @@ def changed(entry: reference.Entry) -> object:
     if entry.choices:
         return next(choice for choice in entry.choices if choice != value)
     if value is None:
-        return 1.0
+        return VALID_VALUES.get(entry.path, 1.0)
     if isinstance(value, bool):
         return not value
     if isinstance(value, str):
@@ -120,6 +120,8 @@ def changed(entry: reference.Entry) -> object:
     return value + value[:1]
 
 
+# A valid value of fields whose default is None and for which 1 is out of range.
+VALID_VALUES = {"event_model.level": -26.0}
 # A field that is only valid together with another one.
 TOGETHER = {
     "model.first_deltas": {"features.mono": True},

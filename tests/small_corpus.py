@@ -46,6 +46,10 @@ FEATURE_BASED = dataclasses.replace(CMAM, name="cmam_feature_based", strategy="f
 # With this, crossask-train --experiment=tests/small_corpus.py trains these rows.
 ROWS = (FA, CMAM, FEATURE_BASED)
 
+# Rows that are trained on the whole training fold.
+NO_VALIDATION = {"training.validation_share": 0.0, "training.keep": "last"}
+FA_ON_ALL = config.override(FA, {"name": "fa_on_all", **NO_VALIDATION})
+CMAM_ON_ALL = config.override(CMAM, {"name": "cmam_on_all", **NO_VALIDATION})
 HALF = config.override(FA, {"name": "half", "training.precision": "mixed_float16"})
 # For comparisons of machines: no dropout, whose random numbers differ from device to device.
 STILL = {"model.attention_dropout": 0.0, "training.keep": "last"}

@@ -147,6 +147,14 @@ def _preflight(wanted: "Grid", values: flags.FlagValues) -> list[CrossaskError]:
 
 
 def _log_result(run: "Run", result: dict[str, Any]) -> None:
+    if "validation_macro_accuracy" not in result:
+        command.LOG.info(
+            "%s: %d epochs, no validation part, %.0f s.",
+            run.title,
+            result["epochs"],
+            result["seconds"],
+        )
+        return
     command.LOG.info(
         "%s: best epoch %d of %d, %.1f %% on the validation part, %.0f s.",
         run.title,

@@ -27,6 +27,22 @@ def _epochs_contain_the_first_kept_and_averaged(row: "Experiment") -> None:
             )
 
 
+def _choices_need_a_validation_part(row: "Experiment") -> None:
+    training = row.training
+    if training.validation_share > 0:
+        return
+    problem = ""
+    if training.keep != "last":
+        problem = f"training.keep is {training.keep!r}"
+    elif training.patience:
+        problem = f"training.patience is {training.patience}"
+    if problem:
+        raise ConfigError(
+            f"training.validation_share is 0, so there is no validation part, but {problem}.",
+            "Set training.keep=last and training.patience=0, or raise training.validation_share.",
+        )
+
+
 def _streams_divide_the_batch(row: "Experiment") -> None:
     training = row.training
     if training.batch_size % training.input_streams:
@@ -134,6 +150,7 @@ def _penalty_needs_attention_pooling(row: "Experiment") -> None:
 
 RULES = (
     _epochs_contain_the_first_kept_and_averaged,
+    _choices_need_a_validation_part,
     _streams_divide_the_batch,
     _warm_up_belongs_to_cosine,
     _context_frames_need_plain_log_mel,

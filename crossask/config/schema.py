@@ -377,7 +377,10 @@ class ModelConfig(Settings):
 
 @dataclass(frozen=True, config=STRICT)
 class TrainingConfig(Settings):
-    """How a row is trained. Every choice is made on the validation part of the training fold."""
+    """How a row is trained. Every choice is made on the validation part of the training fold.
+
+    Without a validation part (`validation_share=0`), nothing is chosen.
+    """
 
     prefix: ClassVar[str] = "training."
 
@@ -396,7 +399,11 @@ class TrainingConfig(Settings):
     validation_share: float = ours(
         0.3,
         "Share of the locations of each scene and city of the training fold that is drawn for "
-        "validation; above 0, below 1.",
+        "validation, unless the corpus has a validation part of its own; 0: the whole training "
+        "fold, including such a part, is trained on, which needs training.keep=last and "
+        "training.patience=0.",
+        ge=0,
+        lt=1,
         open_because="No validation part is mentioned; the evaluation fold must not be used to "
         "choose an epoch.",
     )

@@ -58,9 +58,24 @@ def override(settings: S, changes: Mapping[str, Any]) -> S:
     Raises:
       ConfigError: An unknown name, a wrong type or a value out of range; the message says where.
     """
+    cls = type(settings)
+    # The fields are replaced together, so that rules between them see no state in between.
+    replaced = {}
     for path, value in changes.items():
-        settings = _replaced(settings, path.split("."), value)
-    return settings
+        name, _, deeper = path.partition(".")
+        check_name(cls, name)
+        current = replaced.get(name, getattr(settings, name))
+        if deeper:
+            if not isinstance(current, Settings):
+                raise ConfigError(
+                    f"{cls.prefix}{name} has no fields, but {deeper!r} is one of its path.",
+                    f"Set {cls.prefix}{name} itself.",
+                )
+            value = override(current, {deeper: value})
+        elif isinstance(current, Settings) and isinstance(value, Mapping):
+            value = override(current, value)
+        replaced[name] = value
+    return dataclasses.replace(settings, **replaced)
 
 
 def parse_overrides(text: str) -> dict[str, Any]:
@@ -78,25 +93,6 @@ def parse_overrides(text: str) -> dict[str, Any]:
             )
         changes[name.strip()] = _literal(value.strip())
     return changes
-
-
-def _replaced(settings: Any, path: list[str], value: Any) -> Any:
-    """Returns `settings` with the field at `path` replaced."""
-    cls = type(settings)
-    name = path[0]
-    deeper = path[1:]
-    check_name(cls, name)
-    current = getattr(settings, name)
-    if deeper:
-        if not isinstance(current, Settings):
-            raise ConfigError(
-                f"{cls.prefix}{name} has no fields, but {'.'.join(deeper)!r} is one of its path.",
-                f"Set {cls.prefix}{name} itself.",
-            )
-        value = _replaced(current, deeper, value)
-    elif isinstance(current, Settings) and isinstance(value, Mapping):
-        value = override(current, value)
-    return dataclasses.replace(settings, **{name: value})
 
 
 def _part_class(cls: type[Settings], name: str) -> type[Settings] | None:

@@ -1,4 +1,4 @@
-"""The validation part of a training fold: the corpus's own, or drawn by location."""
+"""The validation part of a training fold: the corpus's own, or drawn by location, or none."""
 
 import collections
 import math
@@ -24,12 +24,15 @@ def training_parts(
     Args:
       corpus: The corpus.
       fold: The fold. If it has a validation part, that part is used; else see `validation_split`.
-      share: Share of the training clips that is drawn for validation.
+      share: Share of the training clips that is drawn for validation. With 0, all of them are
+        trained on, those of the fold's own validation part, too.
       seed: Seed of the draw.
 
     Returns:
-      Ids of the training part, and ids of the validation part.
+      Ids of the training part, and ids of the validation part; () without one.
     """
+    if share == 0:
+        return fold.train, ()
     if not fold.validation:
         return validation_split(corpus, fold.train, share, seed)
     validation = set(fold.validation)

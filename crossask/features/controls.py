@@ -34,7 +34,7 @@ def controlled(
     They are written beside the cache's own embeddings, once.
 
     * other_clip: Embeddings of another clip, by a derangement within the training part, the
-      validation part and the evaluation fold each.
+      validation part, if there is one, and the evaluation fold each.
     * shuffled_in_time: The clip's own embeddings with their patches in another order.
     * true_events: No embeddings but the truth, [patches, kinds of events]: the share of each patch
       in which an event of each kind sounds, from the corpus's events.csv.
@@ -127,6 +127,9 @@ def _with_other_clips(
     )
     donors = {}
     for number, clip_ids in enumerate((training, validation, wanted.evaluation)):
+        # A row may have no validation part.
+        if not clip_ids:
+            continue
         rng = np.random.default_rng([seed, number, OTHER_CLIP_KEY])
         donors |= derangement(sorted(clip_ids), rng)
     values = _from_donors(cache, donors)

@@ -399,7 +399,9 @@ def _few_clips(task: _Task) -> tuple[Corpus, Fold]:
 
 
 def _spread(clip_ids: Sequence[str]) -> tuple[str, ...]:
-    """Returns CLIPS_OF_A_PART clips from the first to the last."""
+    """Returns CLIPS_OF_A_PART clips from the first to the last; () if there are none."""
+    if not clip_ids:
+        return ()
     chosen = []
     for number in range(CLIPS_OF_A_PART):
         chosen.append(clip_ids[(len(clip_ids) - 1) * number // (CLIPS_OF_A_PART - 1)])

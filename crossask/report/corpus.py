@@ -80,7 +80,9 @@ class CorpusResults:
             sizes = set()
             for corpus in corpus_of_fold.values():
                 sizes |= {corpus[key] for key in keys if isinstance(corpus.get(key), int)}
-            if sizes:
+            if sizes == {0}:
+                parts.append(f"no {part} part")
+            elif sizes:
                 ends = sorted({min(sizes), max(sizes)})
                 clips = " to ".join(str(size) for size in ends)
                 parts.append(f"{clips} clips in the {part} part")

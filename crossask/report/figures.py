@@ -238,14 +238,14 @@ def png(figure: Figure) -> bytes:
 
 
 def _draw_curves(axes: Axes, row: Row, name: str, factor: float) -> None:
-    """Draws a metric of the training part and of the validation part over the epochs."""
+    """Draws a metric over the epochs, of the training part and of the validation part if any."""
     axes.set_facecolor(GROUND)
     for number, run in enumerate(row.runs):
         epochs = run.history["epoch"]
-        for column, colour, label in (
-            (name, TRAINING, "training part"),
-            (f"val_{name}", VALIDATION, "validation part"),
-        ):
+        curves = [(name, TRAINING, "training part")]
+        if f"val_{name}" in run.history:
+            curves.append((f"val_{name}", VALIDATION, "validation part"))
+        for column, colour, label in curves:
             axes.plot(
                 epochs,
                 factor * run.history[column],
@@ -257,12 +257,14 @@ def _draw_curves(axes: Axes, row: Row, name: str, factor: float) -> None:
                 markersize=3,
                 label=label if number == 0 else None,
             )
+        # The dot is on the curve by which the epoch was chosen, if it was chosen.
+        marked, marked_colour, _ = curves[-1]
         is_kept = epochs == run.result.get("best_epoch", -1)
         axes.plot(
             epochs[is_kept],
-            factor * run.history[f"val_{name}"][is_kept],
+            factor * run.history[marked][is_kept],
             "o",
-            color=VALIDATION,
+            color=marked_colour,
             markersize=5,
             markeredgecolor=GROUND,
         )

@@ -74,7 +74,10 @@ class Row:
 
     @property
     def validation(self) -> float | None:
-        """Macro accuracy of the kept epoch on the validation part, mean over runs."""
+        """Macro accuracy of the kept epoch on the validation part, mean over runs.
+
+        None if a run has no validation part.
+        """
         return self._mean_over_runs("validation_macro_accuracy")
 
     @property

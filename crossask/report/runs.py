@@ -1,6 +1,7 @@
 """The files of evaluated runs."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from crossask import config, evaluation
 from crossask.errors import DataError
 from crossask.training import run_folder
 
-HISTORY = ("epoch", "loss", "macro_accuracy", "val_loss", "val_macro_accuracy")
+HISTORY = ("epoch", "loss", "macro_accuracy")
+VALIDATION_HISTORY = ("val_loss", "val_macro_accuracy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,11 +144,15 @@ def _read_run(root: Path, run: run_folder.Run) -> EvaluatedRun:
     evaluated = EvaluatedRun(run.folder, row, run.fold, run.seed, settings)
     if not run.path("predictions.csv").is_file():
         return evaluated
+    columns = HISTORY
+    # Runs of older versions may lack the size of their validation part; they have one.
+    if settings["corpus"].get("validation") != 0:
+        columns += VALIDATION_HISTORY
     has_swapped = run.path("swapped.json").is_file()
     return dataclasses.replace(
         evaluated,
         predictions=evaluation.read_predictions(run.path("predictions.csv")),
-        history=_read_history(run.path("history.csv")),
+        history=_read_history(run.path("history.csv"), columns),
         result=_read_json(run, "result.json"),
         swapped=_read_json(run, "swapped.json") if has_swapped else None,
     )
@@ -160,16 +166,16 @@ def _read_json(run: run_folder.Run, name: str) -> dict[str, Any]:
     return value
 
 
-def _read_history(path: Path) -> pd.DataFrame:
+def _read_history(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     _must_exist(path)
     try:
         history = pd.read_csv(path)
     except (ValueError, pd.errors.EmptyDataError) as error:
         raise DataError(f"{path} cannot be read ({error}).", "Train the run again.") from error
-    missing = [name for name in HISTORY if name not in history]
+    missing = [name for name in columns if name not in history]
     if missing:
         raise DataError(
-            f"{path} has no column {missing[0]!r}.", f"It needs the columns {', '.join(HISTORY)}."
+            f"{path} has no column {missing[0]!r}.", f"It needs the columns {', '.join(columns)}."
         )
     if history.empty:
         raise DataError(f"{path} has no epochs.", "Train the run again.")

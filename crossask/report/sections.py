@@ -57,7 +57,8 @@ HOW_TO_READ = (
     (
         "Validation part",
         "The validation part is a part of the training fold. The epoch was chosen on it, and rows "
-        "may be chosen on it; nothing was chosen on the evaluation fold.",
+        "may be chosen on it; nothing was chosen on the evaluation fold. A row with a dash was "
+        "trained on the whole training fold, and its last epoch was kept.",
     ),
     (
         "Corpora",
@@ -317,8 +318,8 @@ def beyond_accuracy(results: CorpusResults, ending: str) -> Section:
         header.append("Embedding drift")
         intro += (
             " Embedding drift is the distance by which training moved the event model's embeddings "
-            "of the validation part, relative to their length; it is 0 if the event model did not "
-            "change."
+            "of the validation part (of training clips for a row without one), relative to their "
+            "length; it is 0 if the event model did not change."
         )
     lines = []
     for row in results.rows:

@@ -50,9 +50,10 @@ class Selection:
     Attributes:
       monitor: A compiled metric. The epoch with the highest validation value is the best; the
         lowest validation loss decides between equal ones.
-      keep: "best" or "last".
+      keep: "best" or "last". Without validation data it must be "last".
       keep_from: First epoch that may be the best, from 1.
-      patience: Epochs without an improvement after which training stops; 0 is never.
+      patience: Epochs without an improvement after which training stops; 0 is never. Without
+        validation data it must be 0.
       patience_from: First epoch that counts for `patience`.
     """
 
@@ -97,7 +98,8 @@ class Batches:
     Attributes:
       training: Function(first epoch, first step) -> an endless dataset from there on.
       steps: Batches in an epoch.
-      validation: A finite dataset, or a distributed one with `validation_steps`.
+      validation: A finite dataset, or a distributed one with `validation_steps`; None to train
+        without validation.
       validation_steps: Batches of the validation data; None for a finite dataset.
       validation_mean_weight: Mean weight of the examples in the validation data; below 1 if
         examples of weight 0 fill the last batch.
@@ -146,14 +148,15 @@ def fit(
       model: The model.
       batches: The data.
       plan: Number of epochs, and what is kept and recorded.
-      progress: Called with (epochs done, epochs in all, loss and accuracy in words), at first with
-        the epochs of an earlier call.
-      scalars: Returns {name: number} for TensorBoard, after each epoch's validation.
+      progress: Called with (epochs done, epochs in all, loss and validation accuracy in words), at
+        first with the epochs of an earlier call.
+      scalars: Returns {name: number} for TensorBoard, after each epoch and its validation.
 
     Returns:
       {"epochs", "steps", "best_epoch", "validation_<metric>" for each metric, "validation_loss",
       "parameters", "trainable_parameters", "seconds"}. "best_epoch" is the epoch that was kept, and
-      best.npz contains its weights.
+      best.npz contains its weights. Without validation data the entries "validation_..." are left
+      out, and so are the columns "val_..." of history.csv.
 
     Raises:
       CrossaskError: The loss is not finite, or `folder` cannot be written or its disk is full; the
@@ -223,9 +226,10 @@ def _result(
         "steps": steps * len(history),
         "best_epoch": int(best["epoch"]),
     }
-    for metric in plan.metrics:
-        result[f"validation_{metric}"] = best[f"val_{metric}"]
-    result["validation_loss"] = best["val_loss"]
+    if "val_loss" in best:
+        for metric in plan.metrics:
+            result[f"validation_{metric}"] = best[f"val_{metric}"]
+        result["validation_loss"] = best["val_loss"]
     result["parameters"] = _count(model.weights)
     result["trainable_parameters"] = _count(model.trainable_weights)
     result["seconds"] = round(sum(record["seconds"] for record in history), 1)
@@ -375,7 +379,9 @@ class _ResumableState(keras.callbacks.Callback):
 
     def _record(self, epoch: int, logs: dict) -> EpochRecord:
         metrics = self.plan.metrics
-        names = ["loss", *metrics, "val_loss", *(f"val_{metric}" for metric in metrics)]
+        names = ["loss", *metrics]
+        if "val_loss" in logs:
+            names += ["val_loss", *(f"val_{metric}" for metric in metrics)]
         record = {"epoch": epoch + 1}
         for name in names:
             record[name] = float(logs[name])
@@ -460,8 +466,10 @@ class _ResumableState(keras.callbacks.Callback):
         note = "starts"
         if self.history:
             last = self.history[-1]
-            accuracy = 100 * last[f"val_{self.plan.metrics[0]}"]
-            note = f"loss {last['loss']:.3f}, validation {accuracy:.1f} %"
+            note = f"loss {last['loss']:.3f}"
+            accuracy = last.get(f"val_{self.plan.metrics[0]}")
+            if accuracy is not None:
+                note += f", validation {100 * accuracy:.1f} %"
         self.progress(len(self.history), self.plan.epochs, note)
 
 

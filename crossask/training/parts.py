@@ -1,7 +1,8 @@
 """The three parts of a fold: what a run is trained, validated and evaluated on.
 
 The training fold is cut into a training and a validation part. Everything is chosen on the
-validation part; the evaluation fold is read by `crossask.training.evaluate` alone.
+validation part; the evaluation fold is read by `crossask.training.evaluate` alone. With
+`training.validation_share=0` the training part is the whole training fold, and nothing is chosen.
 """
 
 import dataclasses
@@ -19,7 +20,7 @@ class Parts:
 
     Attributes:
       training: Clips whose gradients train the network.
-      validation: Clips of the training fold that choose the epoch.
+      validation: Clips of the training fold that choose the epoch; () without a validation part.
       evaluation: Clips of the evaluation fold.
     """
 
@@ -39,8 +40,8 @@ def parts_of(corpus: Corpus, fold_name: str, settings: TrainingConfig) -> Parts:
     Args:
       corpus: The corpus.
       fold_name: Name of the fold.
-      settings: validation_share and validation_seed are used, unless the corpus itself fixes the
-        validation part.
+      settings: validation_share and validation_seed are used. If the corpus itself fixes the
+        validation part, only a share of 0 has an effect: there is no validation part then.
 
     Raises:
       DataError: There is no such fold, or no validation part can be cut from it.

@@ -14,7 +14,13 @@ from crossask.config import DistillationConfig, Experiment
 from crossask.datasets import Corpus
 from crossask.errors import CrossaskError, DataError
 from crossask.features import controls
-from crossask.features.batches import EvaluationData, Share, TrainingData, feature_statistics
+from crossask.features.batches import (
+    EvaluationData,
+    Share,
+    TrainingData,
+    feature_statistics,
+    ordered,
+)
 from crossask.features.cache import FeatureCache
 from crossask.training import devices, loop, network, run_folder
 from crossask.training.drift import drift_from_here, embedding_drift
@@ -28,6 +34,9 @@ LOG = logging.getLogger("crossask")
 # Clips that are predicted at once, at most. The batch of DCASE 2017's baseline counts frames, so it
 # would be too large for whole clips.
 LARGEST_PREDICTION_BATCH = 32
+# Training clips on which a row without a validation part is examined, at most. Their inputs are in
+# memory at the same time.
+MOST_EXAMINED_CLIPS = 256
 # Fields of a row that describe it and change no result.
 NOT_COMPARED = ("note",)
 
@@ -101,7 +110,7 @@ def train(
         model = network.build(experiment, scenes, run.seed, statistics)
         compile_model(model, experiment, len(scenes), cache.shapes, data.steps)
 
-    # Fit, and keep the best epoch on the validation part
+    # Fit, and keep the best epoch on the validation part, or the last epoch without one
     validation = EvaluationData(
         cache,
         corpus,
@@ -110,8 +119,11 @@ def train(
         settings.context_frames,
         experiment.soft_targets,
     )
-    whole_clips = dataclasses.replace(
-        validation, batch_size=prediction_batch_size(experiment), context_frames=0
+    examined = dataclasses.replace(
+        validation,
+        clip_ids=_examined_clips(cache, parts),
+        batch_size=prediction_batch_size(experiment),
+        context_frames=0,
     )
     result = loop.fit(
         run.folder,
@@ -119,15 +131,15 @@ def train(
         _batches(data, validation, distribution),
         _plan(run, experiment, options),
         options.progress,
-        _Scalars(model, scenes, whole_clips, distribution),
+        _Scalars(model, scenes, examined, distribution, validates=bool(parts.validation)),
     )
     if writes:
         if experiment.trains_events:
-            result["embedding_drift"] = _drift(run, experiment, statistics, whole_clips)
+            result["embedding_drift"] = _drift(run, experiment, statistics, examined)
         # In this control the scene features attend to themselves, and the events have no effect.
         ignores_events = experiment.model.cross_attention == "scene_queries_scene"
         if experiment.reads_events and not ignores_events:
-            result |= _event_use(run, whole_clips)
+            result |= _event_use(run, examined)
         files.write_json(run.path("result.json"), result)
     return result
 
@@ -208,10 +220,29 @@ def prediction_batch_size(experiment: Experiment) -> int:
     return min(experiment.training.batch_size, LARGEST_PREDICTION_BATCH)
 
 
+def _examined_clips(cache: FeatureCache, parts: Parts) -> tuple[str, ...]:
+    """Returns the clips on which drift and use of the embeddings are measured.
+
+    They are the validation part. Without one, they are training clips at equal distances from the
+    first to the last.
+    """
+    if parts.validation:
+        return parts.validation
+    count = min(len(parts.training), MOST_EXAMINED_CLIPS)
+    positions = np.linspace(0, len(parts.training) - 1, count).round().astype(int)
+    chosen = [parts.training[position] for position in positions]
+    # The preflight stores training clips several times. `ordered` lists each as often as it is
+    # stored, so that the number of batches is right.
+    return ordered(cache, chosen)
+
+
 def _batches(
     data: TrainingData, validation: EvaluationData, distribution: tf.distribute.Strategy
 ) -> loop.Batches:
-    """Returns the data for `loop.fit`, distributed over devices and machines."""
+    """Returns the data for `loop.fit`, distributed over devices and machines.
+
+    There is no validation data if `validation` has no clips.
+    """
     batch_size = validation.batch_size
 
     def training_batches(epoch: int, step: int) -> Any:
@@ -223,6 +254,8 @@ def _batches(
     def validation_batches(number: int, count: int) -> tf.data.Dataset:
         return validation.batches(Share(number, count))
 
+    if not validation.clip_ids:
+        return loop.Batches(training_batches, data.steps, validation=None)
     return loop.Batches(
         training=training_batches,
         steps=data.steps,
@@ -252,50 +285,60 @@ def _plan(run: Run, experiment: Experiment, options: Options) -> loop.Plan:
 class _Scalars:
     """Numbers for TensorBoard at the end of an epoch.
 
-    They are the learning rate of each group of variables, the validation accuracy of each scene
-    and, for a trained event model on one machine, how far its embeddings have moved since the
-    start.
+    They are the learning rate of each group of variables, with a validation part the validation
+    accuracy of each scene, and, for a trained event model on one machine, how far its embeddings
+    have moved since the start.
+
+    Args:
+      model: The network, compiled.
+      scenes: Names of the scenes.
+      examined: Clips whose embeddings are compared with those at the start.
+      distribution: The tf.distribute strategy.
+      validates: Whether there is a validation part.
     """
 
     def __init__(
         self,
         model: keras.Model,
         scenes: Sequence[str],
-        validation: EvaluationData,
+        examined: EvaluationData,
         distribution: tf.distribute.Strategy,
+        validates: bool,
     ):
         self.model = model
         self.scenes = scenes
+        self.validates = validates
         self.drift = None
         event_model = getattr(model, "event_model", None)
         if event_model is not None and devices.machines(distribution).count == 1:
-            self.drift = drift_from_here(event_model, validation.batches())
+            self.drift = drift_from_here(event_model, examined.batches())
 
     def __call__(self) -> dict[str, float]:
         values = {}
         for group, rate in learning_rates(self.model).items():
             values[f"learning_rate/{group}"] = rate
-        accuracy = next(m for m in self.model.metrics if isinstance(m, MacroAccuracy))
-        for scene, value in zip(self.scenes, accuracy.by_class(), strict=True):
-            values[f"val_accuracy/{scene}"] = value
+        if self.validates:
+            accuracy = next(m for m in self.model.metrics if isinstance(m, MacroAccuracy))
+            for scene, value in zip(self.scenes, accuracy.by_class(), strict=True):
+                values[f"val_accuracy/{scene}"] = value
         if self.drift is not None:
             values["embedding_drift"] = self.drift()
         return values
 
 
 def _drift(
-    run: Run, experiment: Experiment, statistics: network.Statistics, validation: EvaluationData
+    run: Run, experiment: Experiment, statistics: network.Statistics, examined: EvaluationData
 ) -> float:
     """Returns how far training moved the embeddings of the kept epoch's event model."""
-    scenes = validation.corpus.scenes
+    scenes = examined.corpus.scenes
     trained = network.restore(run).event_model
     start = network.build(experiment, scenes, run.seed, statistics).event_model
-    return embedding_drift(start, trained, validation.batches())
+    return embedding_drift(start, trained, examined.batches())
 
 
-def _event_use(run: Run, validation: EvaluationData) -> dict[str, float | bool]:
+def _event_use(run: Run, examined: EvaluationData) -> dict[str, float | bool]:
     """Returns how the kept epoch uses its events, and warns if it does not."""
-    found = event_use(network.restore(run), validation.batches())
+    found = event_use(network.restore(run), examined.batches())
     if not found.is_used:
         LOG.warning(
             "%s: training did not use the events: constant embeddings change the probabilities "

@@ -5,7 +5,7 @@
   history.csv      one line an epoch
   statistics.npz   mean and deviation of the features of the training part
   checkpoints/     model, optimiser and epoch, from which a killed run goes on
-  best.npz         weights of the best epoch on the validation part
+  best.npz         weights of the best epoch on the validation part, or of the last epoch
   result.json      the result of training
   predictions.csv  the evaluation fold: clip, location, city, truth, one probability a scene
   training_predictions.csv  the same for the training fold, if it was requested

@@ -177,6 +177,28 @@ def test_finished_runs_are_trained_again_never_and_evaluated_again_on_request(wo
 
 
 @pytest.mark.trains
+def test_a_run_without_a_validation_part_is_logged_evaluated_reported_and_exported(
+    work, tmp_path, caplog
+):
+    arguments = (
+        f"--experiment={work}/rows.py:fa",
+        f"--data_dir={work}/corpus/clips.csv",
+        f"--model_dir={tmp_path}/runs",
+        "--params_override=training.epochs=1,training.validation_share=0,training.keep=last",
+    )
+    with small_corpus.without_graphs(), caplog.at_level("INFO"):
+        assert call("train", *arguments) == 0
+    (line,) = [text for text in caplog.messages if text.startswith("fa fold 1 seed 0: ")]
+    assert line.startswith("fa fold 1 seed 0: 1 epochs, no validation part, ")
+    assert call("evaluate", f"--model_dir={tmp_path}/runs") == 0
+    assert call("report", f"--model_dir={tmp_path}/runs", f"--out={tmp_path}/report") == 0
+    (row,) = csv.DictReader((tmp_path / "report" / "table.csv").read_text().splitlines())
+    assert row["validation_macro_accuracy"] == ""
+    run = tmp_path / "runs" / "fa" / "fold1" / "seed0"
+    assert call("export", f"--model_dir={run}", f"--out={tmp_path}/model") == 0
+
+
+@pytest.mark.trains
 def test_an_unfinished_run_is_left_out_and_the_exit_code_says_so(work, tmp_path):
     shutil.copytree(work / "runs", tmp_path / "runs")
     (tmp_path / "runs" / "fa" / "fold1" / "seed1" / "result.json").unlink()

@@ -31,6 +31,13 @@ def test_an_override_replaces_the_named_field_alone():
     assert config.override(changed, back) == ROW
 
 
+def test_the_order_of_overrides_does_not_matter():
+    changes = {"training.validation_share": 0.0, "training.keep": "last", "system": "VEM"}
+    changes["strategy"] = "from_scratch"
+    backwards = dict(reversed(changes.items()))
+    assert config.override(ROW, changes) == config.override(ROW, backwards)
+
+
 def test_overrides_are_read_from_one_line():
     text = (
         "training.epochs=3,model.encoder_channels=(8, 16),model.encoder_pools=((2, 2), (1, 2)),"
@@ -201,6 +208,13 @@ def test_the_strategy_decides_the_input_of_the_event_branch():
         ({"training.average_from": 61}, "training.average_from is 61"),
         ({"training.keep_from": 61}, "training.keep_from is 61"),
         ({"training.average_decay": 1.5}, "from 0 to 1"),
+        ({"training.validation_share": 0.0}, "validation part, but training.keep is 'best'"),
+        (
+            {"training.validation_share": 0, "training.keep": "last", "training.patience": 5},
+            "validation part, but training.patience is 5",
+        ),
+        ({"training.validation_share": -0.1}, "at least 0, below 1"),
+        ({"training.validation_share": 1.0}, "at least 0, below 1"),
         ({"distillation.temperature": 0.0}, "temperature"),
         ({"augmentation.time_mask_frames": -1}, "time_mask_frames"),
         ({"training.context_frames": 5, "augmentation.mixup_alpha": 0.2}, "context_frames"),
@@ -230,6 +244,14 @@ def test_a_value_that_has_no_effect_or_does_harm_is_refused(changes, expected):
     overrides = ",".join(f"{name}={value!r}" for name, value in changes.items())
     with pytest.raises(ConfigError, match=re.escape(expected)):
         config.resolve(ROW, params_override=overrides)
+
+
+def test_a_row_without_a_validation_part_keeps_the_last_epoch():
+    settings = "training.validation_share=0,training.keep=last"
+    row = config.resolve(ROW, params_override=settings)
+    assert row.training.validation_share == 0
+    with pytest.raises(ConfigError, match=r"training\.keep=last and training\.patience=0"):
+        config.resolve(ROW, params_override="training.validation_share=0,training.patience=5")
 
 
 def test_every_choice_of_ours_about_the_papers_systems_says_why_it_is_open():

@@ -48,6 +48,19 @@ def test_a_validation_part_of_the_corpus_itself_is_used():
     assert training_parts(corpus, fold, 0.3, 0) == (("one",), ("two",))
 
 
+def test_a_share_of_zero_trains_on_the_whole_training_fold():
+    corpus = make_corpus(1, cities=("p",))
+    fold = corpus.fold("1")
+    assert training_parts(corpus, fold, 0.0, 0) == (fold.train, ())
+
+
+def test_a_share_of_zero_trains_on_the_validation_part_of_the_corpus_itself_too():
+    clips = tuple(Clip(name, "", "a", name) for name in ("one", "two", "three"))
+    fold = Fold("1", ("one", "two"), ("three",), validation=("two",))
+    corpus = Corpus("made", ("a",), clips, (fold,))
+    assert training_parts(corpus, fold, 0.0, 0) == (("one", "two"), ())
+
+
 def test_a_clip_on_both_sides_is_an_error_also_without_locations():
     clips = tuple(Clip(name, "", "a", "") for name in ("one", "two"))
     with pytest.raises(DataError, match="Clip 'two' is on both sides of fold '1'"):

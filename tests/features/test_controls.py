@@ -73,6 +73,17 @@ def test_another_division_of_the_clips_has_donors_of_its_own(prepared):
         assert {found[clip].tobytes() for clip in part} == {own[clip].tobytes() for clip in part}
 
 
+def test_without_a_validation_part_donors_come_from_the_whole_training_fold(prepared):
+    _, corpus, cache = prepared
+    row = config.override(ROW, {"event_control": "other_clip", **small_corpus.NO_VALIDATION})
+    own = controls.read_embeddings(cache)
+    found = controls.read_embeddings(controls.controlled(cache, corpus, row, "1", 0))
+    fold = corpus.fold("1")
+    for part in (fold.train, fold.evaluation):
+        assert {found[clip].tobytes() for clip in part} == {own[clip].tobytes() for clip in part}
+        assert not any(np.array_equal(found[clip], own[clip]) for clip in part)
+
+
 def test_patches_out_of_order_are_the_clips_own(prepared):
     own, found = (
         controls.read_embeddings(prepared[2]),

@@ -27,6 +27,12 @@ def test_steps_are_whole_batches_times_epochs_folds_and_seeds(corpus):
     assert plan.seconds is None
 
 
+def test_without_a_validation_part_the_steps_are_those_of_the_whole_training_fold(corpus):
+    plan = plan_row(small_corpus.FA_ON_ALL, corpus, ("1",), 1, timed=False)
+    assert plan.parts["1"].validation == ()
+    assert plan.steps == 3 * (len(corpus.fold("1").train) // 4)
+
+
 def test_contexts_of_frames_are_counted_where_a_row_learns_from_them(corpus):
     row = dataclasses.replace(
         small_corpus.FA, training=TrainingConfig(epochs=1, batch_size=256, context_frames=5)

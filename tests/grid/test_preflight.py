@@ -128,6 +128,13 @@ def test_rows_are_checked_that_have_not_begun_where_more_than_one_run_is_left(da
     assert names("never") == []
 
 
+def test_rows_without_a_validation_part_pass(data, tmp_path):
+    # A batch has more clips than the preflight takes, which are therefore repeated.
+    row = config.override(small_corpus.CMAM_ON_ALL, {"training.batch_size": 18})
+    outcomes = checked(a_grid(data, tmp_path, row))
+    assert [getattr(outcome, "row", outcome) for outcome in outcomes] == [row.name]
+
+
 @pytest.mark.parametrize("place", ["file/below", "/proc/crossask"])
 def test_a_model_folder_that_cannot_be_written(data, tmp_path, place):
     (tmp_path / "file").write_text("")

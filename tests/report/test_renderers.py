@@ -156,6 +156,27 @@ def test_histories_of_different_lengths_have_curves(tmp_path):
         assert paths[name].read_bytes().startswith(b"\x89PNG")
 
 
+def test_runs_without_a_validation_part_have_a_dash_in_every_format(tmp_path):
+    root = tmp_path / "runs"
+    write_run(root, "fa", (2, 3))
+    write_run(root, "cmam", (4, 3), "CMAM", "feature_based", validation=0)
+    file = tmp_path / "results.json"
+    paths = write_report(root, tmp_path / "out", resamples=RESAMPLES, json_file=file)
+    markdown = paths["report.md"].read_text()
+    lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    header, _, fa, cmam = lines[:4]
+    column = [cell.strip() for cell in header.split("|")].index("Validation")
+    assert [line.split("|")[column].strip() for line in (fa, cmam)] == ["70.0 %", "–"]
+    assert "50 clips in the training part, no validation part" in markdown
+    page = paths["report.html"].read_text()
+    assert '<span class="label">validation part </span>–' in page
+    table = list(csv.DictReader(paths["table.csv"].read_text().splitlines()))
+    assert [line["validation_macro_accuracy"] for line in table] == ["0.7", ""]
+    (results,) = json.loads(file.read_text())["corpora"]
+    assert [row["validation_macro_accuracy"] for row in results["rows"]] == [0.7, None]
+    assert paths["curves_cmam.png"].read_bytes().startswith(b"\x89PNG")
+
+
 def test_interval_bars_of_a_column_share_one_scale():
     scale = renderers.scale([Bar(0.62, 0.65, 0.71), Bar(0.55, 0.6, 0.66)])
     assert (scale.low, scale.high, scale.ticks) == (55, 75, (55, 60, 65, 70, 75))

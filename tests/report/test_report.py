@@ -58,6 +58,25 @@ def test_the_conclusion_is_on_the_row_with_the_best_validation_score(tmp_path):
     assert "12.5 points below FA" in conclusion
 
 
+def test_no_row_is_chosen_by_validation_if_one_has_no_validation_part(tmp_path):
+    write_run(tmp_path, "fa", (3, 3))
+    write_run(tmp_path, "first", (4, 4), "CMAM", "from_scratch", validation=0)
+    write_run(tmp_path, "second", (3, 2), "CMAM", "feature_based")
+    results = results_of(tmp_path)
+    assert "validation part" not in results.conclusion
+    (first,) = [row for row in results.rows if row.name == "first"]
+    assert results.training_scope(first).endswith(
+        "50 clips in the training part, no validation part"
+    )
+
+
+def test_a_history_without_validation_is_an_error_if_the_run_has_a_validation_part(tmp_path):
+    folder = write_run(tmp_path, "fa", (3, 3))
+    (folder / "history.csv").write_text("epoch,loss,macro_accuracy\n1,2,0.5\n")
+    with pytest.raises(DataError, match="has no column 'val_loss'"):
+        read_runs(tmp_path)
+
+
 def test_an_interval_around_zero_has_no_verdict(tmp_path):
     write_two_seeds(tmp_path, "fa", (3, 3))
     write_two_seeds(tmp_path, "same", (3, 3), "CMAM", "feature_based")

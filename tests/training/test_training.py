@@ -277,6 +277,63 @@ def test_a_loss_that_is_not_a_number_stops_the_run_with_advice(corpus, features,
         train(corpus, features, tmp_path, small_corpus.FA, **{"training.learning_rate": 1e30})
 
 
+def test_without_a_validation_part_every_clip_is_trained_on_and_the_last_epoch_kept(
+    corpus, trained
+):
+    run = trained(small_corpus.FA_ON_ALL)
+    sizes = run.read("config.json")["corpus"]
+    assert (sizes["training"], sizes["validation"]) == (len(corpus.fold("1").train), 0)
+    result = run.read("result.json")
+    assert (result["best_epoch"], result["epochs"], result["steps"]) == (3, 3, 3 * (18 // 4))
+    history = pd.read_csv(run.path("history.csv"))
+    assert list(history) == [
+        *("epoch", "loss", "macro_accuracy", "accuracy", "learning_rate", "seconds")
+    ]
+    assert not any(name.startswith("validation") for name in result)
+    assert not run.path("logs/validation").exists()
+    assert not any("accuracy/" in name for name in logged_scalars(run.path("logs/train")))
+
+
+def test_without_a_validation_part_events_are_examined_on_training_clips(
+    corpus, features, tmp_path, monkeypatch, eagerly
+):
+    read = []
+    measure = run_module.event_use
+
+    def watch(model, batches):
+        read.append(sum(int(tf.math.count_nonzero(weight)) for _, _, weight in batches))
+        return measure(model, batches)
+
+    monkeypatch.setattr(run_module, "event_use", watch)
+    row = small_corpus.CMAM_ON_ALL
+    changes = {"training.epochs": 1}
+    _, result = train(corpus, features, tmp_path / "all", row, **changes)
+    assert result["embedding_drift"] > 0
+    assert result["uses_events"] in (True, False)
+    monkeypatch.setattr(run_module, "MOST_EXAMINED_CLIPS", 7)
+    run, first = train(corpus, features, tmp_path / "some", row, **changes)
+    _, second = train(corpus, features, tmp_path / "again", row, **changes)
+    assert read == [18, 7, 7]
+    assert first["event_effect"] == second["event_effect"]
+    assert logged_scalars(run.path("logs/train"))["embedding_drift"][0] > 0
+
+
+def test_without_a_validation_part_the_progress_shows_the_loss_alone(
+    corpus, features, tmp_path, eagerly
+):
+    notes = []
+
+    def progress(_done, _total, note):
+        notes.append(note)
+
+    row = config.override(small_corpus.FA_ON_ALL, {"training.epochs": 1})
+    cache = prepare_features(corpus, row, features)
+    run = run_folder.run_at(tmp_path, row.name, "1", 0)
+    training.train(run, row, corpus, cache, training.Options(progress=progress))
+    assert notes[0] == "starts"
+    assert notes[1] == f"loss {first_loss(run):.3f}"
+
+
 def test_fine_tuning_without_weights_is_refused(corpus, features, tmp_path):
     with pytest.raises(WeightsError, match="without weights"):
         train(corpus, features, tmp_path, small_corpus.CMAM, strategy="fine_tuning")
@@ -291,6 +348,15 @@ def test_two_devices_train_and_validate_every_clip(corpus, features, tmp_path, t
     assert result["epochs"] == 1
     assert json.loads(run.path("config.json").read_text())["corpus"]["validation"] == 6
     assert network.load(run).count_params() == result["parameters"]
+
+
+def test_two_devices_train_without_a_validation_part(corpus, features, tmp_path, two_devices):
+    row = config.override(small_corpus.FA_ON_ALL, {"training.epochs": 1})
+    cache = prepare_features(corpus, row, features)
+    run = run_folder.run_at(tmp_path, row.name, "1", 0)
+    result = training.train(run, row, corpus, cache, training.Options(two_devices))
+    assert (result["epochs"], result["steps"]) == (1, 18 // 4)
+    assert "validation_loss" not in result
 
 
 @pytest.mark.parametrize(
@@ -315,6 +381,16 @@ def test_averaged_weights_are_validated_and_kept(corpus, features, trained, tmp_
     cache = prepare_features(corpus, small_corpus.FA, features)
     table = training.predict(run, corpus, cache, validation)
     assert result["validation_accuracy"] == pytest.approx(right_predictions(table).mean())
+
+
+def test_averaged_weights_are_kept_without_a_validation_part(corpus, features, trained, tmp_path):
+    averages = {"training.average_decay": 0.5}
+    run, _ = train(corpus, features, tmp_path, small_corpus.FA_ON_ALL, **averages)
+    name = "model/scene/kernel/.ATTRIBUTES/VARIABLE_VALUE"
+    raw = tf.train.load_variable(last_checkpoint(run), name)
+    plain = tf.train.load_variable(last_checkpoint(trained(small_corpus.FA_ON_ALL)), name)
+    np.testing.assert_allclose(raw, plain, atol=1e-5)
+    assert not np.allclose(network.load(run).scene.kernel, raw, atol=1e-5)
 
 
 VARIATIONS = {

@@ -57,6 +57,9 @@ ONE_STREAM = config.override(FA, {"name": "one_stream", **STILL})
 TWO_STREAMS = config.override(
     FEATURE_BASED, {"name": "two_streams", "training.input_streams": 2, **STILL}
 )
+TWO_STREAMS_ON_ALL = config.override(
+    TWO_STREAMS, {"name": "two_streams_on_all", "training.epochs": 2, **NO_VALIDATION}
+)
 # Exported models read another rate than that of the recordings, so that they resample.
 FA_24_KHZ = config.override(FA, {"features.sample_rate_hz": 24000, "training.epochs": 1})
 FEATURE_BASED_24_KHZ = config.override(

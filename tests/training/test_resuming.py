@@ -61,7 +61,7 @@ def assert_same(one, other):
         (VARIED, 1, (1, 1)),
         (small_corpus.HALF, 1, (1, 0)),
         (ONE_STEP, 1, (2, 0)),
-        # Without a validation part an epoch has four steps. The second run stops after the last one.
+        # Without a validation part an epoch has four steps; one run stops after the last one.
         (small_corpus.FA_ON_ALL, 1, (1, 1)),
         (small_corpus.FA_ON_ALL, 3, (2, 3)),
     ],

@@ -10,14 +10,14 @@ import dataclasses
 import difflib
 import importlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from crossask.errors import ConfigError
 
 
 @dataclasses.dataclass(frozen=True)
 class System:
-    """A network that classifies scenes: a column of the paper's Table 2, or an official baseline.
+    """A network that classifies scenes, for example a column of the paper's Table 2.
 
     Attributes:
       name: Value of `Experiment.system`.
@@ -27,7 +27,8 @@ class System:
       reads_events: Whether it reads embeddings of an event model.
       has_scene_encoder: Whether the log-mel passes the encoder that `Experiment.model` describes.
       has_attention_pooling: Whether it pools with the attention pooling of Table 2.
-      is_baseline: Whether it is a challenge's baseline instead of one of the paper's systems.
+      origin: "paper" for the paper's systems, "challenge" for a challenge's official baseline,
+        "ours" for others.
     """
 
     name: str
@@ -37,7 +38,7 @@ class System:
     reads_events: bool = False
     has_scene_encoder: bool = True
     has_attention_pooling: bool = True
-    is_baseline: bool = False
+    origin: Literal["paper", "challenge", "ours"] = "paper"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +130,7 @@ SYSTEMS: dict[str, System] = _by_name(
         model="crossask.models.baselines:DCASE2017",
         has_scene_encoder=False,
         has_attention_pooling=False,
-        is_baseline=True,
+        origin="challenge",
     ),
     System(
         "DCASE2019",
@@ -137,7 +138,7 @@ SYSTEMS: dict[str, System] = _by_name(
         model="crossask.models.baselines:DCASE2019",
         has_scene_encoder=False,
         has_attention_pooling=False,
-        is_baseline=True,
+        origin="challenge",
     ),
     System("FA", title="FA", model="crossask.models.fa:FA"),
     System(
@@ -150,6 +151,16 @@ SYSTEMS: dict[str, System] = _by_name(
     ),
     System("JRM", title="JRM", model="crossask.models.jrm:JRM", reads_events=True),
     System("CMAM", title="CMAM", model="crossask.models.cmam:CMAM", reads_events=True),
+    System(
+        "LINEAR",
+        title="LINEAR",
+        model="crossask.models.linear:LINEAR",
+        reads_log_mel=False,
+        reads_events=True,
+        has_scene_encoder=False,
+        has_attention_pooling=False,
+        origin="ours",
+    ),
 )
 
 FRONT_ENDS: dict[str, FrontEnd] = _by_name(

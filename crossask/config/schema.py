@@ -360,6 +360,12 @@ class ModelConfig(Settings):
         open_because="Equation 6 is given for the self-attention; the second block has a similar "
         "“attention function”.",
     )
+    linear_penalty: float = paper(
+        0.0,
+        "LINEAR: weight of the sum of all squared weights in the training loss.",
+        systems=("LINEAR",),
+        ge=0,
+    )
     standardise_embedding: bool = ours(
         False,
         "Whether embeddings are standardised with the mean and standard deviation of the training "

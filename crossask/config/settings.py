@@ -28,8 +28,9 @@ Pairs = Annotated[tuple[Pair, ...], _LISTS_TOO]
 Source = Literal["paper", "ours"]
 
 # Systems that a choice may concern.
-PAPER_SYSTEMS = tuple(name for name, system in catalogue.SYSTEMS.items() if not system.is_baseline)
-EVENT_SYSTEMS = tuple(name for name in PAPER_SYSTEMS if catalogue.SYSTEMS[name].reads_events)
+_SYSTEMS = catalogue.SYSTEMS.values()
+PAPER_SYSTEMS = tuple(system.name for system in _SYSTEMS if system.origin == "paper")
+EVENT_SYSTEMS = tuple(system.name for system in _SYSTEMS if system.reads_events)
 ENCODER_SYSTEMS = tuple(name for name in PAPER_SYSTEMS if catalogue.SYSTEMS[name].has_scene_encoder)
 
 

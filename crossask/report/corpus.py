@@ -242,7 +242,7 @@ def _notes_on_comparisons(rows: Sequence[Row]) -> list[str]:
     titles_by_epochs: dict[int | None, list[str]] = {}
     for row in rows:
         # The official baselines have training rules of their own.
-        if row.system in SYSTEMS and SYSTEMS[row.system].is_baseline:
+        if row.system in SYSTEMS and SYSTEMS[row.system].origin == "challenge":
             continue
         epochs = flatten(row.experiment).get("training.epochs")
         titles_by_epochs.setdefault(epochs, []).append(row.title)

@@ -155,7 +155,7 @@ def paper_cells(corpus: str, rows: Sequence[Row]) -> tuple[PaperCell, ...]:
         return ()
     cells = []
     for cell, printed in paper.TABLE_3[corpus].items():
-        official = paper.OFFICIAL[corpus] if SYSTEMS[cell.system].is_baseline else None
+        official = paper.OFFICIAL[corpus] if SYSTEMS[cell.system].origin == "challenge" else None
         # A control or a study with the same system and strategy has no score of the paper's, so it
         # is not the paper's row.
         ours = [

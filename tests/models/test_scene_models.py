@@ -180,6 +180,35 @@ def test_the_2019_baseline_reads_500_frames_and_asks_for_them():
         model({"log_mel": log_mel[:, :499]})
 
 
+def test_linear_is_one_layer_of_mean_and_deviation_in_numpy():
+    model = models.build("LINEAR", 3)
+    embedding = noise(2, 5, 7)
+    logits = model({"embedding": embedding})
+    x = np.concatenate([embedding.mean(1), embedding.std(1)], axis=1)
+    kernel, bias = model.get_weights()
+    assert kernel.shape == (14, 3)
+    np.testing.assert_allclose(logits, x @ kernel + bias, atol=1e-5)
+
+
+def test_the_penalty_of_linear_is_in_the_training_loss_alone():
+    model = models.build("LINEAR", 3, ModelConfig(linear_penalty=0.5))
+    embedding = noise(2, 5, 7)
+    model({"embedding": embedding}, training=False)
+    assert model.losses == []
+    model({"embedding": embedding}, training=True)
+    (loss,) = model.losses
+    np.testing.assert_allclose(loss, 0.5 * np.square(model.get_weights()[0]).sum(), rtol=1e-5)
+
+
+def test_linear_has_a_finite_gradient_where_embeddings_are_constant():
+    model = models.build("LINEAR", 3)
+    embedding = tf.ones([1, 5, 7])
+    with tf.GradientTape() as tape:
+        tape.watch(embedding)
+        logits = model({"embedding": embedding})
+    assert np.isfinite(tape.gradient(logits, embedding)).all()
+
+
 def test_jrm_is_section_2_3_in_numpy(paper, narrow, clips, scramble):
     config = dataclasses.replace(
         narrow, event_encoder_channels=(4, 8), event_encoder_pools=((2, 2), (1, 2)), event_width=16

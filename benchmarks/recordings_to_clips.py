@@ -1,27 +1,52 @@
 """Cuts recordings into clips, and writes their table for the data set `folder`.
 
-  python benchmarks/recordings_to_clips.py recordings.csv CLIPS_FOLDER --seconds=10
+  python benchmarks/recordings_to_clips.py recordings.csv CLIPS_FOLDER --seconds=10 --folds=5
 
 `recordings.csv` has the columns filename (relative to the table), scene and location. All clips of
-a recording keep its location, so that no fold trains on one part of a recording and is evaluated on
-another. What remains at the end of a recording is left out, and so are recordings that are shorter
+a location are in the same fold, so that no fold trains on one part of a recording and is evaluated
+on another. The locations of each scene are distributed over the folds in the order of a hash. A
+scene with fewer locations than folds is missing in the evaluation part of some of them. What remains at the end of a recording is left out, and so are recordings that are shorter
 than one clip; their names are printed. The clips are WAV files with 24 bits.
 """
 
 import argparse
 import csv
+import hashlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import soundfile
 
 
-def cut(table: Path, out: Path, seconds: float) -> int:
+def folds_of_locations(recordings: Iterable[Mapping[str, str]], folds: int) -> dict[str, int]:
+    """Returns the fold of each location, from 1.
+
+    The next scene goes on with the fold after the last one, so that the folds have equal sizes.
+
+    Args:
+      recordings: Lines of the table, with scene and location.
+      folds: Number of folds.
+    """
+    locations = {(line["scene"], line["location"]) for line in recordings}
+
+    def key(scene_and_location: tuple[str, str]) -> tuple[str, str]:
+        scene, location = scene_and_location
+        return scene, hashlib.sha256(location.encode()).hexdigest()
+
+    fold_of = {}
+    for number, (_scene, location) in enumerate(sorted(locations, key=key)):
+        fold_of.setdefault(location, 1 + number % folds)
+    return fold_of
+
+
+def cut(table: Path, out: Path, seconds: float, folds: int) -> int:
     """Writes the clips and `clips.csv` into a folder.
 
     Args:
       table: CSV of the recordings.
       out: Folder to write; it is created.
       seconds: Length of a clip.
+      folds: Number of folds.
 
     Returns:
       Number of clips.
@@ -29,6 +54,7 @@ def cut(table: Path, out: Path, seconds: float) -> int:
     out.mkdir(parents=True, exist_ok=True)
     with open(table, newline="") as file:
         recordings = list(csv.DictReader(file))
+    fold_of = folds_of_locations(recordings, folds)
     lines = []
     for recording in recordings:
         path = table.parent / recording["filename"]
@@ -41,10 +67,11 @@ def cut(table: Path, out: Path, seconds: float) -> int:
             name = f"{path.stem}_{number:02d}.wav"
             part = waveform[number * length : (number + 1) * length]
             soundfile.write(out / name, part, rate, "PCM_24")
-            lines.append([name, recording["scene"], recording["location"]])
+            location = recording["location"]
+            lines.append([name, recording["scene"], location, fold_of[location]])
     with open(out / "clips.csv", "w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["filename", "scene", "location"])
+        writer.writerow(["filename", "scene", "location", "fold"])
         writer.writerows(lines)
     return len(lines)
 
@@ -57,8 +84,9 @@ def main() -> None:
     parser.add_argument("table", type=Path, help="CSV of the recordings")
     parser.add_argument("out", type=Path, help="folder to write")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of a clip")
+    parser.add_argument("--folds", type=int, default=5, help="number of folds")
     arguments = parser.parse_args()
-    count = cut(arguments.table, arguments.out, arguments.seconds)
+    count = cut(arguments.table, arguments.out, arguments.seconds, arguments.folds)
     print(f"{count} clips")
 
 

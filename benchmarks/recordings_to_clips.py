@@ -5,8 +5,9 @@
 `recordings.csv` has the columns filename (relative to the table), scene and location. All clips of
 a location are in the same fold, so that no fold trains on one part of a recording and is evaluated
 on another. The locations of each scene are distributed over the folds in the order of a hash. A
-scene with fewer locations than folds is missing in the evaluation part of some of them. What remains at the end of a recording is left out, and so are recordings that are shorter
-than one clip; their names are printed. The clips are WAV files with 24 bits.
+scene with fewer locations than folds is missing in the evaluation part of some of them. What
+remains at the end of a recording is left out, and so are recordings that are shorter than one clip;
+their names are printed. The clips are WAV files with 24 bits.
 """
 
 import argparse
@@ -52,18 +53,21 @@ def cut(table: Path, out: Path, seconds: float, folds: int) -> int:
       Number of clips.
     """
     out.mkdir(parents=True, exist_ok=True)
+    recordings = []
     with open(table, newline="") as file:
-        recordings = list(csv.DictReader(file))
+        for recording in csv.DictReader(file):
+            path = table.parent / recording["filename"]
+            if soundfile.info(path).duration >= seconds:
+                recordings.append(recording)
+            else:
+                print(f"{path.name} is shorter than {seconds:g} s and is left out.")
     fold_of = folds_of_locations(recordings, folds)
     lines = []
     for recording in recordings:
         path = table.parent / recording["filename"]
         waveform, rate = soundfile.read(path, always_2d=True)
         length = round(seconds * rate)
-        count = len(waveform) // length
-        if not count:
-            print(f"{path.name} is shorter than {seconds:g} s and is left out.")
-        for number in range(count):
+        for number in range(len(waveform) // length):
             name = f"{path.stem}_{number:02d}.wav"
             part = waveform[number * length : (number + 1) * length]
             soundfile.write(out / name, part, rate, "PCM_24")

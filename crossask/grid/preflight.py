@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from multiprocessing import Process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -222,20 +222,31 @@ def _unwritable(folder: Path) -> str:
     return ""
 
 
-def _check_folds(row: Experiment, corpus: Corpus, folds: Iterable[str]) -> None:
-    """Raises DataError unless each part of each fold has clips of every scene."""
+def _check_folds(row: Experiment, corpus: Corpus, folds: Sequence[str]) -> None:
+    """Raises DataError unless each fold trains on every scene, and one of them evaluates it.
+
+    A scene with fewer locations than folds is missing in the evaluation part of some folds; their
+    predictions are scored together.
+    """
     scene_of = {clip.id: clip.scene for clip in corpus.clips}
+    evaluated: set[str] = set()
     for name in folds:
         parts = parts_of(corpus, name, row.training)
-        for verb, clip_ids in (("train", parts.training), ("evaluate", parts.evaluation)):
-            present = {scene_of[clip_id] for clip_id in clip_ids}
-            missing = sorted(set(corpus.scenes) - present)
-            if missing:
-                raise DataError(
-                    f"Fold {name!r} of corpus {corpus.name!r} has no clips of "
-                    f"{', '.join(missing)} to {verb} on.",
-                    f"Add recordings of it to that part, or leave the scene out; {TRAIN_ANYWAY}.",
-                )
+        trained = {scene_of[clip_id] for clip_id in parts.training}
+        _check_scenes(trained, corpus, f"Fold {name!r}", "train")
+        evaluated |= {scene_of[clip_id] for clip_id in parts.evaluation}
+    names = ", ".join(repr(name) for name in folds)
+    _check_scenes(evaluated, corpus, f"Fold {names}", "evaluate")
+
+
+def _check_scenes(present: set[str], corpus: Corpus, fold: str, verb: str) -> None:
+    """Raises DataError if a scene of the corpus is not in `present`."""
+    missing = sorted(set(corpus.scenes) - present)
+    if missing:
+        raise DataError(
+            f"{fold} of corpus {corpus.name!r} has no clips of {', '.join(missing)} to {verb} on.",
+            f"Add recordings of it to that part, or leave the scene out; {TRAIN_ANYWAY}.",
+        )
 
 
 def _in_processes(tasks: list[_Task], jobs: int) -> Iterator[Outcome]:

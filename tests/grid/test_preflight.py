@@ -161,6 +161,24 @@ def test_a_features_folder_that_cannot_be_written(data, tmp_path, place):
     assert "--features_dir" in error.fix
 
 
+def test_a_class_that_one_of_several_folds_evaluates(data, tmp_path):
+    lines = list(csv.DictReader(data.open()))
+    for line in lines:
+        place = int(line["location"][1:])
+        line["filename"] = data.parent / line["filename"]
+        # Fold 3 evaluates scene a alone.
+        line["fold"] = 1 + (place if line["scene"] == "a" else place % 2) % 3
+    table = tmp_path / "clips.csv"
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, lines[0])
+        writer.writeheader()
+        writer.writerows(lines)
+    (outcome,) = checked(a_grid(table, tmp_path, folds=("1", "2", "3")))
+    assert isinstance(outcome, preflight.Passed)
+    (error,) = checked(a_grid(table, tmp_path, folds=("3",)))
+    assert "Fold '3' of corpus 'folder' has no clips of b to evaluate on." in error.problem
+
+
 @pytest.mark.parametrize(("side", "verb"), [("train", "train"), ("evaluation", "evaluate")])
 def test_a_class_without_clips_on_a_side_of_the_fold(data, tmp_path, side, verb, capsys):
     lines = list(csv.DictReader(data.open()))

@@ -419,6 +419,13 @@ class TrainingConfig(Settings):
         ge=0,
         open_because=NO_VALIDATION,
     )
+    class_weights: Literal["equal", "balanced"] = ours(
+        "equal",
+        "Weight of a training clip in the loss: 1 (equal), or n / (number of scenes * n of its "
+        "scene), so that rare scenes count as much as frequent ones (balanced).",
+        open_because="Weights of the scenes are not mentioned. TAU 2019 and TUT 2017 have almost "
+        "as many clips of each scene.",
+    )
     shuffle_buffer: int = ours(
         256, "Number of clips in a block that is shuffled.", ge=1, open_because=NO_SHUFFLING
     )

@@ -6,7 +6,8 @@ A batch is (inputs, target, weight):
   {"log_mel": [B, 998, 64, 2], "embedding": [B, 10, 128] or "patches": [B, 10, 96, 64]}.
 * target: Indices of the scenes, int32 [B], or probabilities of the scenes, float32 [B, classes].
   With a teacher, a `Target`: one of these, and the teacher's probabilities [B, classes].
-* weight: float32 [B]: 1, and 0 for the clips that fill the last batch of an evaluation.
+* weight: float32 [B]: 1, and 0 for the clips that fill the last batch of an evaluation. In training
+  with `class_weights` "balanced", the weight of the clip's scene, see `balanced_weights`.
 
 Every order is a pure function of (seed, epoch). A resumed run therefore reads the same batches as
 an undisturbed one, and so do several machines, each of which reads its part of the same batches.
@@ -98,6 +99,17 @@ def examples_of(shapes: Mapping[str, Sequence[int]], clips: int, context_frames:
     return clips * (frames - context_frames + 1)
 
 
+def balanced_weights(scenes: Sequence[str], all_scenes: Sequence[str]) -> list[float]:
+    """Returns the weight of a clip of each scene: n / (number of scenes * n of the scene).
+
+    Args:
+      scenes: Scene of each of the n training clips.
+      all_scenes: Names of all scenes, in the order of the weights.
+    """
+    count = collections.Counter(scenes)
+    return [len(scenes) / (len(all_scenes) * max(count[scene], 1)) for scene in all_scenes]
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainingData:
     """The clips that a run is trained on, and how batches are made of them.
@@ -106,7 +118,8 @@ class TrainingData:
       cache: Features of the corpus.
       corpus: The corpus.
       clip_ids: Clips of the training part.
-      settings: batch_size, shuffle_buffer, input_streams and context_frames are used.
+      settings: batch_size, shuffle_buffer, input_streams, context_frames and class_weights are
+        used.
       seed: Seed of every order and augmentation.
       augmentation: Random changes of each batch.
       soft: Whether targets are probabilities [B, classes] instead of scenes [B].
@@ -202,9 +215,13 @@ class TrainingData:
             batches = self._context_batches(clips, key)
         else:
             batches = clips.batch(self._examples_of_a_stream, drop_remainder=True)
-        if self.augmentation == NO_AUGMENTATION:
-            return batches
+        if self.augmentation != NO_AUGMENTATION:
+            batches = self._augmented(batches, key)
+        if self.settings.class_weights == "balanced":
+            batches = self._balanced(batches)
+        return batches
 
+    def _augmented(self, batches: tf.data.Dataset, key: tf.Tensor) -> tf.data.Dataset:
         def augmented(number: tf.Tensor, batch: Batch) -> Batch:
             inputs, target, weight = batch
             batch_key = fold_in(fold_in(key, AUGMENTATION_KEY), number)
@@ -212,6 +229,22 @@ class TrainingData:
             return inputs, target, weight
 
         return batches.enumerate().map(augmented, num_parallel_calls=2, deterministic=True)
+
+    def _balanced(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        """Returns the batches with weights by scene; a mixture of scenes has their mean weight."""
+        scene_of = {clip.id: clip.scene for clip in self.corpus.clips}
+        scenes = [scene_of[clip_id] for clip_id in self.clip_ids]
+        by_scene = tf.constant(balanced_weights(scenes, self.corpus.scenes), tf.float32)
+
+        def balanced(inputs: Inputs, target: tf.Tensor | Target, weight: tf.Tensor) -> Batch:
+            scene = target.scene if isinstance(target, Target) else target
+            if scene.dtype.is_floating:
+                of_clip = tf.linalg.matvec(scene, by_scene)  # [B]
+            else:
+                of_clip = tf.gather(by_scene, scene)  # [B]
+            return inputs, target, weight * of_clip
+
+        return batches.map(balanced)
 
     def _context_batches(self, clips: tf.data.Dataset, key: tf.Tensor) -> tf.data.Dataset:
         """Returns batches of stretches of `settings.context_frames` frames, shuffled in blocks."""

@@ -150,6 +150,44 @@ def test_training_batches_are_a_pure_function_of_seed_and_epoch(corpus, finished
     assert epochs(1, 0, 1) != two[:steps]
 
 
+def test_balanced_weights_make_rare_scenes_count_as_much_as_frequent_ones(corpus, finished):
+    cache = finished(small_corpus.FA)
+    scene_of = {clip.id: clip.scene for clip in corpus.clips}
+    train = corpus.folds[0].train
+    ids_of_a = [clip_id for clip_id in train if scene_of[clip_id] == "a"]
+    ids_of_b = [clip_id for clip_id in train if scene_of[clip_id] == "b"]
+    ids = (*ids_of_a[:6], *ids_of_b[:2])
+    settings = TrainingConfig(batch_size=8, class_weights="balanced")
+    ((_, scenes, weights),) = TrainingData(cache, corpus, ids, settings, 0).batches().take(1)
+    expected = {0: 8 / (2 * 6), 1: 8 / (2 * 2)}
+    np.testing.assert_allclose(weights, [expected[int(scene)] for scene in scenes], rtol=1e-6)
+    assert weights.numpy().sum() == pytest.approx(8)
+
+
+def test_the_balanced_weight_of_mixed_clips_is_that_of_their_target(corpus, finished):
+    cache = finished(small_corpus.FA)
+    scene_of = {clip.id: clip.scene for clip in corpus.clips}
+    train = corpus.folds[0].train
+    ids_of_a = [clip_id for clip_id in train if scene_of[clip_id] == "a"]
+    ids_of_b = [clip_id for clip_id in train if scene_of[clip_id] == "b"]
+    ids = (*ids_of_a[:6], *ids_of_b[:2])
+    teacher = {clip_id: np.array([0.5, 0.5]) for clip_id in ids}
+    data = TrainingData(
+        cache,
+        corpus,
+        ids,
+        TrainingConfig(batch_size=8, class_weights="balanced"),
+        seed=0,
+        augmentation=config.AugmentationConfig(mixup_alpha=1.0),
+        soft=True,
+        teacher=teacher,
+    )
+    ((_, target, weights),) = data.batches().take(1)
+    mixed = target.scene.numpy()
+    assert np.any((mixed > 0.01) & (mixed < 0.99))
+    np.testing.assert_allclose(weights, mixed @ [8 / (2 * 6), 8 / (2 * 2)], rtol=1e-5)
+
+
 def test_an_epoch_contains_each_clip_at_most_once_and_pairs_belong_together(corpus, finished):
     cache = finished(small_corpus.FEATURE_BASED)
     ids = corpus.folds[0].train

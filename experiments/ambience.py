@@ -1,7 +1,7 @@
 """Ten real ambiences with the published YAMNet: the paper's question on real scenes.
 
 The corpus has some seventy recordings, cut into clips of 10 s; no fold shares a recording with
-another. The scene branch has a quarter of the paper's channels, reads one channel and half of the
+another. The scene branch has a quarter of the paper's channels, reads one channel and a quarter of the
 frames, so that two CPU cores can train it. The event model has its full size. There are too few
 recordings to hold some out for validation: every row trains a fixed number of epochs on the whole
 training fold.
@@ -22,7 +22,7 @@ FEATURES = FeatureConfig(
     sample_rate_hz=32000,
     clip_seconds=10.0,
     mono=True,
-    log_mel=LogMelConfig(hop_seconds=0.020),
+    log_mel=LogMelConfig(hop_seconds=0.040),
 )
 QUARTER = ModelConfig(
     encoder_channels=(16, 32, 64, 128),

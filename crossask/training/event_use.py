@@ -5,7 +5,7 @@ The row's score is then that of a network without events.
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -40,24 +40,40 @@ def event_use(model: keras.Model, batches: Iterable) -> EventUse:
     Args:
       model: A scene model that reads events.
       batches: (inputs, target, weight [B]) of some clips; inputs with "patches" [B, P, 96, 64] or
-        "embedding" [B, P, E]. Clips of weight 0 do not count.
+        "embedding" [B, P, E]. Clips of weight 0 do not count. They are read twice.
     """
-    inputs_of_batches = []
-    for inputs, _, weight in batches:
-        counted = tf.where(weight > 0)[:, 0]
-        inputs_of_batches.append({name: tf.gather(x, counted) for name, x in inputs.items()})
-    embeddings = [_embedding(model, inputs) for inputs in inputs_of_batches]
-    patches = np.concatenate([x.reshape(-1, x.shape[-1]) for x in embeddings]).astype(np.float64)
-    mean = patches.mean(axis=0).astype(np.float32)  # [E]
+    mean, deviation = _mean_and_deviation(model, batches)
     moved = []
-    for inputs, embedding in zip(inputs_of_batches, embeddings, strict=True):
-        constant = np.broadcast_to(mean, embedding.shape)
+    for inputs in _counted(batches):
+        embedding = _embedding(model, inputs)
+        constant = np.broadcast_to(mean.astype(np.float32), embedding.shape)
         with_events = _probabilities(model, inputs, embedding)
         without = _probabilities(model, inputs, constant)
         moved.append(np.abs(with_events - without).sum(axis=1) / 2)  # [B]
-    return EventUse(
-        deviation=float(patches.std(axis=0).mean()), effect=float(np.concatenate(moved).mean())
-    )
+    return EventUse(deviation=float(deviation.mean()), effect=float(np.concatenate(moved).mean()))
+
+
+def _counted(batches: Iterable) -> Iterator[dict[str, tf.Tensor]]:
+    """Yields the inputs of each batch without the clips of weight 0."""
+    for inputs, _, weight in batches:
+        counted = tf.where(weight > 0)[:, 0]
+        yield {name: tf.gather(x, counted) for name, x in inputs.items()}
+
+
+def _mean_and_deviation(model: keras.Model, batches: Iterable) -> tuple[np.ndarray, np.ndarray]:
+    """Returns mean and standard deviation [E] of the embeddings of all patches."""
+    count = 0
+    total = 0.0
+    total_of_squares = 0.0
+    for inputs in _counted(batches):
+        embedding = _embedding(model, inputs).astype(np.float64)
+        patches = embedding.reshape(-1, embedding.shape[-1])  # [B * P, E]
+        count += len(patches)
+        total = total + patches.sum(axis=0)
+        total_of_squares = total_of_squares + np.square(patches).sum(axis=0)
+    mean = total / count
+    variance = np.maximum(total_of_squares / count - np.square(mean), 0.0)
+    return mean, np.sqrt(variance)
 
 
 def _embedding(model: keras.Model, inputs: dict[str, tf.Tensor]) -> np.ndarray:

@@ -354,7 +354,8 @@ class _ResumableState(keras.callbacks.Callback):
         logs.update(self.means)
         # Keras divides the sum of the losses by the number of all examples, including those of
         # weight 0. It divides the metrics by the sum of the weights already.
-        logs["val_loss"] /= self.validation_mean_weight
+        if "val_loss" in logs:
+            logs["val_loss"] /= self.validation_mean_weight
         if not np.isfinite(logs["loss"]):
             raise CrossaskError(
                 f"The loss of {self.plan.title} is {logs['loss']} in epoch {epoch + 1}.",

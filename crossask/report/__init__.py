@@ -16,7 +16,7 @@ from pathlib import Path
 from crossask import files
 from crossask.report import data, renderers, sections
 from crossask.report.corpus import make_results
-from crossask.report.runs import read_runs, versions
+from crossask.report.runs import machines, read_runs, versions
 
 
 def write_report(
@@ -48,7 +48,8 @@ def write_report(
     """
     runs = read_runs(runs_root)
     corpora = make_results(runs, baseline, resamples)
-    found_versions = versions([run for run in runs if run.is_finished])
+    finished = [run for run in runs if run.is_finished]
+    found_versions = versions(finished)
     report = sections.report(corpora, found_versions)
 
     contents = {}
@@ -62,7 +63,8 @@ def write_report(
     contents["report.html"] = renderers.html(report).encode()
     paths = {name: Path(out_dir, name) for name in contents}
     if json_file:
-        contents["json"] = data.to_json(corpora, found_versions).encode()
+        content = data.to_json(corpora, found_versions, machines(finished))
+        contents["json"] = content.encode()
         paths["json"] = Path(json_file)
     for name, content in contents.items():
         with files.writing(paths[name]) as temporary:

@@ -30,9 +30,23 @@ def to_csv(results: CorpusResults) -> str:
     return text.getvalue()
 
 
-def to_json(corpora: Sequence[CorpusResults], versions: dict[str, list[str]]) -> str:
-    """Returns all results as JSON with sorted keys, so that two files can be compared."""
-    content = {"corpora": [_corpus(results) for results in corpora], "versions": versions}
+def to_json(
+    corpora: Sequence[CorpusResults],
+    versions: dict[str, list[str]],
+    machines: Sequence[dict[str, Any]] = (),
+) -> str:
+    """Returns all results as JSON with sorted keys, so that two files can be compared.
+
+    Args:
+      corpora: The results.
+      versions: Package -> its versions in the runs; "commit" is that of the source.
+      machines: Cores, memory and CPU of the machines on which the runs were trained.
+    """
+    content = {
+        "corpora": [_corpus(results) for results in corpora],
+        "versions": versions,
+        "machines": list(machines),
+    }
     text = json.dumps(_rounded(content), indent=2, sort_keys=True, ensure_ascii=False)
     return f"{text}\n"
 

@@ -1,6 +1,7 @@
 """The files of evaluated runs."""
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,17 @@ def versions(runs: list[EvaluatedRun]) -> dict[str, list[str]]:
         for name, version in flatten(run.config.get("versions", {})).items():
             found.setdefault(name, set()).add(str(version))
     return {name: sorted(found[name]) for name in sorted(found)}
+
+
+def machines(runs: list[EvaluatedRun]) -> list[dict[str, Any]]:
+    """Returns the different machines on which these runs were trained, in a fixed order."""
+    found = {}
+    for run in runs:
+        # Runs of older versions have no record of their machine.
+        machine = run.config.get("machine")
+        if machine:
+            found[json.dumps(machine, sort_keys=True)] = machine
+    return [found[key] for key in sorted(found)]
 
 
 def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

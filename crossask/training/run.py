@@ -392,7 +392,7 @@ def _record(
     parts: Parts,
     options: Options,
 ) -> dict[str, Any]:
-    """Returns the content of config.json, without the versions."""
+    """Returns the content of config.json, without the versions and the machine."""
     return {
         "experiment": config.to_dict(experiment),
         "fold": run.fold,
@@ -420,7 +420,7 @@ def _claim_folder(run: Run, record: Mapping[str, Any], parts: Parts, writes: boo
 
     Args:
       run: The run.
-      record: Content of config.json, without the versions.
+      record: Content of config.json, without the versions and the machine.
       parts: The parts of the fold.
       writes: Whether this machine writes the folder.
     """
@@ -429,8 +429,8 @@ def _claim_folder(run: Run, record: Mapping[str, Any], parts: Parts, writes: boo
     if run.path("config.json").is_file():
         _check_same_run(run, record, parts)
     elif writes:
-        versions = run_folder.versions()
-        files.write_json(run.path("config.json"), {**record, "versions": versions})
+        origin = {"versions": run_folder.versions(), "machine": run_folder.machine()}
+        files.write_json(run.path("config.json"), {**record, **origin})
 
 
 def _check_same_run(run: Run, record: Mapping[str, Any], parts: Parts) -> None:

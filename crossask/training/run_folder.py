@@ -1,7 +1,7 @@
 """The folder of a run (row x fold x seed): its layout, and finding and reading runs. No TensorFlow.
 
 <root>/<row>/fold<fold>/seed<seed>/
-  config.json      the resolved experiment, the corpus and versions
+  config.json      the resolved experiment, the corpus, versions and the machine
   history.csv      one line an epoch
   statistics.npz   mean and deviation of the features of the training part
   checkpoints/     model, optimiser and epoch, from which a killed run goes on
@@ -19,6 +19,7 @@ import contextlib
 import dataclasses
 import importlib.metadata
 import json
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -38,6 +39,7 @@ PACKAGES = (
     "scipy",
     "soundfile",
 )
+CPU_INFO = Path("/proc/cpuinfo")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,6 +130,28 @@ def versions() -> dict[str, str]:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
         found["commit"] = done.stdout.strip()
     return found
+
+
+def machine() -> dict[str, Any]:
+    """Returns the machine's cores, memory in GiB and model of CPU, without its name."""
+    cores = os.cpu_count()
+    if hasattr(os, "sched_getaffinity"):
+        # A container or `taskset` may allow fewer cores than the machine has.
+        cores = len(os.sched_getaffinity(0))
+    found = {"cores": cores, "cpu": _cpu_model()}
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        found["memory_gib"] = round(memory / 2**30, 1)
+    return found
+
+
+def _cpu_model() -> str:
+    with contextlib.suppress(OSError):
+        for line in CPU_INFO.read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
 
 
 def _run_of(folder: Path) -> Run | None:

@@ -7,6 +7,7 @@ import pandas as pd
 from crossask import config
 
 SCENES = ("bus", "park")
+MACHINE = {"cores": 2, "cpu": "a model", "memory_gib": 7.8}
 
 
 def write_run(
@@ -67,6 +68,7 @@ def write_run(
             "fold": fold,
             "corpus": corpus_json,
             "versions": {"crossask": "0.1.0", "numpy": "2.4.6"},
+            "machine": MACHINE,
         },
     )
     if not finished:

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 
 import pytest
-from report.made_up_runs import change_json, write_run
+from report.made_up_runs import MACHINE, change_json, write_run
 
 from crossask.cli import report as command
 from crossask.report import formatting, renderers, sections, write_report
@@ -278,6 +278,8 @@ def test_the_json_has_the_tables_figures_under_sorted_keys(runs_root, tmp_path):
     assert difference["p_value"] == pytest.approx(1 - 2 / math.pi * math.atan(3), abs=1e-6)
     assert difference["adjusted_p_value"] == difference["p_value"]
     assert content["versions"]["numpy"] == ["2.4.6"]
+    # Both rows were trained on one machine.
+    assert content["machines"] == [MACHINE]
     assert str(tmp_path) not in text
 
 

@@ -181,6 +181,13 @@ def test_an_epoch_in_half_precision_trains_every_kind_of_row(
     assert np.isfinite(table[["a", "b"]].to_numpy()).all()
 
 
+def test_a_run_records_the_machine_without_its_name(trained):
+    machine = trained(small_corpus.FA).read("config.json")["machine"]
+    assert set(machine) == {"cores", "cpu", "memory_gib"}
+    assert machine["cores"] >= 1
+    assert machine["memory_gib"] > 0
+
+
 def test_a_finished_run_is_returned_as_it_is(corpus, features, trained):
     run = trained(small_corpus.FA)
     before = run.path("best.npz").stat().st_mtime_ns

@@ -10,12 +10,18 @@ DATA ?= data
 ROWS ?=
 DOWNLOAD ?=
 DRY_RUN ?=
+# of the stored results: studies (all), and the data that is not generated (see `make results DRY_RUN=1`)
+STUDIES ?=
+ESC10 ?=
+YAMNET ?=
+TUT2017_EMBEDDINGS ?=
+AMBIENCE ?=
 GRID = BIN=$(BIN) OUT=$(OUT) SEEDS=$(SEEDS) ROWS=$(ROWS) JOBS=$(JOBS) DOWNLOAD=$(DOWNLOAD) DRY_RUN=$(DRY_RUN)
 READY := $(VENV)/.ready
 # the exact versions are those of one Python; another takes the newest that setup.py allows
 CONSTRAINTS := $(shell $(PYTHON) -c 'import sys; print("-c constraints.txt" if sys.version_info[:2] == (3, 11) else "")')
 
-.PHONY: help demo test test-quick lint docs clean reproduce-dcase2019 reproduce-tut2017 rehearse-dcase2019
+.PHONY: help demo results test test-quick lint docs clean reproduce-dcase2019 reproduce-tut2017 rehearse-dcase2019
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1 \t\2/' | expand -t 34
@@ -43,6 +49,12 @@ rehearse-dcase2019: OUT ?= rehearsal_output
 rehearse-dcase2019: $(READY) ## the whole table by the same code on soundscapes: a twentieth of the clips, an eighth of the channels
 	@$(GRID) bash experiments/rehearse.sh
 
+results: OUT ?= results_output
+results: $(READY) ## remake experiments/results: [STUDIES=] [ESC10=] [YAMNET=] [TUT2017_EMBEDDINGS=] [AMBIENCE=] [DRY_RUN=1]
+	@$(BIN)/python experiments/results/make_results.py --out="$(OUT)" --studies="$(STUDIES)" \
+	  --jobs=$(JOBS) $(if $(DRY_RUN),--dry_run) --data ESC10="$(ESC10)" --data YAMNET="$(YAMNET)" \
+	  --data TUT2017_EMBEDDINGS="$(TUT2017_EMBEDDINGS)" --data AMBIENCE="$(AMBIENCE)"
+
 test: $(READY) ## run all tests, JOBS at a time
 	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal
 
@@ -54,8 +66,9 @@ lint: $(READY) ## check format and style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-docs: $(READY) ## generate docs/configuration.md from the configuration's fields
+docs: $(READY) ## generate docs/configuration.md, and the results in docs/ and README.md
 	$(BIN)/python -c "from crossask.config import reference; print(reference.as_markdown(), end='')" > docs/configuration.md
+	$(BIN)/python experiments/results/write_docs.py
 
 clean: ## remove the environment, demo_output and rehearsal_output
 	rm -rf $(VENV) demo_output rehearsal_output build *.egg-info .pytest_cache .ruff_cache

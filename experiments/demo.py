@@ -14,7 +14,7 @@ from crossask.config import (
 )
 
 NARROW = ModelConfig(encoder_channels=(8, 16, 32, 64), pooling_dim=128, attention_dim=256)
-# demo.sh trains this event model on isolated events.
+# demo_files.sh trains this event model on isolated events.
 EVENTS = EventModelConfig(name="vggish", width=0.125, weights="demo_output/event_model.npz")
 FEATURES = FeatureConfig(log_mel=LogMelConfig(hop_seconds=0.040))
 TRAINING = TrainingConfig(epochs=10, batch_size=16, learning_rate=1e-3, validation_share=0.25)

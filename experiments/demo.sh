@@ -20,21 +20,14 @@ RUN=$OUT/runs/cmam_feature_based/fold1/seed$FIRST_SEED
 start=$SECONDS
 step() { printf '\n== %s (%d s) ==\n' "$1" $((SECONDS - start)); }
 
-step "1/7 Render binaural city scenes and isolated events"
-"$BIN"/crossask-prepare --dataset=soundscapes --data_dir="$OUT/soundscapes"
-[ -f "$OUT/event_model.npz" ] ||
-  "$BIN"/crossask-prepare --dataset=events --data_dir="$OUT/events" --events=1500
+step "1/6 Render binaural city scenes and isolated events, and pre-train a narrow VGGish on these"
+BIN=$BIN OUT=$OUT bash experiments/demo_files.sh
 
-step "2/7 Pre-train a narrow VGGish on the isolated events"
-[ -f "$OUT/event_model.npz" ] ||
-  "$BIN"/crossask-pretrain --events="$OUT/events/events.csv" --out="$OUT/event_model.npz" \
-    --width=0.125 --clip_seconds=2.9 --epochs=9
-
-step "3/7 Compute features"
+step "2/6 Compute features"
 "$BIN"/crossask-prepare --dataset=soundscapes --data_dir="$OUT/soundscapes" \
   --experiment="$ROWS" "$WEIGHTS"
 
-step "4/7 Train FA, CMAM feature-based and CMAM from scratch"
+step "3/6 Train FA, CMAM feature-based and CMAM from scratch"
 TRAIN=("$BIN"/crossask-train "$WEIGHTS" --data_dir="$OUT/soundscapes" --model_dir="$OUT/runs"
   --jobs="$JOBS")
 "${TRAIN[@]}" --experiment="$ROWS":fa,cmam_feature_based --seeds="$SEEDS"
@@ -42,16 +35,16 @@ TRAIN=("$BIN"/crossask-train "$WEIGHTS" --data_dir="$OUT/soundscapes" --model_di
 # pass, so the row has one seed.
 "${TRAIN[@]}" --experiment="$ROWS":cmam_from_scratch --seeds="$FIRST_SEED"
 
-step "5/7 Evaluate on other locations, and write the report"
+step "4/6 Evaluate on other locations, and write the report"
 "$BIN"/crossask-evaluate --model_dir="$OUT/runs"
 "$BIN"/crossask-report --model_dir="$OUT/runs" --out="$OUT/report"
 
-step "6/7 Export CMAM feature-based as a SavedModel"
+step "5/6 Export CMAM feature-based as a SavedModel"
 # A model that is older than the run belongs to an earlier run.
 [ "$OUT/model" -nt "$RUN/result.json" ] || rm -rf "$OUT/model"
 [ -d "$OUT/model" ] || "$BIN"/crossask-export --model_dir="$RUN" --out="$OUT/model"
 
-step "7/7 Predict the scenes of new recordings"
+step "6/6 Predict the scenes of new recordings"
 "$BIN"/crossask-prepare --dataset=soundscapes --data_dir="$OUT/unheard" \
   --soundscapes_seed=2019 --locations_per_scene=4 --clips_per_location=1
 "$BIN"/crossask-predict --model="$OUT/model" $(ls "$OUT"/unheard/audio/*.wav | awk 'NR % 8 == 1')

@@ -44,7 +44,7 @@ COMMON = {
     "training": TRAINING,
 }
 
-# Rows that train YAMNet have few epochs and one seed: its backward pass takes most of their time.
+# Rows that train YAMNet have few epochs, because its backward pass takes most of their time.
 SHORT = {**COMMON, "training": dataclasses.replace(TRAINING, epochs=3)}
 
 ROWS = (

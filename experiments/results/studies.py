@@ -1,0 +1,370 @@
+"""The studies whose results are stored in this folder: one entry for each JSON file.
+
+`make results` (make_results.py) remakes the files. Text in braces is replaced: {out} is the folder
+of all output, {runs} that of the study's runs, {stored} the JSON file to write, {bin} the folder of
+the installed commands, {python} the interpreter, and names in capitals are variables of `make`.
+Paths are relative to the folder of the repository.
+"""
+
+import dataclasses
+
+Command = tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    """Recordings or embeddings, and the command that prepares them.
+
+    Attributes:
+      data: Value of --data_dir.
+      needs: Variables of `make` that it requires.
+      preparation: The command, which can be run again; empty for none.
+      after: Name of a corpus that is prepared first; "" for none.
+    """
+
+    data: str
+    needs: tuple[str, ...] = ()
+    preparation: Command = ()
+    after: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """Rows of one experiment file that are trained with the same seeds and changes.
+
+    Attributes:
+      file: The experiment file.
+      seeds: Seeds of each row.
+      rows: Names of rows; empty: all rows of the file.
+      without: Names of rows that are left out.
+      override: Value of --params_override.
+      evaluations: (row, flag of crossask-evaluate) that are run after the training.
+    """
+
+    file: str
+    seeds: tuple[int, ...]
+    rows: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    override: str = ""
+    evaluations: tuple[tuple[str, str], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """What one JSON file contains.
+
+    Attributes:
+      name: Name of the JSON file, without its ending.
+      about: What the file is, in a few words.
+      corpus: Name of its corpus in `CORPORA`.
+      trainings: What is trained, in this order.
+      baseline: Value of crossask-report --baseline.
+      needs: Variables of `make` that it requires besides those of the corpus.
+      minutes: Time on two CPU cores; None if it is not known.
+      is_measured: Whether `minutes` was measured. Otherwise it is estimated from other studies.
+      benchmark: Command that writes the JSON file in place of crossask-report.
+    """
+
+    name: str
+    about: str
+    corpus: str
+    trainings: tuple[Training, ...]
+    baseline: str = "FA"
+    needs: tuple[str, ...] = ()
+    minutes: float | None = None
+    is_measured: bool = True
+    benchmark: Command = ()
+
+
+# What a user gives with the variables of `make`.
+VARIABLES = {
+    "ESC10": "the folder of ESC-10's recordings (github.com/karolpiczak/ESC-10)",
+    "YAMNET": "the published YAMNet: https://tfhub.dev/google/yamnet/1, or a file or folder of it",
+    "TUT2017_EMBEDDINGS": (
+        "an .npz with the parts train, val, test and eval, grouped by clip from the files in "
+        "tfRecordsReal/ of github.com/tobiastoft91/VGGish_AudioClassifer_02456"
+    ),
+    "AMBIENCE": "a CSV of ambience recordings with the columns filename, scene and location",
+}
+
+DEMO_FILES = "{out}/demo_files"
+CORPORA = {
+    "demo": Corpus(
+        data=f"{DEMO_FILES}/soundscapes",
+        preparation=("env", "BIN={bin}", f"OUT={DEMO_FILES}", "bash", "experiments/demo_files.sh"),
+    ),
+    "esc10": Corpus(
+        data="{out}/esc10_files/clips.csv",
+        needs=("ESC10",),
+        preparation=(
+            "{python}",
+            "benchmarks/esc10_table.py",
+            "{ESC10}",
+            "{out}/esc10_files/clips.csv",
+        ),
+    ),
+    "tut2017_embeddings": Corpus(data="{TUT2017_EMBEDDINGS}", needs=("TUT2017_EMBEDDINGS",)),
+    "ambience": Corpus(
+        data="{out}/ambience_files/clips.csv",
+        needs=("AMBIENCE",),
+        preparation=(
+            "{python}",
+            "benchmarks/recordings_to_clips.py",
+            "{AMBIENCE}",
+            "{out}/ambience_files",
+            "--seconds=10",
+            "--folds=5",
+        ),
+    ),
+    "ambience_quiet": Corpus(
+        data="{out}/ambience_quiet_files/clips.csv",
+        after="ambience",
+        needs=("AMBIENCE",),
+        preparation=(
+            "{python}",
+            "benchmarks/attenuate_clips.py",
+            "{out}/ambience_files/clips.csv",
+            "{out}/ambience_quiet_files",
+        ),
+    ),
+}
+
+DEMO_WEIGHTS = f"event_model.weights={DEMO_FILES}/event_model.npz"
+YAMNET_WEIGHTS = "event_model.weights={YAMNET}"
+ONE_SEED = (0,)
+THREE_SEEDS = (0, 1, 2)
+FIVE_SEEDS = (0, 1, 2, 3, 4)
+
+# The rows of esc10.py whose YAMNet is trained; they take 22 minutes a seed.
+YAMNET_IS_TRAINED = (
+    "vem_from_scratch",
+    "vem_fine_tuning",
+    "jrm_from_scratch",
+    "jrm_fine_tuning",
+    "cmam_from_scratch",
+    "cmam_fine_tuning",
+)
+# The tables of the row "base" from which the student of strong.py learns.
+TEACHERS = ";".join(
+    f"{{runs}}/base/fold1/seed{seed}/training_predictions.csv" for seed in FIVE_SEEDS
+)
+
+
+def levels(name: str, corpus: str, about: str) -> Study:
+    """Returns the study of `event_model.level` on one of the two corpora of ambiences."""
+    rows = Training("experiments/ambience_levels.py", THREE_SEEDS, override=YAMNET_WEIGHTS)
+    return Study(name, about, corpus, (rows,), "cmam_feature_based", needs=("YAMNET",))
+
+
+STUDIES = (
+    Study(
+        name="demo",
+        about="the rows that `make demo` compares",
+        corpus="demo",
+        trainings=(
+            Training(
+                "experiments/demo.py",
+                THREE_SEEDS,
+                without=("cmam_from_scratch",),
+                override=DEMO_WEIGHTS,
+            ),
+            Training(
+                "experiments/demo.py",
+                ONE_SEED,
+                rows=("cmam_from_scratch",),
+                override=DEMO_WEIGHTS,
+            ),
+        ),
+        minutes=7,
+    ),
+    Study(
+        name="esc10",
+        about="ESC-10 with the published YAMNet, five folds, ten rows",
+        corpus="esc10",
+        needs=("YAMNET",),
+        trainings=(
+            Training(
+                "experiments/esc10.py",
+                THREE_SEEDS,
+                without=YAMNET_IS_TRAINED,
+                override=YAMNET_WEIGHTS,
+            ),
+            Training(
+                "experiments/esc10.py",
+                THREE_SEEDS,
+                rows=YAMNET_IS_TRAINED,
+                override=YAMNET_WEIGHTS,
+            ),
+        ),
+        # 31 minutes for the first rows, 22 a seed for the others.
+        minutes=31 + 3 * 22,
+    ),
+    Study(
+        name="esc10_controls",
+        about="controls of the events on ESC-10",
+        corpus="esc10",
+        needs=("YAMNET",),
+        trainings=(
+            Training(
+                "experiments/esc10_controls.py",
+                THREE_SEEDS,
+                without=("random_events",),
+                override=YAMNET_WEIGHTS,
+            ),
+            Training("experiments/esc10_controls.py", THREE_SEEDS, rows=("random_events",)),
+        ),
+        baseline="cmam_feature_based",
+        # 60 such runs of esc10 take 31 minutes; these are 90.
+        minutes=47,
+        is_measured=False,
+    ),
+    Study(
+        name="esc10_fine_tuning",
+        about="remedies for fine-tuning on ESC-10",
+        corpus="esc10",
+        needs=("YAMNET",),
+        trainings=(
+            Training("experiments/esc10_fine_tuning.py", THREE_SEEDS, override=YAMNET_WEIGHTS),
+        ),
+        baseline="cmam_fine_tuning",
+        # 37 minutes a seed, with other work at the same time.
+        minutes=3 * 37,
+    ),
+    Study(
+        name="controls",
+        about="controls of the events at the demo's scale",
+        corpus="demo",
+        trainings=(
+            Training(
+                "experiments/controls.py",
+                FIVE_SEEDS,
+                without=("random_events",),
+                override=DEMO_WEIGHTS,
+                evaluations=(("cmam_feature_based", "--swap_events"),),
+            ),
+            Training("experiments/controls.py", FIVE_SEEDS, rows=("random_events",)),
+        ),
+        baseline="cmam_feature_based",
+        # controls and choices took half an hour together.
+        minutes=15,
+    ),
+    Study(
+        name="choices",
+        about="choices that the paper leaves open, at the demo's scale",
+        corpus="demo",
+        trainings=(
+            Training(
+                "experiments/choices.py",
+                FIVE_SEEDS,
+                without=("tap_pca",),
+                override=DEMO_WEIGHTS,
+            ),
+            Training(
+                "experiments/choices.py",
+                FIVE_SEEDS,
+                rows=("tap_pca",),
+                override=f"{DEMO_WEIGHTS},event_model.pca={DEMO_FILES}/event_model_pca.npz",
+            ),
+        ),
+        baseline="cmam_feature_based",
+        minutes=15,
+    ),
+    Study(
+        name="fine_tuning",
+        about="remedies for fine-tuning at the demo's scale",
+        corpus="demo",
+        trainings=(Training("experiments/fine_tuning.py", FIVE_SEEDS, override=DEMO_WEIGHTS),),
+        baseline="cmam_fine_tuning",
+        minutes=15,
+    ),
+    Study(
+        name="strong",
+        about="a modern recipe, and a small student, at the demo's scale",
+        corpus="demo",
+        trainings=(
+            Training(
+                "experiments/strong.py",
+                FIVE_SEEDS,
+                without=("student_distilled",),
+                override=DEMO_WEIGHTS,
+                evaluations=(("base", "--training_clips"),),
+            ),
+            Training(
+                "experiments/strong.py",
+                FIVE_SEEDS,
+                rows=("student_distilled",),
+                override=f"{DEMO_WEIGHTS},distillation.teacher='{TEACHERS}'",
+            ),
+        ),
+        baseline="base",
+        # 95 runs of controls and choices took 30 minutes; these are 65 with twice the epochs.
+        minutes=41,
+        is_measured=False,
+    ),
+    Study(
+        name="network",
+        about="a larger network and a recipe for it, at the demo's scale",
+        corpus="demo",
+        trainings=(Training("experiments/network.py", THREE_SEEDS, override=DEMO_WEIGHTS),),
+        baseline="fa",
+        minutes=30,
+    ),
+    Study(
+        name="precision",
+        about="float32 and bfloat16 at the demo's scale",
+        corpus="demo",
+        trainings=(Training("experiments/precision.py", FIVE_SEEDS, override=DEMO_WEIGHTS),),
+        baseline="cmam_feature_based",
+        # 95 runs of controls and choices took 30 minutes; these are 10.
+        minutes=3,
+        is_measured=False,
+    ),
+    Study(
+        name="tut2017_embeddings",
+        about="VEM on VGGish embeddings of TUT 2017 clips, on two kinds of evaluation clips",
+        corpus="tut2017_embeddings",
+        trainings=(Training("experiments/tut2017_embeddings.py", FIVE_SEEDS),),
+    ),
+    Study(
+        name="tut2017_embeddings_study",
+        about="controls and open choices of VEM on these embeddings",
+        corpus="tut2017_embeddings",
+        trainings=(Training("experiments/tut2017_embeddings_study.py", FIVE_SEEDS),),
+        baseline="vem_unseen_places",
+    ),
+    Study(
+        name="ambience",
+        about="ten real ambiences with the published YAMNet: systems and controls",
+        corpus="ambience",
+        needs=("YAMNET",),
+        trainings=(
+            Training(
+                "experiments/ambience.py",
+                THREE_SEEDS,
+                without=("random_events",),
+                override=YAMNET_WEIGHTS,
+            ),
+            Training("experiments/ambience.py", THREE_SEEDS, rows=("random_events",)),
+        ),
+        baseline="cmam_feature_based",
+    ),
+    levels("ambience_levels", "ambience", "the level at which YAMNet reads these ambiences"),
+    levels("ambience_levels_quiet", "ambience_quiet", "the same at the levels of TAU 2019"),
+    Study(
+        name="litert",
+        about="LiteRT files of FA and of a smaller FA on ESC-10: size, agreement, accuracy, time",
+        corpus="esc10",
+        trainings=(Training("experiments/litert.py", ONE_SEED),),
+        benchmark=(
+            "{python}",
+            "benchmarks/litert_table.py",
+            "{out}/esc10_files/clips.csv",
+            "{out}/litert/models",
+            "fa={runs}/fa/fold1/seed0",
+            "student={runs}/student/fold1/seed0",
+            "--json={stored}",
+        ),
+        minutes=5,
+        is_measured=False,
+    ),
+)

@@ -1,0 +1,186 @@
+"""`make results`: the plan of the stored studies, and a small study that is made, resumed and
+changed.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import small_corpus
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "experiments" / "results"
+sys.path.insert(0, str(RESULTS))
+
+import make_results  # noqa: E402
+import studies  # noqa: E402
+
+NOTHING_GIVEN = dict.fromkeys(studies.VARIABLES, "")
+EVERYTHING = dict.fromkeys(studies.VARIABLES, "https://example.org")
+
+
+@pytest.fixture(autouse=True)
+def in_the_repository(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def settings_of(out: Path, variables=NOTHING_GIVEN) -> make_results.Settings:
+    return make_results.Settings(out / "out", variables, studies.CORPORA, stored=out / "stored")
+
+
+def test_every_stored_file_has_one_study_and_the_readme_lists_it():
+    names = [study.name for study in studies.STUDIES]
+    assert len(set(names)) == len(names)
+    assert {path.stem for path in RESULTS.glob("*.json")} <= set(names)
+    page = (RESULTS / "README.md").read_text()
+    for name in names:
+        assert f"`{name}.json`" in page
+
+
+def test_every_row_of_a_studied_file_is_trained_once(tmp_path):
+    settings = settings_of(tmp_path, EVERYTHING)
+    for study in studies.STUDIES:
+        for file in {training.file for training in study.trainings}:
+            rows = []
+            for training in study.trainings:
+                if training.file == file:
+                    rows += make_results.rows_of(training, study, settings)
+            all_rows = make_results.config.read_experiments(file)
+            assert sorted(row.name for row in rows) == sorted(row.name for row in all_rows)
+
+
+def test_rows_with_random_events_keep_their_empty_weights(tmp_path):
+    settings = settings_of(tmp_path, EVERYTHING)
+    weights = {}
+    for study in studies.STUDIES:
+        for training in study.trainings:
+            for row in make_results.rows_of(training, study, settings):
+                if row.name == "random_events":
+                    weights[study.name] = row.event_model.weights
+    assert weights == {"controls": "", "esc10_controls": "", "ambience": ""}
+
+
+def test_a_dry_run_needs_no_data_and_writes_nothing(tmp_path, capsys):
+    settings = settings_of(tmp_path)
+    assert make_results.make_results(studies.STUDIES, settings, is_dry_run=True) == 0
+    printed = capsys.readouterr().out
+    # Two rows with three seeds and one row with one, on one fold.
+    assert "demo                          7 runs  7 min              to do" in printed
+    # Ten rows with three seeds on five folds.
+    assert "esc10                       150 runs  97 min             skipped: ESC10= is" in printed
+    demo_minutes = 0
+    for study in studies.STUDIES:
+        if study.corpus == "demo":
+            demo_minutes += study.minutes
+    assert f"To do: {demo_minutes:.0f} min on two CPU cores." in printed
+    assert "crossask-train --experiment=experiments/demo.py:fa,cmam_feature_based " in printed
+    assert "experiments/esc10.py" not in printed
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_without_its_data_is_skipped_with_the_reason(tmp_path, capsys):
+    (study,) = [study for study in studies.STUDIES if study.name == "esc10_controls"]
+    variables = NOTHING_GIVEN | {"ESC10": f"{tmp_path}/nowhere"}
+    assert make_results.make_results([study], settings_of(tmp_path, variables)) == 0
+    printed = capsys.readouterr().out
+    assert f"skipped: ESC10={tmp_path}/nowhere does not exist; YAMNET= is not given (" in printed
+    assert "https://tfhub.dev/google/yamnet/1" in printed
+    assert f"Changed in {tmp_path}/stored: nothing." in printed
+
+
+def test_make_prints_the_plan_through_its_target():
+    command = ["make", "--silent", "--dry-run", "results", "STUDIES=demo,esc10", "ESC10=a b"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert '--studies="demo,esc10"' in done.stdout
+    assert '--data ESC10="a b"' in done.stdout
+
+
+def small_study(folder: Path, epochs: int = 1):
+    """Returns a study of FA on the small corpus, and its corpora."""
+    rows = small_corpus.write_rows(folder / "rows.py", "FA")
+    override = f"training.epochs={epochs}"
+    trainings = (studies.Training(str(rows), (0, 1), override=override),)
+    study = studies.Study("small", "a test", "small", trainings, minutes=1)
+    # The preparation is a command like those of the other studies: it writes the corpus.
+    code = "import sys, pathlib, small_corpus; small_corpus.write(pathlib.Path(sys.argv[1]))"
+    corpus = studies.Corpus(
+        data="{out}/small_files/clips.csv",
+        needs=("AMBIENCE",),
+        preparation=(
+            "env",
+            f"PYTHONPATH={python_path()}",
+            "{python}",
+            "-c",
+            code,
+            "{out}/small_files",
+        ),
+    )
+    return study, {"small": corpus}
+
+
+def python_path() -> str:
+    return os.pathsep.join([str(ROOT), str(small_corpus.FOLDER)])
+
+
+@pytest.mark.trains
+@pytest.mark.processes
+def test_a_study_is_made_resumed_and_made_again_when_its_rows_change(tmp_path, capfd, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", python_path())
+    given = tmp_path / "recordings.csv"
+    given.write_text("filename,scene,location\n")
+    study, corpora = small_study(tmp_path)
+    settings = make_results.Settings(
+        tmp_path / "out", NOTHING_GIVEN | {"AMBIENCE": str(given)}, corpora, tmp_path / "stored"
+    )
+    assert make_results.make_results([study], settings) == 0
+    assert f"Changed in {tmp_path}/stored: small.json." in capfd.readouterr().out
+    content = json.loads((tmp_path / "stored" / "small.json").read_text())
+    assert content["command"] == "make results STUDIES=small AMBIENCE=..."
+    (corpus,) = content["corpora"]
+    assert [(row["name"], row["seeds"]) for row in corpus["rows"]] == [("fa", [0, 1])]
+    assert set(content["machines"][0]) == {"cores", "cpu", "memory_gib"}
+    assert "crossask" in content["versions"]
+    # No folder of this machine, and not its name.
+    assert str(tmp_path) not in json.dumps(content)
+
+    # A finished study runs no command.
+    assert make_results.make_results([study], settings) == 0
+    printed = capfd.readouterr().out
+    assert "finished" in printed
+    assert "$ crossask" not in printed
+    assert f"Changed in {tmp_path}/stored: nothing." in printed
+
+    # Killed before its end: one run is missing, the other one is kept as it is.
+    seeds = tmp_path / "out" / "small" / "runs" / "fa" / "fold1"
+    before = (seeds / "seed0" / "result.json").stat().st_mtime_ns
+    (seeds / "seed1" / "result.json").unlink()
+    (tmp_path / "out" / "small" / "finished.json").unlink()
+    assert make_results.make_results([study], settings) == 0
+    assert (seeds / "seed0" / "result.json").stat().st_mtime_ns == before
+    assert (seeds / "seed1" / "result.json").is_file()
+
+    # With other rows, the runs are set aside and trained again.
+    changed, _ = small_study(tmp_path, epochs=2)
+    assert make_results.make_results([changed], settings) == 0
+    assert json.loads((seeds / "seed0" / "result.json").read_text())["epochs"] == 2
+    aside = tmp_path / "out" / "small" / "outdated" / "fa" / "fold1" / "seed0"
+    assert json.loads((aside / "result.json").read_text())["epochs"] == 1
+
+
+def test_a_study_that_fails_is_reported_and_the_others_go_on(tmp_path, capfd):
+    fails = studies.Corpus(
+        data="{out}/x.csv", preparation=("{python}", "-c", "raise SystemExit(1)")
+    )
+    rows = small_corpus.write_rows(tmp_path / "rows.py", "FA")
+    trainings = (studies.Training(str(rows), (0,)),)
+    names = ("first", "second")
+    found = [studies.Study(name, "a test", "fails", trainings) for name in names]
+    settings = make_results.Settings(tmp_path / "out", {}, {"fails": fails}, tmp_path / "stored")
+    assert make_results.make_results(found, settings) == make_results.ALL_FAILED
+    printed = capfd.readouterr()
+    assert "first: python" in printed.err
+    assert "Failed: first, second." in printed.err
+    assert f"Changed in {tmp_path}/stored: nothing." in printed.out

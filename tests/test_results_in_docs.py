@@ -1,0 +1,135 @@
+"""The documentation's results: every figure and every verdict is that of the JSON files."""
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "experiments" / "results"
+sys.path.insert(0, str(RESULTS))
+
+import write_docs  # noqa: E402
+
+VERDICTS = ("better", "worse", "cannot tell", "one seed")
+
+
+@pytest.fixture
+def copied(tmp_path) -> Path:
+    """Returns a folder with a copy of the JSON files."""
+    for path in RESULTS.glob("*.json"):
+        shutil.copy(path, tmp_path)
+    return tmp_path
+
+
+def change_everywhere(value, change):
+    """Calls `change` with every object of a JSON value."""
+    if isinstance(value, dict):
+        change(value)
+        for item in value.values():
+            change_everywhere(item, change)
+    elif isinstance(value, list):
+        for item in value:
+            change_everywhere(item, change)
+
+
+def rewrite(folder: Path, change) -> None:
+    for path in folder.glob("*.json"):
+        content = json.loads(path.read_text())
+        change_everywhere(content, change)
+        path.write_text(json.dumps(content))
+
+
+def text_of(folder: Path) -> str:
+    """Returns all generated text, without line breaks."""
+    written = write_docs.pages(folder)
+    blocks = [written[ROOT / "docs" / "results.md"]]
+    for page in ("README.md", "docs/serving.md"):
+        blocks += [match[0] for match in write_docs.BLOCK.finditer(written[ROOT / page])]
+    return " ".join(" ".join(blocks).split())
+
+
+def test_the_pages_are_what_the_generator_writes():
+    for path, text in write_docs.pages().items():
+        assert path.read_text() == text, f"{path.name} differs from the JSON files: run `make docs`"
+
+
+def test_every_block_of_a_page_is_generated():
+    for name in write_docs.PAGES:
+        text = (ROOT / name).read_text()
+        markers = re.findall(r"<!-- results: \w+ -->", text)
+        assert markers
+        assert len(markers) == text.count("<!-- end -->") == len(write_docs.BLOCK.findall(text))
+
+
+def test_templates_contain_no_scores_of_their_own():
+    for path in sorted((RESULTS / "templates").glob("*.md")):
+        text = path.read_text()
+        # The times of a training step have a command beside them.
+        text = re.sub(r"A training step of the paper.*?\n## ", "", text, flags=re.DOTALL)
+        words = re.sub(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", "", text, flags=re.DOTALL)
+        words = words.replace("Section 3.3", "")
+        assert re.findall(r"\d+\.\d+", words) == [], path.name
+        percents = set(re.findall(r"\d+ %", words))
+        assert percents <= {"95 %", "30 %", "10 %"}, path.name
+
+
+def test_a_changed_score_changes_the_page(copied):
+    path = copied / "demo.json"
+    content = json.loads(path.read_text())
+    (row,) = [row for row in content["corpora"][0]["rows"] if row["name"] == "fa"]
+    row["macro_accuracy"] = 0.12345
+    path.write_text(json.dumps(content))
+    assert "| FA | 3 | 12.3 % (" in text_of(copied)
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
+def test_sentences_follow_from_the_verdicts(copied, verdict):
+    def change(value):
+        if "verdict" in value and "adjusted_p_value" in value:
+            value["verdict"] = verdict
+            value["adjusted_p_value"] = None if verdict == "one seed" else 0.5
+
+    rewrite(copied, change)
+    text = text_of(copied)
+    # About the first row of a comparison, and about the second.
+    says_better = re.search(r"Better than|is better than|These runs show|verdict: better", text)
+    says_worse = re.search(r"Worse than|is worse than|verdict: worse", text)
+    cannot_tell = re.search(r"cannot be told|be distinguished|verdict: cannot tell", text)
+    has_one_seed = re.search(r"With one seed there is no verdict|with one seed there is no", text)
+    found = {
+        "better": bool(says_better),
+        "worse": bool(says_worse),
+        "cannot tell": bool(cannot_tell),
+        "one seed": bool(has_one_seed),
+    }
+    assert found == {name: name == verdict for name in VERDICTS}
+
+
+def test_a_study_that_is_new_gets_its_section(copied):
+    before = text_of(copied)
+    for name in ("ambience", "ambience_levels", "ambience_levels_quiet"):
+        shutil.copy(copied / "esc10_controls.json", copied / f"{name}.json")
+    text = text_of(copied)
+    for heading in ("## Real ambiences", "## Does the level matter at which recordings enter"):
+        assert heading in text
+        assert heading not in before
+    for row in json.loads((copied / "ambience.json").read_text())["corpora"][0]["rows"]:
+        assert f"{100 * row['macro_accuracy']:.1f} % (" in text
+
+
+def test_machine_and_command_of_a_file_are_listed(copied):
+    path = copied / "controls.json"
+    content = json.loads(path.read_text())
+    content["machines"] = [{"cores": 2, "cpu": "a model", "memory_gib": 7.8}]
+    content["command"] = "make results STUDIES=controls"
+    path.write_text(json.dumps(content))
+    commit = content["versions"]["commit"][0]
+    line = (
+        f"| `controls.json` | {commit} | a model, 2 cores, 7.8 GiB | "
+        "`make results STUDIES=controls` |"
+    )
+    assert line in text_of(copied)

@@ -2,14 +2,20 @@
 changed.
 """
 
+import csv
+import dataclasses
 import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import small_corpus
+import soundfile
+from report.made_up_runs import MACHINE, write_run
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
@@ -98,11 +104,11 @@ def test_make_prints_the_plan_through_its_target():
     assert '--data ESC10="a b"' in done.stdout
 
 
-def small_study(folder: Path, epochs: int = 1):
+def small_study(folder: Path, epochs: int = 1, seeds=(0, 1)):
     """Returns a study of FA on the small corpus, and its corpora."""
     rows = small_corpus.write_rows(folder / "rows.py", "FA")
     override = f"training.epochs={epochs}"
-    trainings = (studies.Training(str(rows), (0, 1), override=override),)
+    trainings = (studies.Training(str(rows), seeds, override=override),)
     study = studies.Study("small", "a test", "small", trainings, minutes=1)
     # The preparation is a command like those of the other studies: it writes the corpus.
     code = "import sys, pathlib, small_corpus; small_corpus.write(pathlib.Path(sys.argv[1]))"
@@ -162,12 +168,15 @@ def test_a_study_is_made_resumed_and_made_again_when_its_rows_change(tmp_path, c
     assert (seeds / "seed0" / "result.json").stat().st_mtime_ns == before
     assert (seeds / "seed1" / "result.json").is_file()
 
-    # With other rows, the runs are set aside and trained again.
-    changed, _ = small_study(tmp_path, epochs=2)
+    # With another row and one seed, the runs are set aside, and the first one is trained again.
+    changed, _ = small_study(tmp_path, epochs=2, seeds=(0,))
     assert make_results.make_results([changed], settings) == 0
     assert json.loads((seeds / "seed0" / "result.json").read_text())["epochs"] == 2
     aside = tmp_path / "out" / "small" / "outdated" / "fa" / "fold1" / "seed0"
     assert json.loads((aside / "result.json").read_text())["epochs"] == 1
+    assert not (seeds / "seed1").exists()
+    content = json.loads((tmp_path / "stored" / "small.json").read_text())
+    assert content["corpora"][0]["rows"][0]["seeds"] == [0]
 
 
 def test_a_study_that_fails_is_reported_and_the_others_go_on(tmp_path, capfd):
@@ -184,3 +193,112 @@ def test_a_study_that_fails_is_reported_and_the_others_go_on(tmp_path, capfd):
     assert "first: python" in printed.err
     assert "Failed: first, second." in printed.err
     assert f"Changed in {tmp_path}/stored: nothing." in printed.out
+
+
+def test_sigterm_reaches_the_command_and_waits_for_it(tmp_path):
+    started = tmp_path / "started"
+    saved = tmp_path / "saved"
+    # A command that saves its state when it is stopped, as crossask-train does.
+    command = (
+        "import pathlib, signal, sys, time\n"
+        "def stop(number, frame):\n"
+        f"    pathlib.Path({str(saved)!r}).touch()\n"
+        "    sys.exit(75)\n"
+        "signal.signal(signal.SIGTERM, stop)\n"
+        f"pathlib.Path({str(started)!r}).touch()\n"
+        "time.sleep(60)\n"
+    )
+    driver = (
+        "import signal, sys\n"
+        f"sys.path.insert(0, {str(RESULTS)!r})\n"
+        "import make_results\n"
+        "signal.signal(signal.SIGTERM, make_results._stop)\n"
+        f"make_results._run((sys.executable, '-c', {command!r}))\n"
+    )
+    environment = os.environ | {"PYTHONPATH": python_path()}
+    with subprocess.Popen([sys.executable, "-c", driver], env=environment) as process:
+        for _ in range(600):
+            if started.exists():
+                break
+            time.sleep(0.1)
+        process.terminate()
+        assert process.wait(timeout=30) == make_results.STOPPED
+    assert saved.exists()
+
+
+def test_the_preparations_write_the_clips_of_their_corpora(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", python_path())
+    rng = np.random.default_rng(0)
+    lines = ["filename,scene,location"]
+    for number in range(6):
+        soundfile.write(tmp_path / f"{number}.wav", rng.normal(0, 0.1, (8000 * 11, 1)), 8000)
+        lines.append(f"{number}.wav,{'rain' if number % 2 else 'wind'},place {number}")
+    (tmp_path / "recordings.csv").write_text("\n".join(lines) + "\n")
+    folder = tmp_path / "ESC-10" / "001 - Dog bark"
+    folder.mkdir(parents=True)
+    (folder / "1-100032-A.ogg").touch()
+    given = {"AMBIENCE": f"{tmp_path}/recordings.csv", "ESC10": f"{tmp_path}/ESC-10"}
+    settings = settings_of(tmp_path, EVERYTHING | given)
+    for study in studies.STUDIES:
+        if study.name in ("esc10", "ambience", "ambience_levels_quiet"):
+            make_results._prepare(study, settings)
+            with open(settings.fill(studies.CORPORA[study.corpus].data, study)) as file:
+                clips = list(csv.DictReader(file))
+            assert len(clips) == (1 if study.name == "esc10" else 6)
+    quiet, rate = soundfile.read(settings.out / "ambience_quiet_files" / "0_00.wav")
+    assert rate == 8000
+    assert 20 * np.log10(quiet.std()) < -40
+
+
+def test_a_benchmark_replaces_the_report_and_gets_command_and_machine(tmp_path):
+    study, corpora = small_study(tmp_path)
+    study = dataclasses.replace(study, benchmark=("{python}", "b.py", "{runs}", "{stored}"))
+    settings = make_results.Settings(
+        tmp_path / "out", {"AMBIENCE": str(tmp_path)}, corpora, tmp_path / "stored"
+    )
+    folder = tmp_path / "out" / "small"
+    last = list(make_results.commands(study, settings))[-1]
+    assert last == (sys.executable, "b.py", str(folder / "runs"), str(folder / "small.json"))
+    write_run(folder / "runs", "fa", (2, 3), seed=0)
+    (folder / "small.json").write_text('{"clips": 3}')
+    make_results._complete(study, settings)
+    assert json.loads((folder / "small.json").read_text()) == {
+        "clips": 3,
+        "command": "make results STUDIES=small AMBIENCE=...",
+        "machines": [MACHINE],
+        "seeds": [0],
+        "versions": {"crossask": ["0.1.0"], "numpy": ["2.4.6"]},
+    }
+
+
+def test_a_student_is_set_aside_with_its_teacher(tmp_path):
+    rows = tmp_path / "rows.py"
+    rows.write_text(
+        "from crossask import config\n"
+        "ROWS = (\n"
+        '    config.Experiment("teacher"),\n'
+        '    config.Experiment("student", distillation=config.DistillationConfig("a.csv")),\n'
+        '    config.Experiment("fa"),\n'
+        ")\n"
+    )
+    study = studies.Study("small", "a test", "demo", (studies.Training(str(rows), (0,)),))
+    settings = settings_of(tmp_path)
+    for row in make_results.rows_of(study.trainings[0], study, settings):
+        fields = {"distillation.teacher": row.distillation.teacher}
+        if row.name == "teacher":
+            fields["training.epochs"] = 3
+        write_run(
+            tmp_path / "out" / "small" / "runs",
+            row.name,
+            (2, 3),
+            system=row.system,
+            strategy=row.strategy,
+            corpus=row.dataset,
+            fields=fields,
+        )
+    make_results._set_outdated_runs_aside(study, settings)
+    aside = tmp_path / "out" / "small" / "outdated"
+    assert sorted(path.name for path in aside.iterdir()) == ["student", "teacher"]
+    left = tmp_path / "out" / "small" / "runs"
+    assert (left / "fa" / "fold1" / "seed0" / "config.json").is_file()
+    assert not (left / "student" / "fold1" / "seed0").exists()

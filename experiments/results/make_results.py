@@ -29,8 +29,8 @@ from crossask.report import runs as report_runs
 from crossask.training import run_folder
 
 RESULTS = Path(__file__).parent
-# Fields of a row that do not change what is trained.
-LABELS = ("note", "paper_score")
+# Field of a row that crossask-train does not compare, either.
+NOTE = "note"
 ALL_FAILED = 2
 SOME_FAILED = 3
 STOPPED = 75  # As the commands return after SIGTERM.
@@ -359,17 +359,28 @@ def _set_outdated_runs_aside(study: Study, settings: Settings) -> None:
     except DataError:
         # There are no runs yet.
         return
-    for run in found:
-        try:
-            is_current = wanted.get((run.row, run.seed)) == _fields(run.experiment())
-        except CrossaskError:
-            is_current = False
-        if not is_current:
-            target = folder / "outdated" / run.folder.relative_to(folder / "runs")
-            print(f"{run.title}: the study has another row now. Moved to {target}.", flush=True)
-            files.remove(target)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(run.folder, target)
+    outdated = [run for run in found if wanted.get((run.row, run.seed)) != _fields_of_run(run)]
+    if outdated:
+        # A student learned from runs of the study that are about to be replaced.
+        outdated += [run for run in found if run not in outdated and _has_teacher(run)]
+    for run in outdated:
+        target = folder / "outdated" / run.folder.relative_to(folder / "runs")
+        print(f"{run.title} is not of the study's present rows. Moved to {target}.", flush=True)
+        files.remove(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(run.folder, target)
+
+
+def _fields_of_run(run: run_folder.Run) -> dict[str, Any] | None:
+    """Returns the fields of a run's row; None if this version cannot read them."""
+    try:
+        return _fields(run.experiment())
+    except CrossaskError:
+        return None
+
+
+def _has_teacher(run: run_folder.Run) -> bool:
+    return bool(run.experiment().distillation.teacher)
 
 
 def _complete(study: Study, settings: Settings) -> None:
@@ -400,10 +411,9 @@ def _digest(study: Study, settings: Settings) -> str:
 
 
 def _fields(row: config.Experiment) -> dict[str, Any]:
-    """Returns the fields of a row as JSON contains them, without its labels."""
+    """Returns the fields of a row as JSON contains them, without its note."""
     fields = json.loads(json.dumps(config.to_dict(row)))
-    for name in LABELS:
-        fields.pop(name, None)
+    del fields[NOTE]
     return fields
 
 

@@ -52,7 +52,7 @@ rehearse-dcase2019: $(READY) ## the whole table by the same code on soundscapes:
 results: OUT ?= results_output
 results: $(READY) ## remake experiments/results: [STUDIES=] [ESC10=] [YAMNET=] [TUT2017_EMBEDDINGS=] [AMBIENCE=] [DRY_RUN=1]
 	@$(BIN)/python experiments/results/make_results.py --out="$(OUT)" --studies="$(STUDIES)" \
-	  --jobs=$(JOBS) $(if $(DRY_RUN),--dry_run) --data ESC10="$(ESC10)" --data YAMNET="$(YAMNET)" \
+	  --jobs=$(JOBS) $(if $(filter-out 0 no false,$(DRY_RUN)),--dry_run) --data ESC10="$(ESC10)" --data YAMNET="$(YAMNET)" \
 	  --data TUT2017_EMBEDDINGS="$(TUT2017_EMBEDDINGS)" --data AMBIENCE="$(AMBIENCE)"
 
 test: $(READY) ## run all tests, JOBS at a time

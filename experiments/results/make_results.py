@@ -106,6 +106,7 @@ def make_results(studies: Sequence[Study], settings: Settings, is_dry_run: bool 
             if store(study, settings):
                 changed.append(f"{study.name}.json")
         except StudyError as error:
+            # The other studies are computed all the same.
             print(f"{study.name}: {error}", file=sys.stderr, flush=True)
             failed.append(study.name)
     print(f"\nChanged in {settings.stored}: {', '.join(changed) if changed else 'nothing'}.")
@@ -159,6 +160,7 @@ def print_plan(studies: Sequence[Study], settings: Settings, reasons: Mapping[st
             are_known = False
         else:
             total += study.minutes
+        # The number of runs does not depend on the data, so skipped studies have it, too.
         runs = 0
         for training in study.trainings:
             for row in rows_of(training, study, _with_names(settings)):
@@ -197,6 +199,7 @@ def compute(study: Study, settings: Settings) -> None:
       StudyError: A command failed.
     """
     print(f"\n== {study.name} ==", flush=True)
+    # crossask-train rejects a folder with another row, and crossask-report reads every run.
     _set_outdated_runs_aside(study, settings)
     _prepare(study, settings)
     for command in _commands_of_runs(study, settings):
@@ -207,6 +210,7 @@ def compute(study: Study, settings: Settings) -> None:
 
 def store(study: Study, settings: Settings) -> bool:
     """Copies the JSON file of a finished study, and returns whether the stored one changed."""
+    # The copy in the output folder remains, so that a finished study need not be reported again.
     content = (settings.folder(study) / f"{study.name}.json").read_bytes()
     stored = settings.stored / f"{study.name}.json"
     if stored.is_file() and stored.read_bytes() == content:
@@ -270,6 +274,7 @@ def _preparations(name: str, study: Study, settings: Settings) -> Iterator[tuple
 
 
 def _commands_of_runs(study: Study, settings: Settings) -> Iterator[Command]:
+    """Yields the commands that train, evaluate and report; each of them goes on after a kill."""
     runs = f"--model_dir={settings.folder(study) / 'runs'}"
     for training in study.trainings:
         names = ",".join(row.name for row in rows_of(training, study, settings))
@@ -284,6 +289,7 @@ def _commands_of_runs(study: Study, settings: Settings) -> Iterator[Command]:
             *([f"--params_override={override}"] if override else []),
             f"--jobs={settings.jobs}",
         )
+        # The next training may read what these write.
         for row, flag in training.evaluations:
             yield settings.command("evaluate", f"{runs}/{row}", flag)
     yield settings.command("evaluate", runs)

@@ -166,6 +166,7 @@ class Table:
 
     def between(self, first: str, second: str) -> Comparison | None:
         """Returns the comparison of two rows; None if the file does not contain it."""
+        # A file contains the differences from its baseline and those of the paper's claims.
         found = {}
         for row in self.corpus["rows"]:
             if row["difference"]:
@@ -274,6 +275,7 @@ def verdicts(compared: Sequence[tuple[str, Comparison]], second: str) -> str:
         if word in groups:
             rows = [f"{label} ({found.evidence})" for label, found in groups[word]]
             sentences.append(f"{word.capitalize()} than {second}: {'; '.join(rows)}.")
+    # The labels may contain commas.
     unknown = [label for label, _ in groups.get("cannot tell", [])]
     if len(unknown) == len(compared):
         sentences.append(f"By adjusted p, none of these rows can be distinguished from {second}.")
@@ -345,6 +347,7 @@ def render(name: str, folder: Path = RESULTS) -> str:
     def table(name: str) -> Table:
         return Table(name, contents[name])
 
+    # litert.json is the table of a benchmark and has no corpora.
     tables = [table(name) for name, content in contents.items() if "corpora" in content]
     environment.globals.update(
         clauses=clauses,
@@ -370,32 +373,17 @@ def wrapped(text: str) -> str:
     """Returns Markdown whose paragraphs and list items have at most `WIDTH` columns."""
     lines: list[str] = []
     paragraph: list[str] = []
-
-    def end() -> None:
-        if paragraph:
-            is_item = paragraph[0].startswith("- ")
-            lines.extend(
-                textwrap.wrap(
-                    " ".join(paragraph),
-                    WIDTH,
-                    subsequent_indent="  " if is_item else "",
-                    break_long_words=False,
-                    break_on_hyphens=False,
-                )
-            )
-            paragraph.clear()
-
-    for line in text.splitlines():
-        if not line.strip() or line.startswith(("|", "#")):
-            end()
-            # A template leaves several empty lines where a part is missing.
-            if line.strip() or (lines and lines[-1]):
-                lines.append(re.sub(r"\|  (?=\|)", "| ", line.rstrip()))
-            continue
-        if line.startswith("- "):
-            end()
-        paragraph.append(line.strip())
-    end()
+    # The empty line at the end ends the last paragraph.
+    for line in [*text.splitlines(), ""]:
+        is_prose = line.strip() != "" and not line.startswith(("|", "#"))
+        if not is_prose or line.startswith("- "):
+            lines += _filled(paragraph)
+            paragraph = []
+        if is_prose:
+            paragraph.append(line.strip())
+        elif line.strip() or (lines and lines[-1]):
+            # A template leaves several empty lines where a part is missing: one is enough.
+            lines.append(re.sub(r"\|  (?=\|)", "| ", line.rstrip()))
     return "\n".join(lines).strip() + "\n"
 
 
@@ -416,6 +404,15 @@ def main() -> None:
     """Writes the pages."""
     for path, text in pages().items():
         path.write_text(text)
+
+
+def _filled(paragraph: Sequence[str]) -> list[str]:
+    """Returns the lines of a paragraph or of a list item."""
+    text = " ".join(paragraph)
+    indent = "  " if text.startswith("- ") else ""
+    return textwrap.wrap(
+        text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _comparison(found: Mapping[str, Any] | None) -> Comparison | None:

@@ -217,8 +217,11 @@ def verdict_on_best(claims: Iterable[TestedClaim], comparisons: Comparisons) -> 
         answer = "has no verdict, because some of the rows have one seed"
     else:
         answer = "is not shown"
+    sentence = f"“{claim.claim.says}” {answer}."
+    if list(titles) == ["one seed"]:
+        return sentence
     return (
-        f"“{claim.claim.says}” {answer}. {claim.first.title} is better than {len(better)} of "
+        f"{sentence} {claim.first.title} is better than {len(better)} of "
         f"{formatting.several(len(tested), 'other row')} of the paper's table that were run."
     )
 

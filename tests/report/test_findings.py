@@ -242,7 +242,7 @@ def test_one_seed_has_figures_and_no_verdict(tmp_path):
     assert difference.comparison.difference == pytest.approx(0.25)
     assert (difference.verdict, difference.adjusted_p) == ("one seed", None)
     sentence = findings.verdict_on_best(results.claims, results.comparisons)
-    assert "has no verdict, because some of the rows have one seed" in sentence
+    assert sentence.endswith("has no verdict, because some of the rows have one seed.")
     assert results.conclusion.endswith("one seed is not enough to call one of them better.")
     assert any("A row with one seed therefore has no verdict" in note for note in results.notes)
 

@@ -33,7 +33,14 @@ setup(
     packages=find_packages(include=["crossask", "crossask.*"]),
     package_data={"crossask.report": ["templates/*"]},
     data_files=[
-        ("share/crossask/vggish_assets", ["vggish_assets/manifest.json", "vggish_assets/README.md"])
+        (
+            "share/crossask/vggish_assets",
+            [
+                "vggish_assets/manifest.json",
+                "vggish_assets/README.md",
+                "vggish_assets/vggish_tags.npz",
+            ],
+        )
     ],
     install_requires=[
         "tensorflow~=2.20.0",

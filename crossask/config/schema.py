@@ -163,7 +163,7 @@ class EventModelConfig(Settings):
         "VGGish: the embedding is the last layer's output (linear, as in the TF-Hub module), its "
         "ReLU (relu, as in tensorflow/models in 2019), the output after the published PCA (pca), "
         "or the ReLU after the PCA in 8 bits (vggish_2019: whole numbers from 0 to 255 without a "
-        "gradient, as in the published embeddings of AudioSet; standardise_embedding scales them).",
+        "gradient, as the code of 2019 computed them; standardise_embedding scales them).",
         systems=EVENT_SYSTEMS,
         open_because="The published versions of VGGish end with a ReLU or without one, and its "
         "published embeddings have a PCA and 8 bits.",

@@ -17,7 +17,7 @@ import numpy as np
 
 from crossask import downloading, events, files
 from crossask.audio import frontends
-from crossask.config import catalogue
+from crossask.config import EventModelConfig, catalogue
 from crossask.errors import DownloadError, WeightsError
 from crossask.events import manifest, weights
 from crossask.events.layer import EventModel
@@ -93,6 +93,11 @@ def locate(handle: str) -> Path:
     return weights.resolve(handle)
 
 
+def place(name: str, cache_dir: str | Path | None = None) -> Path:
+    """Returns the path at which `fetch` stores a file; raises ConfigError for an unknown asset."""
+    return _place(manifest.entry(name), cache_dir)
+
+
 def cached(name: str, cache_dir: str | Path | None = None) -> Path:
     """Returns the path of a file that `fetch` stored in the cache.
 
@@ -100,12 +105,32 @@ def cached(name: str, cache_dir: str | Path | None = None) -> Path:
       ConfigError: The manifest has no such asset.
       WeightsError: The cache lacks it.
     """
-    path = _place(manifest.entry(name), cache_dir)
+    path = place(name, cache_dir)
     if not path.is_file():
         raise WeightsError(
             f"{path} is not there.", f"Fetch it with crossask-prepare --assets={name}."
         )
     return path
+
+
+def is_published(config: EventModelConfig, entry: Entry) -> bool:
+    """Returns whether an event model has the weights that an entry of the manifest describes.
+
+    The handle of the entry is not looked up, so that it needs no file and no network. A path is
+    verified by its content: random, narrower and trained weights fail the smoke test.
+    """
+    if config.width != entry.get("width", 1.0):
+        return False
+    if config.weights == entry.get("hub"):
+        return True
+    path = Path(config.weights)
+    if not path.is_dir() and not weights.is_checkpoint(path):
+        return False
+    try:
+        verify(path, entry)
+    except WeightsError:
+        return False
+    return True
 
 
 def verify(path: Path, entry: Entry) -> None:

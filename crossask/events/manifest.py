@@ -22,16 +22,22 @@ def entries() -> dict[str, Entry]:
     Raises:
       WeightsError: The manifest is missing or cannot be read.
     """
+    found = path()
+    try:
+        return json.loads(found.read_text())
+    except ValueError as error:
+        raise WeightsError(
+            f"{found} is not readable JSON ({error}).",
+            "Repair it, or install the package again.",
+        ) from error
+
+
+def path() -> Path:
+    """Returns the path of the manifest; raises WeightsError if it is missing."""
     places = _places()
-    for path in places:
-        if path.is_file():
-            try:
-                return json.loads(path.read_text())
-            except ValueError as error:
-                raise WeightsError(
-                    f"{path} is not readable JSON ({error}).",
-                    "Repair it, or install the package again.",
-                ) from error
+    for place in places:
+        if place.is_file():
+            return place
     raise WeightsError(
         f"{places[0]} is not there.", "Install the package again, or set CROSSASK_ASSETS_MANIFEST."
     )

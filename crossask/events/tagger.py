@@ -1,5 +1,6 @@
 """The head that predicts events from the embeddings of an event model, and their names."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,10 +10,24 @@ import tensorflow as tf
 from crossask import files, text_tables
 from crossask.config import EventModelConfig, catalogue
 from crossask.errors import DataError, WeightsError
-from crossask.events import assets, weights
+from crossask.events import assets, manifest, weights
+from crossask.events.vggish import PCA_CLIP, STEPS_PER_UNIT, read_pca
 
 HEADS = ("dense", "logits")  # names of the head in published YAMNets
 CLASS_MAP = "yamnet_class_map.csv"
+
+
+@dataclasses.dataclass(frozen=True)
+class Affine:
+    """The map x -> x matrix + offset.
+
+    Attributes:
+      matrix: float32 [inputs, outputs].
+      offset: float32 [outputs].
+    """
+
+    matrix: np.ndarray
+    offset: np.ndarray
 
 
 class Tagger(tf.Module):
@@ -20,10 +35,12 @@ class Tagger(tf.Module):
 
     embedding [..., embedding_size] -> activation(relu(embedding) kernel + bias) [..., events], in
     0..1. The activation is a softmax if the head was trained with one event a clip, else a sigmoid.
+    An embedding after a PCA is first brought back to the values before it, see `inverse`.
 
     Attributes:
       names: Names of the events.
       exclusive: Whether the activation is a softmax.
+      inverse: The map from an embedding to the value that the ReLU reads; None if they are equal.
       kernel: float32 [embedding_size, events].
       bias: float32 [events].
     """
@@ -34,6 +51,7 @@ class Tagger(tf.Module):
         kernel: np.ndarray | tf.Tensor,
         bias: np.ndarray | tf.Tensor,
         exclusive: bool = False,
+        inverse: Affine | None = None,
     ):
         """Stores the attributes, see the class.
 
@@ -43,6 +61,7 @@ class Tagger(tf.Module):
         super().__init__()
         self.names = tuple(names)
         self.exclusive = bool(exclusive)
+        self.inverse = inverse
         self.kernel = tf.constant(kernel, tf.float32)
         self.bias = tf.constant(bias, tf.float32)
         events = len(self.names)
@@ -54,7 +73,10 @@ class Tagger(tf.Module):
 
     def __call__(self, embedding: tf.Tensor) -> tf.Tensor:
         """Returns scores [..., events] of embeddings [..., embedding_size]."""
-        logits = tf.matmul(tf.nn.relu(embedding), self.kernel) + self.bias  # [..., events]
+        raw = embedding
+        if self.inverse is not None:
+            raw = tf.matmul(embedding, self.inverse.matrix) + self.inverse.offset
+        logits = tf.matmul(tf.nn.relu(raw), self.kernel) + self.bias  # [..., events]
         if self.exclusive:
             return tf.nn.softmax(logits)
         return tf.sigmoid(logits)
@@ -82,33 +104,23 @@ def read_tagger(config: EventModelConfig) -> Tagger | None:
 
     An .npz of crossask-pretrain has its head in a file beside it, see `tags_path`. An .npz of
     YAMNet contains its head, and a class map is beside it, `<stem>_class_map.csv`. A TF-Hub module
-    of YAMNet contains both. Random weights and the published VGGish have no head.
+    of YAMNet contains both. The head of the published VGGish is a file beside the manifest, see
+    vggish_assets/README.md. For its taps "pca" and "vggish_2019", the head needs the PCA. Random
+    and fine-tuned weights have no head.
 
     Raises:
       WeightsError: A file cannot be read, or head and names do not fit each other.
     """
-    if config.embedding_tap in catalogue.PCA_TAPS or not config.weights:
+    if not config.weights:
         return None
     path = Path(config.weights)
     if path.suffix == ".npz" and tags_path(path).is_file():
-        return _read_tags(tags_path(path))
-    if not catalogue.event_model(config.name).has_tagger:
-        return None
-    if path.suffix != ".npz":
-        path = assets.locate(config.weights)
-    if path.is_dir():
-        class_map = path / "assets" / CLASS_MAP
-    else:
-        # Files are published without a class map; the user may have put it beside them.
-        class_map = path.with_name(f"{path.stem}_class_map.csv")
-    if not class_map.is_file():
-        return None
-    arrays = weights.read(path)
-    for head in HEADS:
-        if f"{head}/kernel" in arrays:
-            names = read_class_map(class_map)
-            return Tagger(names, arrays[f"{head}/kernel"], arrays[f"{head}/bias"])
-    return None
+        if config.embedding_tap in catalogue.PCA_TAPS:
+            return None
+        return read_tags(tags_path(path))
+    if catalogue.event_model(config.name).has_tagger:
+        return _head_inside(config)
+    return _head_of_published(config)
 
 
 def read_class_map(path: str | Path) -> list[str]:
@@ -130,12 +142,73 @@ def read_class_map(path: str | Path) -> list[str]:
     return [row["display_name"] for row in rows]
 
 
-def _read_tags(path: Path) -> Tagger:
-    """Returns the head that `Tagger.save_npz` wrote."""
+def read_tags(path: str | Path) -> Tagger:
+    """Returns the head that `Tagger.save_npz` wrote.
+
+    Raises:
+      WeightsError: It cannot be read.
+    """
     try:
         with np.load(path) as file:
-            return Tagger(file["names"].tolist(), file["kernel"], file["bias"], file["exclusive"])
+            kernel = file["kernel"].astype(np.float32)
+            bias = file["bias"].astype(np.float32)
+            return Tagger(file["names"].tolist(), kernel, bias, file["exclusive"])
     except weights.BROKEN_NPZ as error:
         raise WeightsError(
-            f"{path} cannot be read ({error}).", "Pre-train again, or remove it."
+            f"{path} cannot be read ({error}).", "Restore the file, or remove it."
         ) from error
+
+
+def inverse_of_pca(vectors: np.ndarray, mean: np.ndarray) -> Affine:
+    """Returns the map from E (x - mean) to x; the values that the PCA clips stay clipped.
+
+    Args:
+      vectors: E, [128, 128].
+      mean: The mean, [128].
+    """
+    # Rows are embeddings, so the matrix is transposed. The lengths of the rows of E differ by a
+    # factor of 90, so it is inverted in double precision.
+    matrix = np.linalg.inv(vectors.astype(np.float64)).T
+    return Affine(matrix.astype(np.float32), mean.astype(np.float32))
+
+
+def _head_inside(config: EventModelConfig) -> Tagger | None:
+    """Returns the head that the weights contain; None without a head or a class map."""
+    path = Path(config.weights)
+    if path.suffix != ".npz":
+        path = assets.locate(config.weights)
+    if path.is_dir():
+        class_map = path / "assets" / CLASS_MAP
+    else:
+        # Files are published without a class map; the user may have put it beside them.
+        class_map = path.with_name(f"{path.stem}_class_map.csv")
+    if not class_map.is_file():
+        return None
+    arrays = weights.read(path)
+    for head in HEADS:
+        if f"{head}/kernel" in arrays:
+            names = read_class_map(class_map)
+            return Tagger(names, arrays[f"{head}/kernel"], arrays[f"{head}/bias"])
+    return None
+
+
+def _head_of_published(config: EventModelConfig) -> Tagger | None:
+    """Returns the head of the manifest's weights; None for other weights or without the PCA."""
+    entry = manifest.entries().get(config.name, {})
+    if "tags" not in entry or not assets.is_published(config, entry):
+        return None
+    tags = manifest.path().with_name(entry["tags"])
+    if not tags.is_file():
+        return None
+    head = read_tags(tags)
+    if config.embedding_tap not in catalogue.PCA_TAPS:
+        return head
+    pca = Path(config.pca) if config.pca else assets.place("vggish_pca")
+    if not pca.is_file():
+        return None
+    inverse = inverse_of_pca(*read_pca(pca))
+    if config.embedding_tap == "vggish_2019":
+        # Bring whole numbers from 0 to 255 back to values from -2 to 2.
+        offset = inverse.offset - PCA_CLIP * inverse.matrix.sum(axis=0)
+        inverse = Affine(inverse.matrix / STEPS_PER_UNIT, offset)
+    return Tagger(head.names, head.kernel, head.bias, head.exclusive, inverse)

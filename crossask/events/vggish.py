@@ -44,6 +44,7 @@ FIRST_DENSE_SEED = 10
 LAST_SEED = 20
 
 PCA_CLIP = 2.0
+STEPS_PER_UNIT = 255.0 / (2 * PCA_CLIP)  # of the 8 bits
 
 
 @keras.saving.register_keras_serializable("crossask")
@@ -57,7 +58,8 @@ class VGGish(EventModel):
     * "pca": E (x - mean), clipped to [-2, 2]: the published post-processing without its
       quantisation to 8 bits.
     * "vggish_2019": Post-processing of the ReLU, with its quantisation: whole numbers from 0 to
-      255, as in the published embeddings of AudioSet. It has no gradient.
+      255, as the code of 2019 computed them. It has no gradient. The published embeddings of
+      AudioSet are those of "pca" in 8 bits, see docs/decisions.md, D33.
 
     At width 1, random weights are truncated normal with deviation 0.01, as in the published code.
     Narrower networks are initialised after He et al. (2015): with a deviation of 0.01, the signal
@@ -179,8 +181,7 @@ class VGGish(EventModel):
 
 def _in_8_bits(x: tf.Tensor) -> tf.Tensor:
     """Returns values from -2 to 2 as whole numbers from 0 to 255, rounded down."""
-    steps = 255.0 / (2 * PCA_CLIP)
-    return tf.floor((x + PCA_CLIP) * steps)
+    return tf.floor((x + PCA_CLIP) * STEPS_PER_UNIT)
 
 
 def pca_source(path: str | Path) -> str:

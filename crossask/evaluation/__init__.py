@@ -9,6 +9,7 @@ returns them as plain values.
   intervals.py    the bootstrap over locations: intervals and p-values
   calibration.py  log loss, Brier score and calibration of the probabilities
   scores.py       one row of a results table: score, summarise, spread
+  events.py       events that stand out in a scene
   comparison.py   two rows on the same clips, a published number, swapped inputs: compare, holm,
                   against, whose_scene
 """
@@ -23,6 +24,7 @@ from crossask.evaluation.comparison import (
     reversed_comparison,
     whose_scene,
 )
+from crossask.evaluation.events import EventInScene, outstanding_events, read_event_scores
 from crossask.evaluation.intervals import Interval
 from crossask.evaluation.predictions import pool, read_predictions
 from crossask.evaluation.scores import Score, Spread, Summary, score, spread, summarise, to_json
@@ -30,6 +32,7 @@ from crossask.evaluation.scores import Score, Spread, Summary, score, spread, su
 __all__ = [
     "Agreement",
     "Comparison",
+    "EventInScene",
     "Interval",
     "Score",
     "Spread",
@@ -38,7 +41,9 @@ __all__ = [
     "against",
     "compare",
     "holm",
+    "outstanding_events",
     "pool",
+    "read_event_scores",
     "read_predictions",
     "reversed_comparison",
     "score",

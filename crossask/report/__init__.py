@@ -4,6 +4,7 @@ runs.py        the files of evaluated runs
 rows.py        rows of a results table: the runs of one row and their scores
 findings.py    paired differences, and agreement with the paper (its scores: paper.py)
 studies.py     controls of the events, and the effect of open choices
+scene_events.py  the events that stand out in each scene
 corpus.py      all results of one corpus
 sections.py    the sections of a report: tables as text, notes and pictures (content.py: what a
                section is; figures.py: the pictures; formatting.py: percent, points, intervals)
@@ -37,10 +38,10 @@ def write_report(
 
     Returns:
       Name -> path of each file: "report.html", "report.md", "table.csv", "table.tex", "scenes.png",
-      "reliability.png", "choices.png" (if open choices were changed), and "confusion_<row>.png" and
-      "curves_<row>.png" for each row. With several corpora the files of each have its name, as in
-      "table_<corpus>.csv". "json" is the JSON file. Runs without predictions are listed as
-      unfinished.
+      "reliability.png", "choices.png" (if open choices were changed), "events.png" (if a row has
+      event scores), and "confusion_<row>.png" and "curves_<row>.png" for each row. With several
+      corpora the files of each have its name, as in "table_<corpus>.csv". "json" is the JSON file.
+      Runs without predictions are listed as unfinished.
 
     Raises:
       DataError: There are no runs, or none with predictions; a file is missing or not readable; or

@@ -10,6 +10,7 @@ VERDICTS = ("agrees", "differs", "better", "worse", "cannot tell", "one seed")
 # Columns that contain words. The others contain numbers, which are aligned on the right.
 WORD_COLUMNS = (
     "Choice",
+    "Event",
     "The paper says",
     "Value",
     "Value here",

@@ -8,6 +8,7 @@ from crossask.report import findings, formatting, paper, studies
 from crossask.report.findings import Comparisons, Difference, PaperCell, TestedClaim
 from crossask.report.rows import Row, group, make_rows
 from crossask.report.runs import EvaluatedRun, flatten
+from crossask.report.scene_events import SceneEvents, find_scene_events
 from crossask.report.studies import Controls, Study
 
 
@@ -26,6 +27,7 @@ class CorpusResults:
       claims: The claims of the paper that these rows test.
       controls: Controls of the events of a row; None without one.
       study: Rows that change one open choice; None if there are fewer than two.
+      scene_events: Events that stand out in the scenes; None without event scores.
       unfinished: Runs without predictions.
       notes: Sentences that a reader of the results needs.
     """
@@ -40,6 +42,7 @@ class CorpusResults:
     claims: tuple[TestedClaim, ...]
     controls: Controls | None
     study: Study | None
+    scene_events: SceneEvents | None
     unfinished: tuple[EvaluatedRun, ...]
     notes: tuple[str, ...]
 
@@ -168,6 +171,7 @@ def make_results(
                 claims=claims,
                 controls=controls,
                 study=study,
+                scene_events=find_scene_events(rows, resamples),
                 unfinished=tuple(unfinished),
                 notes=tuple(dict.fromkeys(notes)),
             )

@@ -110,6 +110,7 @@ def _corpus(results: CorpusResults) -> dict[str, Any]:
         "claims": [_claim(results, claim) for claim in results.claims],
         "controls": _controls(results),
         "choices": choices,
+        "scene_events": _scene_events(results),
     }
 
 
@@ -230,6 +231,18 @@ def _choice(results: CorpusResults, change: ChangedChoice) -> dict[str, Any]:
         "field": change.field,
         "value": change.value,
         "found": _difference(difference),
+    }
+
+
+def _scene_events(results: CorpusResults) -> dict[str, Any] | None:
+    found = results.scene_events
+    if found is None:
+        return None
+    return {
+        "row": found.row.name,
+        "interval_over": found.over,
+        "confidence": found.confidence,
+        "events": [evaluation.to_json(event) for event in found.found],
     }
 
 

@@ -5,6 +5,7 @@ The same runs give the same bytes, so the files contain no date.
 
 import io
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from crossask.evaluation import EventInScene
 from crossask.report import formatting
 from crossask.report.findings import paper_differences
 from crossask.report.rows import Row
@@ -174,6 +176,32 @@ def reliability_png(results: "CorpusResults") -> bytes:
     return png(figure)
 
 
+def events_png(results: "CorpusResults") -> bytes:
+    """Draws the events that stand out in each scene, with the intervals of their differences."""
+    groups = results.scene_events.by_scene()
+    columns = min(2, len(groups))
+    lines = math.ceil(len(groups) / columns)
+    figure = Figure(
+        figsize=(1.0 + 4.2 * columns, 0.7 + 1.15 * lines), facecolor=GROUND, layout="constrained"
+    )
+    panels = figure.subplots(lines, columns, sharex=True, squeeze=False)
+    for axes in panels.flat[len(groups) :]:
+        axes.set_visible(False)
+    for axes, (scene, events) in zip(panels.flat, groups.items(), strict=False):
+        _draw_events(axes, scene, events)
+    for axes in panels.flat[max(0, len(groups) - columns) : len(groups)]:
+        axes.tick_params(labelbottom=True)
+        axes.set_xlabel("points above the other scenes")
+    confidence = f"{100 * results.scene_events.confidence:.0f} %"
+    _set_title(
+        figure,
+        "Events that stand out in the scenes: mean score minus that of the other scenes "
+        f"({confidence} intervals)",
+        results.scope(results.scene_events.row),
+    )
+    return png(figure)
+
+
 def choices_png(results: "CorpusResults") -> bytes:
     """Draws the effect of each changed choice with its interval, above the paper's differences."""
     study = results.study
@@ -288,6 +316,24 @@ def _draw_scene(axes: Axes, rows: tuple[Row, ...], scene: str) -> None:
     axes.set_yticks(positions, [row.title for row in rows])
     axes.set_xlim(0, 100)
     _add_grid(axes, "x")
+
+
+def _draw_events(axes: Axes, scene: str, events: Sequence[EventInScene]) -> None:
+    """Draws a dot for the difference of each event, and a line for its interval."""
+    axes.set_facecolor(GROUND)
+    axes.axvline(0, color=FAINT, linewidth=1)
+    for position, event in enumerate(events):
+        ends = [100 * event.low, 100 * event.high]
+        axes.plot(ends, [position, position], color=VALIDATION, linewidth=1.8)
+        axes.plot(100 * event.difference, position, "o", color=VALIDATION, markersize=5)
+    axes.set_title(formatting.scene(scene), fontsize=8.5, color=INK, loc="left")
+    axes.set_yticks(range(len(events)), [_shortened(event.event) for event in events])
+    axes.set_ylim(len(events) - 0.5, -0.5)
+    _add_grid(axes, "x")
+
+
+def _shortened(name: str, most: int = 34) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def _draw_reliability(axes: Axes, row: Row) -> None:

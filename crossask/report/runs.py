@@ -30,6 +30,7 @@ class EvaluatedRun:
       history: Content of history.csv; None if the run is unfinished.
       result: Content of result.json; None if the run is unfinished.
       swapped: Content of swapped.json; None without such a file.
+      event_scores: Content of event_scores.csv; None without such a file.
     """
 
     folder: Path
@@ -41,6 +42,7 @@ class EvaluatedRun:
     history: pd.DataFrame | None = None
     result: dict[str, Any] | None = None
     swapped: dict[str, Any] | None = None
+    event_scores: pd.DataFrame | None = None
 
     @property
     def is_finished(self) -> bool:
@@ -161,12 +163,16 @@ def _read_run(root: Path, run: run_folder.Run) -> EvaluatedRun:
     if settings["corpus"].get("validation") != 0:
         columns += VALIDATION_HISTORY
     has_swapped = run.path("swapped.json").is_file()
+    event_scores = None
+    if run.path("event_scores.csv").is_file():
+        event_scores = evaluation.read_event_scores(run.path("event_scores.csv"))
     return dataclasses.replace(
         evaluated,
         predictions=evaluation.read_predictions(run.path("predictions.csv")),
         history=_read_history(run.path("history.csv"), columns),
         result=_read_json(run, "result.json"),
         swapped=_read_json(run, "swapped.json") if has_swapped else None,
+        event_scores=event_scores,
     )
 
 

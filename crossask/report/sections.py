@@ -273,6 +273,51 @@ def by_scene(results: CorpusResults, ending: str) -> Section:
     )
 
 
+def scene_events(results: CorpusResults, ending: str) -> Section | None:
+    """Returns the events that stand out in each scene; None without event scores."""
+    found = results.scene_events
+    if found is None:
+        return None
+    lines = []
+    for event in found.found:
+        lines.append(
+            (
+                formatting.scene(event.scene),
+                event.event,
+                formatting.number(event.mean),
+                formatting.number(event.elsewhere),
+                formatting.points(event.difference),
+                f"{formatting.points(event.low)} to {formatting.points(event.high)}",
+            )
+        )
+    notes = [
+        "The events of a scene are those with the largest differences among all events of the "
+        "event model. The intervals are not adjusted for this choice, so the differences are "
+        "rather too large."
+    ]
+    if found.over == "clip":
+        notes.append(
+            "No locations are given: the intervals resample clips, which makes them too narrow "
+            "where clips share a location."
+        )
+    picture = Picture(
+        f"events{ending}.png",
+        f"events that stand out in the scenes, {results.scope(found.row)}",
+        figures.events_png(results),
+    )
+    return Section(
+        "Which events stand out in which scenes",
+        f"Scores of the event model of {found.row.title} in per cent "
+        f"({results.scope(found.row)}). “Here” is the mean score in the clips of the scene, "
+        "“elsewhere” the mean over the other scenes, and their difference has an interval over "
+        f"{found.over}s. The scene model reads the embeddings, and not these scores.",
+        ["Scene", "Event", "Here", "Elsewhere", "Difference", _interval_title(results)],
+        lines,
+        notes=notes,
+        pictures=[picture],
+    )
+
+
 def by_city(results: CorpusResults) -> Section | None:
     """Returns the macro accuracy of each city in each row; None if the cities are unknown."""
     cities = set()
@@ -456,6 +501,7 @@ def _sections(results: CorpusResults, ending: str, slugs: "Slugs") -> list[Secti
         controls(results),
         study(results, ending),
         by_scene(results, ending),
+        scene_events(results, ending),
         by_city(results),
         beyond_accuracy(results, ending),
         folds(results),

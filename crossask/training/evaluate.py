@@ -14,6 +14,7 @@ from crossask.features import controls
 from crossask.features.batches import EvaluationData
 from crossask.features.cache import FeatureCache
 from crossask.training import network
+from crossask.training.event_scores import write_event_scores
 from crossask.training.parts import check_parts, parts_of
 from crossask.training.run import prediction_batch_size
 from crossask.training.run_folder import Run
@@ -23,8 +24,12 @@ ONE_INPUT = ("events_alone", "scene_queries_scene")
 
 
 def evaluate_run(run: Run, corpus: Corpus, cache: FeatureCache) -> None:
-    """Predicts the evaluation fold of a finished run and writes predictions.csv and scores.json."""
+    """Predicts the evaluation fold of a finished run and writes predictions.csv and scores.json.
+
+    If the run's event model is frozen and has a head, writes event_scores.csv, too.
+    """
     write_table(run, "predictions.csv", predict(run, corpus, cache))
+    write_event_scores(run, corpus, cache, corpus.fold(run.fold).evaluation)
     # Scores are those of the file, whose probabilities have fewer digits.
     table = evaluation.read_predictions(run.path("predictions.csv"))
     scores = evaluation.score(table, seen_cities=corpus.training_cities(run.fold))

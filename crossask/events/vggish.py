@@ -59,7 +59,7 @@ class VGGish(EventModel):
       quantisation to 8 bits.
     * "vggish_2019": Post-processing of the ReLU, with its quantisation: whole numbers from 0 to
       255, as the code of 2019 computed them. It has no gradient. The published embeddings of
-      AudioSet are those of "pca" in 8 bits, see docs/decisions.md, D33.
+      AudioSet are those of "pca" in 8 bits, see docs/decisions.md, D34.
 
     At width 1, random weights are truncated normal with deviation 0.01, as in the published code.
     Narrower networks are initialised after He et al. (2015): with a deviation of 0.01, the signal

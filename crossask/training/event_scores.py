@@ -48,7 +48,7 @@ def write_event_scores(
     scores = pd.DataFrame.from_dict(mean_scores, orient="index", columns=list(tagger.names))
     table = _by_location(corpus, scores)
     with files.writing(run.path(EVENT_SCORES)) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.5g")
+        table.to_csv(temporary, index=False, float_format="%.4g")
 
 
 def _mean_scores(

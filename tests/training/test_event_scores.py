@@ -39,7 +39,7 @@ def test_the_scores_are_means_over_the_clips_of_a_location(exported, corpus, tmp
         if clip_id in of_location:
             scores.append(tagger(embedding).numpy().mean(axis=0))
     assert len(scores) == first["clips"]
-    np.testing.assert_allclose(first[["dog", "rain"]].astype(float), np.mean(scores, 0), rtol=1e-4)
+    np.testing.assert_allclose(first[["dog", "rain"]].astype(float), np.mean(scores, 0), rtol=1e-3)
 
 
 def test_a_row_without_a_head_has_no_event_scores(trained, corpus, features, tmp_path):

@@ -1,9 +1,12 @@
 """The head of the published VGGish reads every embedding tap and belongs to these weights."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+import small_corpus
+import tensorflow as tf
 from sklearn.metrics import average_precision_score
 
 from crossask import events
@@ -13,6 +16,8 @@ from crossask.errors import WeightsError
 from crossask.events import assets, manifest
 from crossask.events.tagger import Tagger, inverse_of_pca, read_tagger, tags_path
 from crossask.events.vggish import VGGish, read_pca
+from crossask.serving import saved_model
+from crossask.training import run_folder
 
 HUB = "https://example.com/vggish"
 WIDTH = 1 / 32
@@ -32,9 +37,8 @@ def deviation_of_sine(layer):
     return float(np.std(layer(frontends.vggish_patches(sine)).numpy()))
 
 
-@pytest.fixture(name="head")
-def fixture_head(tmp_path, monkeypatch):
-    """Returns the head in a manifest of a narrow VGGish, whose PCA is in the cache."""
+def write_manifest(tmp_path, monkeypatch, layer, width):
+    """Writes a manifest with a head for the weights of `layer`, and returns the head."""
     rng = np.random.default_rng(1)
     head = Tagger(NAMES, rng.normal(0, 0.1, (128, 3)), rng.normal(0, 1, 3))
     head.save_npz(tmp_path / "vggish_tags.npz")
@@ -43,8 +47,8 @@ def fixture_head(tmp_path, monkeypatch):
             "what": "a narrow VGGish",
             "hub": HUB,
             "model": "vggish",
-            "width": WIDTH,
-            "smoke_test_deviation": deviation_of_sine(published()),
+            "width": width,
+            "smoke_test_deviation": deviation_of_sine(layer),
             "tags": "vggish_tags.npz",
         },
         "vggish_pca": {"what": "its PCA", "file": "pca.npz", "model": "pca"},
@@ -53,6 +57,12 @@ def fixture_head(tmp_path, monkeypatch):
     monkeypatch.setenv("CROSSASK_ASSETS_MANIFEST", str(tmp_path / "manifest.json"))
     monkeypatch.setenv("CROSSASK_CACHE_DIR", str(tmp_path / "cache"))
     return head
+
+
+@pytest.fixture(name="head")
+def fixture_head(tmp_path, monkeypatch):
+    """Returns the head in a manifest of a narrow VGGish, whose PCA is in the cache."""
+    return write_manifest(tmp_path, monkeypatch, published(), WIDTH)
 
 
 @pytest.fixture(name="pca")
@@ -147,6 +157,26 @@ def test_a_damaged_head_is_an_error_with_its_path(tmp_path):
     (tmp_path / "vggish_tags.npz").write_bytes(b"damaged")
     with pytest.raises(WeightsError, match="vggish_tags"):
         read_tagger(config())
+
+
+def test_an_exported_model_explains_itself_with_the_head(exported, tmp_path, monkeypatch):
+    shared = exported(small_corpus.FEATURE_BASED_24_KHZ)
+    run = run_folder.run_at(tmp_path, shared.run.row, shared.run.fold, shared.run.seed)
+    shutil.copytree(shared.run.folder, run.folder)
+    # The same event model without the tags beside it is the published one of a manifest.
+    settings = run.read("config.json")
+    weights = tmp_path / "events.npz"
+    shutil.copy(settings["experiment"]["event_model"]["weights"], weights)
+    settings["experiment"]["event_model"]["weights"] = str(weights)
+    run.path("config.json").write_text(json.dumps(settings))
+    width = settings["experiment"]["event_model"]["width"]
+    write_manifest(tmp_path, monkeypatch, VGGish.from_npz(weights), width)
+
+    served = saved_model.served_model(run, tmp_path)
+    assert json.loads((tmp_path / "model_card.json").read_text())["events"] == list(NAMES)
+    noise = np.random.default_rng(0).normal(0, 0.1, (1, 48000, 2)).astype(np.float32)
+    scores = served.explain(tf.constant(noise), tf.constant(24000))["event_scores"]
+    assert scores.shape[-1] == len(NAMES)
 
 
 def test_the_head_in_the_repository_has_its_published_precision(real_data):

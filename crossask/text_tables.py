@@ -33,7 +33,13 @@ class Table:
         return tuple(row[name] for row in self.rows)
 
     def require(self, columns: Iterable[str], fix: str) -> None:
-        """Raises DataError, with `fix` as the remedy, unless the table has all of `columns`."""
+        """Raises DataError unless the table has all of `columns`.
+
+        The remedy is `fix`; for a table with semicolons it also says that they are not read.
+        """
+        if len(self.columns) == 1 and ";" in self.columns[0]:
+            # Spreadsheets of countries with a decimal comma write this.
+            fix = f"Save it with commas or tabs between the columns, not semicolons. {fix}"
         for name in columns:
             if name not in self.columns:
                 raise DataError(
@@ -63,9 +69,9 @@ def read_csv(path: str | Path) -> Table:
 def read_csv_lines(path: str | Path) -> list[tuple[int, list[str]]]:
     """Returns (line number, cells) of the header and of each row of a CSV file.
 
-    The delimiter is a tab if the first line contains one, and a comma otherwise. What spreadsheets
-    and other programs add is removed: a byte order mark, white space around cells, blank lines,
-    and empty columns after the last one with a name.
+    The delimiter is a tab if the first line with text contains one, and a comma otherwise. What
+    spreadsheets and other programs add is removed: a byte order mark, white space around cells,
+    blank lines, and empty columns after the last one with a name.
 
     Raises:
       DataError: The file is no CSV in UTF-8.
@@ -73,7 +79,8 @@ def read_csv_lines(path: str | Path) -> list[tuple[int, list[str]]]:
     lines = []
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            delimiter = "\t" if "\t" in file.readline() else ","
+            header = next((line for line in file if line.strip()), "")
+            delimiter = "\t" if "\t" in header else ","
             file.seek(0)
             # A quotation mark after "comma, space" begins a quoted cell, too.
             reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True)

@@ -35,10 +35,11 @@ def test_columns_can_be_given_for_a_table_without_a_header(tmp_path):
     assert table.column("scene") == ("bus", "tram")
 
 
+@pytest.mark.parametrize("before", ["", "\n \n"])
 @pytest.mark.parametrize("delimiter", [",", "\t"])
-def test_a_header_with_a_tab_makes_it_the_delimiter_of_a_csv(tmp_path, delimiter):
+def test_a_header_with_a_tab_makes_it_the_delimiter_of_a_csv(tmp_path, delimiter, before):
     path = tmp_path / "table.csv"
-    path.write_text('name,scene\n"a b",bus\n'.replace(",", delimiter))
+    path.write_text(before + 'name,scene\n"a b",bus\n'.replace(",", delimiter))
     assert text_tables.read_csv(path).rows == ({"name": "a b", "scene": "bus"},)
 
 
@@ -72,6 +73,15 @@ def test_missing_columns_and_other_encodings_are_errors_with_the_file(tmp_path, 
     path.write_bytes("caf\u00e9\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"table\.csv is no \w+ in UTF-8"):
         read(path)
+
+
+def test_semicolons_are_an_error_that_says_so(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("name;scene\na;bus\n")
+    with pytest.raises(DataError, match="no column 'name'") as error:
+        text_tables.read_csv(path).require(("name", "scene"), "Give a header.")
+    assert "commas or tabs" in error.value.fix
+    assert "semicolons" in error.value.fix
 
 
 def test_an_empty_file_is_a_table_without_columns(tmp_path):

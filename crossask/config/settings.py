@@ -197,4 +197,6 @@ def _wanted(field: FieldInfo) -> str:
     words = {int: "an integer", float: "a finite number", bool: "True or False", str: "text"}
     if field.annotation in words:
         return words[field.annotation]
+    if field.annotation == (float | None):
+        return "a finite number or None"
     return f"a value such as {field.get_default()!r}"

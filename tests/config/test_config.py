@@ -57,6 +57,7 @@ def test_overrides_are_read_from_one_line():
     [
         ({"training.epoch": 3}, ["training.epoch", "'epochs'"]),
         ({"training.epochs": "three"}, ["training.epochs", "'three'", "an integer"]),
+        ({"event_model.level": "-26dB"}, ["event_model.level", "a finite number or None"]),
         ({"training.epochs": 2.5}, ["training.epochs", "2.5"]),
         ({"training.epochs": True}, ["training.epochs", "True"]),
         ({"training.learning_rate": float("nan")}, ["training.learning_rate", "nan", "finite"]),

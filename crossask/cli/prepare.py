@@ -228,11 +228,12 @@ def _fetch_assets(names: Sequence[str]) -> int:
     """Fetches weights, prints their paths, then the errors, and returns the exit code."""
     from crossask.events import assets, manifest
 
-    if names == ["all"]:
-        names = assets.names()
     for name in names:
         # A name that does not exist is an error before the first download.
-        manifest.entry(name)
+        if name != "all":
+            manifest.entry(name)
+    if "all" in names:
+        names = assets.names()
     errors = {}
     for name in names:
         try:

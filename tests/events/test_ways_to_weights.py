@@ -362,9 +362,16 @@ def test_assets_that_all_fail_exit_with_2(handle, capsys):
     assert "Kaggle" in capsys.readouterr().err
 
 
-def test_an_unknown_asset_is_an_error_before_the_first_request(handle, server, capsys):
-    assert run("vggish_checkpoint", "vgish") == 2
-    assert "vgish" in capsys.readouterr().err
+@pytest.mark.usefixtures("kaggle")
+def test_all_beside_other_names_is_all(handle, capsys):
+    assert run("all", "vggish") == 2
+    assert "2 of 2 assets failed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("known", ["vggish_checkpoint", "all"])
+def test_an_unknown_asset_is_an_error_before_the_first_request(known, handle, server, capsys):
+    assert run(known, "vgish") == 2
+    assert "'vgish'" in capsys.readouterr().err
     assert server.requests == []
 
 

@@ -302,5 +302,10 @@ def _estimate(
     uncertainty = of_locations**2 / freedom_of_locations
     for runs, part in zip(rows, of_seeds, strict=True):
         uncertainty += part**2 / (runs.seeds - 1)
-    freedom = variance**2 / uncertainty if uncertainty else float(freedom_of_locations)
+    # The freedom of a sum is never below the smallest of its parts. The subtracted part could bring
+    # it below 1, and the interval would have no bounds.
+    least = min(freedom_of_locations, *(runs.seeds - 1 for runs in rows))
+    freedom = float(freedom_of_locations)
+    if uncertainty:
+        freedom = max(variance**2 / uncertainty, float(least))
     return Estimate(value, drawn, variance**0.5, freedom)

@@ -99,6 +99,16 @@ def test_noise_that_is_in_both_parts_is_counted_once():
     assert np.mean(variances) == pytest.approx(expected, rel=0.2)
 
 
+def test_the_degrees_of_freedom_are_at_least_those_of_the_seeds():
+    # Most of the difference between the two seeds is that of the locations, and is subtracted.
+    drawn = np.random.default_rng(3).normal(0.69, 0.03, (2000, 2))
+    estimate = intervals.mean_over_seeds(Runs(np.array([0.70, 0.675]), drawn), 18)
+    assert estimate.freedom == 1
+    three = np.random.default_rng(4).normal(0.69, 0.03, (2000, 3))
+    estimate = intervals.mean_over_seeds(Runs(np.array([0.70, 0.675, 0.69]), three), 18)
+    assert estimate.freedom >= 2
+
+
 def test_one_seed_has_percentiles_and_no_p_value():
     drawn = np.linspace(0.5, 0.7, 101)
     estimate = intervals.mean_over_seeds(Runs(np.array([0.6]), drawn[:, None]), 10)

@@ -166,11 +166,15 @@ def corpora(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def event_weights(tmp_path_factory):
+    """Returns {(event model, activation): path of its weights}."""
+    folder = tmp_path_factory.mktemp("weights")
     paths = {}
     for name in catalogue.EVENT_MODELS:
-        paths[name] = str(tmp_path_factory.mktemp("weights") / f"{name}.npz")
-        activation = "relu6" if name == "yamnet" else "relu"
-        events.event_model_class(name)(width=1 / 32, activation=activation).save_npz(paths[name])
+        for activation in ("relu", "relu6"):
+            event_model = events.event_model_class(name)(width=1 / 32, activation=activation)
+            path = folder / f"{name}_{activation}.npz"
+            event_model.save_npz(path)
+            paths[name, activation] = str(path)
     return paths
 
 
@@ -195,7 +199,8 @@ def test_every_row_trains_a_step_and_predicts(
     tmp_path, corpora, event_weights, features_dir, eagerly, row
 ):
     if row.event_model.weights:
-        row = config.override(row, {"event_model.weights": event_weights[row.event_model.name]})
+        path = event_weights[row.event_model.name, row.event_model.activation]
+        row = config.override(row, {"event_model.weights": path})
     if row.event_model.pca:
         row = config.override(row, {"event_model.pca": str(tmp_path / "pca.npz")})
         np.savez(

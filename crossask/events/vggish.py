@@ -61,9 +61,9 @@ class VGGish(EventModel):
       255, as the code of 2019 computed them. It has no gradient. The published embeddings of
       AudioSet are those of "pca" in 8 bits, see docs/decisions.md, D34.
 
-    At width 1, random weights are truncated normal with deviation 0.01, as in the published code.
-    Narrower networks are initialised after He et al. (2015): with a deviation of 0.01, the signal
-    of a narrow layer would fade from layer to layer, as there is no batch normalisation.
+    Random weights follow `initialisation`. The published code draws them with a deviation of 0.01
+    ("truncated_normal"), with which the signal fades from layer to layer, as there is no batch
+    normalisation.
     """
 
     model_name = "vggish"

@@ -7,12 +7,8 @@
 #   OUT  folder for all output
 set -euo pipefail
 cd "$(dirname "$0")/.."
-BIN=${BIN:-.venv/bin}
-OUT=${OUT:-demo_output}
+export BIN=${BIN:-.venv/bin}
+export OUT=${OUT:-demo_output}
 
 "$BIN"/crossask-prepare --dataset=soundscapes --data_dir="$OUT/soundscapes"
-if [ ! -f "$OUT/event_model.npz" ]; then
-  "$BIN"/crossask-prepare --dataset=events --data_dir="$OUT/events" --events=1500
-  "$BIN"/crossask-pretrain --events="$OUT/events/events.csv" --out="$OUT/event_model.npz" \
-    --width=0.125 --clip_seconds=2.9 --epochs=9
-fi
+bash experiments/event_model.sh

@@ -11,19 +11,14 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export BIN=${BIN:-.venv/bin}
 export OUT=${OUT:-rehearsal_output}
-EVENT_MODEL="$OUT/event_model.npz"
 
 "$BIN"/crossask-prepare --dataset=soundscapes --data_dir="$OUT/soundscapes" \
   --locations_per_scene=24 --clips_per_location=3 \
   --cities=barcelona,helsinki,lisbon,london,lyon,paris,prague,stockholm,vienna
-if [ ! -f "$EVENT_MODEL" ]; then
-  "$BIN"/crossask-prepare --dataset=events --data_dir="$OUT/events" --events=1500
-  "$BIN"/crossask-pretrain --events="$OUT/events/events.csv" --out="$EVENT_MODEL" \
-    --width=0.125 --clip_seconds=2.9 --epochs=9
-fi
+bash experiments/event_model.sh
 
 export DATA="$OUT/soundscapes"
 export DATASET=soundscapes
 export EXPERIMENT=experiments/rehearsal.py
-export PARAMS_OVERRIDE="event_model.weights=$EVENT_MODEL"
+export PARAMS_OVERRIDE="event_model.weights=$OUT/event_model.npz"
 exec bash experiments/reproduce.sh

@@ -21,6 +21,7 @@ from crossask.evaluation.comparison import (
     against,
     compare,
     holm,
+    opposite_verdict,
     reversed_comparison,
     whose_scene,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "against",
     "compare",
     "holm",
+    "opposite_verdict",
     "outstanding_events",
     "pool",
     "read_event_scores",

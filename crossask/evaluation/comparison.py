@@ -198,12 +198,16 @@ def compare(
     )
 
 
+def opposite_verdict(verdict: str) -> str:
+    """Returns the verdict on the second row for a verdict on the first one."""
+    return {"better": "worse", "worse": "better"}.get(verdict, verdict)
+
+
 def reversed_comparison(comparison: Comparison) -> Comparison:
     """Returns the comparison of b with a from that of a with b."""
     interval = dataclasses.replace(
         comparison.interval, low=-comparison.interval.high, high=-comparison.interval.low
     )
-    opposite = {"better": "worse", "worse": "better"}
     test = comparison.mcnemar
     if test is not None:
         test = dataclasses.replace(test, only_a=test.only_b, only_b=test.only_a)
@@ -211,7 +215,7 @@ def reversed_comparison(comparison: Comparison) -> Comparison:
         comparison,
         difference=-comparison.difference,
         interval=interval,
-        verdict=opposite.get(comparison.verdict, comparison.verdict),
+        verdict=opposite_verdict(comparison.verdict),
         mcnemar=test,
         a=comparison.b,
         b=comparison.a,

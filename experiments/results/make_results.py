@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from studies import CORPORA, STUDIES, VARIABLES, Command, Corpus, Study, Training
+from studies import CORPORA, STUDIES, VARIABLES, Command, Corpus, Study, Training, needs
 
 from crossask import config, files
 from crossask.errors import CrossaskError, DataError
@@ -121,18 +121,13 @@ def make_results(studies: Sequence[Study], settings: Settings, is_dry_run: bool 
 def missing_data(study: Study, settings: Settings) -> str:
     """Returns why a study cannot be computed; "" if it can."""
     reasons = []
-    for name in needs(study, settings):
+    for name in needs(study, settings.corpora):
         value = settings.variables.get(name, "")
         if not value:
             reasons.append(f"{name}= is not given ({VARIABLES[name]})")
         elif "://" not in value and not Path(value).exists():
             reasons.append(f"{name}={value} does not exist")
     return "; ".join(reasons)
-
-
-def needs(study: Study, settings: Settings) -> tuple[str, ...]:
-    """Returns the variables of `make` that a study requires."""
-    return (*settings.corpora[study.corpus].needs, *study.needs)
 
 
 def rows_of(training: Training, study: Study, settings: Settings) -> list[config.Experiment]:
@@ -222,7 +217,7 @@ def store(study: Study, settings: Settings) -> bool:
 
 def make_command(study: Study, settings: Settings) -> str:
     """Returns the command that remakes a JSON file; the values of variables are left out."""
-    variables = [f"{name}=..." for name in needs(study, settings)]
+    variables = [f"{name}=..." for name in needs(study, settings.corpora)]
     return " ".join(["make results", f"STUDIES={study.name}", *variables])
 
 
@@ -408,7 +403,7 @@ def _complete(study: Study, settings: Settings) -> None:
 def _digest(study: Study, settings: Settings) -> str:
     """Returns a digest of the rows, seeds, data and commands of a study."""
     content: list[Any] = [list(study.benchmark), study.baseline]
-    content += _data_digests(needs(study, settings), settings)
+    content += _data_digests(needs(study, settings.corpora), settings)
     content += [list(command) for _, command in _preparations(study.corpus, study, settings)]
     for training in study.trainings:
         content += [list(training.seeds), list(training.evaluations)]

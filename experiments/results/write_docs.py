@@ -19,10 +19,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import jinja2
-from studies import CORPORA, STUDIES, Study
+from studies import STUDIES, Study, needs
 
-from crossask import config
-from crossask.report import formatting, paper, studies
+from crossask import config, evaluation
+from crossask.report import findings, formatting, studies
 
 RESULTS = Path(__file__).parent
 ROOT = RESULTS.parents[1]
@@ -80,8 +80,7 @@ class Comparison:
 
     def reversed(self) -> "Comparison":
         """Returns the second row against the first one."""
-        opposite = {"better": "worse", "worse": "better"}
-        verdict = opposite.get(self.verdict, self.verdict)
+        verdict = evaluation.opposite_verdict(self.verdict)
         return Comparison(-self.value, -self.high, -self.low, self.p_value, verdict)
 
 
@@ -301,21 +300,11 @@ def smaller_differences_of_the_paper(value: float) -> tuple[int, int]:
     Args:
       value: A difference of macro accuracies, a fraction.
     """
-    smaller = 0
-    total = 0
-    for scores in paper.TABLE_3.values():
-        pairs = set()
-        for claim in paper.CLAIMS:
-            for other in claim.others:
-                if scores.get(claim.first) is not None and scores.get(other) is not None:
-                    pairs.add((claim.first, other))
-        total += len(pairs)
-        for first, other in pairs:
-            # Scores have one decimal; a fraction has six.
-            points = round(abs(scores[first] - scores[other]), 1)
-            if points < round(100 * abs(value), 4):
-                smaller += 1
-    return smaller, total
+    differences = findings.paper_differences().values()
+    # Scores have one decimal; a fraction has six.
+    limit = round(100 * abs(value), 4)
+    smaller = [points for points in differences if round(abs(points), 1) < limit]
+    return len(smaller), len(differences)
 
 
 def field(file: str, row: str, path: str) -> Any:
@@ -430,8 +419,7 @@ def _comparison(found: Mapping[str, Any] | None) -> Comparison | None:
 
 def _needs(study: Study) -> str:
     """Returns the variables of `make` that a study requires."""
-    names = [*CORPORA[study.corpus].needs, *study.needs]
-    return ", ".join(f"`{name}`" for name in names)
+    return ", ".join(f"`{name}`" for name in needs(study))
 
 
 def _origin(name: str, content: Mapping[str, Any]) -> SimpleNamespace:

@@ -2,7 +2,7 @@
 
 import math
 
-from crossask.evaluation import Interval
+from crossask.evaluation import EventInScene, Interval
 
 METRIC = "macro accuracy"
 NONE = "–"
@@ -46,7 +46,7 @@ def percent_range(interval: Interval) -> str:
     return f"{number(interval.low)} to {number(interval.high)}"
 
 
-def points_range(interval: Interval) -> str:
+def points_range(interval: Interval | EventInScene) -> str:
     """Returns an interval of a difference in percentage points."""
     return f"{points(interval.low)} to {points(interval.high)}"
 

@@ -287,7 +287,7 @@ def scene_events(results: CorpusResults, ending: str) -> Section | None:
                 formatting.number(event.mean),
                 formatting.number(event.elsewhere),
                 formatting.points(event.difference),
-                f"{formatting.points(event.low)} to {formatting.points(event.high)}",
+                formatting.points_range(event),
             )
         )
     notes = [

@@ -34,37 +34,45 @@ def level_dbfs(waveform: np.ndarray) -> float:
     return float(20 * np.log10(np.std(waveform.mean(axis=1))))
 
 
-def top_events(
-    waveform: np.ndarray, rate: int, weights: str, level: float | None
-) -> list[tuple[str, float]]:
-    """Returns the names and mean scores of the events that YAMNet finds.
+class Events:
+    """YAMNet with its head."""
 
-    Args:
-      waveform: Waveform [samples, channels].
-      rate: Its sample rate in Hz.
-      weights: YAMNet's weights with its head, see `EventModelConfig.weights`.
-      level: See `EventModelConfig.level`.
-    """
-    config = EventModelConfig(name="yamnet", weights=weights, level=level)
+    def __init__(self, weights: str):
+        """Loads `weights`, see `EventModelConfig.weights`."""
+        self.config = EventModelConfig(name="yamnet", weights=weights)
+        self.event_model = events.build(self.config)
+        self.tagger = read_tagger(self.config)
+
+    def top(self, waveform: np.ndarray, rate: int, level: float | None) -> list[tuple[str, float]]:
+        """Returns the names and mean scores of the events that are found.
+
+        Args:
+          waveform: Waveform [samples, channels].
+          rate: Its sample rate in Hz.
+          level: See `EventModelConfig.level`.
+        """
+        patches = patches_at(waveform, rate, dataclasses.replace(self.config, level=level))
+        scores = self.tagger(self.event_model(patches))  # [1, patches, events]
+        mean = tf.reduce_mean(scores, axis=[0, 1]).numpy()
+        order = np.argsort(-mean)[:TOP_EVENTS]
+        return [(self.tagger.names[index], round(float(mean[index]), 3)) for index in order]
+
+
+def patches_at(waveform: np.ndarray, rate: int, config: EventModelConfig) -> tf.Tensor:
+    """Returns the patches [1, patches, 96, 64] of a whole recording [samples, channels]."""
     features = FeatureConfig(clip_seconds=len(waveform) / rate)
-    patches = clip_features.event_patches(waveform[np.newaxis], rate, features, config)
-    tagger = read_tagger(config)
-    scores = tagger(events.build(config)(patches))  # [1, patches, events]
-    mean = tf.reduce_mean(scores, axis=[0, 1]).numpy()
-    order = np.argsort(-mean)[:TOP_EVENTS]
-    return [(tagger.names[index], round(float(mean[index]), 3)) for index in order]
+    return clip_features.event_patches(waveform[np.newaxis], rate, features, config)
 
 
 def log_mel_figures(waveform: np.ndarray, rate: int, level: float | None) -> dict[str, Any]:
     """Returns for each front-end the share of bins below its offset, and the deviation.
 
-    Arguments are those of `top_events`.
+    Arguments are those of `Events.top`.
     """
-    features = FeatureConfig(clip_seconds=len(waveform) / rate)
     figures = {}
     for name, log_mel in LOG_MELS.items():
         config = EventModelConfig(name=name, level=level)
-        patches = clip_features.event_patches(waveform[np.newaxis], rate, features, config).numpy()
+        patches = patches_at(waveform, rate, config).numpy()
         mel = np.exp(patches) - log_mel.log_offset
         figures[name] = {
             "below_offset": float(np.mean(mel < log_mel.log_offset)),
@@ -90,14 +98,14 @@ class Recording:
     log_mel: dict[str, Any]
 
 
-def measure(path: Path, weights: str, levels: Sequence[float | None]) -> Recording:
+def measure(path: Path, yamnet: Events, levels: Sequence[float | None]) -> Recording:
     """Returns the figures of one sound file at several levels."""
     waveform, rate = reading.read_audio(path)
     found = {}
     figures = {}
     for level in levels:
         words = "as recorded" if level is None else f"{level:g} dBFS"
-        found[words] = top_events(waveform, rate, weights, level)
+        found[words] = yamnet.top(waveform, rate, level)
         figures[words] = log_mel_figures(waveform, rate, level)
     return Recording(path.stem, level_dbfs(waveform), found, figures)
 
@@ -131,10 +139,11 @@ def main() -> None:
     parser.add_argument("--weights", required=True, help="YAMNet: TF-Hub handle, folder or .npz")
     parser.add_argument("--json", type=Path, help="file of the figures")
     arguments = parser.parse_args()
+    yamnet = Events(arguments.weights)
     recordings = []
     for path in sorted(arguments.folder.iterdir()):
         if reading.is_sound_file(path):
-            recordings.append(measure(path, arguments.weights, LEVELS))
+            recordings.append(measure(path, yamnet, LEVELS))
     print(as_markdown(recordings))
     if arguments.json:
         content = [dataclasses.asdict(recording) for recording in recordings]

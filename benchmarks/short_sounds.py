@@ -19,42 +19,28 @@ from typing import Any
 import numpy as np
 from esc10_table import write_table
 
-from crossask import training
+from crossask import config, training
 from crossask.audio import fill_window, reading
-from crossask.config import (
-    EventModelConfig,
-    Experiment,
-    FeatureConfig,
-    LogMelConfig,
-    ModelConfig,
-    TrainingConfig,
-)
+from crossask.config import EventModelConfig, Experiment
 from crossask.datasets import Corpus, read_corpus
 from crossask.features.cache import prepare_features
 from crossask.serving.litert import ClipModel
 from crossask.training import run_folder
 
 SECONDS = (1, 2, 3)
-FA = Experiment(
-    "short_fa",
-    dataset="folder",
-    folds=("1", "2", "3", "4", "5"),
-    features=FeatureConfig(
-        sample_rate_hz=44100,
-        clip_seconds=5.0,
-        # ESC-10 is mono. The decoded files have 3.6 to 7.2 s, and 394 of 400 have 5 s.
-        mono=True,
-        max_padding_seconds=2.0,
-        max_cut_seconds=3.0,
-        log_mel=LogMelConfig(hop_seconds=0.020),
-    ),
-    model=ModelConfig(
-        encoder_channels=(8, 16, 32, 64),
-        pooling_dim=128,
-        attention_dim=128,
-        event_encoder_channels=(16, 32, 64, 128, 128, 128, 128),
-    ),
-    training=TrainingConfig(epochs=20, batch_size=16, learning_rate=1e-3, validation_share=0.1),
+ESC10 = Path(__file__).parents[1] / "experiments" / "esc10.py"
+(ESC10_FA,) = config.read_experiments(f"{ESC10}:fa")
+FA = config.override(
+    ESC10_FA,
+    {
+        "name": "short_fa",
+        # ESC-10 is mono.
+        "features.mono": True,
+        "model.encoder_channels": (8, 16, 32, 64),
+        "model.pooling_dim": 128,
+        "model.attention_dim": 128,
+        "training.learning_rate": 1e-3,
+    },
 )
 CMAM = dataclasses.replace(
     FA, name="short_cmam", system="CMAM", event_model=EventModelConfig(width=0.125)

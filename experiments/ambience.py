@@ -10,6 +10,7 @@ loss.
 """
 
 import dataclasses
+from pathlib import Path
 
 from crossask.config import (
     EventModelConfig,
@@ -19,6 +20,7 @@ from crossask.config import (
     ModelConfig,
     TrainingConfig,
     override,
+    read_experiments,
 )
 
 FEATURES = FeatureConfig(
@@ -27,12 +29,7 @@ FEATURES = FeatureConfig(
     mono=True,
     log_mel=LogMelConfig(hop_seconds=0.040),
 )
-QUARTER = ModelConfig(
-    encoder_channels=(16, 32, 64, 128),
-    pooling_dim=256,
-    attention_dim=512,
-    event_encoder_channels=(16, 32, 64, 128, 256, 256, 512),
-)
+(ESC10_FA,) = read_experiments(f"{Path(__file__).with_name('esc10.py')}:fa")
 YAMNET = EventModelConfig(name="yamnet", weights="https://tfhub.dev/google/yamnet/1")
 TRAINING = TrainingConfig(
     epochs=20,
@@ -46,7 +43,8 @@ COMMON = {
     "dataset": "folder",
     "folds": ("1", "2", "3", "4", "5"),
     "features": FEATURES,
-    "model": QUARTER,
+    # A quarter of the paper's channels.
+    "model": ESC10_FA.model,
     "event_model": YAMNET,
     "training": TRAINING,
 }

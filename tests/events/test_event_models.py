@@ -125,7 +125,8 @@ def test_the_pca_tap_is_the_published_post_processing_without_its_bits(tmp_path)
 
 def test_the_tap_of_2019_is_the_published_post_processing_of_the_relu(tmp_path):
     rng = np.random.default_rng(0)
-    vectors, mean = rng.normal(0, 0.1, (128, 128)), rng.normal(0, 0.01, (128, 1))
+    vectors = rng.normal(0, 0.1, (128, 128))
+    mean = rng.normal(0, 0.01, (128, 1))
     np.savez(tmp_path / "pca.npz", pca_eigen_vectors=vectors, pca_means=mean)
     relu = np.float64(tiny(embedding_tap="relu")(patches()))
     bits = tiny(embedding_tap="vggish_2019", pca=tmp_path / "pca.npz")(patches()).numpy()

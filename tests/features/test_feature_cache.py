@@ -150,13 +150,20 @@ def test_training_batches_are_a_pure_function_of_seed_and_epoch(corpus, finished
     assert epochs(1, 0, 1) != two[:steps]
 
 
-def test_balanced_weights_make_rare_scenes_count_as_much_as_frequent_ones(corpus, finished):
-    cache = finished(small_corpus.FA)
+@pytest.fixture
+def six_of_a_and_two_of_b(corpus):
     scene_of = {clip.id: clip.scene for clip in corpus.clips}
     train = corpus.folds[0].train
     ids_of_a = [clip_id for clip_id in train if scene_of[clip_id] == "a"]
     ids_of_b = [clip_id for clip_id in train if scene_of[clip_id] == "b"]
-    ids = (*ids_of_a[:6], *ids_of_b[:2])
+    return (*ids_of_a[:6], *ids_of_b[:2])
+
+
+def test_balanced_weights_make_rare_scenes_count_as_much_as_frequent_ones(
+    corpus, finished, six_of_a_and_two_of_b
+):
+    cache = finished(small_corpus.FA)
+    ids = six_of_a_and_two_of_b
     settings = TrainingConfig(batch_size=8, class_weights="balanced")
     ((_, scenes, weights),) = TrainingData(cache, corpus, ids, settings, 0).batches().take(1)
     expected = {0: 8 / (2 * 6), 1: 8 / (2 * 2)}
@@ -164,13 +171,11 @@ def test_balanced_weights_make_rare_scenes_count_as_much_as_frequent_ones(corpus
     assert weights.numpy().sum() == pytest.approx(8)
 
 
-def test_the_balanced_weight_of_mixed_clips_is_that_of_their_target(corpus, finished):
+def test_the_balanced_weight_of_mixed_clips_is_that_of_their_target(
+    corpus, finished, six_of_a_and_two_of_b
+):
     cache = finished(small_corpus.FA)
-    scene_of = {clip.id: clip.scene for clip in corpus.clips}
-    train = corpus.folds[0].train
-    ids_of_a = [clip_id for clip_id in train if scene_of[clip_id] == "a"]
-    ids_of_b = [clip_id for clip_id in train if scene_of[clip_id] == "b"]
-    ids = (*ids_of_a[:6], *ids_of_b[:2])
+    ids = six_of_a_and_two_of_b
     teacher = {clip_id: np.array([0.5, 0.5]) for clip_id in ids}
     data = TrainingData(
         cache,

@@ -16,6 +16,7 @@ ESC10 ?=
 YAMNET ?=
 TUT2017_EMBEDDINGS ?=
 AMBIENCE ?=
+SCENE_RECORDINGS ?=
 GRID = BIN=$(BIN) OUT=$(OUT) SEEDS=$(SEEDS) ROWS=$(ROWS) JOBS=$(JOBS) DOWNLOAD=$(DOWNLOAD) DRY_RUN=$(DRY_RUN)
 READY := $(VENV)/.ready
 # the exact versions are those of one Python; another takes the newest that setup.py allows
@@ -50,10 +51,11 @@ rehearse-dcase2019: $(READY) ## the whole table by the same code on soundscapes:
 	@$(GRID) bash experiments/rehearse.sh
 
 results: OUT ?= results_output
-results: $(READY) ## remake experiments/results: [STUDIES=] [ESC10=] [YAMNET=] [TUT2017_EMBEDDINGS=] [AMBIENCE=] [DRY_RUN=1]
+results: $(READY) ## remake experiments/results: [STUDIES=] [ESC10=] [YAMNET=] [TUT2017_EMBEDDINGS=] [AMBIENCE=] [SCENE_RECORDINGS=] [DRY_RUN=1]
 	@$(BIN)/python experiments/results/make_results.py --out="$(OUT)" --studies="$(STUDIES)" \
 	  --jobs=$(JOBS) $(if $(filter-out 0 no false,$(DRY_RUN)),--dry_run) --data ESC10="$(ESC10)" --data YAMNET="$(YAMNET)" \
-	  --data TUT2017_EMBEDDINGS="$(TUT2017_EMBEDDINGS)" --data AMBIENCE="$(AMBIENCE)"
+	  --data TUT2017_EMBEDDINGS="$(TUT2017_EMBEDDINGS)" --data AMBIENCE="$(AMBIENCE)" \
+	  --data SCENE_RECORDINGS="$(SCENE_RECORDINGS)"
 
 test: $(READY) ## run all tests, JOBS at a time
 	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal

@@ -146,7 +146,7 @@ def main() -> None:
             recordings.append(measure(path, yamnet, LEVELS))
     print(as_markdown(recordings))
     if arguments.json:
-        content = [dataclasses.asdict(recording) for recording in recordings]
+        content = {"recordings": [dataclasses.asdict(recording) for recording in recordings]}
         arguments.json.write_text(json.dumps(content, indent=2) + "\n")
 
 

@@ -250,6 +250,24 @@ def test_the_preparations_write_the_clips_of_their_corpora(tmp_path, monkeypatch
     assert 20 * np.log10(quiet.std()) < -40
 
 
+def test_a_benchmark_without_trainings_is_run_alone(tmp_path):
+    script = tmp_path / "benchmark.py"
+    script.write_text("import pathlib, sys; pathlib.Path(sys.argv[1]).write_text('{\"a\": 1}')")
+    study = studies.Study(
+        "small", "a test", "none", (), benchmark=("{python}", str(script), "{stored}")
+    )
+    corpora = {"none": studies.Corpus(data="")}
+    settings = make_results.Settings(
+        tmp_path / "out", NOTHING_GIVEN, corpora, stored=tmp_path / "stored"
+    )
+    assert make_results.make_results([study], settings) == 0
+    content = json.loads((tmp_path / "stored" / "small.json").read_text())
+    assert content["a"] == 1
+    assert content["command"] == "make results STUDIES=small"
+    assert content["versions"]["crossask"]
+    assert set(content["machines"][0]) == {"cores", "cpu", "memory_gib"}
+
+
 def test_a_benchmark_replaces_the_report_and_gets_command_and_machine(tmp_path):
     study, corpora = small_study(tmp_path)
     study = dataclasses.replace(study, benchmark=("{python}", "b.py", "{runs}", "{stored}"))

@@ -197,6 +197,8 @@ def compute(study: Study, settings: Settings) -> None:
     # crossask-train rejects a folder with another row, and crossask-report reads every run.
     _set_outdated_runs_aside(study, settings)
     _prepare(study, settings)
+    # A benchmark without trainings writes its file before anything else does.
+    settings.folder(study).mkdir(parents=True, exist_ok=True)
     for command in _commands_of_runs(study, settings):
         _run(command)
     _complete(study, settings)
@@ -287,7 +289,8 @@ def _commands_of_runs(study: Study, settings: Settings) -> Iterator[Command]:
         # The next training may read what these write.
         for row, flag in training.evaluations:
             yield settings.command("evaluate", f"{runs}/{row}", flag)
-    yield settings.command("evaluate", runs)
+    if study.trainings:
+        yield settings.command("evaluate", runs)
     if study.benchmark:
         yield tuple(settings.fill(word, study) for word in study.benchmark)
         return
@@ -389,11 +392,14 @@ def _complete(study: Study, settings: Settings) -> None:
     folder = settings.folder(study)
     path = folder / f"{study.name}.json"
     content = json.loads(path.read_text())
-    if study.benchmark:
+    if study.benchmark and study.trainings:
         runs = report_runs.read_runs(folder / "runs")
         content["versions"] = report_runs.versions(runs)
         content["machines"] = report_runs.machines(runs)
         content["seeds"] = sorted({run.seed for run in runs})
+    elif study.benchmark:
+        content["versions"] = {name: [found] for name, found in run_folder.versions().items()}
+        content["machines"] = [run_folder.machine()]
     content["command"] = make_command(study, settings)
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
     with files.writing(path) as temporary:

@@ -58,7 +58,7 @@ class Study:
       name: Name of the JSON file, without its ending.
       about: What the file is, in a few words.
       corpus: Name of its corpus in `CORPORA`.
-      trainings: What is trained, in this order.
+      trainings: What is trained, in this order; empty if the benchmark needs no trained rows.
       baseline: Value of crossask-report --baseline.
       needs: Variables of `make` that it requires besides those of the corpus.
       minutes: Time on two CPU cores; None if it is not known.
@@ -86,6 +86,7 @@ VARIABLES = {
         "tfRecordsReal/ of github.com/tobiastoft91/VGGish_AudioClassifer_02456"
     ),
     "AMBIENCE": "a CSV of ambience recordings with the columns filename, scene and location",
+    "SCENE_RECORDINGS": "a folder of scene recordings at their original level, one for each scene",
 }
 
 DEMO_FILES = "{out}/demo_files"
@@ -117,6 +118,7 @@ CORPORA = {
             "--folds=5",
         ),
     ),
+    "scene_recordings": Corpus(data="{SCENE_RECORDINGS}", needs=("SCENE_RECORDINGS",)),
     "ambience_quiet": Corpus(
         data="{out}/ambience_quiet_files/clips.csv",
         after="ambience",
@@ -339,6 +341,21 @@ STUDIES = (
     ),
     levels("ambience_levels", "ambience", "the level at which YAMNet reads these ambiences"),
     levels("ambience_levels_quiet", "ambience_quiet", "the same at the levels of TAU 2019"),
+    Study(
+        name="recording_levels",
+        about="events that YAMNet finds in ten scene recordings at several levels",
+        corpus="scene_recordings",
+        trainings=(),
+        needs=("YAMNET",),
+        benchmark=(
+            "{python}",
+            "benchmarks/recording_levels.py",
+            "{SCENE_RECORDINGS}",
+            "--weights={YAMNET}",
+            "--json={stored}",
+        ),
+        minutes=1,
+    ),
     Study(
         name="litert",
         about="LiteRT files of FA and of a smaller FA on ESC-10: size, agreement, accuracy, time",

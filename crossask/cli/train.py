@@ -149,8 +149,9 @@ def _preflight(wanted: "Grid", values: flags.FlagValues) -> list[CrossaskError]:
 def _log_result(run: "Run", result: dict[str, Any]) -> None:
     if "validation_macro_accuracy" not in result:
         command.LOG.info(
-            "%s: %d epochs, no validation part, %.0f s.",
+            "%s: epoch %d of %d, no validation part, %.0f s.",
             run.title,
+            result["epochs"],
             result["epochs"],
             result["seconds"],
         )

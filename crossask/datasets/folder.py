@@ -49,6 +49,8 @@ def read(data_dir: str | Path, need_audio: bool = True, name: str = "folder") ->
             f"There is no folder or CSV {str(path)!r}.",
             "Point --data_dir at a folder with one sub-folder for each scene, or at a CSV.",
         )
+    if not clips and table_path.is_file():
+        raise DataError(f"{table_path} lists no clips.", "Add a line for each clip.")
     if not clips:
         raise DataError(
             f"{path} contains no sound files.",

@@ -126,11 +126,8 @@ def is_published(config: EventModelConfig, entry: Entry) -> bool:
     path = Path(config.weights)
     if not path.is_dir() and not weights.is_checkpoint(path):
         return False
-    try:
-        verify(path, entry)
-    except WeightsError:
-        return False
-    return True
+    # The smoke test takes seconds, and a command may need the answer for each of its runs.
+    return _is_verified(path, _last_change(path), json.dumps(entry, sort_keys=True))
 
 
 def verify(path: Path, entry: Entry) -> None:
@@ -161,6 +158,28 @@ def verify(path: Path, entry: Entry) -> None:
         _verify_sine(layer, entry["smoke_test_deviation"])
     if "silence_class" in entry:
         _verify_silence(layer, entry["silence_class"])
+
+
+@functools.cache
+def _is_verified(path: Path, last_change: int, entry: str) -> bool:
+    """Returns whether `verify` accepts a path.
+
+    Args:
+      path: The file or folder.
+      last_change: When it was changed, so that changed weights are verified again.
+      entry: The entry of the manifest as JSON, which can be a key of the cache.
+    """
+    try:
+        verify(path, json.loads(entry))
+    except WeightsError:
+        return False
+    return True
+
+
+def _last_change(path: Path) -> int:
+    """Returns when a file of a module's folder or of a checkpoint was changed last, in ns."""
+    found = path.rglob("*") if path.is_dir() else path.parent.glob(f"{path.name}*")
+    return max((file.stat().st_mtime_ns for file in found), default=0)
 
 
 def _fetch_module(

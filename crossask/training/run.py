@@ -342,17 +342,24 @@ def _event_use(run: Run, examined: EvaluationData) -> dict[str, float | bool]:
     if not found.is_used:
         LOG.warning(
             "%s: training did not use the events: constant embeddings change the probabilities "
-            "by %.4f %% (deviation of the embeddings %.2g). Change training.learning_rate or "
-            "event_model.initialisation.",
+            "by %.4f %% (deviation of the embeddings %.2g). Change %s.",
             run.title,
             100 * found.effect,
             found.deviation,
+            _remedy_for_unused_events(run.experiment()),
         )
     return {
         "embedding_deviation": found.deviation,
         "event_effect": found.effect,
         "uses_events": found.is_used,
     }
+
+
+def _remedy_for_unused_events(experiment: Experiment) -> str:
+    """Returns the fields to change where training did not use the events."""
+    if experiment.strategy == "from_scratch":
+        return "training.learning_rate or event_model.initialisation"
+    return "training.learning_rate, or check event_model.weights"
 
 
 def _teacher(
@@ -438,8 +445,8 @@ def _check_same_run(run: Run, record: Mapping[str, Any], parts: Parts) -> None:
     # Fields that did not exist when the run began have their defaults.
     found_experiment = config.to_dict(run.experiment())
     differing = []
-    for name, value in sorted(record["experiment"].items()):
-        if name not in NOT_COMPARED and found_experiment[name] != value:
+    for name in _differing_fields(found_experiment, record["experiment"]):
+        if name not in NOT_COMPARED:
             differing.append(name)
     other = ""
     if differing:
@@ -453,6 +460,17 @@ def _check_same_run(run: Run, record: Mapping[str, Any], parts: Parts) -> None:
         )
     check_parts(run, parts)
     network.check_event_model(run, record["event_digest"])
+
+
+def _differing_fields(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """Returns the names of fields with different values, such as "training.epochs"."""
+    names = []
+    for name, value in sorted(second.items()):
+        if isinstance(value, dict):
+            names += [f"{name}.{part}" for part in _differing_fields(first[name], value)]
+        elif first[name] != value:
+            names.append(name)
+    return names
 
 
 def _statistics(

@@ -189,7 +189,7 @@ def test_a_run_without_a_validation_part_is_logged_evaluated_reported_and_export
     with small_corpus.without_graphs(), caplog.at_level("INFO"):
         assert call("train", *arguments) == 0
     (line,) = [text for text in caplog.messages if text.startswith("fa fold 1 seed 0: ")]
-    assert line.startswith("fa fold 1 seed 0: 1 epochs, no validation part, ")
+    assert line.startswith("fa fold 1 seed 0: epoch 1 of 1, no validation part, ")
     assert call("evaluate", f"--model_dir={tmp_path}/runs") == 0
     assert call("report", f"--model_dir={tmp_path}/runs", f"--out={tmp_path}/report") == 0
     (row,) = csv.DictReader((tmp_path / "report" / "table.csv").read_text().splitlines())

@@ -114,3 +114,9 @@ def test_a_missing_folder_and_an_empty_one_are_errors(tmp_path):
         read_corpus("folder", tmp_path / "nowhere")
     with pytest.raises(DataError, match="contains no sound files"):
         read_corpus("folder", tmp_path)
+
+
+def test_a_table_without_lines_is_an_error(tmp_path):
+    (tmp_path / "clips.csv").write_text("filename,scene,location\n")
+    with pytest.raises(DataError, match=r"clips\.csv lists no clips\.\nAdd a line for each clip"):
+        read_corpus("folder", tmp_path)

@@ -6,7 +6,8 @@ the frames, so that two CPU cores can train it. The event model has its full siz
 
 There are too few recordings to hold some out for validation: every row trains a fixed number of
 epochs on the whole training fold. The scenes have 3 to 12 locations, so each counts the same in the
-loss.
+loss. Settings were chosen with one seed on validation parts of a quarter of the locations of each
+training fold; `ambience_choices.py` has rows with other choices.
 """
 
 import dataclasses
@@ -31,10 +32,14 @@ FEATURES = FeatureConfig(
 )
 (ESC10_FA,) = read_experiments(f"{Path(__file__).with_name('esc10.py')}:fa")
 YAMNET = EventModelConfig(name="yamnet", weights="https://tfhub.dev/google/yamnet/1")
+# On the validation parts, CMAM feature-based had 47 % after 8 epochs with this schedule and 47 %
+# after 40 epochs with a constant rate: the loss on the training clips is below 0.2 after 3 epochs.
 TRAINING = TrainingConfig(
-    epochs=20,
+    epochs=8,
     batch_size=16,
     learning_rate=3e-4,
+    schedule="cosine",
+    warmup_epochs=1,
     validation_share=0.0,
     keep="last",
     class_weights="balanced",
@@ -54,7 +59,9 @@ FROZEN = {**COMMON, "strategy": "feature_based"}
 # validation parts of a quarter of the locations, penalties of 0.1, 1 and 10 gave 55, 59 and 61 %;
 # 53, 52 and 43 % with equal weights of the clips.
 LINEAR_HEAD = ModelConfig(standardise_embedding=True, linear_penalty=3.0)
-LINEAR_TRAINING = dataclasses.replace(TRAINING, epochs=30, learning_rate=1e-3)
+LINEAR_TRAINING = dataclasses.replace(
+    TRAINING, epochs=30, learning_rate=1e-3, schedule="constant", warmup_epochs=0
+)
 
 FA = Experiment("fa", system="FA", strategy="from_scratch", **COMMON)
 CMAM = Experiment("cmam_feature_based", system="CMAM", **FROZEN)

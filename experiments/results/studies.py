@@ -339,6 +339,26 @@ STUDIES = (
         ),
         baseline="cmam_feature_based",
     ),
+    Study(
+        name="ambience_choices",
+        about="other choices of training and network on these ambiences",
+        corpus="ambience",
+        needs=("YAMNET",),
+        trainings=(
+            Training("experiments/ambience_choices.py", THREE_SEEDS, override=YAMNET_WEIGHTS),
+        ),
+        baseline="cmam_feature_based",
+    ),
+    Study(
+        name="ambience_fine_tuning",
+        about="fine-tuning the published YAMNet on these ambiences",
+        corpus="ambience",
+        needs=("YAMNET",),
+        trainings=(
+            Training("experiments/ambience_fine_tuning.py", THREE_SEEDS, override=YAMNET_WEIGHTS),
+        ),
+        baseline="cmam_feature_based",
+    ),
     levels("ambience_levels", "ambience", "the level at which YAMNet reads these ambiences"),
     levels("ambience_levels_quiet", "ambience_quiet", "the same at the levels of TAU 2019"),
     Study(

@@ -119,16 +119,18 @@ def find_runs(root: str | Path) -> list[Run]:
 def versions() -> dict[str, str]:
     """Returns the versions of Python, crossask and its main packages, and the source's commit.
 
-    The commit is left out where the package does not come from a git checkout.
+    The commit is left out where the package does not come from a git checkout. It ends in "-dirty"
+    if a Python file differs from it.
     """
     found = {"crossask": __version__, "python": platform.python_version()}
     for name in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-        found["commit"] = done.stdout.strip()
+        commit = _git("describe", "--always")
+        # Stored results and pages are written while the studies run.
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":(top)*.py")
+        found["commit"] = f"{commit}-dirty" if changed else commit
     return found
 
 
@@ -143,6 +145,13 @@ def machine() -> dict[str, Any]:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         found["memory_gib"] = round(memory / 2**30, 1)
     return found
+
+
+def _git(*arguments: str) -> str:
+    """Returns what git prints in the folder of this file."""
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()
 
 
 def _cpu_model() -> str:

@@ -4,6 +4,7 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
 import time
 
 import numpy as np
@@ -173,3 +174,23 @@ def test_a_disk_that_fills_up_in_between_loses_no_earlier_state(
     assert not list(folder.glob(".*.part"))
     resumed, _ = train(corpus, features, tmp_path)
     assert_same(whole, resumed)
+
+
+def test_the_recorded_commit_is_dirty_only_if_a_python_file_changed(tmp_path, monkeypatch):
+    def git(*arguments):
+        identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True)
+
+    module = tmp_path / "module.py"
+    module.write_text("")
+    stored = tmp_path / "stored.json"
+    stored.write_text("{}")
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message=first")
+    monkeypatch.setattr(run_folder, "__file__", str(module))
+    commit = run_folder.versions()["commit"]
+    stored.write_text("[]")
+    assert run_folder.versions()["commit"] == commit
+    module.write_text("a = 1")
+    assert run_folder.versions()["commit"] == f"{commit}-dirty"

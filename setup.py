@@ -9,6 +9,7 @@ HERE = Path(__file__).parent
 VERSION_FILE = (HERE / "crossask" / "version.py").read_text()
 # Importing the package would need its requirements.
 VERSION = re.search(r'__version__ = "(.+)"', VERSION_FILE).group(1)
+# crossask/cli/main.py describes the verbs.
 VERBS = (
     "prepare",
     "pretrain",
@@ -20,7 +21,11 @@ VERBS = (
     "describe",
     "launch",
     "app",
+    "fields",
+    "experiments",
+    "completion",
 )
+EXPERIMENTS = sorted(str(path.relative_to(HERE)) for path in HERE.glob("experiments/*.py"))
 
 setup(
     name="crossask",
@@ -40,7 +45,8 @@ setup(
                 "vggish_assets/README.md",
                 "vggish_assets/vggish_tags.npz",
             ],
-        )
+        ),
+        ("share/crossask/experiments", EXPERIMENTS),
     ],
     install_requires=[
         "tensorflow~=2.20.0",
@@ -86,7 +92,10 @@ setup(
         "dev": ["ruff>=0.6"],
     },
     entry_points={
-        "console_scripts": [f"crossask-{verb}=crossask.cli.{verb}:main" for verb in VERBS]
+        "console_scripts": [
+            "crossask=crossask.cli.main:main",
+            *(f"crossask-{verb}=crossask.cli.{verb}:main" for verb in VERBS),
+        ]
     },
     classifiers=[
         "License :: OSI Approved :: Apache Software License",

@@ -34,7 +34,6 @@ flags.DEFINE_string(
 
 def app(values: flags.FlagValues, _positional: list[str]) -> None:
     """Serves the page until the command is stopped."""
-    command.required(values, "model")
     if importlib.util.find_spec("gradio") is None:
         raise CrossaskError(
             "The page needs gradio, which is not installed.",
@@ -53,7 +52,7 @@ def app(values: flags.FlagValues, _positional: list[str]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return command.run(__doc__, FLAGS, app, argv)
+    return command.run(__doc__, FLAGS, app, argv, needs=("model",))
 
 
 if __name__ == "__main__":

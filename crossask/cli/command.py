@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from absl import logging as absl_logging
 
 from crossask.config import catalogue
 from crossask.errors import CrossaskError, Preempted
+from crossask.version import __version__
 
 if TYPE_CHECKING:
     from crossask.config import Experiment
@@ -24,6 +26,7 @@ USER_ERROR = 2
 SOME_FAILED = 3
 PREEMPTED = 75  # "try again later" in sysexits.h
 HELP_FLAGS = ("-h", "--help", "-help")
+VERSION_FLAG = "--version"
 # These also list the fields that --params_override can replace.
 FULL_HELP_FLAGS = ("--helpfull", "-helpfull")
 # absl defines these by itself.
@@ -39,6 +42,7 @@ def run(
     flag_values: flags.FlagValues,
     action: Action,
     argv: Sequence[str] | None = None,
+    needs: Sequence[str] = (),
 ) -> int:
     """Parses the flags and calls the action.
 
@@ -47,6 +51,7 @@ def run(
       flag_values: Flags of the verb.
       action: Function(flags, positional arguments) -> exit code, or None for 0.
       argv: Program and arguments; None is those of the process.
+      needs: Names of the flags without which the verb does nothing.
 
     Returns:
       The exit code: 0 for success; 2 for a mistake of the user, which is printed as two lines; 3 if
@@ -58,14 +63,21 @@ def run(
     _set_up_logging()
     try:
         if help_level:
-            print(_help(doc, flag_values, help_level))
+            print(_help(doc, flag_values, help_level, needs))
             sys.stdout.flush()
+            return 0
+        if VERSION_FLAG in argv[1:2]:
+            print(version_line())
             return 0
         # A second call in one process starts with the defaults.
         flag_values.unparse_flags()
         positional = flag_values(argv)[1:]
+        required(flag_values, *needs)
         with _sigterm_raises():
             return action(flag_values, positional) or 0
+    except flags.UnrecognizedFlagError as error:
+        help_command = f"See {os.path.basename(argv[0])} --help."
+        return complain(str(error), f"{_field_hint(error.flagname, flag_values)}{help_command}")
     except flags.Error as error:
         return complain(str(error), f"See {os.path.basename(argv[0])} --help.")
     except CrossaskError as error:
@@ -89,6 +101,11 @@ def complain(problem: str, fix: str) -> int:
     return USER_ERROR
 
 
+def version_line() -> str:
+    """Returns the name and the version of this package."""
+    return f"crossask {__version__}"
+
+
 def failure(failed: int, total: int) -> int:
     """Returns the exit code if `failed` of `total` files or runs failed."""
     if not failed:
@@ -99,7 +116,12 @@ def failure(failed: int, total: int) -> int:
 
 
 def progress_bar(description: str, unit: str = "clip") -> Callable[..., None]:
-    """Returns a function(done, total, note) that draws a bar with the time left."""
+    """Returns a function(done, total, note) that shows how far the work is, with the time left.
+
+    It draws a bar in a terminal, and logs a line for every tenth of the work elsewhere.
+    """
+    if not sys.stderr.isatty():
+        return _ProgressLines(description, unit)
     bar = None
 
     def update(done: int, total: int, note: str = "") -> None:
@@ -117,6 +139,57 @@ def progress_bar(description: str, unit: str = "clip") -> Callable[..., None]:
             bar.close()
 
     return update
+
+
+class _ProgressLines:
+    """Logs a line when another tenth of the work is done: a bar would fill a file."""
+
+    def __init__(self, description: str, unit: str):
+        self.description = description
+        # Symbols such as B and s have no plural.
+        self.units = f"{unit}s" if len(unit) > 1 else unit
+        self.start = 0.0
+        self.done_at_start: int | None = None
+        self.logged_tenths = 0
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        """Logs a line if it is time for one.
+
+        Args:
+          done: How much is done.
+          total: How much there is.
+          note: What is being done.
+        """
+        if self.done_at_start is None:
+            # What an earlier command did is left out of the speed.
+            self.done_at_start = done
+            self.start = time.monotonic()
+            self.logged_tenths = _tenths(done, total)
+        tenths = _tenths(done, total)
+        if tenths <= self.logged_tenths:
+            return
+        self.logged_tenths = tenths
+        parts = [f"{done:,} of {total:,} {self.units}"]
+        if done < total and done > self.done_at_start:
+            seconds_each = (time.monotonic() - self.start) / (done - self.done_at_start)
+            parts.append(f"{_duration(seconds_each * (total - done))} left")
+        if note:
+            parts.append(note)
+        LOG.info("%s: %d %% (%s)", self.description, 10 * tenths, "; ".join(parts))
+
+
+def _tenths(done: int, total: int) -> int:
+    return 10 * done // max(total, 1)
+
+
+def _duration(seconds: float) -> str:
+    """Returns a time in words, as exact as an estimate is."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    if minutes < 100:
+        return f"{minutes:.0f} min"
+    return f"{minutes / 60:.1f} h"
 
 
 def numbers(words: Sequence[str], name: str) -> list[int]:
@@ -263,20 +336,33 @@ def _help_level(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _help(doc: str, flag_values: flags.FlagValues, level: int) -> str:
-    parts = [doc.strip(), f"Flags:\n{_flag_help(flag_values)}"]
+def _help(doc: str, flag_values: flags.FlagValues, level: int, needs: Sequence[str]) -> str:
+    parts = [doc.strip()]
+    names = shown_flags(flag_values)
+    if needs:
+        parts.append(_flag_help("Required flags", flag_values, needs))
+    others = [name for name in names if name not in needs]
+    if others:
+        parts.append(_flag_help("Other flags" if needs else "Flags", flag_values, others))
     if "params_override" in flag_values:
         parts.append(_field_help(is_full=level == 2))
     return "\n\n".join(parts)
 
 
-def _flag_help(flag_values: flags.FlagValues) -> str:
-    lines = []
+def shown_flags(flag_values: flags.FlagValues) -> list[str]:
+    """Returns the names of the flags of a verb, without aliases and those of absl."""
+    names = []
     for name in sorted(flag_values):
+        is_alias = flag_values[name].name != name
+        if not is_alias and name not in HIDDEN_FLAGS:
+            names.append(name)
+    return names
+
+
+def _flag_help(title: str, flag_values: flags.FlagValues, names: Sequence[str]) -> str:
+    lines = [f"{title}:"]
+    for name in names:
         flag = flag_values[name]
-        is_alias = flag.name != name
-        if is_alias or name in HIDDEN_FLAGS:
-            continue
         default = ""
         if flag.default not in (None, "", []):
             default = f" (default: {flag.default_as_str})"
@@ -284,10 +370,25 @@ def _flag_help(flag_values: flags.FlagValues) -> str:
     return "\n".join(lines)
 
 
+def _field_hint(name: str, flag_values: flags.FlagValues) -> str:
+    """Returns how to set the field that a user may mean by an unknown flag; "" for none."""
+    if "params_override" not in flag_values:
+        return ""
+    from crossask.config import reference
+
+    for entry in reference.entries():
+        if name in (entry.path, entry.path.rpartition(".")[2]):
+            return f"To set the field {entry.path}, use --params_override={entry.path}=... "
+    return ""
+
+
 def _field_help(is_full: bool) -> str:
     """Returns the fields that --params_override can replace, or how to list them."""
     if not is_full:
-        return "--helpfull also lists the fields that --params_override can replace."
+        return (
+            "--helpfull also lists the fields that --params_override can replace; so does "
+            "crossask-fields."
+        )
     from crossask.config import reference
 
     return f"Fields of a row, with their defaults:\n{reference.as_text()}"

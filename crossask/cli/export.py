@@ -97,7 +97,6 @@ def litert_summary(card: Mapping[str, Any], size: "RowSize") -> list[str]:
 
 def _check_flags(values: flags.FlagValues) -> None:
     """Raises CrossaskError for flags that do not fit each other."""
-    command.required(values, "model_dir", "out")
     if values.format not in ("saved_model", "litert"):
         raise CrossaskError(f"--format is {values.format!r}.", "Use saved_model or litert.")
     for name in ("precision", "calibration"):
@@ -147,7 +146,7 @@ def _verdict(is_satisfied: bool) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return command.run(__doc__, FLAGS, export, argv)
+    return command.run(__doc__, FLAGS, export, argv, needs=("model_dir", "out"))
 
 
 if __name__ == "__main__":

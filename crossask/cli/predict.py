@@ -98,7 +98,6 @@ def _has_timelines(values: flags.FlagValues) -> bool:
 
 def _check_flags(values: flags.FlagValues, words: Sequence[str]) -> None:
     """Raises CrossaskError for flags and words that do not fit each other."""
-    command.required(values, "model")
     if not words and not values.stream:
         raise CrossaskError(
             "No recording is given.",
@@ -345,7 +344,7 @@ class _Progress:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return command.run(__doc__, FLAGS, predict, argv)
+    return command.run(__doc__, FLAGS, predict, argv, needs=("model",))
 
 
 if __name__ == "__main__":

@@ -70,7 +70,6 @@ flags.DEFINE_integer(
 
 def pretrain(values: flags.FlagValues, _positional: list[str]) -> None:
     """Trains the event model and logs its accuracy."""
-    command.required(values, "events", "out")
     if not values.out.endswith(".npz"):
         raise CrossaskError(f"--out is {values.out!r}.", "Give a path that ends in .npz.")
     from crossask import config, pretraining
@@ -113,7 +112,7 @@ def pretrain(values: flags.FlagValues, _positional: list[str]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return command.run(__doc__, FLAGS, pretrain, argv)
+    return command.run(__doc__, FLAGS, pretrain, argv, needs=("events", "out"))
 
 
 if __name__ == "__main__":

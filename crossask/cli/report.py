@@ -26,7 +26,6 @@ flags.DEFINE_string(
 
 def report(values: flags.FlagValues, _positional: list[str]) -> None:
     """Writes the report and prints its Markdown."""
-    command.required(values, "model_dir", "out")
     from crossask.report import write_report
 
     json_file = values.json or None
@@ -37,7 +36,7 @@ def report(values: flags.FlagValues, _positional: list[str]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return command.run(__doc__, FLAGS, report, argv)
+    return command.run(__doc__, FLAGS, report, argv, needs=("model_dir", "out"))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,10 @@ flags.DEFINE_string(
     flag_values=FLAGS,
 )
 flags.DEFINE_string(
-    "model_dir", "", "Folder of the runs: <model_dir>/<row>/fold<k>/seed<s>.", flag_values=FLAGS
+    "model_dir",
+    "",
+    "Folder of the runs: <model_dir>/<row>/fold<k>/seed<s>; required without --dry_run.",
+    flag_values=FLAGS,
 )
 flags.DEFINE_list("seeds", ["0"], "Seeds; one run for each.", flag_values=FLAGS)
 flags.DEFINE_list(
@@ -88,7 +91,6 @@ flags.DEFINE_bool(
 
 def train(values: flags.FlagValues, _positional: list[str]) -> int:
     """Trains the grid of runs, after a preflight, or prints its plan."""
-    command.required(values, "data_dir")
     if not values.dry_run:
         command.required(values, "model_dir")
     rows = command.experiments(values)
@@ -250,7 +252,7 @@ def _duration(seconds: float) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return command.run(__doc__, FLAGS, train, argv)
+    return command.run(__doc__, FLAGS, train, argv, needs=("experiment", "data_dir"))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 
+from crossask import shipped
 from crossask.config.catalogue import did_you_mean
 from crossask.config.schema import Experiment
 from crossask.config.values import override, parse_overrides
@@ -20,7 +21,8 @@ def read_experiments(reference: str) -> tuple[Experiment, ...]:
     package but `crossask.config`.
 
     Args:
-      reference: "path/to/file.py" for all of its ROWS, or "path/to/file.py:row,row".
+      reference: "path/to/file.py" for all of its ROWS, or "path/to/file.py:row,row". A file of
+        `shipped_experiments` can be given by its name alone: "dcase2019:row,row".
 
     Returns:
       The rows, in the order of the reference, or else of ROWS.
@@ -28,15 +30,7 @@ def read_experiments(reference: str) -> tuple[Experiment, ...]:
     Raises:
       ConfigError: There is no such file or row, or a row is not valid.
     """
-    # A colon may also be part of the path, so the reference is split at ".py:". This removes the
-    # suffix of the path, which is added again.
-    path, _, names = reference.partition(".py:")
-    file = Path(path if path.endswith(".py") else f"{path}.py")
-    if not file.is_file():
-        raise ConfigError(
-            f"There is no experiment file {str(file)!r}.",
-            "Give a path such as experiments/demo.py:cmam_feature_based.",
-        )
+    file, names = _split(reference)
     rows = {}
     for row in getattr(_import_file(file), "ROWS", ()):
         if row.name in rows:
@@ -58,6 +52,15 @@ def read_experiments(reference: str) -> tuple[Experiment, ...]:
             )
     selected = wanted if wanted else list(rows)
     return tuple(rows[name] for name in selected)
+
+
+def shipped_experiments() -> list[Path]:
+    """Returns the experiment files that come with this package, sorted by name."""
+    # Another package may have a folder `experiments`; one with Table 3 is ours.
+    for table_3 in shipped.places("experiments/dcase2019.py"):
+        if table_3.is_file():
+            return sorted(table_3.parent.glob("*.py"))
+    return []
 
 
 def resolve(
@@ -89,6 +92,29 @@ def resolve(
     except ConfigError as error:
         raise ConfigError(f"Row {experiment.name!r}: {error.problem}", error.fix) from error
     return experiment
+
+
+def _split(reference: str) -> tuple[Path, str]:
+    """Returns the path of the experiment file of a reference, and the names of its rows.
+
+    Raises:
+      ConfigError: There is no such file.
+    """
+    # A colon may also be part of the path, so the reference is split at ".py:". This removes the
+    # suffix of the path, which is added again.
+    path, _, names = reference.partition(".py:")
+    file = Path(path if path.endswith(".py") else f"{path}.py")
+    if file.is_file():
+        return file, names
+    name, _, names_of_short_form = reference.partition(":")
+    known = {found.stem: found for found in shipped_experiments()}
+    if name in known:
+        return known[name], names_of_short_form
+    raise ConfigError(
+        f"There is no experiment file {str(file)!r}.",
+        f"{did_you_mean(name, known)}Give a path such as my_rows.py:fa, or one of the package's "
+        f"files: {', '.join(known)}.",
+    )
 
 
 def _import_file(file: Path) -> ModuleType:

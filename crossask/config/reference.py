@@ -4,7 +4,7 @@
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from crossask.config.schema import Experiment
@@ -51,10 +51,16 @@ def stated_choices() -> list[Entry]:
     return [entry for entry in entries() if entry.facts.is_stated]
 
 
-def as_text() -> str:
-    """Returns the reference for a terminal, one field a paragraph."""
+def as_text(words: Sequence[str] = ()) -> str:
+    """Returns the reference for a terminal, one field a paragraph.
+
+    Args:
+      words: Only fields whose names contain all of these are included.
+    """
     paragraphs = []
     for entry in entries():
+        if not all(word in entry.path for word in words):
+            continue
         source = entry.facts.source
         paragraphs.append(
             f"  {entry.path}={_shown(entry.default)}  ({source})\n    {_explained(entry)}"

@@ -5,12 +5,11 @@ vggish_assets/README.md describes the manifest. Imports no TensorFlow.
 
 import json
 import os
-import sys
-import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from crossask import shipped
 from crossask.errors import ConfigError, WeightsError
 
 Entry = Mapping[str, Any]
@@ -72,8 +71,4 @@ def _places() -> list[Path]:
     given = os.environ.get("CROSSASK_ASSETS_MANIFEST")
     if given:
         return [Path(given)]
-    source_tree = Path(__file__).parents[2]
-    folders = [source_tree]
-    for base in (sysconfig.get_path("data"), sys.prefix):
-        folders.append(Path(base, "share", "crossask"))
-    return [folder / "vggish_assets" / "manifest.json" for folder in folders]
+    return shipped.places("vggish_assets/manifest.json")

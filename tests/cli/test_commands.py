@@ -14,19 +14,10 @@ import pytest
 import small_corpus
 import soundfile
 
+from crossask.cli import main
+
 NAMED = ("--data_dir=x", "--model_dir=y")
-VERBS = (
-    "prepare",
-    "pretrain",
-    "train",
-    "evaluate",
-    "report",
-    "export",
-    "predict",
-    "describe",
-    "launch",
-    "app",
-)
+VERBS = main.verbs()
 
 
 def call(verb: str, *arguments) -> int:

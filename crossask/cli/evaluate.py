@@ -73,6 +73,7 @@ def evaluate(values: flags.FlagValues, _positional: list[str]) -> int:
         table = evaluation.read_predictions(values.predictions)
         print(json.dumps(evaluation.to_json(evaluation.score(table)), indent=2))
         return 0
+    command.required(values, "model_dir")
     found = run_folder.find_runs(values.model_dir)
     unfinished = [run for run in found if not run.finished]
     for run in unfinished:
@@ -161,7 +162,7 @@ def _prepared(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return command.run(__doc__, FLAGS, evaluate, argv, needs=("model_dir",))
+    return command.run(__doc__, FLAGS, evaluate, argv)
 
 
 if __name__ == "__main__":

@@ -112,8 +112,8 @@ def _split(reference: str) -> tuple[Path, str]:
         return known[name], names_of_short_form
     raise ConfigError(
         f"There is no experiment file {str(file)!r}.",
-        f"{did_you_mean(name, known)}Give a path such as my_rows.py:fa, or one of the package's "
-        f"files: {', '.join(known)}.",
+        f"{did_you_mean(name, known)}Give a path such as experiments/demo.py:fa, or the name of a "
+        f"file of the package: {', '.join(known)}.",
     )
 
 

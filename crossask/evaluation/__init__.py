@@ -25,7 +25,12 @@ from crossask.evaluation.comparison import (
     reversed_comparison,
     whose_scene,
 )
-from crossask.evaluation.events import EventInScene, outstanding_events, read_event_scores
+from crossask.evaluation.events import (
+    EventInScene,
+    compare_events,
+    outstanding_events,
+    read_event_scores,
+)
 from crossask.evaluation.intervals import Interval
 from crossask.evaluation.predictions import pool, read_predictions
 from crossask.evaluation.scores import Score, Spread, Summary, score, spread, summarise, to_json
@@ -41,6 +46,7 @@ __all__ = [
     "SwappedShares",
     "against",
     "compare",
+    "compare_events",
     "holm",
     "opposite_verdict",
     "outstanding_events",

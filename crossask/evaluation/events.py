@@ -1,4 +1,15 @@
-"""Events that stand out in a scene: differences of mean event scores, with intervals.
+"""Events that stand out in a scene: effects of the scene on mean event scores, with intervals.
+
+The mean score of an event in the clips of a scene estimates the share p of these clips that contain
+the event. q is the mean of this over the other scenes. The effect of the scene on the event is
+Cohen's h (Statistical Power Analysis, 1988, chapter 6), the usual effect size of two proportions:
+
+  h = 2 arcsin(sqrt(p)) - 2 arcsin(sqrt(q))
+
+The standard error of arcsin(sqrt(p)) does not depend on p, so h compares rare events with frequent
+ones: from 1 to 4 % h is 0.20, from 50 to 53 % it is 0.06, and from 0.01 to 0.04 % it is 0.02. The
+difference p - q prefers frequent events. The ratio p / q prefers events that hardly ever happen.
+benchmarks/scene_events_recovery.py compares these and other rankings where the truth is known.
 
 A table of event scores has one row for each location of a scene (for each clip, if the locations
 are unknown): truth (the scene), location, clips (their number), and the mean score of each event.
@@ -19,28 +30,41 @@ UNIT_COLUMNS = ("truth", "location", "clips")
 
 @dataclasses.dataclass(frozen=True)
 class EventInScene:
-    """An event that stands out in a scene.
+    """An event in a scene, compared with the other scenes.
 
     Attributes:
       scene: Name of the scene.
       event: Name of the event.
+      rank: Position of the event among all events of the scene by effect, 1 for the largest.
       mean: Mean score over the clips of the scene.
       elsewhere: Mean over the other scenes of their mean scores.
       low: Lower end of the interval of the difference.
       high: Upper end of the interval of the difference.
+      effect: Cohen's h of `mean` and `elsewhere`, see the top of this file.
+      effect_low: Lower end of the interval of the effect.
+      effect_high: Upper end of the interval of the effect.
     """
 
     scene: str
     event: str
+    rank: int
     mean: float
     elsewhere: float
     low: float
     high: float
+    effect: float
+    effect_low: float
+    effect_high: float
 
     @property
     def difference(self) -> float:
         """The mean of the scene minus the mean of the other scenes."""
         return self.mean - self.elsewhere
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval of the effect excludes zero."""
+        return self.effect_low > 0 or self.effect_high < 0
 
 
 def read_event_scores(path: str | Path) -> pd.DataFrame:
@@ -70,15 +94,32 @@ def read_event_scores(path: str | Path) -> pd.DataFrame:
 def outstanding_events(
     table: pd.DataFrame, events_of_scene: int, bootstrap: Bootstrap
 ) -> tuple[EventInScene, ...]:
-    """Returns the events with the largest differences of each scene, in falling order.
+    """Returns the events with the largest effects of each scene, in falling order.
 
-    The interval of a difference is that of the bootstrap over locations, see `intervals`. It is not
-    adjusted for the choice of the largest differences among many events.
+    See `compare_events`.
+    """
+    found = compare_events(table, events_of_scene, bootstrap)
+    outstanding = [event for event in found if event.rank <= events_of_scene]
+    return tuple(sorted(outstanding, key=lambda event: (event.scene, event.rank)))
+
+
+def compare_events(
+    table: pd.DataFrame, events_of_scene: int, bootstrap: Bootstrap
+) -> tuple[EventInScene, ...]:
+    """Returns the events that stand out in any scene, in every scene.
+
+    These are the events with the largest effects of each scene. The intervals are those of the
+    bootstrap over locations, see `intervals`. They are not adjusted for the choice of the largest
+    effects among many events.
 
     Args:
       table: A table of event scores.
-      events_of_scene: Number of events for each scene.
+      events_of_scene: Number of events that each scene contributes.
       bootstrap: Settings of the bootstrap.
+
+    Returns:
+      Each scene with each of the events, in the order of the scenes and of the table's events. It
+      is empty if there is one scene.
     """
     scenes, truth = np.unique(table["truth"].to_numpy(str), return_inverse=True)
     if len(scenes) < 2:
@@ -91,29 +132,57 @@ def outstanding_events(
     sums = np.zeros((len(scenes), len(names)))
     np.add.at(sums, truth, values * clips[:, np.newaxis])
     means = sums / np.bincount(truth, weights=clips)[:, np.newaxis]  # [scenes, events]
-    elsewhere = _means_elsewhere(means)
+    elsewhere = means_elsewhere(means)
+    effects = cohens_h(means, elsewhere)
+    order = np.argsort(-effects, axis=1, kind="stable")
+    ranks = np.argsort(order, axis=1) + 1  # [scenes, events]
     # Only the events that are shown are resampled.
-    order = np.argsort(elsewhere - means, axis=1, kind="stable")[:, :events_of_scene]
-    shown = np.unique(order)
+    shown = np.unique(order[:, :events_of_scene])
     drawn = _drawn_means(table, values[:, shown], truth, len(scenes), bootstrap)
-    drawn_differences = drawn - _means_elsewhere(drawn)  # [resamples, scenes, shown]
+    drawn_elsewhere = means_elsewhere(drawn)
+    drawn_differences = drawn - drawn_elsewhere  # [resamples, scenes, shown]
+    drawn_effects = cohens_h(drawn, drawn_elsewhere)
 
     found = []
     for number, scene in enumerate(scenes):
-        for event in order[number]:
-            draws = drawn_differences[:, number, np.searchsorted(shown, event)]
-            low, high = intervals.percentiles(draws, bootstrap.confidence)
+        for column, event in enumerate(shown):
+            low, high = intervals.percentiles(
+                drawn_differences[:, number, column], bootstrap.confidence
+            )
+            effect_low, effect_high = intervals.percentiles(
+                drawn_effects[:, number, column], bootstrap.confidence
+            )
             found.append(
                 EventInScene(
                     scene=str(scene),
                     event=str(names[event]),
+                    rank=int(ranks[number, event]),
                     mean=float(means[number, event]),
                     elsewhere=float(elsewhere[number, event]),
                     low=low,
                     high=high,
+                    effect=float(effects[number, event]),
+                    effect_low=effect_low,
+                    effect_high=effect_high,
                 )
             )
     return tuple(found)
+
+
+def cohens_h(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Returns Cohen's h of proportions, see the top of this file.
+
+    Args:
+      first: Proportions, 0..1.
+      second: Proportions, 0..1, of the same shape.
+    """
+    return _angle(first) - _angle(second)
+
+
+def means_elsewhere(means: np.ndarray) -> np.ndarray:
+    """Returns for each scene the mean over the other scenes, [..., scenes, events]."""
+    scenes = means.shape[-2]
+    return (means.sum(axis=-2, keepdims=True) - means) / (scenes - 1)
 
 
 def has_locations(table: pd.DataFrame) -> bool:
@@ -121,10 +190,9 @@ def has_locations(table: pd.DataFrame) -> bool:
     return bool((table["location"] != "").all())
 
 
-def _means_elsewhere(means: np.ndarray) -> np.ndarray:
-    """Returns for each scene the mean over the other scenes, [..., scenes, events]."""
-    scenes = means.shape[-2]
-    return (means.sum(axis=-2, keepdims=True) - means) / (scenes - 1)
+def _angle(proportions: np.ndarray) -> np.ndarray:
+    # The rounding of a mean can bring it above 1.
+    return 2 * np.arcsin(np.sqrt(np.clip(proportions, 0, 1)))
 
 
 def _drawn_means(

@@ -243,6 +243,7 @@ def _scene_events(results: CorpusResults) -> dict[str, Any] | None:
         "interval_over": found.over,
         "confidence": found.confidence,
         "events": [evaluation.to_json(event) for event in found.found],
+        "effects": found.effects(),
     }
 
 

@@ -177,7 +177,7 @@ def reliability_png(results: "CorpusResults") -> bytes:
 
 
 def events_png(results: "CorpusResults") -> bytes:
-    """Draws the events that stand out in each scene, with the intervals of their differences."""
+    """Draws the events that stand out in each scene, with the intervals of their effects."""
     groups = results.scene_events.by_scene()
     columns = min(2, len(groups))
     lines = math.ceil(len(groups) / columns)
@@ -191,11 +191,11 @@ def events_png(results: "CorpusResults") -> bytes:
         _draw_events(axes, scene, events)
     for axes in panels.flat[max(0, len(groups) - columns) : len(groups)]:
         axes.tick_params(labelbottom=True)
-        axes.set_xlabel("points above the other scenes")
+        axes.set_xlabel("effect (Cohen’s h)")
     confidence = f"{100 * results.scene_events.confidence:.0f} %"
     _set_title(
         figure,
-        "Events that stand out in the scenes: mean score minus that of the other scenes "
+        "Events that stand out in the scenes: effect on the mean score, against the other scenes "
         f"({confidence} intervals)",
         results.scope(results.scene_events.row),
     )
@@ -319,13 +319,13 @@ def _draw_scene(axes: Axes, rows: tuple[Row, ...], scene: str) -> None:
 
 
 def _draw_events(axes: Axes, scene: str, events: Sequence[EventInScene]) -> None:
-    """Draws a dot for the difference of each event, and a line for its interval."""
+    """Draws a dot for the effect of each event, and a line for its interval."""
     axes.set_facecolor(GROUND)
     axes.axvline(0, color=FAINT, linewidth=1)
     for position, event in enumerate(events):
-        ends = [100 * event.low, 100 * event.high]
+        ends = [event.effect_low, event.effect_high]
         axes.plot(ends, [position, position], color=VALIDATION, linewidth=1.8)
-        axes.plot(100 * event.difference, position, "o", color=VALIDATION, markersize=5)
+        axes.plot(event.effect, position, "o", color=VALIDATION, markersize=5)
     axes.set_title(formatting.scene(scene), fontsize=8.5, color=INK, loc="left")
     axes.set_yticks(range(len(events)), [_shortened(event.event) for event in events])
     axes.set_ylim(len(events) - 0.5, -0.5)

@@ -46,7 +46,18 @@ def percent_range(interval: Interval) -> str:
     return f"{number(interval.low)} to {number(interval.high)}"
 
 
-def points_range(interval: Interval | EventInScene) -> str:
+def effect(value: float) -> str:
+    """Returns an effect with two decimals, and with a sign unless it is zero."""
+    text = f"{value:+.2f}".replace("-", "−")
+    return "0.00" if text in ("+0.00", "−0.00") else text
+
+
+def effect_range(event: EventInScene) -> str:
+    """Returns the interval of the effect of a scene on an event."""
+    return f"{effect(event.effect_low)} to {effect(event.effect_high)}"
+
+
+def points_range(interval: Interval) -> str:
     """Returns an interval of a difference in percentage points."""
     return f"{points(interval.low)} to {points(interval.high)}"
 

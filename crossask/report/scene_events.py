@@ -19,21 +19,35 @@ class SceneEvents:
 
     Attributes:
       row: The row whose event model computed the scores.
-      found: The events of each scene, those with the largest differences first.
+      compared: Every event that stands out in a scene, in every scene.
       over: What the intervals draw: "location" or "clip".
       confidence: Confidence of the intervals, a fraction.
     """
 
     row: Row
-    found: tuple[evaluation.EventInScene, ...]
+    compared: tuple[evaluation.EventInScene, ...]
     over: str
     confidence: float
 
+    @property
+    def found(self) -> list[evaluation.EventInScene]:
+        """The events that stand out in each scene, those with the largest effects first."""
+        outstanding = [event for event in self.compared if event.rank <= EVENTS_OF_SCENE]
+        return sorted(outstanding, key=lambda event: (event.scene, event.rank))
+
     def by_scene(self) -> dict[str, list[evaluation.EventInScene]]:
-        """Returns scene -> its events."""
+        """Returns scene -> the events that stand out in it."""
         groups: dict[str, list[evaluation.EventInScene]] = {}
         for event in self.found:
             groups.setdefault(event.scene, []).append(event)
+        return groups
+
+    def effects(self) -> dict[str, dict[str, list[float]]]:
+        """Returns scene -> event -> lower end of the interval, effect, upper end."""
+        groups: dict[str, dict[str, list[float]]] = {}
+        for event in self.compared:
+            effect = [event.effect_low, event.effect, event.effect_high]
+            groups.setdefault(event.scene, {})[event.event] = effect
         return groups
 
 
@@ -51,8 +65,8 @@ def find_scene_events(rows: Sequence[Row], resamples: int) -> SceneEvents | None
         if any(table is None for table in tables):
             continue
         table = pd.concat(tables, ignore_index=True)
-        found = evaluation.outstanding_events(table, EVENTS_OF_SCENE, bootstrap)
-        if found:
+        compared = evaluation.compare_events(table, EVENTS_OF_SCENE, bootstrap)
+        if compared:
             over = "location" if events.has_locations(table) else "clip"
-            return SceneEvents(row, found, over, bootstrap.confidence)
+            return SceneEvents(row, compared, over, bootstrap.confidence)
     return None

@@ -1,11 +1,11 @@
-"""Events that stand out in a scene: differences of means, against figures worked by hand."""
+"""Events that stand out in a scene: their effects, against figures worked by hand."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from crossask.errors import DataError
-from crossask.evaluation import outstanding_events, read_event_scores
+from crossask.evaluation import compare_events, outstanding_events, read_event_scores
 from crossask.evaluation.intervals import Bootstrap
 
 BOOTSTRAP = Bootstrap(resamples=200)
@@ -48,13 +48,51 @@ def test_the_interval_is_over_the_locations():
     assert (park.low, park.high) == (pytest.approx(0.3), pytest.approx(0.7))
 
 
-def test_the_largest_differences_come_first():
+def test_the_largest_effects_come_first():
     found = outstanding_events(
         table(("park", "p1", 1, 0.5, 0.9), ("bus", "b1", 1, 0.3, 0.2)), 2, BOOTSTRAP
     )
     assert [event.event for event in found[2:]] == ["rain, heavy", "dog"]
     assert [event.scene for event in found] == ["bus", "bus", "park", "park"]
     assert found[0].event == "dog"
+
+
+def test_the_effect_is_that_of_the_literature():
+    # Cohen (1988), table 6.2.2: phi is 0.927 for 0.20 and 1.369 for 0.40.
+    found = outstanding_events(
+        table(("park", "p1", 1, 0.4, 0), ("bus", "b1", 1, 0.2, 0)), 1, BOOTSTRAP
+    )
+    assert found[1].effect == pytest.approx(1.369 - 0.927, abs=1e-3)
+
+
+def test_a_rare_event_outranks_a_smaller_change_of_a_frequent_one():
+    scores = (("park", "p1", 1, 0.04, 0.53), ("bus", "b1", 1, 0.01, 0.499))
+    (park,) = outstanding_events(table(*scores), 1, BOOTSTRAP)[1:]
+    assert park.event == "dog"
+    assert park.difference < 0.031
+
+
+def test_the_interval_of_the_effect_is_over_the_locations():
+    scores = (("park", "p1", 5, 0.4, 0), ("park", "p2", 5, 0.2, 0), ("bus", "b1", 5, 0.2, 0))
+    park = outstanding_events(table(*scores), 1, BOOTSTRAP)[1]
+    assert park.effect_low == pytest.approx(0, abs=1e-9)
+    assert park.effect_high == pytest.approx(1.369 - 0.927, abs=1e-3)
+    assert not park.excludes_zero
+
+
+def test_events_of_any_scene_are_compared_in_every_scene():
+    scores = (("park", "p1", 1, 0.8, 0.1), ("bus", "b1", 1, 0.1, 0.6))
+    found = compare_events(table(*scores), 1, BOOTSTRAP)
+    ranks = {(event.scene, event.event): event.rank for event in found}
+    assert ranks == {
+        ("bus", "dog"): 2,
+        ("bus", "rain, heavy"): 1,
+        ("park", "dog"): 1,
+        ("park", "rain, heavy"): 2,
+    }
+    effects = {(event.scene, event.event): event.effect for event in found}
+    assert effects["bus", "dog"] == pytest.approx(-effects["park", "dog"])
+    assert all(event.excludes_zero for event in found)
 
 
 def test_one_scene_has_nothing_to_be_compared_with():

@@ -46,6 +46,8 @@ def test_each_scene_has_its_events_with_means_and_intervals(runs_root):
     assert section.header[-1] == "95 % interval"
     first = section.lines[0]
     assert first[:5] == ("bus", "Engine | idle, <low>", "80.0", "20.0", "+60.0")
+    # 2 arcsin(sqrt(0.8)) - 2 arcsin(sqrt(0.2)) = 2.214 - 0.927.
+    assert first[5:] == ("+1.29", "+1.29 to +1.29")
     park = next(line for line in section.lines if line[0] == "park")
     assert park[1:5] == ("Dog", "61.0", "11.0", "+50.0")
     assert "not adjusted" in section.notes[0]
@@ -68,7 +70,7 @@ def test_intervals_over_clips_have_a_note(tmp_path):
     write_scores(folder, locations=False)
     section = section_of(tmp_path)
     assert "over clips" in section.intro
-    assert "too narrow" in section.notes[1]
+    assert "too narrow" in section.notes[-1]
 
 
 def test_all_formats_contain_the_events(runs_root, tmp_path):
@@ -86,3 +88,6 @@ def test_all_formats_contain_the_events(runs_root, tmp_path):
     assert corpus["scene_events"]["row"] == "vem"
     assert corpus["scene_events"]["interval_over"] == "location"
     assert corpus["scene_events"]["events"][0]["mean"] == pytest.approx(0.8)
+    assert corpus["scene_events"]["events"][0]["effect"] == pytest.approx(1.287, abs=1e-3)
+    low, effect, high = corpus["scene_events"]["effects"]["bus"]["Dog"]
+    assert low < effect < high < 0

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from crossask import files
@@ -44,27 +43,31 @@ def write_event_scores(
     width = cache.shapes["embedding"][-1]
     if tagger is None or tagger.kernel.shape[0] != width:
         return
-    mean_scores = _mean_scores(tagger, cache, clip_ids)
-    scores = pd.DataFrame.from_dict(mean_scores, orient="index", columns=list(tagger.names))
-    table = _by_location(corpus, scores)
+    table = by_location(corpus, clip_scores(tagger, cache, clip_ids))
     with files.writing(run.path(EVENT_SCORES)) as temporary:
         table.to_csv(temporary, index=False, float_format="%.4g")
 
 
-def _mean_scores(
-    tagger: Tagger, cache: FeatureCache, clip_ids: Sequence[str]
-) -> dict[str, np.ndarray]:
-    """Returns clip id -> mean scores over the patches, [events]."""
+def clip_scores(tagger: Tagger, cache: FeatureCache, clip_ids: Sequence[str]) -> pd.DataFrame:
+    """Returns the mean scores over the patches of each clip: a row for each id, events as columns.
+
+    Args:
+      tagger: The head.
+      cache: Embeddings of the clips.
+      clip_ids: The clips.
+    """
     wanted = set(clip_ids)
     scores = {}
     for clip_id, embedding in records.read_clips(cache.shards("embedding")):
         if clip_id in wanted:
             scores[clip_id] = tagger(embedding).numpy().mean(axis=0)
-    return scores
+    return pd.DataFrame.from_dict(scores, orient="index", columns=list(tagger.names))
 
 
-def _by_location(corpus: Corpus, scores: pd.DataFrame) -> pd.DataFrame:
+def by_location(corpus: Corpus, scores: pd.DataFrame) -> pd.DataFrame:
     """Returns the mean scores of each location of a scene, or of each clip without locations.
+
+    The table has the columns of `evaluation.events`.
 
     Args:
       corpus: The corpus.

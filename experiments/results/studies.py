@@ -393,4 +393,17 @@ STUDIES = (
         minutes=5,
         is_measured=False,
     ),
+    Study(
+        name="scene_events_recovery",
+        about="whether the events that stand out in each scene are the true ones, on soundscapes",
+        corpus="demo",
+        trainings=(Training("experiments/scene_events.py", ONE_SEED, override=DEMO_WEIGHTS),),
+        benchmark=(
+            "{python}",
+            "benchmarks/scene_events_recovery.py",
+            "{runs}/scene_events/fold1/seed0",
+            "--json={stored}",
+        ),
+        minutes=3,
+    ),
 )

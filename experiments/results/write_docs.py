@@ -294,6 +294,12 @@ def clauses(sentences: Sequence[str], conjunction: str) -> str:
     return formatting.listed([f"that {sentence}" for sentence in sentences], conjunction)
 
 
+def share(found: Mapping[str, float]) -> str:
+    """Returns a share with its interval in percent."""
+    interval = formatting.percent_range(SimpleNamespace(**found))
+    return f"{formatting.percent(found['value'])} ({interval})"
+
+
 def smaller_differences_of_the_paper(value: float) -> tuple[int, int]:
     """Returns how many differences of the paper's claims are smaller, and how many exist.
 
@@ -336,7 +342,7 @@ def render(name: str, folder: Path = RESULTS) -> str:
     def table(name: str) -> Table:
         return Table(name, contents[name])
 
-    # litert.json is the table of a benchmark and has no corpora.
+    # The table of a benchmark has no corpora.
     tables = [table(name) for name, content in contents.items() if "corpora" in content]
     environment.globals.update(
         clauses=clauses,
@@ -349,6 +355,7 @@ def render(name: str, folder: Path = RESULTS) -> str:
         origins=[_origin(name, contents[name]) for name in contents],
         recomputed=[table.name for table in tables if table.is_recomputed],
         seeds_of=seeds_of,
+        share=share,
         smaller_differences=smaller_differences_of_the_paper,
         studies=STUDIES,
         table=table,

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
 sys.path.insert(0, str(RESULTS))
 
+import pictures  # noqa: E402
 import write_docs  # noqa: E402
 
 VERDICTS = ("better", "worse", "cannot tell", "one seed")
@@ -52,9 +53,27 @@ def text_of(folder: Path) -> str:
     return " ".join(" ".join(blocks).split())
 
 
+def digests_of(folder: Path) -> dict[str, str]:
+    return {picture.name: picture.digest for picture in write_docs.drawn(folder)}
+
+
 def test_the_pages_are_what_the_generator_writes():
     for path, text in write_docs.pages().items():
         assert path.read_text() == text, f"{path.name} differs from the JSON files: run `make docs`"
+
+
+def test_the_pictures_are_of_the_present_figures():
+    drawn = {f"{picture.name}.svg": picture.digest for picture in write_docs.drawn()}
+    stored = {}
+    for path in write_docs.IMAGES.glob("*.svg"):
+        stored[path.name] = pictures.digest_of(path.read_text())
+    assert stored == drawn, "docs/images differs from the JSON files: run `make docs`"
+
+
+def test_the_readme_shows_the_systems_and_the_controls():
+    first_part, _ = (ROOT / "README.md").read_text().split("## What it contains")
+    for name in ("systems", "controls"):
+        assert f"](docs/images/{name}.svg)" in first_part
 
 
 def test_every_block_of_a_page_is_generated():
@@ -84,6 +103,17 @@ def test_a_changed_score_changes_the_page(copied):
     row["macro_accuracy"] = 0.12345
     path.write_text(json.dumps(content))
     assert "| FA | 3 | 12.3 % (" in text_of(copied)
+
+
+def test_a_changed_figure_changes_the_digest_of_its_picture_alone(copied):
+    before = digests_of(copied)
+    path = copied / "controls.json"
+    content = json.loads(path.read_text())
+    content["corpora"][0]["controls"]["controls"][0]["found"]["interval"]["low"] -= 0.001
+    path.write_text(json.dumps(content))
+    after = digests_of(copied)
+    assert after["systems"] == before["systems"]
+    assert after["controls"] != before["controls"]
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)
@@ -119,6 +149,56 @@ def test_a_study_that_is_new_gets_its_section(copied):
         assert heading not in before
     for row in json.loads((copied / "ambience.json").read_text())["corpora"][0]["rows"]:
         assert f"{100 * row['macro_accuracy']:.1f} % (" in text
+
+
+def test_a_new_study_has_its_place_in_the_pictures(copied):
+    before = {picture.name: picture for picture in write_docs.drawn(copied)}
+    assert "levels" not in before
+    for name in ("ambience", "ambience_levels", "ambience_levels_quiet"):
+        shutil.copy(copied / "esc10_controls.json", copied / f"{name}.json")
+    after = {picture.name: picture for picture in write_docs.drawn(copied)}
+    for name in ("systems", "controls"):
+        assert len(after[name].panels) == len(before[name].panels) + 1
+    assert len(after["levels"].panels) == 2
+    looks = [point.look for point in after["levels"].panels[0].points]
+    assert looks.count("reference") == 1
+    assert "](images/levels.svg)" in text_of(copied)
+
+
+def test_events_by_scene_are_drawn_where_a_file_has_them(copied):
+    path = copied / "demo.json"
+    content = json.loads(path.read_text())
+    content["corpora"][0]["scene_events"] = {
+        "row": "cmam_feature_based",
+        "interval_over": "location",
+        "confidence": 0.95,
+        "events": [
+            {"scene": "metro_station", "event": "rail", "rank": 1},
+            {"scene": "park", "event": "birds", "rank": 1},
+        ],
+        "effects": {
+            "metro_station": {"birds": [-0.9, -0.7, -0.5], "rail": [0.1, 0.3, 0.5]},
+            "park": {"birds": [0.5, 0.7, 0.9], "rail": [-0.5, -0.3, 0.1]},
+        },
+    }
+    path.write_text(json.dumps(content))
+    text = text_of(copied)
+    assert "## The events by scene" in text
+    assert "metro station: rail; park: birds.](images/events_demo.svg)" in text
+    (matrix,) = [found for found in write_docs.drawn(copied) if found.name == "events_demo"]
+    (axes, _) = matrix.figure().axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["rail", "birds"]
+    # All intervals but one exclude zero.
+    assert sum(len(dots.get_offsets()) for dots in axes.collections) == 3
+
+
+def test_a_picture_is_the_same_each_time_and_has_a_background_and_no_date(copied):
+    picture = next(found for found in write_docs.drawn(copied) if found.name == "systems")
+    svg = picture.svg()
+    assert svg == picture.svg()
+    assert pictures.digest_of(svg) == picture.digest
+    assert "<dc:date>" not in svg
+    assert "fill: #ffffff" in svg
 
 
 def test_machine_and_command_of_a_file_are_listed(copied):

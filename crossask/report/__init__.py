@@ -38,10 +38,11 @@ def write_report(
 
     Returns:
       Name -> path of each file: "report.html", "report.md", "table.csv", "table.tex", "scenes.png",
-      "reliability.png", "choices.png" (if open choices were changed), "events.png" (if a row has
-      event scores), and "confusion_<row>.png" and "curves_<row>.png" for each row. With several
-      corpora the files of each have its name, as in "table_<corpus>.csv". "json" is the JSON file.
-      Runs without predictions are listed as unfinished.
+      "reliability.png", "choices.png" (if open choices were changed), "events.png" and
+      "events_by_scene.png" (if a row has event scores), and "confusion_<row>.png" and
+      "curves_<row>.png" for each row. With several corpora the files of each have its name, as in
+      "table_<corpus>.csv". "json" is the JSON file. Runs without predictions are listed as
+      unfinished.
 
     Raises:
       DataError: There are no runs, or none with predictions; a file is missing or not readable; or

@@ -5,7 +5,7 @@ The same runs give the same bytes, so the files contain no date.
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,6 +32,13 @@ TRAINING = "#c2703d"
 SHADES = LinearSegmentedColormap.from_list(
     "calm", (GROUND, "#bcd8d9", "#5ea3a8", "#1f6f78", "#0d4047")
 )
+# From negative effects over zero to positive ones.
+EFFECTS = LinearSegmentedColormap.from_list(
+    "effects", ("#7a3d12", TRAINING, "#ecd3c1", GROUND, "#bcd8d9", "#5ea3a8", "#0d4047")
+)
+# Cohen's words for the sizes of h. Larger effects have the colour of the last one.
+EFFECT_SIZES = {0.2: "small", 0.5: "medium", 0.8: "large"}
+EVENTS_OF_SCENE = 3  # in the matrix of events by scene
 # Other systems are FAINT.
 SYSTEM_COLOURS = {
     "FA": "#6d747b",
@@ -167,7 +174,7 @@ def reliability_png(results: "CorpusResults") -> bytes:
         if number + columns >= len(rows):
             axes.set_xlabel("confidence (%)")
             axes.tick_params(labelbottom=True)
-        _add_grid(axes, "both")
+        add_grid(axes, "both")
     _set_title(
         figure,
         "Reliability: accuracy by confidence (the size of a dot is its number of clips)",
@@ -202,6 +209,60 @@ def events_png(results: "CorpusResults") -> bytes:
     return png(figure)
 
 
+def event_matrix_png(results: "CorpusResults") -> bytes:
+    """Draws the effect of every scene on the first events of each scene."""
+    found = results.scene_events
+    figure = event_matrix(found.effects())
+    _set_title(
+        figure,
+        "Events by scene: effect on the mean score, against the other scenes\n"
+        f"(dots: the {100 * found.confidence:.0f} % interval excludes zero)",
+        results.scope(found.row),
+    )
+    return png(figure)
+
+
+def event_matrix(effects: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+    """Returns a matrix of the scenes and the first events of each, with the effects as colours.
+
+    Args:
+      effects: Scene -> event -> lower end of the interval, effect, upper end.
+    """
+    scenes = list(effects)
+    events = _first_events(effects)
+    low, values, high = np.array(
+        [[effects[scene][event] for scene in scenes] for event in events]
+    ).transpose(2, 0, 1)  # [events, scenes]
+    figure = Figure(
+        figsize=(4.0 + 0.4 * len(scenes), 2.3 + 0.2 * len(events)),
+        facecolor=GROUND,
+        layout="constrained",
+    )
+    axes = figure.add_subplot(facecolor=GROUND)
+    most = max(EFFECT_SIZES)
+    image = axes.imshow(values, cmap=EFFECTS, vmin=-most, vmax=most, aspect="auto")
+    for is_strong, colour in ((False, INK), (True, GROUND)):
+        is_drawn = ((low > 0) | (high < 0)) & ((np.abs(values) > most / 2) == is_strong)
+        lines, columns = np.nonzero(is_drawn)
+        axes.scatter(columns, lines, s=5, color=colour, linewidths=0)
+    names = [formatting.scene(scene) for scene in scenes]
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(events)), [_shortened(formatting.scene(event)) for event in events])
+    calm(axes)
+    axes.tick_params(length=0, colors=INK)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    sizes = [-most, 0, *EFFECT_SIZES]
+    bar = figure.colorbar(image, ax=axes, ticks=sizes, shrink=min(1, 12 / len(events)), aspect=30)
+    words = [f"{size} ({word})" for size, word in EFFECT_SIZES.items()]
+    bar.ax.set_yticklabels([f"−{most}", "0", *words])
+    bar.set_label("effect (Cohen’s h)")
+    bar.outline.set_visible(False)
+    calm(bar.ax)
+    bar.ax.tick_params(length=0)
+    return figure
+
+
 def choices_png(results: "CorpusResults") -> bytes:
     """Draws the effect of each changed choice with its interval, above the paper's differences."""
     study = results.study
@@ -234,7 +295,7 @@ def choices_png(results: "CorpusResults") -> bytes:
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
     axes.set_xlabel("points of macro accuracy")
-    _add_grid(axes, "x")
+    add_grid(axes, "x")
     axes.tick_params(axis="y", labelsize=8)
     confidence = formatting.confidence(study.reference.summary.interval)
     _set_title(
@@ -253,6 +314,15 @@ def calm(axes: Axes) -> None:
         label.set(color=FAINT, fontsize=8.5)
     for spine in axes.spines.values():
         spine.set_color(LINE)
+
+
+def add_grid(axes: Axes, which: str) -> None:
+    """Adds a faint grid to the axis "x", "y" or "both", and makes the axes calm."""
+    axes.grid(axis=which, color=LINE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    calm(axes)
+    axes.tick_params(length=0, labelsize=7.5)
+    _hide_outer_spines(axes)
 
 
 def png(figure: Figure) -> bytes:
@@ -315,7 +385,7 @@ def _draw_scene(axes: Axes, rows: tuple[Row, ...], scene: str) -> None:
     axes.set_title(title, fontsize=8.5, color=INK, loc="left")
     axes.set_yticks(positions, [row.title for row in rows])
     axes.set_xlim(0, 100)
-    _add_grid(axes, "x")
+    add_grid(axes, "x")
 
 
 def _draw_events(axes: Axes, scene: str, events: Sequence[EventInScene]) -> None:
@@ -329,7 +399,22 @@ def _draw_events(axes: Axes, scene: str, events: Sequence[EventInScene]) -> None
     axes.set_title(formatting.scene(scene), fontsize=8.5, color=INK, loc="left")
     axes.set_yticks(range(len(events)), [_shortened(event.event) for event in events])
     axes.set_ylim(len(events) - 0.5, -0.5)
-    _add_grid(axes, "x")
+    add_grid(axes, "x")
+
+
+def _first_events(effects: Mapping[str, Mapping[str, Sequence[float]]]) -> list[str]:
+    """Returns the first events of the scenes, each beside the scene with its largest effect."""
+    events: set[str] = set()
+    for of_scene in effects.values():
+        ordered = sorted(of_scene, key=lambda event: -of_scene[event][1])
+        events |= set(ordered[:EVENTS_OF_SCENE])
+    found = []
+    for number, scene in enumerate(effects):
+        for event in events:
+            of_event = [of_scene[event][1] for of_scene in effects.values()]
+            if of_event.index(max(of_event)) == number:
+                found.append((number, -effects[scene][event][1], event))
+    return [event for _, _, event in sorted(found)]
 
 
 def _shortened(name: str, most: int = 34) -> str:
@@ -366,14 +451,6 @@ def _on_two_lines(title: str, width: int = 26) -> str:
     if cut <= 0:
         cut = title.index(" ")
     return f"{title[:cut]}\n{title[cut + 1 :]}"
-
-
-def _add_grid(axes: Axes, which: str) -> None:
-    axes.grid(axis=which, color=LINE, linewidth=0.6)
-    axes.set_axisbelow(True)
-    calm(axes)
-    axes.tick_params(length=0, labelsize=7.5)
-    _hide_outer_spines(axes)
 
 
 def _hide_outer_spines(axes: Axes) -> None:

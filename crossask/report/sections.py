@@ -310,6 +310,11 @@ def scene_events(results: CorpusResults, ending: str) -> Section | None:
             f"events that stand out in the scenes, {scope}",
             figures.events_png(results),
         ),
+        Picture(
+            f"events_by_scene{ending}.png",
+            f"matrix of the scenes and the events that stand out in them, {scope}",
+            figures.event_matrix_png(results),
+        ),
     ]
     return Section(
         "Which events stand out in which scenes",

@@ -19,6 +19,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import jinja2
+from pictures import Picture, pictures
 from studies import STUDIES, Study, needs
 
 from crossask import config, evaluation
@@ -27,6 +28,7 @@ from crossask.report import findings, formatting, studies
 RESULTS = Path(__file__).parent
 ROOT = RESULTS.parents[1]
 # Pages with blocks. docs/results.md is written as a whole.
+IMAGES = ROOT / "docs" / "images"
 PAGES = ("README.md", "docs/serving.md", "experiments/results/README.md")
 BLOCK = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 WIDTH = 100
@@ -329,13 +331,7 @@ def render(name: str, folder: Path = RESULTS) -> str:
       name: Name of the template, without its ending.
       folder: Folder of the JSON files.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(RESULTS / "templates"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.do"],
-    )
+    environment = _environment()
     contents = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
 
     @functools.cache
@@ -352,6 +348,7 @@ def render(name: str, folder: Path = RESULTS) -> str:
         listed=formatting.listed,
         needs=_needs,
         number=formatting.number,
+        picture=functools.partial(_picture, {found.name: found for found in drawn(folder)}),
         origins=[_origin(name, contents[name]) for name in contents],
         recomputed=[table.name for table in tables if table.is_recomputed],
         seeds_of=seeds_of,
@@ -365,13 +362,25 @@ def render(name: str, folder: Path = RESULTS) -> str:
     return wrapped(environment.get_template(f"{name}.md").render())
 
 
+def drawn(folder: Path = RESULTS) -> list[Picture]:
+    """Returns the pictures of the JSON files."""
+    tables = {}
+    for path in sorted(folder.glob("*.json")):
+        content = json.loads(path.read_text())
+        # The table of a benchmark has no corpora.
+        if "corpora" in content:
+            tables[path.stem] = Table(path.stem, content)
+    labels = _environment().get_template("macros.md").module.CONTROLS
+    return pictures(tables, labels)
+
+
 def wrapped(text: str) -> str:
     """Returns Markdown whose paragraphs and list items have at most `WIDTH` columns."""
     lines: list[str] = []
     paragraph: list[str] = []
     # The empty line at the end ends the last paragraph.
     for line in [*text.splitlines(), ""]:
-        is_prose = line.strip() != "" and not line.startswith(("|", "#"))
+        is_prose = line.strip() != "" and not line.startswith(("|", "#", "!["))
         if not is_prose or line.startswith("- "):
             lines += _filled(paragraph)
             paragraph = []
@@ -397,9 +406,38 @@ def pages(folder: Path = RESULTS) -> dict[Path, str]:
 
 
 def main() -> None:
-    """Writes the pages."""
+    """Writes the pages and the pictures."""
     for path, text in pages().items():
         path.write_text(text)
+    found = {f"{picture.name}.svg": picture for picture in drawn()}
+    for path in IMAGES.glob("*.svg"):
+        if path.name not in found:
+            path.unlink()
+    for name, picture in found.items():
+        (IMAGES / name).write_text(picture.svg())
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(RESULTS / "templates"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.do"],
+    )
+
+
+def _picture(found: Mapping[str, Picture], name: str, folder: str) -> str:
+    """Returns a picture in Markdown; "" if there is none.
+
+    Args:
+      found: Name -> picture.
+      name: Name of the picture.
+      folder: Folder of the pictures, relative to the page.
+    """
+    if name not in found:
+        return ""
+    return f"![{found[name].alt}]({folder}/{name}.svg)"
 
 
 def _filled(paragraph: Sequence[str]) -> list[str]:

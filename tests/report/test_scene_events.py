@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from report.made_up_runs import write_run
 
-from crossask.report import sections, write_report
+from crossask.report import figures, sections, write_report
 from crossask.report.corpus import make_results
 from crossask.report.runs import read_runs
 
@@ -77,13 +77,15 @@ def test_all_formats_contain_the_events(runs_root, tmp_path):
     paths = write_report(
         runs_root, tmp_path / "report", resamples=RESAMPLES, json_file=tmp_path / "all.json"
     )
-    assert paths["events.png"].read_bytes().startswith(b"\x89PNG")
+    for name in ("events.png", "events_by_scene.png"):
+        assert paths[name].read_bytes().startswith(b"\x89PNG")
     page = paths["report.html"].read_text()
     assert TITLE in page
     assert "Engine | idle, &lt;low&gt;" in page
     text = paths["report.md"].read_text()
     assert "| park | Dog | 61.0 | 11.0 | +50.0 |" in text
     assert "](events.png)" in text
+    assert "](events_by_scene.png)" in text
     (corpus,) = json.loads((tmp_path / "all.json").read_text())["corpora"]
     assert corpus["scene_events"]["row"] == "vem"
     assert corpus["scene_events"]["interval_over"] == "location"
@@ -91,3 +93,18 @@ def test_all_formats_contain_the_events(runs_root, tmp_path):
     assert corpus["scene_events"]["events"][0]["effect"] == pytest.approx(1.287, abs=1e-3)
     low, effect, high = corpus["scene_events"]["effects"]["bus"]["Dog"]
     assert low < effect < high < 0
+
+
+def test_the_matrix_has_the_first_events_of_each_scene_beside_it():
+    effects = {}
+    for number, scene in enumerate(("bus", "park")):
+        effects[scene] = {}
+        for event in range(10):
+            effect = (1 if event // 5 == number else -1) * (0.1 + 0.02 * event)
+            effects[scene][f"event_{event}"] = [effect - 0.15, effect, effect + 0.15]
+    axes, _ = figures.event_matrix(effects).axes
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == ["event 4", "event 3", "event 2", "event 9", "event 8", "event 7"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["bus", "park"]
+    # The intervals of the effects of at most 0.15 include zero: event 2 in both scenes.
+    assert sum(len(dots.get_offsets()) for dots in axes.collections) == 10

@@ -8,8 +8,10 @@ Cohen's h (Statistical Power Analysis, 1988, chapter 6), the usual effect size o
 
 The standard error of arcsin(sqrt(p)) does not depend on p, so h compares rare events with frequent
 ones: from 1 to 4 % h is 0.20, from 50 to 53 % it is 0.06, and from 0.01 to 0.04 % it is 0.02. The
-difference p - q prefers frequent events. The ratio p / q prefers events that hardly ever happen.
-benchmarks/scene_events_recovery.py compares these and other rankings where the truth is known.
+difference p - q prefers frequent events, and those that the event model predicts too often in this
+corpus. The ratio p / q, differences in units of the deviation over clips, and the area under the
+ROC curve prefer events that never happen but whose tiny scores depend on the sound of a scene.
+benchmarks/scene_events_recovery.py compares these rankings where the truth is known.
 
 A table of event scores has one row for each location of a scene (for each clip, if the locations
 are unknown): truth (the scene), location, clips (their number), and the mean score of each event.

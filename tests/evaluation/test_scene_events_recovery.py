@@ -52,6 +52,17 @@ def test_scores_of_the_opposite_are_ranked_last(benchmark_module, monkeypatch):
         assert found[ranking]["spearman"]["value"] < -0.8
 
 
+def test_a_bias_of_the_events_does_not_move_a_ratio_of_small_scores(benchmark_module):
+    small = table(RATES / 100)
+    biased = benchmark_module.recovery_with_bias(table(RATES), small)
+    whole = benchmark_module._figures_of_all(
+        benchmark_module.Units.from_table(table(RATES)), benchmark_module.Units.from_table(small)
+    )
+    log_ratio = biased["log_ratio"]["spearman"]["value"]
+    assert log_ratio == pytest.approx(whole["log_ratio"]["spearman"], abs=0.02)
+    assert biased["difference"]["spearman"]["value"] < whole["difference"]["spearman"]
+
+
 def test_the_first_events_have_their_true_differences(benchmark_module):
     found = benchmark_module.first_events(table(RATES), table(RATES))
     assert found["bus"]["by_truth"][:2] == ["engine", "brake"]

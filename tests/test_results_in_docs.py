@@ -165,6 +165,25 @@ def test_a_new_study_has_its_place_in_the_pictures(copied):
     assert "](images/levels.svg)" in text_of(copied)
 
 
+def test_the_recovery_of_the_true_events_has_its_section(copied):
+    figure = {"value": 0.75, "low": 0.6, "high": 0.9}
+    names = ("cohens_h", "lower_end", "difference", "log_ratio", "standardised", "auc")
+    figures = dict.fromkeys(("spearman", "top_3", "top_3_more_frequent"), figure)
+    part = {
+        "clips": 360,
+        "locations": 120,
+        "events": 25,
+        "rankings": dict.fromkeys(names, figures),
+        "biased": dict.fromkeys(names, figures),
+        "scenes": {"metro_station": {"by_scores": ["a_b", "c"], "by_truth": ["a_b", "d"]}},
+    }
+    content = {"parts": {"all": part, "evaluation": part}}
+    (copied / "scene_events_recovery.json").write_text(json.dumps(content))
+    text = text_of(copied)
+    assert "| Cohen's h | 0.75 (0.60 to 0.90) | 75.0 % (60.0 to 90.0) |" in text
+    assert "| metro station | a b, *c* | a b, d |" in text
+
+
 def test_events_by_scene_are_drawn_where_a_file_has_them(copied):
     path = copied / "demo.json"
     content = json.loads(path.read_text())

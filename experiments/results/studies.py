@@ -405,5 +405,6 @@ STUDIES = (
             "--json={stored}",
         ),
         minutes=3,
+        is_measured=False,
     ),
 )

@@ -18,7 +18,9 @@ TUT2017_EMBEDDINGS ?=
 AMBIENCE ?=
 SCENE_RECORDINGS ?=
 GRID = BIN=$(BIN) OUT=$(OUT) SEEDS=$(SEEDS) ROWS=$(ROWS) JOBS=$(JOBS) DOWNLOAD=$(DOWNLOAD) DRY_RUN=$(DRY_RUN)
+# what the package needs, and what tests and lint need besides
 READY := $(VENV)/.ready
+TOOLS := $(VENV)/.tools
 # the exact versions are those of one Python; another takes the newest that setup.py allows
 CONSTRAINTS := $(shell $(PYTHON) -c 'import sys; print("-c constraints.txt" if sys.version_info[:2] == (3, 11) else "")')
 
@@ -29,8 +31,13 @@ help: ## list the targets
 
 $(READY): setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[test,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[train]'
 	@touch $@
+
+$(TOOLS): setup.py constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[test,dev]'
+	@touch $(READY) $@
 
 demo: $(READY) ## generate soundscapes, pre-train, compare FA with CMAM, report, export, predict
 	@BIN=$(BIN) OUT=$(OUT) SEEDS=$(SEEDS) JOBS=$(JOBS) bash experiments/demo.sh
@@ -57,18 +64,18 @@ results: $(READY) ## remake experiments/results: [STUDIES=] [ESC10=] [YAMNET=] [
 	  --data TUT2017_EMBEDDINGS="$(TUT2017_EMBEDDINGS)" --data AMBIENCE="$(AMBIENCE)" \
 	  --data SCENE_RECORDINGS="$(SCENE_RECORDINGS)"
 
-test: $(READY) ## run all tests, JOBS at a time
+test: $(TOOLS) ## run all tests, JOBS at a time
 	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal
 
-test-quick: $(READY) ## run the tests that train nothing, start no processes and simulate nothing
+test-quick: $(TOOLS) ## run the tests that train nothing, start no processes and simulate nothing
 	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal \
 	  -m "not trains and not processes and not simulates"
 
-lint: $(READY) ## check format and style
+lint: $(TOOLS) ## check format and style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-docs: $(READY) ## generate docs/configuration.md, and the results in docs/ and README.md
+docs: $(TOOLS) ## generate docs/configuration.md, and the results in docs/ and README.md
 	$(BIN)/python -c "from crossask.config import reference; print(reference.as_markdown(), end='')" > docs/configuration.md
 	$(BIN)/python experiments/results/write_docs.py
 

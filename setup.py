@@ -25,18 +25,81 @@ VERBS = (
     "experiments",
     "completion",
 )
+
+
+def without_links(text: str) -> str:
+    """Returns Markdown in which links and pictures of this repository are plain text.
+
+    A package index shows the README without the files beside it.
+    """
+    text = re.sub(r"!\[([^\]]*)\]\((?!https?://)[^)]*\)", r"(\1)", text)
+    return re.sub(r"\[([^\]]+)\]\((?!https?://)[^)]*\)", r"\1", text)
+
+
 EXPERIMENTS = sorted(str(path.relative_to(HERE)) for path in HERE.glob("experiments/*.py"))
+
+# What predicting with an exported model needs, and building networks in Python.
+CORE = [
+    "tensorflow~=2.20.0",
+    "tf-keras~=2.20.0",
+    "numpy>=1.26",
+    "soundfile>=0.13",
+    "absl-py>=1.4",
+    "tqdm>=4.66",
+    "pydantic>=2.7",
+    "h5py>=3.10",
+    "pooch>=1.8",
+    "httpx>=0.27",
+    "certifi",
+]
+# Preparing, training, evaluating and reporting.
+TRAIN = [
+    "tensorflow-hub>=0.16.1",
+    # Its requirement tensorflow-text has no wheels for Windows, where one device can be trained on.
+    "tf-models-official~=2.20.0; platform_system != 'Windows'",
+    # tensorflow-hub imports pkg_resources, which setuptools 81 deprecates and 84 lacks
+    "setuptools<81",
+    "librosa>=0.11",
+    "scipy>=1.11",
+    "pandas>=2.1",
+    "matplotlib>=3.8",
+    "jinja2>=3.1",
+]
+APP = ["gradio>=6.31", "librosa>=0.11", "matplotlib>=3.8", "jinja2>=3.1"]
+BEAM = ["apache-beam>=2.70"]
+KAGGLE = ["kagglehub>=0.3"]
+SERVING = ["tensorflow-serving-api~=2.20.0"]
+TEST = [
+    "pytest>=8",
+    "pytest-xdist>=3.6",
+    "soxr>=0.5",
+    "scikit-learn>=1.4",
+    "build>=1.2",
+    "twine>=6",
+]
 
 setup(
     name="crossask",
     version=VERSION,
     description="Cross-task pre-training for acoustic scene classification",
-    long_description=(HERE / "README.md").read_text(),
+    long_description=without_links((HERE / "README.md").read_text(encoding="utf-8")),
     long_description_content_type="text/markdown",
+    author="The developers of crossask",
     license="Apache-2.0",
-    python_requires=">=3.10,<3.13",
+    license_files=["LICENSE"],
+    project_urls={"Paper": "https://arxiv.org/abs/1910.09935"},
+    keywords=[
+        "acoustic scene classification",
+        "sound event detection",
+        "transfer learning",
+        "DCASE",
+        "VGGish",
+        "YAMNet",
+        "TensorFlow",
+    ],
+    python_requires=">=3.10,<3.14",
     packages=find_packages(include=["crossask", "crossask.*"]),
-    package_data={"crossask.report": ["templates/*"]},
+    package_data={"crossask": ["py.typed"], "crossask.report": ["templates/*"]},
     data_files=[
         (
             "share/crossask/vggish_assets",
@@ -48,47 +111,18 @@ setup(
         ),
         ("share/crossask/experiments", EXPERIMENTS),
     ],
-    install_requires=[
-        "tensorflow~=2.20.0",
-        "tf-keras~=2.20.0",
-        "tensorflow-hub>=0.16.1",
-        "tf-models-official~=2.20.0",
-        # tensorflow-hub imports pkg_resources, which setuptools 81 deprecates and 84 lacks
-        "setuptools<81",
-        "librosa>=0.11",
-        "soundfile>=0.13",
-        "numpy>=1.26",
-        "scipy>=1.11",
-        "absl-py>=1.4",
-        "pandas>=2.1",
-        "matplotlib>=3.8",
-        "tqdm>=4.66",
-        "pooch>=1.8",
-        "httpx>=0.27",
-        "certifi",
-        "h5py>=3.10",
-        "pydantic>=2.7",
-        "jinja2>=3.1",
-    ],
+    install_requires=CORE,
     extras_require={
-        "app": ["gradio>=6.31"],
-        "beam": ["apache-beam>=2.70"],
+        "train": TRAIN,
+        "app": APP,
+        "beam": [*TRAIN, *BEAM],
         # one more way to get VGGish and YAMNet
-        "kaggle": ["kagglehub>=0.3"],
+        "kaggle": KAGGLE,
         # the page's test in a real browser, which has to be installed, too
         "browser": ["playwright>=1.50"],
         # warm-up requests in exported models
-        "serving": ["tensorflow-serving-api~=2.20.0"],
-        "test": [
-            "pytest>=8",
-            "pytest-xdist>=3.6",
-            "soxr>=0.5",
-            "scikit-learn>=1.4",
-            "apache-beam>=2.70",
-            "tensorflow-serving-api~=2.20.0",
-            "gradio>=6.31",
-            "kagglehub>=0.3",
-        ],
+        "serving": SERVING,
+        "test": [*TRAIN, *APP, *BEAM, *KAGGLE, *SERVING, *TEST],
         "dev": ["ruff>=0.6"],
     },
     entry_points={
@@ -98,9 +132,20 @@ setup(
         ]
     },
     classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Science/Research",
         "License :: OSI Approved :: Apache Software License",
+        "Operating System :: MacOS",
+        "Operating System :: Microsoft :: Windows",
+        "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Topic :: Multimedia :: Sound/Audio :: Analysis",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
     ],
 )

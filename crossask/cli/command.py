@@ -31,6 +31,19 @@ VERSION_FLAG = "--version"
 FULL_HELP_FLAGS = ("--helpfull", "-helpfull")
 # absl defines these by itself.
 HIDDEN_FLAGS = ("flagfile", "undefok")
+# Package that the core of crossask does without -> the extra that installs it.
+EXTRA_OF = {
+    "official": "train",
+    "tensorflow_hub": "train",
+    "librosa": "train",
+    "scipy": "train",
+    "pandas": "train",
+    "matplotlib": "train",
+    "jinja2": "train",
+    "gradio": "app",
+    "apache_beam": "beam",
+    "av": "media",
+}
 # absl appends this to the help of a flag that may be repeated.
 REPEATED = ";\n    repeat this option to specify a list of values"
 
@@ -82,6 +95,12 @@ def run(
         return complain(str(error), f"See {os.path.basename(argv[0])} --help.")
     except CrossaskError as error:
         return complain(error.problem, error.fix)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRA_OF:
+            raise
+        fix = f"Install it with: pip install 'crossask[{EXTRA_OF[package]}]'"
+        return complain(f"This needs the package {package!r}, which is not installed.", fix)
     except BrokenPipeError:
         # stdout was closed, for example by `head`. Python would fail again when it flushes it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -57,9 +57,6 @@ def make_distribution(name: str = "auto", tpu: str | None = None) -> tf.distribu
       ConfigError: An unknown name, "mirrored" without a GPU, or "multi_worker_mirrored" without
         TF_CONFIG.
     """
-    # Only training needs Model Garden, and importing it is slow.
-    from official.common import distribute_utils
-
     gpus = len(tf.config.list_physical_devices("GPU"))
     if name == "auto":
         name = "mirrored" if gpus > 1 else "one_device"
@@ -69,16 +66,19 @@ def make_distribution(name: str = "auto", tpu: str | None = None) -> tf.distribu
             "Use --distribution=one_device here.",
         )
     check_machines(name)
-    # Model Garden's "one_device" uses the CPU for 0 GPUs and rejects more than 1. The other two
-    # distributions ignore the number.
-    count = gpus if name == "mirrored" else min(gpus, 1)
+    if name == "one_device":
+        # Model Garden would create the same, but it does not exist for every platform.
+        return tf.distribute.OneDeviceStrategy("device:GPU:0" if gpus else "device:CPU:0")
+    # Importing Model Garden is slow.
+    from official.common import distribute_utils
+
     # Model Garden calls the deprecated tf.distribute.experimental.MultiWorkerMirroredStrategy, and
     # TensorFlow logs warnings about it.
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel("ERROR")
     try:
-        return distribute_utils.get_distribution_strategy(name, num_gpus=count, tpu_address=tpu)
+        return distribute_utils.get_distribution_strategy(name, num_gpus=gpus, tpu_address=tpu)
     finally:
         logger.setLevel(level)
 

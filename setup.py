@@ -99,7 +99,11 @@ setup(
     ],
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["crossask", "crossask.*"]),
-    package_data={"crossask": ["py.typed"], "crossask.report": ["templates/*"]},
+    package_data={
+        "crossask": ["py.typed"],
+        "crossask.report": ["templates/*"],
+        "crossask.serving": ["starter.npz", "starter.json"],
+    },
     data_files=[
         (
             "share/crossask/vggish_assets",

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 __all__ = ["__version__", "load"]
 
 
-def load(model_dir: str | Path, hop_seconds: float | None = None) -> "Classifier":
-    """Loads a model that `crossask-export` wrote.
+def load(model_dir: str | Path | None = None, hop_seconds: float | None = None) -> "Classifier":
+    """Loads a model that `crossask-export` wrote, or the starter model.
 
     >>> import crossask
     >>> model = crossask.load("demo_output/model")
@@ -43,7 +43,8 @@ def load(model_dir: str | Path, hop_seconds: float | None = None) -> "Classifier
     ['Prediction', 'AudioError']
 
     Args:
-      model_dir: Folder of the SavedModel.
+      model_dir: Folder of the SavedModel. None is the starter model, which knows ten everyday
+        scenes; its event model is fetched when it is first used.
       hop_seconds: Time between the starts of windows in a recording that is longer than a training
         clip; None is half of a window.
 

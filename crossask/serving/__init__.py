@@ -5,12 +5,14 @@ from crossask import lazy
 _CLASSIFIER = ("Classifier", "Embeddings", "Explanation", "Prediction", "Segment")
 _SAVED_MODEL = ("WARM_UP", "ServedModel", "export_run", "served_model", "write_warm_up")
 _LITERT = ("PRECISIONS", "export_litert")
-__all__ = [*_CLASSIFIER, *_SAVED_MODEL, *_LITERT]
+_STARTER = ("starter_experiment", "starter_facts", "starter_model")
+__all__ = [*_STARTER, *_CLASSIFIER, *_SAVED_MODEL, *_LITERT]
 __getattr__, __dir__ = lazy.attach(
     __name__,
     {
         **dict.fromkeys(_CLASSIFIER, "crossask.serving.classifier"),
         **dict.fromkeys(_SAVED_MODEL, "crossask.serving.saved_model"),
         **dict.fromkeys(_LITERT, "crossask.serving.litert"),
+        **dict.fromkeys(_STARTER, "crossask.serving.starter"),
     },
 )

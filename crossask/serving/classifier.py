@@ -121,6 +121,7 @@ class Prediction(_SceneProbabilities):
       timeline: The windows in order of time; they may overlap.
       filled_seconds: Seconds by which the recording was filled up to a window, with silence or with
         its repetition (see `crossask.audio.fill_window`); 0 if it is long enough.
+      is_sure: Whether the probability of `scene` is at least the model's limit.
     """
 
     source: str
@@ -130,6 +131,7 @@ class Prediction(_SceneProbabilities):
     timeline: tuple[Segment, ...]
     _explain: Callable[[Segment], Explanation] = dataclasses.field(repr=False, compare=False)
     filled_seconds: float = 0.0
+    is_sure: bool = True
 
     def explain(self, at_seconds: float | None = None) -> Explanation:
         """Returns the explanation of one window, whose part of the recording is read again.
@@ -171,15 +173,18 @@ class Classifier:
       scenes: Names of the scenes in the order of the model's outputs.
       clip_seconds: Length of a window, which is the length of a training clip.
       hop_seconds: Time between the starts of windows; None is half of a window.
+      least_probability: Probability of the first scene below which a prediction is not sure; 0 for
+        a model that has no such limit.
       most_silence_seconds: A recording that lacks more than this of a window is repeated; another
         short one is filled with silence.
     """
 
-    def __init__(self, model_dir: str | Path, hop_seconds: float | None = None):
+    def __init__(self, model_dir: str | Path | None = None, hop_seconds: float | None = None):
         """Loads the model.
 
         Args:
-          model_dir: Folder of the SavedModel.
+          model_dir: Folder of the SavedModel; None is the starter model, see
+            `crossask.serving.starter`.
           hop_seconds: Time between the starts of windows in a recording that is longer than a
             training clip; None is half of a window. A hop longer than a window is shortened to it.
 
@@ -188,7 +193,7 @@ class Classifier:
         """
         import tensorflow as tf
 
-        folder = Path(model_dir)
+        folder = _starter_model() if model_dir is None else Path(model_dir)
         card_path = folder / "assets" / "model_card.json"
         if not (folder / "saved_model.pb").is_file() or not card_path.is_file():
             raise CrossaskError(
@@ -201,6 +206,8 @@ class Classifier:
         self.scenes = tuple(self.card["scenes"])
         self.clip_seconds = self.card["clip_seconds"]
         self.hop_seconds = hop_seconds
+        # Below this probability of the first scene, an answer is not sure.
+        self.least_probability = self.card.get("least_probability", 0.0)
         # The graph of an older model fills every short waveform with silence.
         self.most_silence_seconds = self.card.get("max_padding_seconds", self.clip_seconds)
         self._tf = tf
@@ -363,14 +370,16 @@ class Classifier:
             """Returns the explanation of one window; reads the recording again."""
             return self._explain(recording, segment)
 
+        probabilities = table.mean(0)
         return Prediction(
             source=recording.name,
             seconds=timeline[-1].end_seconds,
             sample_rate_hz=recording.sample_rate_hz,
-            probabilities=self._by_scene(table.mean(0)),
+            probabilities=self._by_scene(probabilities),
             timeline=timeline,
             _explain=explain,
             filled_seconds=recording.filled_seconds,
+            is_sure=bool(probabilities.max() >= self.least_probability),
         )
 
     def _explain(self, recording: "_Recording", segment: Segment) -> Explanation:
@@ -494,3 +503,10 @@ def _has_place(batch: list[_Window], window: _Window) -> bool:
     """Returns whether a window fits a batch, which has one sample rate and a largest size."""
     same_rate = batch[0].recording.sample_rate_hz == window.recording.sample_rate_hz
     return same_rate and len(batch) < BATCH_WINDOWS
+
+
+def _starter_model() -> Path:
+    # Writing the starter model needs more than using a model.
+    from crossask.serving.starter import starter_model
+
+    return starter_model()

@@ -1,5 +1,6 @@
 """The model card: a dictionary that is stored as JSON with every exported model."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from crossask import config, events
@@ -41,9 +42,28 @@ def model_card(run: Run) -> dict[str, Any]:
     Args:
       run: The finished run that is exported.
     """
-    experiment = run.experiment()
-    features = experiment.features
     record = run.read("config.json")
+    card = facts_of_row(run.experiment(), record["scenes"])
+    card |= {
+        "experiment": record["experiment"],
+        "trained_on": record["corpus"],
+        "fold": run.fold,
+        "seed": run.seed,
+        "training": run.read("result.json"),
+    }
+    if run.path("scores.json").is_file():
+        card["evaluation"] = run.read("scores.json")
+    return card
+
+
+def facts_of_row(experiment: config.Experiment, scenes: Sequence[str]) -> dict[str, Any]:
+    """Returns the facts of a model card that follow from the row.
+
+    Args:
+      experiment: The row.
+      scenes: Names of the scenes in the order of the model's outputs.
+    """
+    features = experiment.features
     front_end = {
         "log_mel": config.to_dict(features.log_mel),
         "resampler": resampling.RESAMPLER_VERSION,
@@ -55,11 +75,11 @@ def model_card(run: Run) -> dict[str, Any]:
             "sample_rate_hz": frontends.EVENT_RATE_HZ,
             "level_dbfs": experiment.event_model.level,
         }
-    card = {
+    return {
         "what": "Acoustic scene classifier written by crossask",
         "crossask": __version__,
-        "scenes": record["scenes"],
-        "experiment": record["experiment"],
+        "scenes": list(scenes),
+        "experiment": config.to_dict(experiment),
         # Length of the training clips, and of a window of a longer recording.
         "clip_seconds": features.clip_seconds,
         "least_seconds": min(LEAST_SECONDS, features.clip_seconds),
@@ -72,11 +92,4 @@ def model_card(run: Run) -> dict[str, Any]:
         "sample_rate_hz": features.sample_rate_hz,
         "sample_rates_hz": list(resampling.SAMPLE_RATES_HZ),
         "front_end": front_end,
-        "trained_on": record["corpus"],
-        "fold": run.fold,
-        "seed": run.seed,
-        "training": run.read("result.json"),
     }
-    if run.path("scores.json").is_file():
-        card["evaluation"] = run.read("scores.json")
-    return card

@@ -70,6 +70,7 @@ def prediction_line(prediction: "Prediction", file_format: str, top: int = 3) ->
             "scene": prediction.scene,
             "probabilities": prediction.probabilities,
             "filled_seconds": prediction.filled_seconds,
+            "sure": prediction.is_sure,
         }
         return json.dumps(values) + "\n"
     return f"{prediction.source}: {top_scenes_text(prediction, top)}{filled_text(prediction)}\n"
@@ -99,7 +100,11 @@ def top_scenes_text(prediction: "Prediction | Segment", top: int) -> str:
     scenes = []
     for scene, probability in prediction.top(top):
         scenes.append(f"{scene} {100 * probability:.1f} %")
-    return ", ".join(scenes)
+    text = ", ".join(scenes)
+    # Windows of a timeline have no such attribute.
+    if getattr(prediction, "is_sure", True):
+        return text
+    return f"not sure; perhaps {text}"
 
 
 def filled_text(prediction: "Prediction") -> str:

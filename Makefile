@@ -17,6 +17,8 @@ YAMNET ?=
 TUT2017_EMBEDDINGS ?=
 AMBIENCE ?=
 SCENE_RECORDINGS ?=
+AUDIOSET ?=
+VGGISH_PCA ?=
 GRID = BIN=$(BIN) OUT=$(OUT) SEEDS=$(SEEDS) ROWS=$(ROWS) JOBS=$(JOBS) DOWNLOAD=$(DOWNLOAD) DRY_RUN=$(DRY_RUN)
 # what the package needs, and what tests and lint need besides
 READY := $(VENV)/.ready
@@ -58,11 +60,11 @@ rehearse-dcase2019: $(READY) ## the whole table by the same code on soundscapes:
 	@$(GRID) bash experiments/rehearse.sh
 
 results: OUT ?= results_output
-results: $(READY) ## remake experiments/results: [STUDIES=] [ESC10=] [YAMNET=] [TUT2017_EMBEDDINGS=] [AMBIENCE=] [SCENE_RECORDINGS=] [DRY_RUN=1]
+results: $(READY) ## remake experiments/results: [STUDIES=] [ESC10=] [YAMNET=] [TUT2017_EMBEDDINGS=] [AMBIENCE=] [SCENE_RECORDINGS=] [AUDIOSET=] [VGGISH_PCA=] [DRY_RUN=1]
 	@$(BIN)/python experiments/results/make_results.py --out="$(OUT)" --studies="$(STUDIES)" \
 	  --jobs=$(JOBS) $(if $(filter-out 0 no false,$(DRY_RUN)),--dry_run) --data ESC10="$(ESC10)" --data YAMNET="$(YAMNET)" \
 	  --data TUT2017_EMBEDDINGS="$(TUT2017_EMBEDDINGS)" --data AMBIENCE="$(AMBIENCE)" \
-	  --data SCENE_RECORDINGS="$(SCENE_RECORDINGS)"
+	  --data SCENE_RECORDINGS="$(SCENE_RECORDINGS)" --data AUDIOSET="$(AUDIOSET)" --data VGGISH_PCA="$(VGGISH_PCA)"
 
 test: $(TOOLS) ## run all tests, JOBS at a time
 	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal

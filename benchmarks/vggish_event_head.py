@@ -3,13 +3,9 @@
   python benchmarks/vggish_event_head.py AUDIOSET --pca=vggish_pca_params.npz \
       --out=vggish_assets/vggish_tags.npz
 
-AUDIOSET is a folder with the published embeddings of AudioSet: bal_train.npz and eval.npz with x
-[clips, 10, 128] (8 bits), n_patches [clips] and y [clips, 66] (packed bits of the labels), and
-class_labels_indices.csv (index, mid, display_name).
-
-The embeddings are the output of VGGish's last layer after the PCA, clipped and in 8 bits. The
-script inverts the PCA, so that the head reads the last layer after a ReLU, in which all embedding
-taps can be expressed. Labels are those of a clip: they are compared with the mean over its patches
+AUDIOSET is a folder with the published embeddings of AudioSet, see audioset_embeddings.py, which
+also brings them back to VGGish's last layer after a ReLU, in which all embedding taps can be
+expressed. Labels are those of a clip: they are compared with the mean over its patches
 of the scores, or of the logits. Which mean, the learning rate and the number of epochs are chosen
 by the mAP on a tenth of the balanced training set; then the head is trained on all of it. The
 evaluation set is used for the printed figures of the written file alone.
@@ -23,12 +19,12 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
+from audioset_embeddings import CLASS_MAP, EVALUATION, TRAINING, Clips, read_clips
 from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from crossask import files
-from crossask.events.tagger import Tagger, inverse_of_pca, read_class_map, read_tags
-from crossask.events.vggish import PCA_CLIP, read_pca
+from crossask.events.tagger import Tagger, read_class_map, read_tags
 
 POOLINGS = ("scores", "logits")
 LEARNING_RATES = (1e-3, 3e-3)
@@ -38,25 +34,6 @@ BATCH_SIZE = 256
 VALIDATION_SHARE = 0.1
 # Before training, each event has the probability of a rare event.
 FIRST_BIAS = -5.3
-
-
-@dataclasses.dataclass(frozen=True)
-class Clips:
-    """Clips of AudioSet.
-
-    Attributes:
-      embeddings: VGGish's last layer after a ReLU, float32 [clips, patches, 128].
-      has_patch: 1 for a patch, 0 for the filling of a short clip, float32 [clips, patches].
-      labels: 1 for a label of the clip, float32 [clips, events].
-    """
-
-    embeddings: np.ndarray
-    has_patch: np.ndarray
-    labels: np.ndarray
-
-    def part(self, selected: np.ndarray) -> "Clips":
-        """Returns the selected clips."""
-        return Clips(self.embeddings[selected], self.has_patch[selected], self.labels[selected])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,20 +107,6 @@ def mean_over_patches(values: tf.Tensor, has_patch: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(values * weights[..., tf.newaxis], axis=1)
 
 
-def read_clips(path: Path, pca: Path, events: int) -> Clips:
-    """Returns the clips of a file of published embeddings, see the top of this file."""
-    with np.load(path) as file:
-        in_8_bits = file["x"].astype(np.float32)
-        patches = file["n_patches"]
-        labels = np.unpackbits(file["y"], axis=1)[:, :events]
-    projected = in_8_bits / 255 * 2 * PCA_CLIP - PCA_CLIP
-    inverse = inverse_of_pca(*read_pca(pca))
-    raw = projected @ inverse.matrix + inverse.offset
-    has_patch = np.arange(raw.shape[1]) < patches[:, np.newaxis]
-    embeddings = np.maximum(raw, 0)
-    return Clips(embeddings, has_patch.astype(np.float32), labels.astype(np.float32))
-
-
 def mean_average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
     """Returns the mean over the events that have clips of the average precision."""
     has_clips = labels.any(axis=0)
@@ -209,15 +172,15 @@ def main() -> None:
     parser.add_argument("--pca", type=Path, required=True, help="VGGish's published PCA")
     parser.add_argument("--out", type=Path, required=True, help="file of the head, .npz")
     arguments = parser.parse_args()
-    names = read_class_map(arguments.audioset / "class_labels_indices.csv")
-    training = read_clips(arguments.audioset / "bal_train.npz", arguments.pca, len(names))
+    names = read_class_map(arguments.audioset / CLASS_MAP)
+    training = read_clips(arguments.audioset / TRAINING, arguments.pca, len(names))
     choice, validation_map = choose(training)
     head = Head(training, choice)
     for epoch in range(1, choice.epochs + 1):
         head.train_epoch(training, epoch)
     tagger = head.tagger(names)
     write(tagger, arguments.out)
-    evaluation = read_clips(arguments.audioset / "eval.npz", arguments.pca, len(names))
+    evaluation = read_clips(arguments.audioset / EVALUATION, arguments.pca, len(names))
     figures = {
         "choice": dataclasses.asdict(choice),
         "validation_map": validation_map,

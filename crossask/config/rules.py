@@ -148,6 +148,16 @@ def _penalty_needs_attention_pooling(row: "Experiment") -> None:
         )
 
 
+def _trunk_needs_vem(row: "Experiment") -> None:
+    model = row.model
+    if row.system != "VEM" and (model.trunk or model.trunk_training != "trained"):
+        raise ConfigError(
+            f"model.trunk or model.trunk_training is set, but the trunk of {row.system} cannot be "
+            "pre-trained.",
+            "Leave both at their defaults, or use VEM.",
+        )
+
+
 RULES = (
     _epochs_contain_the_first_kept_and_averaged,
     _choices_need_a_validation_part,
@@ -160,4 +170,5 @@ RULES = (
     _encoder_fields_need_an_encoder,
     _first_deltas_are_the_second_of_two_channels,
     _penalty_needs_attention_pooling,
+    _trunk_needs_vem,
 )

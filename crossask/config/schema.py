@@ -272,6 +272,18 @@ class ModelConfig(Settings):
         open_because="The padding of the poolings is not given; Table 2's four poolings by 2 need "
         "it on ten embeddings.",
     )
+    trunk: str = paper(
+        "",
+        "VEM: weights of all layers but the last, an .npz that crossask-pretrain --embeddings "
+        "wrote; empty: random weights.",
+        systems=("VEM",),
+    )
+    trunk_training: Literal["trained", "frozen"] = paper(
+        "trained",
+        "VEM: whether these layers are trained with the last one, or keep their weights and moving "
+        "statistics.",
+        systems=("VEM",),
+    )
     event_encoder_channels: Integers = paper(
         (64, 128, 256, 512, 1024, 1024, 2048),
         "JRM: channels of the event branch's layers.",
@@ -580,42 +592,43 @@ class DistillationConfig(Settings):
 
 @dataclass(frozen=True, config=STRICT)
 class FineTuningConfig(Settings):
-    """How a trained event model learns beside the scene network.
+    """How pre-trained layers learn beside the new ones.
 
-    The defaults are the paper's: one learning rate, all layers from the first step.
+    They are the layers of a trained event model and of a pre-trained trunk (model.trunk). The
+    defaults are the paper's: one learning rate, all layers from the first step.
     """
 
     prefix: ClassVar[str] = "fine_tuning."
 
     event_rate: float = paper(
         1.0,
-        "Factor on training.learning_rate for the event model.",
+        "Factor on training.learning_rate for the pre-trained layers.",
         systems=EVENT_SYSTEMS,
         ge=0,
     )
     layer_decay: float = paper(
         1.0,
-        "Factor on the learning rate from each layer of the event model to the layer below it.",
+        "Factor on the learning rate from each pre-trained layer to the layer below it.",
         systems=EVENT_SYSTEMS,
         ge=0,
     )
     probe_epochs: int = paper(
         0,
-        "Number of epochs at the start in which only the scene network is trained.",
+        "Number of epochs at the start in which only the new layers are trained.",
         systems=EVENT_SYSTEMS,
         ge=0,
     )
     unfreeze_epochs: int = paper(
         0,
-        "Epochs after which the next lower layer of the event model starts to train; 0: all layers "
-        "start together.",
+        "Epochs after which the next lower pre-trained layer starts to train; 0: all layers start "
+        "together.",
         systems=EVENT_SYSTEMS,
         ge=0,
     )
     l2_to_start: float = paper(
         0.0,
-        "Pull of the event model's weights to their starting values: each step moves a weight back "
-        "by learning rate x l2_to_start of the distance.",
+        "Pull of pre-trained weights to their starting values: each step moves a weight back by "
+        "learning rate x l2_to_start of the distance.",
         systems=EVENT_SYSTEMS,
         ge=0,
     )
@@ -642,7 +655,7 @@ class Experiment(Settings):
     event_model: EventModelConfig = part(EventModelConfig, "The event model.")
     model: ModelConfig = part(ModelConfig, "The scene network.")
     training: TrainingConfig = part(TrainingConfig, "The training.")
-    fine_tuning: FineTuningConfig = part(FineTuningConfig, "The training of the event model.")
+    fine_tuning: FineTuningConfig = part(FineTuningConfig, "The training of pre-trained layers.")
     augmentation: AugmentationConfig = part(AugmentationConfig, "Random changes of the batches.")
     distillation: DistillationConfig = part(DistillationConfig, "Training with a teacher.")
     event_control: Literal["", "other_clip", "shuffled_in_time", "true_events"] = paper(

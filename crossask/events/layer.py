@@ -1,7 +1,6 @@
 """The base class of event models: a Keras layer from patches to embeddings, with weight files."""
 
 import functools
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -228,7 +227,7 @@ class EventModel(keras.layers.Layer):
     def weights_digest(self) -> str:
         """Returns hexadecimal digits that change with any weight, tap, activation or width."""
         choices = [self.model_name, self.width, self.embedding_tap, self.activation]
-        return _digest(choices, self._arrays() | self._constants())
+        return weights.digest(choices, self._arrays() | self._constants())
 
     @classmethod
     def _check_record(
@@ -250,7 +249,7 @@ class EventModel(keras.layers.Layer):
         # With a tap that uses the PCA, the digest covers arrays of another file.
         if "sha256" in record and record["embedding_tap"] not in catalogue.PCA_TAPS:
             choices = [record[field] for field in ("name", "width", "embedding_tap", "activation")]
-            if _digest(choices, arrays) != record["sha256"]:
+            if weights.digest(choices, arrays) != record["sha256"]:
                 raise WeightsError(
                     f"The weights in {path} are not those of its record.", "Write the file again."
                 )
@@ -369,11 +368,3 @@ def _listed(shapes: Mapping[str, tuple[int, ...]]) -> str:
     if len(shapes) > len(shown):
         text += f", and {len(shapes) - len(shown)} more"
     return text
-
-
-def _digest(choices: list, arrays: Arrays) -> str:
-    digest = hashlib.sha256(json.dumps(choices).encode())
-    for name, value in sorted(arrays.items()):
-        digest.update(f"{name}{tuple(value.shape)}".encode())
-        digest.update(np.ascontiguousarray(value, "<f4").tobytes())
-    return digest.hexdigest()

@@ -3,6 +3,7 @@
 No code of a SavedModel is run.
 """
 
+import hashlib
 import json
 import re
 import zipfile
@@ -206,6 +207,15 @@ def from_npz(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
             "Pre-train with crossask-pretrain, or check the path.",
         ) from error
     return arrays, record
+
+
+def digest(choices: list, arrays: Arrays) -> str:
+    """Returns hexadecimal digits that change with any choice, and any name or value of an array."""
+    found = hashlib.sha256(json.dumps(choices).encode())
+    for name, value in sorted(arrays.items()):
+        found.update(f"{name}{tuple(value.shape)}".encode())
+        found.update(np.ascontiguousarray(value, "<f4").tobytes())
+    return found.hexdigest()
 
 
 def is_training_state(name: str, shape: Sequence[int]) -> bool:

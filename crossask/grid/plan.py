@@ -177,6 +177,7 @@ def _without_weights(row: Experiment) -> Experiment:
         {
             "strategy": strategy,
             "model.standardise_embedding": False,
+            "model.trunk": "",
             "event_model.weights": "",
             "event_model.embedding_tap": "linear",
         },

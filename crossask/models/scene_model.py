@@ -238,7 +238,7 @@ class SceneModel(keras.Model):
 
     @property
     def trainable(self) -> bool:
-        """Whether the layers of the scene model are trained; the event model has its own flag."""
+        """Whether the layers are trained; the event model and a frozen trunk have own flags."""
         return keras.Model.trainable.fget(self)
 
     @trainable.setter
@@ -252,6 +252,25 @@ class SceneModel(keras.Model):
             event_model_is_trainable = event_model.trainable
             keras.Model.trainable.fset(self, value)
             event_model.trainable = event_model_is_trainable
+        self.freeze_trunk()
+
+    def trunk_upward(self) -> list[list[keras.layers.Layer]]:
+        """Returns the layers from the embedding to the scene embedding, the lowest first.
+
+        Layers of one list learn at one rate. Networks whose trunk cannot be pre-trained return no
+        list.
+        """
+        return []
+
+    def freeze_trunk(self) -> None:
+        """Excludes the trunk from training if the configuration says so.
+
+        Its batch normalisation then uses its moving statistics, in training, too.
+        """
+        if self.model_config.trunk_training == "frozen":
+            for layers in self.trunk_upward():
+                for layer in layers:
+                    layer.trainable = False
 
     def train_step(self, data: tuple) -> dict[str, tf.Tensor]:
         """Trains on one batch; `fit` calls this method.

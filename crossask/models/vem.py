@@ -31,7 +31,8 @@ class VEM(SceneModel):
     Differs from the paper: the last two pools of four are (1, 2), because pools of 2 x 2 would
     leave none of ten steps. With `config.vem_pools` of four (2, 2), as printed, and
     `config.vem_pool_padding` "same", one step of 8 x 512 features is left. Embeddings that are not
-    `config.event_width` wide first pass a linear layer to that width.
+    `config.event_width` wide first pass a linear layer to that width. The trunk, all layers below
+    the last one, can be pre-trained and frozen (`config.trunk`, `config.trunk_training`).
     """
 
     reads = ("embedding",)
@@ -51,6 +52,13 @@ class VEM(SceneModel):
         )
         self.pooling = scene_pooling(config)
         self.scene = keras.layers.Dense(self.classes, dtype="float32", name="scene")
+        self.freeze_trunk()
+
+    def trunk_upward(self) -> list[list[keras.layers.Layer]]:
+        """Returns the narrowing, each block of the encoder, and the pooling."""
+        encoder = self.encoder
+        blocks = zip(encoder.convolutions, encoder.batch_norms, strict=True)
+        return [[self.narrowing], *(list(block) for block in blocks), [self.pooling]]
 
     def scene_embedding(
         self, inputs: Inputs, training: bool, seed: tf.Tensor | None

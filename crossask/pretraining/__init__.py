@@ -1,4 +1,4 @@
-"""Pre-training of event models as taggers of labelled events."""
+"""Pre-training of event models and of trunks as taggers of labelled events."""
 
 from crossask import lazy
 
@@ -6,7 +6,9 @@ _MODULES = {
     "LabelledClip": "crossask.pretraining.labels",
     "PretrainingConfig": "crossask.pretraining.training",
     "ProgressFunctions": "crossask.pretraining.training",
+    "TrunkPretrainingConfig": "crossask.pretraining.trunk",
     "pretrain": "crossask.pretraining.training",
+    "pretrain_trunk": "crossask.pretraining.trunk",
     "read_labelled_clips": "crossask.pretraining.labels",
 }
 __all__ = sorted(_MODULES)

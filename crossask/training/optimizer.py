@@ -2,7 +2,7 @@
 
 The paper fine-tunes with one learning rate for the whole network, finds no gain over training from
 scratch, and names that one rate as the cause (section 3.3). The remedies here: a factor for the
-event model and for each of its layers (Howard and Ruder 2018), training the scene network alone
+pre-trained part and for each of its layers (Howard and Ruder 2018), training the new layers alone
 first (Kumar et al. 2022), layers that start one after another, and a pull to the starting weights
 (Li et al. 2018).
 
@@ -19,6 +19,7 @@ import tf_keras as keras
 
 from crossask.config import FineTuningConfig, TrainingConfig
 from crossask.errors import ConfigError
+from crossask.models.scene_model import SceneModel
 
 Schedule = keras.optimizers.schedules.LearningRateSchedule
 
@@ -175,17 +176,17 @@ def build_optimizer(
 ) -> keras.optimizers.Optimizer:
     """Returns the row's optimiser.
 
-    It is Adam with one learning rate, or a `LayerwiseAdam` where layers of the event model differ
-    or weights are averaged.
+    It is Adam with one learning rate, or a `LayerwiseAdam` where pre-trained layers differ or
+    weights are averaged.
 
     Args:
       model: The built scene model, with the event model that it trains, if it trains one.
       training: Learning rate, schedule, precision and averages of the row.
-      tuning: Learning rates of the event model.
+      tuning: Learning rates of pre-trained layers.
       steps: Batches in an epoch.
     """
     rate = _learning_rate(training, steps)
-    is_plain = tuning == FineTuningConfig() or _event_layers(model) is None
+    is_plain = tuning == FineTuningConfig() or not _tuned_layers(model)
     if is_plain and not training.average_decay:
         optimizer = keras.optimizers.Adam(rate)
     else:
@@ -199,14 +200,14 @@ def build_optimizer(
 def learning_rates(model: keras.Model) -> dict[str, float]:
     """Returns the learning rates of the optimiser's last step by group of variables.
 
-    The groups are "scene" and, for a trained event model, "event_1" (its lowest layer) to
-    "event_<n>".
+    The groups are "scene", for a trained event model "event_1" (its lowest layer) to "event_<n>",
+    and for a pre-trained trunk that is trained "trunk_1" to "trunk_<n>".
     """
     optimizer = without_loss_scaling(model.optimizer)
     rate = float(keras.backend.get_value(optimizer.learning_rate))
     rates = {"scene": rate}
-    for number, layer in enumerate(_event_layers(model) or [], start=1):
-        rates[f"event_{number}"] = rate * _factor(model, optimizer, layer[0])
+    for name, variables in _tuned_layers(model).items():
+        rates[name] = rate * _factor(model, optimizer, variables[0])
     return rates
 
 
@@ -232,7 +233,7 @@ def _layerwise_adam(
     steps: int,
 ) -> LayerwiseAdam:
     plan = {}
-    layers = _event_layers(model) or []
+    layers = list(_tuned_layers(model).values())
     for height, layer in enumerate(reversed(layers)):  # 0 is the topmost layer
         of_layer = _VariablePlan(
             rate=tuning.event_rate * tuning.layer_decay**height,
@@ -258,12 +259,34 @@ def _layerwise_adam(
     )
 
 
-def _event_layers(model: keras.Model) -> list[list[tf.Variable]] | None:
-    """Returns the trained variables of the model's event model by layer; None without one."""
+def _tuned_layers(model: keras.Model) -> dict[str, list[tf.Variable]]:
+    """Returns the trained variables of the layers that `FineTuningConfig` concerns.
+
+    They are those of the event model ("event_1", ...) and of a pre-trained trunk ("trunk_1", ...),
+    from the lowest layer up.
+    """
+    layers = {}
     event_model = getattr(model, "event_model", None)
-    if event_model is None:
-        return None
-    return event_model.layers_upward()
+    if event_model is not None:
+        for number, variables in enumerate(event_model.layers_upward(), start=1):
+            layers[f"event_{number}"] = variables
+    for number, variables in enumerate(_trunk_layers(model), start=1):
+        layers[f"trunk_{number}"] = variables
+    return layers
+
+
+def _trunk_layers(model: keras.Model) -> list[list[tf.Variable]]:
+    """Returns the trained variables of each layer of a pre-trained trunk, from the lowest up."""
+    found = []
+    if isinstance(model, SceneModel) and model.model_config.trunk:
+        for layers in model.trunk_upward():
+            variables = []
+            for layer in layers:
+                variables += layer.trainable_variables
+            # The layer that narrows embeddings has no variables if it is not used.
+            if variables:
+                found.append(variables)
+    return found
 
 
 def _factor(

@@ -22,7 +22,7 @@ from crossask.features.batches import (
     ordered,
 )
 from crossask.features.cache import FeatureCache
-from crossask.training import devices, loop, network, run_folder
+from crossask.training import devices, loop, network, run_folder, trunk
 from crossask.training.drift import drift_from_here, embedding_drift
 from crossask.training.event_use import event_use
 from crossask.training.metrics import MacroAccuracy
@@ -196,8 +196,14 @@ def compile_model(
       classes: Number of scenes.
       shapes: Kind of feature -> shape of one clip's feature.
       steps: Batches in an epoch, for schedules and the stages of fine-tuning.
+
+    Raises:
+      WeightsError: See `trunk.load`.
     """
     model({kind: tf.zeros([1, *shape]) for kind, shape in shapes.items()})
+    if experiment.model.trunk:
+        # The optimiser, which is built below, takes these weights as the start of `l2_to_start`.
+        trunk.load(experiment, model)
     if experiment.soft_targets:
         loss = keras.losses.CategoricalCrossentropy(from_logits=True)
         accuracy = keras.metrics.CategoricalAccuracy("accuracy")
@@ -418,6 +424,7 @@ def _record(
             "ready_made": corpus.ready_made,
         },
         "event_digest": cache.event_digest,
+        "trunk_digest": trunk.digest(experiment),
         "paths": dict(options.paths or {}),
     }
 
@@ -460,6 +467,7 @@ def _check_same_run(run: Run, record: Mapping[str, Any], parts: Parts) -> None:
         )
     check_parts(run, parts)
     network.check_event_model(run, record["event_digest"])
+    trunk.check(run, record["trunk_digest"])
 
 
 def _differing_fields(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:

@@ -87,9 +87,15 @@ VARIABLES = {
     ),
     "AMBIENCE": "a CSV of ambience recordings with the columns filename, scene and location",
     "SCENE_RECORDINGS": "a folder of scene recordings at their original level, one for each scene",
+    "AUDIOSET": (
+        "a folder with AudioSet's published embeddings as bal_train.npz and eval.npz, gathered by "
+        "clip from its TFRecord files, and class_labels_indices.csv"
+    ),
+    "VGGISH_PCA": "the published vggish_pca_params.npz of VGGish",
 }
 
 DEMO_FILES = "{out}/demo_files"
+AUDIOSET_FILES = "{out}/audioset_files"
 CORPORA = {
     "demo": Corpus(
         data=f"{DEMO_FILES}/soundscapes",
@@ -106,6 +112,36 @@ CORPORA = {
         ),
     ),
     "tut2017_embeddings": Corpus(data="{TUT2017_EMBEDDINGS}", needs=("TUT2017_EMBEDDINGS",)),
+    "audioset": Corpus(
+        data=f"{AUDIOSET_FILES}/scene_labels.npz",
+        needs=("AUDIOSET", "VGGISH_PCA"),
+        preparation=(
+            "{python}",
+            "benchmarks/audioset_embeddings.py",
+            "{AUDIOSET}",
+            AUDIOSET_FILES,
+            "--pca={VGGISH_PCA}",
+        ),
+    ),
+    # The same corpus with the trunk that was pre-trained on AudioSet's events.
+    "audioset_trunk": Corpus(
+        data=f"{AUDIOSET_FILES}/scene_labels.npz",
+        after="audioset",
+        needs=("AUDIOSET", "VGGISH_PCA"),
+        preparation=(
+            "{bin}/crossask-pretrain",
+            f"--embeddings={AUDIOSET_FILES}/events.npz",
+            "--experiment=experiments/tut2017_trunk.py:vem_from_scratch",
+            f"--out={AUDIOSET_FILES}/trunk.npz",
+            "--epochs=8",
+            "--batch_size=64",
+        ),
+    ),
+    "tut2017_trunk": Corpus(
+        data="{TUT2017_EMBEDDINGS}",
+        after="audioset_trunk",
+        needs=("TUT2017_EMBEDDINGS", "AUDIOSET", "VGGISH_PCA"),
+    ),
     "ambience": Corpus(
         data="{out}/ambience_files/clips.csv",
         needs=("AMBIENCE",),
@@ -134,6 +170,7 @@ CORPORA = {
 
 DEMO_WEIGHTS = f"event_model.weights={DEMO_FILES}/event_model.npz"
 YAMNET_WEIGHTS = "event_model.weights={YAMNET}"
+AUDIOSET_TRUNK = f"model.trunk={AUDIOSET_FILES}/trunk.npz"
 ONE_SEED = (0,)
 THREE_SEEDS = (0, 1, 2)
 FIVE_SEEDS = (0, 1, 2, 3, 4)
@@ -322,6 +359,44 @@ STUDIES = (
         corpus="tut2017_embeddings",
         trainings=(Training("experiments/tut2017_embeddings_study.py", FIVE_SEEDS),),
         baseline="vem_unseen_places",
+    ),
+    Study(
+        name="tut2017_trunk",
+        about="VEM's trunk pre-trained on AudioSet's events, on embeddings of TUT 2017 clips",
+        corpus="tut2017_trunk",
+        trainings=(
+            Training(
+                "experiments/tut2017_trunk.py",
+                FIVE_SEEDS,
+                rows=("vem_from_scratch", "random_trunk", "linear"),
+            ),
+            Training(
+                "experiments/tut2017_trunk.py",
+                FIVE_SEEDS,
+                without=("vem_from_scratch", "random_trunk", "linear"),
+                override=AUDIOSET_TRUNK,
+            ),
+        ),
+        baseline="vem_from_scratch",
+    ),
+    Study(
+        name="audioset_scene_labels",
+        about="VEM on AudioSet's five labels of places, from scratch and with that trunk",
+        corpus="audioset_trunk",
+        trainings=(
+            Training(
+                "experiments/audioset_scene_labels.py",
+                FIVE_SEEDS,
+                rows=("vem_from_scratch", "vem_equal_weights", "linear"),
+            ),
+            Training(
+                "experiments/audioset_scene_labels.py",
+                FIVE_SEEDS,
+                without=("vem_from_scratch", "vem_equal_weights", "linear"),
+                override=AUDIOSET_TRUNK,
+            ),
+        ),
+        baseline="vem_from_scratch",
     ),
     Study(
         name="ambience",

@@ -141,10 +141,17 @@ def test_sentences_follow_from_the_verdicts(copied, verdict):
 
 def test_a_study_that_is_new_gets_its_section(copied):
     before = text_of(copied)
-    for name in ("ambience", "ambience_levels", "ambience_levels_quiet"):
+    new = ("ambience", "ambience_levels", "ambience_levels_quiet", "tut2017_trunk")
+    for name in (*new, "audioset_scene_labels"):
         shutil.copy(copied / "esc10_controls.json", copied / f"{name}.json")
     text = text_of(copied)
-    for heading in ("## Real ambiences", "## Does the level matter at which recordings enter"):
+    headings = (
+        "## Real ambiences",
+        "## Does the level matter at which recordings enter",
+        "## Does it help to pre-train VEM itself",
+        "## VEM on AudioSet's labels of places",
+    )
+    for heading in headings:
         assert heading in text
         assert heading not in before
     for row in json.loads((copied / "ambience.json").read_text())["corpora"][0]["rows"]:

@@ -133,6 +133,8 @@ VALID_VALUES = {"event_model.level": -26.0}
 # A field that is only valid together with another one.
 TOGETHER = {
     "model.first_deltas": {"features.mono": True},
+    "model.trunk": {"system": "VEM"},
+    "model.trunk_training": {"system": "VEM"},
     "event_control": {"system": "CMAM", "strategy": "feature_based"},
     "training.warmup_epochs": {"training.schedule": "cosine"},
     "training.input_streams": {"training.batch_size": 32},

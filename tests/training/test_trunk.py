@@ -11,7 +11,7 @@ import small_corpus
 import tensorflow as tf
 import tf_keras as keras
 
-from crossask import config, models, training
+from crossask import config, events, models, serving, training
 from crossask.config import FineTuningConfig, TrainingConfig
 from crossask.datasets import read_corpus
 from crossask.errors import ConfigError, WeightsError
@@ -260,18 +260,20 @@ def test_a_run_from_before_there_were_trunks_goes_on(tmp_path):
 
 
 @pytest.mark.trains
-@pytest.mark.parametrize("how", ["trained", "frozen"])
-def test_a_row_with_a_trunk_is_exported_without_its_file(corpus, tmp_path, how):
-    from crossask import serving
-
-    row = config.override(
-        small_corpus.FEATURE_BASED_24_KHZ, {"name": "vem", "system": "VEM", "folds": ("1",)}
-    )
+def test_a_run_with_a_trunk_is_exported_without_its_file(corpus, features, tmp_path):
+    row = config.override(small_corpus.FEATURE_BASED, {"name": "vem", "system": "VEM"})
     changes = {
+        "event_model.weights": str(tmp_path / "events.npz"),
         "model.trunk": write_trunk(tmp_path / "trunk.npz", row),
-        "model.trunk_training": how,
+        "model.trunk_training": "frozen",
+        "training.epochs": 1,
     }
-    made = small_corpus.export(config.override(row, changes), corpus, tmp_path)
+    events.build(row.event_model).save_npz(tmp_path / "events.npz")
+    row = config.override(row, changes)
+    cache = prepare_features(corpus, row, features)
+    run = run_folder.run_at(tmp_path / "runs", "vem", "1", 0)
+    with small_corpus.without_graphs():
+        training.train(run, row, corpus, cache)
     (tmp_path / "trunk.npz").unlink()
-    serving.export_run(made.run, tmp_path / "again")
-    assert (tmp_path / "again" / "saved_model.pb").is_file()
+    serving.export_run(run, tmp_path / "model")
+    assert (tmp_path / "model" / "saved_model.pb").is_file()

@@ -12,7 +12,8 @@ events and writes such a CSV.
 With --embeddings, sound is not needed: the network of a VEM row is trained to predict events from
 embeddings, and all its layers but the last are written. To use them, set model.trunk of the row to
 the written file. The .npz has event_names [events] and, for the parts train, val and optionally
-test, PART_x [clips, patches, width] and PART_y [clips, events] (0 or 1).
+test, PART_x [clips, patches, width] and PART_y [clips, events] (0 or 1). Of the other flags,
+epochs, batch_size, learning_rate and seed apply.
 """
 
 import sys

@@ -46,7 +46,7 @@ class TrunkPretrainingConfig:
     """How a trunk is trained.
 
     Attributes:
-      experiment: The row; its system, `model` and seeded initial weights are used.
+      experiment: The row; its system and `model` are used, and its event model is recorded.
       epochs: Number of epochs.
       batch_size: Clips in a batch.
       learning_rate: Adam's learning rate.

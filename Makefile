@@ -26,7 +26,7 @@ TOOLS := $(VENV)/.tools
 # the exact versions are those of one Python; another takes the newest that setup.py allows
 CONSTRAINTS := $(shell $(PYTHON) -c 'import sys; print("-c constraints.txt" if sys.version_info[:2] == (3, 11) else "")')
 
-.PHONY: help demo results test test-quick lint docs clean reproduce-dcase2019 reproduce-tut2017 rehearse-dcase2019
+.PHONY: help demo results test test-quick lint docs site clean reproduce-dcase2019 reproduce-tut2017 rehearse-dcase2019
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1 \t\2/' | expand -t 34
@@ -81,5 +81,8 @@ docs: $(TOOLS) ## generate docs/configuration.md, and the results in docs/ and R
 	$(BIN)/python -c "from crossask.config import reference; print(reference.as_markdown(), end='')" > docs/configuration.md
 	$(BIN)/python experiments/results/write_docs.py
 
+site: $(TOOLS) ## build the documentation as a site in the folder site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 clean: ## remove the environment, demo_output and rehearsal_output
-	rm -rf $(VENV) demo_output rehearsal_output build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) demo_output rehearsal_output site build *.egg-info .pytest_cache .ruff_cache

@@ -127,7 +127,7 @@ setup(
         # warm-up requests in exported models
         "serving": SERVING,
         "test": [*TRAIN, *APP, *BEAM, *KAGGLE, *SERVING, *TEST],
-        "dev": ["ruff>=0.6"],
+        "dev": ["ruff>=0.6", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
     },
     entry_points={
         "console_scripts": [

@@ -39,8 +39,10 @@ def load(model_dir: str | Path | None = None, hop_seconds: float | None = None) 
     It processes many recordings in batches. The result for a recording that cannot be used is an
     AudioError:
 
-    >>> [type(result).__name__ for result in model.predict_each(["recording.wav", "nowhere.wav"])]
-    ['Prediction', 'AudioError']
+    >>> for result in model.predict_each(["recording.wav", "nowhere.wav"]):
+    ...     print(type(result).__name__)
+    Prediction
+    AudioError
 
     Args:
       model_dir: Folder of the SavedModel. None is the starter model, which knows ten everyday

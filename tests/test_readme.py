@@ -1,9 +1,12 @@
 """What the README shows runs as it stands."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
 from crossask.cli import (
@@ -83,3 +86,22 @@ def test_every_file_and_link_it_names_exists():
             r"\b(?:crossask|experiments|tests|benchmarks|docs)/[\w/]+\.\w+", text
         ):
             assert (ROOT / name).exists(), f"{page.name}: {name}"
+
+
+@pytest.mark.processes
+def test_the_pages_build_as_a_site_without_a_warning(tmp_path):
+    pytest.importorskip("mkdocs", reason="needs mkdocs: pip install '.[dev]'")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", f"--site-dir={tmp_path / 'site'}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    start = (tmp_path / "site" / "index.html").read_text()
+    assert "images/systems.svg" in start
+    assert 'href="own_recordings/"' in start
+    # A link to a file outside of the site would lead nowhere.
+    for page in (tmp_path / "site").rglob("*.html"):
+        assert "CONTRIBUTING.md" not in "".join(re.findall(r'href="([^"]*)"', page.read_text()))

@@ -1,0 +1,22 @@
+"""Turns the README and the pages of this folder into a site; mkdocs.yml names this file."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).parents[1]
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Adds the README as the first page."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    files.append(File.generated(config, "index.md", content=text.replace("](docs/", "](")))
+    return files
+
+
+def on_page_markdown(markdown: str, **_context: Any) -> str:
+    """Returns the text of a page, in which links to files outside of the site are plain text."""
+    outside = r"\[([^\]]+)\]\((?:\.\./|CONTRIBUTING|vggish_assets/|experiments/)[^)]*\)"
+    return re.sub(outside, r"\1", markdown)

@@ -44,6 +44,7 @@ CORE = [
     "tf-keras~=2.20.0",
     "numpy>=1.26",
     "soundfile>=0.13",
+    "soxr>=0.5",
     "absl-py>=1.4",
     "tqdm>=4.66",
     "pydantic>=2.7",
@@ -68,11 +69,12 @@ TRAIN = [
 APP = ["gradio>=6.31", "librosa>=0.11", "matplotlib>=3.8", "jinja2>=3.1"]
 BEAM = ["apache-beam>=2.70"]
 KAGGLE = ["kagglehub>=0.3"]
+# Formats that libsndfile does not read: m4a, aac, webm, mp4, mov, wma, amr, 3gp.
+MEDIA = ["av>=12"]
 SERVING = ["tensorflow-serving-api~=2.20.0"]
 TEST = [
     "pytest>=8",
     "pytest-xdist>=3.6",
-    "soxr>=0.5",
     "scikit-learn>=1.4",
     "build>=1.2",
     "twine>=6",
@@ -120,13 +122,14 @@ setup(
         "train": TRAIN,
         "app": APP,
         "beam": [*TRAIN, *BEAM],
+        "media": MEDIA,
         # one more way to get VGGish and YAMNet
         "kaggle": KAGGLE,
         # the page's test in a real browser, which has to be installed, too
         "browser": ["playwright>=1.50"],
         # warm-up requests in exported models
         "serving": SERVING,
-        "test": [*TRAIN, *APP, *BEAM, *KAGGLE, *SERVING, *TEST],
+        "test": [*TRAIN, *APP, *BEAM, *KAGGLE, *MEDIA, *SERVING, *TEST],
         "dev": ["ruff>=0.6", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
     },
     entry_points={

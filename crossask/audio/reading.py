@@ -1,4 +1,8 @@
-"""Sound files to waveforms, at the file's own sample rate. Imports no TensorFlow."""
+"""Sound files to waveforms, at the file's own sample rate. Imports no TensorFlow.
+
+libsndfile reads a file if it can, and PyAV (FFmpeg) reads the others; see `formats` for the
+formats, `channels` for recordings of more than two channels.
+"""
 
 import os
 from collections.abc import Iterator
@@ -8,11 +12,26 @@ from typing import Literal
 import numpy as np
 import soundfile
 
+from crossask.audio import channels, formats
+from crossask.audio.formats import SUFFIXES, FolderContent, folder_content, is_sound_file
+from crossask.audio.media import MediaFile
 from crossask.config import FeatureConfig
 from crossask.errors import AudioError
 
-# Ends of the names of sound files, in lower case.
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff", ".opus", ".w64", ".rf64", ".au")
+__all__ = [
+    "LARGEST_SAMPLE",
+    "SUFFIXES",
+    "FolderContent",
+    "check_samples",
+    "fit_length",
+    "folder_content",
+    "is_sound_file",
+    "read_audio",
+    "read_blocks",
+    "read_part",
+    "seconds_of",
+    "sound_files",
+]
 
 # Largest amplitude of a sample that is accepted. Full scale is 1, and processing may exceed it. An
 # integer that was not divided by its full scale is larger in all but the quietest recordings.
@@ -22,34 +41,28 @@ AnyPath = str | os.PathLike[str]
 
 
 def sound_files(folder: str | Path) -> list[Path]:
-    """Returns all files below `folder` with a suffix of sound files, sorted."""
-    files = []
-    for path in Path(folder).rglob("*"):
-        if is_sound_file(path) and path.is_file():
-            files.append(path)
-    return sorted(files)
-
-
-def is_sound_file(path: Path) -> bool:
-    """Returns whether a file has a suffix of sound files, in upper or lower case."""
-    return path.suffix.lower() in SUFFIXES
+    """Returns the sound files below `folder`, sorted; see `folder_content` for what is left out."""
+    return list(folder_content(folder).files)
 
 
 def read_audio(path: AnyPath) -> tuple[np.ndarray, int]:
-    """Reads a whole sound file: WAV (16, 24 or 32 bit, or float), FLAC, OGG, MP3.
+    """Reads a whole sound file, of any format in `formats.FORMATS`.
 
     Returns:
-      The waveform, float32 [samples, channels] from -1 to 1 with 1 or 2 channels, and its sample
-      rate in Hz.
+      The waveform, float32 [samples, channels] from -1 to 1 with 1 or 2 channels (see
+      `channels.mono_or_stereo`), and its sample rate in Hz.
 
     Raises:
-      AudioError: The file is missing, empty or not a sound file, has more than two channels, or
-        has samples that `check_samples` rejects.
+      AudioError: The file is missing, empty, damaged or not a sound file, needs PyAV, which is not
+        installed, or has samples that `check_samples` rejects.
     """
     with _open(path) as file:
+        check = channels.DeadChannelCheck(path)
         waveform = next(_checked_blocks(file, path, -1), None)
         if waveform is None:
             raise AudioError(f"{path} contains no samples.", "Record it again, or leave it out.")
+        check.add(waveform)
+        check.finish()
         return waveform, file.samplerate
 
 
@@ -69,8 +82,12 @@ def read_blocks(path: AnyPath, seconds: float) -> tuple[Iterator[np.ndarray], in
     file = _open(path)
 
     def blocks() -> Iterator[np.ndarray]:
+        check = channels.DeadChannelCheck(path)
         with file:
-            yield from _checked_blocks(file, path, max(1, round(seconds * file.samplerate)))
+            for block in _checked_blocks(file, path, max(1, round(seconds * file.samplerate))):
+                check.add(block)
+                yield block
+        check.finish()
 
     return blocks(), file.samplerate
 
@@ -84,6 +101,17 @@ def read_part(path: AnyPath, start: int, end: int) -> np.ndarray:
     with _open(path) as file:
         file.seek(start)
         return next(_checked_blocks(file, path, end - start))
+
+
+def seconds_of(path: AnyPath) -> float:
+    """Returns the length of a file according to its header; 0 if that cannot be read."""
+    try:
+        with _open(path) as file:
+            if isinstance(file, MediaFile):
+                return file.seconds
+            return file.frames / file.samplerate
+    except AudioError:
+        return 0.0
 
 
 def fit_length(
@@ -146,34 +174,71 @@ def check_samples(waveform: np.ndarray, name: AnyPath) -> None:
         )
 
 
-def _open(path: AnyPath) -> soundfile.SoundFile:
-    if not Path(path).is_file():
-        raise AudioError(f"There is no file {os.fspath(path)!r}.", "Check the path.")
+def _open(path: AnyPath) -> soundfile.SoundFile | MediaFile:
+    """Opens a sound file with libsndfile, or with PyAV if libsndfile does not read it."""
+    _check_file(path)
     try:
-        file = soundfile.SoundFile(os.fspath(path))
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise _unreadable(path, error) from error
-    if file.channels > 2:
-        file.close()
-        raise AudioError(f"{path} has {file.channels} channels.", "Mix it down to one or two.")
-    return file
+        return soundfile.SoundFile(os.fspath(path))
+    # A TypeError means that the suffix is that of samples without a header.
+    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
+        problem = getattr(error, "error_string", str(error))
+    try:
+        return MediaFile(path, problem)
+    except ImportError:
+        raise _needs_pyav(path, problem) from None
 
 
-def _checked_blocks(file: soundfile.SoundFile, path: AnyPath, samples: int) -> Iterator[np.ndarray]:
-    """Yields waveforms of `samples` samples up to the end of the file; -1 is all in one."""
+def _check_file(path: AnyPath) -> None:
+    file = Path(path)
+    if file.is_dir():
+        raise AudioError(f"{os.fspath(path)!r} is a folder.", "Give the path of a sound file.")
+    if not file.is_file():
+        raise AudioError(f"There is no file {os.fspath(path)!r}.", "Check the path.")
+    if file.stat().st_size == 0:
+        raise AudioError(f"{path} is empty (0 bytes).", "Record it again, or leave it out.")
+
+
+def _needs_pyav(path: AnyPath, problem: str) -> AudioError:
+    """Returns the error for a file that libsndfile does not read, where PyAV is not installed."""
+    install = "pip install 'crossask[media]'"
+    title = formats.PYAV_FORMATS.get(Path(path).suffix.lower())
+    if title is not None:
+        return AudioError(
+            f"{path} is {title}, which is read by PyAV only, and PyAV is not installed.",
+            f"Install it ({install}), or convert the file to WAV or FLAC.",
+        )
+    return AudioError(
+        f"{path} cannot be read as sound (libsndfile: {problem.rstrip('.')}).",
+        f"Convert it to WAV or FLAC, or install PyAV, which reads more formats ({install}).",
+    )
+
+
+def _front_pair(file: soundfile.SoundFile | MediaFile, path: AnyPath) -> tuple[int, int] | None:
+    """Returns the numbers of the channels front left and front right; None if unknown."""
+    if file.channels <= 2:
+        return None
+    if isinstance(file, MediaFile):
+        return file.front_pair
+    return channels.front_pair_of_wav(path)
+
+
+def _checked_blocks(
+    file: soundfile.SoundFile | MediaFile, path: AnyPath, samples: int
+) -> Iterator[np.ndarray]:
+    """Yields mono or stereo of `samples` samples up to the end of the file; -1 is all in one."""
+    front_pair = _front_pair(file, path)
     while True:
         try:
             waveform = file.read(samples, dtype="float32", always_2d=True)
         except (soundfile.LibsndfileError, RuntimeError) as error:
-            raise _unreadable(path, error) from error
+            raise AudioError(
+                f"{path} cannot be read as sound ({error}).",
+                "Copy or record it again: it is damaged.",
+            ) from error
         if len(waveform) == 0:
             return
         check_samples(waveform, path)
-        yield waveform
+        yield channels.mono_or_stereo(waveform, front_pair, path)
         is_last = len(waveform) < samples or samples < 0
         if is_last:
             return
-
-
-def _unreadable(path: AnyPath, error: Exception) -> AudioError:
-    return AudioError(f"{path} cannot be read as sound ({error}).", "Give WAV, FLAC, OGG or MP3.")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 from absl import logging as absl_logging
 
+from crossask.audio import notices
 from crossask.config import catalogue
 from crossask.errors import CrossaskError, Preempted
 from crossask.version import __version__
@@ -74,6 +75,7 @@ def run(
     argv = list(sys.argv if argv is None else argv)
     help_level = _help_level(argv[1:])
     _set_up_logging()
+    notices.forget()
     try:
         if help_level:
             print(_help(doc, flag_values, help_level, needs))

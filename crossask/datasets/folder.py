@@ -1,12 +1,13 @@
 """Any collection of sound files as a corpus: a sub-folder for each scene, or a CSV with labels."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from crossask import text_tables
-from crossask.audio import reading
+from crossask.audio import notices, reading
 from crossask.datasets.clips import Clip, Corpus, Fold
 from crossask.errors import DataError
 
@@ -17,7 +18,8 @@ def read(data_dir: str | Path, need_audio: bool = True, name: str = "folder") ->
     """Reads a collection of sound files.
 
     `data_dir` is one of
-      * a folder with one sub-folder for each scene: each file is a location of its own;
+      * a folder with one sub-folder for each scene, which may contain further folders: each file
+        is a location of its own. One log line counts the files that are left out;
       * a CSV, or a folder with a file clips.csv, with the columns `filename` (absolute, or relative
         to the CSV) and `scene`, and optionally `location`, `city` and `fold`.
 
@@ -49,13 +51,8 @@ def read(data_dir: str | Path, need_audio: bool = True, name: str = "folder") ->
             f"There is no folder or CSV {str(path)!r}.",
             "Point --data_dir at a folder with one sub-folder for each scene, or at a CSV.",
         )
-    if not clips and table_path.is_file():
-        raise DataError(f"{table_path} lists no clips.", "Add a line for each clip.")
     if not clips:
-        raise DataError(
-            f"{path} contains no sound files.",
-            f"Put {', '.join(reading.SUFFIXES)} files into one sub-folder for each scene.",
-        )
+        raise DataError(f"{table_path} lists no clips.", "Add a line for each clip.")
     if not fold_of:
         fold_of = _distribute(clips)
     scenes = sorted({clip.scene for clip in clips})
@@ -63,12 +60,51 @@ def read(data_dir: str | Path, need_audio: bool = True, name: str = "folder") ->
 
 
 def _clips_of_folders(folder: Path) -> list[Clip]:
+    """Returns the sound files in the sub-folders, and logs how many files are left out."""
     clips = []
-    for path in sorted(folder.glob("*/*")):
-        if reading.is_sound_file(path):
-            scene = path.parent.name
-            clips.append(Clip(f"{scene}/{path.name}", str(path), scene, f"{scene}/{path.stem}"))
+    searched = reading.FolderContent()
+    outside = []
+    without_sound = []
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if not path.is_dir():
+            if reading.is_sound_file(path):
+                outside.append(path)
+            continue
+        content = reading.folder_content(path)
+        if not content.files:
+            # For example the folder of the features.
+            without_sound.append(path)
+            continue
+        searched += content
+        clips += [_clip_in_folder(file, folder) for file in content.files]
+    reasons = []
+    if outside:
+        reasons.append(f"{len(outside)} sound files outside of the folders of the scenes")
+    if without_sound:
+        reasons.append(f"{len(without_sound)} folders without sound files")
+    if searched.left_out:
+        reasons.append(searched.left_out)
+    left_out = ", ".join(reasons)
+    if not clips:
+        found = f" It contains {left_out}." if left_out else ""
+        raise DataError(
+            f"{folder} contains no sound files in sub-folders.{found}",
+            f"Put {' '.join(reading.SUFFIXES)} files into one sub-folder for each scene.",
+        )
+    if left_out:
+        notices.log_once(
+            f"left out of {folder}", logging.INFO, "Left out of %s: %s.", folder, left_out
+        )
     return clips
+
+
+def _clip_in_folder(file: Path, folder: Path) -> Clip:
+    """Returns a sound file in the folder of a scene, or in a folder below that."""
+    name = file.relative_to(folder)
+    location = name.with_suffix("").as_posix()
+    return Clip(name.as_posix(), str(file), name.parts[0], location)
 
 
 def _read_table(path: Path) -> text_tables.Table:

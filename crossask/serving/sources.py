@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import glob
+import logging
 import os
 import shutil
 import sys
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import soundfile
 
 from crossask.audio import reading
 from crossask.errors import AudioError, CrossaskError
@@ -24,6 +24,7 @@ STANDARD_INPUT = "-"
 SECONDS_BETWEEN_LOOKS = 1.0
 # A 16-bit sample is at most this large.
 FULL_SCALE = 32768
+LOG = logging.getLogger("crossask")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,14 +52,13 @@ class RecordingFile(os.PathLike):
     @property
     def seconds(self) -> float:
         """Length according to the file's header; 0 if that cannot be read."""
-        try:
-            return soundfile.info(self.path).duration
-        except (soundfile.LibsndfileError, RuntimeError, OSError):
-            return 0.0
+        return reading.seconds_of(self.path)
 
 
 def find_recordings(words: Iterable[str | Path]) -> list[RecordingFile]:
     """Returns the recordings that the words of a command line select, each once.
+
+    One log line counts the files in folders that are left out, by the reason.
 
     Args:
       words: Paths of files, patterns such as 'day1/*.wav', or folders, which are searched with
@@ -68,9 +68,18 @@ def find_recordings(words: Iterable[str | Path]) -> list[RecordingFile]:
       CrossaskError: A folder contains no sound files, or a pattern matches no file.
     """
     found = {}
+    searched = reading.FolderContent()
     for word in words:
-        for recording in _matches(str(word)):
+        if Path(word).is_dir():
+            content = _folder_content(word)
+            searched += content
+            recordings = [_in_folder(file, word) for file in content.files]
+        else:
+            recordings = _matches(str(word))
+        for recording in recordings:
             found.setdefault(recording.path, recording)
+    if searched.left_out:
+        LOG.info("Files in folders that are left out: %s.", searched.left_out)
     return list(found.values())
 
 
@@ -163,17 +172,17 @@ def pcm_stream(
         yield seconds_read, waveform
 
 
+def _folder_content(folder: str | Path) -> reading.FolderContent:
+    """Returns the content of a folder, in which there must be sound files."""
+    content = reading.folder_content(folder)
+    if not content.files:
+        raise CrossaskError(*content.nothing_found(folder))
+    return content
+
+
 def _matches(word: str) -> list[RecordingFile]:
-    """Returns the recordings that one word of a command line selects."""
+    """Returns the recordings that a path or a pattern on the command line selects."""
     path = Path(word)
-    if path.is_dir():
-        files = reading.sound_files(path)
-        if not files:
-            raise CrossaskError(
-                f"The folder {word} contains no sound files.",
-                f"Names of sound files end in {' '.join(reading.SUFFIXES)}.",
-            )
-        return [_in_folder(file, path) for file in files]
     if glob.has_magic(word) and not path.exists():
         matches = sorted(glob.glob(word, recursive=True))
         recordings = [

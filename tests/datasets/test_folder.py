@@ -1,10 +1,12 @@
 """Own recordings as a corpus: folders and tables."""
 
+import logging
+
 import numpy as np
 import pytest
 import soundfile
 
-from crossask.audio import reading
+from crossask.audio import notices, reading
 from crossask.datasets import read_corpus
 from crossask.errors import DataError
 
@@ -41,9 +43,36 @@ def test_every_suffix_of_sound_files_is_read(tmp_path):
         (tmp_path / scene).mkdir()
         (tmp_path / scene / "notes.txt").touch()
         for number, suffix in enumerate(reading.SUFFIXES):
-            (tmp_path / scene / f"{number}{suffix}").touch()
+            (tmp_path / scene / f"{number}{suffix.upper()}").write_bytes(b"any")
     corpus = read_corpus("folder", tmp_path)
     assert len(corpus.clips) == 2 * len(reading.SUFFIXES)
+
+
+def test_folders_below_a_scene_are_searched_and_what_is_left_out_is_one_line(tmp_path, caplog):
+    for name in ("forest/a.wav", "forest/day2/a.wav", "office/x.wav/a.wav", "office/b.wav"):
+        write_wav(tmp_path / name)
+    for name in ("forest/notes.txt", "forest/.hidden.wav", "office/list.csv", "office/day3/q"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("text")
+    (tmp_path / "office" / "empty.wav").touch()
+    (tmp_path / "features").mkdir()
+    (tmp_path / "features" / "shard.tfrecord").write_text("features")
+    write_wav(tmp_path / "outside.wav")
+    notices.forget()
+    with caplog.at_level(logging.INFO, "crossask"):
+        corpus = read_corpus("folder", tmp_path)
+        read_corpus("folder", tmp_path)
+    assert [(clip.id, clip.scene, clip.location) for clip in corpus.clips] == [
+        ("forest/a.wav", "forest", "forest/a"),
+        ("forest/day2/a.wav", "forest", "forest/day2/a"),
+        ("office/b.wav", "office", "office/b"),
+        ("office/x.wav/a.wav", "office", "office/x.wav/a"),
+    ]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"Left out of {tmp_path}: 1 sound files outside of the folders of the scenes, 1 folders "
+        "without sound files, 3 with another suffix (.csv, .txt, none), 1 hidden, 1 empty "
+        "(0 bytes)."
+    ]
 
 
 def test_all_missing_files_of_a_table_are_one_error(tmp_path):

@@ -1,0 +1,176 @@
+"""The sound of files that libsndfile does not read, through PyAV (FFmpeg): m4a, WebM, videos.
+
+PyAV is optional (the extra `media`) and is imported when the first such file is opened.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from crossask.audio import channels
+from crossask.errors import AudioError
+
+if TYPE_CHECKING:
+    import av
+
+# FFmpeg's readers of files that contain sound. Others, such as those of playlists, could open
+# further files or addresses that a recording from somebody else names.
+_CONTAINERS = (
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dts,dtshd,eac3,flac,flv,loas,matroska,webm,"
+    "mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,mpegts,nistsphere,ogg,tta,voc,w64,wav,wv"
+)
+# Samples as float32 from -1 to 1, one array for each channel.
+_FLOAT = "fltp"
+
+
+class MediaFile:
+    """The first audio stream of a media file, with soundfile.SoundFile's methods for reading.
+
+    Frames are decoded when they are read, so that memory does not grow with the length.
+
+    Attributes:
+      samplerate: Sample rate in Hz.
+      channels: Number of channels.
+      front_pair: Numbers of the channels front left and front right; None if they are unknown.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], libsndfile_problem: str = ""):
+        """Opens a file and decodes its first frame, which has the true format of the stream.
+
+        Args:
+          path: Path of the file.
+          libsndfile_problem: Why libsndfile does not read the file, for the error message.
+
+        Raises:
+          AudioError: The file contains no sound, or FFmpeg does not read it.
+          ImportError: PyAV is not installed.
+        """
+        import av
+
+        self._name = path
+        self._libsndfile_problem = libsndfile_problem
+        # The resampler only converts the samples to floats. It is made anew where the format of the
+        # stream changes, and then also converts the rest to the first rate and channels.
+        self._resampler: av.AudioResampler | None = None
+        self._resampler_input: tuple[Any, ...] = ()
+        self._frames = self._decoded()
+        with self._problems_raised():
+            # An absolute path cannot be mistaken for a protocol of FFmpeg such as "concat:".
+            self._container = av.open(
+                os.path.abspath(path),
+                options={"format_whitelist": _CONTAINERS},
+                # Titles and comments in another encoding than UTF-8 are not read.
+                metadata_errors="ignore",
+            )
+        if not self._container.streams.audio:
+            self.close()
+            raise AudioError(f"{path} contains no sound.", "Use a recording with an audio track.")
+        try:
+            first = next(self._frames, None)
+        except AudioError:
+            self.close()
+            raise
+        if first is None:
+            self.close()
+            raise AudioError(f"{path} contains no samples.", "Record it again, or leave it out.")
+        self.samplerate = first.sample_rate
+        self.channels = len(first.layout.channels)
+        self.front_pair = channels.front_pair_of_names(
+            [channel.name for channel in first.layout.channels]
+        )
+        # Decoded samples that have not been read yet, [samples, channels].
+        self._kept = first.to_ndarray().T
+
+    def __enter__(self) -> "MediaFile":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    @property
+    def seconds(self) -> float:
+        """Length according to the file's header; 0 if that does not contain it."""
+        if self._container.duration is None:
+            return 0.0
+        # FFmpeg counts it in microseconds.
+        return self._container.duration / 1e6
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._frames.close()
+        self._container.close()
+
+    def seek(self, samples: int) -> None:
+        """Skips samples. They are decoded, because lossy formats cannot be entered exactly."""
+        left = samples
+        while left > 0:
+            skipped = self.read(min(left, self.samplerate))
+            if len(skipped) == 0:
+                return
+            left -= len(skipped)
+
+    def read(self, samples: int, **_format: object) -> np.ndarray:
+        """Returns the next samples, float32 [samples, channels]; fewer at the end.
+
+        Args:
+          samples: Number of samples; -1 is all that are left.
+          **_format: Ignored: the format that soundfile.SoundFile.read would return.
+
+        Raises:
+          AudioError: The file is damaged.
+        """
+        pieces = [self._kept]
+        count = len(self._kept)
+        while samples < 0 or count < samples:
+            frame = next(self._frames, None)
+            if frame is None:
+                break
+            piece = frame.to_ndarray().T
+            pieces.append(piece)
+            count += len(piece)
+        waveform = np.concatenate(pieces)
+        if samples < 0:
+            samples = count
+        self._kept = waveform[samples:].copy()
+        return np.ascontiguousarray(waveform[:samples])
+
+    def _decoded(self) -> Iterator["av.AudioFrame"]:
+        """Yields the frames of the stream with float samples, one rate and one layout."""
+        stream = self._container.streams.audio[0]
+        with self._problems_raised():
+            for frame in self._container.decode(stream):
+                yield from self._converted(frame)
+
+    def _converted(self, frame: "av.AudioFrame") -> list["av.AudioFrame"]:
+        import av
+
+        frame_format = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if self._resampler is None:
+            self._resampler = av.AudioResampler(_FLOAT, frame.layout, frame.sample_rate)
+        elif frame_format != self._resampler_input:
+            first = self._resampler
+            self._resampler = av.AudioResampler(_FLOAT, first.layout, first.rate)
+        self._resampler_input = frame_format
+        return self._resampler.resample(frame)
+
+    def _problems_raised(self) -> contextlib.AbstractContextManager[None]:
+        return _problems_raised(self._name, self._libsndfile_problem)
+
+
+@contextlib.contextmanager
+def _problems_raised(name: str | os.PathLike[str], libsndfile_problem: str) -> Iterator[None]:
+    """Raises FFmpeg's errors as AudioError."""
+    import av
+
+    try:
+        yield
+    except (av.FFmpegError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise AudioError(
+            f"{name} cannot be read as sound (FFmpeg: {reason.rstrip('.')}; libsndfile: "
+            f"{libsndfile_problem.rstrip('.')}).",
+            "Copy or record it again if it is damaged; convert another format to WAV or FLAC.",
+        ) from error

@@ -6,7 +6,7 @@ The names below are imported when they are first used, so that reading needs no 
 from crossask import lazy
 
 _MODULES = {
-    "SAMPLE_RATES_HZ": "crossask.audio.resampling",
+    "SAMPLE_RATES_HZ": "crossask.audio.rates",
     "fill_window": "crossask.audio.windows",
     "fit_length": "crossask.audio.reading",
     "log_mel_spectrogram": "crossask.audio.frontends",

@@ -7,6 +7,7 @@ batches, so that a SavedModel contains them.
 import numpy as np
 import tensorflow as tf
 
+from crossask.audio.rates import EVENT_RATE_HZ
 from crossask.audio.resampling import ceil_divide
 from crossask.config import LogMelConfig
 from crossask.errors import AudioError
@@ -18,7 +19,6 @@ VGGISH_LOG_MEL = LogMelConfig(
 YAMNET_LOG_MEL = LogMelConfig(
     fft_size=512, min_hz=125.0, max_hz=7500.0, spectrum="magnitude", log_offset=0.001
 )
-EVENT_RATE_HZ = 16000
 PATCH_FRAMES = 96
 # Window and hop of a frame, 25 ms and 10 ms.
 FRAME_SAMPLES = 400

@@ -13,9 +13,9 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from crossask.audio.rates import SAMPLE_RATES_HZ
 from crossask.errors import AudioError
 
-SAMPLE_RATES_HZ = (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000)
 RESAMPLER_VERSION = "kaiser-80-12-0.952-blocks"
 
 # Zero crossings of the sinc on either side, at the lower of the two rates.

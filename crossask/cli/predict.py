@@ -80,7 +80,9 @@ flags.DEFINE_bool(
     "Read raw 16-bit samples from standard input; print one line a second.",
     flag_values=FLAGS,
 )
-flags.DEFINE_integer("rate", 48000, "Sample rate of --stream in Hz.", flag_values=FLAGS)
+flags.DEFINE_integer(
+    "rate", 48000, "Sample rate of --stream in Hz.", lower_bound=1, flag_values=FLAGS
+)
 flags.DEFINE_integer(
     "channels", 2, "Channels of --stream.", lower_bound=1, upper_bound=2, flag_values=FLAGS
 )
@@ -140,7 +142,6 @@ def _predict_stream(values: flags.FlagValues) -> int:
     classifier = _classifier(values)
     # Stopping the command is how a stream usually ends.
     with contextlib.suppress(KeyboardInterrupt, Preempted):
-        classifier.check_rate(values.rate, "The stream")
         stream = sources.pcm_stream(values.rate, values.channels, classifier.clip_seconds)
         for seconds, waveform in stream:
             if len(waveform) >= classifier.card["least_seconds"] * values.rate:

@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from crossask import config, events, files
-from crossask.audio import clip_features, reading, resampling
+from crossask.audio import clip_features, rates, reading, resampling
 from crossask.config import Experiment, catalogue
 from crossask.datasets import Clip, Corpus, embeddings
 from crossask.errors import AudioError, DataError
@@ -248,8 +248,8 @@ class _ClipFeatures:
           AudioError: The file cannot be used.
         """
         waveform, rate = reading.read_audio(clip.path)
+        waveform, rate = rates.to_graph_rate(waveform, rate, self.features.sample_rate_hz)
         waveform, change = reading.fit_length(waveform, rate, self.features, clip.path)
-        resampling.check_rate(rate, clip.path)
         graph = self._graph(rate, waveform.shape, tuple(kinds))
         values = graph(waveform)
         return {kind: values[kind].numpy()[0] for kind in kinds}, change

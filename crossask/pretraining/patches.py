@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from crossask import config, files
-from crossask.audio import clip_features, reading, resampling
+from crossask.audio import clip_features, rates, reading
 from crossask.config import EventModelConfig, catalogue
 from crossask.errors import AudioError, DataError
 from crossask.features import records
@@ -131,7 +131,7 @@ class PatchStore:
     def _load(self, clip: LabelledClip) -> np.ndarray:
         """Returns the patches of a clip."""
         waveform, rate = reading.read_audio(clip.path)
-        resampling.check_rate(rate, clip.path)
+        waveform, rate = rates.to_graph_rate(waveform, rate, self.features.sample_rate_hz)
         length = round(self.clip_seconds * rate)
         waveform = waveform[:length]
         missing = length - len(waveform)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from crossask import config, text_tables
-from crossask.audio import fill_window, reading, resampling
+from crossask.audio import fill_window, rates, reading, resampling
 from crossask.errors import DataError
 
 LEAST_CLIPS = 5
@@ -31,7 +31,7 @@ def calibration_clips(source: str | Path, features: config.FeatureConfig) -> lis
     Raises:
       DataError: There are fewer than LEAST_CLIPS recordings, there is no such folder or CSV, or the
         CSV lists no files.
-      AudioError: A file cannot be read, or its rate is not in `resampling.SAMPLE_RATES_HZ`.
+      AudioError: A file cannot be read.
     """
     paths = _paths(Path(source))
     if len(paths) < LEAST_CLIPS:
@@ -58,12 +58,12 @@ def first_clip(path: str | Path, features: config.FeatureConfig) -> np.ndarray:
       Waveform float32 [samples, channels] with 2 channels, or 1 if features.mono.
 
     Raises:
-      AudioError: The file cannot be read, or its rate is not in `resampling.SAMPLE_RATES_HZ`.
+      AudioError: The file cannot be read.
     """
     blocks, rate = reading.read_blocks(path, features.clip_seconds)
-    resampling.check_rate(rate, path)
     # A file without samples becomes a clip of silence.
     waveform = next(blocks, np.zeros((1, 1), np.float32))
+    waveform, rate = rates.to_graph_rate(waveform, rate, features.sample_rate_hz)
     if features.mono:
         waveform = waveform.mean(axis=1, keepdims=True)
     elif waveform.shape[1] == 1:

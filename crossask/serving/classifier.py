@@ -3,13 +3,14 @@
 import collections
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from crossask.audio import fill_window, reading, sliding_windows
+from crossask.audio import fill_window, rates, reading, sliding_windows
 from crossask.errors import AudioError, CrossaskError
 
 # Number of windows that the model classifies in one call.
@@ -218,12 +219,11 @@ class Classifier:
 
         Args:
           source: Path of a sound file, or an array [samples] or [samples, channels] in -1..1.
-          sample_rate_hz: Sample rate of an array; not used for a file.
+          sample_rate_hz: Sample rate of an array, any; not used for a file.
 
         Raises:
-          AudioError: The recording cannot be used: it cannot be read, is shorter than 1 s, has
-            a sample rate that the model does not accept, or has samples that are not finite or
-            beyond -8..8.
+          AudioError: The recording cannot be used: it cannot be read, is shorter than 1 s, or has
+            samples that are not finite or beyond -8..8.
         """
         (outcome,) = self.predict_each([source], sample_rate_hz)
         if isinstance(outcome, AudioError):
@@ -292,25 +292,14 @@ class Classifier:
             start_seconds=np.array(starts),
         )
 
-    def check_rate(self, sample_rate_hz: int, name: str) -> None:
-        """Raises AudioError unless the model accepts this sample rate.
-
-        Args:
-          sample_rate_hz: The sample rate.
-          name: Name of the recording, for the message.
-        """
-        if sample_rate_hz not in self.card["sample_rates_hz"]:
-            rates = ", ".join(str(rate) for rate in self.card["sample_rates_hz"])
-            raise AudioError(
-                f"{name} has a sample rate of {sample_rate_hz} Hz.",
-                f"Resample it to one of {rates} Hz.",
-            )
-
     def _windows(self, recording: "_Recording") -> Iterator["_Window"]:
         """Yields the windows of a recording, none of them shorter than least_seconds."""
         blocks = recording.read_blocks(self.clip_seconds)
-        rate = recording.sample_rate_hz
-        self.check_rate(rate, recording.name)
+        rate = rates.graph_rate(
+            recording.own_rate_hz, self.card["sample_rate_hz"], self.card["sample_rates_hz"]
+        )
+        recording.sample_rate_hz = rate
+        blocks = rates.convert_blocks(blocks, recording.own_rate_hz, rate)
         length = round(self.clip_seconds * rate)
         if self.hop_seconds is None:
             hop = length // 2
@@ -374,7 +363,7 @@ class Classifier:
         return Prediction(
             source=recording.name,
             seconds=timeline[-1].end_seconds,
-            sample_rate_hz=recording.sample_rate_hz,
+            sample_rate_hz=recording.own_rate_hz,
             probabilities=self._by_scene(probabilities),
             timeline=timeline,
             _explain=explain,
@@ -425,7 +414,8 @@ class _Recording:
     Attributes:
       source: Path of a sound file, or an array.
       name: What messages call it.
-      sample_rate_hz: Sample rate in Hz; of a file, it is set when the file is opened.
+      own_rate_hz: Its sample rate in Hz; of a file, it is set when the file is opened.
+      sample_rate_hz: Sample rate in Hz at which the model reads it; set with the first window.
       unclassified: Number of windows that wait in a batch.
       timeline: The classified windows.
       filled_seconds: Seconds by which the recording was filled up to a window.
@@ -436,6 +426,7 @@ class _Recording:
         self.source = source
         self.is_array = isinstance(source, np.ndarray)
         self.name = "the array" if self.is_array else str(source)
+        self.own_rate_hz = sample_rate_hz
         self.sample_rate_hz = sample_rate_hz
         self.unclassified = 0
         self.timeline: list[Segment] = []
@@ -452,13 +443,26 @@ class _Recording:
         if self.is_array:
             self._check_array()
             return iter([self._columns()])
-        blocks, self.sample_rate_hz = reading.read_blocks(self.source, seconds)
+        blocks, self.own_rate_hz = reading.read_blocks(self.source, seconds)
         return blocks
 
     def read_part(self, start_seconds: float, end_seconds: float) -> np.ndarray:
-        """Returns the waveform [samples, channels] between two moments."""
-        start = round(start_seconds * self.sample_rate_hz)
-        end = round(end_seconds * self.sample_rate_hz)
+        """Returns the waveform [samples, channels] between two moments, as the model reads it."""
+        to_hz = self.sample_rate_hz
+        if self.own_rate_hz == to_hz:
+            return self._samples(round(start_seconds * to_hz), round(end_seconds * to_hz))
+        # A second more on either side contains everything that the filter of the conversion needs.
+        # At whole seconds, there is a sample at both rates.
+        first_second = max(0, math.floor(start_seconds) - 1)
+        last_second = math.ceil(end_seconds) + 1
+        part = self._samples(first_second * self.own_rate_hz, last_second * self.own_rate_hz)
+        converted = rates.convert(part, self.own_rate_hz, to_hz)
+        start = round(start_seconds * to_hz) - first_second * to_hz
+        end = round(end_seconds * to_hz) - first_second * to_hz
+        return converted[start:end]
+
+    def _samples(self, start: int, end: int) -> np.ndarray:
+        """Returns samples of the recording at its own rate."""
         if self.is_array:
             return self._columns()[start:end]
         return reading.read_part(self.source, start, end)
@@ -472,8 +476,13 @@ class _Recording:
     def _check_array(self) -> None:
         """Raises AudioError unless the array is a waveform with a sample rate."""
         array = self.source
-        if self.sample_rate_hz is None:
+        if self.own_rate_hz is None:
             raise AudioError("An array was given without its sample rate.", "Set sample_rate_hz.")
+        if not self.own_rate_hz > 0:
+            raise AudioError(
+                f"The array has a sample rate of {self.own_rate_hz} Hz.",
+                "Set sample_rate_hz to that of the recording.",
+            )
         has_shape = array.ndim in (1, 2) and self._columns().shape[1] in (1, 2)
         has_floats = np.issubdtype(array.dtype, np.floating)
         if not (has_shape and has_floats):

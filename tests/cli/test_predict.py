@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 
+import media_files
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
 import crossask
 from crossask.audio import sliding_windows
@@ -277,9 +279,61 @@ def test_a_stream_of_raw_samples_is_predicted_every_second(model, capsys, monkey
         assert line["probabilities"] == pytest.approx(
             classifier.predict(samples, 16000).probabilities, abs=1e-6
         )
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
-    assert call(model, "--stream", "--rate=12345") == 2
-    assert "12345 Hz" in capsys.readouterr().err
+    assert call(model, "--stream", "--rate=0") == 2
+    assert "rate" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(waveform.tobytes())))
+    assert call(model, "--stream", "--rate=12345", "--format=json") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+def test_a_recording_of_any_rate_is_predicted_as_at_the_rate_of_the_model(model, tmp_path):
+    # The model was trained at 24 kHz. The noise has no frequencies that any of the files lacks.
+    source = np.random.default_rng(0).normal(0, 0.1, (6000 * 7, 2))
+    classifier = crossask.load(model)
+    waveforms = {rate: soxr.resample(source, 6000, rate) for rate in (24000, 12345, 192000)}
+    for rate, waveform in waveforms.items():
+        soundfile.write(tmp_path / f"{rate}.wav", waveform, rate, "FLOAT")
+    expected = classifier.predict(tmp_path / "24000.wav")
+    for rate in (12345, 192000):
+        waveform = waveforms[rate].astype(np.float32)
+        for found in (
+            classifier.predict(tmp_path / f"{rate}.wav"),
+            classifier.predict(waveform, rate),
+        ):
+            assert found.sample_rate_hz == rate
+            assert found.seconds == pytest.approx(7, abs=0.001)
+            assert len(found.timeline) == len(expected.timeline)
+            assert found.probabilities == pytest.approx(expected.probabilities, abs=0.02)
+            # Both read the same part of the recording again, although its first window is earlier.
+            log_mel = found.explain(5.0).log_mel
+            loud = expected.explain(5.0).log_mel > -3
+            assert loud.any()
+            assert np.abs(log_mel - expected.explain(5.0).log_mel)[loud].max() < 0.1
+
+
+def test_recordings_of_several_rates_and_formats_are_predicted_together(model, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    (tmp_path / "day").mkdir()
+    soundfile.write(tmp_path / "a.wav", rng.normal(0, 0.1, (37035, 6)), 12345)
+    soundfile.write(tmp_path / "b.FLAC", rng.normal(0, 0.1, (48000, 2)), 24000)
+    media_files.write(tmp_path / "day" / "c.M4A", rng.normal(0, 0.1, (96000, 2)), 48000, "aac")
+    (tmp_path / "notes.txt").write_text("text")
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "text.mp3").write_text("text")
+    media_files.write_silent_video(tmp_path / "video.mp4")
+    assert call(model, "--top=1", tmp_path) == 3
+    printed = capsys.readouterr()
+    names = [line.partition(":")[0] for line in printed.out.splitlines()]
+    assert names == [str(tmp_path / name) for name in ("a.wav", "b.FLAC", "day/c.M4A")]
+    lines = printed.err.splitlines()
+    assert (
+        "Files in folders that are left out: 1 with another suffix (.txt), 1 empty (0 bytes)."
+        in (lines)
+    )
+    assert sum("a.wav has 6 channels: their mean is read" in line for line in lines) == 1
+    assert sum("text.mp3 cannot be read as sound" in line for line in lines) == 1
+    assert sum("video.mp4 contains no sound" in line for line in lines) == 1
+    assert "2 of 5 files could not be used." in lines
 
 
 def test_a_file_in_a_watched_folder_is_found_once_it_is_finished(tmp_path, monkeypatch):

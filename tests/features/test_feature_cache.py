@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import small_corpus
 import soundfile
+import soxr
 
 from crossask import config
 from crossask.config import TrainingConfig
@@ -131,6 +132,20 @@ def test_lengths_within_the_allowance_are_mended_and_others_are_errors(tmp_path)
     strict = config.override(small_corpus.FA, {"features.max_cut_seconds": 0.1})
     with pytest.raises((DataError, AudioError), match="4 of 4"):
         prepare_features(corpus, strict, tmp_path / "features")
+
+
+def test_recordings_of_any_and_of_mixed_rates_have_features(tmp_path):
+    table = small_corpus.write(tmp_path / "corpus", places=2, clips=1)
+    source = np.random.default_rng(0).normal(0, 0.1, (6000 * 2, 2))
+    # The first and the second have the same sound; the rate of the third is one of the graph's.
+    for name, rate in (("a00.wav", 16000), ("a10.wav", 12345), ("b00.wav", 48000)):
+        waveform = soxr.resample(source, 6000, rate)
+        soundfile.write(tmp_path / "corpus" / name, waveform, rate, "FLOAT")
+    cache = prepare_features(read_corpus("folder", table), small_corpus.FA, tmp_path / "features")
+    found = dict(records.read_clips(cache.shards("log_mel")))
+    loud = found["a00.wav"] > -3
+    assert loud.any()
+    assert np.abs(found["a10.wav"] - found["a00.wav"])[loud].max() < 0.1
 
 
 def test_training_batches_are_a_pure_function_of_seed_and_epoch(corpus, finished):

@@ -11,6 +11,7 @@ import soundfile
 
 from crossask import config, events, files, pretraining
 from crossask.errors import CrossaskError, DataError
+from crossask.pretraining.patches import PatchStore
 
 RATE = 16000
 SETTINGS = pretraining.PretrainingConfig(
@@ -106,8 +107,24 @@ def test_lines_that_cannot_be_used_are_named(collection, content, words):
         pretraining.read_labelled_clips(collection / "wrong.csv")
 
 
+def test_recordings_of_any_rate_give_the_same_patches(tmp_path):
+    for rate in (16000, 12345, 12345 * 4):
+        time = np.arange(rate) / rate
+        wave = 0.3 * np.sin(2 * np.pi * 700 * time) * time
+        soundfile.write(tmp_path / f"{rate}.wav", wave, rate, "FLOAT")
+    store = PatchStore(tmp_path, config.EventModelConfig(width=0.0625), 1.0, ["hum"], 1)
+    found = {}
+    for rate in (16000, 12345, 12345 * 4):
+        found[rate] = store._load(pretraining.LabelledClip(str(tmp_path / f"{rate}.wav"), ("hum",)))
+    for rate in (12345, 12345 * 4):
+        # In the bands of the tone, the patches are equal.
+        loud = found[16000] > -3
+        assert loud.any()
+        assert np.abs(found[rate] - found[16000])[loud].max() < 0.01
+
+
 def test_all_sounds_that_cannot_be_used_are_one_error(clips, tmp_path):
-    soundfile.write(tmp_path / "odd.wav", np.zeros(12345), 12345)
+    (tmp_path / "odd.wav").write_text("no sound")
     (tmp_path / "broken.wav").write_bytes(b"RIFF")
     wrong = [
         pretraining.LabelledClip(str(tmp_path / name), ("hum",), "")

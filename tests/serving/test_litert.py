@@ -311,9 +311,6 @@ def test_calibrations_mistakes_are_told(tmp_path):
     (tmp_path / "clips.csv").write_text("scene\tfilename\n" + "x\ta.wav\n" * 5)
     with pytest.raises(AudioError, match=r"a\.wav"):
         calibration.calibration_clips(tmp_path / "clips.csv", small_corpus.FEATURES)
-    soundfile.write(tmp_path / "a.wav", np.zeros(12345), 12345)
-    with pytest.raises(AudioError, match="12345 Hz"):
-        calibration.calibration_clips(tmp_path / "clips.csv", small_corpus.FEATURES)
 
 
 def test_peak_memory_against_a_sum_by_hand():

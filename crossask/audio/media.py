@@ -4,6 +4,7 @@ PyAV is optional (the extra `media`) and is imported when the first such file is
 """
 
 import contextlib
+import fractions
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ _CONTAINERS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dts,dtshd,eac3,flac,flv,loas,matroska,webm,"
     "mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,mpegts,nistsphere,ogg,tta,voc,w64,wav,wv"
 )
+# The decoder starts this much before a wanted sample, so that it has all that it needs for it.
+_SECONDS_BEFORE = 1
 # Samples as float32 from -1 to 1, one array for each channel.
 _FLOAT = "fltp"
 
@@ -56,6 +59,8 @@ class MediaFile:
         # stream changes, and then also converts the rest to the first rate and channels.
         self._resampler: av.AudioResampler | None = None
         self._resampler_input: tuple[Any, ...] = ()
+        # Time of the first frame that was decoded since the file was opened or moved in.
+        self._first_time: int | None = None
         self._frames = self._decoded()
         with self._problems_raised():
             # An absolute path cannot be mistaken for a protocol of FFmpeg such as "concat:".
@@ -83,6 +88,7 @@ class MediaFile:
         )
         # Decoded samples that have not been read yet, [samples, channels].
         self._kept = first.to_ndarray().T
+        self._start_time = self._first_time
 
     def __enter__(self) -> "MediaFile":
         return self
@@ -104,8 +110,15 @@ class MediaFile:
         self._container.close()
 
     def seek(self, samples: int) -> None:
-        """Skips samples. They are decoded, because lossy formats cannot be entered exactly."""
-        left = samples
+        """Moves to a sample; called before the first `read`.
+
+        If the file counts its time in samples (m4a, mp4, mov, 3gp), decoding starts a second before
+        the sample. Otherwise all samples before it are decoded and dropped, because times in other
+        units do not lead to an exact sample.
+
+        AAC may replace noise by random numbers, which depend on where decoding starts.
+        """
+        left = samples - self._jump(samples - _SECONDS_BEFORE * self.samplerate)
         while left > 0:
             skipped = self.read(min(left, self.samplerate))
             if len(skipped) == 0:
@@ -137,11 +150,31 @@ class MediaFile:
         self._kept = waveform[samples:].copy()
         return np.ascontiguousarray(waveform[:samples])
 
+    def _jump(self, samples: int) -> int:
+        """Moves to a frame at or before a sample if that is exact; returns its first sample."""
+        stream = self._container.streams.audio[0]
+        counts_samples = stream.time_base == fractions.Fraction(1, self.samplerate)
+        if samples <= 0 or not counts_samples or self._start_time is None:
+            return 0
+        self._frames.close()
+        self._frames = self._decoded()
+        self._first_time = None
+        with self._problems_raised():
+            self._container.seek(self._start_time + samples, stream=stream)
+        frame = next(self._frames, None)
+        self._kept = self._kept[:0] if frame is None else frame.to_ndarray().T
+        if self._first_time is None:
+            # There are no frames behind this sample.
+            return samples
+        return self._first_time - self._start_time
+
     def _decoded(self) -> Iterator["av.AudioFrame"]:
         """Yields the frames of the stream with float samples, one rate and one layout."""
         stream = self._container.streams.audio[0]
         with self._problems_raised():
             for frame in self._container.decode(stream):
+                if self._first_time is None:
+                    self._first_time = frame.pts
                 yield from self._converted(frame)
 
     def _converted(self, frame: "av.AudioFrame") -> list["av.AudioFrame"]:

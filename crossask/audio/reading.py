@@ -29,6 +29,7 @@ __all__ = [
     "read_audio",
     "read_blocks",
     "read_part",
+    "read_seconds",
     "seconds_of",
     "sound_files",
 ]
@@ -96,20 +97,48 @@ def read_part(path: AnyPath, start: int, end: int) -> np.ndarray:
     """Reads the samples from `start` to `end` of a file, float32 [samples, channels].
 
     Raises:
-      AudioError: As `read_audio`.
+      AudioError: As `read_audio`; also if there are no samples after `start`.
     """
     with _open(path) as file:
-        file.seek(start)
-        return next(_checked_blocks(file, path, end - start))
+        if isinstance(file, MediaFile) or start < file.frames:
+            file.seek(start)
+            waveform = next(_checked_blocks(file, path, end - start), None)
+            if waveform is not None:
+                return waveform
+        raise AudioError(
+            f"{path} ends before {start / file.samplerate:.1f} s.",
+            "Copy or record it again: it is shorter than its header says.",
+        )
 
 
-def seconds_of(path: AnyPath) -> float:
-    """Returns the length of a file according to its header; 0 if that cannot be read."""
+def read_seconds(path: AnyPath, start: float, end: float) -> tuple[np.ndarray, int]:
+    """Reads a file between two moments in seconds; results and errors as `read_part`.
+
+    Returns:
+      The waveform, float32 [samples, channels], and its sample rate in Hz.
+    """
+    with _open(path) as file:
+        rate = file.samplerate
+    return read_part(path, round(start * rate), round(end * rate)), rate
+
+
+def seconds_of(path: AnyPath, decodes: bool = False) -> float:
+    """Returns the length of a file according to its header; 0 if the file cannot be read.
+
+    Args:
+      path: Path of the file.
+      decodes: Whether a file whose header has no length is decoded; otherwise it counts as 0.
+    """
     try:
         with _open(path) as file:
-            if isinstance(file, MediaFile):
+            if not isinstance(file, MediaFile):
+                return file.frames / file.samplerate
+            if file.seconds or not decodes:
                 return file.seconds
-            return file.frames / file.samplerate
+            samples = 0
+            while len(block := file.read(file.samplerate)):
+                samples += len(block)
+            return samples / file.samplerate
     except AudioError:
         return 0.0
 

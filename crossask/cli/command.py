@@ -287,9 +287,13 @@ def experiments(flag_values: flags.FlagValues) -> list["Experiment"]:
     required(flag_values, "experiment")
     rows = []
     for row in config.read_experiments(flag_values.experiment):
+        dataset = flag_values.dataset if "dataset" in flag_values else ""
+        if dataset:
+            # Before the fields are replaced, because some are for one data set only.
+            row = _on_dataset(row, dataset)
         row = config.resolve(row, flag_values.config_file, flag_values.params_override)
-        if "dataset" in flag_values and flag_values.dataset:
-            row = _on_dataset(row, flag_values.dataset)
+        if dataset:
+            row = _on_dataset(row, dataset)
         rows.append(row)
     return rows
 

@@ -152,10 +152,10 @@ def _data_of(
 def _prepared(
     experiment: "Experiment", data_dir: str, folder: str
 ) -> tuple["Corpus", "FeatureCache"]:
-    from crossask.datasets import read_corpus
+    from crossask.datasets import Corpora
     from crossask.features.cache import prepare_features
 
-    corpus = read_corpus(experiment.dataset, data_dir)
+    corpus = Corpora(data_dir)(experiment)
     bar = command.progress_bar(f"features of {experiment.name}")
     return corpus, prepare_features(corpus, experiment, folder, progress=bar)
 

@@ -15,16 +15,12 @@ import dataclasses
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from absl import flags
 
 from crossask.cli import command
 from crossask.config import catalogue
 from crossask.errors import CrossaskError, WeightsError
-
-if TYPE_CHECKING:
-    from crossask.datasets import Corpus
 
 # A collection of labelled events for crossask-pretrain; no corpus of scenes.
 EVENTS = "events"
@@ -143,13 +139,13 @@ def _prepare_dataset(values: flags.FlagValues) -> None:
         return
     if catalogue.dataset(values.dataset).is_rendered:
         _render_soundscapes(values)
-    corpus = _read_corpus(values)
+    _log_corpus(values)
     if values.experiment:
-        _compute_features(values, corpus)
+        _compute_features(values)
 
 
-def _read_corpus(values: flags.FlagValues) -> "Corpus":
-    """Returns the corpus and logs its size."""
+def _log_corpus(values: flags.FlagValues) -> None:
+    """Checks the corpus and logs its size."""
     from crossask.datasets import read_corpus
 
     corpus = read_corpus(values.dataset, values.data_dir)
@@ -168,18 +164,19 @@ def _read_corpus(values: flags.FlagValues) -> "Corpus":
             corpus.unused,
             corpus.faulty,
         )
-    return corpus
 
 
-def _compute_features(values: flags.FlagValues, corpus: "Corpus") -> None:
+def _compute_features(values: flags.FlagValues) -> None:
     rows = command.experiments(values)
+    from crossask.datasets import Corpora
     from crossask.features.cache import prepare_features
 
     elsewhere = _beam_runner(values.beam_options) if values.runner == "beam" else None
     folder = command.features_dir(values.data_dir, values.features_dir)
+    corpora = Corpora(values.data_dir)
     for row in rows:
         bar = command.progress_bar(f"features of {row.name}")
-        cache = prepare_features(corpus, row, folder, values.workers, bar, elsewhere)
+        cache = prepare_features(corpora(row), row, folder, values.workers, bar, elsewhere)
         for kind, path in cache.folders.items():
             command.LOG.info("%s %s: %s", kind, list(cache.shapes[kind]), path)
 

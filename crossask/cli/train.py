@@ -179,27 +179,26 @@ def _print_errors(errors: Iterable[CrossaskError]) -> int:
 
 def _print_plan(rows: Sequence["Experiment"], seeds: int, values: flags.FlagValues) -> None:
     """Prints rows, runs, steps, disk space and time; a step of each row is measured on noise."""
-    from crossask.datasets import read_corpus
+    from crossask.datasets import Corpora
     from crossask.grid.plan import plan_row
 
-    corpora = {}
-    for row in rows:
-        if row.dataset not in corpora:
-            corpora[row.dataset] = read_corpus(row.dataset, values.data_dir, need_audio=False)
-    _print_folds(corpora.values())
+    corpora = Corpora(values.data_dir, need_audio=False)
+    # Rows often share a corpus.
+    distinct = {id(corpora(row)): corpora(row) for row in rows}
+    _print_folds(distinct.values())
     for row in rows:
         # A missing fold is reported before anything is measured.
         for fold in values.folds or row.folds:
-            corpora[row.dataset].fold(fold)
+            corpora(row).fold(fold)
     plans = []
     bar = command.progress_bar("a step of each row", "row")
     for number, row in enumerate(rows):
         bar(number, len(rows))
-        plans.append(plan_row(row, corpora[row.dataset], values.folds or row.folds, seeds))
+        plans.append(plan_row(row, corpora(row), values.folds or row.folds, seeds))
     bar(len(rows), len(rows))
     for plan in plans:
         _print_row(plan)
-    clips = sum(len(corpus.clips) for corpus in corpora.values())
+    clips = sum(len(corpus.clips) for corpus in distinct.values())
     _print_totals(plans, clips, values.workers)
 
 

@@ -158,6 +158,15 @@ def _trunk_needs_vem(row: "Experiment") -> None:
         )
 
 
+def _only_own_recordings_are_cut(row: "Experiment") -> None:
+    if row.features.clip_hop_seconds is not None and row.dataset != "folder":
+        raise ConfigError(
+            f"features.clip_hop_seconds is {row.features.clip_hop_seconds:g}, but the recordings "
+            f"of the data set {row.dataset!r} are clips already.",
+            "Set features.clip_hop_seconds=None, or dataset=folder.",
+        )
+
+
 RULES = (
     _epochs_contain_the_first_kept_and_averaged,
     _choices_need_a_validation_part,
@@ -171,4 +180,5 @@ RULES = (
     _first_deltas_are_the_second_of_two_channels,
     _penalty_needs_attention_pooling,
     _trunk_needs_vem,
+    _only_own_recordings_are_cut,
 )

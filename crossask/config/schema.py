@@ -119,6 +119,12 @@ class FeatureConfig(Settings):
         ge=0,
         open_because="The treatment of clips that are slightly long is not given.",
     )
+    clip_hop_seconds: float | None = paper(
+        None,
+        "Data set folder: recordings are cut into clips of clip_seconds that start every so many "
+        "seconds, and shorter recordings are repeated; None: a recording is one clip.",
+        gt=0,
+    )
     mono: bool = paper(
         False,
         "Whether the two channels are averaged to one.",

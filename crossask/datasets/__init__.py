@@ -7,16 +7,19 @@ from pathlib import Path
 
 from crossask.config import catalogue
 from crossask.datasets.clips import Clip, Corpus, Fold
+from crossask.datasets.recordings import Corpora, recording_count
 from crossask.datasets.validation_parts import training_parts, validation_split
 from crossask.downloading import Progress
 from crossask.errors import ConfigError
 
 __all__ = [
     "Clip",
+    "Corpora",
     "Corpus",
     "Fold",
     "download_corpus",
     "read_corpus",
+    "recording_count",
     "training_parts",
     "validation_split",
 ]

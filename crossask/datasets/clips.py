@@ -17,7 +17,7 @@ FINGERPRINT_BYTES = 65536
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """One audio file.
+    """One audio file, or a part of one.
 
     Attributes:
       id: Name of the clip, unique in its corpus.
@@ -27,6 +27,8 @@ class Clip:
         is "" if unknown. Unknown locations are not checked; if a run evaluates a clip without a
         location, its intervals are computed over clips instead of locations.
       city: City of the location; "" if unknown.
+      recording: Id of the recording from which the clip was cut; "" if it is a whole file.
+      start_seconds: Start of the clip in the file; None if it is the whole file.
     """
 
     id: str
@@ -34,6 +36,8 @@ class Clip:
     scene: str
     location: str
     city: str = ""
+    recording: str = ""
+    start_seconds: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

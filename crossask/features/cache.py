@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from crossask import config, events, files
-from crossask.audio import clip_features, rates, reading, resampling
+from crossask.audio import clip_features, fill_window, rates, reading, resampling
 from crossask.config import Experiment, catalogue
 from crossask.datasets import Clip, Corpus, embeddings
 from crossask.errors import AudioError, DataError
@@ -247,12 +247,29 @@ class _ClipFeatures:
         Raises:
           AudioError: The file cannot be used.
         """
-        waveform, rate = reading.read_audio(clip.path)
-        waveform, rate = rates.to_graph_rate(waveform, rate, self.features.sample_rate_hz)
-        waveform, change = reading.fit_length(waveform, rate, self.features, clip.path)
+        if clip.start_seconds is None:
+            waveform, rate = reading.read_audio(clip.path)
+            waveform, rate = rates.to_graph_rate(waveform, rate, self.features.sample_rate_hz)
+            waveform, change = reading.fit_length(waveform, rate, self.features, clip.path)
+        else:
+            waveform, rate, change = self._part_of_recording(clip)
         graph = self._graph(rate, waveform.shape, tuple(kinds))
         values = graph(waveform)
         return {kind: values[kind].numpy()[0] for kind in kinds}, change
+
+    def _part_of_recording(self, clip: Clip) -> tuple[np.ndarray, int, Change]:
+        """Returns the waveform of a clip of a longer recording, its rate and whether it was filled.
+
+        A clip at the end of a recording may be shorter, and is filled as in prediction.
+        """
+        features = self.features
+        end_seconds = clip.start_seconds + features.clip_seconds
+        waveform, rate = reading.read_seconds(clip.path, clip.start_seconds, end_seconds)
+        waveform, rate = rates.to_graph_rate(waveform, rate, features.sample_rate_hz)
+        length = round(features.clip_seconds * rate)
+        most_silence = round(features.max_padding_seconds * rate)
+        filled = fill_window(waveform, length, most_silence)[:length]
+        return filled, rate, "padded" if len(waveform) < length else ""
 
     def _graph(self, rate: int, shape: tuple[int, ...], kinds: tuple[str, ...]) -> Callable:
         key = (rate, shape, kinds)
@@ -351,9 +368,15 @@ def _key(kind: str, corpus: Corpus, experiment: Experiment, event_model: EventMo
     features = experiment.features
     event = experiment.event_model
     lengths = [features.clip_seconds, features.max_padding_seconds, features.max_cut_seconds]
+    plain_features = config.to_dict(features)
+    # Keys of whole recordings are as they were before this field.
+    if features.clip_hop_seconds is None:
+        del plain_features["clip_hop_seconds"]
+    else:
+        lengths.append(features.clip_hop_seconds)
     shared = [*version, resampling.RESAMPLER_VERSION, lengths]
     if kind == "log_mel":
-        return config.digest(*shared, features)
+        return config.digest(*shared, plain_features)
     input_choices = [event.pad_end]
     if event.level is not None:
         input_choices.append(event.level)

@@ -7,7 +7,6 @@ else. Nothing is left behind.
 import concurrent.futures
 import contextlib
 import dataclasses
-import functools
 import itertools
 import logging
 import os
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from crossask import files
 from crossask.config import Experiment, TrainingConfig
-from crossask.datasets import Corpus, Fold, read_corpus
+from crossask.datasets import Corpora, Corpus, Fold
 from crossask.errors import CrossaskError, DataError, Preempted
 from crossask.grid.processes import Connection, prepare_child, start_child
 from crossask.grid.runs import Grid
@@ -153,12 +152,12 @@ def check(
     yield from problems
     if problems:
         return
-    corpora = functools.cache(lambda dataset: read_corpus(dataset, grid.data_dir))
+    corpora = Corpora(grid.data_dir)
     sound = []
     reported = set()
     for row in rows:
         try:
-            _check_folds(row, corpora(row.dataset), grid.folds_of(row))
+            _check_folds(row, corpora(row), grid.folds_of(row))
             sound.append(row)
         except CrossaskError as error:
             # Rows share a corpus and its folds, so they share the problem.
@@ -179,7 +178,7 @@ def check(
                     row=row,
                     folds=grid.folds_of(row),
                     seed=grid.seeds[0],
-                    corpus=corpora(row.dataset),
+                    corpus=corpora(row),
                     folder=Path(scratch, str(number)),
                     distribution=distribution,
                     threads=threads,

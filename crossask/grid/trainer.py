@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import tensorflow as tf
 
 from crossask import training
 from crossask.config import Experiment
-from crossask.datasets import Corpus, read_corpus
+from crossask.datasets import Corpora
 from crossask.errors import CrossaskError
 from crossask.features.cache import prepare_features
 from crossask.grid.processes import Outcome, Report, Task, train_side_by_side
@@ -18,7 +17,6 @@ from crossask.grid.runs import Grid
 from crossask.training import devices, network_size
 from crossask.training.run_folder import Run
 
-Corpora = Callable[[str], Corpus]
 # Function(description, unit) -> function(done, in all, note)
 ProgressBar = Callable[[str, str], Callable[..., None]]
 
@@ -80,7 +78,7 @@ def train(
     if progress_bar is None:
         progress_bar = _no_bar
     plan = grid.plan()
-    corpora = functools.cache(lambda dataset: read_corpus(dataset, grid.data_dir))
+    corpora = Corpora(grid.data_dir)
     tasks = _tasks(grid, execution, corpora, progress_bar)
     progress = _Progress(plan, corpora, progress_bar(f"{len(plan)} runs", "epoch"))
 
@@ -106,7 +104,7 @@ def _tasks(
     plan = grid.plan()
     tasks = []
     for row in dict.fromkeys(row for row, _ in plan):
-        corpus = corpora(row.dataset)
+        corpus = corpora(row)
         bar = progress_bar(f"features of {row.name}", "clip")
         cache = prepare_features(corpus, row, grid.features_dir, execution.workers, bar)
         for planned, run in plan:
@@ -178,7 +176,7 @@ def _costs(rows: Iterable[Experiment], corpora: Corpora) -> dict[Experiment, int
         return {rows[0]: 1}
     costs = {}
     for row in rows:
-        classes = len(corpora(row.dataset).scenes)
+        classes = len(corpora(row).scenes)
         costs[row] = network_size.row_size(row, classes).training_cost
     return costs
 

@@ -70,6 +70,9 @@ class CorpusResults:
         if metric:
             parts.append(metric)
         parts.append(f"{row.summary.clips} clips")
+        recordings = _evaluated_recordings(row)
+        if recordings:
+            parts.append(f"{recordings} recordings")
         if row.summary.locations:
             parts.append(f"{row.summary.locations} locations")
         return ", ".join(parts)
@@ -206,6 +209,14 @@ def _pairs(
     if study is not None:
         pairs += [(change.row, study.reference) for change in study.changes]
     return pairs
+
+
+def _evaluated_recordings(row: Row) -> int:
+    """Returns the number of recordings from which the scored clips were cut; 0 if none were cut."""
+    of_fold = {}
+    for run in row.runs:
+        of_fold[run.fold] = run.config["corpus"].get("evaluation_recordings", 0)
+    return sum(of_fold.values())
 
 
 def _notes_on_rows(corpus: str, rows: Sequence[Row]) -> list[str]:

@@ -11,7 +11,7 @@ import tf_keras as keras
 
 from crossask import config, evaluation, files
 from crossask.config import DistillationConfig, Experiment
-from crossask.datasets import Corpus
+from crossask.datasets import Corpus, recording_count
 from crossask.errors import CrossaskError, DataError
 from crossask.features import controls
 from crossask.features.batches import (
@@ -406,6 +406,12 @@ def _record(
     options: Options,
 ) -> dict[str, Any]:
     """Returns the content of config.json, without the versions and the machine."""
+    recordings = {}
+    if experiment.features.clip_hop_seconds is not None:
+        evaluated = set(parts.evaluation)
+        evaluation_clips = [clip for clip in corpus.clips if clip.id in evaluated]
+        recordings["recordings"] = recording_count(corpus.clips)
+        recordings["evaluation_recordings"] = recording_count(evaluation_clips)
     return {
         "experiment": config.to_dict(experiment),
         "fold": run.fold,
@@ -422,6 +428,7 @@ def _record(
             "training_cities": corpus.training_cities(run.fold),
             "division": parts.digest,
             "ready_made": corpus.ready_made,
+            **recordings,
         },
         "event_digest": cache.event_digest,
         "trunk_digest": trunk.digest(experiment),

@@ -84,6 +84,23 @@ def test_blocks_and_parts_of_a_media_file_are_pieces_of_the_whole(tmp_path):
     assert reading.seconds_of(path) == pytest.approx(2.0)
 
 
+@pytest.mark.parametrize(("name", "codec"), [("x.m4a", "aac"), ("x.webm", "libopus")])
+@pytest.mark.parametrize("start", [10, RATE + 5, 3 * RATE + 17])
+def test_a_part_of_a_lossy_file_is_where_it_is_in_the_whole(tmp_path, name, codec, start):
+    path = media_files.write(tmp_path / name, chirp(4.0), RATE, codec)
+    whole, _ = reading.read_audio(path)
+    part = reading.read_part(path, start, start + 20000)
+    np.testing.assert_allclose(part, whole[start : start + 20000], atol=1e-3)
+
+
+def test_a_part_behind_the_end_is_an_error(tmp_path):
+    media_files.write(tmp_path / "x.m4a", chirp(), RATE, "aac")
+    soundfile.write(tmp_path / "x.wav", chirp(), RATE)
+    for name in ("x.m4a", "x.wav"):
+        with pytest.raises(AudioError, match=rf"{name} ends before 5\.0 s"):
+            reading.read_part(tmp_path / name, 5 * RATE, 6 * RATE)
+
+
 def test_media_files_are_decoded_as_they_are_read(tmp_path, monkeypatch):
     path = media_files.write(tmp_path / "x.webm", chirp(20.0), RATE, "libopus")
     converted = media.MediaFile._converted

@@ -136,6 +136,7 @@ TOGETHER = {
     "model.trunk": {"system": "VEM"},
     "model.trunk_training": {"system": "VEM"},
     "event_control": {"system": "CMAM", "strategy": "feature_based"},
+    "features.clip_hop_seconds": {"dataset": "folder"},
     "training.warmup_epochs": {"training.schedule": "cosine"},
     "training.input_streams": {"training.batch_size": 32},
 }
@@ -227,6 +228,7 @@ def test_the_strategy_decides_the_input_of_the_event_branch():
         ({"training.batch_size": 10, "training.input_streams": 4}, "4 streams"),
         ({"training.shuffle_buffer": 0}, "shuffle_buffer"),
         ({"system": "VEM", "training.context_frames": 5}, "reads no log-mel"),
+        ({"features.clip_hop_seconds": 5.0}, "data set 'tau2019' are clips already"),
         ({"training.epochs": 0}, "Row 'row': training.epochs is 0"),
         ({"training.schedule": "warm_restarts", "training.warmup_epochs": 2}, "'warm_restarts'"),
         ({"system": "DCASE2019", "model.split_band": True}, "no encoder of the log-mel"),

@@ -1,0 +1,135 @@
+"""Recordings of any length as clips of one length (`features.clip_hop_seconds`)."""
+
+import dataclasses
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from crossask.audio import notices, reading
+from crossask.config import Experiment, FeatureConfig
+from crossask.datasets.clips import Clip, Corpus
+
+# The rest of a recording after its last whole clip is a clip, too, if it is at least this share of
+# a clip.
+LEAST_SHARE = 0.5
+
+
+class Corpora:
+    """The corpora of rows; rows with the same clips share one.
+
+    Args:
+      data_dir: Folder (or CSV) of the data set.
+      need_audio: See `crossask.datasets.read_corpus`.
+    """
+
+    def __init__(self, data_dir: str | Path, need_audio: bool = True):
+        self.data_dir = data_dir
+        self.need_audio = need_audio
+        self._corpora: dict[tuple, Corpus] = {}
+
+    def __call__(self, row: Experiment) -> Corpus:
+        """Returns the corpus of a row, whose recordings are cut into clips if the row says so."""
+        # Imported here because the package imports this module.
+        from crossask.datasets import read_corpus
+
+        whole_key = (row.dataset,)
+        if whole_key not in self._corpora:
+            self._corpora[whole_key] = read_corpus(row.dataset, self.data_dir, self.need_audio)
+        whole = self._corpora[whole_key]
+        features = row.features
+        if features.clip_hop_seconds is None:
+            return whole
+        key = (row.dataset, features.clip_seconds, features.clip_hop_seconds)
+        if key not in self._corpora:
+            self._corpora[key] = cut_into_clips(whole, features)
+        return self._corpora[key]
+
+
+def cut_into_clips(corpus: Corpus, features: FeatureConfig) -> Corpus:
+    """Returns a corpus whose recordings are cut into clips.
+
+    Clips of `features.clip_seconds` start every `features.clip_hop_seconds`. If at least half of a
+    clip is left after the last one, it is a clip, too, which is filled when it is read. The rest is
+    dropped. A recording that is shorter than a clip is one clip. Lengths are those in the headers
+    of the files; a file without a length in its header is decoded once.
+
+    All clips of a recording have its location and are on the same side of each fold. Their ids are
+    that of the recording and the start: "sound.wav@30.0s".
+
+    Args:
+      corpus: The corpus, in which each clip is a whole recording.
+      features: clip_seconds and clip_hop_seconds are used.
+    """
+    clips_of: dict[str, list[Clip]] = {}
+    for recording in corpus.clips:
+        seconds = reading.seconds_of(recording.path, decodes=True)
+        starts = clip_starts(seconds, features.clip_seconds, features.clip_hop_seconds)
+        clips_of[recording.id] = [_part(recording, start) for start in starts]
+    folds = []
+    for fold in corpus.folds:
+        cut_fold = dataclasses.replace(
+            fold,
+            train=_ids(fold.train, clips_of),
+            evaluation=_ids(fold.evaluation, clips_of),
+            validation=_ids(fold.validation, clips_of),
+        )
+        folds.append(cut_fold)
+    clips = []
+    for recording in corpus.clips:
+        clips += clips_of[recording.id]
+    notices.log_once(
+        f"cut into clips of {features.clip_seconds:g} s every {features.clip_hop_seconds:g} s",
+        logging.INFO,
+        "%s: %d recordings are cut into %d clips of %g s, one every %g s.",
+        corpus.name,
+        len(corpus.clips),
+        len(clips),
+        features.clip_seconds,
+        features.clip_hop_seconds,
+    )
+    return dataclasses.replace(corpus, clips=tuple(clips), folds=tuple(folds))
+
+
+def clip_starts(seconds: float, clip_seconds: float, hop_seconds: float) -> list[float]:
+    """Returns the starts of the clips of a recording in seconds.
+
+    Args:
+      seconds: Length of the recording; 0 if it cannot be read, which is reported when its clip is.
+      clip_seconds: Length of a clip.
+      hop_seconds: Time from the start of a clip to the start of the next.
+    """
+    starts = [0.0]
+    while True:
+        # Products instead of sums, so that no rounding errors add up.
+        start = len(starts) * hop_seconds
+        previous_end = starts[-1] + clip_seconds
+        is_covered = previous_end >= seconds
+        is_too_short = seconds - start < LEAST_SHARE * clip_seconds
+        if is_covered or is_too_short:
+            return starts
+        starts.append(start)
+
+
+def recording_count(clips: Iterable[Clip]) -> int:
+    """Returns the number of recordings from which clips were cut."""
+    return len({clip.recording for clip in clips})
+
+
+def _part(recording: Clip, start: float) -> Clip:
+    # At least one decimal, and as many as the start needs.
+    digits = f"{start:.3f}".rstrip("0")
+    if digits.endswith("."):
+        digits += "0"
+    return dataclasses.replace(
+        recording,
+        id=f"{recording.id}@{digits}s",
+        recording=recording.id,
+        start_seconds=start,
+    )
+
+
+def _ids(recordings: Iterable[str], clips_of: dict[str, list[Clip]]) -> tuple[str, ...]:
+    ids = []
+    for recording in recordings:
+        ids += [clip.id for clip in clips_of[recording]]
+    return tuple(ids)

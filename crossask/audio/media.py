@@ -23,6 +23,21 @@ _CONTAINERS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dts,dtshd,eac3,flac,flv,loas,matroska,webm,"
     "mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,mpegts,nistsphere,ogg,tta,voc,w64,wav,wv"
 )
+# Those in which a file is a mere sequence of frames, whose length FFmpeg guesses from its bit rate.
+_WITHOUT_HEADER = (
+    "aac",
+    "ac3",
+    "amr",
+    "amrnb",
+    "amrwb",
+    "dts",
+    "dtshd",
+    "eac3",
+    "loas",
+    "mp3",
+    "mpeg",
+    "mpegts",
+)
 # The decoder starts this much before a wanted sample, so that it has all that it needs for it.
 _SECONDS_BEFORE = 1
 # Samples as float32 from -1 to 1, one array for each channel.
@@ -40,12 +55,11 @@ class MediaFile:
       front_pair: Numbers of the channels front left and front right; None if they are unknown.
     """
 
-    def __init__(self, path: str | os.PathLike[str], libsndfile_problem: str = ""):
+    def __init__(self, path: str | os.PathLike[str]):
         """Opens a file and decodes its first frame, which has the true format of the stream.
 
         Args:
           path: Path of the file.
-          libsndfile_problem: Why libsndfile does not read the file, for the error message.
 
         Raises:
           AudioError: The file contains no sound, or FFmpeg does not read it.
@@ -54,7 +68,6 @@ class MediaFile:
         import av
 
         self._name = path
-        self._libsndfile_problem = libsndfile_problem
         # The resampler only converts the samples to floats. It is made anew where the format of the
         # stream changes, and then also converts the rest to the first rate and channels.
         self._resampler: av.AudioResampler | None = None
@@ -62,7 +75,7 @@ class MediaFile:
         # Time of the first frame that was decoded since the file was opened or moved in.
         self._first_time: int | None = None
         self._frames = self._decoded()
-        with self._problems_raised():
+        with _problems_raised(self._name):
             # An absolute path cannot be mistaken for a protocol of FFmpeg such as "concat:".
             self._container = av.open(
                 os.path.abspath(path),
@@ -98,11 +111,17 @@ class MediaFile:
 
     @property
     def seconds(self) -> float:
-        """Length according to the file's header; 0 if that does not contain it."""
-        if self._container.duration is None:
-            return 0.0
-        # FFmpeg counts it in microseconds.
-        return self._container.duration / 1e6
+        """Length according to the file's header, or FFmpeg's estimate of it; 0 if it is unknown."""
+        stream = self._container.streams.audio[0]
+        if stream.duration is not None and stream.time_base is not None:
+            return float(stream.duration * stream.time_base)
+        # The length of all streams; FFmpeg counts it in microseconds.
+        return (self._container.duration or 0) / 1e6
+
+    @property
+    def has_exact_seconds(self) -> bool:
+        """Whether `seconds` is in the header; it is estimated in files without one."""
+        return self.seconds > 0 and self._container.format.name not in _WITHOUT_HEADER
 
     def close(self) -> None:
         """Closes the file."""
@@ -159,7 +178,7 @@ class MediaFile:
         self._frames.close()
         self._frames = self._decoded()
         self._first_time = None
-        with self._problems_raised():
+        with _problems_raised(self._name):
             self._container.seek(self._start_time + samples, stream=stream)
         frame = next(self._frames, None)
         self._kept = self._kept[:0] if frame is None else frame.to_ndarray().T
@@ -171,7 +190,7 @@ class MediaFile:
     def _decoded(self) -> Iterator["av.AudioFrame"]:
         """Yields the frames of the stream with float samples, one rate and one layout."""
         stream = self._container.streams.audio[0]
-        with self._problems_raised():
+        with _problems_raised(self._name):
             for frame in self._container.decode(stream):
                 if self._first_time is None:
                     self._first_time = frame.pts
@@ -189,12 +208,9 @@ class MediaFile:
         self._resampler_input = frame_format
         return self._resampler.resample(frame)
 
-    def _problems_raised(self) -> contextlib.AbstractContextManager[None]:
-        return _problems_raised(self._name, self._libsndfile_problem)
-
 
 @contextlib.contextmanager
-def _problems_raised(name: str | os.PathLike[str], libsndfile_problem: str) -> Iterator[None]:
+def _problems_raised(name: str | os.PathLike[str]) -> Iterator[None]:
     """Raises FFmpeg's errors as AudioError."""
     import av
 
@@ -203,7 +219,7 @@ def _problems_raised(name: str | os.PathLike[str], libsndfile_problem: str) -> I
     except (av.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise AudioError(
-            f"{name} cannot be read as sound (FFmpeg: {reason.rstrip('.')}; libsndfile: "
-            f"{libsndfile_problem.rstrip('.')}).",
-            "Copy or record it again if it is damaged; convert another format to WAV or FLAC.",
+            f"{name} cannot be read as sound: it is damaged, or no recording (FFmpeg: "
+            f"{reason.rstrip('.')}).",
+            "Copy or record it again, or convert it to WAV or FLAC.",
         ) from error

@@ -123,17 +123,18 @@ def read_seconds(path: AnyPath, start: float, end: float) -> tuple[np.ndarray, i
 
 
 def seconds_of(path: AnyPath, decodes: bool = False) -> float:
-    """Returns the length of a file according to its header; 0 if the file cannot be read.
+    """Returns the length of a file in seconds; 0 if the file cannot be read.
 
     Args:
       path: Path of the file.
-      decodes: Whether a file whose header has no length is decoded; otherwise it counts as 0.
+      decodes: Whether a file without an exact length in its header is decoded to count its
+        samples. Otherwise its length is an estimate, or 0.
     """
     try:
         with _open(path) as file:
             if not isinstance(file, MediaFile):
                 return file.frames / file.samplerate
-            if file.seconds or not decodes:
+            if file.has_exact_seconds or not decodes:
                 return file.seconds
             samples = 0
             while len(block := file.read(file.samplerate)):
@@ -212,7 +213,7 @@ def _open(path: AnyPath) -> soundfile.SoundFile | MediaFile:
     except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
         problem = getattr(error, "error_string", str(error))
     try:
-        return MediaFile(path, problem)
+        return MediaFile(path)
     except ImportError:
         raise _needs_pyav(path, problem) from None
 

@@ -51,7 +51,7 @@ class RecordingFile(os.PathLike):
 
     @property
     def seconds(self) -> float:
-        """Length according to the file's header; 0 if that cannot be read."""
+        """Length according to the file's header, or an estimate; 0 if it is unknown."""
         return reading.seconds_of(self.path)
 
 

@@ -73,6 +73,15 @@ def test_amr_and_bare_aac_are_read(tmp_path):
     assert 2.0 <= len(waveform) / rate < 2.1
 
 
+def test_the_length_of_a_file_without_a_header_is_counted(tmp_path):
+    path = media_files.write(tmp_path / "x.aac", chirp(), RATE, "aac")
+    waveform, _ = reading.read_audio(path)
+    assert reading.seconds_of(path, decodes=True) == len(waveform) / RATE
+    assert reading.seconds_of(path) == pytest.approx(2.0, rel=0.2)
+    (tmp_path / "x.aac").write_text("no sound")
+    assert reading.seconds_of(path, decodes=True) == 0
+
+
 def test_blocks_and_parts_of_a_media_file_are_pieces_of_the_whole(tmp_path):
     path = media_files.write(tmp_path / "x.m4a", chirp(), RATE, "alac")
     blocks, rate = reading.read_blocks(path, 0.3)

@@ -4,6 +4,7 @@ libsndfile reads a file if it can, and PyAV (FFmpeg) reads the others; see `form
 formats, `channels` for recordings of more than two channels.
 """
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,6 +121,28 @@ def read_seconds(path: AnyPath, start: float, end: float) -> tuple[np.ndarray, i
     with _open(path) as file:
         rate = file.samplerate
     return read_part(path, round(start * rate), round(end * rate)), rate
+
+
+@dataclasses.dataclass(frozen=True)
+class FileFacts:
+    """What the header of a sound file says.
+
+    Attributes:
+      seconds: Its length; an estimate for some formats.
+      sample_rate_hz: Its sample rate.
+      channels: Its number of channels.
+    """
+
+    seconds: float
+    sample_rate_hz: int
+    channels: int
+
+
+def facts_of(path: AnyPath) -> FileFacts:
+    """Returns the facts of a file's header; raises AudioError if it cannot be read."""
+    with _open(path) as file:
+        seconds = file.seconds if isinstance(file, MediaFile) else file.frames / file.samplerate
+        return FileFacts(seconds, file.samplerate, file.channels)
 
 
 def seconds_of(path: AnyPath, decodes: bool = False) -> float:

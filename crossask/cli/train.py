@@ -2,6 +2,9 @@
 
 If the command is killed, run it again: it continues where it stopped.
 
+crossask-train RECORDINGS
+    Chooses settings for a folder with a sub-folder for each scene, or a CSV; trains, evaluates,
+    compares and exports. Everything is written to RECORDINGS_models (or --model_dir).
 crossask-train --experiment=experiments/demo.py:fa --data_dir=DATA --model_dir=RUNS --seeds=0,1,2
 """
 
@@ -89,8 +92,13 @@ flags.DEFINE_bool(
 )
 
 
-def train(values: flags.FlagValues, _positional: list[str]) -> int:
+def train(values: flags.FlagValues, words: list[str]) -> int:
     """Trains the grid of runs, after a preflight, or prints its plan."""
+    if words:
+        from crossask.cli import own_recordings
+
+        return own_recordings.train(words, values)
+    command.required(values, "experiment", "data_dir")
     if not values.dry_run:
         command.required(values, "model_dir")
     rows = command.experiments(values)
@@ -251,7 +259,7 @@ def _duration(seconds: float) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return command.run(__doc__, FLAGS, train, argv, needs=("experiment", "data_dir"))
+    return command.run(__doc__, FLAGS, train, argv)
 
 
 if __name__ == "__main__":

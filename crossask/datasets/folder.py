@@ -53,10 +53,25 @@ def read(data_dir: str | Path, need_audio: bool = True, name: str = "folder") ->
         )
     if not clips:
         raise DataError(f"{table_path} lists no clips.", "Add a line for each clip.")
-    if not fold_of:
-        fold_of = _distribute(clips)
+    return corpus_of(clips, fold_of, name)
+
+
+def corpus_of(
+    clips: Sequence[Clip], fold_of: Mapping[str, str] | None = None, name: str = "folder"
+) -> Corpus:
+    """Returns the corpus of some clips.
+
+    Args:
+      clips: The clips.
+      fold_of: Clip id -> name of its fold; empty: the locations are distributed over folds.
+      name: Name of the data set.
+
+    Raises:
+      DataError: A scene has fewer than two locations, or a location is in two folds.
+    """
     scenes = sorted({clip.scene for clip in clips})
-    return Corpus(name, tuple(scenes), tuple(clips), _folds(clips, fold_of))
+    folds = _folds(clips, fold_of or _distribute(clips))
+    return Corpus(name, tuple(scenes), tuple(clips), folds)
 
 
 def _clips_of_folders(folder: Path) -> list[Clip]:

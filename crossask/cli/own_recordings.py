@@ -1,0 +1,92 @@
+"""What `crossask train RECORDINGS` does: settings, training, evaluation, report and export."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+
+from crossask.cli import command
+from crossask.errors import CrossaskError
+
+SEEDS = "0,1,2"
+
+
+def train(words: Sequence[str], values: flags.FlagValues) -> int:
+    """Trains rows that fit the recordings of a folder or a CSV, and exports the best one.
+
+    Args:
+      words: The folder or the CSV.
+      values: Flags of `crossask train`; those of an experiment file are refused.
+    """
+    _check(words, values)
+    source = Path(words[0])
+    from crossask.datasets import own_recordings
+
+    own = own_recordings.look_at(source)
+    command.LOG.info("%s", own.in_words())
+    out = Path(values.model_dir or f"{source.with_suffix('')}_models")
+    table = out / "clips.csv"
+    rows = out / "rows.py"
+    own_recordings.write_table(own, table)
+    if not rows.exists():
+        rows.write_text(own_recordings.experiment_text(own, table), encoding="utf-8")
+    command.LOG.info("Settings: %s (edit it and run the same command).", rows)
+
+    runs = out / "runs"
+    seeds = ",".join(values.seeds) if values["seeds"].present else SEEDS
+    grid = [f"--experiment={rows}", f"--data_dir={table}", f"--features_dir={out / 'features'}"]
+    grid += [f"--model_dir={runs}", f"--seeds={seeds}", f"--jobs={values.jobs}"]
+    if values.dry_run:
+        return _verb("train", *grid, "--dry_run")
+    steps = (
+        ("train", *grid, f"--preflight={values.preflight}"),
+        ("evaluate", f"--model_dir={runs}"),
+        ("report", f"--model_dir={runs}", f"--out={out / 'report'}"),
+    )
+    for step in steps:
+        code = _verb(*step)
+        if code:
+            return code
+    return _export(out)
+
+
+def _check(words: Sequence[str], values: flags.FlagValues) -> None:
+    if len(words) > 1:
+        raise CrossaskError(
+            f"{len(words)} folders are given.", "Give one folder with a sub-folder for each scene."
+        )
+    for name in ("experiment", "data_dir", "dataset", "params_override", "config_file"):
+        if values[name].present:
+            raise CrossaskError(
+                f"--{name} cannot be combined with a folder of recordings.",
+                "Leave it out, and edit the experiment file that is written.",
+            )
+
+
+def _export(out: Path) -> int:
+    """Exports a run of the row with the best score, and returns the exit code."""
+    with open(out / "report" / "table.csv", newline="", encoding="utf-8") as file:
+        best = max(csv.DictReader(file), key=lambda row: float(row["macro_accuracy"]))
+    model = out / "model"
+    run = out / "runs" / best["row"] / f"fold{best['folds'].split()[0]}"
+    command.LOG.info(
+        "The row %s has the best score, which is a little too good, because it was chosen by it.",
+        best["row"],
+    )
+    if model.exists():
+        command.LOG.info("Model: %s (written before; remove it to write another).", model)
+        return 0
+    (first, *_) = sorted(run.glob("seed*"))
+    code = _verb("export", f"--model_dir={first}", f"--out={model}")
+    if not code:
+        command.LOG.info("Predict with it: crossask predict --model=%s RECORDING", model)
+    return code
+
+
+def _verb(name: str, *arguments: str) -> int:
+    """Runs another verb in this process and returns its exit code."""
+    from crossask.cli import evaluate, export, report, train
+
+    modules = {"train": train, "evaluate": evaluate, "report": report, "export": export}
+    return modules[name].main([f"crossask {name}", *arguments])

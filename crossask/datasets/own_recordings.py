@@ -1,0 +1,238 @@
+"""Chooses the settings of a first training on recordings of one's own, from what is there."""
+
+import collections
+import csv
+import dataclasses
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from crossask import files
+from crossask.audio import reading
+from crossask.datasets import folder
+from crossask.datasets.clips import Clip, Corpus
+from crossask.errors import DataError
+
+# As in the paper's corpora.
+LONGEST_CLIP_SECONDS = 10.0
+SHORTEST_CLIP_SECONDS = 1.0
+# Rates that features are computed at; of other recordings, the next lower one is used.
+RATES_HZ = (16000, 22050, 32000, 44100, 48000)
+# With fewer clips, none are held out for validation.
+FEWEST_CLIPS_TO_VALIDATE = 400
+# "1-172649-A.wav" and "1-172649-B.wav" are takes of one source; so are "a-A-40" and "a-B-40".
+TAKE = re.compile(r"^(?P<source>.*[^-_ ])[-_ ][A-Z](?P<rest>-\d+)?$")
+YAMNET = "https://tfhub.dev/google/yamnet/1"
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnRecordings:
+    """Recordings, and the settings that fit them.
+
+    Attributes:
+      corpus: The recordings; takes of one source have one location.
+      grouped: Number of recordings that were grouped with others by their names.
+      seconds: Length of each recording [recordings].
+      sample_rate_hz: Rate at which features are computed.
+      is_mono: Whether most recordings have one channel.
+      clip_seconds: Length of a clip.
+    """
+
+    corpus: Corpus
+    grouped: int
+    seconds: np.ndarray
+    sample_rate_hz: int
+    is_mono: bool
+    clip_seconds: float
+
+    @property
+    def clips(self) -> int:
+        """About how many clips the recordings give."""
+        return int(np.maximum(1, np.round(self.seconds / self.clip_seconds)).sum())
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether there are enough clips and locations to hold some out for validation."""
+        locations = collections.Counter(scene for scene, _ in _locations(self.corpus.clips))
+        has_locations = min(locations.values()) > folder.MOST_FOLDS
+        return self.clips >= FEWEST_CLIPS_TO_VALIDATE and has_locations
+
+    def in_words(self) -> str:
+        """Returns what was found and chosen, for the log."""
+        places = len(_locations(self.corpus.clips))
+        channels = "mono" if self.is_mono else "stereo"
+        lines = [
+            f"{len(self.corpus.clips)} recordings of {len(self.corpus.scenes)} scenes from "
+            f"{places} locations, {self.seconds.sum() / 60:.1f} min in all.",
+            f"Clips of {self.clip_seconds:g} s (about {self.clips}), {self.sample_rate_hz} Hz, "
+            f"{channels}, {len(self.corpus.folds)} folds.",
+        ]
+        if self.grouped:
+            lines.append(
+                f"{self.grouped} recordings are takes of the same source by their names "
+                "(...-A, ...-B); takes of one source stay on one side of a split."
+            )
+        if not self.has_validation:
+            lines.append(
+                "There are too few recordings for a validation part: every row trains a fixed "
+                "number of epochs."
+            )
+        return "\n".join(lines)
+
+
+def look_at(data_dir: str | Path) -> OwnRecordings:
+    """Returns the recordings of a folder or a CSV (see `folder.read`) with fitting settings.
+
+    Raises:
+      DataError: As `folder.read`, or there is only one scene.
+      AudioError: A recording cannot be read.
+    """
+    found = folder.read(data_dir)
+    if len(found.scenes) < 2:
+        raise DataError(
+            f"{data_dir} has one scene only, {found.scenes[0]!r}.",
+            "Add recordings of at least one other scene, in a folder of its own.",
+        )
+    clips, grouped = _with_sources(found.clips)
+    facts = [reading.facts_of(clip.path) for clip in found.clips]
+    seconds = np.array([fact.seconds for fact in facts])
+    rate = collections.Counter(fact.sample_rate_hz for fact in facts).most_common(1)[0][0]
+    mono = sum(1 for fact in facts if fact.channels == 1)
+    longest = min(LONGEST_CLIP_SECONDS, float(np.median(seconds)))
+    return OwnRecordings(
+        corpus=folder.corpus_of(clips) if grouped else found,
+        grouped=grouped,
+        seconds=seconds,
+        sample_rate_hz=max((known for known in RATES_HZ if known <= rate), default=RATES_HZ[0]),
+        is_mono=mono > len(facts) / 2,
+        clip_seconds=max(SHORTEST_CLIP_SECONDS, round(longest, 1)),
+    )
+
+
+def write_table(own: OwnRecordings, path: Path) -> None:
+    """Writes the recordings as a CSV with absolute file names, scenes and locations."""
+    with files.writing(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("filename", "scene", "location"))
+        for clip in own.corpus.clips:
+            writer.writerow((Path(clip.path).absolute(), clip.scene, clip.location))
+
+
+def experiment_text(own: OwnRecordings, table: Path) -> str:
+    """Returns the text of an experiment file with rows that fit the recordings.
+
+    Args:
+      own: The recordings.
+      table: The CSV that `write_table` wrote.
+    """
+    validation = (
+        "# A part of each training fold chooses the epoch that is kept.\n"
+        'VALIDATION = {"validation_share": 0.2, "keep": "best"}'
+    )
+    if not own.has_validation:
+        validation = (
+            "# With few recordings, all are trained on, and the last epoch is kept.\n"
+            'VALIDATION = {"validation_share": 0.0, "keep": "last"}'
+        )
+    return TEMPLATE.format(
+        table=table,
+        folds=tuple(fold.name for fold in own.corpus.folds),
+        sample_rate_hz=own.sample_rate_hz,
+        clip_seconds=own.clip_seconds,
+        is_mono=own.is_mono,
+        validation=validation,
+        batch_size=min(16, max(4, own.clips // 10)),
+    )
+
+
+def _with_sources(clips: Sequence[Clip]) -> tuple[list[Clip], int]:
+    """Returns clips in which takes of one source share a location, and their number.
+
+    Locations that the user gave stay as they are.
+    """
+    takes: dict[tuple[str, str], list[Clip]] = collections.defaultdict(list)
+    for clip in clips:
+        path = Path(clip.id)
+        found = TAKE.match(path.stem)
+        is_given = clip.location not in (clip.id, path.with_suffix("").as_posix())
+        if found and not is_given:
+            source = path.with_name(found["source"] + (found["rest"] or "")).as_posix()
+            takes[clip.scene, source].append(clip)
+    location_of = {}
+    for (_, source), members in takes.items():
+        if len(members) > 1:
+            location_of |= {clip.id: source for clip in members}
+    changed = []
+    for clip in clips:
+        location = location_of.get(clip.id, clip.location)
+        changed.append(dataclasses.replace(clip, location=location))
+    return changed, len(location_of)
+
+
+def _locations(clips: Sequence[Clip]) -> set[tuple[str, str]]:
+    return {(clip.scene, clip.location) for clip in clips}
+
+
+TEMPLATE = '''"""Rows for the recordings in {table}.
+
+`crossask train` wrote this file once, and does not change it again: edit it and run the same
+command. `crossask fields` lists all fields.
+"""
+
+from crossask.config import (
+    EventModelConfig,
+    Experiment,
+    FeatureConfig,
+    LogMelConfig,
+    ModelConfig,
+    TrainingConfig,
+)
+
+FEATURES = FeatureConfig(
+    sample_rate_hz={sample_rate_hz},
+    # Longer recordings are cut into clips of this length, shorter ones are repeated.
+    clip_seconds={clip_seconds:g},
+    clip_hop_seconds={clip_seconds:g},
+    mono={is_mono},
+    log_mel=LogMelConfig(hop_seconds=0.040),
+)
+# A quarter of the paper's channels.
+NETWORK = ModelConfig(
+    encoder_channels=(16, 32, 64, 128), pooling_dim=256, attention_heads=4, attention_dim=512
+)
+YAMNET = EventModelConfig(name="yamnet", weights="https://tfhub.dev/google/yamnet/1")
+{validation}
+COMMON = {{"dataset": "folder", "folds": {folds}, "features": FEATURES}}
+TRAINING = {{"batch_size": {batch_size}, "class_weights": "balanced", **VALIDATION}}
+SHORT = TrainingConfig(
+    epochs=8, learning_rate=3e-4, schedule="cosine", warmup_epochs=1, **TRAINING
+)
+LONG = TrainingConfig(epochs=30, learning_rate=1e-3, **TRAINING)
+
+ROWS = (
+    # The log-mel alone.
+    Experiment("fa", system="FA", model=NETWORK, training=SHORT, **COMMON),
+    # The mean and deviation of YAMNet's embeddings, and one layer: the row for few recordings.
+    Experiment(
+        "linear",
+        system="LINEAR",
+        strategy="feature_based",
+        event_model=YAMNET,
+        model=ModelConfig(standardise_embedding=True, linear_penalty=3.0),
+        training=LONG,
+        **COMMON,
+    ),
+    # Both: the embeddings attend to the log-mel.
+    Experiment(
+        "cmam",
+        system="CMAM",
+        strategy="feature_based",
+        event_model=YAMNET,
+        model=NETWORK,
+        training=SHORT,
+        **COMMON,
+    ),
+)
+'''

@@ -1,0 +1,131 @@
+"""Settings that `crossask train RECORDINGS` chooses, and what it refuses."""
+
+import csv
+
+import numpy as np
+import pytest
+import soundfile
+
+from crossask import config
+from crossask.cli import train
+from crossask.datasets import own_recordings, read_corpus
+from crossask.errors import DataError
+
+
+def write(folder, name, seconds=5.0, rate=44100, channels=1):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(len(name)).normal(0, 0.1, (round(seconds * rate), channels))
+    soundfile.write(path, noise, rate)
+
+
+@pytest.fixture
+def sounds(tmp_path):
+    """Returns a folder of two scenes with four recordings each; three have other lengths."""
+    folder = tmp_path / "sounds"
+    for scene in ("park", "tram"):
+        for number in range(4):
+            write(folder, f"{scene}/{scene}_{number}.wav")
+    write(folder, "park/park_0.wav", seconds=1.5)
+    write(folder, "park/park_1.wav", seconds=12.0)
+    write(folder, "tram/tram_0.wav", seconds=7.5, rate=48000)
+    return folder
+
+
+def test_settings_follow_the_recordings(sounds):
+    own = own_recordings.look_at(sounds)
+    assert own.clip_seconds == 5
+    assert own.sample_rate_hz == 44100
+    assert own.is_mono
+    assert own.grouped == 0
+    # 1.5 s are one clip, 12 s two, 7.5 s two, and five recordings one each.
+    assert own.clips == 10
+    assert not own.has_validation
+    words = own.in_words()
+    assert "8 recordings of 2 scenes from 8 locations" in words
+    assert "too few recordings for a validation part" in words
+
+
+def test_long_stereo_recordings_have_clips_of_ten_seconds(tmp_path):
+    for scene in ("park", "tram"):
+        for number in range(2):
+            write(tmp_path, f"{scene}/{number}.wav", seconds=30, rate=16000, channels=2)
+    own = own_recordings.look_at(tmp_path)
+    assert (own.clip_seconds, own.is_mono, own.sample_rate_hz) == (10, False, 16000)
+    assert own.clips == 12
+
+
+def test_a_rate_without_features_is_replaced_by_the_next_lower_one(tmp_path):
+    for scene in ("park", "tram"):
+        for number in range(2):
+            write(tmp_path, f"{scene}/{number}.wav", rate=37000)
+    assert own_recordings.look_at(tmp_path).sample_rate_hz == 32000
+
+
+def test_takes_of_one_source_share_a_location_and_are_announced(tmp_path):
+    for scene in ("park", "tram"):
+        for number in range(3):
+            for take in "AB":
+                write(tmp_path, f"{scene}/1-{number}-{take}.wav", seconds=1.0)
+    own = own_recordings.look_at(tmp_path)
+    assert own.grouped == 12
+    assert "12 recordings are takes of the same source" in own.in_words()
+    locations = {clip.id: clip.location for clip in own.corpus.clips}
+    assert locations["park/1-0-A.wav"] == locations["park/1-0-B.wav"]
+    assert locations["park/1-0-A.wav"] != locations["park/1-1-A.wav"]
+    for fold in own.corpus.folds:
+        trained = {locations[clip] for clip in fold.train}
+        assert not trained & {locations[clip] for clip in fold.evaluation}
+
+
+def test_locations_of_a_table_stay(tmp_path):
+    for name in ("a-1-A.wav", "a-1-B.wav", "b-1-A.wav", "b-1-B.wav"):
+        write(tmp_path, name, seconds=1.0)
+    lines = ["filename,scene,location"]
+    lines += [f"a-1-{take}.wav,park,{place}" for take, place in (("A", "x"), ("B", "y"))]
+    lines += [f"b-1-{take}.wav,tram,{place}" for take, place in (("A", "v"), ("B", "w"))]
+    (tmp_path / "clips.csv").write_text("\n".join(lines))
+    own = own_recordings.look_at(tmp_path / "clips.csv")
+    assert own.grouped == 0
+    assert {clip.location for clip in own.corpus.clips} == {"x", "y", "v", "w"}
+
+
+def test_one_scene_is_an_error(tmp_path):
+    for number in range(2):
+        write(tmp_path, f"park/{number}.wav", seconds=1.0)
+    with pytest.raises(DataError, match="one scene only, 'park'"):
+        own_recordings.look_at(tmp_path)
+
+
+def test_the_written_files_are_read_again_and_an_edited_one_is_kept(sounds, capsys):
+    out = sounds.with_name("models")
+    words = ["crossask train", str(sounds), f"--model_dir={out}", "--dry_run", "--seeds=0"]
+    assert train.main(words) == 0
+    printed = capsys.readouterr().out
+    assert "folder, fold 1: " in printed
+    assert "fa: 4 runs" in printed
+    rows = config.read_experiments(str(out / "rows.py"))
+    assert [row.name for row in rows] == ["fa", "linear", "cmam"]
+    assert {row.features.clip_hop_seconds for row in rows} == {5.0}
+    with open(out / "clips.csv", newline="") as file:
+        assert len(list(csv.DictReader(file))) == 8
+    assert len(read_corpus("folder", out / "clips.csv").clips) == 8
+
+    edited = (out / "rows.py").read_text().replace("epochs=8", "epochs=3")
+    (out / "rows.py").write_text(edited)
+    assert train.main(words) == 0
+    assert (out / "rows.py").read_text() == edited
+
+
+@pytest.mark.parametrize(
+    ("flag", "problem"),
+    [
+        ("--experiment=demo", "--experiment cannot be combined"),
+        ("--params_override=training.epochs=3", "--params_override cannot be combined"),
+    ],
+)
+def test_flags_of_experiment_files_are_refused(sounds, flag, problem, capsys):
+    assert train.main(["crossask train", str(sounds), flag]) == 2
+    assert problem in capsys.readouterr().err
+    assert train.main(["crossask train", str(sounds), str(sounds)]) == 2
+    assert "2 folders are given" in capsys.readouterr().err

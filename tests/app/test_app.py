@@ -14,6 +14,7 @@ import sys
 import threading
 import urllib.request
 
+import media_files
 import numpy as np
 import pytest
 import soundfile
@@ -92,6 +93,16 @@ def test_another_moment_is_another_window(models, recording):
     )
     assert all(one != other for one, other in zip(first[0], last[0], strict=True))
     assert "Log-mel spectrogram and attention, 2.5 to 4.5 s" in last[0][0]
+
+
+def test_the_page_shows_a_recording_of_a_phone_and_of_an_odd_rate(models, tmp_path):
+    noise = np.random.default_rng(0).normal(0, 0.1, (48000 * 5, 2))
+    phone = media_files.write(tmp_path / "phone.m4a", noise, 48000, "aac")
+    odd = write_noise(tmp_path / "odd.wav", seconds=5.0, rate=12345, channels=6)
+    for recording in (str(phone), odd):
+        html, explanations = page.show(models, page.predict(models, recording), 4.9)
+        assert len(html) == len(explanations) == len(models)
+        assert all(why.start_seconds >= 3 for why in explanations)
 
 
 def test_a_sound_of_one_window_has_no_timeline(models, tmp_path):

@@ -413,6 +413,8 @@ STUDIES = (
             Training("experiments/ambience.py", THREE_SEEDS, rows=("random_events",)),
         ),
         baseline="cmam_feature_based",
+        # 97 minutes with other work at the same time.
+        minutes=97,
     ),
     Study(
         name="ambience_choices",

@@ -14,6 +14,8 @@ import small_corpus
 from filelock import FileLock
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# One way to YAMNet's weights is pip's index; tests use no network.
+os.environ["PIP_NO_INDEX"] = "1"
 
 ROOT = Path(__file__).resolve().parent.parent
 

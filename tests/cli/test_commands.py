@@ -267,7 +267,7 @@ def test_any_table_of_predictions_is_scored(work, capsys):
         ("report", ["--model_dir=nowhere", "--out=x"], "no runs below", "crossask-train"),
         ("predict", ["--modle=x", "a.wav"], "modle", "--help"),
         ("pretrain", ["--events=nowhere.csv", "--out=x.npz"], "no CSV 'nowhere.csv'", "filename"),
-        ("app", [], "--model is missing", "--help"),
+        ("app", ["--model=nowhere"], "not a model written by crossask-export", "saved_model.pb"),
         ("pretrain", ["--events={csv}", "--out=x.ckpt"], "--out", ".npz"),
     ],
 )

@@ -3,6 +3,7 @@ source tree; and what the core of the package does without.
 """
 
 import email
+import os
 import re
 import shutil
 import subprocess
@@ -62,14 +63,16 @@ def installed(built, tmp_path_factory) -> Path:
     return commands
 
 
-def run(commands: Path, *words: str, folder: Path, **options) -> subprocess.CompletedProcess:
+def run(commands: Path, *words: str, folder: Path) -> subprocess.CompletedProcess:
+    # PYTHONPATH would lead to the source tree.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(
         [commands / words[0], *words[1:]],
         capture_output=True,
         text=True,
         cwd=folder,
+        env=environment,
         check=False,
-        **options,
     )
 
 

@@ -56,11 +56,13 @@ def test_a_field_that_is_given_as_a_flag_gets_a_hint(capsys):
 
 
 def test_required_flags_are_named_in_the_help_and_by_the_error(capsys):
-    assert main.main(["crossask", "train", "--help"]) == 0
+    assert main.main(["crossask", "report", "--help"]) == 0
     required, _, others = capsys.readouterr().out.partition("Other flags:")
     assert "Required flags:" in required
-    assert "  --data_dir:" in required
-    assert "  --jobs:" in others
+    assert "  --model_dir:" in required
+    assert "  --baseline:" in others
+    assert main.main(["crossask", "report", "--out=x"]) == 2
+    assert "--model_dir is missing." in capsys.readouterr().err
     assert main.main(["crossask", "train", "--experiment=demo"]) == 2
     assert "--data_dir is missing." in capsys.readouterr().err
 

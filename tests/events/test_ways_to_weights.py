@@ -381,7 +381,8 @@ def test_a_failed_asset_does_not_stop_the_data_set(handle, kaggle, tmp_path, cap
         for number in range(2):
             path = tmp_path / "recordings" / scene / f"{number}.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
+            # Empty files are left out.
+            path.write_bytes(b"sound")
     arguments = ["--assets=vggish", "--dataset=folder", f"--data_dir={tmp_path / 'recordings'}"]
     assert prepare.main(["crossask-prepare", *arguments]) == 2
     assert "4 clips of 2 scenes" in capsys.readouterr().err

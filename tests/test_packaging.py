@@ -22,6 +22,8 @@ from crossask.cli import command
 
 ROOT = Path(__file__).parents[1]
 NOT_COPIED = (".venv", ".git", "build", "dist", "*.egg-info", "*_output", "__pycache__", ".*cache")
+# PYTHONPATH would lead to the source tree.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 # Installed by the core, or part of Python.
 EXTRAS_ONLY = tuple(sorted(command.EXTRA_OF))
 
@@ -55,23 +57,20 @@ def installed(built, tmp_path_factory) -> Path:
         text=True,
     ).stdout.strip()
     (wheel,) = built.glob("*.whl")
-    subprocess.run(
-        [commands / "python", "-m", "pip", "install", "--quiet", "--no-deps", wheel], check=True
-    )
+    words = [commands / "python", "-m", "pip", "install", "--quiet", "--no-deps", wheel]
+    subprocess.run(words, check=True, env=ENVIRONMENT)
     # A .pth file of the other environment is not read, so its crossask is not found.
     Path(site, "requirements.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return commands
 
 
 def run(commands: Path, *words: str, folder: Path) -> subprocess.CompletedProcess:
-    # PYTHONPATH would lead to the source tree.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.run(
         [commands / words[0], *words[1:]],
         capture_output=True,
         text=True,
         cwd=folder,
-        env=environment,
+        env=ENVIRONMENT,
         check=False,
     )
 

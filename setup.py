@@ -62,6 +62,7 @@ TRAIN = [
     "setuptools<81",
     "librosa>=0.11",
     "scipy>=1.11",
+    "scikit-learn>=1.4",
     "pandas>=2.1",
     "matplotlib>=3.8",
     "jinja2>=3.1",
@@ -75,7 +76,6 @@ SERVING = ["tensorflow-serving-api~=2.20.0"]
 TEST = [
     "pytest>=8",
     "pytest-xdist>=3.6",
-    "scikit-learn>=1.4",
     "build>=1.2",
     "twine>=6",
 ]

@@ -22,8 +22,10 @@ from crossask.errors import AudioError
 __all__ = [
     "LARGEST_SAMPLE",
     "SUFFIXES",
+    "FileFacts",
     "FolderContent",
     "check_samples",
+    "facts_of",
     "fit_length",
     "folder_content",
     "is_sound_file",
@@ -101,15 +103,7 @@ def read_part(path: AnyPath, start: int, end: int) -> np.ndarray:
       AudioError: As `read_audio`; also if there are no samples after `start`.
     """
     with _open(path) as file:
-        if isinstance(file, MediaFile) or start < file.frames:
-            file.seek(start)
-            waveform = next(_checked_blocks(file, path, end - start), None)
-            if waveform is not None:
-                return waveform
-        raise AudioError(
-            f"{path} ends before {start / file.samplerate:.1f} s.",
-            "Copy or record it again: it is shorter than its header says.",
-        )
+        return _part(file, path, start, end)
 
 
 def read_seconds(path: AnyPath, start: float, end: float) -> tuple[np.ndarray, int]:
@@ -120,7 +114,7 @@ def read_seconds(path: AnyPath, start: float, end: float) -> tuple[np.ndarray, i
     """
     with _open(path) as file:
         rate = file.samplerate
-    return read_part(path, round(start * rate), round(end * rate)), rate
+        return _part(file, path, round(start * rate), round(end * rate)), rate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,8 +135,7 @@ class FileFacts:
 def facts_of(path: AnyPath) -> FileFacts:
     """Returns the facts of a file's header; raises AudioError if it cannot be read."""
     with _open(path) as file:
-        seconds = file.seconds if isinstance(file, MediaFile) else file.frames / file.samplerate
-        return FileFacts(seconds, file.samplerate, file.channels)
+        return FileFacts(_header_seconds(file), file.samplerate, file.channels)
 
 
 def seconds_of(path: AnyPath, decodes: bool = False) -> float:
@@ -155,10 +148,9 @@ def seconds_of(path: AnyPath, decodes: bool = False) -> float:
     """
     try:
         with _open(path) as file:
-            if not isinstance(file, MediaFile):
-                return file.frames / file.samplerate
-            if file.has_exact_seconds or not decodes:
-                return file.seconds
+            is_exact = not isinstance(file, MediaFile) or file.has_exact_seconds
+            if is_exact or not decodes:
+                return _header_seconds(file)
             samples = 0
             while len(block := file.read(file.samplerate)):
                 samples += len(block)
@@ -263,6 +255,26 @@ def _needs_pyav(path: AnyPath, problem: str) -> AudioError:
     return AudioError(
         f"{path} cannot be read as sound (libsndfile: {problem.rstrip('.')}).",
         f"Convert it to WAV or FLAC, or install PyAV, which reads more formats ({install}).",
+    )
+
+
+def _header_seconds(file: soundfile.SoundFile | MediaFile) -> float:
+    """Returns the length according to a file's header; an estimate for some formats."""
+    if isinstance(file, MediaFile):
+        return file.seconds
+    return file.frames / file.samplerate
+
+
+def _part(file: soundfile.SoundFile | MediaFile, path: AnyPath, start: int, end: int) -> np.ndarray:
+    """Returns the samples from `start` to `end` of an open file; see `read_part`."""
+    if isinstance(file, MediaFile) or start < file.frames:
+        file.seek(start)
+        waveform = next(_checked_blocks(file, path, end - start), None)
+        if waveform is not None:
+            return waveform
+    raise AudioError(
+        f"{path} ends before {start / file.samplerate:.1f} s.",
+        "Copy or record it again: it is shorter than its header says.",
     )
 
 

@@ -1,5 +1,6 @@
 """What all verbs share: flags of their own, a quick --help, errors as two lines, exit codes."""
 
+import ast
 import contextlib
 import dataclasses
 import logging
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
@@ -38,6 +40,7 @@ EXTRA_OF = {
     "tensorflow_hub": "train",
     "librosa": "train",
     "scipy": "train",
+    "sklearn": "train",
     "pandas": "train",
     "matplotlib": "train",
     "jinja2": "train",
@@ -125,6 +128,16 @@ def complain(problem: str, fix: str) -> int:
 def version_line() -> str:
     """Returns the name and the version of this package."""
     return f"crossask {__version__}"
+
+
+def first_line(source: Path) -> str:
+    """Returns the first line of a module's docstring, without importing the module.
+
+    Args:
+      source: The Python file.
+    """
+    docstring = ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or ""
+    return docstring.partition("\n")[0]
 
 
 def failure(failed: int, total: int) -> int:

@@ -4,10 +4,8 @@ crossask-experiments                 the files and what they are for
 crossask-experiments dcase2019       the rows of a file; --experiment=dcase2019:fa selects one
 """
 
-import ast
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 
@@ -24,7 +22,7 @@ def experiments(_values: flags.FlagValues, names: list[str]) -> None:
         files = config.shipped_experiments()
         width = max(len(file.stem) for file in files)
         for file in files:
-            print(f"{file.stem.ljust(width)}  {_summary(file)}")
+            print(f"{file.stem.ljust(width)}  {command.first_line(file)}")
         return
     for name in names:
         rows = config.read_experiments(name)
@@ -36,12 +34,6 @@ def experiments(_values: flags.FlagValues, names: list[str]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     return command.run(__doc__, FLAGS, experiments, argv)
-
-
-def _summary(file: Path) -> str:
-    """Returns the first line of an experiment file's docstring."""
-    docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-    return docstring.partition("\n")[0]
 
 
 if __name__ == "__main__":

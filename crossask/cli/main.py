@@ -5,7 +5,6 @@ crossask VERB --help      prints the flags of a verb
 crossask --version        prints the version
 """
 
-import ast
 import importlib
 import sys
 from collections.abc import Sequence
@@ -34,9 +33,8 @@ def verbs() -> tuple[str, ...]:
 def summary(verb: str) -> str:
     """Returns what a verb does: the first sentence of its module's docstring."""
     # The module is not imported, because the list of verbs has to appear at once.
-    source = Path(__file__).with_name(f"{verb}.py").read_text(encoding="utf-8")
-    first_line = (ast.get_docstring(ast.parse(source)) or "").splitlines()[0]
-    return first_line.partition(": ")[2]
+    source = Path(__file__).with_name(f"{verb}.py")
+    return command.first_line(source).partition(": ")[2]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -66,10 +66,11 @@ def _check(words: Sequence[str], values: flags.FlagValues) -> None:
 
 def _export(out: Path) -> int:
     """Exports a run of the row with the best score, and returns the exit code."""
+    from crossask.training import run_folder
+
     with open(out / "report" / "table.csv", newline="", encoding="utf-8") as file:
         best = max(csv.DictReader(file), key=lambda row: float(row["macro_accuracy"]))
     model = out / "model"
-    run = out / "runs" / best["row"] / f"fold{best['folds'].split()[0]}"
     command.LOG.info(
         "The row %s has the best score, which is a little too good, because it was chosen by it.",
         best["row"],
@@ -77,8 +78,9 @@ def _export(out: Path) -> int:
     if model.exists():
         command.LOG.info("Model: %s (written before; remove it to write another).", model)
         return 0
-    (first, *_) = sorted(run.glob("seed*"))
-    code = _verb("export", f"--model_dir={first}", f"--out={model}")
+    # That of the first fold and the first seed.
+    run = run_folder.find_runs(out / "runs" / best["row"])[0]
+    code = _verb("export", f"--model_dir={run.folder}", f"--out={model}")
     if not code:
         command.LOG.info("Predict with it: crossask predict --model=%s RECORDING", model)
     return code
@@ -86,7 +88,6 @@ def _export(out: Path) -> int:
 
 def _verb(name: str, *arguments: str) -> int:
     """Runs another verb in this process and returns its exit code."""
-    from crossask.cli import evaluate, export, report, train
+    from crossask.cli import main
 
-    modules = {"train": train, "evaluate": evaluate, "report": report, "export": export}
-    return modules[name].main([f"crossask {name}", *arguments])
+    return main.main(["crossask", name, *arguments])

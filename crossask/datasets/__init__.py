@@ -5,9 +5,9 @@ The catalogue (`crossask.config.catalogue.DATASETS`) lists them.
 
 from pathlib import Path
 
-from crossask.config import catalogue
+from crossask.config import Experiment, catalogue
 from crossask.datasets.clips import Clip, Corpus, Fold
-from crossask.datasets.recordings import Corpora, recording_count
+from crossask.datasets.recordings import cut_into_clips, recording_count
 from crossask.datasets.validation_parts import training_parts, validation_split
 from crossask.downloading import Progress
 from crossask.errors import ConfigError
@@ -40,6 +40,34 @@ def read_corpus(name: str, data_dir: str | Path, need_audio: bool = True) -> Cor
     """
     read = catalogue.load(catalogue.dataset(name).reader)
     return read(data_dir, need_audio, name)
+
+
+class Corpora:
+    """The corpora of rows; rows with the same clips share one.
+
+    Args:
+      data_dir: Folder (or CSV) of the data set.
+      need_audio: See `read_corpus`.
+    """
+
+    def __init__(self, data_dir: str | Path, need_audio: bool = True):
+        self.data_dir = data_dir
+        self.need_audio = need_audio
+        self._corpora: dict[tuple, Corpus] = {}
+
+    def __call__(self, row: Experiment) -> Corpus:
+        """Returns the corpus of a row, whose recordings are cut into clips if the row says so."""
+        whole_key = (row.dataset,)
+        if whole_key not in self._corpora:
+            self._corpora[whole_key] = read_corpus(row.dataset, self.data_dir, self.need_audio)
+        whole = self._corpora[whole_key]
+        features = row.features
+        if features.clip_hop_seconds is None:
+            return whole
+        key = (row.dataset, features.clip_seconds, features.clip_hop_seconds)
+        if key not in self._corpora:
+            self._corpora[key] = cut_into_clips(whole, features)
+        return self._corpora[key]
 
 
 def download_corpus(name: str, data_dir: str | Path, progress: Progress | None = None) -> None:

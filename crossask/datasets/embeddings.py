@@ -13,6 +13,7 @@ Each part to evaluate is a fold of its name, evaluated after training on `train`
 """
 
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +21,9 @@ import numpy as np
 
 from crossask.datasets.clips import Clip, Corpus, Fold
 from crossask.errors import DataError
+
+# Errors that np.load raises for a file that is truncated or damaged.
+BROKEN_NPZ = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
 
 TRAIN = "train"
 VALIDATION = "val"
@@ -79,19 +83,32 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     return embeddings
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        raise DataError(
-            f"There is no file {str(path)!r}.", f"Point --data_dir at it. {FORMAT_HELP}"
-        )
+def load_npz(path: Path, fix: str) -> dict[str, np.ndarray]:
+    """Returns the arrays of an .npz by name.
+
+    Args:
+      path: The file.
+      fix: What to do if it cannot be read.
+
+    Raises:
+      DataError: It cannot be read, or is another kind of file.
+    """
     try:
         # np.load would read other kinds of files, too. An .npz is a zip file.
         with zipfile.ZipFile(path):
             pass
         with np.load(path) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is not a readable .npz ({error}).", FORMAT_HELP) from error
+    except BROKEN_NPZ as error:
+        raise DataError(f"{path} is not a readable .npz ({error}).", fix) from error
+
+
+def _load(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise DataError(
+            f"There is no file {str(path)!r}.", f"Point --data_dir at it. {FORMAT_HELP}"
+        )
+    return load_npz(path, FORMAT_HELP)
 
 
 def _parts(arrays: Mapping[str, np.ndarray]) -> list[str]:

@@ -24,7 +24,6 @@ RATES_HZ = (16000, 22050, 32000, 44100, 48000)
 FEWEST_CLIPS_TO_VALIDATE = 400
 # "1-172649-A.wav" and "1-172649-B.wav" are takes of one source; so are "a-A-40" and "a-B-40".
 TAKE = re.compile(r"^(?P<source>.*[^-_ ])[-_ ][A-Z](?P<rest>-\d+)?$")
-YAMNET = "https://tfhub.dev/google/yamnet/1"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,46 +3,14 @@
 import dataclasses
 import logging
 from collections.abc import Iterable
-from pathlib import Path
 
 from crossask.audio import notices, reading
-from crossask.config import Experiment, FeatureConfig
+from crossask.config import FeatureConfig
 from crossask.datasets.clips import Clip, Corpus
 
 # The rest of a recording after its last whole clip is a clip, too, if it is at least this share of
 # a clip.
 LEAST_SHARE = 0.5
-
-
-class Corpora:
-    """The corpora of rows; rows with the same clips share one.
-
-    Args:
-      data_dir: Folder (or CSV) of the data set.
-      need_audio: See `crossask.datasets.read_corpus`.
-    """
-
-    def __init__(self, data_dir: str | Path, need_audio: bool = True):
-        self.data_dir = data_dir
-        self.need_audio = need_audio
-        self._corpora: dict[tuple, Corpus] = {}
-
-    def __call__(self, row: Experiment) -> Corpus:
-        """Returns the corpus of a row, whose recordings are cut into clips if the row says so."""
-        # Imported here because the package imports this module.
-        from crossask.datasets import read_corpus
-
-        whole_key = (row.dataset,)
-        if whole_key not in self._corpora:
-            self._corpora[whole_key] = read_corpus(row.dataset, self.data_dir, self.need_audio)
-        whole = self._corpora[whole_key]
-        features = row.features
-        if features.clip_hop_seconds is None:
-            return whole
-        key = (row.dataset, features.clip_seconds, features.clip_hop_seconds)
-        if key not in self._corpora:
-            self._corpora[key] = cut_into_clips(whole, features)
-        return self._corpora[key]
 
 
 def cut_into_clips(corpus: Corpus, features: FeatureConfig) -> Corpus:

@@ -18,6 +18,7 @@ are unknown): truth (the scene), location, clips (their number), and the mean sc
 """
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -100,9 +101,20 @@ def outstanding_events(
 
     See `compare_events`.
     """
-    found = compare_events(table, events_of_scene, bootstrap)
-    outstanding = [event for event in found if event.rank <= events_of_scene]
-    return tuple(sorted(outstanding, key=lambda event: (event.scene, event.rank)))
+    return first_events(compare_events(table, events_of_scene, bootstrap), events_of_scene)
+
+
+def first_events(
+    compared: Iterable[EventInScene], events_of_scene: int
+) -> tuple[EventInScene, ...]:
+    """Returns the first events of each scene, in falling order of their effects.
+
+    Args:
+      compared: What `compare_events` returns.
+      events_of_scene: Number of events for each scene.
+    """
+    first = [event for event in compared if event.rank <= events_of_scene]
+    return tuple(sorted(first, key=lambda event: (event.scene, event.rank)))
 
 
 def compare_events(

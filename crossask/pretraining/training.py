@@ -1,7 +1,6 @@
 """Pre-training: an event model is trained as a tagger and stored for scene models."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,10 @@ import tf_keras as keras
 
 from crossask import config, events, files
 from crossask.config import EventModelConfig, catalogue
-from crossask.errors import CrossaskError, DataError
+from crossask.errors import DataError
 from crossask.events.layer import EventModel
 from crossask.events.tagger import Tagger, tags_path
+from crossask.pretraining.claims import claim_folder
 from crossask.pretraining.labels import LabelledClip, validation_split
 from crossask.pretraining.patches import PatchStore
 from crossask.pretraining.tagger import EventTagger, TagAccuracy
@@ -116,7 +116,7 @@ def pretrain(
     linear = dataclasses.replace(settings.event_model, embedding_tap="linear")
     event_model = events.build(linear, trainable=True, seed=settings.seed)
     folder = Path(f"{out}.training")
-    _claim_folder(folder, settings, training, test)
+    claim_folder(folder, _record(settings, training, test))
 
     # Patches and labels, written once
     store = PatchStore(
@@ -287,24 +287,13 @@ def _fit_pca(event_model: EventModel, batches: tf.data.Dataset, path: Path, clip
         np.savez(file, pca_eigen_vectors=matrix, pca_means=mean, source=source)
 
 
-def _claim_folder(
-    folder: Path,
-    settings: PretrainingConfig,
-    training: Sequence[LabelledClip],
-    test: Sequence[LabelledClip],
-) -> None:
-    """Writes config.json, or checks that the folder already contains this pre-training."""
+def _record(
+    settings: PretrainingConfig, training: Sequence[LabelledClip], test: Sequence[LabelledClip]
+) -> dict[str, Any]:
+    """Returns what tells this pre-training from others."""
     training_values = [dataclasses.astuple(clip) for clip in training]
     test_values = [dataclasses.astuple(clip) for clip in test]
-    record = {
+    return {
         "settings": config.to_dict(settings),
         "clips": config.digest(training_values, test_values),
     }
-    path = folder / "config.json"
-    if not path.is_file():
-        files.write_json(path, record)
-    elif json.loads(path.read_text()) != record:
-        raise CrossaskError(
-            f"{folder} contains another pre-training, with other settings or other clips.",
-            "Give another --out, or remove that folder.",
-        )

@@ -9,7 +9,6 @@ Arrays of the .npz with embeddings and events:
 """
 
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,12 @@ from sklearn.metrics import average_precision_score
 
 from crossask import config, files, models
 from crossask.config import Experiment
+from crossask.datasets.embeddings import load_npz
 from crossask.errors import CrossaskError, DataError
 from crossask.events import weights
 from crossask.features.augmentation import fold_in
 from crossask.models.scene_model import SceneModel
+from crossask.pretraining.claims import claim_folder
 from crossask.pretraining.tagger import MeanAveragePrecision
 from crossask.training import devices, loop, trunk
 
@@ -117,7 +118,7 @@ def pretrain_trunk(
             "Lower --batch_size.",
         )
     folder = Path(f"{out}.training")
-    _claim_folder(folder, settings, parts)
+    claim_folder(folder, _record(settings, parts))
     devices.set_seeds(settings.seed)
     model = _compiled(settings, training)
     result = loop.fit(
@@ -156,11 +157,7 @@ def read_tagged_embeddings(path: str | Path) -> dict[str, TaggedEmbeddings]:
     Raises:
       DataError: It cannot be read, an array is missing or arrays do not fit each other.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except weights.BROKEN_NPZ as error:
-        raise DataError(f"{path} is not a readable .npz ({error}).", FORMAT_HELP) from error
+    arrays = load_npz(Path(path), FORMAT_HELP)
     parts = {}
     for name in PARTS:
         if f"{name}_x" in arrays and f"{name}_y" in arrays:
@@ -272,20 +269,9 @@ def _reader(part: TaggedEmbeddings) -> Callable:
     return read
 
 
-def _claim_folder(
-    folder: Path, settings: TrunkPretrainingConfig, parts: dict[str, TaggedEmbeddings]
-) -> None:
-    """Writes config.json, or checks that the folder already contains this pre-training."""
+def _record(settings: TrunkPretrainingConfig, parts: dict[str, TaggedEmbeddings]) -> dict[str, Any]:
+    """Returns what tells this pre-training from others."""
     digests = {}
     for name, part in parts.items():
         digests[name] = weights.digest([], {"x": part.embeddings, "y": part.labels})
-    # JSON has lists in place of tuples.
-    record = json.loads(json.dumps({"settings": config.to_dict(settings), "parts": digests}))
-    path = folder / "config.json"
-    if not path.is_file():
-        files.write_json(path, record)
-    elif json.loads(path.read_text()) != record:
-        raise CrossaskError(
-            f"{folder} contains another pre-training, with other settings or other clips.",
-            "Give another --out, or remove that folder.",
-        )
+    return {"settings": config.to_dict(settings), "parts": digests}

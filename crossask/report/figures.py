@@ -230,9 +230,10 @@ def event_matrix(effects: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure
     """
     scenes = list(effects)
     events = _first_events(effects)
-    low, values, high = np.array(
-        [[effects[scene][event] for scene in scenes] for event in events]
-    ).transpose(2, 0, 1)  # [events, scenes]
+    lines = []
+    for event in events:
+        lines.append([effects[scene][event] for scene in scenes])
+    low, values, high = np.array(lines).transpose(2, 0, 1)  # [events, scenes]
     figure = Figure(
         figsize=(4.0 + 0.4 * len(scenes), 2.3 + 0.2 * len(events)),
         facecolor=GROUND,
@@ -243,8 +244,8 @@ def event_matrix(effects: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure
     image = axes.imshow(values, cmap=EFFECTS, vmin=-most, vmax=most, aspect="auto")
     for is_strong, colour in ((False, INK), (True, GROUND)):
         is_drawn = ((low > 0) | (high < 0)) & ((np.abs(values) > most / 2) == is_strong)
-        lines, columns = np.nonzero(is_drawn)
-        axes.scatter(columns, lines, s=5, color=colour, linewidths=0)
+        rows, columns = np.nonzero(is_drawn)
+        axes.scatter(columns, rows, s=5, color=colour, linewidths=0)
     names = [formatting.scene(scene) for scene in scenes]
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(events)), [_shortened(formatting.scene(event)) for event in events])

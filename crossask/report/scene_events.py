@@ -30,10 +30,9 @@ class SceneEvents:
     confidence: float
 
     @property
-    def found(self) -> list[evaluation.EventInScene]:
+    def found(self) -> tuple[evaluation.EventInScene, ...]:
         """The events that stand out in each scene, those with the largest effects first."""
-        outstanding = [event for event in self.compared if event.rank <= EVENTS_OF_SCENE]
-        return sorted(outstanding, key=lambda event: (event.scene, event.rank))
+        return events.first_events(self.compared, EVENTS_OF_SCENE)
 
     def by_scene(self) -> dict[str, list[evaluation.EventInScene]]:
         """Returns scene -> the events that stand out in it."""

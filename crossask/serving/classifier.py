@@ -12,6 +12,7 @@ import numpy as np
 
 from crossask.audio import fill_window, rates, reading, sliding_windows
 from crossask.errors import AudioError, CrossaskError
+from crossask.serving.starter import starter_model
 
 # Number of windows that the model classifies in one call.
 BATCH_WINDOWS = 8
@@ -194,7 +195,7 @@ class Classifier:
         """
         import tensorflow as tf
 
-        folder = _starter_model() if model_dir is None else Path(model_dir)
+        folder = starter_model() if model_dir is None else Path(model_dir)
         card_path = folder / "assets" / "model_card.json"
         if not (folder / "saved_model.pb").is_file() or not card_path.is_file():
             raise CrossaskError(
@@ -512,10 +513,3 @@ def _has_place(batch: list[_Window], window: _Window) -> bool:
     """Returns whether a window fits a batch, which has one sample rate and a largest size."""
     same_rate = batch[0].recording.sample_rate_hz == window.recording.sample_rate_hz
     return same_rate and len(batch) < BATCH_WINDOWS
-
-
-def _starter_model() -> Path:
-    # Writing the starter model needs more than using a model.
-    from crossask.serving.starter import starter_model
-
-    return starter_model()

@@ -10,17 +10,17 @@ import hashlib
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crossask import config, events
+from crossask import config
 from crossask.errors import WeightsError
-from crossask.events import assets, manifest
-from crossask.events.tagger import read_tagger
-from crossask.serving.model_card import facts_of_row
-from crossask.serving.saved_model import ServedModel, write_card, write_model
+from crossask.events import manifest
 from crossask.version import __version__
+
+if TYPE_CHECKING:
+    from crossask.serving.saved_model import ServedModel
 
 HEAD = Path(__file__).with_name("starter.npz")
 FACTS = Path(__file__).with_name("starter.json")
@@ -41,6 +41,10 @@ def starter_model(cache_dir: str | Path | None = None) -> Path:
     folder = manifest.cache_folder(cache_dir) / f"starter-{__version__}-{digest}"
     if (folder / "saved_model.pb").is_file():
         return folder
+    # Most calls end above, and need none of what writing a model imports.
+    from crossask.events import assets
+    from crossask.serving.saved_model import write_model
+
     LOG.info("The starter model is prepared for its first use: YAMNet (15 MB) is fetched.")
     try:
         weights = assets.fetch("yamnet", cache_dir)
@@ -79,9 +83,12 @@ def starter_facts() -> dict[str, Any]:
     return json.loads(FACTS.read_text(encoding="utf-8"))
 
 
-def _served_model(experiment: config.Experiment, scratch: Path) -> ServedModel:
-    # Building networks imports TensorFlow.
+def _served_model(experiment: config.Experiment, scratch: Path) -> "ServedModel":
+    from crossask import events
+    from crossask.events.tagger import read_tagger
     from crossask.models.linear import LINEAR
+    from crossask.serving.model_card import facts_of_row
+    from crossask.serving.saved_model import ServedModel, write_card
 
     facts = starter_facts()
     scenes = facts["scenes"]

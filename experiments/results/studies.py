@@ -191,9 +191,16 @@ def needs(study: Study, corpora: Mapping[str, Corpus] = CORPORA) -> tuple[str, .
     return (*corpora[study.corpus].needs, *study.needs)
 
 
-def levels(name: str, corpus: str, about: str) -> Study:
-    """Returns the study of `event_model.level` on one of the two corpora of ambiences."""
-    rows = Training("experiments/ambience_levels.py", THREE_SEEDS, override=YAMNET_WEIGHTS)
+def on_ambiences(name: str, about: str, file: str, corpus: str = "ambience") -> Study:
+    """Returns a study of rows on the ambiences with the published YAMNet.
+
+    Args:
+      name: See `Study`.
+      about: See `Study`.
+      file: The experiment file.
+      corpus: Which of the two corpora of ambiences.
+    """
+    rows = Training(f"experiments/{file}", THREE_SEEDS, override=YAMNET_WEIGHTS)
     return Study(name, about, corpus, (rows,), "cmam_feature_based", needs=("YAMNET",))
 
 
@@ -416,28 +423,27 @@ STUDIES = (
         # 97 minutes with other work at the same time.
         minutes=97,
     ),
-    Study(
-        name="ambience_choices",
-        about="other choices of training and network on these ambiences",
-        corpus="ambience",
-        needs=("YAMNET",),
-        trainings=(
-            Training("experiments/ambience_choices.py", THREE_SEEDS, override=YAMNET_WEIGHTS),
-        ),
-        baseline="cmam_feature_based",
+    on_ambiences(
+        "ambience_choices",
+        "other choices of training and network on these ambiences",
+        "ambience_choices.py",
     ),
-    Study(
-        name="ambience_fine_tuning",
-        about="fine-tuning the published YAMNet on these ambiences",
-        corpus="ambience",
-        needs=("YAMNET",),
-        trainings=(
-            Training("experiments/ambience_fine_tuning.py", THREE_SEEDS, override=YAMNET_WEIGHTS),
-        ),
-        baseline="cmam_feature_based",
+    on_ambiences(
+        "ambience_fine_tuning",
+        "fine-tuning the published YAMNet on these ambiences",
+        "ambience_fine_tuning.py",
     ),
-    levels("ambience_levels", "ambience", "the level at which YAMNet reads these ambiences"),
-    levels("ambience_levels_quiet", "ambience_quiet", "the same at the levels of TAU 2019"),
+    on_ambiences(
+        "ambience_levels",
+        "the level at which YAMNet reads these ambiences",
+        "ambience_levels.py",
+    ),
+    on_ambiences(
+        "ambience_levels_quiet",
+        "the same at the levels of TAU 2019",
+        "ambience_levels.py",
+        corpus="ambience_quiet",
+    ),
     Study(
         name="recording_levels",
         about="events that YAMNet finds in ten scene recordings at several levels",

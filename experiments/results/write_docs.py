@@ -27,8 +27,8 @@ from crossask.report import findings, formatting, studies
 
 RESULTS = Path(__file__).parent
 ROOT = RESULTS.parents[1]
-# Pages with blocks. docs/results.md is written as a whole.
 IMAGES = ROOT / "docs" / "images"
+# Pages with blocks. docs/results.md is written as a whole.
 PAGES = ("README.md", "docs/serving.md", "experiments/results/README.md")
 BLOCK = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 WIDTH = 100
@@ -324,22 +324,43 @@ def field(file: str, row: str, path: str) -> Any:
     return value
 
 
-def render(name: str, folder: Path = RESULTS) -> str:
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """The stored results, read once for all pages.
+
+    Attributes:
+      contents: Name of a JSON file -> its content.
+      tables: Name of a JSON file that crossask-report wrote -> its table.
+      pictures: The pictures of the tables.
+    """
+
+    contents: Mapping[str, Any]
+    tables: Mapping[str, Table]
+    pictures: Sequence[Picture]
+
+
+def read_stored(folder: Path = RESULTS) -> Stored:
+    """Returns the results of the JSON files in a folder."""
+    contents = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+    tables = {}
+    for name, content in contents.items():
+        # The table of a benchmark has no corpora.
+        if "corpora" in content:
+            tables[name] = Table(name, content)
+    labels = _environment().get_template("macros.md").module.CONTROLS
+    return Stored(contents, tables, pictures(tables, labels))
+
+
+def render(name: str, stored: Stored) -> str:
     """Returns the text of a template with the figures of the JSON files.
 
     Args:
       name: Name of the template, without its ending.
-      folder: Folder of the JSON files.
+      stored: The results.
     """
     environment = _environment()
-    contents = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
-
-    @functools.cache
-    def table(name: str) -> Table:
-        return Table(name, contents[name])
-
-    # The table of a benchmark has no corpora.
-    tables = [table(name) for name, content in contents.items() if "corpora" in content]
+    contents = stored.contents
+    by_name = {picture.name: picture for picture in stored.pictures}
     environment.globals.update(
         clauses=clauses,
         contents=contents,
@@ -348,30 +369,23 @@ def render(name: str, folder: Path = RESULTS) -> str:
         listed=formatting.listed,
         needs=_needs,
         number=formatting.number,
-        picture=functools.partial(_picture, {found.name: found for found in drawn(folder)}),
+        picture=functools.partial(_picture, by_name),
         origins=[_origin(name, contents[name]) for name in contents],
-        recomputed=[table.name for table in tables if table.is_recomputed],
+        recomputed=[table.name for table in stored.tables.values() if table.is_recomputed],
         seeds_of=seeds_of,
         share=share,
         smaller_differences=smaller_differences_of_the_paper,
         studies=STUDIES,
-        table=table,
+        table=stored.tables.__getitem__,
         verdict=verdict,
         verdicts=verdicts,
     )
     return wrapped(environment.get_template(f"{name}.md").render())
 
 
-def drawn(folder: Path = RESULTS) -> list[Picture]:
+def drawn(folder: Path = RESULTS) -> Sequence[Picture]:
     """Returns the pictures of the JSON files."""
-    tables = {}
-    for path in sorted(folder.glob("*.json")):
-        content = json.loads(path.read_text())
-        # The table of a benchmark has no corpora.
-        if "corpora" in content:
-            tables[path.stem] = Table(path.stem, content)
-    labels = _environment().get_template("macros.md").module.CONTROLS
-    return pictures(tables, labels)
+    return read_stored(folder).pictures
 
 
 def wrapped(text: str) -> str:
@@ -394,12 +408,13 @@ def wrapped(text: str) -> str:
 
 def pages(folder: Path = RESULTS) -> dict[Path, str]:
     """Returns the path of every page -> its text with the figures of the JSON files."""
-    written = {ROOT / "docs" / "results.md": render("results", folder)}
+    stored = read_stored(folder)
+    written = {ROOT / "docs" / "results.md": render("results", stored)}
     for name in PAGES:
         page = ROOT / name
 
         def block(match: re.Match) -> str:
-            return f"{match[1]}\n{render(match[2], folder)}\n{match[3]}"
+            return f"{match[1]}\n{render(match[2], stored)}\n{match[3]}"
 
         written[page] = BLOCK.sub(block, page.read_text())
     return written

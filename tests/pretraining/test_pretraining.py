@@ -8,8 +8,9 @@ import json
 import numpy as np
 import pytest
 import soundfile
+from pretraining.stopping import stop_at_epoch
 
-from crossask import config, events, files, pretraining
+from crossask import config, events, pretraining
 from crossask.errors import CrossaskError, DataError
 from crossask.pretraining.patches import PatchStore
 
@@ -143,17 +144,7 @@ def test_stopped_and_gone_on_with_gives_the_same_weights(clips, tmp_path, monkey
 
     short = dataclasses.replace(SETTINGS, epochs=3)
     pretraining.pretrain(short, clips, [], tmp_path / "whole.npz")
-    saved = files.writing
-    state = {"epochs": 0}
-
-    def stop(path):
-        if str(path).endswith("history.csv"):
-            state["epochs"] += 1
-            if state["epochs"] == 3:
-                raise KeyboardInterrupt
-        return saved(path)
-
-    monkeypatch.setattr(files, "writing", stop)
+    stop_at_epoch(monkeypatch, 3)
     with pytest.raises(KeyboardInterrupt):
         pretraining.pretrain(short, clips, [], tmp_path / "stopped.npz")
     monkeypatch.undo()

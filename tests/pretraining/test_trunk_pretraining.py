@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import small_corpus
 import tensorflow as tf
+from pretraining.stopping import stop_at_epoch
 from sklearn.metrics import average_precision_score
 
-from crossask import config, files, pretraining
+from crossask import config, pretraining
 from crossask.cli import pretrain as command
 from crossask.errors import CrossaskError, DataError
 from crossask.pretraining import trunk as trunk_pretraining
@@ -97,17 +98,7 @@ def test_it_learns_the_events_and_its_file_fits_the_row(tmp_path):
 def test_stopped_and_gone_on_with_gives_the_same_trunk(tmp_path, monkeypatch):
     events = write(tmp_path / "events.npz")
     pretraining.pretrain_trunk(SETTINGS, events, tmp_path / "whole.npz")
-    saved = files.writing
-    state = {"epochs": 0}
-
-    def stop(path):
-        if str(path).endswith("history.csv"):
-            state["epochs"] += 1
-            if state["epochs"] == 3:
-                raise KeyboardInterrupt
-        return saved(path)
-
-    monkeypatch.setattr(files, "writing", stop)
+    stop_at_epoch(monkeypatch, 3)
     with pytest.raises(KeyboardInterrupt):
         pretraining.pretrain_trunk(SETTINGS, events, tmp_path / "stopped.npz")
     monkeypatch.undo()
@@ -178,3 +169,9 @@ def test_mistakes_in_the_flags_are_two_lines(tmp_path, capfd):
         assert command.main(["crossask-pretrain", *arguments]) == 2
         assert words in capfd.readouterr().err
     assert list(tmp_path.glob("trunk*")) == []
+
+
+def test_an_array_without_names_is_not_a_file_of_embeddings(tmp_path):
+    np.save(tmp_path / "events.npy", np.zeros((2, 3)))
+    with pytest.raises(DataError, match=r"is not a readable \.npz"):
+        trunk_pretraining.read_tagged_embeddings(tmp_path / "events.npy")

@@ -34,6 +34,8 @@ from sklearn.linear_model import LogisticRegression
 from crossask import events, files
 from crossask.audio import clip_features
 from crossask.config import EventModelConfig, FeatureConfig
+from crossask.evaluation import intervals
+from crossask.evaluation.intervals import Bootstrap
 from crossask.events.tagger import Tagger, read_tagger
 
 FREE = ("CC0-1.0", "CC-BY-4.0", "see SOUNDS_LICENSING.md (CC0/CC BY/PD)")
@@ -280,22 +282,21 @@ def figures(truth: np.ndarray, probabilities: np.ndarray, threshold: float) -> d
     """Returns macro accuracy with its 95 % interval over recordings, and the sure answers."""
     is_right = (probabilities.argmax(axis=1) == truth).astype(float)
     is_sure = probabilities.max(axis=1) >= threshold
-    rng = np.random.default_rng(0)
-    draws = []
-    for _ in range(2000):
-        accuracies = []
-        for scene in np.unique(truth):
-            own = is_right[truth == scene]
-            accuracies.append(rng.choice(own, len(own)).mean())
-        draws.append(np.mean(accuracies))
+    bootstrap = Bootstrap()
+    draws = intervals.class_accuracies(
+        is_right[:, np.newaxis], truth, np.arange(len(truth)), len(SCENES), bootstrap
+    )  # [resamples, scenes, 1]
+    macro_draws = np.nanmean(draws[..., 0], axis=1)
+    accuracies = []
     by_scene = {}
     for scene in np.unique(truth):
         own = is_right[truth == scene]
+        accuracies.append(own.mean())
         by_scene[SCENES[scene]] = {"recordings": len(own), "right": int(own.sum())}
     return {
         "recordings": len(truth),
-        "macro_accuracy": float(np.mean([c["right"] / c["recordings"] for c in by_scene.values()])),
-        "interval": [float(value) for value in np.percentile(draws, [2.5, 97.5])],
+        "macro_accuracy": float(np.mean(accuracies)),
+        "interval": list(intervals.percentiles(macro_draws, bootstrap.confidence)),
         "accuracy": float(is_right.mean()),
         "by_scene": by_scene,
         "share_not_sure": float(1 - is_sure.mean()),
@@ -307,8 +308,10 @@ def credits_of(table: Path) -> list[dict[str, str]]:
     """Returns name, licence and source of each recording that is trained on."""
     with open(table, newline="") as file:
         recordings = [line for line in csv.DictReader(file) if line["licence"] in FREE]
-    names = ("filename", "licence", "source")
-    return [{name: recording[name] for name in names} for recording in recordings]
+    found = []
+    for recording in recordings:
+        found.append({name: recording[name] for name in ("filename", "licence", "source")})
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -26,7 +26,7 @@ TOOLS := $(VENV)/.tools
 # the exact versions are those of one Python; another takes the newest that setup.py allows
 CONSTRAINTS := $(shell $(PYTHON) -c 'import sys; print("-c constraints.txt" if sys.version_info[:2] == (3, 11) else "")')
 
-.PHONY: help demo results test test-quick lint docs site clean reproduce-dcase2019 reproduce-tut2017 rehearse-dcase2019
+.PHONY: help demo results test test-quick resolve lint docs site clean reproduce-dcase2019 reproduce-tut2017 rehearse-dcase2019
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1 \t\2/' | expand -t 34
@@ -72,6 +72,9 @@ test: $(TOOLS) ## run all tests, JOBS at a time
 test-quick: $(TOOLS) ## run the tests that train nothing, start no processes and simulate nothing
 	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal \
 	  -m "not trains and not processes and not simulates"
+
+resolve: $(TOOLS) ## resolve the requirements for every Python and platform; needs an index of packages
+	CROSSASK_TEST_INDEX=1 $(BIN)/python -m pytest tests/test_resolution.py --numprocesses=$(JOBS)
 
 lint: $(TOOLS) ## check format and style
 	$(BIN)/ruff format --check .

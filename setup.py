@@ -130,7 +130,7 @@ setup(
         # warm-up requests in exported models
         "serving": SERVING,
         "test": [*TRAIN, *APP, *BEAM, *KAGGLE, *MEDIA, *SERVING, *TEST],
-        "dev": ["ruff>=0.6", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
+        "dev": ["ruff>=0.6", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26", "uv>=0.5"],
     },
     entry_points={
         "console_scripts": [

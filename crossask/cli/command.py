@@ -91,6 +91,11 @@ def run(
         flag_values.unparse_flags()
         positional = flag_values(argv)[1:]
         required(flag_values, *needs)
+        if "" in positional:
+            # Python takes an empty path for the current folder.
+            raise CrossaskError(
+                "One of the arguments is empty.", "Give a path; is a variable of the shell not set?"
+            )
         with _sigterm_raises():
             return action(flag_values, positional) or 0
     except flags.UnrecognizedFlagError as error:
@@ -206,7 +211,7 @@ class _ProgressLines:
         parts = [f"{done:,} of {total:,} {self.units}"]
         if done < total and done > self.done_at_start:
             seconds_each = (time.monotonic() - self.start) / (done - self.done_at_start)
-            parts.append(f"{_duration(seconds_each * (total - done))} left")
+            parts.append(f"{duration(seconds_each * (total - done))} left")
         if note:
             parts.append(note)
         LOG.info("%s: %d %% (%s)", self.description, 10 * tenths, "; ".join(parts))
@@ -216,7 +221,7 @@ def _tenths(done: int, total: int) -> int:
     return 10 * done // max(total, 1)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Returns a time in words, as exact as an estimate is."""
     if seconds < 100:
         return f"{seconds:.0f} s"
@@ -331,12 +336,19 @@ def _on_dataset(row: "Experiment", dataset: str) -> "Experiment":
 
 def _set_up_logging() -> None:
     # TensorFlow's messages at its start are of no use to a user. It reads this when it is imported.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Without a GPU, it also reports as an error that there is none.
+    level = "2" if _has_gpu_driver() else "3"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", level)
     absl_logging.set_verbosity(absl_logging.WARNING)
     if not LOG.handlers:
         LOG.addHandler(_LinesAboveBars())
     LOG.propagate = False
     LOG.setLevel(logging.INFO)
+
+
+def _has_gpu_driver() -> bool:
+    """Returns whether Linux has a driver of NVIDIA's or AMD's GPUs, or Windows' GPUs in WSL."""
+    return any(os.path.exists(path) for path in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))
 
 
 class _LinesAboveBars(logging.StreamHandler):

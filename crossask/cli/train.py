@@ -9,7 +9,7 @@ crossask-train --experiment=experiments/demo.py:fa --data_dir=DATA --model_dir=R
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from crossask.datasets import Corpus
     from crossask.grid import Grid
     from crossask.grid.plan import RowPlan
+    from crossask.grid.runs import StepTime
     from crossask.training.run_folder import Run
 
 FLAGS = flags.FlagValues()
@@ -141,6 +142,7 @@ def _preflight(wanted: "Grid", values: flags.FlagValues) -> list[CrossaskError]:
     from crossask.grid import preflight
 
     problems = []
+    step_times = {}
     rows = preflight.rows_to_check(wanted, values.preflight)
     for outcome in preflight.check(wanted, rows, values.jobs, values.distribution):
         if isinstance(outcome, CrossaskError):
@@ -153,7 +155,22 @@ def _preflight(wanted: "Grid", values: flags.FlagValues) -> list[CrossaskError]:
             outcome.seconds,
             outcome.peak_bytes / 1e9,
         )
+        step_times[outcome.row] = outcome.step
+    if step_times and not problems:
+        _log_time(wanted, step_times, values)
     return problems
+
+
+def _log_time(
+    wanted: "Grid", step_times: Mapping[str, "StepTime"], values: flags.FlagValues
+) -> None:
+    """Logs how long training will take."""
+    from crossask.grid import plan
+    from crossask.training import devices
+
+    jobs = devices.processes_at_once(values.jobs, values.distribution)
+    seconds = plan.seconds_to_train(wanted, step_times, jobs)
+    command.LOG.info("Training takes about %s, after the features.", command.duration(seconds))
 
 
 def _log_result(run: "Run", result: dict[str, Any]) -> None:
@@ -223,9 +240,10 @@ def _print_row(plan: "RowPlan") -> None:
     parts = []
     for fold, part in plan.parts.items():
         parts.append(f"fold {fold}: {len(part.training):,} + {len(part.validation):,}")
+    duration = command.duration(plan.seconds)
     print(
         f"{plan.row.name}: {plan.runs} runs (training + validation clips of {', '.join(parts)}), "
-        f"{plan.steps:,} steps, {plan.seconds_a_step:.2f} s a step, {_duration(plan.seconds)}."
+        f"{plan.steps:,} steps, {plan.seconds_a_step:.2f} s a step, {duration}."
     )
 
 
@@ -241,20 +259,14 @@ def _print_totals(plans: Sequence["RowPlan"], clips: int, workers: int) -> None:
     runs = sum(plan.runs for plan in plans)
     run_bytes = sum(plan.run_bytes for plan in plans)
     print(
-        f"Features: {sum(feature_bytes.values()) / 1e9:.1f} GB, {_duration(preparing)} without the "
-        "event model's embeddings."
+        f"Features: {sum(feature_bytes.values()) / 1e9:.1f} GB, "
+        f"{command.duration(preparing)} without the event model's embeddings."
     )
     print(f"Runs: {runs}, {run_bytes / 1e9:.1f} GB.")
     print(
-        f"Training, one run at a time on this machine: {_duration(training)}. This is a rough "
-        "guide, measured on a few steps of noise."
+        f"Training, one run at a time on this machine: {command.duration(training)}. This is a "
+        "rough guide, measured on a few steps of noise."
     )
-
-
-def _duration(seconds: float) -> str:
-    if seconds >= 3600:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 60:.0f} min"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,6 +5,7 @@ from crossask import lazy
 _MODULES = {
     "Execution": "crossask.grid.trainer",
     "Grid": "crossask.grid.runs",
+    "StepTime": "crossask.grid.runs",
     "train": "crossask.grid.trainer",
 }
 __all__ = sorted(_MODULES)

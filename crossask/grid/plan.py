@@ -1,5 +1,6 @@
 """What a grid of runs needs before it starts: clips, steps, disk space, and measured time."""
 
+import collections
 import dataclasses
 import math
 import time
@@ -12,8 +13,9 @@ import tensorflow as tf
 from crossask import config, events, training
 from crossask.audio import clip_features
 from crossask.config import EventModelConfig, Experiment, FeatureConfig
-from crossask.datasets import Corpus
+from crossask.datasets import Corpora, Corpus
 from crossask.features.batches import examples_of
+from crossask.grid.runs import Grid, StepTime
 from crossask.training import devices, network, network_size
 from crossask.training.parts import Parts, parts_of
 
@@ -85,6 +87,28 @@ def plan_row(
         feature_bytes=_feature_bytes(row, size.shapes, len(corpus.clips)),
         seconds_a_step=_seconds_a_step(row, len(corpus.scenes), size.shapes) if timed else None,
     )
+
+
+def seconds_to_train(grid: Grid, step_times: Mapping[str, StepTime], jobs: int = 1) -> float:
+    """Returns the time of the runs of a grid that are not finished, without their features.
+
+    Args:
+      grid: The grid.
+      step_times: Name of a row -> measured time of its steps. Other rows are left out.
+      jobs: Runs trained at once.
+    """
+    corpora = Corpora(grid.data_dir, need_audio=False)
+    all_runs = collections.Counter(row.name for row, _ in grid.plan())
+    unfinished = collections.Counter(row.name for row, run in grid.plan() if not run.finished)
+    seconds = 0.0
+    for row in grid.rows:
+        if row.name not in step_times:
+            continue
+        step = step_times[row.name]
+        plan = plan_row(row, corpora(row), grid.folds_of(row), len(grid.seeds), timed=False)
+        steps_of_a_run = plan.steps / all_runs[row.name]
+        seconds += unfinished[row.name] * (step.first + steps_of_a_run * step.later)
+    return seconds / max(1, min(jobs, unfinished.total()))
 
 
 def seconds_a_clip(rows: Iterable[Experiment]) -> float:

@@ -27,7 +27,7 @@ from crossask.config import Experiment, TrainingConfig
 from crossask.datasets import Corpora, Corpus, Fold
 from crossask.errors import CrossaskError, DataError, Preempted
 from crossask.grid.processes import Connection, prepare_child, start_child
-from crossask.grid.runs import Grid
+from crossask.grid.runs import Grid, StepTime
 from crossask.training.parts import parts_of
 from crossask.training.run_folder import run_at
 
@@ -58,12 +58,14 @@ class Passed:
       stages: Names of the stages.
       seconds: Duration of its process.
       peak_bytes: Largest memory of its process.
+      step: Time of a training step.
     """
 
     row: str
     stages: tuple[str, ...]
     seconds: float
     peak_bytes: int
+    step: StepTime
 
 
 Outcome = Passed | CrossaskError
@@ -284,7 +286,9 @@ def _outcome(task: _Task, processes: list[Process], cancelled: threading.Event) 
     if cancelled.is_set():
         return None
     if kind == "passed":
-        return Passed(task.row.name, tuple(stages), time.monotonic() - start, content)
+        peak_bytes, step = content
+        seconds = time.monotonic() - start
+        return Passed(task.row.name, tuple(stages), seconds, peak_bytes, step)
     stage = stages[-1] if stages else "start"
     if kind == "error":
         return CrossaskError(f"Row {task.row.name}, {stage}: {content.problem}", content.fix)
@@ -334,8 +338,9 @@ def _ended_for_memory(exit_code: int, stderr: str, most_bytes: int | None) -> bo
 def _check_row(connection: Connection, task: _Task) -> None:
     """Takes one row through its stages, in a process of its own.
 
-    It sends ("stage", name) as each stage begins, and at the end ("passed", largest memory),
-    ("error", CrossaskError), ("memory", "") or ("bug", stack trace).
+    It sends ("stage", name) as each stage begins, and at the end
+    ("passed", (largest memory, time of a step)), ("error", CrossaskError), ("memory", "") or
+    ("bug", stack trace).
     """
     prepare_child()
     # The file holds what C++ prints before it ends the process; nothing of it is of use otherwise.
@@ -345,10 +350,11 @@ def _check_row(connection: Connection, task: _Task) -> None:
     tempfile.tempdir = str(task.folder)
     if task.most_bytes:
         resource.setrlimit(resource.RLIMIT_AS, (task.most_bytes, task.most_bytes))
+    clock = _EpochClock()
     try:
-        for stage in _stages(task):
+        for stage in _stages(task, clock):
             connection.send(("stage", stage))
-        connection.send(("passed", _peak_bytes()))
+        connection.send(("passed", (_peak_bytes(), clock.step_time())))
     except CrossaskError as error:
         connection.send(("error", error))
     except Preempted:
@@ -360,7 +366,22 @@ def _check_row(connection: Connection, task: _Task) -> None:
             connection.send(("bug", traceback.format_exc()))
 
 
-def _stages(task: _Task) -> Iterator[str]:
+class _EpochClock:
+    """Notes when a run begins and when each of its two epochs ends."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def __call__(self, _epochs: int, _total: int, _note: str) -> None:
+        self.times.append(time.monotonic())
+
+    def step_time(self) -> StepTime:
+        """Returns the times of both epochs, which have one step each."""
+        began, first_ended, second_ended = self.times
+        return StepTime(first=first_ended - began, later=second_ended - first_ended)
+
+
+def _stages(task: _Task, clock: _EpochClock) -> Iterator[str]:
     """Yields the name of each stage, and computes it when the next one is requested."""
     yield "features"
     from crossask import serving, training
@@ -378,12 +399,13 @@ def _stages(task: _Task) -> Iterator[str]:
         training.training_data(task.row, task.corpus, whole, parts.training, task.seed)
 
     yield "training step"
-    row = _one_epoch(task.row)
+    row = _two_epochs(task.row)
     run = run_at(task.folder / "runs", row.name, fold.name, task.seed)
     validation = set(fold.validation)
     training_ids = [clip_id for clip_id in fold.train if clip_id not in validation]
     one_batch = _filled(cache, training_ids, row.training, task.folder / "filled")
-    options = training.Options(distribution=devices.make_distribution(task.distribution))
+    strategy = devices.make_distribution(task.distribution)
+    options = training.Options(distribution=strategy, progress=clock)
     training.train(run, row, few, one_batch, options)
 
     yield "evaluation"
@@ -418,11 +440,14 @@ def _spread(clip_ids: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(chosen))
 
 
-def _one_epoch(row: Experiment) -> Experiment:
-    """Returns the row with one epoch and a schedule that fits; network and batch size stay."""
+def _two_epochs(row: Experiment) -> Experiment:
+    """Returns the row with two epochs and a schedule that fits; network and batch size stay.
+
+    The first epoch also builds TensorFlow's graphs, so the second is timed.
+    """
     training = dataclasses.replace(
         row.training,
-        epochs=1,
+        epochs=2,
         keep_from=1,
         average_from=1,
         patience=0,

@@ -7,6 +7,19 @@ from crossask.training.run_folder import Run, run_at
 
 
 @dataclasses.dataclass(frozen=True)
+class StepTime:
+    """Time of a training step, with a few validation clips and a checkpoint.
+
+    Attributes:
+      first: Seconds of the first step of a run, in which TensorFlow builds its graphs.
+      later: Seconds of another step.
+    """
+
+    first: float
+    later: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Grid:
     """What is trained, from which data, and where the runs are written.
 

@@ -55,6 +55,12 @@ def test_a_field_that_is_given_as_a_flag_gets_a_hint(capsys):
     assert "See crossask train --help." in error
 
 
+def test_an_empty_argument_is_not_the_current_folder(capsys):
+    for verb in ("predict", "train"):
+        assert main.main(["crossask", verb, ""]) == 2
+        assert "One of the arguments is empty." in capsys.readouterr().err
+
+
 def test_required_flags_are_named_in_the_help_and_by_the_error(capsys):
     assert main.main(["crossask", "report", "--help"]) == 0
     required, _, others = capsys.readouterr().out.partition("Other flags:")

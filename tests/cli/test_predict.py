@@ -4,6 +4,7 @@ import csv
 import doctest
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -168,6 +169,29 @@ def test_a_reader_that_closes_its_pipe_is_no_error(model, recordings):
         ["bash", "-o", "pipefail", "-c", f"{words} | true"], capture_output=True, text=True
     )
     assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+
+
+@pytest.mark.processes
+def test_tensorflow_prints_nothing_beside_the_prediction(model, recordings):
+    environment = {name: os.environ[name] for name in os.environ if not name.startswith("TF_")}
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "crossask.cli.predict",
+            f"--model={model}",
+            f"{recordings}/one.wav",
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"{recordings}/one.wav: ")
+    # Our own line on the sample rate of the recording.
+    assert [line.partition(" has ")[0] for line in done.stderr.splitlines()] == [
+        f"{recordings}/one.wav"
+    ]
 
 
 def segments(*scenes, length=2.0, hop=1.0):

@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 import small_corpus
 
-from crossask import config
+from crossask import config, grid
 from crossask.config import TrainingConfig
 from crossask.datasets import read_corpus
-from crossask.grid.plan import plan_row
+from crossask.grid.plan import plan_row, seconds_to_train
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,30 @@ def test_rows_that_share_features_name_them_alike(corpus):
     )
     assert set(fa.feature_bytes) < set(cmam.feature_bytes)
     assert sum(fa.feature_bytes.values()) == 4 * 198 * 64 * 2 * len(corpus.clips)
+
+
+def test_time_to_train_counts_the_runs_that_are_left(tmp_path):
+    data = small_corpus.write(tmp_path / "corpus", places=4, clips=3)
+    wanted = grid.Grid(
+        rows=(small_corpus.FA, small_corpus.CMAM),
+        seeds=(0, 1, 2),
+        data_dir=str(data),
+        features_dir=str(tmp_path / "features"),
+        model_dir=str(tmp_path / "runs"),
+        folds=("1",),
+    )
+    corpus = read_corpus("folder", data)
+    steps = plan_row(small_corpus.FA, corpus, ("1",), 1, timed=False).steps
+    # A row without a measured time is left out.
+    times = {"fa": grid.StepTime(first=20, later=2)}
+    assert seconds_to_train(wanted, times) == 3 * (20 + 2 * steps)
+    assert seconds_to_train(wanted, times, jobs=2) == 3 * (20 + 2 * steps) / 2
+    # A finished run takes no more time.
+    finished = wanted.plan()[0][1]
+    finished.folder.mkdir(parents=True)
+    finished.path("result.json").write_text("{}")
+    assert finished.finished
+    assert seconds_to_train(wanted, times) == 2 * (20 + 2 * steps)
 
 
 SOFT = config.override(

@@ -72,12 +72,25 @@ BEAM = ["apache-beam>=2.70"]
 KAGGLE = ["kagglehub>=0.3"]
 # Formats that libsndfile does not read: m4a, aac, webm, mp4, mov, wma, amr, 3gp.
 MEDIA = ["av>=12"]
+# LiteRT files (.tflite) without TensorFlow.
+LITE = ["ai-edge-litert>=2.0"]
 SERVING = ["tensorflow-serving-api~=2.20.0"]
 TEST = [
     "pytest>=8",
     "pytest-xdist>=3.6",
     "build>=1.2",
     "twine>=6",
+    # They run docs/quickstart.ipynb.
+    "nbclient>=0.10",
+    "ipykernel>=6.29",
+]
+# Format and style, the documentation site, and `make resolve`.
+DEV = [
+    "ruff>=0.6",
+    "mkdocs-material>=9.5",
+    "mkdocstrings[python]>=0.26",
+    "mkdocs-jupyter>=0.25",
+    "uv>=0.5",
 ]
 
 setup(
@@ -123,14 +136,15 @@ setup(
         "app": APP,
         "beam": [*TRAIN, *BEAM],
         "media": MEDIA,
+        "lite": LITE,
         # one more way to get VGGish and YAMNet
         "kaggle": KAGGLE,
         # the page's test in a real browser, which has to be installed, too
         "browser": ["playwright>=1.50"],
         # warm-up requests in exported models
         "serving": SERVING,
-        "test": [*TRAIN, *APP, *BEAM, *KAGGLE, *MEDIA, *SERVING, *TEST],
-        "dev": ["ruff>=0.6", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.26", "uv>=0.5"],
+        "test": [*TRAIN, *APP, *BEAM, *KAGGLE, *MEDIA, *LITE, *SERVING, *TEST],
+        "dev": DEV,
     },
     entry_points={
         "console_scripts": [

@@ -45,8 +45,9 @@ def load(model_dir: str | Path | None = None, hop_seconds: float | None = None) 
     AudioError
 
     Args:
-      model_dir: Folder of the SavedModel. None is the starter model, which knows ten everyday
-        scenes; its event model is fetched when it is first used.
+      model_dir: Folder of the SavedModel, or a LiteRT file (.tflite), which needs no TensorFlow.
+        None is the starter model, which knows ten everyday scenes; its event model is fetched when
+        it is first used.
       hop_seconds: Time between the starts of windows in a recording that is longer than a training
         clip; None is half of a window.
 

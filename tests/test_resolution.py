@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 # TensorFlow 2.20 has wheels for macOS on Apple's own processors alone.
 PLATFORMS = ("x86_64-unknown-linux-gnu", "aarch64-apple-darwin", "x86_64-pc-windows-msvc")
-EXTRAS = ("", "train", "app", "media", "beam", "serving", "kaggle")
+EXTRAS = ("", "train", "app", "media", "lite", "beam", "serving", "kaggle")
 # They require tf-models-official, and that requires a package in pure Python without a wheel.
 NEED_A_BUILD = ("train", "beam")
 

@@ -4,6 +4,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+# Length of the shortest waveform that an exported model accepts. A model that was trained on
+# shorter clips accepts their length.
+LEAST_SECONDS = 1.0
+
 
 def sliding_windows(
     blocks: Iterable[np.ndarray], length: int, hop: int

@@ -47,6 +47,7 @@ EXTRA_OF = {
     "gradio": "app",
     "apache_beam": "beam",
     "av": "media",
+    "ai_edge_litert": "lite",
 }
 # absl appends this to the help of a flag that may be repeated.
 REPEATED = ";\n    repeat this option to specify a list of values"

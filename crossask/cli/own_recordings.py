@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -10,6 +11,8 @@ from crossask.cli import command
 from crossask.errors import CrossaskError
 
 SEEDS = "0,1,2"
+# Flags of `crossask train` that also apply to a folder of recordings.
+PASSED_ON = ("folds", "jobs", "workers", "distribution", "tpu", "save_steps")
 
 
 def train(words: Sequence[str], values: flags.FlagValues) -> int:
@@ -33,10 +36,14 @@ def train(words: Sequence[str], values: flags.FlagValues) -> int:
         rows.write_text(own_recordings.experiment_text(own, table), encoding="utf-8")
     command.LOG.info("Settings: %s (edit it and run the same command).", rows)
 
+    features = values.features_dir or out / "features"
     runs = out / "runs"
     seeds = ",".join(values.seeds) if values["seeds"].present else SEEDS
-    grid = [f"--experiment={rows}", f"--data_dir={table}", f"--features_dir={out / 'features'}"]
-    grid += [f"--model_dir={runs}", f"--seeds={seeds}", f"--jobs={values.jobs}"]
+    grid = [f"--experiment={rows}", f"--data_dir={table}", f"--features_dir={features}"]
+    grid += [f"--model_dir={runs}", f"--seeds={seeds}"]
+    for name in PASSED_ON:
+        if values[name].present:
+            grid.append(f"--{name}={_as_text(values[name].value)}")
     if values.dry_run:
         return _verb("train", *grid, "--dry_run")
     steps = (
@@ -49,6 +56,13 @@ def train(words: Sequence[str], values: flags.FlagValues) -> int:
         if code:
             return code
     return _export(out)
+
+
+def _as_text(value: Any) -> str:
+    """Returns the value of a flag as the command line writes it."""
+    if isinstance(value, list):
+        return ",".join(value)
+    return str(value)
 
 
 def _check(words: Sequence[str], values: flags.FlagValues) -> None:

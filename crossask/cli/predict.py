@@ -40,7 +40,8 @@ FLAGS = flags.FlagValues()
 flags.DEFINE_string(
     "model",
     "",
-    "Folder of a SavedModel written by crossask-export; default: the starter model.",
+    "SavedModel (a folder) or LiteRT file (.tflite, answers without TensorFlow) written by "
+    "crossask-export; default: the starter model.",
     flag_values=FLAGS,
 )
 flags.DEFINE_enum(

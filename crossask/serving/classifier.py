@@ -12,8 +12,10 @@ import numpy as np
 
 from crossask.audio import fill_window, rates, reading, sliding_windows
 from crossask.errors import AudioError, CrossaskError
+from crossask.serving.litert_runner import LiteRTModel
 from crossask.serving.starter import starter_model
 
+LITERT_SUFFIX = ".tflite"
 # Number of windows that the model classifies in one call.
 BATCH_WINDOWS = 8
 
@@ -168,7 +170,7 @@ class Embeddings:
 
 
 class Classifier:
-    """A SavedModel that `crossask-export` wrote.
+    """A SavedModel or a LiteRT file that `crossask-export` wrote.
 
     Attributes:
       card: The model card.
@@ -185,26 +187,22 @@ class Classifier:
         """Loads the model.
 
         Args:
-          model_dir: Folder of the SavedModel; None is the starter model, see
-            `crossask.serving.starter`.
+          model_dir: Folder of the SavedModel, or a .tflite file, which needs no TensorFlow; None is
+            the starter model, see `crossask.serving.starter`.
           hop_seconds: Time between the starts of windows in a recording that is longer than a
             training clip; None is half of a window. A hop longer than a window is shortened to it.
 
         Raises:
-          CrossaskError: The folder contains no exported model, or the hop is not above 0.
+          CrossaskError: There is no exported model, or the hop is not above 0.
         """
-        import tensorflow as tf
-
-        folder = starter_model() if model_dir is None else Path(model_dir)
-        card_path = folder / "assets" / "model_card.json"
-        if not (folder / "saved_model.pb").is_file() or not card_path.is_file():
-            raise CrossaskError(
-                f"{str(folder)!r} is not a model written by crossask-export.",
-                "Use the folder that contains saved_model.pb.",
-            )
         if hop_seconds is not None and not hop_seconds > 0:
             raise CrossaskError(f"The hop is {hop_seconds} s.", "Set it to a number above 0.")
-        self.card = json.loads(card_path.read_text())
+        path = starter_model() if model_dir is None else Path(model_dir)
+        if path.suffix == LITERT_SUFFIX:
+            self._model: _SavedModel | LiteRTModel = LiteRTModel(path)
+        else:
+            self._model = _SavedModel(path)
+        self.card = self._model.card
         self.scenes = tuple(self.card["scenes"])
         self.clip_seconds = self.card["clip_seconds"]
         self.hop_seconds = hop_seconds
@@ -212,8 +210,6 @@ class Classifier:
         self.least_probability = self.card.get("least_probability", 0.0)
         # The graph of an older model fills every short waveform with silence.
         self.most_silence_seconds = self.card.get("max_padding_seconds", self.clip_seconds)
-        self._tf = tf
-        self._model = tf.saved_model.load(str(folder))
 
     def predict(self, source: Source, sample_rate_hz: int | None = None) -> Prediction:
         """Predicts the scene of one recording.
@@ -281,7 +277,7 @@ class Classifier:
         scene = []
         events = []
         for window in self._windows(recording):
-            values = self._run("embed", window.waveform[np.newaxis], recording.sample_rate_hz)
+            values = self._model.run("embed", window.waveform[np.newaxis], recording.sample_rate_hz)
             starts.append(window.start / recording.sample_rate_hz)
             # Index 0 is the only recording of the batch.
             scene.append(values["scene_embedding"][0])
@@ -336,7 +332,7 @@ class Classifier:
             waveforms.append(fill_window(stereo, length, most_silence))
             # Only the single window of a short recording is shorter than others.
             window.recording.filled_seconds = (length - len(stereo)) / rate
-        values = self._run("serving_default", np.stack(waveforms), rate)
+        values = self._model.run("serving_default", np.stack(waveforms), rate)
         for window, probabilities in zip(batch, values["probabilities"], strict=True):
             segment = Segment(
                 start_seconds=window.start / rate,
@@ -374,7 +370,7 @@ class Classifier:
 
     def _explain(self, recording: "_Recording", segment: Segment) -> Explanation:
         waveform = recording.read_part(segment.start_seconds, segment.end_seconds)
-        outputs = self._run("explain", waveform[np.newaxis], recording.sample_rate_hz)
+        outputs = self._model.run("explain", waveform[np.newaxis], recording.sample_rate_hz)
         values = {}
         attention = {}
         for name, output in outputs.items():
@@ -400,9 +396,26 @@ class Classifier:
         numbers = [float(value) for value in probabilities]
         return dict(zip(self.scenes, numbers, strict=True))
 
-    def _run(self, signature: str, waveform: np.ndarray, rate: int) -> dict[str, np.ndarray]:
-        """Runs a signature of the SavedModel on waveform [batch, samples, channels]."""
-        tensors = self._model.signatures[signature](
+
+class _SavedModel:
+    """A SavedModel in a folder, with its model card."""
+
+    def __init__(self, folder: Path):
+        import tensorflow as tf
+
+        card_path = folder / "assets" / "model_card.json"
+        if not (folder / "saved_model.pb").is_file() or not card_path.is_file():
+            raise CrossaskError(
+                f"{str(folder)!r} is not a model written by crossask-export.",
+                "Use the folder that contains saved_model.pb, or a .tflite file.",
+            )
+        self.card = json.loads(card_path.read_text())
+        self._tf = tf
+        self._loaded = tf.saved_model.load(str(folder))
+
+    def run(self, signature: str, waveform: np.ndarray, rate: int) -> dict[str, np.ndarray]:
+        """Runs a signature on waveform [batch, samples, channels]."""
+        tensors = self._loaded.signatures[signature](
             waveform=self._tf.constant(waveform, self._tf.float32),
             sample_rate_hz=self._tf.constant(rate, self._tf.int32),
         )

@@ -5,13 +5,10 @@ from typing import Any
 
 from crossask import config, events
 from crossask.audio import frontends, reading, resampling
+from crossask.audio.windows import LEAST_SECONDS
 from crossask.errors import ConfigError
 from crossask.training.run_folder import Run
 from crossask.version import __version__
-
-# Length of the shortest waveform that an exported model accepts. A model that was trained on
-# shorter clips accepts their length.
-LEAST_SECONDS = 1.0
 
 
 def exportable_experiment(run: Run) -> config.Experiment:

@@ -18,11 +18,12 @@ import tensorflow as tf
 
 from crossask import config, files
 from crossask.audio import clip_features, reading
+from crossask.audio.windows import LEAST_SECONDS
 from crossask.errors import CrossaskError
 from crossask.events.layer import EventModel
 from crossask.events.tagger import Tagger, read_tagger
 from crossask.models.scene_model import SceneModel
-from crossask.serving.model_card import LEAST_SECONDS, exportable_experiment, model_card
+from crossask.serving.model_card import exportable_experiment, model_card
 from crossask.training.run_folder import Run
 
 if TYPE_CHECKING:

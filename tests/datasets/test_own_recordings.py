@@ -117,6 +117,14 @@ def test_the_written_files_are_read_again_and_an_edited_one_is_kept(sounds, caps
     assert (out / "rows.py").read_text() == edited
 
 
+def test_flags_of_the_grid_apply_to_a_folder_of_recordings(sounds, tmp_path, capsys):
+    words = ["crossask train", str(sounds), f"--model_dir={tmp_path / 'models'}", "--dry_run"]
+    assert train.main([*words, "--folds=1", "--seeds=0,1"]) == 0
+    assert "fa: 2 runs" in capsys.readouterr().out
+    assert train.main([*words, "--folds=9"]) == 2
+    assert "'9'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("flag", "problem"),
     [

@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -401,3 +403,58 @@ def test_a_users_mistake_is_two_lines_and_exit_code_2(fa, tmp_path, capsys, argu
     first, _ = capsys.readouterr().err.splitlines()[-2:]
     assert problem in first
     assert not list(tmp_path.iterdir())
+
+
+def test_recordings_are_predicted_from_the_file_as_from_the_saved_model(fa, recordings, tmp_path):
+    serving.export_litert(fa, tmp_path / "fa.tflite")
+    saved_model = serving.Classifier(serving.export_run(fa, tmp_path / "saved_model"))
+    file = serving.Classifier(tmp_path / "fa.tflite")
+    assert file.scenes == saved_model.scenes
+    sounds = sorted(Path(recordings).glob("*.wav"))[:3]
+    # Long enough for several windows, and, with one channel, shorter than one window.
+    long, rate = soundfile.read(sounds[0])
+    soundfile.write(tmp_path / "long.wav", np.tile(long, (4, 1)), rate)
+    soundfile.write(tmp_path / "short.wav", long[: round(1.2 * rate), 0], rate)
+    sounds += [tmp_path / "long.wav", tmp_path / "short.wav"]
+    for expected, found in zip(
+        saved_model.predict_each(sounds), file.predict_each(sounds), strict=True
+    ):
+        assert len(found.timeline) == len(expected.timeline)
+        for scene, probability in expected.probabilities.items():
+            assert found.probabilities[scene] == pytest.approx(probability, abs=1e-4)
+        assert found.filled_seconds == pytest.approx(expected.filled_seconds)
+    for ask in (file.embed, lambda path: file.predict(path).explain()):
+        with pytest.raises(CrossaskError, match="computes probabilities alone"):
+            ask(sounds[0])
+
+
+@pytest.mark.processes
+def test_a_file_predicts_without_tensorflow_and_without_notices(fa, recordings, tmp_path):
+    serving.export_litert(fa, tmp_path / "fa.tflite")
+    sound = sorted(Path(recordings).glob("*.wav"))[0]
+    words = ["crossask", "predict", f"--model={tmp_path / 'fa.tflite'}", str(sound)]
+    code = (
+        "import sys\n"
+        "from crossask.cli import main\n"
+        f"assert main.main({words!r}) == 0\n"
+        "assert 'tensorflow' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{sound}: ")
+
+
+def test_a_file_without_its_card_or_with_other_content_is_an_error(tmp_path):
+    path = tmp_path / "fa.tflite"
+    with pytest.raises(CrossaskError, match=r"There is no file .*fa\.tflite"):
+        serving.Classifier(path)
+    path.write_bytes(b"no model")
+    with pytest.raises(CrossaskError, match=r"There is no file .*fa\.json"):
+        serving.Classifier(path)
+    path.with_suffix(".json").write_text("[]")
+    with pytest.raises(CrossaskError, match="not the model card"):
+        serving.Classifier(path)
+    card = {"clip_seconds": 2.0, "sample_rate_hz": 16000}
+    path.with_suffix(".json").write_text(json.dumps(card))
+    with pytest.raises(CrossaskError, match="not a LiteRT model that can be run"):
+        serving.Classifier(path)

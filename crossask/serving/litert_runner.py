@@ -1,0 +1,122 @@
+"""Runs a LiteRT file, so that an answer takes a second. Imports no TensorFlow."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossask.audio.windows import LEAST_SECONDS
+from crossask.errors import CrossaskError
+
+# Number of the stream of errors.
+STDERR = 2
+
+
+class LiteRTModel:
+    """A file that `crossask-export --format=litert` wrote, with its model card.
+
+    Attributes:
+      card: The model card, with the entries of a SavedModel's card that `Classifier` reads.
+    """
+
+    def __init__(self, path: Path):
+        """Loads the file.
+
+        Args:
+          path: The .tflite file. Its model card is the .json file beside it.
+
+        Raises:
+          CrossaskError: The file or its card is missing or cannot be read.
+          ModuleNotFoundError: ai-edge-litert is not installed.
+        """
+        self.card = _read_card(path)
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            with _without_notices():
+                interpreter = Interpreter(str(path))
+                interpreter.allocate_tensors()
+                self._predict = interpreter.get_signature_runner("serving_default")
+        except (ValueError, RuntimeError) as error:
+            raise CrossaskError(
+                f"{path} is not a LiteRT model that can be run ({_first_line(error)}).",
+                "Export it again with crossask-export --format=litert.",
+            ) from error
+
+    def run(self, signature: str, waveform: np.ndarray, rate: int) -> dict[str, np.ndarray]:
+        """Returns the outputs for clips at the model's own sample rate.
+
+        Args:
+          signature: "serving_default"; the file has no other.
+          waveform: Waveforms [batch, samples, 2].
+          rate: Their sample rate in Hz, which is the model's own.
+
+        Returns:
+          {"probabilities": [batch, scenes]}.
+
+        Raises:
+          CrossaskError: The signature is "embed" or "explain".
+        """
+        if signature != "serving_default":
+            raise CrossaskError(
+                f"A LiteRT model has no signature {signature!r}: it computes probabilities alone.",
+                "Export the run with --format=saved_model for embeddings and explanations.",
+            )
+        # `Classifier` converts every recording to the only rate of "sample_rates_hz".
+        assert rate == self.card["sample_rate_hz"]
+        rows = []
+        for clip in waveform:
+            if self.card["channels"] == 1:
+                clip = clip.mean(axis=1, keepdims=True)
+            rows.append(self._predict(waveform=clip[np.newaxis])["probabilities"])
+        return {"probabilities": np.concatenate(rows)}
+
+
+def _read_card(path: Path) -> dict[str, Any]:
+    """Returns the model card beside a LiteRT file."""
+    card_path = path.with_suffix(".json")
+    for needed in (path, card_path):
+        if not needed.is_file():
+            raise CrossaskError(
+                f"There is no file {str(needed)!r}.",
+                "crossask-export --format=litert writes MODEL.tflite and MODEL.json; keep both "
+                "in one folder.",
+            )
+    try:
+        card = json.loads(card_path.read_text(encoding="utf-8"))
+        clip_seconds = card["clip_seconds"]
+        rate = card["sample_rate_hz"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CrossaskError(
+            f"{card_path} is not the model card of a LiteRT model.",
+            "Export the run again with crossask-export --format=litert.",
+        ) from error
+    # These hold for the file by its nature: it takes clips of one length and one rate.
+    card["least_seconds"] = min(LEAST_SECONDS, clip_seconds)
+    card["sample_rates_hz"] = [rate]
+    return card
+
+
+@contextlib.contextmanager
+def _without_notices() -> Iterator[None]:
+    """Discards what C++ prints to stderr: a notice about the delegate of each file that is loaded.
+
+    Errors are exceptions.
+    """
+    stderr = os.dup(STDERR)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, STDERR)
+        yield
+    finally:
+        os.dup2(stderr, STDERR)
+        os.close(stderr)
+        os.close(nowhere)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,70 @@
+"""The requirements of predicting with a LiteRT file are few, and they are enough."""
+
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+REQUIREMENTS = ROOT / "requirements-lite.txt"
+
+
+def names(lines: list[str]) -> set[str]:
+    """Returns the names of requirements, without comments, versions and markers."""
+    found = set()
+    for line in lines:
+        name = re.match(r"[A-Za-z0-9._-]+", line)
+        if name:
+            found.add(re.sub(r"[-_.]+", "-", name[0]).lower())
+    return found
+
+
+def with_their_own(required: set[str]) -> set[str]:
+    """Returns the installed distributions that these require, and those that they require."""
+    complete = set()
+    left = list(required)
+    while left:
+        name = left.pop()
+        if name in complete:
+            continue
+        complete.add(name)
+        try:
+            own = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:
+            # Required on another platform or Python only.
+            continue
+        left += names([line for line in own if "extra ==" not in line])
+    return complete
+
+
+def test_they_are_requirements_of_the_package():
+    lite = REQUIREMENTS.read_text().splitlines()
+    package = metadata.requires("crossask")
+    assert names(lite) <= names(package)
+    assert "tensorflow" not in with_their_own(names(lite))
+
+
+@pytest.mark.processes
+def test_predicting_imports_nothing_else(tmp_path):
+    # The command ends at the missing file, after everything is imported.
+    words = ["crossask", "predict", f"--model={tmp_path / 'none.tflite'}", "none.wav"]
+    code = (
+        "import sys\n"
+        "from crossask.cli import main\n"
+        f"main.main({words!r})\n"
+        "import ai_edge_litert.interpreter\n"
+        "print(' '.join({name.partition('.')[0] for name in sys.modules}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "There is no file" in done.stderr
+    distributions = metadata.packages_distributions()
+    allowed = with_their_own(names(REQUIREMENTS.read_text().splitlines())) | {"crossask"}
+    imported = set()
+    for module in done.stdout.split():
+        imported |= names(distributions.get(module, []))
+    # Without these, Python itself would not start here, or they hook into its start.
+    imported -= {"setuptools", "pip"}
+    assert imported <= allowed

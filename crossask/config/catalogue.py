@@ -213,6 +213,22 @@ DATASETS: dict[str, Dataset] = _by_name(
         download_gigabytes=10.7,
         classes=15,
     ),
+    Dataset(
+        "tau2020_mobile",
+        title="TAU Urban Acoustic Scenes 2020 Mobile",
+        reader="crossask.datasets.tau_mobile:read",
+        archives="crossask.datasets.tau_mobile:ARCHIVES_2020",
+        download_gigabytes=27.4,
+        classes=10,
+    ),
+    Dataset(
+        "tau2022_mobile",
+        title="TAU Urban Acoustic Scenes 2022 Mobile",
+        reader="crossask.datasets.tau_mobile:read",
+        archives="crossask.datasets.tau_mobile:ARCHIVES_2022",
+        download_gigabytes=27.5,
+        classes=10,
+    ),
     Dataset("folder", title="own recordings", reader="crossask.datasets.folder:read"),
     Dataset(
         "embeddings",

@@ -29,6 +29,7 @@ class Clip:
       city: City of the location; "" if unknown.
       recording: Id of the recording from which the clip was cut; "" if it is a whole file.
       start_seconds: Start of the clip in the file; None if it is the whole file.
+      device: Name of the device that recorded it; "" if it is unknown, or the corpus has only one.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Clip:
     city: str = ""
     recording: str = ""
     start_seconds: float | None = None
+    device: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,11 +132,18 @@ class Corpus:
 
         It is None if one of these clips has no city, because no city is then certain to be unseen.
         """
+        return self._of_training_clips(fold, "city")
+
+    def training_devices(self, fold: str) -> list[str] | None:
+        """Returns the devices of a fold's training clips; None if one has none, as for cities."""
+        return self._of_training_clips(fold, "device")
+
+    def _of_training_clips(self, fold: str, attribute: str) -> list[str] | None:
         train = set(self.fold(fold).train)
-        cities = {clip.city for clip in self.clips if clip.id in train}
-        if "" in cities:
+        values = {getattr(clip, attribute) for clip in self.clips if clip.id in train}
+        if "" in values:
             return None
-        return sorted(cities)
+        return sorted(values)
 
     @functools.cached_property
     def fingerprint(self) -> str:

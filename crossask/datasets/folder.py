@@ -21,7 +21,7 @@ def read(data_dir: str | Path, need_audio: bool = True, name: str = "folder") ->
       * a folder with one sub-folder for each scene, which may contain further folders: each file
         is a location of its own. One log line counts the files that are left out;
       * a CSV, or a folder with a file clips.csv, with the columns `filename` (absolute, or relative
-        to the CSV) and `scene`, and optionally `location`, `city` and `fold`.
+        to the CSV) and `scene`, and optionally `location`, `city`, `device` and `fold`.
 
     With a column `fold`, each fold is evaluated after training on the others. Without it, the
     locations of each scene are distributed over at most five folds, so that no two folds share a
@@ -146,7 +146,15 @@ def _clips_of_table(table: text_tables.Table, need_audio: bool) -> list[Clip]:
         if need_audio and not path.is_file():
             missing.append(f"{name!r} in line {number}")
         location = row.get("location") or name
-        clips.append(Clip(name, str(path), row["scene"], location, row.get("city") or ""))
+        clip = Clip(
+            name,
+            str(path),
+            row["scene"],
+            location,
+            city=row.get("city", ""),
+            device=row.get("device", ""),
+        )
+        clips.append(clip)
     if missing:
         raise DataError(
             f"{len(missing)} of {len(table.rows)} files that {table.path} lists do not exist, the "

@@ -1,5 +1,6 @@
 """TAU Urban Acoustic Scenes 2019, development set, with its official fold (Mesaros et al. 2018)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from crossask import text_tables
@@ -53,9 +54,8 @@ ARCHIVES = (
 
 
 def read(data_dir: str | Path, need_audio: bool = True, name: str = "tau2019") -> Corpus:
-    """Reads meta.csv and evaluation_setup/fold1_{train,evaluate}.csv; audio is wav or flac.
+    """Reads the corpus; see `read_layout`.
 
-    A location is the `identifier` of the metadata: a scene's place in a city, such as lisbon-1000.
     Milan is on the evaluation side only. The other clips of Milan (1,030 in the release) are in
     neither side; they are left out, and `Corpus.unused` counts them.
 
@@ -65,14 +65,37 @@ def read(data_dir: str | Path, need_audio: bool = True, name: str = "tau2019") -
       name: Name of the data set; others are written in the same layout.
 
     Raises:
-      DataError: Files or columns are missing, a scene is unknown, or a location is on both sides of
-        the fold.
+      DataError: See `read_layout`.
+    """
+    return read_layout(data_dir, need_audio, name)
+
+
+def read_layout(
+    data_dir: str | Path, need_audio: bool, name: str, devices: Sequence[str] = ()
+) -> Corpus:
+    """Reads meta.csv and evaluation_setup/fold1_{train,evaluate}.csv; audio is wav or flac.
+
+    A location is the `identifier` of the metadata: a scene's place in a city, such as lisbon-1000.
+
+    Args:
+      data_dir: Folder of the corpus.
+      need_audio: Whether the sound files must exist.
+      name: Name of the data set.
+      devices: Devices of the corpus, the possible values of `source_label`; (): the corpus has one
+        device, and its clips have none.
+
+    Raises:
+      DataError: Files or columns are missing, a scene or a device is unknown, or a location is on
+        both sides of the fold.
     """
     folder = Path(data_dir)
     advice = how_to_get(name, data_dir)
     require(folder, (META_FILE, TRAIN_FILE, EVALUATION_FILE), "metadata files", advice)
     metadata = text_tables.read_tab_separated(folder / META_FILE, least_cells=3)
     metadata.require(("filename", "scene_label", "identifier"), advice)
+    if devices:
+        metadata.require(("source_label",), advice)
+        _check_devices(metadata, devices)
     train = _filenames(folder / TRAIN_FILE, advice)
     evaluation = _filenames(folder / EVALUATION_FILE, advice)
     in_fold = {*train, *evaluation}
@@ -82,11 +105,30 @@ def read(data_dir: str | Path, need_audio: bool = True, name: str = "tau2019") -
     clips = []
     for row, path in zip(rows, paths, strict=True):
         location = row["identifier"]
-        city = location.split("-")[0]
-        clips.append(Clip(row["filename"], path, row["scene_label"], location, city))
+        clip = Clip(
+            row["filename"],
+            path,
+            row["scene_label"],
+            location,
+            city=location.split("-")[0],
+            device=row["source_label"] if devices else "",
+        )
+        clips.append(clip)
     folds = (Fold("1", train, evaluation),)
     unused = len(metadata.rows) - len(rows)
     return Corpus(name, SCENES, tuple(clips), folds, unused=unused)
+
+
+def _check_devices(metadata: text_tables.Table, devices: Sequence[str]) -> None:
+    """Raises DataError for the first line with another device, or without one."""
+    for number, row in metadata.numbered_rows():
+        device = row["source_label"]
+        if device not in devices:
+            raise metadata.line_error(
+                number,
+                f"has the unknown device {device!r} in column 'source_label'",
+                f"Use the published file; the devices of this corpus are {', '.join(devices)}.",
+            )
 
 
 def _filenames(path: Path, advice: str) -> tuple[str, ...]:

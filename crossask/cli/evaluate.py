@@ -3,8 +3,8 @@
 crossask-evaluate --model_dir=RUNS              predicts and scores every finished run in the folder
 crossask-evaluate --predictions=other.csv       scores a table of any program
 
-The table has the columns clip, truth (the true scene), optionally location and city, and one column
-of probabilities for each scene.
+The table has the columns clip, truth (the true scene), optionally location, city and device, and
+one column of probabilities for each scene.
 """
 
 import functools
@@ -71,7 +71,11 @@ def evaluate(values: flags.FlagValues, _positional: list[str]) -> int:
 
     if values.predictions:
         table = evaluation.read_predictions(values.predictions)
-        print(json.dumps(evaluation.to_json(evaluation.score(table)), indent=2))
+        scores = evaluation.to_json(evaluation.score(table))
+        devices = evaluation.score_devices([table])
+        if devices:
+            scores["devices"] = evaluation.to_json(devices)
+        print(json.dumps(scores, indent=2))
         return 0
     command.required(values, "model_dir")
     found = run_folder.find_runs(values.model_dir)

@@ -1,14 +1,15 @@
 """Scores, intervals and comparisons of tables of predictions. No TensorFlow.
 
-A table has one row for each clip: clip, location and city (both optional), truth, and one
-probability for each scene. Nothing here depends on a model, so that predictions of any program can
-be scored. All accuracies are fractions from 0 to 1. Results are frozen dataclasses; `to_json`
-returns them as plain values.
+A table has one row for each clip: clip, location, city and device (these three are optional),
+truth, and one probability for each scene. Nothing here depends on a model, so that predictions of
+any program can be scored. All accuracies are fractions from 0 to 1. Results are frozen dataclasses;
+`to_json` returns them as plain values.
 
   predictions.py  reading, checking and pooling tables; their columns as arrays
   intervals.py    the bootstrap over locations: intervals and p-values
   calibration.py  log loss, Brier score and calibration of the probabilities
   scores.py       one row of a results table: score, summarise, spread
+  devices.py      the scores of each device, and of devices with and without training clips
   events.py       events that stand out in a scene
   comparison.py   two rows on the same clips, a published number, swapped inputs: compare, holm,
                   against, whose_scene
@@ -25,6 +26,7 @@ from crossask.evaluation.comparison import (
     reversed_comparison,
     whose_scene,
 )
+from crossask.evaluation.devices import DeviceScores, score_devices
 from crossask.evaluation.events import (
     EventInScene,
     compare_events,
@@ -38,6 +40,7 @@ from crossask.evaluation.scores import Score, Spread, Summary, score, spread, su
 __all__ = [
     "Agreement",
     "Comparison",
+    "DeviceScores",
     "EventInScene",
     "Interval",
     "Score",
@@ -55,6 +58,7 @@ __all__ = [
     "read_predictions",
     "reversed_comparison",
     "score",
+    "score_devices",
     "spread",
     "summarise",
     "to_json",

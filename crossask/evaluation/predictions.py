@@ -1,7 +1,8 @@
 """Tables of predictions: reading and checking them, and their columns as arrays.
 
-A table has one row for each clip, with the columns clip, location and city (both optional), truth,
-and one probability for each scene. It may come from any program: nothing here depends on a model.
+A table has one row for each clip, with the columns clip, location, city and device (these three are
+optional), truth, and one probability for each scene. It may come from any program: nothing here
+depends on a model.
 """
 
 from collections.abc import Iterable
@@ -14,10 +15,11 @@ from crossask import text_tables
 from crossask.errors import DataError
 
 # Every other column is a scene.
-CLIP_COLUMNS = ("clip", "location", "city", "truth")
+CLIP_COLUMNS = ("clip", "location", "city", "device", "truth")
+OPTIONAL_COLUMNS = ("location", "city", "device")
 LAYOUT = (
-    "clip, location, city, truth, then one probability column for each scene "
-    "(location and city may be left out)"
+    "clip, location, city, device, truth, then one probability column for each scene "
+    "(location, city and device may be left out)"
 )
 SUM_TOLERANCE = 1e-3
 
@@ -33,6 +35,7 @@ class Predictions:
       labels: Names of the true scenes, [clips].
       location: Names of the locations, [clips]; None if the table has none.
       city: Names of the cities, [clips]; None if the table has none.
+      device: Names of the devices, [clips]; None if the table has none.
       probabilities: Predicted probabilities, 0..1, [clips, scenes].
       truth: Indices of the true scenes in `scenes`, [clips].
       predicted: Indices of the predicted scenes in `scenes`, [clips]; the first one if several have
@@ -53,6 +56,7 @@ class Predictions:
         self.labels = table["truth"].to_numpy(str)
         self.location = _names(table, "location")
         self.city = _names(table, "city")
+        self.device = _names(table, "device")
         self.probabilities = table[list(self.scenes)].to_numpy(float)
         index_of = {scene: index for index, scene in enumerate(self.scenes)}
         self.truth = np.array([index_of[label] for label in self.labels])
@@ -139,8 +143,8 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
       path: A CSV file, or one with tabs between its cells.
 
     Returns:
-      The table, without the columns `location` and `city` if they are empty. `score` then resamples
-      clips.
+      The table, without the columns `location`, `city` and `device` if they are empty. Without
+      locations, `score` resamples clips.
 
     Raises:
       DataError: The file is missing or is not such a table (see `check`); the message contains the
@@ -149,7 +153,7 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     path = Path(path)
     header, *rows = _read_cells(path)
     table = pd.DataFrame(rows, columns=header)
-    for name in ("location", "city"):
+    for name in OPTIONAL_COLUMNS:
         if name in table and not table[name].astype(bool).any():
             table = table.drop(columns=name)
     for scene in scenes_of(table):
@@ -172,9 +176,9 @@ def check(table: pd.DataFrame, where: str) -> None:
 
     Raises:
       DataError: A column is missing, a clip is repeated, a truth is not one of the scenes, a
-        location or city is missing in some rows only, a probability is outside 0..1, or the
-        probabilities of a clip do not sum to 1 within 1e-3. The message contains the first such row
-        and its value.
+        location, city or device is missing in some rows only, a probability is outside 0..1, or
+        the probabilities of a clip do not sum to 1 within 1e-3. The message contains the first such
+        row and its value.
     """
     scenes = scenes_of(table)
     _check_columns(table, where, scenes)
@@ -188,7 +192,7 @@ def check(table: pd.DataFrame, where: str) -> None:
     if row is not None:
         problem = f"has the truth {table['truth'].iloc[row]!r}"
         raise _row_error(table, where, row, problem, f"Its scenes are {', '.join(scenes)}.")
-    for name in ("location", "city"):
+    for name in OPTIONAL_COLUMNS:
         if name not in table or not _is_filled(table[name]).any():
             continue
         row = _first(~_is_filled(table[name]))
@@ -208,7 +212,7 @@ def pool(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
     scenes = [set(scenes_of(table)) for table in tables]
     if any(other != scenes[0] for other in scenes):
         raise DataError("The folds to pool have different scenes.", "Pool folds of one corpus.")
-    # The inner join keeps location and city only where every fold has them. A column that is
+    # The inner join keeps an optional column only where every fold has it. A column that is
     # filled in part would add a location called "nan".
     pooled = pd.concat(tables, ignore_index=True, join="inner")
     repeated = pooled["clip"][pooled["clip"].duplicated()]

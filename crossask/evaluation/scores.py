@@ -49,12 +49,27 @@ class CityScore:
 
 @dataclasses.dataclass(frozen=True)
 class PartScore:
-    """The score of the clips of some cities; macro accuracy as in `CityScore`."""
+    """The score of a part of the clips; macro accuracy is the mean over the scenes in it."""
 
     clips: int
     locations: int | None
     macro_accuracy: float
     interval: Interval
+
+
+@dataclasses.dataclass(frozen=True)
+class Groups:
+    """Groups of clips, of which some also have training clips.
+
+    Attributes:
+      kind: What they are, in the plural: "cities" or "devices".
+      names: Name of each clip's group, [clips]; None if they are unknown.
+      seen: Names of the groups of the training clips; None if they are unknown.
+    """
+
+    kind: str
+    names: np.ndarray | None
+    seen: Collection[str] | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,7 +201,9 @@ def summarise(
     macro_accuracies = Runs(np.array(seed_macro_accuracies), drawn[:, first.has_clips].mean(axis=1))
     freedom = intervals.freedom_of_units(first.truth, first.units)
     estimate = intervals.mean_over_seeds(macro_accuracies, freedom)
-    parts, part_notes = _seen_and_unseen(first, correct, seen_cities, bootstrap)
+    parts, part_notes = seen_and_unseen(
+        first, correct, Groups("cities", first.city, seen_cities), bootstrap
+    )
     return Summary(
         clips=len(first.truth),
         locations=first.location_count(),
@@ -255,6 +272,63 @@ def spread(tables: Mapping[tuple[Hashable, Hashable], pd.DataFrame]) -> Spread:
     )
 
 
+def seen_and_unseen(
+    first: Predictions, correct: np.ndarray, groups: Groups, bootstrap: Bootstrap
+) -> tuple[dict[str, PartScore], list[str]]:
+    """Returns the scores of seen and of unseen groups of clips, and notes on their intervals.
+
+    Args:
+      first: Predictions of the first seed.
+      correct: Correctness of each clip, [clips, seeds].
+      groups: The group of each clip, such as its city.
+      bootstrap: Settings of the bootstrap.
+
+    Returns:
+      "seen" and "unseen" -> score; a part without clips is left out, and both are if the groups are
+      unknown.
+    """
+    if groups.names is None or groups.seen is None:
+        return {}, []
+    scores = {}
+    notes = []
+    is_seen = np.isin(groups.names, sorted(groups.seen))
+    for name, selected in (("seen", is_seen), ("unseen", ~is_seen)):
+        if not selected.any():
+            continue
+        scores[name] = part_score(first, correct, selected, bootstrap)
+        single_anyway = first.single_unit_scenes()
+        single = [
+            scene for scene in first.single_unit_scenes(selected) if scene not in single_anyway
+        ]
+        if single:
+            notes.append(
+                f"Scenes with a single {first.unit} in the {name} {groups.kind}: "
+                f"{', '.join(single)}. The interval of these {groups.kind} is too narrow."
+            )
+    return scores, notes
+
+
+def part_score(
+    first: Predictions, correct: np.ndarray, selected: np.ndarray, bootstrap: Bootstrap
+) -> PartScore:
+    """Returns the score of the selected clips; `correct` as in `seen_and_unseen`."""
+    truth = first.truth[selected]
+    units = first.units[selected]
+    drawn = intervals.class_accuracies(
+        correct[selected], truth, units, len(first.scenes), bootstrap
+    )  # [resamples, scenes, seeds]
+    present = np.bincount(truth, minlength=len(first.scenes)) > 0
+    scores = [macro_accuracy(of_seed, truth) for of_seed in correct[selected].T]
+    runs = Runs(np.array(scores), drawn[:, present].mean(axis=1))
+    estimate = intervals.mean_over_seeds(runs, intervals.freedom_of_units(truth, units))
+    return PartScore(
+        clips=int(selected.sum()),
+        locations=first.location_count(selected),
+        macro_accuracy=estimate.value,
+        interval=intervals.interval(estimate, first.unit, bootstrap),
+    )
+
+
 def deviation(values: Sequence[float] | np.ndarray) -> float | None:
     """Returns the standard deviation with n - 1; None for one value."""
     if len(values) < 2:
@@ -318,55 +392,3 @@ def _cities(first: Predictions, correct: np.ndarray) -> dict[str, CityScore]:
             macro_accuracy=macro_accuracy(correct[selected], first.truth[selected]),
         )
     return scores
-
-
-def _seen_and_unseen(
-    first: Predictions,
-    correct: np.ndarray,
-    seen_cities: Collection[str] | None,
-    bootstrap: Bootstrap,
-) -> tuple[dict[str, PartScore], list[str]]:
-    """Returns the scores of seen and of unseen cities, and notes on their intervals.
-
-    `correct` is the correctness of each clip, [clips, seeds].
-    """
-    if first.city is None or seen_cities is None:
-        return {}, []
-    scores = {}
-    notes = []
-    is_seen = np.isin(first.city, sorted(seen_cities))
-    for name, selected in (("seen", is_seen), ("unseen", ~is_seen)):
-        if not selected.any():
-            continue
-        scores[name] = _part_score(first, correct, selected, bootstrap)
-        single_anyway = first.single_unit_scenes()
-        single = [
-            scene for scene in first.single_unit_scenes(selected) if scene not in single_anyway
-        ]
-        if single:
-            notes.append(
-                f"Scenes with a single {first.unit} in the {name} cities: {', '.join(single)}. The "
-                "interval of these cities is too narrow."
-            )
-    return scores, notes
-
-
-def _part_score(
-    first: Predictions, correct: np.ndarray, selected: np.ndarray, bootstrap: Bootstrap
-) -> PartScore:
-    """Returns the score of the selected clips; `correct` as in `_seen_and_unseen`."""
-    truth = first.truth[selected]
-    units = first.units[selected]
-    drawn = intervals.class_accuracies(
-        correct[selected], truth, units, len(first.scenes), bootstrap
-    )  # [resamples, scenes, seeds]
-    present = np.bincount(truth, minlength=len(first.scenes)) > 0
-    scores = [macro_accuracy(of_seed, truth) for of_seed in correct[selected].T]
-    runs = Runs(np.array(scores), drawn[:, present].mean(axis=1))
-    estimate = intervals.mean_over_seeds(runs, intervals.freedom_of_units(truth, units))
-    return PartScore(
-        clips=int(selected.sum()),
-        locations=first.location_count(selected),
-        macro_accuracy=estimate.value,
-        interval=intervals.interval(estimate, first.unit, bootstrap),
-    )

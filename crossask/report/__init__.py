@@ -5,6 +5,7 @@ rows.py        rows of a results table: the runs of one row and their scores
 findings.py    paired differences, and agreement with the paper (its scores: paper.py)
 studies.py     controls of the events, and the effect of open choices
 scene_events.py  the events that stand out in each scene
+devices.py     scores by recording device: a section and a CSV
 corpus.py      all results of one corpus
 sections.py    the sections of a report: tables as text, notes and pictures (content.py: what a
                section is; figures.py: the pictures; formatting.py: percent, points, intervals)
@@ -15,7 +16,7 @@ data.py        CSV and JSON of the results
 from pathlib import Path
 
 from crossask import files
-from crossask.report import data, renderers, sections
+from crossask.report import data, devices, renderers, sections
 from crossask.report.corpus import make_results
 from crossask.report.runs import machines, read_runs, versions
 
@@ -39,10 +40,10 @@ def write_report(
     Returns:
       Name -> path of each file: "report.html", "report.md", "table.csv", "table.tex", "scenes.png",
       "reliability.png", "choices.png" (if open choices were changed), "events.png" and
-      "events_by_scene.png" (if a row has event scores), and "confusion_<row>.png" and
-      "curves_<row>.png" for each row. With several corpora the files of each have its name, as in
-      "table_<corpus>.csv". "json" is the JSON file. Runs without predictions are listed as
-      unfinished.
+      "events_by_scene.png" (if a row has event scores), "devices.csv" (if the clips have devices),
+      and "confusion_<row>.png" and "curves_<row>.png" for each row. With several corpora the files
+      of each have its name, as in "table_<corpus>.csv". "json" is the JSON file. Runs without
+      predictions are listed as unfinished.
 
     Raises:
       DataError: There are no runs, or none with predictions; a file is missing or not readable; or
@@ -57,6 +58,8 @@ def write_report(
     contents = {}
     for results, corpus in zip(corpora, report.corpora, strict=True):
         contents[f"table{corpus.file_ending}.csv"] = data.to_csv(results).encode()
+        if devices.are_known(results):
+            contents[f"devices{corpus.file_ending}.csv"] = devices.to_csv(results).encode()
         contents[f"table{corpus.file_ending}.tex"] = renderers.latex(corpus.results).encode()
         for section in corpus.sections:
             for picture in section.pictures:

@@ -125,6 +125,9 @@ def _row(results: CorpusResults, row: Row) -> dict[str, Any]:
     interval = {}
     for name in ("low", "high", "confidence", "over", "covers_seeds", "resamples"):
         interval[name] = getattr(summary.interval, name)
+    devices = {}
+    if row.devices:
+        devices["devices"] = evaluation.to_json(row.devices)
     return {
         "name": row.name,
         "title": row.title,
@@ -145,6 +148,7 @@ def _row(results: CorpusResults, row: Row) -> dict[str, Any]:
         "expected_calibration_error": summary.calibration.expected_calibration_error,
         "seen": _json_or_none(summary.seen),
         "unseen": _json_or_none(summary.unseen),
+        **devices,
         "spread": _json_or_none(row.spread),
         "validation_macro_accuracy": row.validation,
         "embedding_drift": row.embedding_drift,

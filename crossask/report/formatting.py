@@ -3,6 +3,7 @@
 import math
 
 from crossask.evaluation import EventInScene, Interval
+from crossask.evaluation.scores import PartScore
 
 METRIC = "macro accuracy"
 NONE = "–"
@@ -44,6 +45,13 @@ def printed(value: float | None) -> str:
 def percent_range(interval: Interval) -> str:
     """Returns an interval of fractions in percent, without a unit."""
     return f"{number(interval.low)} to {number(interval.high)}"
+
+
+def part_score(score: PartScore | None) -> str:
+    """Returns the macro accuracy of a part of the clips with its interval; a dash for None."""
+    if score is None:
+        return NONE
+    return f"{percent(score.macro_accuracy)} ({percent_range(score.interval)})"
 
 
 def effect(value: float) -> str:

@@ -29,6 +29,7 @@ class Row:
       tables: Predictions of all folds, one table for each seed.
       summary: Scores of `tables`.
       spread: Spread over folds and seeds; None for one fold.
+      devices: Scores by device; None if the clips have no devices.
       notes: Sentences that a reader of the scores needs.
     """
 
@@ -40,6 +41,7 @@ class Row:
     tables: tuple[pd.DataFrame, ...]
     summary: evaluation.Summary
     spread: evaluation.Spread | None
+    devices: evaluation.DeviceScores | None
     notes: tuple[str, ...]
 
     @property
@@ -191,6 +193,8 @@ def _row(finished: list[EvaluatedRun], title: str, resamples: int) -> Row:
     # Cities are seen or unseen only if all runs were trained on the same ones.
     seen_cities = next(iter(cities)) if len(cities) == 1 else None
     summary = evaluation.summarise(tables, resamples, seen_cities=seen_cities)
+    devices = {run.training_devices for run in runs}
+    training_devices = next(iter(devices)) if len(devices) == 1 else None
     spread = None
     if len(folds) > 1:
         spread = evaluation.spread({(run.fold, run.seed): run.predictions for run in runs})
@@ -202,6 +206,11 @@ def _row(finished: list[EvaluatedRun], title: str, resamples: int) -> Row:
         notes.append(
             "The runs of this row were trained on different cities, so there are no scores of seen "
             "and unseen cities."
+        )
+    if len(devices) > 1:
+        notes.append(
+            "The runs of this row were trained on different devices, so there are no scores of "
+            "seen and unseen devices."
         )
     if left_out:
         listed = ", ".join(f"seed {run.seed} on fold {run.fold}" for run in left_out)
@@ -218,6 +227,7 @@ def _row(finished: list[EvaluatedRun], title: str, resamples: int) -> Row:
         tables=tuple(tables),
         summary=summary,
         spread=spread,
+        devices=evaluation.score_devices(tables, training_devices, resamples),
         notes=tuple(notes),
     )
 

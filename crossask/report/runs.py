@@ -87,6 +87,12 @@ class EvaluatedRun:
         cities = self.config["corpus"].get("training_cities")
         return frozenset(map(str, cities)) if cities else None
 
+    @property
+    def training_devices(self) -> frozenset[str] | None:
+        """Devices of its training clips; None if they are unknown, or the corpus has none."""
+        devices = self.config["corpus"].get("training_devices")
+        return frozenset(map(str, devices)) if devices else None
+
 
 def read_runs(root: str | Path) -> list[EvaluatedRun]:
     """Reads every run at or below `root`, sorted by row, fold and seed.

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from crossask import evaluation
 from crossask.evaluation.comparison import WIDEST_AGREEMENT
-from crossask.evaluation.scores import CityScore, PartScore, SceneScore
-from crossask.report import figures, findings, formatting, paper, studies
+from crossask.evaluation.scores import CityScore, SceneScore
+from crossask.report import devices, figures, findings, formatting, paper, studies
 from crossask.report.content import (
     Bar,
     CorpusReport,
@@ -383,7 +383,8 @@ def beyond_accuracy(results: CorpusResults, ending: str) -> Section:
         error = formatting.percent(summary.calibration.expected_calibration_error)
         line = [row.title, f"{summary.log_loss:.3f}", f"{summary.brier:.3f}", error]
         if shows_cities:
-            line += [_part_score(summary.seen), _part_score(summary.unseen)]
+            line.append(formatting.part_score(summary.seen))
+            line.append(formatting.part_score(summary.unseen))
         if shows_drift:
             drift = row.embedding_drift
             line.append(NONE if drift is None else f"{drift:.2f}")
@@ -514,6 +515,7 @@ def _sections(results: CorpusResults, ending: str, slugs: "Slugs") -> list[Secti
         by_scene(results, ending),
         scene_events(results, ending),
         by_city(results),
+        devices.section(results),
         beyond_accuracy(results, ending),
         folds(results),
         *galleries(results, slugs),
@@ -669,13 +671,6 @@ def _notes_on_study(results: CorpusResults) -> list[str]:
         f"are smaller{listed}. They were measured on other clips, so only the sizes can be "
         "compared."
     ]
-
-
-def _part_score(score: PartScore | None) -> str:
-    if score is None:
-        return NONE
-    accuracy = formatting.percent(score.macro_accuracy)
-    return f"{accuracy} ({formatting.percent_range(score.interval)})"
 
 
 def _interval_title(results: CorpusResults) -> str:

@@ -33,7 +33,11 @@ def evaluate_run(run: Run, corpus: Corpus, cache: FeatureCache) -> None:
     # Scores are those of the file, whose probabilities have fewer digits.
     table = evaluation.read_predictions(run.path("predictions.csv"))
     scores = evaluation.score(table, seen_cities=corpus.training_cities(run.fold))
-    files.write_json(run.path("scores.json"), evaluation.to_json(scores))
+    content = evaluation.to_json(scores)
+    devices = evaluation.score_devices([table], corpus.training_devices(run.fold))
+    if devices:
+        content["devices"] = evaluation.to_json(devices)
+    files.write_json(run.path("scores.json"), content)
 
 
 def predict_training_clips(run: Run, corpus: Corpus, cache: FeatureCache) -> None:
@@ -78,8 +82,9 @@ def predict(
       swap_events: Whether each clip has the embedding of a clip of another scene.
 
     Returns:
-      A table sorted by clip: clip, location, city, truth, and one probability a scene; with
-      `swap_events` also events_of (the clip whose embedding was used) and events_truth (its scene).
+      A table sorted by clip: clip, location, city, device (if all clips have one), truth, and one
+      probability a scene; with `swap_events` also events_of (the clip whose embedding was used)
+      and events_truth (its scene).
 
     Raises:
       DataError: The run is not finished, or the parts of the fold have changed since its training.
@@ -129,7 +134,7 @@ def _probabilities(run: Run, data: EvaluationData) -> np.ndarray:
 
 
 def _clip_columns(corpus: Corpus, clip_ids: Sequence[str]) -> pd.DataFrame:
-    """Returns the columns clip, location, city and truth."""
+    """Returns the columns clip, location, city, device (if all clips have one) and truth."""
     clips = {clip.id: clip for clip in corpus.clips}
     rows: list[dict[str, Any]] = []
     for clip_id in clip_ids:
@@ -139,12 +144,16 @@ def _clip_columns(corpus: Corpus, clip_ids: Sequence[str]) -> pd.DataFrame:
                 "clip": clip.id,
                 "location": clip.location,
                 "city": clip.city,
+                "device": clip.device,
                 "truth": clip.scene,
             }
         )
     table = pd.DataFrame(rows)
-    # Scores by location or city need them for all clips; a part of them would mislead.
+    # Scores by location, city or device need them for all clips; a part of them would mislead.
     for column in ("location", "city"):
         if not table[column].astype(bool).all():
             table[column] = ""
+    if not table["device"].astype(bool).all():
+        # Most corpora have no devices, so the column would be empty in most tables.
+        table = table.drop(columns="device")
     return table

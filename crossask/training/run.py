@@ -406,6 +406,9 @@ def _record(
     options: Options,
 ) -> dict[str, Any]:
     """Returns the content of config.json, without the versions and the machine."""
+    devices = {}
+    if corpus.training_devices(run.fold):
+        devices["training_devices"] = corpus.training_devices(run.fold)
     recordings = {}
     if experiment.features.clip_hop_seconds is not None:
         evaluated = set(parts.evaluation)
@@ -426,6 +429,7 @@ def _record(
             "validation": len(parts.validation),
             "evaluation": len(parts.evaluation),
             "training_cities": corpus.training_cities(run.fold),
+            **devices,
             "division": parts.digest,
             "ready_made": corpus.ready_made,
             **recordings,

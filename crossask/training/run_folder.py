@@ -7,7 +7,8 @@
   checkpoints/     model, optimiser and epoch, from which a killed run goes on
   best.npz         weights of the best epoch on the validation part, or of the last epoch
   result.json      the result of training
-  predictions.csv  the evaluation fold: clip, location, city, truth, one probability a scene
+  predictions.csv  the evaluation fold: clip, location, city, device (if all clips have one), truth,
+                   one probability a scene
   training_predictions.csv  the same for the training fold, if it was requested
   scores.json      scores of the predictions
   swapped.json     which input the predictions follow if log-mel and embedding belong to two clips,

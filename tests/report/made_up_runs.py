@@ -24,6 +24,8 @@ def write_run(
     finished=True,
     cities=("lyon",),
     training_cities=None,
+    devices=None,
+    training_devices=None,
     epochs=2,
     validation=20,
 ):
@@ -43,6 +45,8 @@ def write_run(
       finished: Whether the run has results and predictions.
       cities: Cities of the locations, in turn.
       training_cities: Cities of the training clips.
+      devices: Devices of the four clips at each location; None: the clips have none.
+      training_devices: Devices of the training clips.
       epochs: Number of epochs in history.csv.
       validation: Number of clips in the validation part; 0: the run has none.
     """
@@ -60,6 +64,8 @@ def write_run(
     }
     if training_cities is not None:
         corpus_json["training_cities"] = training_cities
+    if training_devices is not None:
+        corpus_json["training_devices"] = training_devices
     write_json(
         folder / "config.json",
         {
@@ -83,9 +89,13 @@ def write_run(
                     "city": cities[place % len(cities)],
                     "truth": scene,
                 }
+                if devices:
+                    row["device"] = devices[clip]
                 of_truth = 0.9 if clip < correct_clips else 0.1
                 rows.append(row | {scene: of_truth, other: round(1 - of_truth, 1)})
     columns = ["clip", "location", "city", "truth", *SCENES]
+    if devices:
+        columns.insert(3, "device")
     pd.DataFrame(rows)[columns].to_csv(folder / "predictions.csv", index=False)
     accuracies = pd.Series([0.5 + 0.3 * epoch / (epochs - 1) for epoch in range(epochs)])
     history = {

@@ -256,6 +256,41 @@ def test_cities_that_are_known_for_some_clips_only_are_left_out(
     assert "city" not in evaluation.read_predictions(tmp_path / "predictions.csv")
 
 
+def with_devices(corpus, device_of):
+    """The corpus, in which the device of a clip is what `device_of` returns for its id."""
+    clips = tuple(dataclasses.replace(clip, device=device_of(clip.id)) for clip in corpus.clips)
+    return dataclasses.replace(corpus, clips=clips)
+
+
+def test_a_run_records_the_devices_of_its_clips_and_is_scored_by_device(
+    corpus, features, tmp_path, eagerly
+):
+    train_ids = corpus.fold("1").train
+
+    def device_of(clip_id):
+        # Of three clips at a location, the evaluation fold has one of a device that is unseen.
+        number = clip_id.removesuffix(".wav")[-1]
+        unseen = "s4" if number == "2" else "a"
+        return "a" if clip_id in train_ids else unseen
+
+    recorded = with_devices(corpus, device_of)
+    run, _ = train(recorded, features, tmp_path, small_corpus.FA, **{"training.epochs": 1})
+    assert run.read("config.json")["corpus"]["training_devices"] == ["a"]
+    cache = prepare_features(recorded, small_corpus.FA, features)
+    training.evaluate_run(run, recorded, cache)
+    table = evaluation.read_predictions(run.path("predictions.csv"))
+    assert list(table["device"]) == [device_of(clip_id) for clip_id in table["clip"]]
+    scores = run.read("scores.json")["devices"]
+    seen = evaluation.score(table[table["device"] == "a"]).macro_accuracy
+    unseen = evaluation.score(table[table["device"] == "s4"]).macro_accuracy
+    assert scores["training_devices"] == ["a"]
+    assert scores["seen"]["macro_accuracy"] == pytest.approx(seen)
+    assert scores["unseen"]["macro_accuracy"] == pytest.approx(unseen)
+    # Scores by device would mislead if the device of one clip were unknown.
+    some = with_devices(recorded, lambda clip_id: "" if clip_id == table["clip"][0] else "a")
+    assert "device" not in training.predict(run, some, cache)
+
+
 def test_seeds_differ_and_repeat(corpus, features, trained, tmp_path):
     again, _ = train(corpus, features, tmp_path, small_corpus.FA)
     assert_equal_weights(trained(small_corpus.FA), again)

@@ -1,0 +1,131 @@
+"""Scores by recording device: a section of the report, and a CSV for other programs."""
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from crossask.evaluation.scores import PartScore
+from crossask.report import formatting
+from crossask.report.content import Section
+from crossask.report.corpus import CorpusResults
+from crossask.report.rows import Row
+
+DECIMALS = 6
+
+
+def are_known(results: CorpusResults) -> bool:
+    """Returns whether the clips of any row have devices."""
+    return any(row.devices for row in results.rows)
+
+
+def section(results: CorpusResults) -> Section | None:
+    """Returns the scores of each device in each row; None if the devices are unknown.
+
+    The last lines are the scores of all devices with and of all without training clips.
+    """
+    if not are_known(results):
+        return None
+    names = set()
+    for row in results.rows:
+        if row.devices:
+            names |= set(row.devices.devices)
+    lines = []
+    shares = []
+    for name in sorted(names):
+        scores = [row.devices.devices.get(name) if row.devices else None for row in results.rows]
+        lines.append(_line(name + _in_training(results, name), scores))
+        shares.append(_accuracies(scores))
+    for title, part in (("all seen devices", "seen"), ("all unseen devices", "unseen")):
+        scores = [getattr(row.devices, part, None) for row in results.rows]
+        if any(scores):
+            lines.append(_line(title, scores))
+            shares.append(_accuracies(scores))
+    notes = []
+    for row in results.rows:
+        if row.devices:
+            notes += [f"{row.title}: {note}" for note in row.devices.notes]
+    confidence = formatting.confidence(results.rows[0].summary.interval)
+    return Section(
+        "Accuracy by device",
+        "Macro accuracy on the clips of each recording device, mean over seeds, with "
+        f"{confidence} intervals ({results.scope()}). A device is unseen if the training fold has "
+        "no clip of it. Clips of two devices may come from different locations.",
+        ["Device", "Clips", *[row.title for row in results.rows]],
+        lines,
+        shares,
+        notes=notes,
+        style="matrix",
+    )
+
+
+def to_csv(results: CorpusResults) -> str:
+    """Returns the scores of each device in each row as CSV; accuracies are fractions.
+
+    The column `part` is "device", or "seen" or "unseen" for the devices with and without training
+    clips together, whose cell in the column `device` is empty.
+    """
+    lines = [line for row in results.rows if row.devices for line in _csv_lines(row)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def _line(title: str, scores: list[PartScore | None]) -> list[str]:
+    clips = sorted({score.clips for score in scores if score})
+    cells = [formatting.part_score(score) for score in scores]
+    return [title, ", ".join(str(number) for number in clips), *cells]
+
+
+def _accuracies(scores: list[PartScore | None]) -> list[float | None]:
+    return [score.macro_accuracy if score else None for score in scores]
+
+
+def _in_training(results: CorpusResults, device: str) -> str:
+    """Returns " (seen)" or " (unseen)"; "" if it is unknown, or not the same for all rows."""
+    found = set()
+    for row in results.rows:
+        if row.devices:
+            found.add(_is_seen(row, device))
+    if len(found) > 1 or None in found:
+        return ""
+    return " (seen)" if True in found else " (unseen)"
+
+
+def _is_seen(row: Row, device: str) -> bool | None:
+    """Returns whether the training clips of a row contain a device; None if it is unknown."""
+    if row.devices.training_devices is None:
+        return None
+    return device in row.devices.training_devices
+
+
+def _csv_lines(row: Row) -> Iterator[dict[str, Any]]:
+    for device, score in row.devices.devices.items():
+        is_seen = _is_seen(row, device)
+        in_training = "" if is_seen is None else str(is_seen).lower()
+        yield _csv_line(row, "device", device, in_training, score)
+    for part, in_training in (("seen", "true"), ("unseen", "false")):
+        score = getattr(row.devices, part)
+        if score:
+            yield _csv_line(row, part, "", in_training, score)
+
+
+def _csv_line(
+    row: Row, part: str, device: str, in_training: str, score: PartScore
+) -> dict[str, Any]:
+    return {
+        "row": row.name,
+        "seeds": len(row.seeds),
+        "part": part,
+        "device": device,
+        "in_training": in_training,
+        "clips": score.clips,
+        "locations": score.locations,
+        "macro_accuracy": round(score.macro_accuracy, DECIMALS),
+        "low": round(score.interval.low, DECIMALS),
+        "high": round(score.interval.high, DECIMALS),
+        "confidence": score.interval.confidence,
+        "interval_over": score.interval.over,
+    }

@@ -95,6 +95,7 @@ class Dataset:
       reader: "module:function", (data_dir, need_audio, name) -> `crossask.datasets.Corpus`.
       archives: "module:constant", a tuple of (url, bytes, md5) where the corpus can be downloaded.
       download_gigabytes: Size of these archives.
+      by_hand: What to do if the published files can only be downloaded by hand.
       is_rendered: Whether `crossask-prepare` generates the recordings.
       classes: Number of scenes; None where it depends on the recordings.
     """
@@ -104,6 +105,7 @@ class Dataset:
     reader: str
     archives: str = ""
     download_gigabytes: float = 0.0
+    by_hand: str = ""
     is_rendered: bool = False
     classes: int | None = None
 
@@ -228,6 +230,16 @@ DATASETS: dict[str, Dataset] = _by_name(
         archives="crossask.datasets.tau_mobile:ARCHIVES_2022",
         download_gigabytes=27.5,
         classes=10,
+    ),
+    Dataset(
+        "cochlscene",
+        title="CochlScene",
+        reader="crossask.datasets.cochlscene:read",
+        # One archive in six parts, whose sums we do not know; zipfile cannot read such archives.
+        by_hand="Download CochlScene.z01 to CochlScene.z05 and CochlScene.zip from "
+        "https://zenodo.org/records/7080122 (about 54 GB), and unpack them together into the "
+        "folder, for example with 7z x CochlScene.zip.",
+        classes=13,
     ),
     Dataset("folder", title="own recordings", reader="crossask.datasets.folder:read"),
     Dataset(

@@ -85,6 +85,11 @@ def download_corpus(name: str, data_dir: str | Path, progress: Progress | None =
     from crossask.datasets.archives import fetch_corpus
 
     published = catalogue.dataset(name).archives
+    if catalogue.dataset(name).by_hand:
+        raise ConfigError(
+            f"The data set {name!r} cannot be downloaded by this command.",
+            catalogue.dataset(name).by_hand,
+        )
     if not published:
         others = [entry.name for entry in catalogue.DATASETS.values() if entry.archives]
         raise ConfigError(

@@ -10,6 +10,9 @@ from crossask.errors import DataError
 
 def how_to_get(name: str, data_dir: str | Path) -> str:
     """Returns one sentence that says how to get missing files of the data set `name`."""
+    by_hand = catalogue.dataset(name).by_hand
+    if by_hand:
+        return by_hand
     command = f"crossask-prepare --dataset={name} --data_dir={shlex.quote(str(data_dir))}"
     if catalogue.dataset(name).is_rendered:
         return f"Render them: {command}"

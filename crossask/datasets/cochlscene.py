@@ -40,7 +40,7 @@ class _File:
 
     @property
     def id(self) -> str:
-        """The path below the folder of the corpus, such as Test/Park/Park_user0807_..."""
+        """The path below the folder of the corpus: set, scene and name of the file."""
         return "/".join(self.path.parts[-3:])
 
 
@@ -72,13 +72,12 @@ def read(data_dir: str | Path, need_audio: bool = True, name: str = "cochlscene"
                 how_to_get(name, data_dir),
             )
         files += found
-    separates_participants = not _participants(files, ("Test",)) & _participants(
-        files, ("Train", "Val")
-    )
+    evaluated = {file.participant for file in files if file.clip_set == "Test"}
+    trained = {file.participant for file in files if file.clip_set != "Test"}
     clips = []
     for file in files:
         location = file.participant
-        if not separates_participants:
+        if not evaluated.isdisjoint(trained):
             location = f"{file.participant}_{file.recording}"
         clips.append(Clip(file.id, str(file.path), file.path.parent.name, location))
     fold = Fold(
@@ -105,7 +104,3 @@ def _files(folder: Path, clip_set: str) -> list[_File]:
             )
         files.append(_File(path, clip_set, parts["participant"], parts["recording"]))
     return files
-
-
-def _participants(files: list[_File], clip_sets: tuple[str, ...]) -> set[str]:
-    return {file.participant for file in files if file.clip_set in clip_sets}

@@ -65,7 +65,10 @@ def to_csv(results: CorpusResults) -> str:
     The column `part` is "device", or "seen" or "unseen" for the devices with and without training
     clips together, whose cell in the column `device` is empty.
     """
-    lines = [line for row in results.rows if row.devices for line in _csv_lines(row)]
+    lines = []
+    for row in results.rows:
+        if row.devices:
+            lines += _csv_lines(row)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
     writer.writeheader()

@@ -244,6 +244,7 @@ class _Writer:
             else:
                 self._warn_of_low_rate(outcome)
                 self._warn_of_filling(outcome)
+                self._warn_of_silence(outcome)
                 self._write(recording, outcome)
             if progress:
                 progress.finish(recording)
@@ -308,6 +309,15 @@ class _Writer:
                 prediction.source,
                 prediction.seconds,
                 prediction.filled_seconds,
+            )
+
+    def _warn_of_silence(self, prediction: "Prediction") -> None:
+        """Logs that a recording is silent, so that its scene means nothing."""
+        if prediction.is_silent:
+            command.LOG.warning(
+                "%s is silent (level %.0f dBFS); its predicted scene means nothing.",
+                prediction.source,
+                prediction.level_dbfs,
             )
 
     def _is_written(self, recording: "RecordingFile") -> bool:

@@ -18,6 +18,11 @@ from crossask.serving.starter import starter_model
 LITERT_SUFFIX = ".tflite"
 # Number of windows that the model classifies in one call.
 BATCH_WINDOWS = 8
+# A recording whose loudest window is below this level is silent. The quietest of 514 real
+# recordings of scenes and events has -75 dBFS; dithered 16-bit noise has about -96 dBFS.
+SILENCE_DBFS = -80.0
+# Level of a recording without any sound, instead of minus infinity.
+LEAST_DBFS = -200.0
 
 # A recording: the path of a sound file, or a waveform [samples] or [samples, channels].
 Source = str | os.PathLike | np.ndarray
@@ -126,6 +131,7 @@ class Prediction(_SceneProbabilities):
       filled_seconds: Seconds by which the recording was filled up to a window, with silence or with
         its repetition (see `crossask.audio.fill_window`); 0 if it is long enough.
       is_sure: Whether the probability of `scene` is at least the model's limit.
+      level_dbfs: Level of the loudest window in dB relative to an amplitude of 1, at least -200.
     """
 
     source: str
@@ -136,6 +142,12 @@ class Prediction(_SceneProbabilities):
     _explain: Callable[[Segment], Explanation] = dataclasses.field(repr=False, compare=False)
     filled_seconds: float = 0.0
     is_sure: bool = True
+    level_dbfs: float = 0.0
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether no window is louder than SILENCE_DBFS; the scene then means nothing."""
+        return self.level_dbfs < SILENCE_DBFS
 
     def explain(self, at_seconds: float | None = None) -> Explanation:
         """Returns the explanation of one window, whose part of the recording is read again.
@@ -332,6 +344,7 @@ class Classifier:
             waveforms.append(fill_window(stereo, length, most_silence))
             # Only the single window of a short recording is shorter than others.
             window.recording.filled_seconds = (length - len(stereo)) / rate
+            window.recording.level_dbfs = max(window.recording.level_dbfs, _level_dbfs(stereo))
         values = self._model.run("serving_default", np.stack(waveforms), rate)
         for window, probabilities in zip(batch, values["probabilities"], strict=True):
             segment = Segment(
@@ -366,6 +379,7 @@ class Classifier:
             _explain=explain,
             filled_seconds=recording.filled_seconds,
             is_sure=bool(probabilities.max() >= self.least_probability),
+            level_dbfs=recording.level_dbfs,
         )
 
     def _explain(self, recording: "_Recording", segment: Segment) -> Explanation:
@@ -433,6 +447,7 @@ class _Recording:
       unclassified: Number of windows that wait in a batch.
       timeline: The classified windows.
       filled_seconds: Seconds by which the recording was filled up to a window.
+      level_dbfs: Level of its loudest classified window.
       error: Why the recording cannot be used, if it cannot.
     """
 
@@ -445,6 +460,7 @@ class _Recording:
         self.unclassified = 0
         self.timeline: list[Segment] = []
         self.filled_seconds = 0.0
+        self.level_dbfs = LEAST_DBFS
         self.error: AudioError | None = None
 
     @property
@@ -526,3 +542,14 @@ def _has_place(batch: list[_Window], window: _Window) -> bool:
     """Returns whether a window fits a batch, which has one sample rate and a largest size."""
     same_rate = batch[0].recording.sample_rate_hz == window.recording.sample_rate_hz
     return same_rate and len(batch) < BATCH_WINDOWS
+
+
+def _level_dbfs(waveform: np.ndarray) -> float:
+    """Returns the level of a waveform [samples, channels] in dB relative to an amplitude of 1.
+
+    A constant offset, which some microphones add, does not count. A full-scale sine has -3 dBFS.
+    """
+    power = float(np.mean(np.var(waveform, axis=0, dtype=np.float64)))
+    if power <= 0:
+        return LEAST_DBFS
+    return max(10 * math.log10(power), LEAST_DBFS)

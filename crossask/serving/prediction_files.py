@@ -29,6 +29,15 @@ FORMATS_WITH_FILLED_SECONDS = ("text", "csv", "json")
 SUFFIX = {"text": ".txt", "csv": ".csv", "json": ".jsonl", "audacity": ".txt"}
 
 
+@dataclasses.dataclass(frozen=True)
+class Label:
+    """A label of Audacity: a stretch of the recording with one scene."""
+
+    start_seconds: float
+    end_seconds: float
+    scene: str
+
+
 def header_line(file_format: str, scenes: Sequence[str], has_timeline: bool) -> str:
     """Returns the first line of a file, or "" if the format has no header.
 
@@ -87,12 +96,28 @@ def timeline_lines(prediction: "Prediction", file_format: str, top: int = 3) -> 
       top: Number of scenes in the format "text".
     """
     if file_format == "audacity":
-        lines = [_label_line(label) for label in _labels(prediction.timeline)]
+        lines = [_label_line(label) for label in labels(prediction.timeline)]
     else:
         lines = [
             _window_line(prediction, segment, file_format, top) for segment in prediction.timeline
         ]
     return "".join(lines)
+
+
+def labels(timeline: Iterable["Segment"]) -> list[Label]:
+    """Returns one label for each group of consecutive windows with the same scene."""
+    groups = []
+    for _, group in itertools.groupby(timeline, key=operator.attrgetter("scene")):
+        groups.append(list(group))
+    # Windows overlap, so two labels meet in the middle of what both groups cover.
+    borders = [groups[0][0].start_seconds]
+    for before, after in itertools.pairwise(groups):
+        borders.append((before[-1].end_seconds + after[0].start_seconds) / 2)
+    borders.append(groups[-1][-1].end_seconds)
+    return [
+        Label(start, end, group[0].scene)
+        for group, start, end in zip(groups, borders[:-1], borders[1:], strict=True)
+    ]
 
 
 def top_scenes_text(prediction: "Prediction | Segment", top: int) -> str:
@@ -209,16 +234,7 @@ class PredictionFile:
             ) from error
 
 
-@dataclasses.dataclass(frozen=True)
-class _Label:
-    """A label of Audacity: a stretch of the recording with one scene."""
-
-    start_seconds: float
-    end_seconds: float
-    scene: str
-
-
-def _label_line(label: _Label) -> str:
+def _label_line(label: Label) -> str:
     cells = [f"{label.start_seconds:.6f}", f"{label.end_seconds:.6f}", label.scene]
     return _delimited(cells, "\t")
 
@@ -243,22 +259,6 @@ def _window_line(prediction: "Prediction", segment: "Segment", file_format: str,
         return json.dumps(values) + "\n"
     scenes = f"{top_scenes_text(segment, top)}{filled_text(prediction)}"
     return f"{clock_text(start)} to {clock_text(end)} {scenes}\n"
-
-
-def _labels(timeline: Iterable["Segment"]) -> list[_Label]:
-    """Returns one label for each group of consecutive windows with the same scene."""
-    groups = []
-    for _, group in itertools.groupby(timeline, key=operator.attrgetter("scene")):
-        groups.append(list(group))
-    # Windows overlap, so two labels meet in the middle of what both groups cover.
-    borders = [groups[0][0].start_seconds]
-    for before, after in itertools.pairwise(groups):
-        borders.append((before[-1].end_seconds + after[0].start_seconds) / 2)
-    borders.append(groups[-1][-1].end_seconds)
-    return [
-        _Label(start, end, group[0].scene)
-        for group, start, end in zip(groups, borders[:-1], borders[1:], strict=True)
-    ]
 
 
 def _probabilities(prediction: "Prediction | Segment") -> list[str]:

@@ -1,0 +1,47 @@
+"""Silence: recordings without sound, whatever else is in their samples."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from crossask.cli import predict
+from crossask.serving import Classifier, classifier
+
+
+def silence(rng, kind, samples=32000):
+    if kind == "zeros":
+        return np.zeros((samples, 2))
+    if kind == "a constant offset":
+        return np.full((samples, 2), 0.01)
+    # Dithered 16-bit samples: noise of one step.
+    return np.round(rng.triangular(-1, 0, 1, (samples, 2))) / 32768
+
+
+@pytest.fixture(scope="module")
+def model(exports):
+    return Classifier(exports[1])
+
+
+@pytest.mark.parametrize("kind", ["zeros", "a constant offset", "the noise of 16 bits"])
+def test_silence_is_recognised_as_such(model, kind):
+    waveform = silence(np.random.default_rng(0), kind)
+    prediction = model.predict(waveform, 16000)
+    assert prediction.is_silent
+    assert -200 <= prediction.level_dbfs < classifier.SILENCE_DBFS
+
+
+def test_one_loud_window_is_enough_for_a_recording_that_is_not_silent(model):
+    rng = np.random.default_rng(0)
+    waveform = silence(rng, "zeros", samples=16000 * 8)
+    # A window lasts 2 s.
+    waveform[16000 * 4 : 16000 * 6] = rng.normal(0, 0.1, (32000, 2))
+    prediction = model.predict(waveform, 16000)
+    assert not prediction.is_silent
+    assert prediction.level_dbfs == pytest.approx(-20, abs=0.5)
+
+
+def test_a_silent_recording_is_logged(exports, tmp_path, capsys):
+    soundfile.write(tmp_path / "off.wav", np.zeros((32000, 2)), 16000)
+    words = ["crossask-predict", f"--model={exports[1]}", "--format=csv", str(tmp_path / "off.wav")]
+    assert predict.main(words) == 0
+    assert "off.wav is silent (level -200 dBFS)" in capsys.readouterr().err

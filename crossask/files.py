@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,27 @@ def remove_remains(folder: str | Path) -> None:
         process = path.stem.rpartition("-")[2]
         if process.isdigit() and not _is_running(int(process)):
             path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def working_folder(name: str) -> Iterator[Path]:
+    """Yields a new temporary folder, which is removed when the block ends.
+
+    Folders of the same name that killed processes of this machine have left are removed first.
+
+    Args:
+      name: First part of the folder's name.
+    """
+    start = f"{name}.{_HOST}-"
+    for path in Path(tempfile.gettempdir()).glob(f"{start}*"):
+        process = path.name.removeprefix(start).partition("-")[0]
+        is_left_over = process.isdigit() and not _is_running(int(process))
+        # A link leads to a folder that this program did not create.
+        if is_left_over and not path.is_symlink():
+            # A folder of another user cannot be removed.
+            shutil.rmtree(path, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"{start}{os.getpid()}-") as folder:
+        yield Path(folder)
 
 
 def check_room(folder: str | Path, needed: int) -> None:

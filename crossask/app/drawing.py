@@ -3,9 +3,12 @@
 Figures are created without pyplot, whose state would be shared by threads that draw at once.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -60,14 +63,43 @@ def timeline_png(prediction: Prediction, explanation: Explanation) -> bytes:
         zorder=3,
     )
     axes.add_patch(frame)
-    axes.set_yticks(np.arange(len(scenes)) + 0.5, [scene.replace("_", " ") for scene in scenes])
-    axes.invert_yaxis()
+    _label_rows(axes, scenes)
     axes.set_xlabel("time (s)")
-    bar = figure.colorbar(mesh, ax=axes, pad=0.01, fraction=0.04)
-    bar.set_label("probability (%)")
-    bar.outline.set_visible(False)
+    _add_colour_bar(figure, mesh, axes, "probability (%)")
     _style(axes)
-    _style(bar.ax)
+    return png(figure)
+
+
+def events_png(explanation: Explanation) -> bytes | None:
+    """Draws the scores of the events with the highest mean over the time of a window.
+
+    Args:
+      explanation: The window.
+
+    Returns:
+      The picture, or None for a model that computes no scores of events.
+    """
+    events = [event for event, _ in explanation.events_heard()]
+    if not events:
+        return None
+    rows = []
+    for event in events:
+        rows.append(100 * explanation.event_scores[:, explanation.events.index(event)])
+    patches = len(explanation.event_scores)
+    figure = _figure(0.95 + 0.2 * len(events))
+    axes = figure.add_subplot(facecolor=GROUND)
+    mesh = axes.pcolormesh(
+        np.linspace(explanation.start_seconds, explanation.end_seconds, patches + 1),
+        np.arange(len(events) + 1),
+        rows,
+        cmap=SHADES,
+        vmin=0,
+        vmax=100,
+    )
+    _label_rows(axes, events)
+    axes.set_xlabel("time (s)")
+    _add_colour_bar(figure, mesh, axes, "score (%)")
+    _style(axes)
     return png(figure)
 
 
@@ -108,6 +140,21 @@ def window_png(
 
 def _figure(height_inches: float) -> Figure:
     return Figure(figsize=(WIDTH_INCHES, height_inches), facecolor=GROUND, layout="constrained")
+
+
+def _label_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Labels the rows of a picture, the first one on top."""
+    labels = [name.replace("_", " ") for name in names]
+    # A name comes from a file, and a dollar sign in it does not start a formula.
+    axes.set_yticks(np.arange(len(labels)) + 0.5, labels, parse_math=False)
+    axes.invert_yaxis()
+
+
+def _add_colour_bar(figure: Figure, mesh: QuadMesh, axes: Axes, label: str) -> None:
+    bar = figure.colorbar(mesh, ax=axes, pad=0.01, fraction=0.04)
+    bar.set_label(label)
+    bar.outline.set_visible(False)
+    _style(bar.ax)
 
 
 def _window_borders(prediction: Prediction) -> np.ndarray:

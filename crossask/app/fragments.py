@@ -1,46 +1,70 @@
 """Formats a model's result as HTML for the page, and as JSON for programs."""
 
-import base64
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from crossask.app import drawing
-from crossask.report.rows import title_of
-from crossask.serving import Explanation, Prediction
+from crossask.app import about, downloads, drawing
+from crossask.app.downloads import Download
+from crossask.app.outcomes import Outcome
+from crossask.serving import Explanation, Prediction, words
 
 STYLE = """
 .examples { flex-wrap:wrap; gap:.5rem }
 .examples button { flex:0 0 auto !important; width:auto !important; font-size:.9rem }
-.prediction { display:grid; grid-template-columns:repeat(auto-fit,minmax(min(24rem,100%),1fr)); }
+.columns { display:grid; grid-template-columns:repeat(auto-fit,minmax(min(26rem,100%),1fr)) }
+.columns { gap:1.5rem 2rem; align-items:start }
+.columns > * { min-width:0 }
+.shown { margin:0 0 .8rem; overflow-wrap:anywhere }
+.problem { margin:0; padding:.7rem 1rem; border-left:4px solid #b4552d; overflow-wrap:anywhere }
+.problem { background:var(--background-fill-secondary) }
+.overview { margin-bottom:1.4rem }
+.overview .scroll { overflow-x:auto }
+.overview :is(th,td) { padding:.3rem 1rem .3rem 0; text-align:left; vertical-align:top }
+.overview tbody th { min-width:7rem; max-width:16rem; font-weight:400; overflow-wrap:anywhere }
+.prediction { display:grid; grid-template-columns:repeat(auto-fill,minmax(min(24rem,100%),1fr)); }
 .prediction { gap:1rem 2rem; align-items:start }
+.prediction > * { min-width:0 }
 .prediction h2 { grid-column:1/-1; margin:0; padding-bottom:.3rem; font-size:1rem; font-weight:400 }
-.prediction h2 { border-bottom:1px solid var(--border-color-primary) }
+.prediction h2 { border-bottom:1px solid var(--border-color-primary); overflow-wrap:anywhere }
 .prediction h3 { margin:1.4rem 0 .3rem; font-size:1rem; font-weight:600 }
-.prediction .scene { margin:0 0 .6rem; font-size:1.9rem; font-weight:600; line-height:1.2 }
-.prediction .scene::first-letter { text-transform:uppercase }
-.prediction table { width:100%; border-collapse:collapse; font-variant-numeric:tabular-nums }
+.prediction .words { margin:0 0 .6rem; font-size:1.6rem; font-weight:600; line-height:1.25 }
+.prediction .words { overflow-wrap:anywhere }
+.prediction table { width:100%; table-layout:fixed; border-collapse:collapse }
+.prediction table { font-variant-numeric:tabular-nums }
 .prediction caption { padding-bottom:.3rem; text-align:left }
-.prediction :is(table,tr,th,td) { border:0 !important }
+:is(.prediction,.overview) :is(table,tr,th,td) { border:0 !important }
 .prediction :is(th,td) { padding:.14rem 0 }
-.prediction th { padding-right:.8rem !important; font-weight:400; text-align:left }
-.prediction th { white-space:nowrap }
+.prediction th { width:35%; padding-right:.8rem !important; font-weight:400; text-align:left }
+.prediction th { overflow-wrap:break-word }
 .prediction tr:first-child th { font-weight:600 }
-.prediction .bar { width:65% }
 .prediction .bar span { display:block; height:.8rem; min-width:1px; border-radius:2px }
 .prediction .bar span { background:#1f6f78 }
 .dark .prediction .bar span { background:#7cc4c8 }
-.prediction .number { padding-left:.8rem; text-align:right; white-space:nowrap }
-.prediction figure { margin:0 0 1rem }
-.prediction figcaption { margin-bottom:.3rem }
+.prediction .number { width:4.6rem; padding-left:.8rem; text-align:right; white-space:nowrap }
+.prediction figure { margin:0 0 1.4rem }
+.prediction figure h3 { margin-top:0 }
+.prediction figcaption { margin-top:.3rem; font-size:.95rem }
 .prediction img { display:block; width:100%; height:auto; border-radius:6px }
-.card dl { display:grid; grid-template-columns:max-content 1fr; gap:.25rem 1.2rem; margin:0 }
+.downloads { display:flex; flex-wrap:wrap; gap:.3rem 1.2rem; margin:.8rem 0 0 !important }
+.downloads { padding:0 !important; list-style:none !important }
+.downloads li { margin:0 !important; padding:0 !important }
+@media (max-width:40rem) {
+.overview thead { display:none }
+.overview :is(table,tbody,tr,th,td) { display:block; max-width:none }
+.overview tbody th { padding-bottom:0; font-weight:600 }
+.overview td[data-model]::before { content:attr(data-model) ": " }
+}
+.card h3 { margin:0 0 .3rem; font-size:1rem; overflow-wrap:anywhere }
+.card dl { display:grid; grid-template-columns:max-content 1fr; gap:.25rem 1.2rem }
+.card dl { margin:.6rem 0 0 }
 .card dt { font-weight:600 }
 .card dd { margin:0; overflow-wrap:anywhere }
-.card summary { margin-top:.8rem; cursor:pointer }
+.card summary { margin-top:.5rem; cursor:pointer }
 .card pre { max-height:24rem; overflow:auto; font-size:.8rem }
 """
 
@@ -56,44 +80,110 @@ _BARS = """
 {% endmacro %}
 """
 
+_LINKS = """
+{% macro links(files) %}
+<ul class="downloads">
+{% for file in files %}
+<li><a href="{{ file.url }}" download="{{ file.name }}">{{ file.label }}</a></li>
+{% endfor %}
+</ul>
+{% endmacro %}
+"""
+
+_RESULT = """
+{% from "links" import links %}
+{% if outcomes | length > 1 %}
+<section class="overview">
+<div class="scroll">
+<table><thead><tr><th scope="col">File</th>
+{% for name in model_names %}
+<th scope="col">{{ name if model_names | length > 1 else "Prediction" }}</th>
+{% endfor %}
+</tr></thead><tbody>
+{% for outcome in outcomes %}
+<tr><th scope="row">{{ outcome.name }}</th>
+{% if outcome.problem %}
+<td colspan="{{ model_names | length }}">{{ outcome.problem }}</td>
+{% else %}
+{% for prediction in outcome.predictions %}
+{# A narrow screen has no columns, so each prediction begins with the name of its model. #}
+<td{% if model_names | length > 1 %} data-model="{{ model_names[loop.index0] }}"{% endif %}>
+{{ prediction | in_words }}</td>
+{% endfor %}
+{% endif %}
+</tr>
+{% endfor %}
+</tbody></table>
+</div>
+{{ links(files) }}
+</section>
+{% endif %}
+{% if problem %}
+<p class="problem" role="alert">{{ problem }}</p>
+{% else %}
+<p class="shown" role="status"><strong>{{ shown.name }}</strong>, {{ length }}</p>
+<div class="columns">
+{% for section in sections %}
+{{ section | safe }}
+{% endfor %}
+</div>
+{% endif %}
+"""
+
 _PREDICTION = """
 {% from "bars" import bars %}
+{% from "links" import links %}
 <section class="prediction">
 <h2>{{ name }}: {{ system }}</h2>
 <div>
-<p class="scene">{{ prediction.scene | plain }}</p>
-{% if prediction.filled_seconds %}
-<p>The recording is shorter than a window and was filled with {{ filled_seconds }} s.</p>
-{% endif %}
+<p class="words">{{ prediction | in_words }}</p>
+{% for note in notes %}
+<p>{{ note }}</p>
+{% endfor %}
+{% if not prediction.is_silent %}
 {{ bars("Probability, mean over " + windows, scenes) }}
 <h3>Events in the window from {{ span }}</h3>
 {% if events %}
-{{ bars("Mean score of the event model, weighted by the scene model's attention", events) }}
+{{ bars(events_caption, events) }}
 {% else %}
 <p>{{ no_events }}</p>
 {% endif %}
-</div>
-<div>
-{% for figure in figures %}
-<figure><figcaption>{{ figure.caption }}</figcaption>
-<img alt="{{ figure.description }}" src="data:image/png;base64,{{ figure.data }}"></figure>
-{% endfor %}
-{% if not has_window_figure %}
-<p>No picture: this model reads no log-mel and has no attention.</p>
+{{ links(files) }}
 {% endif %}
 </div>
+{% if figures %}
+<div>
+{% for figure in figures %}
+<figure><h3>{{ figure.title }}</h3>
+<img alt="{{ figure.description }}" src="{{ figure.file.url }}">
+<figcaption>{{ figure.sentence }}</figcaption>
+{{ links([figure.file]) }}
+</figure>
+{% endfor %}
+</div>
+{% endif %}
 </section>
 """
 
+_PROBLEM = """
+<p class="problem" role="alert">{{ text }}</p>
+"""
+
 _MODEL_CARD = """
-<div class="card">
+<section class="card">
+<h3>{{ name }}</h3>
+{% for sentence in sentences %}
+<p>{{ sentence }}</p>
+{% endfor %}
+<details><summary>All facts (model card)</summary>
 <dl>
 {% for term, text in facts.items() %}
 <dt>{{ term }}</dt><dd>{{ text }}</dd>
 {% endfor %}
 </dl>
-<details><summary>Whole model card</summary><pre tabindex="0">{{ card_json }}</pre></details>
-</div>
+<pre tabindex="0">{{ card_json }}</pre>
+</details>
+</section>
 """
 
 
@@ -117,7 +207,12 @@ def prediction_json(name: str, prediction: Prediction, explanation: Explanation)
     events = [{"event": event, "score": score} for event, score in explanation.events_heard()]
     return {
         "model": name,
+        "file": prediction.source,
+        "in_words": words.in_words(prediction),
         "scene": prediction.scene,
+        "sure": prediction.is_sure,
+        "silent": prediction.is_silent,
+        "level_dbfs": prediction.level_dbfs,
         "probabilities": prediction.probabilities,
         "timeline": timeline,
         "events": events,
@@ -125,56 +220,98 @@ def prediction_json(name: str, prediction: Prediction, explanation: Explanation)
     }
 
 
-def prediction_html(
-    name: str, card: Mapping[str, Any], prediction: Prediction, explanation: Explanation
+@dataclasses.dataclass(frozen=True)
+class ShownModel:
+    """A model on the page.
+
+    Attributes:
+      name: Its name on the page.
+      card: Its model card.
+    """
+
+    name: str
+    card: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Detail:
+    """The recording that is shown in detail.
+
+    Attributes:
+      outcome: Its outcome.
+      explanations: The explanation of one window by each model; None for a silent recording.
+    """
+
+    outcome: Outcome
+    explanations: Sequence[Explanation | None]
+
+
+def result_html(
+    models: Sequence[ShownModel], outcomes: Sequence[Outcome], detail: Detail | None
 ) -> str:
-    """Returns the result of one model for one recording as HTML.
+    """Returns the results of a visitor: all recordings in a table, and one of them in detail.
 
     Args:
-      name: Name of the model.
-      card: Its model card.
-      prediction: Its prediction.
-      explanation: The explanation of one window.
+      models: The models in the order of the predictions.
+      outcomes: The outcomes of all recordings; one alone has no table.
+      detail: The recording that is shown in detail; None if no recording can be used.
     """
-    windows = len(prediction.timeline)
-    figures = []
-    if windows > 1:
-        figures.append(_timeline_figure(prediction, explanation))
-    window_figure = _window_figure(card, explanation)
-    if window_figure is not None:
-        figures.append(window_figure)
-    return _ENVIRONMENT.get_template("prediction").render(
-        name=name,
-        system=_system_text(card),
-        prediction=prediction,
-        scenes=prediction.top(len(prediction.probabilities)),
-        windows=f"{windows} windows" if windows > 1 else "one window",
-        span=_span_text(explanation),
-        filled_seconds=f"{prediction.filled_seconds:.3g}",
-        events=explanation.events_heard(),
-        no_events=no_events_text(card),
-        figures=figures,
-        has_window_figure=window_figure is not None,
+    names = [model.name for model in models]
+    problem = ""
+    length = ""
+    sections = []
+    if detail is None:
+        problem = "None of the files can be used."
+        if len(outcomes) == 1:
+            problem = outcomes[0].problem
+    else:
+        predictions = detail.outcome.predictions
+        length = f"{predictions[0].seconds:.1f} s"
+        sections = [
+            _prediction_html(model, prediction, explanation, _stem(detail, model, names))
+            for model, prediction, explanation in zip(
+                models, predictions, detail.explanations, strict=True
+            )
+        ]
+    return _render(
+        "result",
+        outcomes=outcomes,
+        model_names=names,
+        files=downloads.files_of_all(outcomes, names),
+        problem=problem,
+        shown=detail.outcome if detail else None,
+        length=length,
+        sections=sections,
     )
 
 
-def model_card_html(card: Mapping[str, Any]) -> str:
-    """Returns a model card as HTML: the main facts, and the whole card folded away."""
-    experiment = card["experiment"]
-    accuracy = "not evaluated before export"
-    if "evaluation" in card:
-        percent = 100 * card["evaluation"]["macro_accuracy"]
-        accuracy = f"{percent:.1f} % on its evaluation fold"
+def problem_html(text: str) -> str:
+    """Returns a message about a problem as HTML, which takes the place of the result."""
+    return _render("problem", text=text)
+
+
+def models_html(models: Sequence[ShownModel]) -> str:
+    """Returns what the models are, side by side, or one below the other on a narrow screen."""
+    cards = [model_card_html(model) for model in models]
+    return f'<div class="columns">{"".join(cards)}</div>'
+
+
+def model_card_html(model: ShownModel) -> str:
+    """Returns what a model is and was trained on, and the whole model card folded away."""
+    card = model.card
     facts = {
-        "System": _system_text(card),
-        "Trained on": f"{experiment['dataset']}, fold {card['fold']}, seed {card['seed']}",
+        "System": about.system_text(card),
         "Scenes": ", ".join(str(scene) for scene in card["scenes"]),
         "Clip length": f"{card['clip_seconds']:g} s",
-        "Macro accuracy": accuracy,
         "Events": ", ".join(card["events"]) or no_events_text(card),
     }
-    card_json = json.dumps(card, indent=1)
-    return _ENVIRONMENT.get_template("model_card").render(facts=facts, card_json=card_json)
+    return _render(
+        "model_card",
+        name=model.name,
+        sentences=about.sentences(card),
+        facts=facts,
+        card_json=json.dumps(card, indent=1),
+    )
 
 
 def no_events_text(card: Mapping[str, Any]) -> str:
@@ -187,33 +324,136 @@ def no_events_text(card: Mapping[str, Any]) -> str:
     return "None: this model does not use events."
 
 
+def notes(prediction: Prediction, card: Mapping[str, Any]) -> list[str]:
+    """Returns the sentences below a prediction: changes over time, and what makes it less certain.
+
+    Args:
+      prediction: The prediction.
+      card: The card of its model.
+    """
+    if prediction.is_silent:
+        return [
+            "It has no scene. Check that the microphone was on, and that the file was copied whole."
+        ]
+    found = []
+    changes = words.over_time_in_words(prediction)
+    if changes:
+        found.append(changes)
+    if prediction.filled_seconds:
+        found.append(
+            f"The recording is shorter than the {card['clip_seconds']:g} s that the model reads, "
+            f"and was filled with {prediction.filled_seconds:.3g} s. The prediction may be less "
+            "accurate."
+        )
+    if prediction.sample_rate_hz < card["sample_rate_hz"]:
+        found.append(
+            f"Its sample rate, {prediction.sample_rate_hz:,} Hz, is below that of the training, "
+            f"{card['sample_rate_hz']:,} Hz. The prediction may be less accurate."
+        )
+    return found
+
+
 @dataclasses.dataclass(frozen=True)
 class _Figure:
     """A picture on the page.
 
     Attributes:
-      caption: Text above it.
+      title: Title above it.
+      sentence: What it shows, below it.
       description: Text for readers who cannot see it.
-      data: The PNG in base64.
+      file: The PNG.
     """
 
-    caption: str
+    title: str
+    sentence: str
     description: str
-    data: str
+    file: Download
 
 
-def _timeline_figure(prediction: Prediction, explanation: Explanation) -> _Figure:
-    scenes = [
-        f"{segment.scene} from {segment.start_seconds:g} s" for segment in prediction.timeline
-    ]
-    return _Figure(
-        caption="Probabilities over time. The frame marks the window that is explained.",
-        description=f"Most probable scene: {', '.join(scenes)}.",
-        data=_base64(drawing.timeline_png(prediction, explanation)),
+def _prediction_html(
+    model: ShownModel, prediction: Prediction, explanation: Explanation | None, stem: str
+) -> str:
+    """Returns the result of one model for one recording.
+
+    Args:
+      model: The model.
+      prediction: Its prediction.
+      explanation: The explanation of one window, or None for a silent recording.
+      stem: Name of the files to save, without suffix.
+    """
+    facts = {}
+    if explanation is not None:
+        facts = {
+            "span": _span_text(explanation),
+            "events": explanation.events_heard(),
+            "events_caption": _events_caption(explanation),
+            "figures": _figures(model.card, prediction, explanation, stem),
+        }
+    windows = len(prediction.timeline)
+    return _render(
+        "prediction",
+        name=model.name,
+        system=about.system_text(model.card),
+        prediction=prediction,
+        notes=notes(prediction, model.card),
+        scenes=prediction.top(len(prediction.probabilities)),
+        windows=f"{windows} windows" if windows > 1 else "one window",
+        no_events=no_events_text(model.card),
+        files=downloads.files_of_prediction(prediction, stem),
+        **({"figures": []} | facts),
     )
 
 
-def _window_figure(card: Mapping[str, Any], explanation: Explanation) -> _Figure | None:
+def _stem(detail: Detail, model: ShownModel, model_names: Sequence[str]) -> str:
+    """Returns the name of the files of one recording and model, without suffix."""
+    stem = Path(detail.outcome.name).stem
+    if len(model_names) == 1:
+        return stem
+    return f"{stem}_{Path(model.name).name}"
+
+
+def _events_caption(explanation: Explanation) -> str:
+    caption = "Mean score of the event model"
+    if explanation.attention:
+        return f"{caption}, weighted by the scene model's attention"
+    return caption
+
+
+def _figures(
+    card: Mapping[str, Any], prediction: Prediction, explanation: Explanation, stem: str
+) -> list[_Figure]:
+    """Returns the pictures that there are for a model and a recording."""
+    figures = []
+    if len(prediction.timeline) > 1:
+        figures.append(_timeline_figure(card, prediction, explanation, stem))
+    for figure in (
+        _window_figure(card, explanation, stem),
+        _events_figure(explanation, stem),
+    ):
+        if figure is not None:
+            figures.append(figure)
+    return figures
+
+
+def _timeline_figure(
+    card: Mapping[str, Any], prediction: Prediction, explanation: Explanation, stem: str
+) -> _Figure:
+    scenes = [
+        f"{segment.scene} from {segment.start_seconds:g} s" for segment in prediction.timeline
+    ]
+    picture = drawing.timeline_png(prediction, explanation)
+    return _Figure(
+        title="Probabilities over time",
+        sentence=(
+            f"Darker is more probable: each row is a scene, each column a window of "
+            f"{card['clip_seconds']:g} s, and the frame marks the window that is explained."
+        ),
+        description=f"Most probable scene: {', '.join(scenes)}.",
+        file=downloads.picture_file(picture, f"{stem}_timeline"),
+    )
+
+
+def _window_figure(card: Mapping[str, Any], explanation: Explanation, stem: str) -> _Figure | None:
     """Returns the figure of the explained window, or None if there is nothing to draw."""
     cross_axes = ("event", "scene")
     if card["experiment"]["model"]["cross_attention"] == "scene_queries_event":
@@ -233,21 +473,45 @@ def _window_figure(card: Mapping[str, Any], explanation: Explanation) -> _Figure
     if len(attention):
         centre = (attention.argmax() + 0.5) / len(attention)
         highest = f"The attention is highest at {start + centre * (end - start):.1f} s."
-    caption = f"{' and '.join(contents)}, {_span_text(explanation)}".capitalize()
+    title = f"{' and '.join(contents)}, {_span_text(explanation)}".capitalize()
     return _Figure(
-        caption=caption,
-        description=f"{caption}. {highest}",
-        data=_base64(picture),
+        title=title,
+        sentence=_window_sentence(explanation, cross_axes),
+        description=f"{title}. {highest}",
+        file=downloads.picture_file(picture, f"{stem}_window"),
     )
 
 
-def _base64(picture: bytes) -> str:
-    return base64.b64encode(picture).decode()
+def _window_sentence(explanation: Explanation, cross_axes: tuple[str, str]) -> str:
+    """Returns the sentence below the figure of the explained window."""
+    clauses = []
+    if explanation.log_mel is not None:
+        clauses.append("darker is louder, and high sounds are above low ones")
+    if "pooling" in explanation.attention:
+        clauses.append("the curves are high where the model attends to the recording")
+    if "cross" in explanation.attention:
+        query, key = cross_axes
+        clauses.append(
+            f"in the lower part, darker is more attention of a moment of the {query} branch "
+            f"(upwards) to one of the {key} branch (to the right)"
+        )
+    text = "; ".join(clauses)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
-def _system_text(card: Mapping[str, Any]) -> str:
-    experiment = card["experiment"]
-    return title_of(experiment["system"], experiment["strategy"])
+def _events_figure(explanation: Explanation, stem: str) -> _Figure | None:
+    """Returns the figure of the events, or None if the model computes no scores of events."""
+    picture = drawing.events_png(explanation)
+    if picture is None:
+        return None
+    events = ", ".join(event for event, _ in explanation.events_heard())
+    title = f"Events, {_span_text(explanation)}"
+    return _Figure(
+        title=title,
+        sentence="Darker is a higher score: each row is an event that the event model detects.",
+        description=f"{title}, with the highest mean scores: {events}.",
+        file=downloads.picture_file(picture, f"{stem}_events"),
+    )
 
 
 def _span_text(explanation: Explanation) -> str:
@@ -259,17 +523,36 @@ def _plain(name: str) -> str:
     return name.replace("_", " ")
 
 
+def _in_words(prediction: Prediction) -> str:
+    """Returns a prediction in words, in which no line breaks before a percent sign."""
+    return words.in_words(prediction).replace(" %", "\N{NO-BREAK SPACE}%")
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.1f}"
+
+
+def _render(template: str, **values: Any) -> str:
+    return _ENVIRONMENT.get_template(template).render(**values)
 
 
 # Every text that comes from a file or a model is escaped.
 _ENVIRONMENT = jinja2.Environment(
     autoescape=True,
-    loader=jinja2.DictLoader({"bars": _BARS, "prediction": _PREDICTION, "model_card": _MODEL_CARD}),
+    loader=jinja2.DictLoader(
+        {
+            "bars": _BARS,
+            "links": _LINKS,
+            "result": _RESULT,
+            "prediction": _PREDICTION,
+            "problem": _PROBLEM,
+            "model_card": _MODEL_CARD,
+        }
+    ),
     trim_blocks=True,
     lstrip_blocks=True,
     undefined=jinja2.StrictUndefined,
 )
 _ENVIRONMENT.filters["plain"] = _plain
 _ENVIRONMENT.filters["percent"] = _percent
+_ENVIRONMENT.filters["in_words"] = _in_words

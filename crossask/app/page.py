@@ -1,21 +1,29 @@
-"""The page: one or two exported models predict the scene of the same recording. Needs gradio."""
+"""The page: one or two exported models predict the scenes of recordings. Needs gradio.
+
+The handlers of the page never raise an error about a recording: gradio would print "Error" over
+everything that they return. They return a message in place of the result.
+"""
 
 import contextlib
 import functools
 import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from crossask.app import examples, fragments
+from crossask import files
+from crossask.app import examples, fragments, outcomes
+from crossask.app.fragments import Detail, ShownModel
+from crossask.app.outcomes import Limits, Models, Outcome
 from crossask.errors import AudioError, CrossaskError
-from crossask.serving import Classifier, Explanation, Prediction
+from crossask.serving import Classifier
+from crossask.serving.sources import RecordingFile
 
 MOST_MODELS = 2
+STARTER_NAME = "starter model"
 # Number of requests that are processed at once; others wait.
 CONCURRENT_REQUESTS = max(2, os.cpu_count() or 1)
 # Recordings of visitors are deleted when they are this old; gradio looks for them this often.
@@ -26,26 +34,34 @@ LIGHT_INK = "#7cc4c8"
 TITLE = "crossask: what scene is this?"
 INTRODUCTION = """# What scene is this?
 Upload or record at least one second of sound, or choose an example; then press Classify."""
+NOTHING_CHOSEN = (
+    "There is no recording yet. Upload or record a sound, or choose an example, and press Classify."
+)
+LIMITS_TEXT = "At most {files} files of {megabytes} MB and {minutes:g} minutes each."
 PRIVACY = (
     "The models run on the machine that serves this page. Your recording is not sent anywhere "
     "else, and it is deleted within two hours."
 )
-
-Models = Mapping[str, Classifier]
+PROGRESS = gr.Progress()
 
 
 @contextlib.contextmanager
 def serve(
-    model_dirs: Sequence[str | Path], host: str = "127.0.0.1", port: int = 7860
+    model_dirs: Sequence[str | Path | None],
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    limits: Limits = Limits(),  # noqa: B008
 ) -> Iterator[str]:
     """Serves the page until the context ends.
 
-    Examples and the recordings of visitors are in a temporary folder, which is then removed.
+    Examples and the recordings of visitors are in a temporary folder, which is then removed. What
+    a killed page has left is removed at the start.
 
     Args:
-      model_dirs: Folders of one or two exported models.
+      model_dirs: Folders of one or two exported models; None is the starter model.
       host: Address at which the page is served.
       port: Port at which the page is served.
+      limits: The largest recordings that the page takes.
 
     Yields:
       The URL of the page.
@@ -55,10 +71,10 @@ def serve(
         address is not available.
     """
     models = load_models(model_dirs)
-    with tempfile.TemporaryDirectory(prefix="crossask-app.") as folder:
-        os.environ["GRADIO_TEMP_DIR"] = str(Path(folder) / "sounds")
-        examples_folder = Path(folder) / "examples"
-        page = build_page(models, examples.write_examples(examples_folder))
+    with files.working_folder("crossask-app") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = str(folder / "sounds")
+        examples_folder = folder / "examples"
+        page = build_page(models, examples.write_examples(examples_folder), limits)
         try:
             _, url, _ = page.launch(
                 server_name=host,
@@ -75,6 +91,7 @@ def serve(
                 theme=_theme(),
                 css=fragments.STYLE,
                 allowed_paths=[str(examples_folder)],
+                max_file_size=f"{limits.file_megabytes}mb",
             )
         except OSError as error:
             raise CrossaskError(
@@ -87,11 +104,11 @@ def serve(
             page.close(verbose=False)
 
 
-def load_models(model_dirs: Sequence[str | Path]) -> dict[str, Classifier]:
+def load_models(model_dirs: Sequence[str | Path | None]) -> dict[str, Classifier]:
     """Loads models and names them by their folders, or by the whole paths if names are equal.
 
     Args:
-      model_dirs: Folders of one or two exported models.
+      model_dirs: Folders of one or two exported models; None is the starter model.
 
     Raises:
       CrossaskError: The number of models is wrong, a model is given twice, or a folder contains no
@@ -101,7 +118,7 @@ def load_models(model_dirs: Sequence[str | Path]) -> dict[str, Classifier]:
         raise CrossaskError(
             f"{len(model_dirs)} models are given.", "Give one, or two to compare them."
         )
-    names = [Path(folder).resolve().name for folder in model_dirs]
+    names = [_short_name(folder) for folder in model_dirs]
     if len(set(names)) < len(names):
         names = [str(folder) for folder in model_dirs]
     if len(set(names)) < len(names):
@@ -111,69 +128,86 @@ def load_models(model_dirs: Sequence[str | Path]) -> dict[str, Classifier]:
     return {name: Classifier(folder) for name, folder in zip(names, model_dirs, strict=True)}
 
 
-def predict(models: Models, path: str | None) -> list[Prediction]:
-    """Returns the prediction of each model.
+def results_json(models: Models, path: str | None, limits: Limits) -> list[dict[str, Any]]:
+    """Returns the result of each model for one recording as JSON values.
 
     Args:
       models: The models by name.
-      path: The recording, or None if the visitor has not chosen one.
+      path: The recording, or None if there is none.
+      limits: The largest recordings that are taken.
 
     Raises:
-      gr.Error: The recording cannot be used; the message is shown on the page.
+      gr.Error: The recording cannot be used.
     """
-    _check_chosen(path)
-    with _errors_on_page(path):
-        return [model.predict(path) for model in models.values()]
-
-
-def predict_json(models: Models, path: str | None) -> list[dict[str, Any]]:
-    """Returns the result of each model as JSON values; arguments and errors as in `predict`."""
-    predictions = predict(models, path)
+    if not path:
+        raise gr.Error(NOTHING_CHOSEN, print_exception=False)
+    name = Path(path).name
+    recording = RecordingFile(path, name, title=name)
     results = []
-    with _errors_on_page(path):
-        for name, prediction in zip(models, predictions, strict=True):
-            results.append(fragments.prediction_json(name, prediction, prediction.explain()))
+    try:
+        for model_name, model in models.items():
+            prediction = outcomes.predict(model, recording, limits)
+            explanation = prediction.explain()
+            results.append(fragments.prediction_json(model_name, prediction, explanation))
+    except AudioError as error:
+        # Gradio shows the message as HTML.
+        message = escape(outcomes.problem_text(error, path, name))
+        raise gr.Error(message, print_exception=False) from error
     return results
 
 
+def usable_names(results: Sequence[Outcome]) -> list[str]:
+    """Returns the names of the recordings that have predictions."""
+    return [outcome.name for outcome in results if outcome.predictions]
+
+
 def show(
-    models: Models, predictions: Sequence[Prediction] | None, at_seconds: float | None = None
-) -> tuple[list[str], list[Explanation]]:
-    """Returns the HTML of each model's result, and the explanation that it shows.
+    models: Models,
+    results: Sequence[Outcome],
+    name: str | None = None,
+    at_seconds: float | None = None,
+) -> tuple[str, Detail | None]:
+    """Returns the HTML of the results, and the recording that it shows in detail.
 
     Args:
       models: The models by name.
-      predictions: Their predictions, or None if there are none yet.
+      results: The outcomes of all recordings.
+      name: The recording to show in detail; None is the first one that can be used.
       at_seconds: Time of the window to explain, as in `Prediction.explain`.
 
     Raises:
-      gr.Error: There are no predictions, or the recording cannot be read any more.
+      AudioError: The recording cannot be read any more.
     """
-    # A page that was open when the server was started again has no predictions.
-    _check_chosen(predictions)
-    html = []
-    explanations = []
-    with _errors_on_page(predictions[0].source):
-        for (name, model), prediction in zip(models.items(), predictions, strict=True):
-            explanation = prediction.explain(at_seconds)
-            html.append(fragments.prediction_html(name, model.card, prediction, explanation))
-            explanations.append(explanation)
-    return html, explanations
+    shown_models = [ShownModel(model_name, model.card) for model_name, model in models.items()]
+    detail = None
+    usable = usable_names(results)
+    if usable:
+        shown_name = name if name in usable else usable[0]
+        (outcome,) = [outcome for outcome in results if outcome.name == shown_name]
+        detail = _detail(outcome, at_seconds)
+    return fragments.result_html(shown_models, results, detail), detail
 
 
-def build_page(models: Models, example_files: Sequence[tuple[str, Path]]) -> gr.Blocks:
+def build_page(
+    models: Models, example_files: Sequence[tuple[str, Path]], limits: Limits
+) -> gr.Blocks:
     """Returns the page, which is not served yet.
 
     Args:
       models: The models by name.
       example_files: Name and path of each example recording.
+      limits: The largest recordings that the page takes.
     """
     page = gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)
     )
+    shown_models = [ShownModel(name, model.card) for name, model in models.items()]
+    limits_text = LIMITS_TEXT.format(
+        files=limits.files, megabytes=limits.file_megabytes, minutes=limits.minutes
+    )
     with page:
         gr.Markdown(INTRODUCTION)
-        with gr.Row(equal_height=False):
+        with gr.Tab("One recording"), gr.Row(equal_height=False):
             with gr.Column(scale=3):
                 recording = gr.Audio(
                     type="filepath",
@@ -186,20 +220,188 @@ def build_page(models: Models, example_files: Sequence[tuple[str, Path]]) -> gr.
                 gr.Markdown("Generated examples")
                 _add_examples(example_files, recording)
                 button = gr.Button("Classify", variant="primary", size="lg", elem_id="classify")
+        with gr.Tab("Several files"):
+            several = gr.File(file_count="multiple", label="Recordings", elem_id="several")
+            several_button = gr.Button(
+                "Classify all", variant="primary", size="lg", elem_id="classify_all"
+            )
+        chooser = gr.Dropdown(
+            visible=False, label="Recording that is shown below the table", elem_id="chooser"
+        )
         moment = gr.Slider(
             0, 1, step=0.1, label="Explain the window at (s)", visible=False, elem_id="moment"
         )
-        with gr.Row():
-            results = []
-            for number in range(len(models)):
-                results.append(gr.HTML(elem_id=f"result{number}", min_height=0))
-        with gr.Row():
-            for name, model in models.items():
-                with gr.Column(), gr.Accordion(f"Model card: {name}", open=False):
-                    gr.HTML(fragments.model_card_html(model.card))
-        gr.Markdown(PRIVACY)
-        _connect(models, recording, button, moment, results)
+        result = gr.HTML(elem_id="result", min_height=0)
+        gr.Markdown("## The model" if len(models) == 1 else "## The models")
+        gr.HTML(fragments.models_html(shown_models))
+        gr.Markdown(f"{limits_text} {PRIVACY}")
+        view = _View(models, limits, chooser, moment, result)
+        view.connect(recording, button, view.on_recording)
+        view.connect(several, several_button, view.on_files)
+        view.connect_choices()
+        _offer_to_programs(models, recording, limits)
     return page
+
+
+class _View:
+    """The results on the page, and what changes them.
+
+    Attributes:
+      models: The models by name.
+      limits: The largest recordings that the page takes.
+      results: The outcomes of the visitor.
+      chooser: Chooses one of several recordings.
+      moment: Chooses the window that is explained.
+      result: The HTML of the results.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        limits: Limits,
+        chooser: gr.Dropdown,
+        moment: gr.Slider,
+        result: gr.HTML,
+    ):
+        self.models = models
+        self.limits = limits
+        self.results = gr.State()
+        self.chooser = chooser
+        self.moment = moment
+        self.result = result
+
+    def connect(
+        self, chosen: gr.Audio | gr.File, button: gr.Button, on_button: Callable[..., tuple]
+    ) -> None:
+        """Connects a place to choose recordings, and the button that classifies them."""
+        outputs = [self.results, self.chooser, self.moment, self.result]
+        # The results of another recording must not stay beside the new one.
+        chosen.change(
+            self.cleared,
+            None,
+            outputs,
+            api_visibility="private",
+            show_progress="hidden",
+            queue=False,
+        )
+        cleared = button.click(
+            self.cleared,
+            None,
+            outputs,
+            api_visibility="private",
+            show_progress="hidden",
+            queue=False,
+        )
+        cleared.then(
+            on_button,
+            chosen,
+            outputs,
+            api_visibility="private",
+            # Progress would otherwise be written over each of the outputs.
+            show_progress_on=self.result,
+            **_request_limits(),
+        )
+
+    def connect_choices(self) -> None:
+        """Connects the chooser of the recording, and of the window that is explained."""
+        self.chooser.input(
+            self.on_chooser,
+            [self.results, self.chooser],
+            [self.moment, self.result],
+            api_visibility="private",
+            show_progress="hidden",
+            **_request_limits(),
+        )
+        self.moment.input(
+            self.on_moment,
+            [self.results, self.chooser, self.moment],
+            self.result,
+            api_visibility="private",
+            trigger_mode="always_last",
+            show_progress="hidden",
+            **_request_limits(),
+        )
+
+    def on_recording(self, path: str | None) -> tuple[Any, ...]:
+        """Classifies one recording; returns the values of the outputs."""
+        return self._classified([path] if path else [], None)
+
+    def on_files(
+        self, paths: list[str] | None, progress: gr.Progress = PROGRESS
+    ) -> tuple[Any, ...]:
+        """Classifies several files; returns the values of the outputs."""
+
+        def report(number: int, count: int, name: str) -> None:
+            progress((number, count), desc=name)
+
+        return self._classified(paths or [], report)
+
+    def on_chooser(self, results: list[Outcome] | None, name: str | None) -> tuple[Any, ...]:
+        """Shows another recording; returns the slider and the results."""
+        return self._shown(results, name)
+
+    def on_moment(self, results: list[Outcome] | None, name: str | None, at_seconds: float) -> str:
+        """Returns the results with the explanation of another window."""
+        _, html = self._shown(results, name, at_seconds)
+        return html
+
+    def cleared(self) -> tuple[Any, ...]:
+        """Returns the outputs without results."""
+        return self._problem("")
+
+    def _classified(self, paths: Sequence[str], report: outcomes.Report | None) -> tuple[Any, ...]:
+        if not paths:
+            return self._problem(fragments.problem_html(NOTHING_CHOSEN))
+        try:
+            results = outcomes.classify(self.models, paths, self.limits, report)
+        except AudioError as error:
+            return self._problem(fragments.problem_html(f"{error.problem} {error.fix}"))
+        usable = usable_names(results)
+        chooser = gr.Dropdown(
+            choices=usable, value=usable[0] if usable else None, visible=len(usable) > 1
+        )
+        return results, chooser, *self._shown(results, None)
+
+    def _problem(self, html: str) -> tuple[Any, ...]:
+        """Returns the outputs with a message instead of results."""
+        no_chooser = gr.Dropdown(choices=[], value=None, visible=False)
+        return None, no_chooser, gr.Slider(visible=False), html
+
+    def _shown(
+        self, results: list[Outcome] | None, name: str | None, at_seconds: float | None = None
+    ) -> tuple[gr.Slider, str]:
+        """Returns the slider and the HTML for a recording; arguments as in `show`."""
+        hidden = gr.Slider(visible=False)
+        # A page that was open when the server was started again has no results.
+        if not results:
+            return hidden, fragments.problem_html(NOTHING_CHOSEN)
+        try:
+            html, detail = show(self.models, results, name, at_seconds)
+        except AudioError:
+            # Uploads are deleted after some time.
+            text = "This recording is no longer on the server. Choose it again, and press Classify."
+            return hidden, fragments.problem_html(text)
+        return _slider(detail), html
+
+
+def _offer_to_programs(models: Models, recording: gr.Audio, limits: Limits) -> None:
+    """Adds the interface for programs."""
+
+    def for_programs(path: str | None) -> list[dict[str, Any]]:
+        """Returns the results for a program; the parameter's name is part of the interface."""
+        return results_json(models, path, limits)
+
+    # Gradio offers an endpoint to programs only for an event of a component on the page.
+    hidden_button = gr.Button(visible=False)
+    hidden_output = gr.JSON(visible=False)
+    hidden_button.click(
+        for_programs,
+        recording,
+        hidden_output,
+        api_name="listen",
+        api_description="Scene, probabilities, timeline and events of a sound file.",
+        **_request_limits(),
+    )
 
 
 def _add_examples(example_files: Sequence[tuple[str, Path]], recording: gr.Audio) -> None:
@@ -216,90 +418,43 @@ def _add_examples(example_files: Sequence[tuple[str, Path]], recording: gr.Audio
             button.click(choose, None, recording, api_visibility="private", show_progress="hidden")
 
 
-def _connect(
-    models: Models,
-    recording: gr.Audio,
-    button: gr.Button,
-    moment: gr.Slider,
-    results: list[gr.HTML],
-) -> None:
-    """Connects the button, the slider and the interface for programs with the models."""
-    predictions_of_visitor = gr.State()
-    limits = {"concurrency_limit": CONCURRENT_REQUESTS, "concurrency_id": "predict"}
+def _request_limits() -> dict[str, Any]:
+    """Returns arguments of an event whose requests share CONCURRENT_REQUESTS."""
+    return {"concurrency_limit": CONCURRENT_REQUESTS, "concurrency_id": "predict"}
 
-    def on_button(path: str | None) -> tuple[Any, ...]:
-        """Returns the new predictions, the slider and the results."""
-        predictions = predict(models, path)
-        html, explanations = show(models, predictions)
-        first = explanations[0]
-        has_several_windows = any(len(prediction.timeline) > 1 for prediction in predictions)
-        slider = gr.Slider(
-            maximum=round(predictions[0].seconds, 1),
-            value=round((first.start_seconds + first.end_seconds) / 2, 1),
-            visible=has_several_windows,
+
+def _short_name(folder: str | Path | None) -> str:
+    if folder is None:
+        return STARTER_NAME
+    return Path(folder).resolve().name
+
+
+def _detail(outcome: Outcome, at_seconds: float | None) -> Detail:
+    """Returns a recording with the explanations of one window."""
+    explanations = []
+    for prediction in outcome.predictions:
+        # An explanation of silence would show attention to nothing.
+        explanations.append(None if prediction.is_silent else prediction.explain(at_seconds))
+    return Detail(outcome, explanations)
+
+
+def _slider(detail: Detail | None) -> gr.Slider:
+    """Returns the slider for a recording; it is hidden if there is nothing to choose from."""
+    explained = []
+    has_several_windows = False
+    if detail is not None:
+        explained = [why for why in detail.explanations if why is not None]
+        has_several_windows = any(
+            len(prediction.timeline) > 1 for prediction in detail.outcome.predictions
         )
-        return predictions, slider, *html
-
-    def on_slider(predictions: list[Prediction] | None, at_seconds: float) -> list[str]:
-        """Returns the results for another window."""
-        html, _ = show(models, predictions, at_seconds)
-        return html
-
-    def for_programs(path: str | None) -> list[dict[str, Any]]:
-        """Returns the results for a program; the parameter's name is part of the interface."""
-        return predict_json(models, path)
-
-    button.click(
-        on_button,
-        recording,
-        [predictions_of_visitor, moment, *results],
-        api_visibility="private",
-        **limits,
+    if not explained:
+        return gr.Slider(visible=False)
+    first = explained[0]
+    return gr.Slider(
+        maximum=round(detail.outcome.predictions[0].seconds, 1),
+        value=round((first.start_seconds + first.end_seconds) / 2, 1),
+        visible=has_several_windows,
     )
-    moment.input(
-        on_slider,
-        [predictions_of_visitor, moment],
-        results,
-        api_visibility="private",
-        trigger_mode="always_last",
-        show_progress="hidden",
-        **limits,
-    )
-    # Gradio offers an endpoint to programs only for an event of a component on the page.
-    hidden_button = gr.Button(visible=False)
-    hidden_output = gr.JSON(visible=False)
-    hidden_button.click(
-        for_programs,
-        recording,
-        hidden_output,
-        api_name="listen",
-        api_description="Scene, probabilities, timeline and events of a sound file.",
-        **limits,
-    )
-
-
-def _check_chosen(value: object) -> None:
-    """Raises gr.Error if there is no recording, or no prediction of one."""
-    if not value:
-        raise gr.Error(
-            "There is no result yet. Upload or record a sound, or choose an example, and press "
-            "Classify.",
-            print_exception=False,
-        )
-
-
-@contextlib.contextmanager
-def _errors_on_page(path: str) -> Iterator[None]:
-    """Turns an AudioError into a message on the page.
-
-    The message contains the file's name instead of its path on the server.
-    """
-    try:
-        yield
-    except AudioError as error:
-        message = f"{error.problem} {error.fix}".replace(str(path), Path(path).name)
-        # Gradio shows the message as HTML.
-        raise gr.Error(escape(message), print_exception=False) from error
 
 
 def _theme() -> gr.themes.Base:

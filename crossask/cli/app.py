@@ -4,7 +4,7 @@ crossask-app                                serves the page at http://127.0.0.1:
 crossask-app --model=MODEL                  uses a model of your own in place of the starter model
 crossask-app --model=MODEL --model=SECOND   shows the results of two models side by side
 
-The page also shows the attention of the model and the events in the recording.
+The page words the prediction, and shows the attention of the model and the events in the recording.
 """
 
 import importlib.util
@@ -32,6 +32,12 @@ flags.DEFINE_string(
     "Address of the page; use 0.0.0.0 to make it available to other machines.",
     flag_values=FLAGS,
 )
+flags.DEFINE_integer(
+    "max_file_mb", 500, "Largest file that the page takes, in MB.", 1, flag_values=FLAGS
+)
+flags.DEFINE_float(
+    "max_minutes", 30.0, "Longest recording that the page takes, in minutes.", 0, flag_values=FLAGS
+)
 
 
 def app(values: flags.FlagValues, _positional: list[str]) -> None:
@@ -43,11 +49,13 @@ def app(values: flags.FlagValues, _positional: list[str]) -> None:
         )
     # Stopping the command is how the page ends.
     try:
+        from crossask.app.outcomes import Limits
         from crossask.app.page import serve
-        from crossask.serving import starter_model
 
-        models = values.model or [starter_model()]
-        with serve(models, values.host, values.port) as address:
+        limits = Limits(file_megabytes=values.max_file_mb, minutes=values.max_minutes)
+        # None is the starter model.
+        models = values.model or [None]
+        with serve(models, values.host, values.port, limits) as address:
             print(f"Serving the page at {address}. Press Ctrl-C to stop.", flush=True)
             threading.Event().wait()
     except (KeyboardInterrupt, Preempted):

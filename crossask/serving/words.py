@@ -5,12 +5,9 @@ rounded to whole numbers, so that the words fit the number beside them.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from crossask.serving import prediction_files
-
-if TYPE_CHECKING:
-    from crossask.serving.classifier import Prediction
+from crossask.serving.classifier import LEAST_DBFS, Prediction
 
 # Least percentage of the first scene, and its word. "Very likely" and "likely" have the limits of
 # the IPCC's guidance on uncertainty (2010); a scene below 33 % would be "unlikely" there.
@@ -58,10 +55,10 @@ PHRASES = {
 }
 
 
-def in_words(prediction: "Prediction") -> str:
+def in_words(prediction: Prediction) -> str:
     """Returns a prediction with its doubt in words, without a full stop."""
     if prediction.is_silent:
-        return f"Silence: the recording has a level of {level_text(prediction.level_dbfs)}"
+        return f"Silence: the recording contains no sound{_level_text(prediction.level_dbfs)}"
     (scene, probability), *others = prediction.top(1 + MOST_OTHERS)
     percentage = _percentage(probability)
     first = f"{scene_phrase(scene)} ({percent_text(probability)})"
@@ -77,7 +74,7 @@ def in_words(prediction: "Prediction") -> str:
     return f"{NOT_SURE} {_any_of([first, *possible])}"
 
 
-def over_time_in_words(prediction: "Prediction") -> str:
+def over_time_in_words(prediction: Prediction) -> str:
     """Returns a sentence about the changes of the scene over time, or "" if there are none."""
     stretches = prediction_files.labels(prediction.timeline)
     if prediction.is_silent or len(stretches) == 1:
@@ -105,11 +102,6 @@ def percent_text(probability: float) -> str:
     return f"{percentage} %"
 
 
-def level_text(level_dbfs: float) -> str:
-    """Returns a level, such as "−91 dBFS"."""
-    return f"{level_dbfs:.0f} dBFS".replace("-", "−")
-
-
 def minutes_text(seconds: float) -> str:
     """Returns a time as minutes:seconds, such as "1:05"."""
     whole = round(seconds)
@@ -118,6 +110,13 @@ def minutes_text(seconds: float) -> str:
 
 def _percentage(probability: float) -> int:
     return round(100 * probability)
+
+
+def _level_text(level_dbfs: float) -> str:
+    """Returns a level, such as " (level −91 dBFS)"; "" if the samples are all the same."""
+    if level_dbfs <= LEAST_DBFS:
+        return ""
+    return f" (level {level_dbfs:.0f} dBFS)".replace("-", "−")
 
 
 def _any_of(texts: Sequence[str]) -> str:

@@ -13,7 +13,9 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from pathlib import Path
 
+import httpx
 import media_files
 import numpy as np
 import pytest
@@ -27,7 +29,10 @@ from crossask.errors import CrossaskError
 gradio = pytest.importorskip("gradio")
 client = pytest.importorskip("gradio_client")
 
-from crossask.app import drawing, examples, fragments, page  # noqa: E402
+from crossask.app import drawing, examples, fragments, outcomes, page  # noqa: E402
+from crossask.serving import words  # noqa: E402
+
+LIMITS = outcomes.Limits(file_megabytes=2, files=3)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +42,7 @@ def models(exports):
 
 @pytest.fixture(scope="module")
 def address(exports):
-    with page.serve(exports, port=free_port()) as url:
+    with page.serve(exports, port=free_port(), limits=LIMITS) as url:
         yield url
 
 
@@ -67,65 +72,135 @@ def pixels(png):
     return imread(io.BytesIO(png), format="png")
 
 
+def results(models, *paths):
+    return outcomes.classify(models, [str(path) for path in paths], LIMITS)
+
+
 def test_it_shows_what_the_model_predicts(models, recording):
-    answers = page.predict(models, recording)
-    html, why = page.show(models, answers)
-    for (name, model), text, answer, explanation in zip(
-        models.items(), html, answers, why, strict=True
+    found = results(models, recording)
+    html, detail = page.show(models, found)
+    assert "a &lt;b&gt;.wav</strong>, 4.5 s" in html
+    for (name, model), answer, explanation in zip(
+        models.items(), found[0].predictions, detail.explanations, strict=True
     ):
-        assert answer == model.predict(recording)
-        assert name in text
-        assert f'<p class="scene">{answer.scene}</p>' in text
-        assert all(f"{100 * share:.1f} %" in text for share in answer.probabilities.values())
-        assert text.count("data:image/png;base64,") == 2  # the timeline and the explained window
+        alone = model.predict(recording)
+        assert answer == dataclasses.replace(alone, source="a <b>.wav")
+        assert name in html
+        text = words.in_words(answer).replace(" %", "\N{NO-BREAK SPACE}%")
+        assert f'<p class="words">{text}</p>' in html
+        assert all(f"{100 * share:.1f} %" in html for share in answer.probabilities.values())
         assert explanation.start_seconds == answer.explain().start_seconds
-    assert all(event in html[0] for event in ("dog", "rain"))
-    assert "this model does not use events" in html[1]
+    # Of each model the timeline and the explained window, and the events of the first one. Each
+    # has a sentence below it, and can be saved.
+    assert html.count("<img") == html.count("<figcaption>") == html.count(".png") == 5
+    assert all(event in html for event in ("dog", "rain"))
+    assert "this model does not use events" in html
     assert "no output layer" in fragments.no_events_text(next(iter(models.values())).card)
 
 
 def test_another_moment_is_another_window(models, recording):
-    answers = page.predict(models, recording)
-    first, last = (page.show(models, answers, moment) for moment in (0.1, 4.4))
-    assert ([why.start_seconds for why in first[1]], [why.start_seconds for why in last[1]]) == (
-        [0, 0],
-        [2.5, 2.5],
-    )
-    assert all(one != other for one, other in zip(first[0], last[0], strict=True))
-    assert "Log-mel spectrogram and attention, 2.5 to 4.5 s" in last[0][0]
+    found = results(models, recording)
+    first, last = (page.show(models, found, at_seconds=moment) for moment in (0.1, 4.4))
+    starts = [[why.start_seconds for why in detail.explanations] for _, detail in (first, last)]
+    assert starts == [[0, 0], [2.5, 2.5]]
+    assert first[0] != last[0]
+    assert "Log-mel spectrogram and attention, 2.5 to 4.5 s" in last[0]
 
 
 def test_the_page_shows_a_recording_of_a_phone_and_of_an_odd_rate(models, tmp_path):
     noise = np.random.default_rng(0).normal(0, 0.1, (48000 * 5, 2))
     phone = media_files.write(tmp_path / "phone.m4a", noise, 48000, "aac")
     odd = write_noise(tmp_path / "odd.wav", seconds=5.0, rate=12345, channels=6)
-    for recording in (str(phone), odd):
-        html, explanations = page.show(models, page.predict(models, recording), 4.9)
-        assert len(html) == len(explanations) == len(models)
-        assert all(why.start_seconds >= 3 for why in explanations)
+    for recording in (phone, odd):
+        _, detail = page.show(models, results(models, recording), at_seconds=4.9)
+        assert len(detail.explanations) == len(models)
+        assert all(why.start_seconds >= 3 for why in detail.explanations)
 
 
 def test_a_sound_of_one_window_has_no_timeline(models, tmp_path):
-    html, _ = page.show(
-        models, page.predict(models, write_noise(tmp_path / "short.wav", seconds=1.2))
-    )
-    assert [text.count("<figure>") for text in html] == [1, 1]
+    short = write_noise(tmp_path / "short.wav", seconds=1.2)
+    html, _ = page.show(models, results(models, short))
+    assert "Probabilities over time" not in html
 
 
 def test_the_page_and_programs_see_that_a_short_recording_was_filled(models, tmp_path, recording):
     short = write_noise(tmp_path / "short.wav", seconds=1.2)
-    html, explanations = page.show(models, page.predict(models, short))
-    for text, why in zip(html, explanations, strict=True):
-        assert "was filled with 0.8 s" in text
+    html, detail = page.show(models, results(models, short))
+    assert html.count("was filled with 0.8 s") == 2
+    for why in detail.explanations:
         # The log-mel and the attention cover the filled window.
         assert (why.start_seconds, why.end_seconds) == (0, 2)
-    assert [told["filled_seconds"] for told in page.predict_json(models, short)] == [0.8, 0.8]
-    html, _ = page.show(models, page.predict(models, recording))
-    assert not any("was filled" in text for text in html)
+    told = page.results_json(models, short, LIMITS)
+    assert [values["filled_seconds"] for values in told] == [0.8, 0.8]
+    html, _ = page.show(models, results(models, recording))
+    assert "was filled" not in html
+
+
+def test_silence_is_shown_as_silence(models, tmp_path):
+    soundfile.write(tmp_path / "off.wav", np.zeros((48000, 2)), 16000)
+    found = results(models, tmp_path / "off.wav")
+    html, detail = page.show(models, found)
+    assert html.count('<p class="words">Silence: the recording contains no sound</p>') == 2
+    assert detail.explanations == [None, None]
+    assert "<img" not in html
+    assert "Probability" not in html
+    told = page.results_json(models, str(tmp_path / "off.wav"), LIMITS)
+    assert [values["silent"] for values in told] == [True, True]
+
+
+def test_several_files_are_a_table_and_each_can_be_shown(models, recording, tmp_path):
+    (tmp_path / "text.mp3").write_text("no sound")
+    second = write_noise(tmp_path / "second.wav", seed=1)
+    found = results(models, tmp_path / "text.mp3", recording, second)
+    assert page.usable_names(found) == ["a <b>.wav", "second.wav"]
+    html, detail = page.show(models, found)
+    assert detail.outcome.name == "a <b>.wav"
+    assert "text.mp3 cannot be read as sound" in html
+    assert str(tmp_path) not in html
+    html, detail = page.show(models, found, "second.wav")
+    assert detail.outcome.name == "second.wav"
+    assert "second.wav</strong>, 2.0 s" in html
+    # Without one that can be used, there is a message instead.
+    html, detail = page.show(models, found[:1])
+    assert detail is None
+    assert '<p class="problem" role="alert">text.mp3 cannot be read' in html
+
+
+def test_no_problem_with_a_recording_is_an_error_of_a_handler(models, recording, tmp_path):
+    """Gradio prints "Error" over the outputs of a handler that raises one."""
+    blocks = page.build_page(models, [], LIMITS)
+    handlers = {}
+    for block_function in blocks.fns.values():
+        handlers[block_function.name] = block_function.fn
+    upload = write_noise(tmp_path / "upload.wav")
+    nothing = handlers["on_recording"](None)
+    too_many = handlers["on_files"]([upload] * (LIMITS.files + 1))
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"RIFF")
+    unusable = handlers["on_recording"](str(broken))
+    old_page = handlers["on_moment"](None, None, 1.0)
+    found = results(models, upload)
+    os.remove(upload)
+    deleted = handlers["on_moment"](found, "upload.wav", 1.0)
+    texts = (nothing[-1], too_many[-1], unusable[-1], old_page, deleted)
+    expected = (
+        "There is no recording yet",
+        f"{LIMITS.files + 1} files are more",
+        "broken.wav cannot be read",
+        "There is no recording yet",
+        "no longer on the server",
+    )
+    for text, told in zip(texts, expected, strict=True):
+        assert text.count('<p class="problem" role="alert">') == 1
+        assert told in text
+        assert str(tmp_path) not in text
+    # A new recording clears the results, the chooser and the slider.
+    cleared_results, chooser, slider, html = handlers["cleared"]()
+    assert (cleared_results, chooser.visible, slider.visible, html) == (None, False, False, "")
 
 
 def test_the_timeline_is_darkest_where_the_scene_is(models, recording):
-    answer = page.predict(models, recording)[0]
+    answer = results(models, recording)[0].predictions[0]
     sure, never = {"a": 1.0, "b": 0.0}, {"a": 0.0, "b": 1.0}
     timeline = tuple(
         dataclasses.replace(part, probabilities=sure if part.start_seconds < 2 else never)
@@ -141,7 +216,7 @@ def test_the_timeline_is_darkest_where_the_scene_is(models, recording):
 
 
 def test_the_window_is_drawn_with_whatever_the_model_has(models, recording):
-    cmam, fa = (answer.explain() for answer in page.predict(models, recording))
+    cmam, fa = (answer.explain() for answer in results(models, recording)[0].predictions)
     nothing = dataclasses.replace(fa, log_mel=None, attention={})
     assert drawing.window_png(nothing) is None
     heights = [pixels(drawing.window_png(why)).shape[0] for why in (cmam, fa)]
@@ -149,17 +224,6 @@ def test_the_window_is_drawn_with_whatever_the_model_has(models, recording):
     bare = pixels(drawing.window_png(dataclasses.replace(fa, attention={})))
     assert not np.array_equal(bare, pixels(drawing.window_png(fa)))
     assert pixels(drawing.window_png(dataclasses.replace(fa, log_mel=None))).shape[0] == heights[1]
-
-
-def test_the_card_shows_what_the_model_is(models):
-    for model, system in zip(models.values(), ("CMAM", "FA"), strict=True):
-        text = fragments.model_card_html(
-            model.card | {"scenes": ["<i>", "b"], "evaluation": {"macro_accuracy": 0.625}}
-        )
-        assert system in text
-        assert "62.5 %" in text
-        assert "&lt;i&gt;" in text
-        assert "<i>" not in text
 
 
 def test_two_models_of_one_folder_name_are_distinguished_and_three_are_too_many(
@@ -175,7 +239,7 @@ def test_two_models_of_one_folder_name_are_distinguished_and_three_are_too_many(
 
 
 @pytest.mark.parametrize("what", ["nothing", "short", "broken"])
-def test_an_error_about_a_sound_does_not_show_the_path_of_the_file(models, tmp_path, what):
+def test_an_error_for_a_program_does_not_show_the_path_of_the_file(models, tmp_path, what):
     path, told = {
         "nothing": (None, "Upload or record a sound"),
         "short": (write_noise(tmp_path / "x.wav", seconds=0.5), "x.wav lasts 0.500 s"),
@@ -184,7 +248,7 @@ def test_an_error_about_a_sound_does_not_show_the_path_of_the_file(models, tmp_p
     if what == "broken":
         (tmp_path / "<b>.wav").write_bytes(b"RIFF")
     with pytest.raises(gradio.Error) as error:
-        page.predict_json(models, path)
+        page.results_json(models, path, LIMITS)
     assert told in error.value.message
     assert str(tmp_path) not in error.value.message
 
@@ -248,6 +312,18 @@ def test_a_request_that_cannot_be_answered_gets_the_error(address, tmp_path):
         program.predict(
             client.handle_file(write_noise(tmp_path / "x.wav", seconds=0.5)), api_name="/listen"
         )
+
+
+def test_a_file_above_the_limit_is_not_uploaded(address):
+    """gradio_client checks the size itself, so this uploads by hand."""
+    sounds = Path(os.environ["GRADIO_TEMP_DIR"])
+    before = sorted(sounds.rglob("*"))
+    content = bytes(LIMITS.file_megabytes * 2**20 + 1)
+    answer = httpx.post(f"{address}gradio_api/upload", files={"files": ("large.wav", content)})
+    assert answer.status_code == 413
+    assert sorted(sounds.rglob("*")) == before
+    answer = httpx.post(f"{address}gradio_api/upload", files={"files": ("a.wav", content[:-9])})
+    assert answer.status_code == 200
 
 
 def test_a_file_of_the_server_is_not_read_for_a_stranger(address, tmp_path):

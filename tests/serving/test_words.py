@@ -69,7 +69,11 @@ def test_silence_is_no_scene():
     loud = prediction(probabilities, level_dbfs=-79.9)
     silent = prediction(probabilities, level_dbfs=-96.3, scenes_over_time=("tram", "bus"))
     assert words.in_words(loud).startswith("Very likely a tram")
-    assert words.in_words(silent) == "Silence: the recording has a level of −96 dBFS"
+    text = "Silence: the recording contains no sound (level −96 dBFS)"
+    assert words.in_words(silent) == text
+    assert f"| {text} |" in SERVING_PAGE.read_text()
+    digital_zero = prediction(probabilities, level_dbfs=classifier.LEAST_DBFS)
+    assert words.in_words(digital_zero) == "Silence: the recording contains no sound"
     assert words.over_time_in_words(silent) == ""
 
 

@@ -1,0 +1,69 @@
+"""The files that a visitor can save."""
+
+import base64
+import csv
+import io
+import zipfile
+
+from app import made_up
+
+from crossask.app import downloads
+from crossask.app.outcomes import Outcome
+
+
+def content_of(url):
+    """Returns the media type and the content of a data URL."""
+    head, _, data = url.partition(";base64,")
+    return head.removeprefix("data:"), base64.b64decode(data)
+
+
+def test_the_files_of_one_recording_are_its_windows_and_its_labels():
+    table, labels = downloads.files_of_prediction(made_up.prediction(), "a")
+    assert (table.name, labels.name) == ("a.csv", "a.txt")
+    media_type, content = content_of(table.url)
+    assert media_type == "text/csv"
+    lines = list(csv.DictReader(io.StringIO(content.decode())))
+    assert [line["scene"] for line in lines] == ["tram", "bus"]
+    assert [line["start_seconds"] for line in lines] == ["0.000", "10.000"]
+    media_type, content = content_of(labels.url)
+    assert media_type == "text/plain"
+    assert content.decode() == "0.000000\t10.000000\ttram\n10.000000\t20.000000\tbus\n"
+
+
+def test_the_files_of_all_recordings_leave_out_what_cannot_be_used():
+    silent = made_up.prediction("b, c.wav", level_dbfs=-200.0)
+    found = [
+        Outcome("a.wav", (made_up.prediction(),)),
+        Outcome("broken.wav", problem="It is broken."),
+        Outcome("b, c.wav", (silent,)),
+    ]
+    table, labels = downloads.files_of_all(found, ["model"])
+    assert (table.name, labels.name) == ("recordings.csv", "recordings_labels.zip")
+    lines = list(csv.DictReader(io.StringIO(table.content.decode())))
+    assert [line["file"] for line in lines] == ["a.wav", "b, c.wav"]
+    assert [line["in_words"] for line in lines] == [
+        "Most likely a tram (50 %), perhaps a bus",
+        "Silence: the recording contains no sound",
+    ]
+    # Labels of a silent recording would name scenes.
+    with zipfile.ZipFile(io.BytesIO(labels.content)) as archive:
+        assert archive.namelist() == ["a.wav.txt"]
+        assert archive.read("a.wav.txt").decode().startswith("0.000000\t10.000000\ttram")
+
+
+def test_each_of_two_models_has_its_own_files():
+    pair = (made_up.prediction(), made_up.prediction(first="park", second="rain"))
+    files = downloads.files_of_all([Outcome("a.wav", pair)], ["first", "folder/second"])
+    assert [file.name for file in files] == [
+        "recordings_first.csv",
+        "recordings_first_labels.zip",
+        "recordings_second.csv",
+        "recordings_second_labels.zip",
+    ]
+    assert b"tram" in files[0].content
+    assert b"park" in files[2].content
+    assert all(label in file.label for file, label in zip(files, "ffss", strict=True))
+
+
+def test_without_a_recording_that_can_be_used_there_are_no_files():
+    assert downloads.files_of_all([Outcome("a.wav", problem="Broken.")], ["model"]) == []

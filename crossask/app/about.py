@@ -26,8 +26,8 @@ def what_it_predicts(card: Mapping[str, Any]) -> str:
     """Returns the sentence about the scenes, and about sounds of other places."""
     phrases = [scene_phrase(str(scene)) for scene in card["scenes"]]
     text = (
-        f"It tells {len(phrases)} scenes apart and has no others: {', '.join(phrases)}. "
-        "For a recording of another place, it still names one of them"
+        f"It predicts one of {len(phrases)} scenes: {', '.join(phrases)}. "
+        "For a recording of another place, it still predicts one of them"
     )
     limit = card.get("least_probability", 0.0)
     if limit:

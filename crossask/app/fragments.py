@@ -13,7 +13,12 @@ from crossask.app.downloads import Download
 from crossask.app.outcomes import Outcome
 from crossask.serving import Explanation, Prediction, words
 
+# `!important` overrules gradio's own style. If gradio refuses an upload, it says why at the top of
+# the page, and writes "Error" over the place of the upload, where no other file can then be chosen.
+# The second line hides the latter.
 STYLE = """
+.html-container { padding:0 !important }
+:is(#recording,#several) [data-testid=status-tracker]:has(.error) { display:none !important }
 .examples { flex-wrap:wrap; gap:.5rem }
 .examples button { flex:0 0 auto !important; width:auto !important; font-size:.9rem }
 .columns { display:grid; grid-template-columns:repeat(auto-fit,minmax(min(26rem,100%),1fr)) }
@@ -52,7 +57,7 @@ STYLE = """
 .prediction img { display:block; width:100%; height:auto; border-radius:6px }
 .downloads { display:flex; flex-wrap:wrap; gap:.3rem 1.2rem; margin:.8rem 0 0 !important }
 .downloads { padding:0 !important; list-style:none !important }
-.downloads li { margin:0 !important; padding:0 !important }
+.downloads :is(li,a) { margin:0 !important; padding:0 !important }
 @media (max-width:40rem) {
 .overview thead { display:none }
 .overview :is(table,tbody,tr,th,td) { display:block; max-width:none }
@@ -277,7 +282,7 @@ def result_html(
         "result",
         outcomes=outcomes,
         model_names=names,
-        files=downloads.files_of_all(outcomes, names),
+        files=downloads.files_of_all(outcomes, names) if len(outcomes) > 1 else [],
         problem=problem,
         shown=detail.outcome if detail else None,
         length=length,
@@ -381,14 +386,15 @@ def _prediction_html(
       explanation: The explanation of one window, or None for a silent recording.
       stem: Name of the files to save, without suffix.
     """
-    facts = {}
+    span = ""
+    events = []
+    events_caption = ""
+    figures = []
     if explanation is not None:
-        facts = {
-            "span": _span_text(explanation),
-            "events": explanation.events_heard(),
-            "events_caption": _events_caption(explanation),
-            "figures": _figures(model.card, prediction, explanation, stem),
-        }
+        span = _span_text(explanation)
+        events = explanation.events_heard()
+        events_caption = _events_caption(explanation)
+        figures = _figures(model.card, prediction, explanation, stem)
     windows = len(prediction.timeline)
     return _render(
         "prediction",
@@ -398,9 +404,12 @@ def _prediction_html(
         notes=notes(prediction, model.card),
         scenes=prediction.top(len(prediction.probabilities)),
         windows=f"{windows} windows" if windows > 1 else "one window",
+        span=span,
+        events=events,
+        events_caption=events_caption,
         no_events=no_events_text(model.card),
+        figures=figures,
         files=downloads.files_of_prediction(prediction, stem),
-        **({"figures": []} | facts),
     )
 
 
@@ -445,7 +454,7 @@ def _timeline_figure(
     return _Figure(
         title="Probabilities over time",
         sentence=(
-            f"Darker is more probable: each row is a scene, each column a window of "
+            "Darker is more probable: each row is a scene, each column the middle of a window of "
             f"{card['clip_seconds']:g} s, and the frame marks the window that is explained."
         ),
         description=f"Most probable scene: {', '.join(scenes)}.",

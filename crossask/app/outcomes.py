@@ -98,8 +98,6 @@ def predict(model: Classifier, recording: RecordingFile, limits: Limits) -> Pred
     (outcome,) = model.predict_each([recording], progress=check_seconds)
     if isinstance(outcome, AudioError):
         raise outcome
-    # The last batch may end after the limit, too.
-    check_seconds(recording, outcome.seconds)
     return outcome
 
 

@@ -275,24 +275,9 @@ class _View:
     ) -> None:
         """Connects a place to choose recordings, and the button that classifies them."""
         outputs = [self.results, self.chooser, self.moment, self.result]
-        # The results of another recording must not stay beside the new one.
-        chosen.change(
-            self.cleared,
-            None,
-            outputs,
-            api_visibility="private",
-            show_progress="hidden",
-            queue=False,
-        )
-        cleared = button.click(
-            self.cleared,
-            None,
-            outputs,
-            api_visibility="private",
-            show_progress="hidden",
-            queue=False,
-        )
-        cleared.then(
+        quiet = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+        cleared = button.click(self.cleared, None, outputs, **quiet)
+        classified = cleared.then(
             on_button,
             chosen,
             outputs,
@@ -301,6 +286,8 @@ class _View:
             show_progress_on=self.result,
             **_request_limits(),
         )
+        # The results of another recording must not stay beside the new one, or come later.
+        chosen.change(self.cleared, None, outputs, cancels=[classified], **quiet)
 
     def connect_choices(self) -> None:
         """Connects the chooser of the recording, and of the window that is explained."""

@@ -5,6 +5,7 @@ from elsewhere.
 import re
 import shutil
 import socket
+import threading
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -18,6 +19,8 @@ playwright = pytest.importorskip(
     "playwright.sync_api", reason="a browser is driven with playwright: crossask[browser]"
 )
 
+from crossask.app import outcomes  # noqa: E402
+from crossask.app.outcomes import Limits  # noqa: E402
 from crossask.app.page import serve  # noqa: E402
 from crossask.serving import words  # noqa: E402
 
@@ -90,7 +93,7 @@ def address_of_two_models(exports):
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    with serve(exports, port=port) as url:
+    with serve(exports, port=port, limits=Limits(file_megabytes=1)) as url:
         yield url
 
 
@@ -180,6 +183,34 @@ def test_a_new_recording_clears_the_old_prediction(visit):
     assert errors == []
 
 
+def test_a_prediction_that_comes_after_another_recording_was_chosen_is_not_shown(
+    visit, monkeypatch
+):
+    page, _, errors = visit
+    started = threading.Event()
+    may_end = threading.Event()
+    classify = outcomes.classify
+
+    def classify_slowly(*arguments):
+        started.set()
+        assert may_end.wait(60)
+        return classify(*arguments)
+
+    monkeypatch.setattr(outcomes, "classify", classify_slowly)
+    page.get_by_text("park", exact=True).click()
+    page.get_by_label("Play", exact=True).wait_for()
+    page.get_by_role("button", name="Classify", exact=True).click()
+    assert started.wait(60)
+    page.get_by_text("airport", exact=True).click()
+    page.wait_for_timeout(1500)
+    may_end.set()
+    page.wait_for_timeout(5000)
+    assert page.locator(".prediction").count() == 0
+    page.get_by_role("button", name="Classify", exact=True).click()
+    playwright.expect(page.locator(".shown")).to_have_text("airport.wav, 10.0 s", timeout=30000)
+    assert errors == []
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_two_models_and_several_files_fit_the_screen(
     browser, address_of_two_models, tmp_path, width
@@ -216,4 +247,24 @@ def test_two_models_and_several_files_fit_the_screen(
     with page.expect_download() as download:
         page.locator(".overview .downloads a").first.click()
     assert "noise0.wav" in download.value.path().read_text()
+    page.close()
+
+
+def test_a_file_that_is_too_large_is_refused_and_another_one_can_be_chosen(
+    browser, address_of_two_models, tmp_path
+):
+    for name, seconds in (("large.wav", 30), ("small.wav", 2)):
+        noise = np.random.default_rng(0).normal(0, 0.1, (seconds * 16000, 2))
+        soundfile.write(tmp_path / name, noise, 16000)
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto(address_of_two_models)
+    page.set_input_files("#recording input[type=file]", tmp_path / "large.wav")
+    message = page.get_by_text("exceed the maximum allowed size")
+    playwright.expect(message.first).to_be_visible(timeout=30000)
+    # Gradio's pill is there, but nobody sees it.
+    pill = page.locator("#recording .error")
+    playwright.expect(pill).to_have_count(1)
+    playwright.expect(pill).to_be_hidden()
+    page.set_input_files("#recording input[type=file]", tmp_path / "small.wav")
+    page.get_by_label("Play", exact=True).wait_for()
     page.close()

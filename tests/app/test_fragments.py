@@ -83,7 +83,7 @@ def test_the_starter_model_is_described_by_its_facts():
     }
     what, scenes, training, evaluation = about.sentences(card)
     assert what.startswith("The starter model of crossask (")
-    assert "10 scenes" in scenes
+    assert "one of 10 scenes" in scenes
     assert "a forest with birds" in scenes
     assert "below a probability of 50 % it is not sure" in scenes
     assert training == "It was trained on 41 recordings."
@@ -98,7 +98,7 @@ def test_an_exported_run_is_described_by_its_corpus_and_score():
     card = made_up.CARD | {"trained_on": trained, "evaluation": scores}
     what, scenes, training, evaluation = about.sentences(card)
     assert what == "Acoustic scene classifier written by crossask (FA)."
-    assert scenes.endswith("For a recording of another place, it still names one of them.")
+    assert scenes.endswith("For a recording of another place, it still predicts one of them.")
     assert training == (
         "It was trained on 9,185 clips of 10 s: TAU Urban Acoustic Scenes 2019, fold 1, seed 0."
     )

@@ -31,10 +31,10 @@ STYLE = """
 .overview .scroll { overflow-x:auto }
 .overview :is(th,td) { padding:.3rem 1rem .3rem 0; text-align:left; vertical-align:top }
 .overview tbody th { min-width:7rem; max-width:16rem; font-weight:400; overflow-wrap:anywhere }
-.prediction { display:grid; grid-template-columns:repeat(auto-fill,minmax(min(24rem,100%),1fr)); }
-.prediction { gap:1rem 2rem; align-items:start }
-.prediction > * { min-width:0 }
-.prediction h2 { grid-column:1/-1; margin:0; padding-bottom:.3rem; font-size:1rem; font-weight:400 }
+.parts { display:grid; grid-template-columns:repeat(auto-fit,minmax(min(24rem,100%),1fr)) }
+.parts { gap:1rem 2rem; align-items:start }
+.parts > * { min-width:0 }
+.prediction h2 { margin:0 0 1rem; padding-bottom:.3rem; font-size:1rem; font-weight:400 }
 .prediction h2 { border-bottom:1px solid var(--border-color-primary); overflow-wrap:anywhere }
 .prediction h3 { margin:1.4rem 0 .3rem; font-size:1rem; font-weight:600 }
 .prediction .words { margin:0 0 .6rem; font-size:1.6rem; font-weight:600; line-height:1.25 }
@@ -140,6 +140,7 @@ _PREDICTION = """
 {% from "links" import links %}
 <section class="prediction">
 <h2>{{ name }}: {{ system }}</h2>
+<div class="parts">
 <div>
 <p class="words">{{ prediction | in_words }}</p>
 {% for note in notes %}
@@ -167,6 +168,7 @@ _PREDICTION = """
 {% endfor %}
 </div>
 {% endif %}
+</div>
 </section>
 """
 

@@ -232,6 +232,7 @@ def test_two_models_of_one_folder_name_are_distinguished_and_three_are_too_many(
     monkeypatch.setattr(page, "Classifier", str)
     assert list(page.load_models(exports)) == [str(folder) for folder in exports]
     assert list(page.load_models(exports[:1])) == ["model"]
+    assert list(page.load_models([exports[0], None])) == ["model", "starter model"]
     with pytest.raises(CrossaskError, match="given twice"):
         page.load_models([exports[0], exports[0]])
     with pytest.raises(CrossaskError, match="3 models"):
@@ -387,6 +388,20 @@ def test_a_port_that_is_taken_is_an_error(exports, capsys):
         port = taken.getsockname()[1]
         assert app.main(["crossask-app", f"--model={exports[1]}", f"--port={port}"]) == 2
     assert f"127.0.0.1:{port}" in capsys.readouterr().err
+
+
+def test_the_flags_are_the_limits_of_the_page_and_no_model_is_the_starter_model(monkeypatch):
+    served = []
+
+    def serve(*arguments):
+        served.append(arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(page, "serve", serve)
+    command = ["crossask-app", "--max_file_mb=7", "--max_minutes=2.5", "--port=1"]
+    assert app.main(command) == 0
+    limits = outcomes.Limits(file_megabytes=7, minutes=2.5)
+    assert served == [([None], "127.0.0.1", 1, limits)]
 
 
 def test_without_gradio_it_says_what_to_install(exports, monkeypatch, capsys):

@@ -36,7 +36,11 @@ flags.DEFINE_integer(
     "max_file_mb", 500, "Largest file that the page takes, in MB.", 1, flag_values=FLAGS
 )
 flags.DEFINE_float(
-    "max_minutes", 30.0, "Longest recording that the page takes, in minutes.", 0, flag_values=FLAGS
+    "max_minutes",
+    30.0,
+    "Longest recording that the page takes, in minutes.",
+    0.1,
+    flag_values=FLAGS,
 )
 
 

@@ -3,10 +3,8 @@
 crossask-report --model_dir=RUNS --out=REPORT [--baseline=ROW] [--json=FILE]
 """
 
-import csv
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from absl import flags
 
@@ -25,9 +23,6 @@ flags.DEFINE_string(
     "json", "", "JSON file to which all numbers of the report are written.", flag_values=FLAGS
 )
 
-# Rows that are printed; the report has all of them.
-MOST_ROWS = 16
-
 
 def report(values: flags.FlagValues, _positional: list[str]) -> None:
     """Writes the report and prints its scores."""
@@ -36,41 +31,8 @@ def report(values: flags.FlagValues, _positional: list[str]) -> None:
 
     json_file = values.json or None
     paths = write_report(values.model_dir, values.out, values.baseline, json_file=json_file)
-    print(summary(paths["table.csv"]))
+    print(paths["summary.txt"].read_text(encoding="utf-8"), end="")
     print(f"Report: {paths['report.html']} (also report.md, table.csv and table.tex)")
-
-
-def summary(table: Path) -> str:
-    """Returns the scores of a report's table.csv in few lines, one for each row.
-
-    Args:
-      table: The table.
-    """
-    with open(table, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    width = max(len(row["row"]) for row in rows)
-    lines: list[str] = []
-    place = ""
-    for row in rows[:MOST_ROWS]:
-        folds = row["folds"].replace(" ", ", ")
-        found = f"{row['corpus']}, fold {folds}, {row['clips']} clips:"
-        if found != place:
-            place = found
-            lines.append(found)
-        lines.append(f"  {row['row'].ljust(width)}  {_score(row)}")
-    if len(rows) > MOST_ROWS:
-        lines.append(f"  and {len(rows) - MOST_ROWS} more rows in the report")
-    return "\n".join(lines)
-
-
-def _score(row: Mapping[str, str]) -> str:
-    """Returns macro accuracy, interval and the verdict of a row of table.csv."""
-    percents = [100 * float(row[name]) for name in ("macro_accuracy", "low", "high")]
-    text = "{:5.1f} % ({:.1f} to {:.1f})".format(*percents)
-    if row["difference"]:
-        points = 100 * float(row["difference"])
-        text += f"  {points:+.1f} points against {row['baseline']}: {row['verdict']}"
-    return text
 
 
 def main(argv: Sequence[str] | None = None) -> int:

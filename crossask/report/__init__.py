@@ -9,7 +9,7 @@ devices.py     scores by recording device: a section and a CSV
 corpus.py      all results of one corpus
 sections.py    the sections of a report: tables as text, notes and pictures (content.py: what a
                section is; figures.py: the pictures; formatting.py: percent, points, intervals)
-renderers.py   HTML (templates/), Markdown and LaTeX of these sections
+renderers.py   HTML (templates/), Markdown, LaTeX and a summary of these sections
 data.py        CSV and JSON of the results
 """
 
@@ -38,11 +38,12 @@ def write_report(
       json_file: File for all numbers as JSON; None writes none.
 
     Returns:
-      Name -> path of each file: "report.html", "report.md", "table.csv", "table.tex", "scenes.png",
-      "reliability.png", "choices.png" (if open choices were changed), "events.png" and
-      "events_by_scene.png" (if a row has event scores), "devices.csv" (if the clips have devices),
-      and "confusion_<row>.png" and "curves_<row>.png" for each row. With several corpora the files
-      of each have its name, as in "table_<corpus>.csv". "json" is the JSON file. Runs without
+      Name -> path of each file: "report.html", "report.md", "summary.txt", "table.csv",
+      "table.tex", "scenes.png", "reliability.png", "choices.png" (if open choices were changed),
+      "events.png" and "events_by_scene.png" (if a row has event scores), "devices.csv" (if the
+      clips have devices), and "confusion_<row>.png" and "curves_<row>.png" for each row. With
+      several corpora the files of each have its name, as in "table_<corpus>.csv". "json" is the
+      JSON file. Runs without
       predictions are listed as unfinished.
 
     Raises:
@@ -66,6 +67,7 @@ def write_report(
                 contents[picture.file] = picture.png
     contents["report.md"] = renderers.markdown(report).encode()
     contents["report.html"] = renderers.html(report).encode()
+    contents["summary.txt"] = renderers.summary(report).encode()
     paths = {name: Path(out_dir, name) for name in contents}
     if json_file:
         content = data.to_json(corpora, found_versions, machines(finished))

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Literal
 
+from crossask.report import formatting
 from crossask.report.formatting import NONE
 
 VERDICTS = ("agrees", "differs", "better", "worse", "cannot tell", "one seed")
@@ -103,11 +104,14 @@ class ResultLine:
     is_baseline: bool
 
     @property
+    def accuracy_and_interval(self) -> str:
+        """Macro accuracy, with its interval in brackets."""
+        return formatting.with_range(self.accuracy, self.interval)
+
+    @property
     def difference_and_interval(self) -> str:
         """Difference from the baseline, with its interval in brackets."""
-        if self.difference == NONE:
-            return NONE
-        return f"{self.difference} ({self.difference_interval})"
+        return formatting.with_range(self.difference, self.difference_interval)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +135,11 @@ class Results:
     chance: str
     baseline: str | None
     comparisons: int
+
+    @property
+    def baseline_name(self) -> str | None:
+        """Name of the baseline; None without one."""
+        return next((line.name for line in self.lines if line.is_baseline), None)
 
     def has(self, name: str) -> bool:
         """Returns whether any line has a value for the attribute `name`."""

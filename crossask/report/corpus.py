@@ -96,7 +96,7 @@ class CorpusResults:
 
     @property
     def conclusion(self) -> str:
-        """A sentence on the row that has the best score on the validation part.
+        """Sentences on the row that has the best score on the validation part.
 
         A choice by the scores on the evaluation fold would be biased.
         """
@@ -118,18 +118,10 @@ class CorpusResults:
         difference = self.against_baseline(chosen)
         comparison = difference.comparison
         locations = f" of {comparison.locations} locations" if comparison.locations else ""
-        direction = "above" if comparison.difference >= 0 else "below"
-        reservation = ""
-        if difference.verdict == "cannot tell":
-            reservation = ", which is not enough to call one of them better"
-        if difference.verdict == "one seed":
-            reservation = "; one seed is not enough to call one of them better"
+        found = findings.difference_in_words(chosen, self.baseline, difference)
         return (
             f"{choice}On these {comparison.clips} clips{locations} ({self.title}, "
-            f"{chosen.folds_text}), {chosen.title} is "
-            f"{formatting.number(abs(comparison.difference))} points {direction} "
-            f"{self.baseline.title} ({formatting.confidence(comparison.interval)} interval "
-            f"{formatting.points_range(comparison.interval)}){reservation}."
+            f"{chosen.folds_text}), {found}"
         )
 
 

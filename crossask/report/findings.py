@@ -9,6 +9,7 @@ from crossask.config import reference
 from crossask.config.catalogue import SYSTEMS
 from crossask.errors import DataError
 from crossask.report import formatting, paper
+from crossask.report.formatting import NONE
 from crossask.report.paper import Claim, OfficialScore
 from crossask.report.rows import Row, title_of
 from crossask.report.runs import DEFAULTS, flatten
@@ -140,6 +141,29 @@ def compare_rows(pairs: Iterable[tuple[Row, Row]], resamples: int) -> Comparison
         differences[pair] = _difference(comparison, adjusted.get(pair))
         differences[pair[::-1]] = _difference(backwards, adjusted.get(pair))
     return Comparisons(differences, len(p_values))
+
+
+def difference_in_words(first: Row, second: Row, difference: Difference) -> str:
+    """Returns sentences on the difference of two rows, and on what it shows.
+
+    Args:
+      first: The first row.
+      second: The second row.
+      difference: Their difference, first minus second; it has a comparison.
+    """
+    comparison = difference.comparison
+    size = formatting.number(abs(comparison.difference))
+    if size == "0.0":
+        found = f"{first.title} and {second.title} have the same score"
+    else:
+        direction = "higher" if comparison.difference > 0 else "lower"
+        found = f"{first.title} scores {size} points {direction} than {second.title}"
+    interval = formatting.points_range(comparison.interval)
+    if interval != NONE:
+        interval = f"{formatting.confidence(comparison.interval)} interval {interval}"
+    sentence = f"{formatting.with_range(found, interval)}."
+    reservation = _reservation(difference)
+    return f"{sentence} {reservation}" if reservation else sentence
 
 
 def paper_percent(corpus: str, row: Row) -> float | None:
@@ -285,6 +309,38 @@ def _difference(comparison: evaluation.Comparison, adjusted_p: float | None) -> 
     if adjusted_p is not None and adjusted_p >= LEVEL:
         verdict = "cannot tell"
     return Difference(comparison, adjusted_p=adjusted_p, verdict=verdict)
+
+
+def _reservation(difference: Difference) -> str:
+    """Returns why a difference does not show which row is better; "" if it does."""
+    if difference.verdict not in ("cannot tell", "one seed"):
+        return ""
+    return f"This does not show which of them is better: {_reason_to_doubt(difference)}."
+
+
+def _reason_to_doubt(difference: Difference) -> str:
+    interval = difference.comparison.interval
+    if difference.verdict == "one seed":
+        return (
+            "at least one of them has a single seed, and how much another training would change "
+            "the difference is unknown"
+        )
+    if not formatting.has_width(interval.low, interval.high):
+        return "all draws of locations have this difference, so they show nothing about others"
+    if interval.low <= 0 <= interval.high:
+        return (
+            "the interval contains zero, so with other locations or another training either of "
+            "them may score higher"
+        )
+    if difference.comparison.p_value >= LEVEL:
+        # The p-value agrees with the interval, except where `compare` sets it to 1 for this reason.
+        return (
+            "all clips of a scene come from one location, which shows nothing about other locations"
+        )
+    return (
+        "in so many comparisons, equal rows often have such a difference (adjusted p "
+        f"{formatting.p_value(difference.adjusted_p)})"
+    )
 
 
 def _cell_of_row(

@@ -7,6 +7,8 @@ from crossask.evaluation.scores import PartScore
 
 METRIC = "macro accuracy"
 NONE = "–"
+# An interval that is shorter than rounding errors has no width.
+LEAST_WIDTH = 1e-9
 
 
 def number(value: float, sign: str = "") -> str:
@@ -43,7 +45,9 @@ def printed(value: float | None) -> str:
 
 
 def percent_range(interval: Interval) -> str:
-    """Returns an interval of fractions in percent, without a unit."""
+    """Returns an interval of fractions in percent, without a unit; a dash if it has no width."""
+    if not has_width(interval.low, interval.high):
+        return NONE
     return f"{number(interval.low)} to {number(interval.high)}"
 
 
@@ -51,7 +55,21 @@ def part_score(score: PartScore | None) -> str:
     """Returns the macro accuracy of a part of the clips with its interval; a dash for None."""
     if score is None:
         return NONE
-    return f"{percent(score.macro_accuracy)} ({percent_range(score.interval)})"
+    return with_range(percent(score.macro_accuracy), percent_range(score.interval))
+
+
+def has_width(low: float, high: float) -> bool:
+    """Returns whether an interval has a width.
+
+    An interval has none if every draw of the bootstrap has the same score. Such draws show nothing
+    about other locations, so the interval is not printed.
+    """
+    return high - low > LEAST_WIDTH
+
+
+def with_range(value: str, interval: str) -> str:
+    """Returns "value (low to high)" for the texts of both; the value alone without an interval."""
+    return value if interval == NONE else f"{value} ({interval})"
 
 
 def effect(value: float) -> str:
@@ -61,12 +79,16 @@ def effect(value: float) -> str:
 
 
 def effect_range(event: EventInScene) -> str:
-    """Returns the interval of the effect of a scene on an event."""
+    """Returns the interval of the effect of a scene on an event; a dash if it has no width."""
+    if not has_width(event.effect_low, event.effect_high):
+        return NONE
     return f"{effect(event.effect_low)} to {effect(event.effect_high)}"
 
 
 def points_range(interval: Interval) -> str:
-    """Returns an interval of a difference in percentage points."""
+    """Returns an interval of a difference in percentage points; a dash if it has no width."""
+    if not has_width(interval.low, interval.high):
+        return NONE
     return f"{points(interval.low)} to {points(interval.high)}"
 
 

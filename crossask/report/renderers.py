@@ -131,6 +131,34 @@ def markdown(report: Report) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def summary(report: Report, most_rows: int = 16) -> str:
+    """Returns the scores of a report as plain text, one line for each row.
+
+    Args:
+      report: The report.
+      most_rows: Number of rows that are listed; the others are counted.
+    """
+    listed = [(corpus.results, line) for corpus in report.corpora for line in corpus.results.lines]
+    shown = listed[:most_rows]
+    name_width = max(len(line.name) for _, line in shown)
+    accuracy_width = max(len(line.accuracy) for _, line in shown)
+    texts: list[str] = []
+    scope = ""
+    for results, line in shown:
+        if line.scope != scope:
+            scope = line.scope
+            texts.append(f"{scope}:")
+        accuracy = line.accuracy.rjust(accuracy_width)
+        text = f"  {line.name.ljust(name_width)}  {formatting.with_range(accuracy, line.interval)}"
+        if line.difference_bar:
+            text += f"  {line.difference} points against {results.baseline_name}: {line.verdict}"
+        texts.append(text)
+    if len(listed) > len(shown):
+        more = formatting.several(len(listed) - len(shown), "more row")
+        texts.append(f"  and {more} in the report")
+    return "\n".join(texts) + "\n"
+
+
 def latex(results: Results) -> str:
     r"""Returns a table of results as a LaTeX `table`, for a document that loads booktabs."""
     columns = _latex_columns(results)

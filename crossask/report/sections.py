@@ -33,7 +33,8 @@ HOW_TO_READ = (
         "The interval shows how far the score could change with other locations and, with several "
         "seeds, with another training. Clips of one location resemble each other, so the bootstrap "
         "draws locations (within each scene) instead of clips. With one seed the interval covers "
-        "the locations alone.",
+        "the locations alone. A dash means that all draws have the same score: they show nothing "
+        "about other locations.",
     ),
     (
         "Seed deviation",
@@ -607,7 +608,7 @@ def _agreement(agreement: evaluation.Agreement | None) -> tuple[str, str]:
     if agreement is None:
         return "", ""
     difference = formatting.points(agreement.difference)
-    if agreement.half_width is None:
+    if agreement.half_width is None or not formatting.has_width(0, agreement.half_width):
         return difference, agreement.verdict
     return f"{difference} ± {formatting.number(agreement.half_width)}", agreement.verdict
 
@@ -644,8 +645,8 @@ def _notes_on_controls(results: CorpusResults, found: Controls) -> list[str]:
             f"{title} predicts the scene of the log-mel for "
             f"{formatting.percent(swapped.log_mel)} of the clips and that of the embedding for "
             f"{formatting.percent(swapped.embedding)}. The difference of the two shares has the "
-            f"{_interval_title(results)} {formatting.points(swapped.low)} to "
-            f"{formatting.points(swapped.high)} points (mean over the intervals of the runs)."
+            f"{_interval_title(results)} {formatting.points_range(swapped)} points (mean over the "
+            "intervals of the runs)."
         )
     return notes
 

@@ -299,7 +299,7 @@ def clauses(sentences: Sequence[str], conjunction: str) -> str:
 def share(found: Mapping[str, float]) -> str:
     """Returns a share with its interval in percent."""
     interval = formatting.percent_range(SimpleNamespace(**found))
-    return f"{formatting.percent(found['value'])} ({interval})"
+    return formatting.with_range(formatting.percent(found["value"]), interval)
 
 
 def smaller_differences_of_the_paper(value: float) -> tuple[int, int]:

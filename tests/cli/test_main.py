@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from crossask import config
-from crossask.cli import command, main, report, train
+from crossask.cli import command, main, train
 from crossask.version import __version__
 
 ROOT = Path(__file__).parents[2]
@@ -140,21 +140,3 @@ def test_train_is_the_same_command_with_and_without_a_dash():
     words = [sys.executable, "-c", source, "train", "--help"]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert done.stdout.startswith(train.__doc__.strip().splitlines()[0])
-
-
-def test_a_report_prints_one_line_for_each_row(tmp_path):
-    names = ("row", "corpus", "folds", "clips", "macro_accuracy", "low", "high")
-    names += ("baseline", "difference", "verdict")
-    lines = [",".join(names), "fa,demo,1 2,120,0.6,0.55,0.65,,,"]
-    for number in range(20):
-        lines.append(f"cmam_{number},demo,1 2,120,0.7,0.66,0.74,fa,0.1,better")
-    table = tmp_path / "table.csv"
-    table.write_text("\n".join(lines))
-    printed = report.summary(table).splitlines()
-    assert printed[:3] == [
-        "demo, fold 1, 2, 120 clips:",
-        "  fa        60.0 % (55.0 to 65.0)",
-        "  cmam_0    70.0 % (66.0 to 74.0)  +10.0 points against fa: better",
-    ]
-    assert printed[-1] == "  and 5 more rows in the report"
-    assert len(printed) <= 20

@@ -1,5 +1,6 @@
 """Rows and results of made-up runs: every figure is worked by hand from the predictions."""
 
+import dataclasses
 import json
 import re
 
@@ -7,7 +8,7 @@ import pytest
 from report.made_up_runs import change_json, write_run, write_two_seeds
 
 from crossask.errors import DataError
-from crossask.report import sections, write_report
+from crossask.report import findings, sections, write_report
 from crossask.report.corpus import make_results
 from crossask.report.rows import group
 from crossask.report.runs import read_runs
@@ -40,8 +41,10 @@ def names_in_order(root):
 def test_the_conclusion_contains_the_figures(runs_root):
     results = results_of(runs_root)
     assert results.conclusion == (
-        "On these 24 clips of 6 locations (demo, fold 1), CMAM feature-based is 37.5 points above "
-        "FA (95 % interval −100.0 to +100.0), which is not enough to call one of them better."
+        "On these 24 clips of 6 locations (demo, fold 1), CMAM feature-based scores 37.5 points "
+        "higher than FA (95 % interval −100.0 to +100.0). This does not show which of them is "
+        "better: the interval contains zero, so with other locations or another training either "
+        "of them may score higher."
     )
     scope = results.scope(metric="macro accuracy")
     assert scope == "demo, fold 1, macro accuracy, 24 clips, 6 locations"
@@ -55,7 +58,7 @@ def test_the_conclusion_is_on_the_row_with_the_best_validation_score(tmp_path):
     conclusion = results_of(tmp_path).conclusion
     best = "CMAM feature-based has the best score on the validation part"
     assert f"{best}. On these 24 clips" in conclusion
-    assert "12.5 points below FA" in conclusion
+    assert "CMAM feature-based scores 12.5 points lower than FA" in conclusion
 
 
 def test_no_row_is_chosen_by_validation_if_one_has_no_validation_part(tmp_path):
@@ -82,7 +85,32 @@ def test_an_interval_around_zero_has_no_verdict(tmp_path):
     write_two_seeds(tmp_path, "same", (3, 3), "CMAM", "feature_based")
     results = results_of(tmp_path)
     assert results.against_baseline(results.rows[1]).verdict == "cannot tell"
-    assert results.conclusion.endswith("which is not enough to call one of them better.")
+    assert results.conclusion.endswith(
+        "CMAM feature-based and FA have the same score. This does not show which of them is "
+        "better: all draws of locations have this difference, so they show nothing about others."
+    )
+
+
+def test_the_conclusion_states_why_it_is_open_which_row_is_better(tmp_path):
+    # An interval without zero, but equal rows have such a difference often in so many comparisons.
+    write_two_seeds(tmp_path, "fa", (3, 3))
+    write_two_seeds(tmp_path, "cmam", (4, 3), "CMAM", "feature_based")
+    results = results_of(tmp_path)
+    fa, cmam = results.rows
+    difference = results.against_baseline(cmam)
+    interval = dataclasses.replace(difference.comparison.interval, low=0.01, high=0.24)
+
+    def in_words(**changes):
+        verdict = changes.pop("verdict", "cannot tell")
+        comparison = dataclasses.replace(difference.comparison, interval=interval, **changes)
+        doubtful = findings.Difference(comparison, adjusted_p=0.08, verdict=verdict)
+        return findings.difference_in_words(cmam, fa, doubtful)
+
+    scores = "CMAM feature-based scores 12.5 points higher than FA (95 % interval +1.0 to +24.0)."
+    assert in_words(p_value=0.04, verdict="better") == scores
+    assert in_words(p_value=0.04).startswith(f"{scores} This does not show")
+    assert in_words(p_value=0.04).endswith("(adjusted p 0.080).")
+    assert "all clips of a scene come from one location" in in_words(p_value=1.0)
 
 
 def test_unfinished_runs_are_not_part_of_the_results(runs_root):

@@ -47,7 +47,7 @@ def test_each_scene_has_its_events_with_means_and_intervals(runs_root):
     first = section.lines[0]
     assert first[:5] == ("bus", "Engine | idle, <low>", "80.0", "20.0", "+60.0")
     # 2 arcsin(sqrt(0.8)) - 2 arcsin(sqrt(0.2)) = 2.214 - 0.927.
-    assert first[5:] == ("+1.29", "+1.29 to +1.29")
+    assert first[5:] == ("+1.29", "–")
     park = next(line for line in section.lines if line[0] == "park")
     assert park[1:5] == ("Dog", "61.0", "11.0", "+50.0")
     assert "not adjusted" in section.notes[0]

@@ -164,7 +164,7 @@ class Report:
 
     Attributes:
       corpora: A report on each corpus.
-      errata: Errors of the paper.
+      errata: Errors of the paper; empty for own recordings.
       how_to_read: Terms and their explanations.
       versions: Package -> its versions in the runs.
     """

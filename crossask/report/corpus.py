@@ -54,6 +54,11 @@ class CorpusResults:
             return Difference(None, "baseline")
         return self.comparisons.between(row, self.baseline)
 
+    @property
+    def refers_to_paper(self) -> bool:
+        """Whether the report has sections on the paper; reports on own recordings have none."""
+        return self.name in paper.CORPORA
+
     def paper_percent(self, row: Row) -> float | None:
         """Returns the paper's score of a row; None unless both have the same clips."""
         return findings.paper_percent(self.name, row)

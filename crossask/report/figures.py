@@ -265,7 +265,10 @@ def event_matrix(effects: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure
 
 
 def choices_png(results: "CorpusResults") -> bytes:
-    """Draws the effect of each changed choice with its interval, above the paper's differences."""
+    """Draws the effect of each changed choice with its interval, above the paper's differences.
+
+    The paper's differences are left out for own recordings.
+    """
     study = results.study
     changes = []
     for change in study.changes:
@@ -288,11 +291,14 @@ def choices_png(results: "CorpusResults") -> bytes:
             markersize=6,
             markerfacecolor=GROUND if colour == FAINT else colour,
         )
-    of_paper = list(paper_differences().values())
-    last_line = [len(changes)] * len(of_paper)
-    axes.plot(of_paper, last_line, "|", color=INK, markersize=11)
     labels = [f"{change.field} = {formatting.plain(change.value)}" for change, _ in changes]
-    labels.append(f"the paper's {len(of_paper)} differences")
+    scope = results.scope()
+    if results.refers_to_paper:
+        of_paper = list(paper_differences().values())
+        last_line = [len(changes)] * len(of_paper)
+        axes.plot(of_paper, last_line, "|", color=INK, markersize=11)
+        labels.append(f"the paper's {len(of_paper)} differences")
+        scope += "; the paper's differences are of other clips and have no intervals"
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
     axes.set_xlabel("points of macro accuracy")
@@ -303,7 +309,7 @@ def choices_png(results: "CorpusResults") -> bytes:
         figure,
         f"One open choice changed: the row minus {study.reference.title} ({confidence} intervals; "
         "open dots: cannot tell)",
-        f"{results.scope()}; the paper's differences are of other clips and have no intervals",
+        scope,
     )
     return png(figure)
 

@@ -17,6 +17,8 @@ class Cell(NamedTuple):
 
 # Number of clips of the paper's scores: one fold of TAU 2019, and all four folds of TUT 2017.
 PAPER_CLIPS = {"tau2019": 4185, "tut2017": 4680}
+# Corpora whose reports refer to the paper: its own two, and the generated one that rehearses them.
+CORPORA = {*PAPER_CLIPS, "soundscapes"}
 
 # Table 3: macro accuracy in percent; None where the paper leaves the cell blank.
 TABLE_3 = {

@@ -123,7 +123,8 @@ def markdown(report: Report) -> str:
         for section in corpus.sections:
             if section.style == "gallery":
                 parts += _markdown_section(section)
-    parts += ["## Errata of the paper", _markdown_list(report.errata)]
+    if report.errata:
+        parts += ["## Errata of the paper", _markdown_list(report.errata)]
     parts += ["## How to read this"]
     parts.append("\n".join(f"- **{term}.** {text}" for term, text in report.how_to_read))
     versions = [f"{name} {', '.join(found)}" for name, found in report.versions.items()]
@@ -213,8 +214,9 @@ def _markdown_results(results: Results) -> str:
         "Paper": "paper",
         "Parameters": "parameters",
     }
-    if not results.has("mean_of_folds"):
-        del columns["Mean of folds"]
+    for heading in ("Mean of folds", "Paper"):
+        if not results.has(columns[heading]):
+            del columns[heading]
     lines = []
     for line in results.lines:
         lines.append([getattr(line, name) for name in columns.values()])

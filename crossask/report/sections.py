@@ -17,11 +17,12 @@ from crossask.report.content import (
     Section,
 )
 from crossask.report.corpus import CorpusResults
-from crossask.report.findings import Difference, PaperCell
+from crossask.report.findings import Difference, PaperCell, TestedClaim
 from crossask.report.formatting import NONE
 from crossask.report.rows import Row
-from crossask.report.studies import Controls
+from crossask.report.studies import LABELS, Controls
 
+_TESTED_HEADER = ("p", "p adjusted", "Verdict", "Seed deviations")
 HOW_TO_READ = (
     (
         "Macro accuracy",
@@ -96,10 +97,16 @@ def report(corpora: Sequence[CorpusResults], versions: dict[str, list[str]]) -> 
                 sections=_sections(results, ending, slugs),
             )
         )
-    # Errata that quote scores are shown only beside scores of the same clips.
-    shows_scores = any(results.cells for results in corpora)
-    errata = [erratum.text for erratum in paper.ERRATA if shows_scores or not erratum.quotes_scores]
+    errata = _errata(corpora)
     return Report(reports, errata, HOW_TO_READ, versions)
+
+
+def _errata(corpora: Sequence[CorpusResults]) -> list[str]:
+    """Returns the errors of the paper; those that quote scores only beside scores of its clips."""
+    if not any(results.refers_to_paper for results in corpora):
+        return []
+    shows_scores = any(results.cells for results in corpora)
+    return [erratum.text for erratum in paper.ERRATA if shows_scores or not erratum.quotes_scores]
 
 
 def results_table(results: CorpusResults) -> Results:
@@ -116,9 +123,14 @@ def results_table(results: CorpusResults) -> Results:
     )
 
 
-def beside_paper(results: CorpusResults) -> Section:
-    """Returns our scores and the paper's, and what their differences mean."""
+def beside_paper(results: CorpusResults) -> Section | None:
+    """Returns our scores and the paper's, and what their differences mean.
+
+    Returns None for corpora that the paper does not have.
+    """
     title = "Our scores and the paper's"
+    if results.name not in paper.PAPER_CLIPS:
+        return None
     if not results.cells:
         return Section(title, _why_no_paper_scores(results))
     lines = []
@@ -152,26 +164,16 @@ def beside_paper(results: CorpusResults) -> Section:
 
 def claims(results: CorpusResults) -> Section | None:
     """Returns the paper's claims as paired differences of our rows; None without such rows."""
-    if not results.claims:
+    if not (results.claims and results.refers_to_paper):
         return None
-    header = ["Rows", "The paper says", "Difference", _interval_title(results), "p", "p adjusted"]
-    header += ["Verdict", "Seed deviations"]
+    header = ["Rows", "The paper says", "Difference", _interval_title(results), *_TESTED_HEADER]
     shows_paper = any(tested.paper_difference is not None for tested in results.claims)
     if shows_paper:
         header.append("Paper's difference")
     lines = []
     for tested in results.claims:
-        difference = results.comparisons.between(tested.first, tested.second)
-        points, interval, adjusted_p, verdict = _difference_texts(difference)
-        p_value = NONE
-        deviations = NONE
-        if difference.comparison:
-            p_value = formatting.p_value(difference.comparison.p_value)
-            first = formatting.deviation(difference.comparison.a.seed_deviation)
-            second = formatting.deviation(difference.comparison.b.seed_deviation)
-            deviations = f"{first} and {second}"
         line = [f"{tested.first.title} against {tested.second.title}", tested.claim.says]
-        line += [points, interval, p_value, adjusted_p, verdict, deviations]
+        line += _tested_difference(results, tested)
         if shows_paper:
             printed = tested.paper_difference
             line.append(NONE if printed is None else formatting.points(printed))
@@ -188,6 +190,32 @@ def claims(results: CorpusResults) -> Section | None:
         header,
         lines,
         notes=[best] if best else [],
+    )
+
+
+def other_pairs(results: CorpusResults) -> Section | None:
+    """Returns the paired differences of own recordings that are not with the baseline; or None.
+
+    They are those by which the claims of the paper are tested on its corpora.
+    """
+    if results.refers_to_paper:
+        return None
+    lines = {}
+    for tested in results.claims:
+        if results.baseline not in (tested.first, tested.second):
+            title = f"{tested.first.title} against {tested.second.title}"
+            # Two claims may be about one pair.
+            lines[title] = (title, *_tested_difference(results, tested))
+    if not lines:
+        return None
+    return Section(
+        "Other pairs of rows",
+        "Differences in points, paired by clip and location "
+        f"({results.scope()}). The verdict is on the first row of each line and requires both the "
+        "interval and the adjusted p (Holm's method over "
+        f"{formatting.several(results.comparisons.count, 'comparison')} of this corpus).",
+        ["Rows", "Difference", _interval_title(results), *_TESTED_HEADER],
+        list(lines.values()),
     )
 
 
@@ -238,9 +266,10 @@ def study(results: CorpusResults, ending: str) -> Section | None:
     return Section(
         "The effect of open choices",
         f"Each row differs from {found.reference.title} "
-        f"({formatting.percent(found.reference.summary.macro_accuracy)}) in one choice that the "
-        f"paper does not state. The difference is the row minus {found.reference.title}, in "
-        f"points, paired by clip and location ({results.scope()}).",
+        f"({formatting.percent(found.reference.summary.macro_accuracy)}) in one choice"
+        f"{' that the paper does not state' if results.refers_to_paper else ''}. The difference is "
+        f"the row minus {found.reference.title}, in points, paired by clip and location "
+        f"({results.scope()}).",
         ["Row", "Choice", "Value", *_difference_header(results)],
         lines,
         notes=_notes_on_study(results),
@@ -468,7 +497,12 @@ def fields(results: CorpusResults) -> list[Section]:
 
 
 def open_choices(results: CorpusResults) -> Section | None:
-    """Returns what the paper leaves open; None if no row is one of the paper's systems."""
+    """Returns what the paper leaves open; None if no row is one of the paper's systems.
+
+    A report on own recordings has no such section.
+    """
+    if not results.refers_to_paper:
+        return None
     lines = []
     for choice in findings.open_choices(results.rows):
         values = []
@@ -497,7 +531,7 @@ def differing_fields(rows: Sequence[Row]) -> tuple[dict[str, list], dict[str, ob
         paths |= set(values)
     differing = {}
     shared = {}
-    for path in sorted(paths - {"name", "note"}):
+    for path in sorted(paths - LABELS):
         values = [fields.get(path) for fields in fields_of_rows]
         if any(value != values[0] for value in values):
             differing[path] = values
@@ -511,6 +545,7 @@ def _sections(results: CorpusResults, ending: str, slugs: "Slugs") -> list[Secti
     sections = [
         beside_paper(results),
         claims(results),
+        other_pairs(results),
         controls(results),
         study(results, ending),
         by_scene(results, ending),
@@ -575,8 +610,6 @@ def _difference_texts(difference: Difference) -> tuple[str, str, str, str]:
 
 
 def _why_no_paper_scores(results: CorpusResults) -> str:
-    if results.name not in paper.PAPER_CLIPS:
-        return f"The paper has no scores of {results.title}."
     if any(row.experiment.get("paper_score") is not None for row in results.rows):
         clips = paper.PAPER_CLIPS[results.name]
         return (
@@ -660,6 +693,9 @@ def _notes_on_study(results: CorpusResults) -> list[str]:
     size = 100 * abs(difference.comparison.difference)
     is_certain = difference.verdict in ("better", "worse")
     reservation = "" if is_certain else ", which cannot be distinguished from zero"
+    effect = f"The largest effect is {size:.1f} points ({largest.field}{reservation})."
+    if not results.refers_to_paper:
+        return [effect]
     of_paper = findings.paper_differences()
     smaller = []
     for name, points in of_paper.items():
@@ -667,11 +703,24 @@ def _notes_on_study(results: CorpusResults) -> list[str]:
             smaller.append(f"{name} ({abs(points):.1f})")
     listed = f": {'; '.join(smaller)}" if smaller else ""
     return [
-        f"The largest effect is {size:.1f} points ({largest.field}{reservation}). The paper "
-        f"discusses {len(of_paper)} differences between rows (section 3.3). {len(smaller)} of them "
-        f"are smaller{listed}. They were measured on other clips, so only the sizes can be "
-        "compared."
+        f"{effect} The paper discusses {len(of_paper)} differences between rows (section 3.3). "
+        f"{len(smaller)} of them are smaller{listed}. They were measured on other clips, so only "
+        "the sizes can be compared."
     ]
+
+
+def _tested_difference(results: CorpusResults, tested: TestedClaim) -> list[str]:
+    """Returns a difference, its interval, and the cells of `_TESTED_HEADER`."""
+    difference = results.comparisons.between(tested.first, tested.second)
+    points, interval, adjusted_p, verdict = _difference_texts(difference)
+    p_value = NONE
+    deviations = NONE
+    if difference.comparison:
+        p_value = formatting.p_value(difference.comparison.p_value)
+        first = formatting.deviation(difference.comparison.a.seed_deviation)
+        second = formatting.deviation(difference.comparison.b.seed_deviation)
+        deviations = f"{first} and {second}"
+    return [points, interval, p_value, adjusted_p, verdict, deviations]
 
 
 def _interval_title(results: CorpusResults) -> str:

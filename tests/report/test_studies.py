@@ -162,7 +162,7 @@ def changed_by_row(results):
 
 def test_rows_that_change_one_open_choice_are_a_study(tmp_path):
     def write(name, hits, **fields):
-        write_two_seeds(tmp_path, name, hits, fields=fields)
+        write_two_seeds(tmp_path, name, hits, corpus="soundscapes", fields=fields)
 
     write("base", (2, 3))
     write("tanh", (4, 3), **{"model.pooling_activation": "tanh"})
@@ -229,7 +229,7 @@ def test_the_largest_effect_is_compared_with_the_papers_differences(tmp_path):
         ("tanh", {"model.pooling_activation": "tanh"}, 0),
         ("penalty", {"model.pooling_penalty": 1.0}, 2),
     ):
-        folder = write_run(tmp_path, name, (2, 2), places=146, fields=changes)
+        folder = write_run(tmp_path, name, (2, 2), places=146, corpus="soundscapes", fields=changes)
         text = (folder / "predictions.csv").read_text()
         for number in range(wrong_locations):
             for scene in ("bus", "park"):

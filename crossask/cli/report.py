@@ -1,14 +1,20 @@
-"""crossask-report: compares all evaluated runs: Markdown, CSV, LaTeX, plots and one HTML page.
+"""crossask-report: compares all evaluated runs: Markdown, CSV, LaTeX, figures and one HTML page.
 
 crossask-report --model_dir=RUNS --out=REPORT [--baseline=ROW] [--json=FILE]
 """
 
+import datetime
+import shlex
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from crossask.cli import command
+
+if TYPE_CHECKING:
+    from crossask.report.content import Provenance
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("model_dir", "", "Folder of the runs.", flag_values=FLAGS)
@@ -29,10 +35,32 @@ def report(values: flags.FlagValues, _positional: list[str]) -> None:
     # Importing the report imports Matplotlib.
     from crossask.report import write_report
 
-    json_file = values.json or None
-    paths = write_report(values.model_dir, values.out, values.baseline, json_file=json_file)
+    paths = write_report(
+        values.model_dir,
+        values.out,
+        values.baseline,
+        json_file=values.json or None,
+        provenance=_provenance(values),
+    )
     print(paths["summary.txt"].read_text(encoding="utf-8"), end="")
     print(f"Report: {paths['report.html']} (also report.md, table.csv and table.tex)")
+
+
+def _provenance(values: flags.FlagValues) -> "Provenance":
+    """Returns the time, the command with its flags, and the version and commit of this package."""
+    from crossask.report.content import Provenance
+    from crossask.training import run_folder
+
+    now = datetime.datetime.now(datetime.timezone.utc)
+    words = ["crossask", "report"]
+    for name in command.shown_flags(values):
+        if values[name].present:
+            words.append(f"--{name}={values[name].value}")
+    version = command.version_line()
+    commit = run_folder.versions().get("commit")
+    if commit:
+        version += f", commit {commit}"
+    return Provenance(f"{now:%Y-%m-%d %H:%M} UTC", shlex.join(words), version)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from crossask import files
 from crossask.report import data, devices, renderers, sections
+from crossask.report.content import Provenance
 from crossask.report.corpus import make_results
 from crossask.report.runs import machines, read_runs, versions
 
@@ -27,8 +28,9 @@ def write_report(
     baseline: str = "FA",
     resamples: int = 2000,
     json_file: str | Path | None = None,
+    provenance: Provenance | None = None,
 ) -> dict[str, Path]:
-    """Writes a report on every run at or below `runs_root`; the same runs give the same bytes.
+    """Writes a report on every run at or below `runs_root`; the same arguments give the same bytes.
 
     Args:
       runs_root: Folder that contains <row>/fold<fold>/seed<seed>/, at any depth.
@@ -36,15 +38,15 @@ def write_report(
       baseline: Row to compare the others with: its name, or a system (its first row).
       resamples: Number of draws of the bootstrap.
       json_file: File for all numbers as JSON; None writes none.
+      provenance: Date, command and version that the report shows; None shows none.
 
     Returns:
       Name -> path of each file: "report.html", "report.md", "summary.txt", "table.csv",
-      "table.tex", "scenes.png", "reliability.png", "choices.png" (if open choices were changed),
-      "events.png" and "events_by_scene.png" (if a row has event scores), "devices.csv" (if the
-      clips have devices), and "confusion_<row>.png" and "curves_<row>.png" for each row. With
-      several corpora the files of each have its name, as in "table_<corpus>.csv". "json" is the
-      JSON file. Runs without
-      predictions are listed as unfinished.
+      "table.tex" and "devices.csv" (if the clips have devices); and as .png, .svg and .pdf "scenes", "reliability", "choices" (if open choices
+      were changed), "events" and "events_by_scene" (if a row has event scores), and
+      "confusion_<row>" and "curves_<row>" for each row. With several corpora the files of each have
+      its name, as in "table_<corpus>.csv". "json" is the JSON file. Runs without predictions are
+      listed as unfinished.
 
     Raises:
       DataError: There are no runs, or none with predictions; a file is missing or not readable; or
@@ -54,7 +56,8 @@ def write_report(
     corpora = make_results(runs, baseline, resamples)
     finished = [run for run in runs if run.is_finished]
     found_versions = versions(finished)
-    report = sections.report(corpora, found_versions)
+    found_machines = machines(finished)
+    report = sections.report(corpora, found_versions, found_machines, provenance)
 
     contents = {}
     for results, corpus in zip(corpora, report.corpora, strict=True):
@@ -64,13 +67,13 @@ def write_report(
         contents[f"table{corpus.file_ending}.tex"] = renderers.latex(corpus.results).encode()
         for section in corpus.sections:
             for picture in section.pictures:
-                contents[picture.file] = picture.png
+                contents |= picture.files
     contents["report.md"] = renderers.markdown(report).encode()
     contents["report.html"] = renderers.html(report).encode()
     contents["summary.txt"] = renderers.summary(report).encode()
     paths = {name: Path(out_dir, name) for name in contents}
     if json_file:
-        content = data.to_json(corpora, found_versions, machines(finished))
+        content = data.to_json(corpora, found_versions, found_machines)
         contents["json"] = content.encode()
         paths["json"] = Path(json_file)
     for name, content in contents.items():

@@ -1,7 +1,8 @@
 """The content of a report as text: what sections.py writes and renderers.py lay out."""
 
 import dataclasses
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from crossask.report import formatting
@@ -23,17 +24,22 @@ WORD_COLUMNS = (
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A picture as a file beside the report.
+    """A picture as files beside the report.
 
     Attributes:
-      file: Name of the file.
+      name: Name of the files, without their endings.
       description: What it shows, for readers who cannot see it.
-      png: Content of the file.
+      contents: Ending of each file -> its content.
     """
 
-    file: str
+    name: str
     description: str
-    png: bytes
+    contents: Mapping[str, bytes]
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """Name of each file -> its content."""
+        return {f"{self.name}.{ending}": content for ending, content in self.contents.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +54,11 @@ class Section:
       shares: For a matrix, the fractions by which its cells are shaded, from the third column on.
       notes: Sentences after the table.
       pictures: Pictures after the notes.
-      style: "cards" (text, one card for each line on a phone), "matrix" (shaded cells), "fields"
-        (values of fields), "shared" (the same, collapsed) or "gallery" (the pictures of one row).
+      style: "text", "matrix" (shaded cells), "fields" (values of fields) or "gallery" (the pictures
+        of one row).
+      fold: Whether the page shows the section ("no"), or its title, which can be opened ("closed")
+        or closed ("open").
+      is_part: Whether it belongs to the section before it. It is then not in the contents.
     """
 
     title: str
@@ -59,7 +68,9 @@ class Section:
     shares: Sequence[Sequence[float | None]] = ()
     notes: Sequence[str] = ()
     pictures: Sequence[Picture] = ()
-    style: Literal["cards", "matrix", "fields", "shared", "gallery"] = "cards"
+    style: Literal["text", "matrix", "fields", "gallery"] = "text"
+    fold: Literal["no", "open", "closed"] = "no"
+    is_part: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,19 +168,60 @@ class CorpusReport:
     notes: Sequence[str]
     sections: Sequence[Section]
 
+    @property
+    def tables(self) -> dict[str, str]:
+        """Name of each file with the table of results -> its format."""
+        return {f"table{self.file_ending}.csv": "CSV", f"table{self.file_ending}.tex": "LaTeX"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+    """How and when a report was written; it differs between two reports on the same runs.
+
+    Attributes:
+      written: Date and time.
+      command: The command that wrote it.
+      version: Version and commit of the package that wrote it.
+    """
+
+    written: str
+    command: str
+    version: str
+
 
 @dataclasses.dataclass(frozen=True)
 class Report:
     """The content of a report.
 
     Attributes:
+      facts: How and when it was written, and how and where the runs were trained: names and values.
       corpora: A report on each corpus.
       errata: Errors of the paper; empty for own recordings.
       how_to_read: Terms and their explanations.
       versions: Package -> its versions in the runs.
     """
 
+    facts: Sequence[tuple[str, str]]
     corpora: Sequence[CorpusReport]
     errata: Sequence[str]
     how_to_read: Sequence[tuple[str, str]]
     versions: dict[str, list[str]]
+
+
+class Slugs:
+    """Parts of file names, no two of them alike."""
+
+    def __init__(self, *taken: str) -> None:
+        """Starts with some names taken."""
+        self._taken = set(taken)
+
+    def of(self, text: str) -> str:
+        """Returns `text` with underscores for other characters, and a number if it was taken."""
+        wanted = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_") or "row"
+        slug = wanted
+        number = 1
+        while slug in self._taken:
+            number += 1
+            slug = f"{wanted}_{number}"
+        self._taken.add(slug)
+        return slug

@@ -1,13 +1,14 @@
-"""Pictures of a report as PNG bytes.
+"""Pictures of a report as PNG, SVG and PDF.
 
 The same runs give the same bytes, so the files contain no date.
 """
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -48,9 +49,40 @@ SYSTEM_COLOURS = {
 }
 VERDICT_COLOURS = {"better": VALIDATION, "worse": TRAINING}
 DOTS_PER_INCH = 130
+# Ending of a file -> what Matplotlib would write of itself and of the time into it.
+FORMATS = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+SETTINGS = {
+    # Names from outside may contain dollar signs.
+    "text.parse_math": False,
+    # Identifiers in an SVG are otherwise random.
+    "svg.hashsalt": "crossask",
+    # Text of a PDF remains text.
+    "pdf.fonttype": 42,
+}
 
 
-def confusion_png(row: Row, scope: str) -> bytes:
+def drawn(draw: Callable[..., Figure], *arguments: object) -> dict[str, bytes]:
+    """Draws a picture and returns the ending of each of its files -> content.
+
+    Args:
+      draw: One of the functions below.
+      arguments: Arguments of this function.
+    """
+    with matplotlib.rc_context(SETTINGS):
+        figure = draw(*arguments)
+        contents = {}
+        for ending in FORMATS:
+            contents[ending] = _saved(figure, ending)
+            # The layout is computed once, and is then that of all files.
+            figure.set_layout_engine("none")
+    return contents
+
+
+def confusion(row: Row, scope: str) -> Figure:
     """Draws a confusion matrix in percent of the true scene's clips, mean over seeds.
 
     Args:
@@ -89,10 +121,10 @@ def confusion_png(row: Row, scope: str) -> bytes:
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    return png(figure)
+    return figure
 
 
-def curves_png(row: Row, scope: str) -> bytes:
+def curves(row: Row, scope: str) -> Figure:
     """Draws macro accuracy and loss over the epochs, one line for each run.
 
     Args:
@@ -117,10 +149,10 @@ def curves_png(row: Row, scope: str) -> bytes:
     accuracy_axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="lower right")
     runs = formatting.several(len(row.runs), "run")
     _set_row_title(figure, row, f"{runs}, a line each; the dot is the epoch kept", scope)
-    return png(figure)
+    return figure
 
 
-def scenes_png(results: "CorpusResults") -> bytes:
+def scenes(results: "CorpusResults") -> Figure:
     """Draws the accuracy of each scene: a panel for each scene, a bar for each row."""
     rows = results.rows
     scenes = rows[0].summary.scenes
@@ -147,10 +179,10 @@ def scenes_png(results: "CorpusResults") -> bytes:
         f"Accuracy by scene (per cent, mean over seeds; lines are {confidence} intervals)",
         results.scope(),
     )
-    return png(figure)
+    return figure
 
 
-def reliability_png(results: "CorpusResults") -> bytes:
+def reliability(results: "CorpusResults") -> Figure:
     """Draws a reliability diagram for each row.
 
     Points below the diagonal are overconfident. Their size is the number of clips.
@@ -180,10 +212,10 @@ def reliability_png(results: "CorpusResults") -> bytes:
         "Reliability: accuracy by confidence (the size of a dot is its number of clips)",
         results.scope(),
     )
-    return png(figure)
+    return figure
 
 
-def events_png(results: "CorpusResults") -> bytes:
+def events(results: "CorpusResults") -> Figure:
     """Draws the events that stand out in each scene, with the intervals of their effects."""
     groups = results.scene_events.by_scene()
     columns = min(2, len(groups))
@@ -206,10 +238,10 @@ def events_png(results: "CorpusResults") -> bytes:
         f"({confidence} intervals)",
         results.scope(results.scene_events.row),
     )
-    return png(figure)
+    return figure
 
 
-def event_matrix_png(results: "CorpusResults") -> bytes:
+def events_by_scene(results: "CorpusResults") -> Figure:
     """Draws the effect of every scene on the first events of each scene."""
     found = results.scene_events
     figure = event_matrix(found.effects())
@@ -219,7 +251,7 @@ def event_matrix_png(results: "CorpusResults") -> bytes:
         f"(dots: the {100 * found.confidence:.0f} % interval excludes zero)",
         results.scope(found.row),
     )
-    return png(figure)
+    return figure
 
 
 def event_matrix(effects: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
@@ -264,7 +296,7 @@ def event_matrix(effects: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure
     return figure
 
 
-def choices_png(results: "CorpusResults") -> bytes:
+def choices(results: "CorpusResults") -> Figure:
     """Draws the effect of each changed choice with its interval, above the paper's differences.
 
     The paper's differences are left out for own recordings.
@@ -311,7 +343,7 @@ def choices_png(results: "CorpusResults") -> bytes:
         "open dots: cannot tell)",
         scope,
     )
-    return png(figure)
+    return figure
 
 
 def calm(axes: Axes) -> None:
@@ -334,10 +366,15 @@ def add_grid(axes: Axes, which: str) -> None:
 
 def png(figure: Figure) -> bytes:
     """Returns a figure as PNG without a date."""
+    return _saved(figure, "png")
+
+
+def _saved(figure: Figure, ending: str) -> bytes:
+    """Returns a figure as a file with this ending."""
     FigureCanvasAgg(figure)
     content = io.BytesIO()
     figure.savefig(
-        content, format="png", dpi=DOTS_PER_INCH, facecolor=GROUND, metadata={"Software": None}
+        content, format=ending, dpi=DOTS_PER_INCH, facecolor=GROUND, metadata=FORMATS[ending]
     )
     return content.getvalue()
 

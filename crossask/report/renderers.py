@@ -7,12 +7,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import jinja2
+import markupsafe
 
 from crossask.report import content, formatting
-from crossask.report.content import Bar, Report, Results, Section
+from crossask.report.content import Bar, Report, Results, Section, Slugs
 from crossask.report.formatting import NONE
 
 TEMPLATES = Path(__file__).parent / "templates"
+# The page folds longer tables.
+MOST_LINES = 20
 LATEX_CHARACTERS = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -93,19 +96,24 @@ def html(report: Report) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["data_url"] = _data_url
+    environment.filters["breakable"] = _breakable
     environment.globals.update(
         accuracy_scale=_accuracy_scale,
         difference_scale=_difference_scale,
         verdicts=content.VERDICTS,
         word_columns=content.WORD_COLUMNS,
+        most_lines=MOST_LINES,
     )
     template = environment.get_template("report.html")
-    return template.render(report=report)
+    # The macros at the top of the template leave empty lines.
+    return template.render(report=report, anchors=_anchors(report)).lstrip()
 
 
 def markdown(report: Report) -> str:
     """Returns a report as Markdown; its pictures are files beside it."""
     parts = ["# Results"]
+    if report.facts:
+        parts.append(_markdown_list(f"{name}: {value}" for name, value in report.facts))
     for corpus in report.corpora:
         parts.append(f"## {_plain_line(corpus.title)}")
         parts.append(f"**{_plain_line(corpus.conclusion)}**")
@@ -186,6 +194,17 @@ def latex_text(text: str) -> str:
     return "".join(LATEX_CHARACTERS.get(character, character) for character in text)
 
 
+def _anchors(report: Report) -> list[list[str]]:
+    """Returns the ids on the page of each corpus, and after it those of its sections."""
+    # These ids are in the template.
+    slugs = Slugs("how", "errata", "files")
+    anchors = []
+    for corpus in report.corpora:
+        titles = [corpus.title, *[section.title for section in corpus.sections]]
+        anchors.append([slugs.of(title) for title in titles])
+    return anchors
+
+
 def _accuracy_scale(results: Results) -> Scale:
     return scale(line.bar for line in results.lines)
 
@@ -197,6 +216,11 @@ def _difference_scale(results: Results) -> Scale | None:
 
 def _data_url(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _breakable(text: str) -> markupsafe.Markup:
+    """Returns escaped HTML in which a line may break after each underscore of a name."""
+    return markupsafe.escape(text).replace("_", markupsafe.Markup("_<wbr>"))
 
 
 def _markdown_results(results: Results) -> str:
@@ -225,7 +249,7 @@ def _markdown_results(results: Results) -> str:
 
 def _markdown_section(section: Section) -> list[str]:
     """Returns the paragraphs of a section."""
-    if section.style == "shared":
+    if section.style == "fields" and section.fold == "closed":
         listed = "; ".join(f"`{path}` {_plain_line(value)}" for path, value in section.lines)
         return [f"{section.title}: {listed}."]
     parts = [f"### {_plain_line(section.title)}"]
@@ -236,7 +260,7 @@ def _markdown_section(section: Section) -> list[str]:
     if section.notes:
         parts.append(_markdown_list(section.notes))
     for picture in section.pictures:
-        parts.append(f"![{_plain_line(picture.description)}]({picture.file})")
+        parts.append(f"![{_plain_line(picture.description)}]({picture.name}.png)")
     return parts
 
 

@@ -1,7 +1,7 @@
 """The sections of a report, described once for all formats: tables as text, notes, pictures."""
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from crossask import evaluation
 from crossask.evaluation.comparison import WIDEST_AGREEMENT
@@ -11,10 +11,12 @@ from crossask.report.content import (
     Bar,
     CorpusReport,
     Picture,
+    Provenance,
     Report,
     ResultLine,
     Results,
     Section,
+    Slugs,
 )
 from crossask.report.corpus import CorpusResults
 from crossask.report.findings import Difference, PaperCell, TestedClaim
@@ -22,6 +24,8 @@ from crossask.report.formatting import NONE
 from crossask.report.rows import Row
 from crossask.report.studies import LABELS, Controls
 
+# With more rows, their pictures are folded.
+MOST_OPEN_GALLERIES = 3
 _TESTED_HEADER = ("p", "p adjusted", "Verdict", "Seed deviations")
 HOW_TO_READ = (
     (
@@ -70,12 +74,19 @@ HOW_TO_READ = (
 )
 
 
-def report(corpora: Sequence[CorpusResults], versions: dict[str, list[str]]) -> Report:
+def report(
+    corpora: Sequence[CorpusResults],
+    versions: dict[str, list[str]],
+    machines: Sequence[Mapping[str, Any]] = (),
+    provenance: Provenance | None = None,
+) -> Report:
     """Returns the content of the report on some corpora.
 
     Args:
       corpora: The results of each corpus.
-      versions: Package -> its versions in the runs.
+      versions: Package -> its versions in the runs; "commit" is that of the source.
+      machines: Machines on which the runs were trained.
+      provenance: How and when the report is written; None leaves it out.
     """
     slugs = Slugs()
     reports = []
@@ -97,8 +108,46 @@ def report(corpora: Sequence[CorpusResults], versions: dict[str, list[str]]) -> 
                 sections=_sections(results, ending, slugs),
             )
         )
-    errata = _errata(corpora)
-    return Report(reports, errata, HOW_TO_READ, versions)
+    return Report(
+        facts=_facts(versions, machines, provenance),
+        corpora=reports,
+        errata=_errata(corpora),
+        how_to_read=HOW_TO_READ,
+        versions=versions,
+    )
+
+
+def _facts(
+    versions: Mapping[str, Sequence[str]],
+    machines: Sequence[Mapping[str, Any]],
+    provenance: Provenance | None,
+) -> list[tuple[str, str]]:
+    """Returns how and when the report was written, and how and where the runs were trained."""
+    facts = []
+    if provenance is not None:
+        facts.append(("Written", f"{provenance.written}, by {provenance.version}"))
+        facts.append(("Command", provenance.command))
+    trained = []
+    for name, label in (("crossask", "crossask"), ("commit", "commit")):
+        if name in versions:
+            trained.append(f"{label} {formatting.listed(list(versions[name]), 'and')}")
+    if trained:
+        facts.append(("Trained with", ", ".join(trained)))
+    if machines:
+        facts.append(("Trained on", "; ".join(_machine(machine) for machine in machines)))
+    return facts
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
+    """Returns "2 cores, AMD EPYC, 23.5 GiB"."""
+    parts = []
+    if isinstance(machine.get("cores"), int):
+        parts.append(formatting.several(machine["cores"], "core"))
+    if machine.get("cpu"):
+        parts.append(str(machine["cpu"]))
+    if machine.get("memory_gib"):
+        parts.append(f"{machine['memory_gib']} GiB")
+    return ", ".join(parts)
 
 
 def _errata(corpora: Sequence[CorpusResults]) -> list[str]:
@@ -259,9 +308,9 @@ def study(results: CorpusResults, ending: str) -> Section | None:
         texts = _difference_texts(difference)
         lines.append((change.row.title, change.field, formatting.plain(change.value), *texts))
     picture = Picture(
-        f"choices{ending}.png",
+        f"choices{ending}",
         f"effects of open choices, {results.scope()}",
-        figures.choices_png(results),
+        figures.drawn(figures.choices, results),
     )
     return Section(
         "The effect of open choices",
@@ -287,9 +336,9 @@ def by_scene(results: CorpusResults, ending: str) -> Section:
         lines.append((formatting.scene(scene), *_clips_and_percent(scores, accuracies)))
         shares.append(accuracies)
     picture = Picture(
-        f"scenes{ending}.png",
+        f"scenes{ending}",
         f"accuracy by scene, {results.scope()}",
-        figures.scenes_png(results),
+        figures.drawn(figures.scenes, results),
     )
     return Section(
         "Accuracy by scene",
@@ -336,14 +385,14 @@ def scene_events(results: CorpusResults, ending: str) -> Section | None:
     scope = results.scope(found.row)
     pictures = [
         Picture(
-            f"events{ending}.png",
+            f"events{ending}",
             f"events that stand out in the scenes, {scope}",
-            figures.events_png(results),
+            figures.drawn(figures.events, results),
         ),
         Picture(
-            f"events_by_scene{ending}.png",
+            f"events_by_scene{ending}",
             f"matrix of the scenes and the events that stand out in them, {scope}",
-            figures.event_matrix_png(results),
+            figures.drawn(figures.events_by_scene, results),
         ),
     ]
     return Section(
@@ -420,9 +469,9 @@ def beyond_accuracy(results: CorpusResults, ending: str) -> Section:
             line.append(NONE if drift is None else f"{drift:.2f}")
         lines.append(line)
     picture = Picture(
-        f"reliability{ending}.png",
+        f"reliability{ending}",
         f"reliability diagram, {results.scope()}",
-        figures.reliability_png(results),
+        figures.drawn(figures.reliability, results),
     )
     return Section("Beyond accuracy", intro, header, lines, pictures=[picture])
 
@@ -456,24 +505,28 @@ def folds(results: CorpusResults) -> Section | None:
     )
 
 
-def galleries(results: CorpusResults, slugs: "Slugs") -> list[Section]:
+def galleries(results: CorpusResults, slugs: Slugs) -> list[Section]:
     """Returns a heading, and the confusion matrix and the learning curves of each row."""
     sections = [Section("Which scenes are confused, and the learning curves", style="gallery")]
+    fold = "open" if len(results.rows) <= MOST_OPEN_GALLERIES else "closed"
     for row in results.rows:
         slug = slugs.of(row.key)
         scope = results.scope(row)
         training_scope = results.training_scope(row)
         confusion = Picture(
-            f"confusion_{slug}.png",
+            f"confusion_{slug}",
             f"{row.title}: confusion matrix, {scope}",
-            figures.confusion_png(row, scope),
+            figures.drawn(figures.confusion, row, scope),
         )
         curves = Picture(
-            f"curves_{slug}.png",
+            f"curves_{slug}",
             f"{row.title}: learning curves, {training_scope}",
-            figures.curves_png(row, training_scope),
+            figures.drawn(figures.curves, row, training_scope),
         )
-        sections.append(Section(row.title, pictures=[confusion, curves], style="gallery"))
+        section = Section(
+            row.title, pictures=[confusion, curves], style="gallery", fold=fold, is_part=True
+        )
+        sections.append(section)
     return sections
 
 
@@ -492,7 +545,15 @@ def fields(results: CorpusResults) -> list[Section]:
     if len(results.rows) == 1:
         title = f"The {len(shared)} choices of this row"
     lines = [(path, formatting.plain(value)) for path, value in shared.items()]
-    sections.append(Section(title, header=["Field", "Value"], lines=lines, style="shared"))
+    section = Section(
+        title,
+        header=["Field", "Value"],
+        lines=lines,
+        style="fields",
+        fold="closed",
+        is_part=bool(differing),
+    )
+    sections.append(section)
     return sections
 
 
@@ -520,6 +581,7 @@ def open_choices(results: CorpusResults) -> Section | None:
         "them may be the reason why a score differs from the paper's.",
         ["Field", "Value here", "Why it is open"],
         lines,
+        fold="closed",
     )
 
 
@@ -540,7 +602,7 @@ def differing_fields(rows: Sequence[Row]) -> tuple[dict[str, list], dict[str, ob
     return differing, shared
 
 
-def _sections(results: CorpusResults, ending: str, slugs: "Slugs") -> list[Section]:
+def _sections(results: CorpusResults, ending: str, slugs: Slugs) -> list[Section]:
     """Returns the sections after the table of results, in the order of the report."""
     sections = [
         beside_paper(results),
@@ -744,22 +806,3 @@ def _clips_and_percent(
     clips = sorted({score.clips for score in scores if score})
     percent = [formatting.percent(accuracy) for accuracy in accuracies]
     return [", ".join(str(number) for number in clips), *percent]
-
-
-class Slugs:
-    """Parts of file names, no two of them alike."""
-
-    def __init__(self) -> None:
-        """Starts with no names taken."""
-        self._taken: set[str] = set()
-
-    def of(self, text: str) -> str:
-        """Returns `text` with underscores for other characters, and a number if it was taken."""
-        wanted = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_") or "row"
-        slug = wanted
-        number = 1
-        while slug in self._taken:
-            number += 1
-            slug = f"{wanted}_{number}"
-        self._taken.add(slug)
-        return slug

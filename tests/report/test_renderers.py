@@ -1,18 +1,22 @@
 """The files of a report: the page, Markdown, LaTeX, CSV, JSON and figures."""
 
 import csv
+import dataclasses
 import html.parser
 import json
 import math
 import re
+import shlex
 import shutil
 import subprocess
+from pathlib import Path
 
+import markupsafe
 import pytest
 from report.made_up_runs import MACHINE, change_json, write_run
 
 from crossask.cli import report as command
-from crossask.report import formatting, renderers, sections, write_report
+from crossask.report import content, formatting, renderers, sections, write_report
 from crossask.report.content import Bar
 from crossask.report.corpus import make_results
 from crossask.report.runs import read_runs
@@ -41,12 +45,13 @@ def page_of(root, out_dir):
 class _Page(html.parser.HTMLParser):
     """The tags and links of a page; fails at an element that is closed in the wrong place."""
 
-    VOID = ("meta", "img", "br", "line", "circle")
+    VOID = ("meta", "img", "br", "line", "circle", "wbr")
     LINKS = ("src", "href", "srcset", "action", "data", "xlink:href")
 
     def __init__(self, text):
         super().__init__()
         self.links = []
+        self.ids = []
         self.tags = []
         self.open = []
         self.feed(text)
@@ -56,6 +61,7 @@ class _Page(html.parser.HTMLParser):
         if tag not in self.VOID:
             self.open.append(tag)
         self.links += [value for name, value in attributes if name in self.LINKS]
+        self.ids += [value for name, value in attributes if name == "id"]
 
     def handle_startendtag(self, tag, attributes):
         self.tags.append(tag)
@@ -65,11 +71,18 @@ class _Page(html.parser.HTMLParser):
 
 
 def test_the_page_is_complete_and_loads_nothing(runs_root, tmp_path):
-    text = page_of(runs_root, tmp_path / "out")
+    paths = write_report(runs_root, tmp_path / "out", resamples=RESAMPLES)
+    text = paths["report.html"].read_text()
     page = _Page(text)
     assert page.open == []
-    assert page.links
-    assert all(link.startswith(("data:image/png;base64,", "#")) for link in page.links)
+    inside = [link for link in page.links if link.startswith("#")]
+    others = [link for link in page.links if not link.startswith(("data:image/png;base64,", "#"))]
+    # The contents lead to every section, and the links to every file of the report.
+    parts = {name for name in page.ids if name.endswith("choices_that_all_rows_share")}
+    parts |= {"FA", "CMAM_feature_based"}
+    assert sorted(inside) == sorted(f"#{name}" for name in set(page.ids) - parts)
+    assert len(page.ids) == len(set(page.ids))
+    assert sorted(others) == sorted(set(paths) - {"report.html"})
     assert "script" not in page.tags
     assert "link" not in page.tags
     assert page.tags.count("img") == 6
@@ -105,13 +118,17 @@ def test_fields_that_all_rows_share_are_collapsed(tmp_path):
     write_run(root, "fa", (3, 3), fields={"training.epochs": 7})
     write_run(root, "cmam", (3, 3), "CMAM", "feature_based", fields={"training.epochs": 9})
     text = page_of(root, tmp_path / "out")
-    text = re.sub(r' class="[^"]*"', "", text)
-    shown, _, collapsed = text.partition("<details>")
+    text = re.sub(r' class="[^"]*"|<wbr>', "", text)
+    title = re.search(r"<summary>\d+ choices that all rows share</summary>", text)
+    shown = text[: title.start()]
+    collapsed = text[title.end() :]
+    assert shown.endswith('share">')
     assert '<th scope="row">training.epochs</th><td>7</td><td>9</td>' in shown
     assert "training.batch_size" not in shown
     assert '<th scope="row">training.batch_size</th><td>32</td>' in collapsed
 
 
+@pytest.mark.usefixtures("all_formats")
 def test_the_same_runs_give_the_same_bytes(runs_root, tmp_path):
     first = write_report(runs_root, tmp_path / "a", resamples=RESAMPLES)
     second = write_report(runs_root, tmp_path / "b", resamples=RESAMPLES)
@@ -119,6 +136,72 @@ def test_the_same_runs_give_the_same_bytes(runs_root, tmp_path):
     for name in first:
         assert first[name].read_bytes() == second[name].read_bytes(), name
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == sorted(first)
+
+
+def test_date_command_version_and_machine_are_arguments_and_records(runs_root, tmp_path):
+    for run in ("fa/fold1/seed0", "cmam/fold1/seed0"):
+        path = runs_root / run / "config.json"
+        versions = json.loads(path.read_text())["versions"]
+        change_json(path, versions=versions | {"commit": f"c0ffee-{run[:2]}"})
+    provenance = content.Provenance(
+        "2026-11-28 23:40 UTC", "crossask report --out='a <b>'", "crossask 0.2, commit abc"
+    )
+    paths = write_report(runs_root, tmp_path / "out", resamples=RESAMPLES, provenance=provenance)
+    facts = {
+        "Written": "2026-11-28 23:40 UTC, by crossask 0.2, commit abc",
+        "Command": "crossask report --out='a <b>'",
+        "Trained with": "crossask 0.1.0, commit c0ffee-cm and c0ffee-fa",
+        "Trained on": "2 cores, a model, 7.8 GiB",
+    }
+    page = re.sub("</?code>", "", paths["report.html"].read_text())
+    for name, value in facts.items():
+        assert f"<dt>{name}</dt><dd>{markupsafe.escape(value)}</dd>" in page
+        assert f"- {name}: {value.replace('<', '&lt;')}\n" in paths["report.md"].read_text()
+    # Without it, a report on the same runs has the same bytes on every day.
+    assert "Written" not in page_of(runs_root, tmp_path / "undated")
+
+
+def test_the_command_writes_its_own_command_into_the_report(runs_root, tmp_path):
+    flags = [f"--model_dir={runs_root}", f"--out={tmp_path / 'the out'}", "--baseline=cmam"]
+    assert command.main(["crossask-report", *flags]) == 0
+    text = (tmp_path / "the out" / "report.md").read_text()
+    line = re.search(r"- Command: (.*)", text)[1]
+    assert shlex.split(line)[:2] == ["crossask", "report"]
+    assert sorted(shlex.split(line)[2:]) == sorted(flags)
+    assert re.search(r"- Written: \d{4}-\d\d-\d\d \d\d:\d\d UTC, by crossask ", text)
+
+
+@pytest.mark.usefixtures("all_formats")
+def test_every_picture_is_also_an_svg_and_a_pdf(runs_root, tmp_path):
+    paths = write_report(runs_root, tmp_path / "out", resamples=RESAMPLES)
+    names = [Path(name).stem for name in paths if name.endswith(".png")]
+    assert "confusion_fa" in names
+    for name in names:
+        assert paths[f"{name}.svg"].read_text().startswith("<?xml")
+        assert paths[f"{name}.pdf"].read_bytes().startswith(b"%PDF")
+        assert b"CreationDate" not in paths[f"{name}.pdf"].read_bytes()
+        assert "<dc:date>" not in paths[f"{name}.svg"].read_text()
+
+
+def test_names_with_dollar_signs_are_no_formulas_in_pictures(tmp_path):
+    for name in ("$\\frac$", "$x$"):
+        write_run(tmp_path / "runs", name, (2, 3), "CMAM", "feature_based")
+    paths = write_report(tmp_path / "runs", tmp_path / "out", resamples=RESAMPLES)
+    assert paths["scenes.png"].read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_long_table_is_folded(tmp_path):
+    for number in range(renderers.MOST_LINES + 1):
+        write_run(tmp_path / "runs", f"cmam_{number}", (2, 3), "CMAM", "feature_based")
+    (results,) = make_results(read_runs(tmp_path / "runs"), resamples=20)
+    lines = [(row.title, "1") for row in results.rows]
+    few = content.Section("Few", header=["Row", "x"], lines=lines[:-1])
+    many = content.Section("Many", header=["Row", "x"], lines=lines)
+    report = sections.report([results], {})
+    corpus = dataclasses.replace(report.corpora[0], sections=[few, many])
+    text = renderers.html(dataclasses.replace(report, corpora=[corpus]))
+    assert text.count("<summary>21 lines</summary>") == 1
+    assert "<summary>20 lines</summary>" not in text
 
 
 def test_every_picture_of_the_markdown_exists(runs_root, tmp_path):
@@ -142,7 +225,7 @@ def test_files_of_several_corpora_have_different_names(tmp_path):
     assert {"confusion_a_b.png", "confusion_a_b_2.png", "confusion_demo_2.png"} <= set(paths)
     text = paths["report.html"].read_text()
     assert text.count('<table class="results">') == 2
-    assert text.count("<h2>") == 2
+    assert text.count("<h2 ") == 2
 
 
 def test_histories_of_different_lengths_have_curves(tmp_path):

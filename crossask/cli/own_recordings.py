@@ -80,20 +80,22 @@ def _check(words: Sequence[str], values: flags.FlagValues) -> None:
 
 def _export(out: Path) -> int:
     """Exports a run of the row with the best score, and returns the exit code."""
+    from crossask.report import data
     from crossask.training import run_folder
 
     with open(out / "report" / "table.csv", newline="", encoding="utf-8") as file:
         best = max(csv.DictReader(file), key=lambda row: float(row["macro_accuracy"]))
+    best_row = data.name_of(best["row"])
     model = out / "model"
     command.LOG.info(
         "The row %s has the best score, which is a little too good, because it was chosen by it.",
-        best["row"],
+        best_row,
     )
     if model.exists():
         command.LOG.info("Model: %s (written before; remove it to write another).", model)
         return 0
     # That of the first fold and the first seed.
-    run = run_folder.find_runs(out / "runs" / best["row"])[0]
+    run = run_folder.find_runs(out / "runs" / best_row)[0]
     code = _verb("export", f"--model_dir={run.folder}", f"--out={model}")
     if not code:
         command.LOG.info("Predict with it: crossask predict --model=%s RECORDING", model)

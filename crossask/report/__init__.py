@@ -6,6 +6,7 @@ findings.py    paired differences, and agreement with the paper (its scores: pap
 studies.py     controls of the events, and the effect of open choices
 scene_events.py  the events that stand out in each scene
 devices.py     scores by recording device: a section and a CSV
+misclassified.py  the clips that a row misclassifies (sounds.py: their sound files)
 corpus.py      all results of one corpus
 sections.py    the sections of a report: tables as text, notes and pictures (content.py: what a
                section is; figures.py: the pictures; formatting.py: percent, points, intervals)
@@ -20,6 +21,7 @@ from crossask.report import data, devices, renderers, sections
 from crossask.report.content import Provenance
 from crossask.report.corpus import make_results
 from crossask.report.runs import machines, read_runs, versions
+from crossask.report.sounds import Sounds
 
 
 def write_report(
@@ -42,11 +44,11 @@ def write_report(
 
     Returns:
       Name -> path of each file: "report.html", "report.md", "summary.txt", "table.csv",
-      "table.tex" and "devices.csv" (if the clips have devices); and as .png, .svg and .pdf "scenes", "reliability", "choices" (if open choices
-      were changed), "events" and "events_by_scene" (if a row has event scores), and
-      "confusion_<row>" and "curves_<row>" for each row. With several corpora the files of each have
-      its name, as in "table_<corpus>.csv". "json" is the JSON file. Runs without predictions are
-      listed as unfinished.
+      "table.tex", "misclassified.csv" and "devices.csv" (if the clips have devices); and as .png,
+      .svg and .pdf "scenes", "reliability", "choices" (if open choices were changed), "events" and
+      "events_by_scene" (if a row has event scores), and "confusion_<row>" and "curves_<row>" for
+      each row. With several corpora the files of each have its name, as in "table_<corpus>.csv".
+      "json" is the JSON file. Runs without predictions are listed as unfinished.
 
     Raises:
       DataError: There are no runs, or none with predictions; a file is missing or not readable; or
@@ -57,13 +59,15 @@ def write_report(
     finished = [run for run in runs if run.is_finished]
     found_versions = versions(finished)
     found_machines = machines(finished)
-    report = sections.report(corpora, found_versions, found_machines, provenance)
+    report = sections.report(corpora, found_versions, found_machines, provenance, Sounds(out_dir))
 
     contents = {}
     for results, corpus in zip(corpora, report.corpora, strict=True):
         contents[f"table{corpus.file_ending}.csv"] = data.to_csv(results).encode()
         if devices.are_known(results):
             contents[f"devices{corpus.file_ending}.csv"] = devices.to_csv(results).encode()
+        misclassified = data.misclassified_csv(results)
+        contents[f"misclassified{corpus.file_ending}.csv"] = misclassified.encode()
         contents[f"table{corpus.file_ending}.tex"] = renderers.latex(corpus.results).encode()
         for section in corpus.sections:
             for picture in section.pictures:

@@ -13,7 +13,10 @@ VERDICTS = ("agrees", "differs", "better", "worse", "cannot tell", "one seed")
 WORD_COLUMNS = (
     "Choice",
     "Event",
+    "Location",
+    "Predicted as",
     "The paper says",
+    "True scene",
     "Value",
     "Value here",
     "Verdict",
@@ -54,8 +57,10 @@ class Section:
       shares: For a matrix, the fractions by which its cells are shaded, from the third column on.
       notes: Sentences after the table.
       pictures: Pictures after the notes.
-      style: "text", "matrix" (shaded cells), "fields" (values of fields) or "gallery" (the pictures
-        of one row).
+      sounds: Addresses of sound files relative to the report, for a player in each line; "" for a
+        line without one.
+      style: "text", "matrix" (shaded cells), "fields" (values of fields), "gallery" (the pictures
+        of one row) or "clips" (a list of clips, of which Markdown has the title alone).
       fold: Whether the page shows the section ("no"), or its title, which can be opened ("closed")
         or closed ("open").
       is_part: Whether it belongs to the section before it. It is then not in the contents.
@@ -68,7 +73,8 @@ class Section:
     shares: Sequence[Sequence[float | None]] = ()
     notes: Sequence[str] = ()
     pictures: Sequence[Picture] = ()
-    style: Literal["text", "matrix", "fields", "gallery"] = "text"
+    sounds: Sequence[str] = ()
+    style: Literal["text", "matrix", "fields", "gallery", "clips"] = "text"
     fold: Literal["no", "open", "closed"] = "no"
     is_part: bool = False
 
@@ -170,8 +176,12 @@ class CorpusReport:
 
     @property
     def tables(self) -> dict[str, str]:
-        """Name of each file with the table of results -> its format."""
-        return {f"table{self.file_ending}.csv": "CSV", f"table{self.file_ending}.tex": "LaTeX"}
+        """Name of each file with a table -> what it contains."""
+        return {
+            f"table{self.file_ending}.csv": "the table of results as CSV",
+            f"table{self.file_ending}.tex": "the table of results as LaTeX",
+            f"misclassified{self.file_ending}.csv": "all misclassified clips of each row",
+        }
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from crossask.config.catalogue import SYSTEMS
 from crossask.report import findings, formatting, paper, studies
 from crossask.report.findings import Comparisons, Difference, PaperCell, TestedClaim
+from crossask.report.misclassified import MisclassifiedClip, find_misclassified
 from crossask.report.rows import Row, group, make_rows
 from crossask.report.runs import EvaluatedRun, flatten
 from crossask.report.scene_events import SceneEvents, find_scene_events
@@ -28,6 +29,7 @@ class CorpusResults:
       controls: Controls of the events of a row; None without one.
       study: Rows that change one open choice; None if there are fewer than two.
       scene_events: Events that stand out in the scenes; None without event scores.
+      misclassified: For each row, the clips that it misclassifies.
       unfinished: Runs without predictions.
       notes: Sentences that a reader of the results needs.
     """
@@ -43,6 +45,7 @@ class CorpusResults:
     controls: Controls | None
     study: Study | None
     scene_events: SceneEvents | None
+    misclassified: tuple[tuple[MisclassifiedClip, ...], ...]
     unfinished: tuple[EvaluatedRun, ...]
     notes: tuple[str, ...]
 
@@ -172,6 +175,7 @@ def make_results(
                 controls=controls,
                 study=study,
                 scene_events=find_scene_events(rows, resamples),
+                misclassified=tuple(find_misclassified(row) for row in rows),
                 unfinished=tuple(unfinished),
                 notes=tuple(dict.fromkeys(notes)),
             )

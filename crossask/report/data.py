@@ -1,33 +1,62 @@
 """Results for other programs: a table of rows as CSV, everything as JSON.
 
-Accuracies are fractions; numbers have six decimals.
+Accuracies are fractions; numbers have six decimals. In CSV, an apostrophe precedes names that a
+spreadsheet would read as formulas; see `cell_of`.
 """
 
 import csv
+import dataclasses
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from crossask import evaluation
 from crossask.report import studies
 from crossask.report.corpus import CorpusResults
 from crossask.report.findings import Difference, PaperCell, TestedClaim
+from crossask.report.misclassified import MisclassifiedClip
 from crossask.report.rows import Row
 from crossask.report.studies import ChangedChoice
 
 DECIMALS = 6
+# A spreadsheet runs a cell that starts with one of these; the apostrophe marks such cells as text.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
 def to_csv(results: CorpusResults) -> str:
     """Returns the rows of a corpus as CSV; the cell of a missing number is empty."""
     lines = [_csv_line(results, row) for row in results.rows]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
-    writer.writeheader()
-    for line in lines:
-        writer.writerow(_rounded(line))
-    return text.getvalue()
+    return _csv(list(lines[0]), lines)
+
+
+def misclassified_csv(results: CorpusResults) -> str:
+    """Returns the misclassified clips of every row of a corpus as CSV."""
+    names = [field.name for field in dataclasses.fields(MisclassifiedClip)]
+    lines = []
+    for row, clips in zip(results.rows, results.misclassified, strict=True):
+        lines += [{"row": row.name} | dataclasses.asdict(clip) for clip in clips]
+    return _csv(["row", *names], lines)
+
+
+def cell_of(name: str) -> str:
+    """Returns a cell that a spreadsheet reads as the text `name` and not as a formula.
+
+    A name that starts with =, +, -, @, a tab or a carriage return is preceded by an apostrophe, and
+    so is one that starts with an apostrophe, so that `name_of` returns it. Numbers stay numbers.
+    """
+    if not name.startswith(FORMULA_STARTS):
+        return name
+    try:
+        float(name)
+    except ValueError:
+        return f"'{name}"
+    return name
+
+
+def name_of(cell: str) -> str:
+    """Returns the name for which `cell_of` returned this cell."""
+    return cell.removeprefix("'")
 
 
 def to_json(
@@ -49,6 +78,18 @@ def to_json(
     }
     text = json.dumps(_rounded(content), indent=2, sort_keys=True, ensure_ascii=False)
     return f"{text}\n"
+
+
+def _csv(header: Sequence[str], lines: Iterable[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, header, lineterminator="\n")
+    writer.writeheader()
+    for line in lines:
+        cells = {}
+        for name, value in _rounded(line).items():
+            cells[name] = cell_of(value) if isinstance(value, str) else value
+        writer.writerow(cells)
+    return text.getvalue()
 
 
 def _csv_line(results: CorpusResults, row: Row) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import math
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from crossask.report.content import Bar, Report, Results, Section, Slugs
 from crossask.report.formatting import NONE
 
 TEMPLATES = Path(__file__).parent / "templates"
+# Characters that Markdown interprets anywhere, and underscores at the ends of words.
+MARKDOWN_CHARACTERS = re.compile(r"[\\`*\[\]|~&]|(?<![^\W_])_|_(?![^\W_])")
+# What makes a line a heading, a list or a quotation; of "1. " it is the point.
+MARKDOWN_STARTS = re.compile(r"^(\s*(?:\d+(?=[.)]\s))?)([#+\-=>.)])")
 # The page folds longer tables.
 MOST_LINES = 20
 LATEX_CHARACTERS = {
@@ -250,11 +255,13 @@ def _markdown_results(results: Results) -> str:
 def _markdown_section(section: Section) -> list[str]:
     """Returns the paragraphs of a section."""
     if section.style == "fields" and section.fold == "closed":
-        listed = "; ".join(f"`{path}` {_plain_line(value)}" for path, value in section.lines)
+        listed = "; ".join(f"{_code(path)} {_plain_line(value)}" for path, value in section.lines)
         return [f"{section.title}: {listed}."]
+    if section.style == "clips":
+        return [_markdown_list([section.title])]
     parts = [f"### {_plain_line(section.title)}"]
     if section.intro:
-        parts.append(_plain_line(section.intro))
+        parts.append(_paragraph(section.intro))
     if section.lines:
         parts.append(_markdown_table(section.header, section.lines))
     if section.notes:
@@ -272,12 +279,24 @@ def _markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> st
 
 
 def _markdown_list(items: Iterable[str]) -> str:
-    return "\n".join(f"- {_plain_line(item)}" for item in items)
+    return "\n".join(f"- {_paragraph(item)}" for item in items)
 
 
 def _plain_line(text: str) -> str:
-    """Returns text in which no name of a user's ends a cell or a line, or opens a tag."""
-    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    """Returns text as one line of Markdown in which names from outside are no markup."""
+    line = " ".join(text.split("\n"))
+    line = MARKDOWN_CHARACTERS.sub(r"\\\g<0>", line)
+    return line.replace("<", "&lt;")
+
+
+def _paragraph(text: str) -> str:
+    """Returns text as a paragraph or an item, which no name makes a heading or a list."""
+    return MARKDOWN_STARTS.sub(r"\g<1>\\\g<2>", _plain_line(text))
+
+
+def _code(text: str) -> str:
+    """Returns text as code of Markdown."""
+    return f"`{text.replace('`', '')}`"
 
 
 def _latex_columns(results: Results) -> list[tuple[str, list[str]]]:

@@ -21,11 +21,16 @@ from crossask.report.content import (
 from crossask.report.corpus import CorpusResults
 from crossask.report.findings import Difference, PaperCell, TestedClaim
 from crossask.report.formatting import NONE
+from crossask.report.misclassified import MisclassifiedClip, always_misclassified
 from crossask.report.rows import Row
+from crossask.report.sounds import Sounds
 from crossask.report.studies import LABELS, Controls
 
 # With more rows, their pictures are folded.
 MOST_OPEN_GALLERIES = 3
+# Misclassified clips of a row that the page lists, and clips that a note names.
+MOST_CLIPS = 100
+MOST_CLIPS_IN_NOTE = 10
 _TESTED_HEADER = ("p", "p adjusted", "Verdict", "Seed deviations")
 HOW_TO_READ = (
     (
@@ -79,6 +84,7 @@ def report(
     versions: dict[str, list[str]],
     machines: Sequence[Mapping[str, Any]] = (),
     provenance: Provenance | None = None,
+    sounds: Sounds | None = None,
 ) -> Report:
     """Returns the content of the report on some corpora.
 
@@ -87,6 +93,7 @@ def report(
       versions: Package -> its versions in the runs; "commit" is that of the source.
       machines: Machines on which the runs were trained.
       provenance: How and when the report is written; None leaves it out.
+      sounds: Sound files of the clips; None shows no players.
     """
     slugs = Slugs()
     reports = []
@@ -105,7 +112,7 @@ def report(
                 conclusion=results.conclusion,
                 results=results_table(results),
                 notes=notes,
-                sections=_sections(results, ending, slugs),
+                sections=_sections(results, ending, slugs, sounds),
             )
         )
     return Report(
@@ -530,6 +537,33 @@ def galleries(results: CorpusResults, slugs: Slugs) -> list[Section]:
     return sections
 
 
+def misclassified(results: CorpusResults, ending: str, sounds: Sounds | None) -> list[Section]:
+    """Returns a heading, and a list of the misclassified clips of each row."""
+    notes = []
+    always = always_misclassified(results.misclassified)
+    if always and len(results.rows) > 1:
+        listed = ", ".join(always[:MOST_CLIPS_IN_NOTE])
+        more = len(always) - MOST_CLIPS_IN_NOTE
+        if more > 0:
+            listed += f" and {more} more"
+        notes.append(
+            f"All seeds of all rows misclassify {formatting.several(len(always), 'clip')}, which "
+            f"may have a wrong label: {listed}."
+        )
+    heading = Section(
+        "Misclassified clips",
+        "Clips that at least one seed misclassifies: first those that most seeds misclassify, and "
+        "among these the more probable mistakes. Probabilities are means over seeds. The lists "
+        f"have at most {MOST_CLIPS} clips of a row; misclassified{ending}.csv has all. The page "
+        "has players if the sound files are on the same computer.",
+        notes=notes,
+    )
+    parts = []
+    for row, clips in zip(results.rows, results.misclassified, strict=True):
+        parts.append(_misclassified_of_row(row, clips, sounds))
+    return [heading, *parts]
+
+
 def fields(results: CorpusResults) -> list[Section]:
     """Returns the fields in which the rows differ, and those that all rows share."""
     differing, shared = differing_fields(results.rows)
@@ -602,7 +636,9 @@ def differing_fields(rows: Sequence[Row]) -> tuple[dict[str, list], dict[str, ob
     return differing, shared
 
 
-def _sections(results: CorpusResults, ending: str, slugs: Slugs) -> list[Section]:
+def _sections(
+    results: CorpusResults, ending: str, slugs: Slugs, sounds: Sounds | None
+) -> list[Section]:
     """Returns the sections after the table of results, in the order of the report."""
     sections = [
         beside_paper(results),
@@ -617,6 +653,7 @@ def _sections(results: CorpusResults, ending: str, slugs: Slugs) -> list[Section
         beyond_accuracy(results, ending),
         folds(results),
         *galleries(results, slugs),
+        *misclassified(results, ending, sounds),
         *fields(results),
         open_choices(results),
     ]
@@ -783,6 +820,37 @@ def _tested_difference(results: CorpusResults, tested: TestedClaim) -> list[str]
         second = formatting.deviation(difference.comparison.b.seed_deviation)
         deviations = f"{first} and {second}"
     return [points, interval, p_value, adjusted_p, verdict, deviations]
+
+
+def _misclassified_of_row(
+    row: Row, clips: Sequence[MisclassifiedClip], sounds: Sounds | None
+) -> Section:
+    shown = clips[:MOST_CLIPS]
+    addresses = []
+    if sounds is not None:
+        addresses = sounds.addresses(row, [clip.clip for clip in shown])
+    shows_locations = any(clip.location for clip in shown)
+    header = ["Clip", "True scene", "Predicted as", "Wrong in", "True scene, %", "Predicted, %"]
+    if shows_locations:
+        header.append("Location")
+    lines = []
+    for clip in shown:
+        line = [clip.clip, formatting.scene(clip.truth), formatting.scene(clip.predicted)]
+        line.append(f"{clip.wrong_seeds} of {formatting.several(clip.seeds, 'seed')}")
+        line.append(formatting.number(clip.probability_of_truth))
+        line.append(formatting.number(clip.probability_of_predicted))
+        if shows_locations:
+            line.append(clip.location)
+        lines.append(line)
+    return Section(
+        f"{row.title}: {len(clips)} of {formatting.several(row.summary.clips, 'clip')}",
+        header=header,
+        lines=lines,
+        sounds=addresses if any(addresses) else (),
+        style="clips",
+        fold="closed",
+        is_part=True,
+    )
 
 
 def _interval_title(results: CorpusResults) -> str:

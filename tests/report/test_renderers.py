@@ -16,7 +16,7 @@ import pytest
 from report.made_up_runs import MACHINE, change_json, write_run
 
 from crossask.cli import report as command
-from crossask.report import content, formatting, renderers, sections, write_report
+from crossask.report import content, data, formatting, renderers, sections, write_report
 from crossask.report.content import Bar
 from crossask.report.corpus import make_results
 from crossask.report.runs import read_runs
@@ -78,8 +78,8 @@ def test_the_page_is_complete_and_loads_nothing(runs_root, tmp_path):
     inside = [link for link in page.links if link.startswith("#")]
     others = [link for link in page.links if not link.startswith(("data:image/png;base64,", "#"))]
     # The contents lead to every section, and the links to every file of the report.
-    parts = {name for name in page.ids if name.endswith("choices_that_all_rows_share")}
-    parts |= {"FA", "CMAM_feature_based"}
+    parts = set(re.findall(r'<details id="(\w+)"(?: open)?><summary>(?!<h3>)', text))
+    assert {"FA", "CMAM_feature_based", "FA_15_of_24_clips"} <= parts
     assert sorted(inside) == sorted(f"#{name}" for name in set(page.ids) - parts)
     assert len(page.ids) == len(set(page.ids))
     assert sorted(others) == sorted(set(paths) - {"report.html"})
@@ -111,6 +111,51 @@ def test_names_from_outside_cannot_break_page_or_markdown(tmp_path):
     assert "<b>" not in paths["report.html"].read_text()
     assert "&lt;b&gt;a|b&lt;/b&gt;" in paths["report.html"].read_text()
     assert "<b>" not in paths["report.md"].read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("*a* [b](c) `d` ~e~ &lt; |", r"\*a\* \[b\](c) \`d\` \~e\~ \&lt; \|"),
+        ("<img>", "&lt;img>"),
+        ("_a_ and a_b", r"\_a\_ and a_b"),
+        ("# a\n# b", r"\# a # b"),
+        ("1. a", r"1\. a"),
+        ("1.5 points", "1.5 points"),
+        ("- a", r"\- a"),
+    ],
+)
+def test_names_are_no_markup_in_markdown(text, escaped):
+    report = content.Report([], [], [text], [], {})
+    assert f"\n- {escaped}\n" in renderers.markdown(report)
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("=1+2", "'=1+2"),
+        ("+a", "'+a"),
+        ("-a", "'-a"),
+        ("@a", "'@a"),
+        ("'a", "''a"),
+        ("-1.5", "-1.5"),
+        ("a=b", "a=b"),
+        ("", ""),
+    ],
+)
+def test_no_name_is_a_formula_in_a_spreadsheet(name, cell):
+    assert data.cell_of(name) == cell
+    assert data.name_of(cell) == name
+
+
+def test_numbers_in_a_csv_stay_numbers_and_names_are_text(tmp_path):
+    write_run(tmp_path / "runs", "fa", (4, 3))
+    write_run(tmp_path / "runs", "=cmd", (2, 3), "CMAM", "feature_based")
+    paths = write_report(tmp_path / "runs", tmp_path / "out", resamples=RESAMPLES)
+    _, cmam = csv.DictReader(paths["table.csv"].read_text().splitlines())
+    assert (cmam["row"], cmam["difference"]) == ("'=cmd", "-0.25")
+    lines = list(csv.DictReader(paths["misclassified.csv"].read_text().splitlines()))
+    assert {line["row"] for line in lines} == {"fa", "'=cmd"}
 
 
 def test_fields_that_all_rows_share_are_collapsed(tmp_path):

@@ -43,7 +43,7 @@ def report(values: flags.FlagValues, _positional: list[str]) -> None:
         provenance=_provenance(values),
     )
     print(paths["summary.txt"].read_text(encoding="utf-8"), end="")
-    print(f"Report: {paths['report.html']} (also report.md, table.csv and table.tex)")
+    print(f"Report: {paths['report.html']} (beside it: Markdown, CSV, LaTeX and figures)")
 
 
 def _provenance(values: flags.FlagValues) -> "Provenance":

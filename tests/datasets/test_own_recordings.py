@@ -5,11 +5,14 @@ import csv
 import numpy as np
 import pytest
 import soundfile
+from report.made_up_runs import write_run
 
 from crossask import config
+from crossask.cli import own_recordings as of_command
 from crossask.cli import train
 from crossask.datasets import own_recordings, read_corpus
 from crossask.errors import DataError
+from crossask.report import write_report
 
 
 def write(folder, name, seconds=5.0, rate=44100, channels=1):
@@ -123,6 +126,18 @@ def test_flags_of_the_grid_apply_to_a_folder_of_recordings(sounds, tmp_path, cap
     assert "fa: 2 runs" in capsys.readouterr().out
     assert train.main([*words, "--folds=9"]) == 2
     assert "'9'" in capsys.readouterr().err
+
+
+def test_the_best_row_is_exported_by_its_name(tmp_path, monkeypatch):
+    # In table.csv, an apostrophe precedes this name, so that no spreadsheet runs it.
+    write_run(tmp_path / "runs", "@best", (4, 4), "CMAM", "feature_based")
+    write_run(tmp_path / "runs", "fa", (2, 3))
+    write_report(tmp_path / "runs", tmp_path / "report", resamples=20)
+    verbs = []
+    monkeypatch.setattr(of_command, "_verb", lambda *words: verbs.append(words) or 0)
+    assert of_command._export(tmp_path) == 0
+    run = tmp_path / "runs" / "@best" / "fold1" / "seed0"
+    assert verbs == [("export", f"--model_dir={run}", f"--out={tmp_path / 'model'}")]
 
 
 @pytest.mark.parametrize(

@@ -499,6 +499,15 @@ def test_the_command_prints_the_texts_of_the_tables(runs_root, tmp_path, capsys)
     assert printed.startswith((out / "summary.txt").read_text())
 
 
+def test_the_command_reports_on_several_corpora(tmp_path, capsys):
+    write_run(tmp_path / "runs", "fa", (2, 3))
+    write_run(tmp_path / "runs", "other", (4, 4), corpus="esc10")
+    flags = [f"--model_dir={tmp_path / 'runs'}", f"--out={tmp_path / 'out'}"]
+    assert command.main(["crossask-report", *flags]) == 0
+    scopes = [line for line in capsys.readouterr().out.splitlines() if line.endswith(":")]
+    assert [scope.split(",")[0] for scope in scopes] == ["demo", "esc10"]
+
+
 def test_a_summary_lists_some_rows_and_counts_the_others(tmp_path):
     for number in range(20):
         write_run(tmp_path, f"cmam_{number}", (4, 3), "CMAM", "feature_based")

@@ -10,6 +10,7 @@ one column of probabilities for each scene.
 import functools
 import json
 import sys
+import types
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -119,16 +120,14 @@ def _evaluate(run: "Run", values: flags.FlagValues, prepare: Prepare) -> None:
 
 
 def _log_scores(run: "Run") -> None:
+    from crossask.report import formatting
+
     scores = run.read("scores.json")
-    interval = scores["interval"]
-    command.LOG.info(
-        "%s: macro accuracy %.1f %% (95 %% interval over locations %.1f to %.1f), %d clips.",
-        run.title,
-        100 * scores["macro_accuracy"],
-        100 * interval["low"],
-        100 * interval["high"],
-        scores["clips"],
-    )
+    interval = formatting.percent_range(types.SimpleNamespace(**scores["interval"]))
+    if interval != formatting.NONE:
+        interval = f"95 % interval over locations {interval}"
+    accuracy = formatting.with_range(formatting.percent(scores["macro_accuracy"]), interval)
+    command.LOG.info("%s: macro accuracy %s, %d clips.", run.title, accuracy, scores["clips"])
 
 
 def _log_swapped(run: "Run") -> None:

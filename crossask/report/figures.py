@@ -5,6 +5,7 @@ The same runs give the same bytes, so the files contain no date.
 
 import io
 import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,9 @@ SYSTEM_COLOURS = {
 }
 VERDICT_COLOURS = {"better": VALIDATION, "worse": TRAINING}
 DOTS_PER_INCH = 130
+# Characters of a title that are certain to fit.
+CHARACTERS_PER_INCH = 14
+INCHES_OF_TITLE_LINE = 0.15
 # Ending of a file -> what Matplotlib would write of itself and of the time into it.
 FORMATS = {
     "png": {"Software": None},
@@ -508,4 +512,12 @@ def _set_row_title(figure: Figure, row: Row, text: str, scope: str) -> None:
 
 
 def _set_title(figure: Figure, text: str, scope: str) -> None:
-    figure.suptitle(f"{text}\n{scope}", fontsize=8.5, color=FAINT, x=0.02, ha="left")
+    """Sets the title of a figure; lines are broken where the figure ends, which makes it higher."""
+    most_characters = int(CHARACTERS_PER_INCH * figure.get_figwidth())
+    given = [*text.splitlines(), scope]
+    lines = []
+    for line in given:
+        lines += textwrap.wrap(line, most_characters)
+    more_inches = INCHES_OF_TITLE_LINE * (len(lines) - len(given))
+    figure.set_figheight(figure.get_figheight() + more_inches)
+    figure.suptitle("\n".join(lines), fontsize=8.5, color=FAINT, x=0.02, ha="left")

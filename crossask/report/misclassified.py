@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -65,6 +66,23 @@ def always_misclassified(of_rows: Sequence[Sequence[MisclassifiedClip]]) -> list
     for clips in of_rows:
         sets.append({clip.clip for clip in clips if clip.wrong_seeds == clip.seeds})
     return sorted(set.intersection(*sets))
+
+
+def folder_of(row: Row) -> str:
+    """Returns the folder of all clips of a row if their names are absolute paths, else "".
+
+    It ends in a separator. Tables of own recordings may list absolute paths, which all start with
+    the same long text.
+    """
+    clips = row.tables[0]["clip"].astype(str)
+    if not all(os.path.isabs(clip) for clip in clips):
+        return ""
+    try:
+        folder = os.path.commonpath([os.path.dirname(clip) for clip in clips])
+    except ValueError:
+        # On Windows, clips may be on several drives.
+        return ""
+    return os.path.join(folder, "")
 
 
 def _clip(seeds: Sequence[Predictions], index: int) -> MisclassifiedClip:

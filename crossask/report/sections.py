@@ -21,7 +21,7 @@ from crossask.report.content import (
 from crossask.report.corpus import CorpusResults
 from crossask.report.findings import Difference, PaperCell, TestedClaim
 from crossask.report.formatting import NONE
-from crossask.report.misclassified import MisclassifiedClip, always_misclassified
+from crossask.report.misclassified import MisclassifiedClip, always_misclassified, folder_of
 from crossask.report.rows import Row
 from crossask.report.sounds import Sounds
 from crossask.report.studies import LABELS, Controls
@@ -540,9 +540,12 @@ def galleries(results: CorpusResults, slugs: Slugs) -> list[Section]:
 def misclassified(results: CorpusResults, ending: str, sounds: Sounds | None) -> list[Section]:
     """Returns a heading, and a list of the misclassified clips of each row."""
     notes = []
+    folder = folder_of(results.rows[0])
+    if folder:
+        notes.append(f"The names of the clips start at {folder}.")
     always = always_misclassified(results.misclassified)
     if always and len(results.rows) > 1:
-        listed = ", ".join(always[:MOST_CLIPS_IN_NOTE])
+        listed = ", ".join(clip.removeprefix(folder) for clip in always[:MOST_CLIPS_IN_NOTE])
         more = len(always) - MOST_CLIPS_IN_NOTE
         if more > 0:
             listed += f" and {more} more"
@@ -560,7 +563,7 @@ def misclassified(results: CorpusResults, ending: str, sounds: Sounds | None) ->
     )
     parts = []
     for row, clips in zip(results.rows, results.misclassified, strict=True):
-        parts.append(_misclassified_of_row(row, clips, sounds))
+        parts.append(_misclassified_of_row(row, clips, folder, sounds))
     return [heading, *parts]
 
 
@@ -823,7 +826,7 @@ def _tested_difference(results: CorpusResults, tested: TestedClaim) -> list[str]
 
 
 def _misclassified_of_row(
-    row: Row, clips: Sequence[MisclassifiedClip], sounds: Sounds | None
+    row: Row, clips: Sequence[MisclassifiedClip], folder: str, sounds: Sounds | None
 ) -> Section:
     shown = clips[:MOST_CLIPS]
     addresses = []
@@ -835,7 +838,8 @@ def _misclassified_of_row(
         header.append("Location")
     lines = []
     for clip in shown:
-        line = [clip.clip, formatting.scene(clip.truth), formatting.scene(clip.predicted)]
+        name = clip.clip.removeprefix(folder)
+        line = [name, formatting.scene(clip.truth), formatting.scene(clip.predicted)]
         line.append(f"{clip.wrong_seeds} of {formatting.several(clip.seeds, 'seed')}")
         line.append(formatting.number(clip.probability_of_truth))
         line.append(formatting.number(clip.probability_of_predicted))

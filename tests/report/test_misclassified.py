@@ -136,6 +136,18 @@ def test_clips_have_players_where_their_sound_is(tmp_path, recordings):
     assert page.count("<audio") == 2
 
 
+def test_absolute_paths_of_clips_start_at_their_common_folder(tmp_path):
+    clips = [f"/home/me/sounds/{name}.wav" for name in ("a/x", "b/y", "c/z")]
+    folder = write_run(tmp_path / "runs", "fa", (4, 4))
+    write_predictions(folder, [f"{clip},p,{clip[-7]},0,0,1" for clip in clips])
+    paths = write_report(tmp_path / "runs", tmp_path / "out", resamples=RESAMPLES)
+    page = paths["report.html"].read_text()
+    assert re.findall(r">([\w/]+\.wav)</th>", page) == ["a/x.wav", "b/y.wav"]
+    assert "The names of the clips start at /home/me/sounds/." in page
+    with open(paths["misclassified.csv"], newline="") as file:
+        assert [line["clip"] for line in csv.DictReader(file)] == clips[:2]
+
+
 def test_without_the_sound_there_are_no_players(tmp_path, recordings):
     clips = ("a/0 #?%.wav", "c/0 #?%.wav")
     folder = write_run_of(recordings, tmp_path / "runs", clips)

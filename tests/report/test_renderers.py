@@ -16,7 +16,7 @@ import pytest
 from report.made_up_runs import MACHINE, change_json, write_run
 
 from crossask.cli import report as command
-from crossask.report import content, data, formatting, renderers, sections, write_report
+from crossask.report import content, data, figures, formatting, renderers, sections, write_report
 from crossask.report.content import Bar
 from crossask.report.corpus import make_results
 from crossask.report.runs import read_runs
@@ -233,6 +233,16 @@ def test_names_with_dollar_signs_are_no_formulas_in_pictures(tmp_path):
         write_run(tmp_path / "runs", name, (2, 3), "CMAM", "feature_based")
     paths = write_report(tmp_path / "runs", tmp_path / "out", resamples=RESAMPLES)
     assert paths["scenes.png"].read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_title_is_wider_than_its_picture(tmp_path):
+    write_run(tmp_path, "fa", (3, 3), corpus="a corpus with a long name and another word")
+    (results,) = make_results(read_runs(tmp_path), resamples=20)
+    figure = figures.confusion(results.rows[0], results.scope())
+    figure.draw_without_rendering()
+    title = figure.get_suptitle()
+    assert "a corpus with a long name" in title
+    assert figure._suptitle.get_window_extent().x1 <= figure.bbox.x1
 
 
 def test_a_long_table_is_folded(tmp_path):

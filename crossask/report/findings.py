@@ -320,16 +320,17 @@ def _reservation(difference: Difference) -> str:
 
 def _reason_to_doubt(difference: Difference) -> str:
     interval = difference.comparison.interval
+    drawn = f"{interval.over}s"
     if difference.verdict == "one seed":
         return (
             "at least one of them has a single seed, and how much another training would change "
             "the difference is unknown"
         )
     if not formatting.has_width(interval.low, interval.high):
-        return "all draws of locations have this difference, so they show nothing about others"
+        return f"all draws of {drawn} have this difference, so they show nothing about others"
     if interval.low <= 0 <= interval.high:
         return (
-            "the interval contains zero, so with other locations or another training either of "
+            f"the interval contains zero, so with other {drawn} or another training either of "
             "them may score higher"
         )
     if difference.comparison.p_value >= LEVEL:

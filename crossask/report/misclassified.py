@@ -48,12 +48,7 @@ def find_misclassified(row: Row) -> tuple[MisclassifiedClip, ...]:
     found = []
     for index in np.flatnonzero(correct.min(axis=0) == 0):
         found.append(_clip(seeds, int(index)))
-    return tuple(
-        sorted(
-            found,
-            key=lambda clip: (-clip.wrong_seeds, -clip.probability_of_predicted, clip.clip),
-        )
-    )
+    return tuple(sorted(found, key=_order))
 
 
 def always_misclassified(of_rows: Sequence[Sequence[MisclassifiedClip]]) -> list[str]:
@@ -85,11 +80,16 @@ def folder_of(row: Row) -> str:
     return os.path.join(folder, "")
 
 
+def _order(clip: MisclassifiedClip) -> tuple[int, float, str]:
+    """Returns by what clips are sorted; their names make the order the same in every report."""
+    return -clip.wrong_seeds, -clip.probability_of_predicted, clip.clip
+
+
 def _clip(seeds: Sequence[Predictions], index: int) -> MisclassifiedClip:
     """Returns a clip that some seeds misclassify; `index` is its position in their tables."""
     first = seeds[0]
     truth = str(first.labels[index])
-    votes = collections.Counter()
+    votes: collections.Counter[str] = collections.Counter()
     probabilities = dict.fromkeys(first.scenes, 0.0)
     for seed in seeds:
         # Seeds may have their scenes in different orders.
@@ -98,7 +98,9 @@ def _clip(seeds: Sequence[Predictions], index: int) -> MisclassifiedClip:
         predicted = seed.scenes[seed.predicted[index]]
         if predicted != truth:
             votes[predicted] += 1
-    wrong = min(votes, key=lambda scene: (-votes[scene], -probabilities[scene], scene))
+    most_votes = max(votes.values())
+    candidates = sorted(scene for scene in votes if votes[scene] == most_votes)
+    wrong = max(candidates, key=probabilities.get)
     return MisclassifiedClip(
         clip=str(first.clips[index]),
         location="" if first.location is None else str(first.location[index]),

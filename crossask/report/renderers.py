@@ -1,4 +1,4 @@
-"""HTML, Markdown and LaTeX of a report; they lay out its content and compute nothing."""
+"""HTML, Markdown, LaTeX and a summary of a report; they lay out its content and compute nothing."""
 
 import base64
 import dataclasses

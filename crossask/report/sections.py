@@ -135,9 +135,9 @@ def _facts(
         facts.append(("Written", f"{provenance.written}, by {provenance.version}"))
         facts.append(("Command", provenance.command))
     trained = []
-    for name, label in (("crossask", "crossask"), ("commit", "commit")):
+    for name in ("crossask", "commit"):
         if name in versions:
-            trained.append(f"{label} {formatting.listed(list(versions[name]), 'and')}")
+            trained.append(f"{name} {formatting.listed(list(versions[name]), 'and')}")
     if trained:
         facts.append(("Trained with", ", ".join(trained)))
     if machines:
@@ -250,9 +250,10 @@ def claims(results: CorpusResults) -> Section | None:
 
 
 def other_pairs(results: CorpusResults) -> Section | None:
-    """Returns the paired differences of own recordings that are not with the baseline; or None.
+    """Returns those differences of rows on own recordings in which the baseline has no part.
 
-    They are those by which the claims of the paper are tested on its corpora.
+    They are those by which the claims of the paper are tested on its corpora. Returns None if there
+    are none, and for the corpora of the paper.
     """
     if results.refers_to_paper:
         return None

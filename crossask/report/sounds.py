@@ -58,15 +58,7 @@ class Sounds:
         data_dir = str(row.runs[0].config.get("paths", {}).get("data_dir", ""))
         key = (name, data_dir)
         if key not in self._corpora:
-            files = {}
-            if data_dir and os.path.exists(data_dir):
-                try:
-                    corpus = datasets.read_corpus(name, data_dir, need_audio=False)
-                    files = {clip.id: clip.path for clip in corpus.clips}
-                except CrossaskError:
-                    # The corpus is another one now. Its predictions are a report all the same.
-                    files = {}
-            self._corpora[key] = files
+            self._corpora[key] = _files_of_corpus(name, data_dir)
         return self._corpora[key]
 
     def _address(self, file: str) -> str:
@@ -79,3 +71,15 @@ class Sounds:
             # On Windows, there is no relative path to another drive.
             return ""
         return urllib.parse.quote(Path(relative).as_posix())
+
+
+def _files_of_corpus(name: str, data_dir: str) -> dict[str, str]:
+    """Returns clip -> its file; {} if the corpus cannot be read."""
+    if not data_dir or not os.path.exists(data_dir):
+        return {}
+    try:
+        corpus = datasets.read_corpus(name, data_dir, need_audio=False)
+    except (CrossaskError, OSError):
+        # There is another corpus now, or it may not be read. The report needs only predictions.
+        return {}
+    return {clip.id: clip.path for clip in corpus.clips}

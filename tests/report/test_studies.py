@@ -191,8 +191,9 @@ def test_rows_that_change_one_open_choice_are_a_study(tmp_path):
     assert "(choices.png)" in paths["report.md"].read_text()
     assert "effects of open choices" in paths["report.html"].read_text()
     picture = image.imread(paths["choices.png"])
-    # Wide and high enough for three rows and the paper's line, and not of one colour.
-    assert picture.shape[:2] == (312, 988)
+    # Wide and high enough for three rows, the paper's line and a title of three lines, and not of
+    # one colour.
+    assert picture.shape[:2] == (331, 988)
     assert picture[..., :3].std() > 0.05
     content = json.loads(json_file.read_text())["corpora"][0]["choices"]
     assert [choice["row"] for choice in content] == ["pca", "penalty", "tanh"]

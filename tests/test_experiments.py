@@ -169,7 +169,7 @@ def event_weights(tmp_path_factory):
     """Returns {(event model, activation): path of its weights}."""
     folder = tmp_path_factory.mktemp("weights")
     paths = {}
-    for name in catalogue.EVENT_MODELS:
+    for name in catalogue.trainable_event_models():
         for activation in ("relu", "relu6"):
             event_model = events.event_model_class(name)(width=1 / 32, activation=activation)
             path = folder / f"{name}_{activation}.npz"

@@ -27,7 +27,7 @@ def clip_features(
 
     Returns:
       "log_mel": [batch, frames, mels, 2], or [batch, frames, mels, 1] with `features.mono`.
-      "patches", with an event model: [batch, patches, 96, 64].
+      "patches", with an event model: see `event_patches`.
     """
     scene = tf.transpose(waveform, [0, 2, 1])  # [batch, channels, samples]
     if features.mono:
@@ -53,17 +53,26 @@ def event_patches(
     """Computes the patches of the event branch; arguments as `clip_features`.
 
     Returns:
-      Patches [batch, patches, 96, 64].
+      Patches [batch, patches, 96, 64]; for an event model that contains its own front-end, the
+      waveform [batch, samples] at its rate.
     """
     entry = catalogue.front_end(catalogue.event_model(event_model.name).front_end)
     mono = frontends.mix_to_mono(waveform)
-    event = _at_rate(mono, sample_rate_hz, entry.sample_rate_hz, features.clip_seconds)
+    event = _at_rate(mono, sample_rate_hz, event_rate_hz(event_model), features.clip_seconds)
     if event_model.level is not None:
         event = frontends.normalise_level(event, event_model.level)
     patches = _load(entry.patches)
     if entry.can_pad_end:
         return patches(event, pad_end=event_model.pad_end)
     return patches(event)
+
+
+def event_rate_hz(event_model: EventModelConfig) -> int:
+    """Returns the sample rate in Hz of the waveform from which the event branch is computed."""
+    entry = catalogue.front_end(catalogue.event_model(event_model.name).front_end)
+    if entry.sample_rate_hz is None:
+        return event_model.sample_rate_hz
+    return entry.sample_rate_hz
 
 
 def _at_rate(

@@ -178,6 +178,11 @@ def yamnet_patches(waveform_16khz_mono: Waveform) -> tf.Tensor:
     return _patches(_pad_to(waveform, samples), YAMNET_LOG_MEL, YAMNET_HOP_FRAMES)
 
 
+def waveform_itself(waveform: Waveform) -> tf.Tensor:
+    """Returns the waveform [..., samples], for event models that contain their own front-end."""
+    return tf.convert_to_tensor(waveform, tf.float32)
+
+
 def pad_samples(
     waveform: tf.Tensor, before: int, after: int | tf.Tensor, mode: str = "CONSTANT"
 ) -> tf.Tensor:

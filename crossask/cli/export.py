@@ -76,18 +76,13 @@ def litert_summary(card: Mapping[str, Any], size: "RowSize") -> list[str]:
     """
     parameters = card["parameters"]
     parameter_bytes = parameters * WEIGHT_BYTES[card["precision"]]
-    macs = size.scene.multiply_accumulates
-    if size.event is not None:
-        macs += size.event.multiply_accumulates
     return [
         _agreement_line(card["agreement"]),
         _parameters_line(parameters, card["precision"]),
         f"Memory of the parameters: {parameter_bytes / 1000:,.1f} kB. Limit of DCASE 2024 and "
         f"2025: {MOST_PARAMETER_BYTES // 1000} kB "
         f"({_verdict(parameter_bytes <= MOST_PARAMETER_BYTES)}).",
-        f"Multiply-accumulates of the network: {macs / 1e6:,.1f} M for a clip of "
-        f"{card['clip_seconds']:g} s. Limit of DCASE since 2022: "
-        f"{MOST_MULTIPLY_ACCUMULATES // 10**6} M ({_verdict(macs <= MOST_MULTIPLY_ACCUMULATES)}).",
+        _multiply_accumulates_line(size, card["clip_seconds"]),
         "Peak memory of activations, estimated: "
         f"{card['peak_activation_bytes'] / 1e6:,.2f} MB; for the network without its front-end "
         f"{card['peak_activation_bytes_of_network'] / 1e6:,.2f} MB.",
@@ -137,6 +132,22 @@ def _parameters_line(parameters: int, precision: str) -> str:
         verdict += f": the file is {precision}"
     return (
         f"Parameters: {parameters:,}. Limit of DCASE 2022: {MOST_PARAMETERS:,} at int8 ({verdict})."
+    )
+
+
+def _multiply_accumulates_line(size: "RowSize", clip_seconds: float) -> str:
+    limit = f"Limit of DCASE since 2022: {MOST_MULTIPLY_ACCUMULATES // 10**6} M"
+    macs = size.scene.multiply_accumulates
+    if size.event is not None:
+        if size.event.multiply_accumulates is None:
+            return (
+                f"Multiply-accumulates of the scene model: {macs / 1e6:,.1f} M for a clip of "
+                f"{clip_seconds:g} s; those of the event model are not counted. {limit}."
+            )
+        macs += size.event.multiply_accumulates
+    return (
+        f"Multiply-accumulates of the network: {macs / 1e6:,.1f} M for a clip of "
+        f"{clip_seconds:g} s. {limit} ({_verdict(macs <= MOST_MULTIPLY_ACCUMULATES)})."
     )
 
 

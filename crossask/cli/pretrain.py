@@ -38,7 +38,7 @@ flags.DEFINE_string("out", "", "Weights to write (.npz).", flag_values=FLAGS)
 flags.DEFINE_string(
     "model",
     "vggish",
-    f"Event model to train: {' | '.join(catalogue.EVENT_MODELS)}.",
+    f"Event model to train: {' | '.join(catalogue.trainable_event_models())}.",
     flag_values=FLAGS,
 )
 flags.DEFINE_float(

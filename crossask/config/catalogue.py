@@ -48,15 +48,16 @@ class FrontEnd:
     Attributes:
       name: Value of `EventModel.front_end`.
       patches: "module:function", waveform [..., samples] -> patches [..., patches, frames, mels].
-      sample_rate_hz: Sample rate of that waveform.
-      patch_hop_seconds: Time from the start of one patch to the start of the next.
+      sample_rate_hz: Sample rate of that waveform; None if `EventModelConfig.sample_rate_hz` is.
+      patch_hop_seconds: Time from the start of one patch to the start of the next; None if the
+        event model decides it.
       can_pad_end: Whether the function takes `pad_end` (keep the last, incomplete patch).
     """
 
     name: str
     patches: str
-    sample_rate_hz: int
-    patch_hop_seconds: float
+    sample_rate_hz: int | None
+    patch_hop_seconds: float | None
     can_pad_end: bool = False
 
 
@@ -71,8 +72,11 @@ class EventModel:
     Attributes:
       name: Value of `EventModelConfig.name`.
       title: Name in reports.
-      layer: "module:class" of the `crossask.events.layer.EventModel`.
+      layer: "module:class" of the `crossask.events.layer.EventModel`, or of another class if
+        `is_trainable` is false.
       front_end: Name of the `FrontEnd` whose patches it reads.
+      is_trainable: Whether it is a layer of this package, which rows and crossask-pretrain can
+        train. Otherwise it comes from outside and is always frozen.
       has_pca: Whether a PCA of its embeddings is published, for the `PCA_TAPS`.
       has_tagger: Whether the published weights hold the layer that names events, too.
     """
@@ -81,6 +85,7 @@ class EventModel:
     title: str
     layer: str
     front_end: str
+    is_trainable: bool = True
     has_pca: bool = False
     has_tagger: bool = False
 
@@ -179,6 +184,13 @@ FRONT_ENDS: dict[str, FrontEnd] = _by_name(
         sample_rate_hz=16000,
         patch_hop_seconds=0.48,
     ),
+    # For event models that contain their own front-end.
+    FrontEnd(
+        "waveform",
+        patches="crossask.audio.frontends:waveform_itself",
+        sample_rate_hz=None,
+        patch_hop_seconds=None,
+    ),
 )
 
 EVENT_MODELS: dict[str, EventModel] = _by_name(
@@ -195,6 +207,13 @@ EVENT_MODELS: dict[str, EventModel] = _by_name(
         layer="crossask.events.yamnet:YAMNet",
         front_end="yamnet",
         has_tagger=True,
+    ),
+    EventModel(
+        "saved_model",
+        title="SavedModel",
+        layer="crossask.events.waveform_model:WaveformModel",
+        front_end="waveform",
+        is_trainable=False,
     ),
 )
 
@@ -299,6 +318,11 @@ def front_end(name: str) -> FrontEnd:
 def event_model(name: str) -> EventModel:
     """Returns the event model called `name`; raises ConfigError if there is none."""
     return _find(EventModel, name)
+
+
+def trainable_event_models() -> tuple[str, ...]:
+    """Returns the names of the event models that rows and crossask-pretrain can train."""
+    return tuple(name for name, entry in EVENT_MODELS.items() if entry.is_trainable)
 
 
 def dataset(name: str) -> Dataset:

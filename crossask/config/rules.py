@@ -103,6 +103,31 @@ def _event_control_needs_frozen_embeddings(row: "Experiment") -> None:
         )
 
 
+def _models_from_outside_are_frozen(row: "Experiment") -> None:
+    name = row.event_model.name
+    if row.trains_events and not catalogue.event_model(name).is_trainable:
+        raise ConfigError(
+            f"event_model.name is {name!r}, which cannot be trained, but strategy is "
+            f"{row.strategy!r}.",
+            "Set strategy=feature_based.",
+        )
+
+
+def _fields_of_a_saved_model_need_one(row: "Experiment") -> None:
+    event = row.event_model
+    if event.name == "saved_model":
+        return
+    default = type(event)()
+    for name in ("sample_rate_hz", "output", "window_seconds"):
+        value = getattr(event, name)
+        if value != getattr(default, name):
+            raise ConfigError(
+                f"event_model.{name} is {value!r}, but event_model.name is {event.name!r}, which "
+                "has no such choice.",
+                f"Leave event_model.{name} at its default, or set event_model.name=saved_model.",
+            )
+
+
 def _embeddings_of_8_bits_are_not_trained(row: "Experiment") -> None:
     if row.trains_events and row.event_model.embedding_tap == "vggish_2019":
         raise ConfigError(
@@ -175,6 +200,8 @@ RULES = (
     _context_frames_need_plain_log_mel,
     _augmented_log_mel_is_read,
     _event_control_needs_frozen_embeddings,
+    _models_from_outside_are_frozen,
+    _fields_of_a_saved_model_need_one,
     _embeddings_of_8_bits_are_not_trained,
     _encoder_fields_need_an_encoder,
     _first_deltas_are_the_second_of_two_channels,

@@ -14,6 +14,7 @@ from crossask.config.settings import (
     EVENT_SYSTEMS,
     STRICT,
     Integers,
+    Label,
     Names,
     Pairs,
     Settings,
@@ -141,7 +142,12 @@ class EventModelConfig(Settings):
     prefix: ClassVar[str] = "event_model."
 
     name: str = paper(
-        "vggish", "The event model.", systems=EVENT_SYSTEMS, known=catalogue.EVENT_MODELS
+        "vggish",
+        "The event model: VGGish, YAMNet, or any SavedModel from a waveform to embeddings. A "
+        "SavedModel is always frozen, and only weights, sample_rate_hz, output, window_seconds and "
+        "level apply to it.",
+        systems=EVENT_SYSTEMS,
+        known=catalogue.EVENT_MODELS,
     )
     width: float = paper(
         1.0,
@@ -201,6 +207,25 @@ class EventModelConfig(Settings):
         le=0,
         open_because="The level at which clips enter VGGish is not given. Clips of TAU 2019 lie "
         "at -41 to -57 dBFS, far below the recordings that VGGish was trained on.",
+    )
+    sample_rate_hz: int = paper(
+        16000,
+        "name=saved_model: sample rate of the waveform that it reads, in Hz.",
+        systems=EVENT_SYSTEMS,
+        ge=1,
+    )
+    output: Label = paper(
+        "",
+        "name=saved_model: name, or position from 0, of the output with the embeddings; empty if "
+        "it has one output.",
+        systems=EVENT_SYSTEMS,
+    )
+    window_seconds: float | None = paper(
+        None,
+        "name=saved_model: each clip is cut into windows of this length, which the model reads one "
+        "by one; None: it reads the whole clip, or windows of the length that its input has.",
+        systems=EVENT_SYSTEMS,
+        gt=0,
     )
 
 

@@ -25,6 +25,14 @@ Names = Annotated[tuple[str, ...], _LISTS_TOO]
 Pair = Annotated[tuple[int, int], _LISTS_TOO]
 Pairs = Annotated[tuple[Pair, ...], _LISTS_TOO]
 
+
+def _text_of_number(value: Any) -> Any:
+    return str(value) if type(value) is int else value
+
+
+# A name or a number; the number is stored as text.
+Label = Annotated[str, pydantic.BeforeValidator(_text_of_number)]
+
 Source = Literal["paper", "ours"]
 
 # Systems that a choice may concern.

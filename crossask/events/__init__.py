@@ -1,4 +1,6 @@
-"""The event models: layers from log-mel patches to embeddings. TensorFlow is imported on first use.
+"""The event models: from log-mel patches to embeddings, or from waveforms to embeddings.
+
+TensorFlow is imported on first use.
 
 The catalogue (`crossask.config.catalogue.EVENT_MODELS`) lists them.
 """
@@ -8,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from crossask import lazy
 from crossask.config import EventModelConfig, Experiment, catalogue
+from crossask.errors import ConfigError
 
 if TYPE_CHECKING:
     from crossask.events.layer import EventModel
+    from crossask.events.waveform_model import WaveformModel
 
 _MODULES = {
     entry.layer.partition(":")[2]: entry.layer.partition(":")[0]
@@ -20,7 +24,7 @@ __all__ = ["build", "event_model_class", "front_end_of", "frozen", *_MODULES]
 __getattr__, __dir__ = lazy.attach(__name__, _MODULES)
 
 
-def event_model_class(name: str) -> type["EventModel"]:
+def event_model_class(name: str) -> type["EventModel | WaveformModel"]:
     """Returns the class of an event model of the catalogue; raises ConfigError if there is none."""
     return catalogue.load(catalogue.event_model(name).layer)
 
@@ -32,7 +36,7 @@ def front_end_of(experiment: Experiment) -> str:
     return catalogue.event_model(experiment.event_model.name).front_end
 
 
-def frozen(experiment: Experiment) -> "EventModel | None":
+def frozen(experiment: Experiment) -> "EventModel | WaveformModel | None":
     """Returns the frozen event model whose embeddings the row reads, as `build` makes it.
 
     Returns None for a row that reads no events or trains its event model.
@@ -42,7 +46,9 @@ def frozen(experiment: Experiment) -> "EventModel | None":
     return build(experiment.event_model)
 
 
-def build(config: EventModelConfig, trainable: bool = False, seed: int = 0) -> "EventModel":
+def build(
+    config: EventModelConfig, trainable: bool = False, seed: int = 0
+) -> "EventModel | WaveformModel":
     """Returns an event model with its weights, all variables created.
 
     Args:
@@ -54,12 +60,20 @@ def build(config: EventModelConfig, trainable: bool = False, seed: int = 0) -> "
       seed: Seed of random weights.
 
     Raises:
-      ConfigError: An unknown event model, or choices that do not fit each other.
+      ConfigError: An unknown event model, choices that do not fit each other, or a model from
+        outside that should be trained.
       WeightsError: The weights are missing, or belong to another model.
     """
     from crossask.events import assets, weights
 
     model_class = event_model_class(config.name)
+    if not catalogue.event_model(config.name).is_trainable:
+        if trainable:
+            raise ConfigError(
+                f"event_model.name is {config.name!r}, which cannot be trained.",
+                f"Use one of: {', '.join(catalogue.trainable_event_models())}.",
+            )
+        return model_class(config)
     options = {
         "trainable": trainable,
         "embedding_tap": config.embedding_tap,

@@ -25,6 +25,7 @@ from crossask.config import Experiment, catalogue
 from crossask.datasets import Clip, Corpus, embeddings
 from crossask.errors import AudioError, DataError
 from crossask.events.layer import EventModel
+from crossask.events.waveform_model import WaveformModel
 from crossask.features import records
 
 FORMAT_VERSION = 1
@@ -158,7 +159,7 @@ class ShardWriter:
         experiment: Experiment,
         folders: dict[str, Path],
         ready_made: bool,
-        event_model: EventModel | None = None,
+        event_model: EventModel | WaveformModel | None = None,
     ):
         self.experiment = experiment
         self.folders = folders
@@ -234,10 +235,14 @@ class ShardWriter:
 class _ClipFeatures:
     """Computes the features of a clip from its sound file: one graph for each format of file."""
 
-    def __init__(self, experiment: Experiment, event_model: EventModel | None):
+    def __init__(self, experiment: Experiment, event_model: EventModel | WaveformModel | None):
         self.features = experiment.features
         self.event_config = experiment.event_model_read
         self.event_model = event_model
+        self.highest_rate_hz = self.features.sample_rate_hz
+        if self.event_config is not None:
+            event_rate_hz = clip_features.event_rate_hz(self.event_config)
+            self.highest_rate_hz = max(self.highest_rate_hz, event_rate_hz)
         self._graphs: dict[tuple, Callable] = {}
         self._lock = threading.Lock()
 
@@ -249,7 +254,7 @@ class _ClipFeatures:
         """
         if clip.start_seconds is None:
             waveform, rate = reading.read_audio(clip.path)
-            waveform, rate = rates.to_graph_rate(waveform, rate, self.features.sample_rate_hz)
+            waveform, rate = rates.to_graph_rate(waveform, rate, self.highest_rate_hz)
             waveform, change = reading.fit_length(waveform, rate, self.features, clip.path)
         else:
             waveform, rate, change = self._part_of_recording(clip)
@@ -265,7 +270,7 @@ class _ClipFeatures:
         features = self.features
         end_seconds = clip.start_seconds + features.clip_seconds
         waveform, rate = reading.read_seconds(clip.path, clip.start_seconds, end_seconds)
-        waveform, rate = rates.to_graph_rate(waveform, rate, features.sample_rate_hz)
+        waveform, rate = rates.to_graph_rate(waveform, rate, self.highest_rate_hz)
         length = round(features.clip_seconds * rate)
         most_silence = round(features.max_padding_seconds * rate)
         filled = fill_window(waveform, length, most_silence)[:length]
@@ -360,7 +365,12 @@ def _check_kinds(corpus: Corpus, experiment: Experiment) -> None:
         )
 
 
-def _key(kind: str, corpus: Corpus, experiment: Experiment, event_model: EventModel | None) -> str:
+def _key(
+    kind: str,
+    corpus: Corpus,
+    experiment: Experiment,
+    event_model: EventModel | WaveformModel | None,
+) -> str:
     """Returns a hash of everything that determines the bytes of a kind of feature."""
     version = [FORMAT_VERSION, records.CLIPS_PER_SHARD, corpus.fingerprint]
     if corpus.ready_made:

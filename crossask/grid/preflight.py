@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crossask import files
-from crossask.config import Experiment, TrainingConfig
+from crossask.config import EventModelConfig, Experiment, TrainingConfig, catalogue
 from crossask.datasets import Corpora, Corpus, Fold
 from crossask.errors import CrossaskError, DataError, Preempted
 from crossask.grid.processes import Connection, prepare_child, start_child
@@ -133,7 +133,7 @@ def check(
 
     Folders and folds are checked first, which takes seconds. If a folder cannot be written, no row
     is checked. Rows of one system, strategy and front-end are exported once, because an export
-    takes half of the time of a small row.
+    takes half of the time of a small row. Event models from outside are exported one by one.
 
     Args:
       grid: The grid.
@@ -174,7 +174,7 @@ def check(
         tasks = []
         exported = set()
         for number, row in enumerate(sound):
-            export_key = (row.system, row.strategy, row.event_model.name, row.features)
+            export_key = (row.system, row.strategy, _exported_event_model(row), row.features)
             tasks.append(
                 _Task(
                     row=row,
@@ -190,6 +190,13 @@ def check(
             )
             exported.add(export_key)
         yield from _in_processes(tasks, jobs)
+
+
+def _exported_event_model(row: Experiment) -> str | EventModelConfig:
+    """Returns what must be equal for the event models of two rows to be exported alike."""
+    if catalogue.event_model(row.event_model.name).is_trainable:
+        return row.event_model.name
+    return row.event_model
 
 
 def _unwritable_folders(grid: Grid) -> list[CrossaskError]:

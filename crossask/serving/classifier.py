@@ -304,9 +304,10 @@ class Classifier:
     def _windows(self, recording: "_Recording") -> Iterator["_Window"]:
         """Yields the windows of a recording, none of them shorter than least_seconds."""
         blocks = recording.read_blocks(self.clip_seconds)
-        rate = rates.graph_rate(
-            recording.own_rate_hz, self.card["sample_rate_hz"], self.card["sample_rates_hz"]
-        )
+        # The event model may read a higher rate than the scene model.
+        events = self.card["front_end"].get("events", {})
+        model_hz = max(self.card["sample_rate_hz"], events.get("sample_rate_hz", 0))
+        rate = rates.graph_rate(recording.own_rate_hz, model_hz, self.card["sample_rates_hz"])
         recording.sample_rate_hz = rate
         blocks = rates.convert_blocks(blocks, recording.own_rate_hz, rate)
         length = round(self.clip_seconds * rate)

@@ -37,7 +37,8 @@ class HearModel(tf.Module):
         below the rate of the training data.
       scene_embedding_size: Width of a scene embedding.
       timestamp_embedding_size: Width of a timestamp embedding.
-      patches: Number of event patches in a window; 0 if the model reads no events.
+      patches: Number of event patches in a window; 0 if the model reads no events, or if the times
+        of its patches are not known.
     """
 
     def __init__(self, classifier: Classifier):
@@ -50,7 +51,7 @@ class HearModel(tf.Module):
         samples = round(classifier.clip_seconds * self.sample_rate)
         silence = self.embed(np.zeros(samples, np.float32))
         self.scene_embedding_size = int(silence.scene.shape[-1])
-        if silence.events is None:
+        if silence.events is None or _patch_hop_seconds(classifier) is None:
             self.patches = 0
             self.timestamp_embedding_size = self.scene_embedding_size
         else:
@@ -121,8 +122,9 @@ def get_timestamp_embeddings(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns embeddings of each sound over time.
 
-    A model that reads events returns the event embedding of each patch: 0.975 s long, every 0.96 s
-    (VGGish) or 0.48 s (YAMNet). Another model returns the scene embedding of windows 1 s apart.
+    A model that reads events of VGGish or YAMNet returns the event embedding of each patch: 0.975 s
+    long, every 0.96 s (VGGish) or 0.48 s (YAMNet). Another model returns the scene embedding of
+    windows 1 s apart.
     Left out are patches whose centre lies after the end of the sound, and the rest of a long sound
     that does not fill a window.
 
@@ -154,6 +156,12 @@ def get_timestamp_embeddings(
     )
 
 
+def _patch_hop_seconds(classifier: Classifier) -> float | None:
+    """Returns the time between the starts of two event patches; None if the event model decides."""
+    front_end_name = classifier.card["front_end"]["events"]["patches"]
+    return catalogue.front_end(front_end_name).patch_hop_seconds
+
+
 def _embed_patches(sound: np.ndarray, model: HearModel) -> tuple[np.ndarray, np.ndarray]:
     """Returns event embeddings [patches, E] and the patches' centres [patches] in seconds.
 
@@ -163,8 +171,7 @@ def _embed_patches(sound: np.ndarray, model: HearModel) -> tuple[np.ndarray, np.
     rate = model.sample_rate
     clip_seconds = model.classifier.clip_seconds
     sound_seconds = len(sound) / rate
-    front_end_name = model.classifier.card["front_end"]["events"]["patches"]
-    hop_seconds = min(catalogue.front_end(front_end_name).patch_hop_seconds, clip_seconds)
+    hop_seconds = min(_patch_hop_seconds(model.classifier), clip_seconds)
 
     # Count the patches whose centre lies within the sound.
     patch_seconds = min(PATCH_SECONDS, clip_seconds, sound_seconds)

@@ -21,6 +21,7 @@ from crossask import config, files
 from crossask.audio import clip_features, reading
 from crossask.errors import CrossaskError
 from crossask.events.layer import EventModel
+from crossask.events.waveform_model import WaveformModel
 from crossask.models.scene_model import SceneModel
 from crossask.serving import tflite_file
 from crossask.serving.calibration import calibration_clips
@@ -61,7 +62,7 @@ class ClipModel(tf.Module):
         self,
         experiment: config.Experiment,
         scene_model: SceneModel,
-        event_model: EventModel | None,
+        event_model: EventModel | WaveformModel | None,
     ):
         """Creates the model from its trained parts.
 
@@ -181,6 +182,12 @@ def export_litert(
     _check_precision(precision, calibration)
     files.check_room(out.parent, 0)
     model = ClipModel.from_run(run)
+    if precision == "int8" and isinstance(model.event_model, WaveformModel):
+        raise CrossaskError(
+            f"The event model of row {run.row!r} is a SavedModel with its own front-end, which "
+            "int8 would make meaningless.",
+            "Use --precision=float16 or --precision=float32.",
+        )
     if calibration:
         clips = calibration_clips(calibration, model.features)
     else:
@@ -348,7 +355,15 @@ def _check_agreement(
       CrossaskError: They differ by more than is allowed at this precision.
     """
     expected = model.predict(clips)  # [clips, scenes]
-    found = Interpreter(written).predict(clips)  # [clips, scenes]
+    try:
+        found = Interpreter(written).predict(clips)  # [clips, scenes]
+    except RuntimeError as error:
+        # The converter accepts some operators with arguments that LiteRT cannot run.
+        raise CrossaskError(
+            f"LiteRT cannot run the converted file: {error}",
+            "Nothing was kept. Export it with --format=saved_model, or train a row with another "
+            "event model.",
+        ) from error
     differences = np.abs(expected - found)
     mean = float(differences.mean())
     largest = float(differences.max())

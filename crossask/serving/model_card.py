@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from crossask import config, events
-from crossask.audio import frontends, reading, resampling
+from crossask.audio import clip_features, reading, resampling
 from crossask.audio.windows import LEAST_SECONDS
 from crossask.errors import ConfigError
 from crossask.training.run_folder import Run
@@ -69,7 +69,7 @@ def facts_of_row(experiment: config.Experiment, scenes: Sequence[str]) -> dict[s
     if event_front_end:
         front_end["events"] = {
             "patches": event_front_end,
-            "sample_rate_hz": frontends.EVENT_RATE_HZ,
+            "sample_rate_hz": clip_features.event_rate_hz(experiment.event_model),
             "level_dbfs": experiment.event_model.level,
         }
     return {

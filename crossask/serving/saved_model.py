@@ -22,6 +22,7 @@ from crossask.audio.windows import LEAST_SECONDS
 from crossask.errors import CrossaskError
 from crossask.events.layer import EventModel
 from crossask.events.tagger import Tagger, read_tagger
+from crossask.events.waveform_model import WaveformModel
 from crossask.models.scene_model import SceneModel
 from crossask.serving.model_card import exportable_experiment, model_card
 from crossask.training.run_folder import Run
@@ -74,7 +75,7 @@ class ServedModel(tf.Module):
         self,
         experiment: config.Experiment,
         scene_model: SceneModel,
-        event_model: EventModel | None,
+        event_model: EventModel | WaveformModel | None,
         tagger: Tagger | None,
         scenes: Sequence[str],
         card: str,

@@ -11,6 +11,7 @@ from crossask import events, models
 from crossask.config import Experiment
 from crossask.errors import DataError, WeightsError
 from crossask.events.layer import EventModel
+from crossask.events.waveform_model import WaveformModel
 from crossask.training import loop
 from crossask.training.run_folder import Run
 
@@ -78,7 +79,7 @@ def restore(run: Run) -> keras.Model:
     return model
 
 
-def frozen_event_model(run: Run) -> EventModel | None:
+def frozen_event_model(run: Run) -> EventModel | WaveformModel | None:
     """Returns the frozen event model whose embeddings the run was trained on.
 
     Returns None for a row that reads no events or trains its own event model.

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from crossask import events, models
 from crossask.audio import clip_features
-from crossask.config import EventModelConfig, Experiment
+from crossask.config import EventModelConfig, Experiment, catalogue
 from crossask.errors import CrossaskError
 
 COUNTED_OPERATIONS = ("Conv2D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2")
@@ -23,12 +23,13 @@ class Size:
     Attributes:
       parameters: All parameters, with moving statistics.
       trained: Parameters that are trained.
-      multiply_accumulates: Multiply-accumulates for one clip.
+      multiply_accumulates: Multiply-accumulates for one clip; None for a model from outside, whose
+        operations are not counted.
     """
 
     parameters: int
     trained: int
-    multiply_accumulates: int
+    multiply_accumulates: int | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,19 +58,14 @@ def row_size(experiment: Experiment, classes: int) -> RowSize:
     """Returns the size of a row's networks, built with random weights.
 
     Args:
-      experiment: The row; neither its weights nor recordings are read.
+      experiment: The row; neither its weights nor recordings are read, except for an event model
+        from outside.
       classes: Number of scenes.
     """
     shapes = _feature_shapes(experiment)
     event = None
     if experiment.reads_events:
-        event, width = _event_size(
-            # Embedding tap and weights do not change the size.
-            dataclasses.replace(experiment.event_model, weights="", embedding_tap="linear"),
-            experiment.trains_events,
-            shapes["patches"],
-        )
-        shapes["embedding"] = (shapes["patches"][0], width)
+        event, shapes["embedding"] = _event_size(experiment, shapes["patches"])
     # Standardisation has no parameters, and would need statistics.
     plain = dataclasses.replace(experiment.model, standardise_embedding=False)
     model = models.build(experiment.system, classes, plain)
@@ -134,14 +130,38 @@ def _multiplications(operation: tf.Operation) -> int:
     return math.prod(output) * summed
 
 
+def _event_size(experiment: Experiment, patches: tuple[int, ...]) -> tuple[Size, tuple[int, ...]]:
+    """Returns the size of the event model, and the shape of one clip's embeddings.
+
+    Args:
+      experiment: The row.
+      patches: Shape of what the event model reads of one clip.
+    """
+    event_config = experiment.event_model
+    if catalogue.event_model(event_config.name).is_trainable:
+        # Embedding tap and weights do not change the size.
+        plain = dataclasses.replace(event_config, weights="", embedding_tap="linear")
+        size, width = _layer_size(plain, experiment.trains_events, patches)
+        return size, (patches[0], width)
+    return _outside_size(event_config, *patches)
+
+
 # The rows of a table share their event model, which is the largest part of them.
 @functools.cache
-def _event_size(
+def _layer_size(
     event_config: EventModelConfig, trainable: bool, patches: tuple[int, ...]
 ) -> tuple[Size, int]:
     """Returns the size and the embedding width of an event model for one clip's patches."""
     layer = events.build(event_config, trainable=trainable)
     return _size(layer, tf.TensorSpec([1, *patches], tf.float32)), layer.embedding_size
+
+
+@functools.cache
+def _outside_size(event_config: EventModelConfig, samples: int) -> tuple[Size, tuple[int, int]]:
+    """Returns the size of a model from outside, and the shape of the embeddings of a waveform."""
+    model = events.build(event_config)
+    size = Size(_count(model.weights), trained=0, multiply_accumulates=None)
+    return size, model.embedding_shape(samples)
 
 
 def _size(layer: Any, spec: Any) -> Size:

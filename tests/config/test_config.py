@@ -137,6 +137,9 @@ TOGETHER = {
     "model.trunk_training": {"system": "VEM"},
     "event_control": {"system": "CMAM", "strategy": "feature_based"},
     "features.clip_hop_seconds": {"dataset": "folder"},
+    "event_model.sample_rate_hz": {"event_model.name": "saved_model"},
+    "event_model.output": {"event_model.name": "saved_model"},
+    "event_model.window_seconds": {"event_model.name": "saved_model"},
     "training.warmup_epochs": {"training.schedule": "cosine"},
     "training.input_streams": {"training.batch_size": 32},
 }
@@ -243,6 +246,10 @@ def test_the_strategy_decides_the_input_of_the_event_branch():
             "no encoder of the log-mel",
         ),
         ({"system": "CMAM", "event_model.embedding_tap": "vggish_2019"}, "has no gradient"),
+        ({"system": "CMAM", "event_model.name": "saved_model"}, "which cannot be trained"),
+        ({"event_model.sample_rate_hz": 32000}, "'vggish', which has no such choice"),
+        ({"event_model.output": 1}, "event_model.output is '1', but event_model.name is 'vggish'"),
+        ({"event_model.window_seconds": 1.0}, "event_model.window_seconds is 1.0"),
     ],
 )
 def test_a_value_that_has_no_effect_or_does_harm_is_refused(changes, expected):

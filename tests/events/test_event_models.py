@@ -78,7 +78,9 @@ def test_parameter_counts_are_the_published_ones():
     assert (trainable_count(bare), bare.count_params()) == (3_195_456, 3_217_344)
 
 
-@pytest.mark.parametrize("cls", [events.event_model_class(name) for name in catalogue.EVENT_MODELS])
+@pytest.mark.parametrize(
+    "cls", [events.event_model_class(name) for name in catalogue.trainable_event_models()]
+)
 def test_any_leading_axes_are_kept(cls):
     layer = tiny(cls)
     x = patches(6)
@@ -173,7 +175,9 @@ def train_three_steps(layer):
 
 
 @pytest.mark.trains
-@pytest.mark.parametrize("cls", [events.event_model_class(name) for name in catalogue.EVENT_MODELS])
+@pytest.mark.parametrize(
+    "cls", [events.event_model_class(name) for name in catalogue.trainable_event_models()]
+)
 @pytest.mark.parametrize("trainable", [False, True])
 def test_frozen_is_bit_identical_and_trainable_moves_every_variable(cls, trainable):
     layer = tiny(cls, trainable=trainable, width=1 / 16)
@@ -186,7 +190,9 @@ def test_frozen_is_bit_identical_and_trainable_moves_every_variable(cls, trainab
     assert bool(layer.trainable_weights) == trainable
 
 
-@pytest.mark.parametrize("cls", [events.event_model_class(name) for name in catalogue.EVENT_MODELS])
+@pytest.mark.parametrize(
+    "cls", [events.event_model_class(name) for name in catalogue.trainable_event_models()]
+)
 def test_weights_go_through_npz_with_their_record(cls, tmp_path):
     layer = tiny(cls, activation="relu6", seed=3)
     layer.save_npz(tmp_path / "w.npz")

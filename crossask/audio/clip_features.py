@@ -27,7 +27,7 @@ def clip_features(
 
     Returns:
       "log_mel": [batch, frames, mels, 2], or [batch, frames, mels, 1] with `features.mono`.
-      "patches", with an event model: see `event_patches`.
+      "patches", with an event model that reads the recording: see `event_patches`.
     """
     scene = tf.transpose(waveform, [0, 2, 1])  # [batch, channels, samples]
     if features.mono:
@@ -39,7 +39,7 @@ def clip_features(
         # Both channels are the same.
         log_mel = log_mel[..., :1]
     result = {"log_mel": log_mel}
-    if event_model is not None:
+    if event_model is not None and catalogue.event_model(event_model.name).front_end:
         result["patches"] = event_patches(waveform, sample_rate_hz, features, event_model)
     return result
 
@@ -68,8 +68,11 @@ def event_patches(
 
 
 def event_rate_hz(event_model: EventModelConfig) -> int:
-    """Returns the sample rate in Hz of the waveform from which the event branch is computed."""
-    entry = catalogue.front_end(catalogue.event_model(event_model.name).front_end)
+    """Returns the sample rate of the waveform that an event model reads in Hz; 0 if it has none."""
+    front_end = catalogue.event_model(event_model.name).front_end
+    if not front_end:
+        return 0
+    entry = catalogue.front_end(front_end)
     if entry.sample_rate_hz is None:
         return event_model.sample_rate_hz
     return entry.sample_rate_hz

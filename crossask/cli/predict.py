@@ -66,6 +66,13 @@ flags.DEFINE_float(
     "Seconds between the starts of windows in a long recording; default: half of a window.",
     flag_values=FLAGS,
 )
+flags.DEFINE_string(
+    "embeddings",
+    None,
+    "For a model of a row with event_model.name=precomputed: .npz with the embeddings of each "
+    "recording, by its path or the end of it, such as the file name.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_integer(
     "top", 3, "Number of scenes in the format text.", lower_bound=1, flag_values=FLAGS
 )
@@ -103,7 +110,7 @@ def _classifier(values: flags.FlagValues) -> "Classifier":
     """Returns the model that the flags select."""
     from crossask.serving import Classifier
 
-    return Classifier(values.model or None, values.hop)
+    return Classifier(values.model or None, values.hop, values.embeddings)
 
 
 def _has_timelines(values: flags.FlagValues) -> bool:
@@ -124,11 +131,12 @@ def _check_flags(values: flags.FlagValues, words: Sequence[str]) -> None:
             f"Use one of: {', '.join(prediction_files.TIMELINE_FORMATS)}.",
         )
     if values.stream:
-        excluded = words or values.watch or values.out or _has_timelines(values)
+        excluded = words or values.watch or values.out or values.embeddings
+        excluded = excluded or _has_timelines(values)
         if excluded or values.format not in ("text", "json"):
             raise CrossaskError(
                 "--stream can be combined with --format=text or --format=json only.",
-                "Remove files, --watch, --out and --timeline.",
+                "Remove files, --watch, --out, --embeddings and --timeline.",
             )
     if values.watch and len(words) != 1:
         raise CrossaskError(

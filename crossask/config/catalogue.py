@@ -74,7 +74,8 @@ class EventModel:
       title: Name in reports.
       layer: "module:class" of the `crossask.events.layer.EventModel`, or of another class if
         `is_trainable` is false.
-      front_end: Name of the `FrontEnd` whose patches it reads.
+      front_end: Name of the `FrontEnd` whose patches it reads; "" if its embeddings come from a
+        file.
       is_trainable: Whether it is a layer of this package, which rows and crossask-pretrain can
         train. Otherwise it comes from outside and is always frozen.
       has_pca: Whether a PCA of its embeddings is published, for the `PCA_TAPS`.
@@ -213,6 +214,13 @@ EVENT_MODELS: dict[str, EventModel] = _by_name(
         title="SavedModel",
         layer="crossask.events.waveform_model:WaveformModel",
         front_end="waveform",
+        is_trainable=False,
+    ),
+    EventModel(
+        "precomputed",
+        title="precomputed embeddings",
+        layer="crossask.events.precomputed:Precomputed",
+        front_end="",
         is_trainable=False,
     ),
 )

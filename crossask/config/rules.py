@@ -113,18 +113,25 @@ def _models_from_outside_are_frozen(row: "Experiment") -> None:
         )
 
 
-def _fields_of_a_saved_model_need_one(row: "Experiment") -> None:
+# Fields that only one event model has.
+_EVENT_MODEL_OF_FIELD = {
+    "sample_rate_hz": "saved_model",
+    "output": "saved_model",
+    "window_seconds": "saved_model",
+    "embeddings": "precomputed",
+}
+
+
+def _fields_of_one_event_model_need_it(row: "Experiment") -> None:
     event = row.event_model
-    if event.name == "saved_model":
-        return
     default = type(event)()
-    for name in ("sample_rate_hz", "output", "window_seconds"):
+    for name, needed in _EVENT_MODEL_OF_FIELD.items():
         value = getattr(event, name)
-        if value != getattr(default, name):
+        if value != getattr(default, name) and event.name != needed:
             raise ConfigError(
                 f"event_model.{name} is {value!r}, but event_model.name is {event.name!r}, which "
                 "has no such choice.",
-                f"Leave event_model.{name} at its default, or set event_model.name=saved_model.",
+                f"Leave event_model.{name} at its default, or set event_model.name={needed}.",
             )
 
 
@@ -201,7 +208,7 @@ RULES = (
     _augmented_log_mel_is_read,
     _event_control_needs_frozen_embeddings,
     _models_from_outside_are_frozen,
-    _fields_of_a_saved_model_need_one,
+    _fields_of_one_event_model_need_it,
     _embeddings_of_8_bits_are_not_trained,
     _encoder_fields_need_an_encoder,
     _first_deltas_are_the_second_of_two_channels,

@@ -143,9 +143,9 @@ class EventModelConfig(Settings):
 
     name: str = paper(
         "vggish",
-        "The event model: VGGish, YAMNet, or any SavedModel from a waveform to embeddings. A "
-        "SavedModel is always frozen, and only weights, sample_rate_hz, output, window_seconds and "
-        "level apply to it.",
+        "The event model: VGGish, YAMNet, any SavedModel from a waveform to embeddings, or "
+        "embeddings from a file. The last two are always frozen. Only weights, sample_rate_hz, "
+        "output, window_seconds and level apply to a SavedModel, and only embeddings to a file.",
         systems=EVENT_SYSTEMS,
         known=catalogue.EVENT_MODELS,
     )
@@ -226,6 +226,12 @@ class EventModelConfig(Settings):
         "by one; None: it reads the whole clip, or windows of the length that its input has.",
         systems=EVENT_SYSTEMS,
         gt=0,
+    )
+    embeddings: str = paper(
+        "",
+        "name=precomputed: .npz with the embeddings [n, width] of every clip, by the id of the "
+        "clip.",
+        systems=EVENT_SYSTEMS,
     )
 
 

@@ -1,4 +1,4 @@
-"""The event models: from log-mel patches to embeddings, or from waveforms to embeddings.
+"""The event models: from log-mel patches or waveforms to embeddings, or embeddings from a file.
 
 TensorFlow is imported on first use.
 
@@ -14,6 +14,7 @@ from crossask.errors import ConfigError
 
 if TYPE_CHECKING:
     from crossask.events.layer import EventModel
+    from crossask.events.precomputed import Precomputed
     from crossask.events.waveform_model import WaveformModel
 
 _MODULES = {
@@ -24,19 +25,22 @@ __all__ = ["build", "event_model_class", "front_end_of", "frozen", *_MODULES]
 __getattr__, __dir__ = lazy.attach(__name__, _MODULES)
 
 
-def event_model_class(name: str) -> type["EventModel | WaveformModel"]:
+def event_model_class(name: str) -> type["EventModel | WaveformModel | Precomputed"]:
     """Returns the class of an event model of the catalogue; raises ConfigError if there is none."""
     return catalogue.load(catalogue.event_model(name).layer)
 
 
 def front_end_of(experiment: Experiment) -> str:
-    """Returns the name of the front-end of the row's event model; "" if the row reads no events."""
+    """Returns the name of the front-end of the row's event model.
+
+    It is "" if the row reads no events, or embeddings from a file.
+    """
     if not experiment.reads_events:
         return ""
     return catalogue.event_model(experiment.event_model.name).front_end
 
 
-def frozen(experiment: Experiment) -> "EventModel | WaveformModel | None":
+def frozen(experiment: Experiment) -> "EventModel | WaveformModel | Precomputed | None":
     """Returns the frozen event model whose embeddings the row reads, as `build` makes it.
 
     Returns None for a row that reads no events or trains its event model.
@@ -48,7 +52,7 @@ def frozen(experiment: Experiment) -> "EventModel | WaveformModel | None":
 
 def build(
     config: EventModelConfig, trainable: bool = False, seed: int = 0
-) -> "EventModel | WaveformModel":
+) -> "EventModel | WaveformModel | Precomputed":
     """Returns an event model with its weights, all variables created.
 
     Args:

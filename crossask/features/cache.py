@@ -25,6 +25,7 @@ from crossask.config import Experiment, catalogue
 from crossask.datasets import Clip, Corpus, embeddings
 from crossask.errors import AudioError, DataError
 from crossask.events.layer import EventModel
+from crossask.events.precomputed import Precomputed
 from crossask.events.waveform_model import WaveformModel
 from crossask.features import records
 
@@ -99,6 +100,8 @@ def prepare_features(
     _check_kinds(corpus, experiment)
     clips = in_order(corpus)
     event_model = None if corpus.ready_made else events.frozen(experiment)
+    if isinstance(event_model, Precomputed):
+        event_model.check(clip.id for clip in clips)
     folders = {}
     for kind in experiment.feature_kinds:
         key = _key(kind, corpus, experiment, event_model)
@@ -159,7 +162,7 @@ class ShardWriter:
         experiment: Experiment,
         folders: dict[str, Path],
         ready_made: bool,
-        event_model: EventModel | WaveformModel | None = None,
+        event_model: EventModel | WaveformModel | Precomputed | None = None,
     ):
         self.experiment = experiment
         self.folders = folders
@@ -235,7 +238,9 @@ class ShardWriter:
 class _ClipFeatures:
     """Computes the features of a clip from its sound file: one graph for each format of file."""
 
-    def __init__(self, experiment: Experiment, event_model: EventModel | WaveformModel | None):
+    def __init__(
+        self, experiment: Experiment, event_model: EventModel | WaveformModel | Precomputed | None
+    ):
         self.features = experiment.features
         self.event_config = experiment.event_model_read
         self.event_model = event_model
@@ -252,6 +257,17 @@ class _ClipFeatures:
         Raises:
           AudioError: The file cannot be used.
         """
+        if "embedding" in kinds and isinstance(self.event_model, Precomputed):
+            values = {}
+            change = ""
+            others = [kind for kind in kinds if kind != "embedding"]
+            if others:
+                values, change = self._from_sound(clip, others)
+            return values | {"embedding": self.event_model.embedding_of(clip.id)}, change
+        return self._from_sound(clip, kinds)
+
+    def _from_sound(self, clip: Clip, kinds: Sequence[str]) -> tuple[Features, Change]:
+        """Returns what `__call__` does, computed from the sound file."""
         if clip.start_seconds is None:
             waveform, rate = reading.read_audio(clip.path)
             waveform, rate = rates.to_graph_rate(waveform, rate, self.highest_rate_hz)
@@ -369,7 +385,7 @@ def _key(
     kind: str,
     corpus: Corpus,
     experiment: Experiment,
-    event_model: EventModel | WaveformModel | None,
+    event_model: EventModel | WaveformModel | Precomputed | None,
 ) -> str:
     """Returns a hash of everything that determines the bytes of a kind of feature."""
     version = [FORMAT_VERSION, records.CLIPS_PER_SHARD, corpus.fingerprint]

@@ -397,6 +397,7 @@ def _stages(task: _Task, clock: _EpochClock) -> Iterator[str]:
 
     if task.threads:
         devices.limit_threads(task.threads)
+    _check_precomputed(task)
     few, fold = _few_clips(task)
     cache = prepare_features(few, task.row, task.folder / "features", workers=1)
     all_clips = tuple(clip.id for clip in in_order(task.corpus))
@@ -423,6 +424,16 @@ def _stages(task: _Task, clock: _EpochClock) -> Iterator[str]:
     if task.exports and has_export:
         yield "export"
         serving.export_run(run, task.folder / "model")
+
+
+def _check_precomputed(task: _Task) -> None:
+    """Raises DataError unless embeddings that come from a file are those of all clips."""
+    from crossask import events
+
+    row = task.row
+    is_from_file = row.event_input == "embedding" and not events.front_end_of(row)
+    if is_from_file and not task.corpus.ready_made:
+        events.frozen(row).check(clip.id for clip in task.corpus.clips)
 
 
 def _few_clips(task: _Task) -> tuple[Corpus, Fold]:

@@ -395,6 +395,8 @@ def _departures(row: Row) -> list[str]:
     uses_trained_events = (
         system is not None and system.reads_events and fields.get("strategy") != "from_scratch"
     )
-    if uses_trained_events and fields.get("event_model.weights") == "":
+    # Embeddings from a file need no weights.
+    is_from_file = bool(fields.get("event_model.embeddings"))
+    if uses_trained_events and not is_from_file and fields.get("event_model.weights") == "":
         departures.append("event_model.weights is empty, but the paper uses the weights of VGGish")
     return departures

@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from crossask.audio import fill_window, rates, reading, sliding_windows
 from crossask.errors import AudioError, CrossaskError
 from crossask.serving.litert_runner import LiteRTModel
 from crossask.serving.starter import starter_model
+
+if TYPE_CHECKING:
+    from crossask.events.precomputed import Precomputed
 
 LITERT_SUFFIX = ".tflite"
 # Number of windows that the model classifies in one call.
@@ -193,9 +197,15 @@ class Classifier:
         a model that has no such limit.
       most_silence_seconds: A recording that lacks more than this of a window is repeated; another
         short one is filled with silence.
+      embeddings: Embeddings of the recordings, for a model that does not compute them itself.
     """
 
-    def __init__(self, model_dir: str | Path | None = None, hop_seconds: float | None = None):
+    def __init__(
+        self,
+        model_dir: str | Path | None = None,
+        hop_seconds: float | None = None,
+        embeddings: str | Path | None = None,
+    ):
         """Loads the model.
 
         Args:
@@ -203,9 +213,13 @@ class Classifier:
             the starter model, see `crossask.serving.starter`.
           hop_seconds: Time between the starts of windows in a recording that is longer than a
             training clip; None is half of a window. A hop longer than a window is shortened to it.
+          embeddings: For a model of a row with event_model.name=precomputed: .npz with the
+            embeddings [n, width] of each recording, by its path or the end of it. Such a model
+            predicts files that last one clip.
 
         Raises:
-          CrossaskError: There is no exported model, or the hop is not above 0.
+          CrossaskError: There is no exported model, the hop is not above 0, or the embeddings are
+            missing, not needed or of another shape.
         """
         if hop_seconds is not None and not hop_seconds > 0:
             raise CrossaskError(f"The hop is {hop_seconds} s.", "Set it to a number above 0.")
@@ -222,6 +236,7 @@ class Classifier:
         self.least_probability = self.card.get("least_probability", 0.0)
         # The graph of an older model fills every short waveform with silence.
         self.most_silence_seconds = self.card.get("max_padding_seconds", self.clip_seconds)
+        self.embeddings = self._read_embeddings(embeddings, path)
 
     def predict(self, source: Source, sample_rate_hz: int | None = None) -> Prediction:
         """Predicts the scene of one recording.
@@ -289,7 +304,7 @@ class Classifier:
         scene = []
         events = []
         for window in self._windows(recording):
-            values = self._model.run("embed", window.waveform[np.newaxis], recording.sample_rate_hz)
+            values = self._run("embed", window.waveform[np.newaxis], [recording])
             starts.append(window.start / recording.sample_rate_hz)
             # Index 0 is the only recording of the batch.
             scene.append(values["scene_embedding"][0])
@@ -300,6 +315,63 @@ class Classifier:
             events=np.concatenate(events) if events else None,
             start_seconds=np.array(starts),
         )
+
+    def _read_embeddings(self, path: str | Path | None, folder: Path) -> "Precomputed | None":
+        """Returns the embeddings of the recordings; None for a model that computes them itself."""
+        shape = self.card.get("embedding_shape")
+        if shape is None:
+            if path is not None:
+                raise CrossaskError(
+                    f"The model {folder} computes all embeddings itself.", "Remove --embeddings."
+                )
+            return None
+        if path is None:
+            raise CrossaskError(
+                f"The model {folder} needs the embeddings {shape} of each recording, which another "
+                "toolkit computes.",
+                "Predict with crossask-predict --embeddings=FILE.npz, or pass embeddings=.",
+            )
+        from crossask.config import EventModelConfig
+        from crossask.events.precomputed import Precomputed
+
+        found = Precomputed(EventModelConfig(name="precomputed", embeddings=str(path)))
+        if list(found.shape) != list(shape):
+            raise CrossaskError(
+                f"The embeddings in {path} are {list(found.shape)}, but the model {folder} was "
+                f"trained with {list(shape)}.",
+                "Compute them with the same model, from clips of the same length.",
+            )
+        return found
+
+    def _embedding_of(self, recording: "_Recording") -> np.ndarray:
+        """Returns the embeddings [n, width] of a recording.
+
+        Their name is the recording's path or the end of it, for example "audio/a.wav" or "a.wav".
+
+        Raises:
+          AudioError: There are none.
+        """
+        file_name = recording.name
+        if not recording.is_array:
+            parts = Path(recording.source).parts
+            file_name = parts[-1]
+            for start in range(len(parts)):
+                name = Path(*parts[start:]).as_posix()
+                if name in self.embeddings:
+                    return self.embeddings.embedding_of(name)
+        raise AudioError(
+            f"{self.embeddings.path} has no embeddings of {recording.name}.",
+            f"Add an array with the name {file_name!r}.",
+        )
+
+    def _check_excess(self, recording: "_Recording", seconds: float) -> None:
+        """Raises AudioError if a recording is too much longer than a clip to be cut to it."""
+        if seconds > self.card["experiment"]["features"]["max_cut_seconds"]:
+            raise AudioError(
+                f"{recording.name} lasts more than a clip of {self.clip_seconds:g} s, to which its "
+                "embeddings belong.",
+                "Cut the recording into clips, with embeddings of each.",
+            )
 
     def _windows(self, recording: "_Recording") -> Iterator["_Window"]:
         """Yields the windows of a recording, none of them shorter than least_seconds."""
@@ -324,6 +396,12 @@ class Classifier:
                     f"Use a recording of at least {least_seconds:g} s.",
                 )
             is_empty = False
+            if self.embeddings is not None:
+                # Fails here if there are none, and not in a batch with other recordings.
+                self._embedding_of(recording)
+                if start:
+                    self._check_excess(recording, start / rate)
+                    return
             yield _Window(recording, start, waveform)
         if is_empty:
             raise AudioError(
@@ -346,7 +424,8 @@ class Classifier:
             # Only the single window of a short recording is shorter than others.
             window.recording.filled_seconds = (length - len(stereo)) / rate
             window.recording.level_dbfs = max(window.recording.level_dbfs, _level_dbfs(stereo))
-        values = self._model.run("serving_default", np.stack(waveforms), rate)
+        recordings = [window.recording for window in batch]
+        values = self._run("serving_default", np.stack(waveforms), recordings)
         for window, probabilities in zip(batch, values["probabilities"], strict=True):
             segment = Segment(
                 start_seconds=window.start / rate,
@@ -385,7 +464,7 @@ class Classifier:
 
     def _explain(self, recording: "_Recording", segment: Segment) -> Explanation:
         waveform = recording.read_part(segment.start_seconds, segment.end_seconds)
-        outputs = self._model.run("explain", waveform[np.newaxis], recording.sample_rate_hz)
+        outputs = self._run("explain", waveform[np.newaxis], [recording])
         values = {}
         attention = {}
         for name, output in outputs.items():
@@ -411,6 +490,21 @@ class Classifier:
         numbers = [float(value) for value in probabilities]
         return dict(zip(self.scenes, numbers, strict=True))
 
+    def _run(
+        self, signature: str, waveform: np.ndarray, recordings: list["_Recording"]
+    ) -> dict[str, np.ndarray]:
+        """Runs a signature of the model.
+
+        Args:
+          signature: Its name.
+          waveform: Waveforms [batch, samples, channels].
+          recordings: The recording of each waveform; all have the same sample rate.
+        """
+        embedding = None
+        if self.embeddings is not None:
+            embedding = np.stack([self._embedding_of(recording) for recording in recordings])
+        return self._model.run(signature, waveform, recordings[0].sample_rate_hz, embedding)
+
 
 class _SavedModel:
     """A SavedModel in a folder, with its model card."""
@@ -428,12 +522,24 @@ class _SavedModel:
         self._tf = tf
         self._loaded = tf.saved_model.load(str(folder))
 
-    def run(self, signature: str, waveform: np.ndarray, rate: int) -> dict[str, np.ndarray]:
-        """Runs a signature on waveform [batch, samples, channels]."""
-        tensors = self._loaded.signatures[signature](
-            waveform=self._tf.constant(waveform, self._tf.float32),
-            sample_rate_hz=self._tf.constant(rate, self._tf.int32),
-        )
+    def run(
+        self, signature: str, waveform: np.ndarray, rate: int, embedding: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
+        """Runs a signature.
+
+        Args:
+          signature: Its name.
+          waveform: Waveforms [batch, samples, channels].
+          rate: Their sample rate in Hz.
+          embedding: Embeddings [batch, n, width], for a model of precomputed embeddings.
+        """
+        inputs = {
+            "waveform": self._tf.constant(waveform, self._tf.float32),
+            "sample_rate_hz": self._tf.constant(rate, self._tf.int32),
+        }
+        if embedding is not None:
+            inputs["embedding"] = self._tf.constant(embedding)
+        tensors = self._loaded.signatures[signature](**inputs)
         return {name: tensor.numpy() for name, tensor in tensors.items()}
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError
 
-from crossask import config, files
+from crossask import config, events, files
 from crossask.audio import clip_features, reading
 from crossask.errors import CrossaskError
 from crossask.events.layer import EventModel
@@ -181,6 +181,12 @@ def export_litert(
     _check_out(out, card_path)
     _check_precision(precision, calibration)
     files.check_room(out.parent, 0)
+    if "embedding" in run.experiment().feature_kinds and not events.front_end_of(run.experiment()):
+        raise CrossaskError(
+            f"Row {run.row!r} reads embeddings from a file, and a LiteRT file takes the waveform "
+            "alone.",
+            "Export it with --format=saved_model.",
+        )
     model = ClipModel.from_run(run)
     if precision == "int8" and isinstance(model.event_model, WaveformModel):
         raise CrossaskError(

@@ -47,13 +47,16 @@ class LiteRTModel:
                 "Export it again with crossask-export --format=litert.",
             ) from error
 
-    def run(self, signature: str, waveform: np.ndarray, rate: int) -> dict[str, np.ndarray]:
+    def run(
+        self, signature: str, waveform: np.ndarray, rate: int, embedding: None = None
+    ) -> dict[str, np.ndarray]:
         """Returns the outputs for clips at the model's own sample rate.
 
         Args:
           signature: "serving_default"; the file has no other.
           waveform: Waveforms [batch, samples, 2].
           rate: Their sample rate in Hz, which is the model's own.
+          embedding: None: rows with precomputed embeddings are not exported as LiteRT files.
 
         Returns:
           {"probabilities": [batch, scenes]}.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from crossask import config, files
+from crossask import config, events, files
 from crossask.audio import clip_features, reading
 from crossask.audio.windows import LEAST_SECONDS
 from crossask.errors import CrossaskError
@@ -60,16 +60,17 @@ class _Windows(NamedTuple):
     start_seconds: tf.Tensor
 
 
-class ServedModel(tf.Module):
-    """A model from waveform to scene names: resampling, windows, log-mel, event and scene model.
+class _Served(tf.Module):
+    """The base of the exported models: windows of waveforms, features and predictions.
 
-    Each signature takes waveform [batch, samples, channels] (-1..1, 1 or 2 channels, at least 1 s)
-    and sample_rate_hz (one of `resampling.SAMPLE_RATES_HZ`). A waveform longer than a training clip
-    is cut into windows of that length, half a clip apart; the last one ends with the waveform. A
-    shorter one is filled as `crossask.audio.fill_window` does, with silence of at most
-    features.max_padding_seconds. Samples that are not finite or beyond -8..8 are an error
-    that lists their entries of the batch.
+    A subclass has the methods classify, embed and explain, which become the signatures.
+
+    Attributes:
+      embedding_shape: Shape of the input "embedding" without the batch; None if there is no such
+        input.
     """
+
+    embedding_shape: tuple[int, int] | None = None
 
     def __init__(
         self,
@@ -104,16 +105,7 @@ class ServedModel(tf.Module):
         """Returns the SavedModel's signatures by name."""
         return {"serving_default": self.classify, "embed": self.embed, "explain": self.explain}
 
-    @tf.function(input_signature=_INPUTS)
-    def classify(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Predicts the scene of each recording.
-
-        Returns:
-          "probabilities" [batch, scenes], the mean over windows; "scenes" [batch, scenes], their
-          names; "top_scene" [batch]; "top_scenes" and "top_probabilities" [batch, 3], the most
-          probable scenes in falling order.
-        """
-        windows = self._windows(waveform, sample_rate_hz)
+    def _classify(self, windows: _Windows) -> dict[str, tf.Tensor]:
         logits = self.scene_model(windows.inputs, training=False)  # [batch * windows, scenes]
         probabilities = tf.nn.softmax(logits)
         probabilities = _by_recording(probabilities, windows.count)  # [batch, windows, scenes]
@@ -121,22 +113,13 @@ class ServedModel(tf.Module):
         top_probabilities, order = tf.math.top_k(probabilities, min(TOP_SCENES, len(self._scenes)))
         return {
             "probabilities": probabilities,
-            "scenes": tf.tile(self._scenes[tf.newaxis], [tf.shape(waveform)[0], 1]),
+            "scenes": tf.tile(self._scenes[tf.newaxis], [tf.shape(probabilities)[0], 1]),
             "top_scene": tf.gather(self._scenes, order[:, 0]),
             "top_scenes": tf.gather(self._scenes, order),
             "top_probabilities": top_probabilities,
         }
 
-    @tf.function(input_signature=_INPUTS)
-    def embed(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Computes the embeddings of each window.
-
-        Returns:
-          "scene_embedding" [batch, windows, D], the input of the scene model's last layer;
-          "window_start_seconds" [windows]; if the model reads events, also "event_embedding"
-          [batch, windows, patches, E].
-        """
-        windows = self._windows(waveform, sample_rate_hz)
+    def _embed(self, windows: _Windows) -> dict[str, tf.Tensor]:
         scene, _ = self.scene_model.scene_embedding(
             windows.inputs, training=False, seed=None
         )  # [batch * windows, D]
@@ -147,17 +130,7 @@ class ServedModel(tf.Module):
         result["window_start_seconds"] = windows.start_seconds
         return result
 
-    @tf.function(input_signature=_INPUTS)
-    def explain(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Computes the attention weights, the log-mel and the event scores of each window.
-
-        Returns:
-          "attention_<name>" [batch, windows, heads, ...], the attention weights of
-          `SceneModel.explain`; "window_start_seconds" [windows]; if the model reads it, "log_mel"
-          [batch, windows, frames, mels, channels]; with a tagger, "event_scores" [batch, windows,
-          patches, events], whose events are listed in the model card.
-        """
-        windows = self._windows(waveform, sample_rate_hz)
+    def _explain(self, windows: _Windows) -> dict[str, tf.Tensor]:
         _, attention = self.scene_model.explain(windows.inputs)
         result = {}
         for name, weights in attention.items():
@@ -202,7 +175,7 @@ class ServedModel(tf.Module):
         inputs = clip_features.clip_features(
             windows, sample_rate_hz, self._features, self._event_config
         )
-        if self._event_input == "embedding":
+        if self._event_input == "embedding" and self.event_model is not None:
             inputs["embedding"] = self.event_model(inputs.pop("patches"))
         return _Windows(inputs, tf.size(starts), tf.cast(starts, tf.float32) / rate)
 
@@ -213,14 +186,110 @@ class ServedModel(tf.Module):
         return self.event_model(inputs["patches"])
 
 
+class ServedModel(_Served):
+    """A model from waveform to scene names: resampling, windows, log-mel, event and scene model.
+
+    Each signature takes waveform [batch, samples, channels] (-1..1, 1 or 2 channels, at least 1 s)
+    and sample_rate_hz (one of `resampling.SAMPLE_RATES_HZ`). A waveform longer than a training clip
+    is cut into windows of that length, half a clip apart; the last one ends with the waveform. A
+    shorter one is filled as `crossask.audio.fill_window` does, with silence of at most
+    features.max_padding_seconds. Samples that are not finite or beyond -8..8 are an error
+    that lists their entries of the batch.
+    """
+
+    @tf.function(input_signature=_INPUTS)
+    def classify(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Predicts the scene of each recording.
+
+        Returns:
+          "probabilities" [batch, scenes], the mean over windows; "scenes" [batch, scenes], their
+          names; "top_scene" [batch]; "top_scenes" and "top_probabilities" [batch, 3], the most
+          probable scenes in falling order.
+        """
+        return self._classify(self._windows(waveform, sample_rate_hz))
+
+    @tf.function(input_signature=_INPUTS)
+    def embed(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Computes the embeddings of each window.
+
+        Returns:
+          "scene_embedding" [batch, windows, D], the input of the scene model's last layer;
+          "window_start_seconds" [windows]; if the model reads events, also "event_embedding"
+          [batch, windows, patches, E].
+        """
+        return self._embed(self._windows(waveform, sample_rate_hz))
+
+    @tf.function(input_signature=_INPUTS)
+    def explain(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Computes the attention weights, the log-mel and the event scores of each window.
+
+        Returns:
+          "attention_<name>" [batch, windows, heads, ...], the attention weights of
+          `SceneModel.explain`; "window_start_seconds" [windows]; if the model reads it, "log_mel"
+          [batch, windows, frames, mels, channels]; with a tagger, "event_scores" [batch, windows,
+          patches, events], whose events are listed in the model card.
+        """
+        return self._explain(self._windows(waveform, sample_rate_hz))
+
+
+class ServedModelOfEmbeddings(_Served):
+    """A model that also takes the embeddings of the recording, which another toolkit computes.
+
+    Each signature takes what those of `ServedModel` take, and embedding [batch, n, E]. An embedding
+    belongs to one clip, so a waveform may not be longer: at most features.max_cut_seconds are cut
+    off.
+    """
+
+    def __init__(self, embedding_shape: Sequence[int], *parts: Any):
+        """Creates the model.
+
+        Args:
+          embedding_shape: Shape (n, E) of the embeddings of a clip.
+          *parts: Arguments of `ServedModel`; the event model is None.
+        """
+        super().__init__(*parts)
+        self.embedding_shape = tuple(embedding_shape)
+        self.classify = self._with_embedding(self._classify)
+        self.embed = self._with_embedding(self._embed)
+        self.explain = self._with_embedding(self._explain)
+
+    def _with_embedding(self, compute: Callable[[_Windows], dict[str, tf.Tensor]]) -> Callable:
+        """Returns a tf.function of the three inputs that computes `compute` of a clip."""
+        embedding_spec = tf.TensorSpec([None, *self.embedding_shape], tf.float32, name="embedding")
+
+        @tf.function(input_signature=[*_INPUTS, embedding_spec])
+        def signature(
+            waveform: tf.Tensor, sample_rate_hz: tf.Tensor, embedding: tf.Tensor
+        ) -> dict[str, tf.Tensor]:
+            windows = self._windows(self._one_clip(waveform, sample_rate_hz), sample_rate_hz)
+            message = "The embedding has values that are not finite."
+            checked = tf.debugging.check_numerics(embedding, message)
+            return compute(windows._replace(inputs={**windows.inputs, "embedding": checked}))
+
+        return signature
+
+    def _one_clip(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
+        """Returns the waveform without what exceeds a clip."""
+        rate = tf.cast(sample_rate_hz, tf.float32)
+        length = tf.cast(tf.round(self._features.clip_seconds * rate), tf.int32)
+        most_cut = tf.cast(tf.round(self._features.max_cut_seconds * rate), tf.int32)
+        message = "The waveform must be one clip, because the embedding is that of one clip."
+        is_one_clip = tf.debugging.assert_less_equal(
+            tf.shape(waveform)[1], length + most_cut, message
+        )
+        with tf.control_dependencies([is_one_clip]):
+            return waveform[:, :length]
+
+
 def export_run(run: Run, out_dir: str | Path) -> Path:
     """Writes a run's best epoch as a SavedModel.
 
     The signatures `serving_default`, `embed` and `explain` are the methods classify, embed and
-    explain of `ServedModel`. `assets/model_card.json` contains class names, front-end, training
-    data and scores. If the package tensorflow-serving-api is installed, warm-up requests for
-    TensorFlow Serving are written, too. The SavedModel is read back and compared with the run
-    before it is moved to `out_dir`.
+    explain of `ServedModel`, or of `ServedModelOfEmbeddings` for a row that reads embeddings from a
+    file. `assets/model_card.json` contains class names, front-end, training data and scores. If the
+    package tensorflow-serving-api is installed, warm-up requests for TensorFlow Serving are
+    written, too. The SavedModel is read back and compared with the run before it is moved to
+    `out_dir`.
 
     Args:
       run: The finished run.
@@ -237,7 +306,7 @@ def export_run(run: Run, out_dir: str | Path) -> Path:
 
 
 def write_model(
-    make: Callable[[Path], ServedModel], features: config.FeatureConfig, out_dir: str | Path
+    make: Callable[[Path], _Served], features: config.FeatureConfig, out_dir: str | Path
 ) -> Path:
     """Writes a model as a SavedModel, and returns its folder; see `export_run`.
 
@@ -257,12 +326,12 @@ def write_model(
         served = make(Path(scratch))
         tf.saved_model.save(served, str(written), signatures=served.signatures())
         _check_written(served, written, features)
-        write_warm_up(written / WARM_UP, features)
+        write_warm_up(written / WARM_UP, features, served.embedding_shape)
         shutil.move(str(written), str(out_dir))
     return out_dir
 
 
-def served_model(run: Run, scratch: Path) -> ServedModel:
+def served_model(run: Run, scratch: Path) -> ServedModel | ServedModelOfEmbeddings:
     """Returns the model to export for a finished run.
 
     Args:
@@ -276,14 +345,22 @@ def served_model(run: Run, scratch: Path) -> ServedModel:
     scene_model = network.load(run)
     event_model = scene_model.event_model
     tagger = None
-    if experiment.event_input == "embedding":
+    embedding_shape = None
+    if experiment.event_input == "embedding" and not events.front_end_of(experiment):
+        embedding_shape = run.read("config.json")["input_shapes"]["embedding"]
+    elif experiment.event_input == "embedding":
         event_model = network.frozen_event_model(run)
         # Only a frozen event model has the tagger of its weights: training moves the embeddings.
         tagger = read_tagger(experiment.event_model)
     card = model_card(run)
     card["events"] = list(tagger.names) if tagger else []
+    if embedding_shape is not None:
+        card["embedding_shape"] = embedding_shape
     card_path = write_card(card, scratch)
-    return ServedModel(experiment, scene_model, event_model, tagger, card["scenes"], card_path)
+    parts = (experiment, scene_model, event_model, tagger, card["scenes"], card_path)
+    if embedding_shape is not None:
+        return ServedModelOfEmbeddings(embedding_shape, *parts)
+    return ServedModel(*parts)
 
 
 def write_card(card: Mapping[str, Any], folder: Path) -> str:
@@ -293,7 +370,11 @@ def write_card(card: Mapping[str, Any], folder: Path) -> str:
     return str(path)
 
 
-def write_warm_up(path: Path, features: config.FeatureConfig) -> None:
+def write_warm_up(
+    path: Path,
+    features: config.FeatureConfig,
+    embedding_shape: Sequence[int] | None = None,
+) -> None:
     """Writes requests that TensorFlow Serving runs when it loads the model.
 
     The first request of each signature and number of channels is slow. Each of these requests is
@@ -302,6 +383,7 @@ def write_warm_up(path: Path, features: config.FeatureConfig) -> None:
     Args:
       path: File to write, in a folder that does not exist yet.
       features: Sample rate and length of the clip.
+      embedding_shape: Shape of the input "embedding" without the batch, if there is one.
     """
     if importlib.util.find_spec("tensorflow_serving") is None:
         LOG.info(
@@ -316,6 +398,9 @@ def write_warm_up(path: Path, features: config.FeatureConfig) -> None:
         for signature in ("serving_default", "embed", "explain"):
             for channels in (1, 2):
                 request = _silent_request(signature, features, channels)
+                if embedding_shape is not None:
+                    embedding = np.zeros((1, *embedding_shape), np.float32)
+                    request.inputs["embedding"].CopyFrom(tf.make_tensor_proto(embedding))
                 predict_log = prediction_log_pb2.PredictLog(request=request)
                 log = prediction_log_pb2.PredictionLog(predict_log=predict_log)
                 writer.write(log.SerializeToString())
@@ -395,7 +480,7 @@ def _silent_request(
     return request
 
 
-def _check_written(served: ServedModel, written: Path, features: config.FeatureConfig) -> None:
+def _check_written(served: _Served, written: Path, features: config.FeatureConfig) -> None:
     """Raises CrossaskError unless the written model computes what its source computes.
 
     Both run every signature on noise: one stereo clip at the model's own rate, and a longer mono
@@ -403,14 +488,20 @@ def _check_written(served: ServedModel, written: Path, features: config.FeatureC
     """
     loaded = tf.saved_model.load(str(written)).signatures
     rng = np.random.default_rng(0)
-    for sample_rate_hz, channels, clips in ((features.sample_rate_hz, 2, 1.0), (16000, 1, 1.6)):
+    # An embedding belongs to one clip.
+    longer = 1.6 if served.embedding_shape is None else 0.8
+    for sample_rate_hz, channels, clips in ((features.sample_rate_hz, 2, 1.0), (16000, 1, longer)):
         samples = round(clips * features.clip_seconds * sample_rate_hz)
         waveform = tf.constant(rng.normal(0, 0.05, (1, samples, channels)), tf.float32)
-        rate = tf.constant(sample_rate_hz, tf.int32)
+        inputs = {
+            "waveform": waveform,
+            "sample_rate_hz": tf.constant(sample_rate_hz, tf.int32),
+        }
+        if served.embedding_shape is not None:
+            embedding = rng.normal(size=(1, *served.embedding_shape))
+            inputs["embedding"] = tf.constant(embedding, tf.float32)
         for name, function in served.signatures().items():
-            expected = function(waveform, rate)
-            found = loaded[name](waveform=waveform, sample_rate_hz=rate)
-            _check_equal(expected, found)
+            _check_equal(function(**inputs), loaded[name](**inputs))
 
 
 def _check_equal(expected: dict[str, tf.Tensor], found: dict[str, tf.Tensor]) -> None:

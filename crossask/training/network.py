@@ -11,6 +11,7 @@ from crossask import events, models
 from crossask.config import Experiment
 from crossask.errors import DataError, WeightsError
 from crossask.events.layer import EventModel
+from crossask.events.precomputed import Precomputed
 from crossask.events.waveform_model import WaveformModel
 from crossask.training import loop
 from crossask.training.run_folder import Run
@@ -79,7 +80,7 @@ def restore(run: Run) -> keras.Model:
     return model
 
 
-def frozen_event_model(run: Run) -> EventModel | WaveformModel | None:
+def frozen_event_model(run: Run) -> EventModel | WaveformModel | Precomputed | None:
     """Returns the frozen event model whose embeddings the run was trained on.
 
     Returns None for a row that reads no events or trains its own event model.
@@ -103,10 +104,18 @@ def check_event_model(run: Run, digest: str) -> None:
     # Runs of older versions have no record of it.
     recorded = run.read("config.json").get("event_digest", digest)
     if recorded != digest:
-        weights = run.experiment().event_model.weights
+        event_model = run.experiment().event_model
+        if event_model.embeddings:
+            found = (
+                f"other embeddings than event_model.embeddings={event_model.embeddings!r} contains"
+            )
+        else:
+            found = (
+                "the embeddings of other weights than "
+                f"event_model.weights={event_model.weights!r} contains"
+            )
         raise WeightsError(
-            f"{run.folder} was trained on the embeddings of other weights than "
-            f"event_model.weights={weights!r} contains now.",
+            f"{run.folder} was trained on {found} now.",
             "Restore the file that it was trained with, or train again in another --model_dir.",
         )
 

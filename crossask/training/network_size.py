@@ -38,7 +38,8 @@ class RowSize:
 
     Attributes:
       scene: Size of the scene model.
-      event: Size of the event model; None for a row that reads no events.
+      event: Size of the event model; None for a row that reads no events, or embeddings from a
+        file.
       shapes: Kind of feature -> shape of one clip's feature, for the kinds that the row reads.
     """
 
@@ -65,7 +66,7 @@ def row_size(experiment: Experiment, classes: int) -> RowSize:
     shapes = _feature_shapes(experiment)
     event = None
     if experiment.reads_events:
-        event, shapes["embedding"] = _event_size(experiment, shapes["patches"])
+        event, shapes["embedding"] = _event_size(experiment, shapes.get("patches", ()))
     # Standardisation has no parameters, and would need statistics.
     plain = dataclasses.replace(experiment.model, standardise_embedding=False)
     model = models.build(experiment.system, classes, plain)
@@ -130,12 +131,14 @@ def _multiplications(operation: tf.Operation) -> int:
     return math.prod(output) * summed
 
 
-def _event_size(experiment: Experiment, patches: tuple[int, ...]) -> tuple[Size, tuple[int, ...]]:
+def _event_size(
+    experiment: Experiment, patches: tuple[int, ...]
+) -> tuple[Size | None, tuple[int, ...]]:
     """Returns the size of the event model, and the shape of one clip's embeddings.
 
     Args:
       experiment: The row.
-      patches: Shape of what the event model reads of one clip.
+      patches: Shape of what the event model reads of one clip; () if it reads a file.
     """
     event_config = experiment.event_model
     if catalogue.event_model(event_config.name).is_trainable:
@@ -143,6 +146,8 @@ def _event_size(experiment: Experiment, patches: tuple[int, ...]) -> tuple[Size,
         plain = dataclasses.replace(event_config, weights="", embedding_tap="linear")
         size, width = _layer_size(plain, experiment.trains_events, patches)
         return size, (patches[0], width)
+    if not events.front_end_of(experiment):
+        return None, events.build(event_config).shape
     return _outside_size(event_config, *patches)
 
 

@@ -138,6 +138,7 @@ TOGETHER = {
     "event_control": {"system": "CMAM", "strategy": "feature_based"},
     "features.clip_hop_seconds": {"dataset": "folder"},
     "event_model.sample_rate_hz": {"event_model.name": "saved_model"},
+    "event_model.embeddings": {"event_model.name": "precomputed"},
     "event_model.output": {"event_model.name": "saved_model"},
     "event_model.window_seconds": {"event_model.name": "saved_model"},
     "training.warmup_epochs": {"training.schedule": "cosine"},
@@ -250,6 +251,8 @@ def test_the_strategy_decides_the_input_of_the_event_branch():
         ({"event_model.sample_rate_hz": 32000}, "'vggish', which has no such choice"),
         ({"event_model.output": 1}, "event_model.output is '1', but event_model.name is 'vggish'"),
         ({"event_model.window_seconds": 1.0}, "event_model.window_seconds is 1.0"),
+        ({"event_model.embeddings": "a.npz"}, "or set event_model.name=precomputed"),
+        ({"system": "JRM", "event_model.name": "precomputed"}, "which cannot be trained"),
     ],
 )
 def test_a_value_that_has_no_effect_or_does_harm_is_refused(changes, expected):

@@ -8,12 +8,14 @@ import re
 import signal
 import tempfile
 
+import numpy as np
 import pytest
 import small_corpus
 
 from crossask import config, grid
 from crossask.cli import command
 from crossask.cli import train as train_command
+from crossask.datasets import read_corpus
 from crossask.errors import CrossaskError
 from crossask.grid import preflight
 
@@ -227,6 +229,23 @@ def test_missing_weights_too_few_clips_and_too_little_memory_are_told_together(
     assert problems[2] == "Row huge runs out of memory at its batch size 12 (training step)."
     assert "training.batch_size" in fixes[2]
     assert list(scratch.iterdir()) == []
+
+
+def test_embeddings_of_another_toolkit_that_lack_any_clip(data, tmp_path):
+    corpus = read_corpus("folder", data)
+    first, *others = [clip.id for clip in corpus.clips if clip.id.startswith("a1")]
+    names = [clip.id for clip in corpus.clips if clip.id not in others]
+    np.savez(tmp_path / "embeddings.npz", **{name: np.ones([3, 4]) for name in names})
+    row = config.override(
+        small_corpus.FEATURE_BASED,
+        {
+            "event_model.name": "precomputed",
+            "event_model.embeddings": str(tmp_path / "embeddings.npz"),
+        },
+    )
+    (outcome,) = checked(a_grid(data, tmp_path, row))
+    assert f"no embeddings of 2 of 24 clips: {', '.join(others)}." in outcome.problem
+    assert first not in outcome.problem
 
 
 def _killed(pipe, task):

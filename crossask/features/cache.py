@@ -244,10 +244,7 @@ class _ClipFeatures:
         self.features = experiment.features
         self.event_config = experiment.event_model_read
         self.event_model = event_model
-        self.highest_rate_hz = self.features.sample_rate_hz
-        if self.event_config is not None:
-            event_rate_hz = clip_features.event_rate_hz(self.event_config)
-            self.highest_rate_hz = max(self.highest_rate_hz, event_rate_hz)
+        self.highest_rate_hz = _highest_rate_hz(experiment)
         self._graphs: dict[tuple, Callable] = {}
         self._lock = threading.Lock()
 
@@ -372,6 +369,14 @@ def _write_in_threads(
             raise
 
 
+def _highest_rate_hz(experiment: Experiment) -> int:
+    """Returns the higher one of the rates that the scene model and the event model read."""
+    rate_hz = experiment.features.sample_rate_hz
+    if experiment.event_model_read is not None:
+        rate_hz = max(rate_hz, clip_features.event_rate_hz(experiment.event_model_read))
+    return rate_hz
+
+
 def _check_kinds(corpus: Corpus, experiment: Experiment) -> None:
     if corpus.ready_made and experiment.feature_kinds != ("embedding",):
         raise DataError(
@@ -401,6 +406,10 @@ def _key(
     else:
         lengths.append(features.clip_hop_seconds)
     shared = [*version, resampling.RESAMPLER_VERSION, lengths]
+    # The rate to which recordings of other rates are converted first, if the event model raises it.
+    rate_hz = _highest_rate_hz(experiment)
+    if rate_hz > max(features.sample_rate_hz, rates.EVENT_RATE_HZ):
+        shared.append(rate_hz)
     if kind == "log_mel":
         return config.digest(*shared, plain_features)
     input_choices = [event.pad_end]

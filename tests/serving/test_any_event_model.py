@@ -138,6 +138,10 @@ def test_other_content_has_other_features_and_a_run_keeps_to_its_own(made, corpu
     other = prepare_features(corpus, row_with(made.folder / "events"), features)
     assert other.folders["embedding"] != first.folders["embedding"]
     assert other.folders["log_mel"] == first.folders["log_mel"]
+    # The event model reads 24 kHz and the scene model 16 kHz. A recording of another rate would be
+    # converted to 24 kHz first, so the log-mel is not that of rows without this event model.
+    plain = prepare_features(corpus, small_corpus.FA, features)
+    assert plain.folders["log_mel"] != first.folders["log_mel"]
     # The path does not matter, so only the other content has another folder.
     assert len(list(features.glob("embedding-*"))) == 2
     shutil.rmtree(made.folder / "events")

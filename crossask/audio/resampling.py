@@ -95,14 +95,22 @@ def resample_from_any_rate(waveform: tf.Tensor, sample_rate_hz: tf.Tensor, to_hz
     Returns:
       Waveform, float32 [..., ceil(samples * to_hz / sample_rate_hz)].
     """
-    known = tf.constant(SAMPLE_RATES_HZ)
-    matches = tf.equal(known, sample_rate_hz)
-    message = f"sample_rate_hz must be one of {_rates_text()}"
-    is_known = tf.debugging.Assert(tf.reduce_any(matches), [message, sample_rate_hz])
-    with tf.control_dependencies([is_known]):
-        branch = tf.argmax(matches, output_type=tf.int32)
+    with tf.control_dependencies([rate_check(sample_rate_hz)]):
+        branch = tf.argmax(_matches(sample_rate_hz), output_type=tf.int32)
     resamplers = [functools.partial(resample, waveform, rate, to_hz) for rate in SAMPLE_RATES_HZ]
     return tf.switch_case(branch, resamplers)
+
+
+def rate_check(sample_rate_hz: tf.Tensor, *place: str | tf.Tensor) -> tf.Operation | None:
+    """Returns an operation that fails unless a sample rate is one of SAMPLE_RATES_HZ.
+
+    Args:
+      sample_rate_hz: Sample rate in Hz, scalar int32.
+      *place: What the message says about the place, after the rate.
+    """
+    message = f"sample_rate_hz must be one of {_rates_text()}"
+    is_known = tf.reduce_any(_matches(sample_rate_hz))
+    return tf.debugging.Assert(is_known, [message, sample_rate_hz, *place])
 
 
 def ceil_divide(dividend: int | tf.Tensor, divisor: int) -> int | tf.Tensor:
@@ -165,6 +173,11 @@ def _output_samples(samples: tf.Tensor, from_hz: int, to_hz: int) -> tf.Tensor:
     up = to_hz // divisor
     down = from_hz // divisor
     return samples // down * up + ceil_divide(samples % down * up, down)
+
+
+def _matches(sample_rate_hz: tf.Tensor) -> tf.Tensor:
+    """Returns which of SAMPLE_RATES_HZ equals the sample rate, [rates]."""
+    return tf.equal(tf.constant(SAMPLE_RATES_HZ), sample_rate_hz)
 
 
 def _rates_text() -> str:

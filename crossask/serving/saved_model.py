@@ -3,27 +3,31 @@
 Loading the SavedModel needs TensorFlow alone, and none of this package's code.
 """
 
+import dataclasses
 import functools
 import importlib.util
+import io
 import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import wave
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
 from crossask import config, events, files
-from crossask.audio import clip_features, reading
+from crossask.audio import clip_features, reading, resampling
 from crossask.audio.windows import LEAST_SECONDS
 from crossask.errors import CrossaskError
 from crossask.events.layer import EventModel
 from crossask.events.tagger import Tagger, read_tagger
 from crossask.events.waveform_model import WaveformModel
 from crossask.models.scene_model import SceneModel
+from crossask.serving import wav_file, window_batches
 from crossask.serving.model_card import exportable_experiment, model_card
 from crossask.training.run_folder import Run
 
@@ -38,32 +42,34 @@ TOP_SCENES = 3
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 LOG = logging.getLogger("crossask")
 
-_INPUTS = (
-    tf.TensorSpec([None, None, None], tf.float32, name="waveform"),
-    tf.TensorSpec([], tf.int32, name="sample_rate_hz"),
-)
+_RATE = tf.TensorSpec([], tf.int32, name="sample_rate_hz")
+_INPUTS = (tf.TensorSpec([None, None, None], tf.float32, name="waveform"), _RATE)
+_WINDOWS = (tf.TensorSpec([None, None, None], tf.float32, name="windows"), _RATE)
+# Signatures that read waveforms. A model of precomputed embeddings has no others.
+_OF_WAVEFORMS = ("serving_default", "embed", "explain")
 
 
-class _Windows(NamedTuple):
-    """The windows of a batch of recordings of equal length.
-
-    It is a NamedTuple because a tf.function cannot return a dataclass.
+@dataclasses.dataclass(frozen=True)
+class _Recordings:
+    """Recordings of equal length and sample rate, whose samples are read window by window.
 
     Attributes:
-      inputs: Input of the scene model by name, each [batch * windows, ...].
-      count: Number of windows in a recording, scalar.
-      start_seconds: Start of each window [windows].
+      count: Number of recordings.
+      first_entry: Number of the first one in the batch of the request.
+      samples: Samples of each.
+      sample_rate_hz: Their sample rate.
+      read: Number of a recording, and start and end in samples -> samples [samples, channels].
     """
 
-    inputs: dict[str, tf.Tensor]
     count: tf.Tensor
-    start_seconds: tf.Tensor
+    first_entry: tf.Tensor
+    samples: tf.Tensor
+    sample_rate_hz: tf.Tensor
+    read: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 class _Served(tf.Module):
     """The base of the exported models: windows of waveforms, features and predictions.
-
-    A subclass has the methods classify, embed and explain, which become the signatures.
 
     Attributes:
       embedding_shape: Shape of the input "embedding" without the batch; None if there is no such
@@ -101,15 +107,67 @@ class _Served(tf.Module):
         self._scenes = tf.constant(list(scenes))
         self.model_card = tf.saved_model.Asset(card)
 
-    def signatures(self) -> dict[str, Callable]:
-        """Returns the SavedModel's signatures by name."""
-        return {"serving_default": self.classify, "embed": self.embed, "explain": self.explain}
+    def _grid(self, recordings: _Recordings) -> window_batches.WindowGrid:
+        """Returns the windows of each recording, which must be long enough."""
+        rate = tf.cast(recordings.sample_rate_hz, tf.float32)
+        length = _samples_in(self._features.clip_seconds, rate)
+        least = tf.minimum(length, tf.cast(LEAST_SECONDS * rate, tf.int32))
+        is_long_enough = wav_file.check_entry(
+            recordings.first_entry,
+            recordings.samples >= least,
+            "The waveform must last at least 1 s. Its samples:",
+            recordings.samples,
+        )
+        with tf.control_dependencies([is_long_enough]):
+            samples = tf.identity(recordings.samples)
+        most_silence = _samples_in(self._features.max_padding_seconds, rate)
+        return window_batches.grid_of(samples, length, most_silence)
 
-    def _classify(self, windows: _Windows) -> dict[str, tf.Tensor]:
-        logits = self.scene_model(windows.inputs, training=False)  # [batch * windows, scenes]
-        probabilities = tf.nn.softmax(logits)
-        probabilities = _by_recording(probabilities, windows.count)  # [batch, windows, scenes]
-        probabilities = tf.reduce_mean(probabilities, axis=1)  # [batch, scenes]
+    def _probabilities_of(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Returns the probabilities [n, scenes] of the scene model's inputs of windows."""
+        logits = self.scene_model(inputs, training=False)
+        return {"probabilities": tf.nn.softmax(logits)}
+
+    def _embeddings_of(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Returns the values of the signature embed for the scene model's inputs of windows."""
+        scene, _ = self.scene_model.scene_embedding(inputs, training=False, seed=None)  # [n, D]
+        result = {"scene_embedding": tf.cast(scene, tf.float32)}
+        if self._event_input:
+            result["event_embedding"] = tf.cast(self._event_embedding(inputs), tf.float32)
+        return result
+
+    def _explanations_of(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Returns the values of the signature explain for the scene model's inputs of windows."""
+        _, attention = self.scene_model.explain(inputs)
+        result = {f"attention_{name}": weights for name, weights in attention.items()}
+        if "log_mel" in self.scene_model.reads:
+            result["log_mel"] = inputs["log_mel"]
+        if self.tagger is not None:
+            result["event_scores"] = self.tagger(self._event_embedding(inputs))
+        return result
+
+    @tf.function(input_signature=_WINDOWS)
+    def _inputs(self, windows: tf.Tensor, sample_rate_hz: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Computes the scene model's inputs of windows [n, samples, channels]."""
+        # Double mono.
+        shape = tf.shape(windows)
+        stereo = tf.broadcast_to(windows, [shape[0], shape[1], 2])
+        # Compute the log-mel, and the event model's patches or embeddings.
+        inputs = clip_features.clip_features(
+            stereo, sample_rate_hz, self._features, self._event_config
+        )
+        if self._event_input == "embedding" and self.event_model is not None:
+            inputs["embedding"] = self.event_model(inputs.pop("patches"))
+        return inputs
+
+    def _event_embedding(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Returns the embeddings [n, patches, E] of the scene model's inputs."""
+        if "embedding" in inputs:
+            return inputs["embedding"]
+        return self.event_model(inputs["patches"])
+
+    def _with_names(self, probabilities: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the values of `classify` for probabilities [batch, scenes]."""
         top_probabilities, order = tf.math.top_k(probabilities, min(TOP_SCENES, len(self._scenes)))
         return {
             "probabilities": probabilities,
@@ -119,83 +177,27 @@ class _Served(tf.Module):
             "top_probabilities": top_probabilities,
         }
 
-    def _embed(self, windows: _Windows) -> dict[str, tf.Tensor]:
-        scene, _ = self.scene_model.scene_embedding(
-            windows.inputs, training=False, seed=None
-        )  # [batch * windows, D]
-        result = {"scene_embedding": _by_recording(tf.cast(scene, tf.float32), windows.count)}
-        if self._event_input:
-            event = tf.cast(self._event_embedding(windows.inputs), tf.float32)
-            result["event_embedding"] = _by_recording(event, windows.count)
-        result["window_start_seconds"] = windows.start_seconds
-        return result
-
-    def _explain(self, windows: _Windows) -> dict[str, tf.Tensor]:
-        _, attention = self.scene_model.explain(windows.inputs)
-        result = {}
-        for name, weights in attention.items():
-            result[f"attention_{name}"] = _by_recording(weights, windows.count)
-        if "log_mel" in self.scene_model.reads:
-            result["log_mel"] = _by_recording(windows.inputs["log_mel"], windows.count)
-        if self.tagger is not None:
-            scores = self.tagger(self._event_embedding(windows.inputs))
-            result["event_scores"] = _by_recording(scores, windows.count)
-        result["window_start_seconds"] = windows.start_seconds
-        return result
-
-    @tf.function(input_signature=_INPUTS)
-    def _windows(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> _Windows:
-        """Cuts recordings into windows and computes the scene model's inputs of each window."""
-        samples = tf.shape(waveform)[1]
-        channels = tf.shape(waveform)[2]
-        rate = tf.cast(sample_rate_hz, tf.float32)
-        length = tf.cast(tf.round(self._features.clip_seconds * rate), tf.int32)
-        least = tf.minimum(length, tf.cast(LEAST_SECONDS * rate, tf.int32))
-
-        # Double mono, and fill a short waveform up to one window.
-        checks = [*_shape_checks(samples, channels, least), _sample_check(waveform)]
-        with tf.control_dependencies(checks):
-            stereo = tf.gather(waveform, tf.minimum([0, 1], channels - 1), axis=2)
-        most_silence = tf.cast(tf.round(self._features.max_padding_seconds * rate), tf.int32)
-        stereo = _filled(stereo, length, most_silence)  # [batch, samples, 2]
-
-        # Cut windows of `length` samples. crossask.audio.sliding_windows cuts the same ones outside
-        # the graph, if its hop is half a window.
-        hop = length // 2
-        last_start = tf.shape(stereo)[1] - length
-        # The number of hops is rounded up: the last window ends with the waveform.
-        hops = -(-last_start // hop)
-        starts = tf.minimum(tf.range(hops + 1) * hop, last_start)  # [windows]
-        window_samples = starts[:, tf.newaxis] + tf.range(length)  # [windows, length]
-        windows = tf.gather(stereo, window_samples, axis=1)  # [batch, windows, length, 2]
-        windows = tf.reshape(windows, [-1, length, 2])  # [batch * windows, length, 2]
-        windows = tf.ensure_shape(windows, [None, None, 2])
-
-        # Compute the log-mel, and the event model's patches or embeddings.
-        inputs = clip_features.clip_features(
-            windows, sample_rate_hz, self._features, self._event_config
-        )
-        if self._event_input == "embedding" and self.event_model is not None:
-            inputs["embedding"] = self.event_model(inputs.pop("patches"))
-        return _Windows(inputs, tf.size(starts), tf.cast(starts, tf.float32) / rate)
-
-    def _event_embedding(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Returns the embeddings [batch * windows, patches, E] of the scene model's inputs."""
-        if "embedding" in inputs:
-            return inputs["embedding"]
-        return self.event_model(inputs["patches"])
-
 
 class ServedModel(_Served):
     """A model from waveform to scene names: resampling, windows, log-mel, event and scene model.
 
-    Each signature takes waveform [batch, samples, channels] (-1..1, 1 or 2 channels, at least 1 s)
-    and sample_rate_hz (one of `resampling.SAMPLE_RATES_HZ`). A waveform longer than a training clip
-    is cut into windows of that length, half a clip apart; the last one ends with the waveform. A
-    shorter one is filled as `crossask.audio.fill_window` does, with silence of at most
-    features.max_padding_seconds. Samples that are not finite or beyond -8..8 are an error
-    that lists their entries of the batch.
+    The signatures take waveform [batch, samples, channels] (-1..1, 1 or 2 channels, at least 1 s)
+    and sample_rate_hz (one of `resampling.SAMPLE_RATES_HZ`); classify_wav takes the bytes of WAV
+    files. A waveform longer than a training clip is cut into windows of that length, half a clip
+    apart; the last one ends with the waveform. A shorter one is filled as
+    `crossask.audio.fill_window` does, with silence of at most features.max_padding_seconds. A few
+    windows are computed at a time (`window_batches`). Samples that are not finite or beyond -8..8
+    are an error that lists their entries of the batch.
     """
+
+    def signatures(self) -> dict[str, Callable]:
+        """Returns the SavedModel's signatures by name."""
+        return {
+            "serving_default": self.classify,
+            "embed": self.embed,
+            "explain": self.explain,
+            "classify_wav": self.classify_wav,
+        }
 
     @tf.function(input_signature=_INPUTS)
     def classify(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -206,7 +208,38 @@ class ServedModel(_Served):
           names; "top_scene" [batch]; "top_scenes" and "top_probabilities" [batch, 3], the most
           probable scenes in falling order.
         """
-        return self._classify(self._windows(waveform, sample_rate_hz))
+        values = self._by_window(_waveforms(waveform, sample_rate_hz), self._probabilities)
+        return self._with_names(tf.reduce_mean(values["probabilities"], axis=1))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="wav_bytes")])
+    def classify_wav(self, wav_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Predicts the scene of each WAV file from its bytes.
+
+        The files may differ in length, sample rate, channels and encoding.
+
+        Args:
+          wav_bytes: The files [batch]; see `wav_file.open_wav` for what they may contain.
+
+        Returns:
+          The values of `classify`.
+        """
+        files = tf.size(wav_bytes)
+        with tf.control_dependencies([_batch_check(files)]):
+            entries = tf.range(files)
+
+        def predict(entry: tf.Tensor) -> tf.Tensor:
+            """Returns the probabilities [scenes] of one file."""
+            recording = _recording_of(wav_file.open_wav(wav_bytes, entry))
+            values = self._by_window(recording, self._probabilities)
+            return tf.reduce_mean(values["probabilities"][0], axis=0)
+
+        probabilities = tf.map_fn(
+            predict,
+            entries,
+            fn_output_signature=tf.TensorSpec(self._scenes.shape, tf.float32),
+            parallel_iterations=1,
+        )  # [batch, scenes]
+        return self._with_names(probabilities)
 
     @tf.function(input_signature=_INPUTS)
     def embed(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -217,7 +250,7 @@ class ServedModel(_Served):
           "window_start_seconds" [windows]; if the model reads events, also "event_embedding"
           [batch, windows, patches, E].
         """
-        return self._embed(self._windows(waveform, sample_rate_hz))
+        return self._by_window(_waveforms(waveform, sample_rate_hz), self._embeddings)
 
     @tf.function(input_signature=_INPUTS)
     def explain(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -229,15 +262,60 @@ class ServedModel(_Served):
           [batch, windows, frames, mels, channels]; with a tagger, "event_scores" [batch, windows,
           patches, events], whose events are listed in the model card.
         """
-        return self._explain(self._windows(waveform, sample_rate_hz))
+        return self._by_window(_waveforms(waveform, sample_rate_hz), self._explanations)
+
+    def _by_window(self, recordings: _Recordings, compute: Callable) -> dict[str, tf.Tensor]:
+        """Computes values of the windows of recordings.
+
+        Args:
+          recordings: The recordings.
+          compute: Windows [n, samples, channels] and their sample rate -> values by name, each
+            [n, ...].
+
+        Returns:
+          The values by name, each [recordings, windows, ...], and "window_start_seconds" [windows].
+        """
+        grid = self._grid(recordings)
+
+        def window_of(number: tf.Tensor) -> tf.Tensor:
+            """Returns one window [samples, channels] of the windows of all recordings."""
+            start = grid.starts[number % grid.count]
+            end = tf.minimum(start + grid.length, recordings.samples)
+            waveform = recordings.read(number // grid.count, start, end)
+            return window_batches.fill_window(waveform, grid)
+
+        values, is_usable = window_batches.compute_windows(
+            recordings.count * grid.count, window_of, compute, recordings.sample_rate_hz
+        )
+        rate = tf.cast(recordings.sample_rate_hz, tf.float32)
+        check = _sample_check(_by_recording(is_usable, grid.count), recordings.first_entry)
+        with tf.control_dependencies([check]):
+            result = {name: _by_recording(value, grid.count) for name, value in values.items()}
+            result["window_start_seconds"] = tf.cast(grid.starts, tf.float32) / rate
+        return result
+
+    @tf.function(input_signature=_WINDOWS)
+    def _probabilities(self, windows: tf.Tensor, sample_rate_hz: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Computes the probabilities [n, scenes] of windows."""
+        return self._probabilities_of(self._inputs(windows, sample_rate_hz))
+
+    @tf.function(input_signature=_WINDOWS)
+    def _embeddings(self, windows: tf.Tensor, sample_rate_hz: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Computes the values of `embed` for windows."""
+        return self._embeddings_of(self._inputs(windows, sample_rate_hz))
+
+    @tf.function(input_signature=_WINDOWS)
+    def _explanations(self, windows: tf.Tensor, sample_rate_hz: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Computes the values of `explain` for windows."""
+        return self._explanations_of(self._inputs(windows, sample_rate_hz))
 
 
 class ServedModelOfEmbeddings(_Served):
     """A model that also takes the embeddings of the recording, which another toolkit computes.
 
-    Each signature takes what those of `ServedModel` take, and embedding [batch, n, E]. An embedding
-    belongs to one clip, so a waveform may not be longer: at most features.max_cut_seconds are cut
-    off.
+    The signatures take what those of `ServedModel` with waveforms take, and embedding
+    [batch, n, E]. An embedding belongs to one clip, so a waveform may not be longer: at most
+    features.max_cut_seconds are cut off.
     """
 
     def __init__(self, embedding_shape: Sequence[int], *parts: Any):
@@ -249,47 +327,81 @@ class ServedModelOfEmbeddings(_Served):
         """
         super().__init__(*parts)
         self.embedding_shape = tuple(embedding_shape)
-        self.classify = self._with_embedding(self._classify)
-        self.embed = self._with_embedding(self._embed)
-        self.explain = self._with_embedding(self._explain)
+        self.classify = self._with_embedding(self._scenes_of)
+        self.embed = self._with_embedding(self._embeddings_of)
+        self.explain = self._with_embedding(self._explanations_of)
 
-    def _with_embedding(self, compute: Callable[[_Windows], dict[str, tf.Tensor]]) -> Callable:
-        """Returns a tf.function of the three inputs that computes `compute` of a clip."""
+    def signatures(self) -> dict[str, Callable]:
+        """Returns the SavedModel's signatures by name."""
+        return {"serving_default": self.classify, "embed": self.embed, "explain": self.explain}
+
+    def _scenes_of(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return self._probabilities_of(inputs)
+
+    def _with_embedding(self, compute: Callable) -> Callable:
+        """Returns a tf.function of the three inputs.
+
+        Args:
+          compute: The scene model's inputs of clips -> values by name, each [batch, ...].
+        """
         embedding_spec = tf.TensorSpec([None, *self.embedding_shape], tf.float32, name="embedding")
 
         @tf.function(input_signature=[*_INPUTS, embedding_spec])
         def signature(
             waveform: tf.Tensor, sample_rate_hz: tf.Tensor, embedding: tf.Tensor
         ) -> dict[str, tf.Tensor]:
-            windows = self._windows(self._one_clip(waveform, sample_rate_hz), sample_rate_hz)
+            clips = self._clips(waveform, sample_rate_hz)
             message = "The embedding has values that are not finite."
-            checked = tf.debugging.check_numerics(embedding, message)
-            return compute(windows._replace(inputs={**windows.inputs, "embedding": checked}))
+            inputs = self._inputs(clips, sample_rate_hz)
+            inputs["embedding"] = tf.debugging.check_numerics(embedding, message)
+            values = compute(inputs)
+            if "probabilities" in values:
+                return self._with_names(values["probabilities"])
+            # Each recording is one window.
+            result = {name: value[:, tf.newaxis] for name, value in values.items()}
+            result["window_start_seconds"] = tf.zeros([1])
+            return result
 
         return signature
 
-    def _one_clip(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
-        """Returns the waveform without what exceeds a clip."""
+    def _clips(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
+        """Returns the waveforms as clips [batch, samples, channels] of the trained length."""
         rate = tf.cast(sample_rate_hz, tf.float32)
-        length = tf.cast(tf.round(self._features.clip_seconds * rate), tf.int32)
-        most_cut = tf.cast(tf.round(self._features.max_cut_seconds * rate), tf.int32)
+        length = _samples_in(self._features.clip_seconds, rate)
+        most_cut = _samples_in(self._features.max_cut_seconds, rate)
         message = "The waveform must be one clip, because the embedding is that of one clip."
         is_one_clip = tf.debugging.assert_less_equal(
             tf.shape(waveform)[1], length + most_cut, message
         )
         with tf.control_dependencies([is_one_clip]):
-            return waveform[:, :length]
+            recordings = _waveforms(waveform[:, :length], sample_rate_hz)
+        grid = self._grid(recordings)
+
+        def clip_of(number: tf.Tensor) -> tf.Tensor:
+            """Returns one clip [samples, channels]."""
+            start = tf.constant(0)
+            return window_batches.fill_window(
+                recordings.read(number, start, recordings.samples), grid
+            )
+
+        clips = tf.map_fn(
+            clip_of,
+            tf.range(recordings.count),
+            fn_output_signature=tf.TensorSpec([None, None], tf.float32),
+        )
+        is_usable = window_batches.are_usable(clips)[:, tf.newaxis]
+        with tf.control_dependencies([_sample_check(is_usable, recordings.first_entry)]):
+            return tf.identity(clips)
 
 
 def export_run(run: Run, out_dir: str | Path) -> Path:
     """Writes a run's best epoch as a SavedModel.
 
-    The signatures `serving_default`, `embed` and `explain` are the methods classify, embed and
-    explain of `ServedModel`, or of `ServedModelOfEmbeddings` for a row that reads embeddings from a
-    file. `assets/model_card.json` contains class names, front-end, training data and scores. If the
-    package tensorflow-serving-api is installed, warm-up requests for TensorFlow Serving are
-    written, too. The SavedModel is read back and compared with the run before it is moved to
-    `out_dir`.
+    Its signatures are those of `ServedModel`, or of `ServedModelOfEmbeddings` for a row that reads
+    embeddings from a file. `assets/model_card.json` contains class names, front-end, training data
+    and scores. If the package tensorflow-serving-api is installed, warm-up requests for TensorFlow
+    Serving are written, too. The SavedModel is read back and compared with the run before it is
+    moved to `out_dir`.
 
     Args:
       run: The finished run.
@@ -395,15 +507,10 @@ def write_warm_up(
 
     path.parent.mkdir()
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for signature in ("serving_default", "embed", "explain"):
-            for channels in (1, 2):
-                request = _silent_request(signature, features, channels)
-                if embedding_shape is not None:
-                    embedding = np.zeros((1, *embedding_shape), np.float32)
-                    request.inputs["embedding"].CopyFrom(tf.make_tensor_proto(embedding))
-                predict_log = prediction_log_pb2.PredictLog(request=request)
-                log = prediction_log_pb2.PredictionLog(predict_log=predict_log)
-                writer.write(log.SerializeToString())
+        for request in _requests(features, embedding_shape):
+            predict_log = prediction_log_pb2.PredictLog(request=request)
+            log = prediction_log_pb2.PredictionLog(predict_log=predict_log)
+            writer.write(log.SerializeToString())
 
 
 def _by_recording(value: tf.Tensor, windows: tf.Tensor) -> tf.Tensor:
@@ -412,50 +519,59 @@ def _by_recording(value: tf.Tensor, windows: tf.Tensor) -> tf.Tensor:
     return tf.reshape(value, tf.concat([[-1, windows], shape_of_window], 0))
 
 
-def _filled(waveform: tf.Tensor, length: tf.Tensor, most_silence: tf.Tensor) -> tf.Tensor:
-    """Fills waveforms [batch, samples, channels] as `crossask.audio.fill_window` does."""
-    samples = tf.shape(waveform)[1]
-    missing = tf.maximum(0, length - samples)
-
-    def padded() -> tf.Tensor:
-        return tf.pad(waveform, [[0, 0], [0, missing], [0, 0]])
-
-    def repeated() -> tf.Tensor:
-        # The graph may compute this before it reports that a waveform has no samples.
-        numbers = tf.range(length) % tf.maximum(1, samples)
-        return tf.gather(waveform, numbers, axis=1)
-
-    return tf.cond(missing > most_silence, repeated, padded)
-
-
-def _shape_checks(samples: tf.Tensor, channels: tf.Tensor, least: tf.Tensor) -> list:
-    """Returns operations that fail if a waveform has too many channels or too few samples.
-
-    Args:
-      samples: Number of samples.
-      channels: Number of channels.
-      least: Smallest number of samples.
-    """
-    return [
+def _waveforms(waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> _Recordings:
+    """Returns the recordings in waveform [batch, samples, channels]."""
+    shape = tf.shape(waveform)
+    checks = [
+        _batch_check(shape[0]),
         tf.debugging.assert_less_equal(
-            channels, 2, "The waveform must be [batch, samples, channels] with 1 or 2 channels."
+            shape[2], 2, "The waveform must be [batch, samples, channels] with 1 or 2 channels."
         ),
-        tf.debugging.assert_greater_equal(samples, least, "The waveform must last at least 1 s."),
+        resampling.rate_check(sample_rate_hz),
     ]
+    with tf.control_dependencies(checks):
+        waveform = tf.identity(waveform)
+        sample_rate_hz = tf.identity(sample_rate_hz)
+
+    def read(recording: tf.Tensor, start: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
+        return waveform[recording][start:end]
+
+    return _Recordings(shape[0], tf.constant(0), shape[1], sample_rate_hz, read)
 
 
-def _sample_check(waveform: tf.Tensor) -> tf.Operation | None:
+def _recording_of(file: wav_file.WavFile) -> _Recordings:
+    """Returns the one recording in a WAV file."""
+
+    def read(_recording: tf.Tensor, start: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
+        return file.read(start, end)
+
+    return _Recordings(tf.constant(1), file.entry, file.samples, file.sample_rate_hz, read)
+
+
+def _samples_in(seconds: float, rate: tf.Tensor) -> tf.Tensor:
+    """Returns the number of samples in some seconds at a rate, both scalar."""
+    return tf.cast(tf.round(seconds * rate), tf.int32)
+
+
+def _batch_check(size: tf.Tensor) -> tf.Operation | None:
+    """Returns an operation that fails if a batch is empty."""
+    return tf.debugging.assert_positive(
+        size, "The batch is empty; it must contain at least one recording."
+    )
+
+
+def _sample_check(is_usable: tf.Tensor, first_entry: tf.Tensor) -> tf.Operation | None:
     """Returns an operation that fails if samples are not finite or beyond LARGEST_SAMPLE.
 
     The outputs would not always show it: pooling by the maximum hides a NaN.
 
     Args:
-      waveform: Waveforms [batch, samples, channels].
+      is_usable: Whether the samples of each window are amplitudes [recordings, windows].
+      first_entry: Number of the first recording in the batch of the request.
     """
-    # The comparison is also false for NaN and for infinite samples.
-    is_amplitude = tf.abs(waveform) <= reading.LARGEST_SAMPLE
-    is_usable = tf.reduce_all(is_amplitude, axis=[1, 2])  # [batch]
-    unusable = tf.where(tf.logical_not(is_usable))[:, 0]
+    is_usable = tf.reduce_all(is_usable, axis=1)  # [recordings]
+    numbers = tf.where(tf.logical_not(is_usable))[:, 0]
+    unusable = tf.cast(first_entry, tf.int64) + numbers
     message = (
         f"The waveform has samples that are not finite or beyond -{reading.LARGEST_SAMPLE:g}.."
         f"{reading.LARGEST_SAMPLE:g}; scale the samples to -1..1. Entries of the batch, counted "
@@ -464,20 +580,42 @@ def _sample_check(waveform: tf.Tensor) -> tf.Operation | None:
     return tf.debugging.Assert(tf.reduce_all(is_usable), [message, unusable], summarize=20)
 
 
-def _silent_request(
-    signature: str, features: config.FeatureConfig, channels: int
-) -> "predict_pb2.PredictRequest":
-    """Returns a request with one clip of silence."""
+def _requests(
+    features: config.FeatureConfig, embedding_shape: Sequence[int] | None
+) -> Iterator["predict_pb2.PredictRequest"]:
+    """Yields a request with one clip of silence for each signature and number of channels."""
+    samples = round(features.clip_seconds * features.sample_rate_hz)
+    rate = np.int32(features.sample_rate_hz)
+    for channels in (1, 2):
+        silence = np.zeros((samples, channels), np.int16)
+        inputs = {"waveform": silence[np.newaxis].astype(np.float32), "sample_rate_hz": rate}
+        if embedding_shape is not None:
+            inputs["embedding"] = np.zeros((1, *embedding_shape), np.float32)
+        for signature in _OF_WAVEFORMS:
+            yield _request(signature, inputs)
+        if embedding_shape is None:
+            yield _request("classify_wav", {"wav_bytes": [_wav_bytes(silence, int(rate))]})
+
+
+def _request(signature: str, inputs: Mapping[str, Any]) -> "predict_pb2.PredictRequest":
     from tensorflow_serving.apis import predict_pb2
 
-    samples = round(features.clip_seconds * features.sample_rate_hz)
-    silence = np.zeros((1, samples, channels), np.float32)
-    rate = tf.make_tensor_proto(features.sample_rate_hz, tf.int32)
     request = predict_pb2.PredictRequest()
     request.model_spec.signature_name = signature
-    request.inputs["waveform"].CopyFrom(tf.make_tensor_proto(silence))
-    request.inputs["sample_rate_hz"].CopyFrom(rate)
+    for name, value in inputs.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
     return request
+
+
+def _wav_bytes(samples: np.ndarray, sample_rate_hz: int) -> bytes:
+    """Returns the bytes of a WAV file with int16 samples [samples, channels]."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(samples.shape[1])
+        writer.setsampwidth(samples.itemsize)
+        writer.setframerate(sample_rate_hz)
+        writer.writeframes(samples.tobytes())
+    return file.getvalue()
 
 
 def _check_written(served: _Served, written: Path, features: config.FeatureConfig) -> None:
@@ -487,21 +625,27 @@ def _check_written(served: _Served, written: Path, features: config.FeatureConfi
     recording that is resampled.
     """
     loaded = tf.saved_model.load(str(written)).signatures
+    signatures = served.signatures()
     rng = np.random.default_rng(0)
     # An embedding belongs to one clip.
     longer = 1.6 if served.embedding_shape is None else 0.8
     for sample_rate_hz, channels, clips in ((features.sample_rate_hz, 2, 1.0), (16000, 1, longer)):
         samples = round(clips * features.clip_seconds * sample_rate_hz)
-        waveform = tf.constant(rng.normal(0, 0.05, (1, samples, channels)), tf.float32)
-        inputs = {
-            "waveform": waveform,
-            "sample_rate_hz": tf.constant(sample_rate_hz, tf.int32),
-        }
+        noise = rng.normal(0, 1600, (samples, channels)).astype(np.int16)
+        waveform = tf.constant(noise[np.newaxis] / 32768, tf.float32)
+        rate = tf.constant(sample_rate_hz, tf.int32)
+        inputs = {"waveform": waveform, "sample_rate_hz": rate}
         if served.embedding_shape is not None:
             embedding = rng.normal(size=(1, *served.embedding_shape))
             inputs["embedding"] = tf.constant(embedding, tf.float32)
-        for name, function in served.signatures().items():
-            _check_equal(function(**inputs), loaded[name](**inputs))
+        for name in _OF_WAVEFORMS:
+            _check_equal(signatures[name](**inputs), loaded[name](**inputs))
+        if "classify_wav" not in signatures:
+            continue
+        # The samples of the file are those of the waveform.
+        expected = served.classify(waveform, rate)
+        found = loaded["classify_wav"](wav_bytes=tf.constant([_wav_bytes(noise, sample_rate_hz)]))
+        _check_equal(expected, found)
 
 
 def _check_equal(expected: dict[str, tf.Tensor], found: dict[str, tf.Tensor]) -> None:

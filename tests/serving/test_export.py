@@ -1,9 +1,12 @@
 """An exported model predicts like the run it comes from, without our package, at every rate."""
 
 import dataclasses
+import io
+import itertools
 import json
 import subprocess
 import sys
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +24,8 @@ from crossask.errors import AudioError, CrossaskError
 from crossask.features.cache import prepare_features
 from crossask.serving import Classifier
 from crossask.training import network, run_folder
+
+OF_WAVEFORMS = ("serving_default", "embed", "explain")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +113,7 @@ def test_a_short_recording_is_repeated_up_to_the_length_of_a_window(served, samp
     among_others, _ = classifier.predict_each([short, noise(40000, 1)], 16000)
     np.testing.assert_allclose(probabilities(among_others), probabilities(expected), atol=1e-6)
     # The graph itself does the same in all signatures.
-    for signature in ("serving_default", "embed", "explain"):
+    for signature in OF_WAVEFORMS:
         values = call(classifier, signature, short[np.newaxis], 16000)
         for name, value in call(classifier, signature, repeated[np.newaxis], 16000).items():
             if value.dtype.kind == "f":
@@ -217,6 +222,11 @@ def test_an_explanation_shows_the_attention_of_the_window_with_the_highest_proba
     np.testing.assert_allclose(first.attended(), alone.attended(), atol=1e-6)
 
 
+def channels_of(wav: bytes) -> int:
+    with wave.open(io.BytesIO(wav)) as file:
+        return file.getnchannels()
+
+
 def call(classifier, signature, waveform, rate):
     answer = classifier._model.signatures[signature](
         waveform=tf.constant(waveform), sample_rate_hz=tf.constant(rate)
@@ -236,9 +246,9 @@ for folder in sys.argv[2:]:
     signatures = tf.saved_model.load(folder).signatures
     found = signatures["serving_default"](waveform=waveform, sample_rate_hz=tf.constant(16000))
     print(json.dumps(found["probabilities"].numpy()[0].tolist()))
-    for function in signatures.values():
+    for name in ("serving_default", "embed", "explain"):
         try:
-            function(waveform=tf.constant(unusable), sample_rate_hz=tf.constant(16000))
+            signatures[name](waveform=tf.constant(unusable), sample_rate_hz=tf.constant(16000))
         except tf.errors.InvalidArgumentError as error:
             assert "Entries of the batch, counted from 0:] [1]" in str(error), error
         else:
@@ -291,7 +301,7 @@ def test_every_system_has_its_signatures(system, tmp_path):
     # One sample more than the clip length makes two windows.
     waveform = tf.constant(noise(2, round(features.clip_seconds * 16000) + 1, 1))
     answer, embedding, why = (
-        function(waveform, tf.constant(16000)) for function in served.signatures().values()
+        served.signatures()[name](waveform, tf.constant(16000)) for name in OF_WAVEFORMS
     )
     assert (
         answer["probabilities"].shape
@@ -314,8 +324,38 @@ def test_every_system_has_its_signatures(system, tmp_path):
     np.testing.assert_allclose(why["window_start_seconds"], [0, 1 / 16000])
 
 
+def test_recordings_of_more_windows_than_are_computed_at_once_are_classified_alike(served):
+    # 11 windows of each recording, 22 in all; 8 are computed at once.
+    waveforms = noise(2, 12 * 16000, 2)
+    for name in OF_WAVEFORMS:
+        both = call(served.classifier, name, waveforms, 16000)
+        for number, waveform in enumerate(waveforms):
+            for key, value in call(served.classifier, name, waveform[np.newaxis], 16000).items():
+                if key == "window_start_seconds":
+                    np.testing.assert_array_equal(value, np.arange(11))
+                elif value.dtype.kind == "f":
+                    np.testing.assert_allclose(both[key][number], value[0], atol=1e-5)
+    alone = []
+    for start in range(11):
+        window = waveforms[:1, 16000 * start :][:, :32000]
+        alone.append(call(served.classifier, "serving_default", window, 16000)["probabilities"][0])
+    expected = np.mean(alone, axis=0)
+    found = call(served.classifier, "serving_default", waveforms, 16000)
+    np.testing.assert_allclose(found["probabilities"][0], expected, atol=1e-6)
+
+
+def test_a_sample_that_is_no_amplitude_is_found_in_any_window(served):
+    waveforms = noise(3, 12 * 16000, 1)
+    waveforms[2, -1] = np.nan
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"from 0:\] \[2\]"):
+        call(served.classifier, "serving_default", waveforms, 16000)
+
+
 def test_the_graph_itself_refuses_what_it_cannot_classify(served):
     for shape, rate, message in (
+        ((0, 32000, 2), 16000, "The batch is empty"),
+        ((1, 0, 2), 16000, "at least 1 s"),
+        ((1, 32000, 2), 0, "8000, 11025"),
         ((1, 32000, 2), 12345, "8000, 11025"),
         ((1, 32000, 3), 16000, "1 or 2 channels"),
         ((1, 15999, 2), 16000, "at least 1 s"),
@@ -324,7 +364,7 @@ def test_the_graph_itself_refuses_what_it_cannot_classify(served):
             call(served.classifier, "serving_default", np.zeros(shape, np.float32), rate)
 
 
-@pytest.mark.parametrize("signature", ["serving_default", "embed", "explain"])
+@pytest.mark.parametrize("signature", OF_WAVEFORMS)
 def test_the_graph_itself_refuses_samples_that_are_no_amplitudes(served, signature):
     for value in (np.nan, np.inf, -np.inf, 8.1, -20000.0):
         waveforms = noise(4, 32000, 2)
@@ -373,7 +413,11 @@ def test_the_model_accepts_the_warm_up_requests_for_the_server(served):
         answer = classifier._model.signatures[signature](
             **{name: tf.constant(value) for name, value in values.items()}
         )
-        asked.add((signature, values["waveform"].shape[2]))
+        if signature == "classify_wav":
+            channels = channels_of(values["wav_bytes"][0])
+        else:
+            channels = values["waveform"].shape[2]
+        asked.add((signature, channels))
         assert all(
             np.isfinite(value.numpy()).all() for value in answer.values() if value.dtype.is_floating
         )
@@ -382,9 +426,8 @@ def test_the_model_accepts_the_warm_up_requests_for_the_server(served):
             response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
         for name, proto in response.outputs.items():
             np.testing.assert_array_equal(tf.make_ndarray(proto), answer[name].numpy())
-    assert asked == {
-        (name, channels) for name in ("serving_default", "embed", "explain") for channels in (1, 2)
-    }
+    assert asked == set(itertools.product(served.classifier._model.signatures, (1, 2)))
+    assert {name for name, _ in asked} == {*OF_WAVEFORMS, "classify_wav"}
 
 
 def call_tool(monkeypatch, *words) -> None:

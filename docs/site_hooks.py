@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
 
@@ -20,3 +21,13 @@ def on_page_markdown(markdown: str, **_context: Any) -> str:
     """Returns the text of a page, in which links to files outside of the site are plain text."""
     outside = r"\[([^\]]+)\]\((?:\.\./|CONTRIBUTING|vggish_assets/|experiments/)[^)]*\)"
     return re.sub(outside, r"\1", markdown)
+
+
+def on_page_content(html: str, page: Page, **_context: Any) -> str:
+    """Returns the content of a page; links of a notebook to other pages lead to those of the site.
+
+    MkDocs itself changes the links of Markdown files alone.
+    """
+    if not page.file.src_uri.endswith(".ipynb"):
+        return html
+    return re.sub(r'href="(\w+)\.md"', r'href="../\1/"', html)

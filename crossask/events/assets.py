@@ -5,6 +5,7 @@ A manifest lists them, see vggish_assets/README.md.
 
 import functools
 import hashlib
+import importlib
 import json
 import logging
 import os
@@ -37,6 +38,8 @@ SMOKE_TEST_HZ = 1000
 SMOKE_TEST_TOLERANCE = 0.1  # relative, as in Google's smoke test
 # Characters of a reason in a warning; the error after the last way has the whole reasons.
 LONGEST_REASON = 160
+# Ways that need a package which the core does without.
+PACKAGE_OF_WAY = {"TF-Hub": "tensorflow_hub", "Kaggle": "kagglehub"}
 TOP_CLASSES = 10  # of YAMNet's 521, as in Google's test
 
 
@@ -220,8 +223,9 @@ def _fetch_module(
             _verify_module(path, entry)
         except WeightsError as error:
             failures.append(f"{title}: {error.problem}")
-            reason = textwrap.shorten(error.problem, LONGEST_REASON, placeholder=" ...")
-            LOG.warning("%s does not come from %s: %s", name, title, reason)
+            if _has_package_of(title):
+                reason = textwrap.shorten(error.problem, LONGEST_REASON, placeholder=" ...")
+                LOG.warning("%s does not come from %s: %s", name, title, reason)
         else:
             return path
     lines = [f"  {number}. {failure}" for number, failure in enumerate(failures, start=1)]
@@ -229,6 +233,20 @@ def _fetch_module(
         "\n".join([f"{entry['what']} cannot be fetched. What was tried:", *lines]),
         _by_hand(name, entry, cache_dir),
     )
+
+
+def _has_package_of(way: str) -> bool:
+    """Returns whether the package that a way requires is installed.
+
+    Its absence is no reason for a warning, because the next way may succeed.
+    """
+    if way not in PACKAGE_OF_WAY:
+        return True
+    try:
+        importlib.import_module(PACKAGE_OF_WAY[way])
+    except ImportError:
+        return False
+    return True
 
 
 def _verify_module(path: Path, entry: Entry) -> None:

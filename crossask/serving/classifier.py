@@ -232,7 +232,6 @@ class Classifier:
         self.scenes = tuple(self.card["scenes"])
         self.clip_seconds = self.card["clip_seconds"]
         self.hop_seconds = hop_seconds
-        # Below this probability of the first scene, an answer is not sure.
         self.least_probability = self.card.get("least_probability", 0.0)
         # The graph of an older model fills every short waveform with silence.
         self.most_silence_seconds = self.card.get("max_padding_seconds", self.clip_seconds)
@@ -329,7 +328,8 @@ class Classifier:
             raise CrossaskError(
                 f"The model {folder} needs the embeddings {shape} of each recording, which another "
                 "toolkit computes.",
-                "Predict with crossask-predict --embeddings=FILE.npz, or pass embeddings=.",
+                "Predict with crossask-predict --embeddings=FILE.npz, or in Python with "
+                "crossask.serving.Classifier(model_dir, embeddings=FILE).",
             )
         from crossask.config import EventModelConfig
         from crossask.events.precomputed import Precomputed
@@ -349,19 +349,22 @@ class Classifier:
         Their name is the recording's path or the end of it, for example "audio/a.wav" or "a.wav".
 
         Raises:
-          AudioError: There are none.
+          AudioError: There are none, or the recording is an array, which has no path.
         """
-        file_name = recording.name
-        if not recording.is_array:
-            parts = Path(recording.source).parts
-            file_name = parts[-1]
-            for start in range(len(parts)):
-                name = Path(*parts[start:]).as_posix()
-                if name in self.embeddings:
-                    return self.embeddings.embedding_of(name)
+        if recording.is_array:
+            raise AudioError(
+                "The model needs embeddings, which are found by the path of the recording, but it "
+                "is an array.",
+                "Write it to a file.",
+            )
+        parts = Path(recording.source).parts
+        for start in range(len(parts)):
+            name = Path(*parts[start:]).as_posix()
+            if name in self.embeddings:
+                return self.embeddings.embedding_of(name)
         raise AudioError(
             f"{self.embeddings.path} has no embeddings of {recording.name}.",
-            f"Add an array with the name {file_name!r}.",
+            f"Add an array with the name {parts[-1]!r}.",
         )
 
     def _check_excess(self, recording: "_Recording", seconds: float) -> None:
@@ -400,8 +403,9 @@ class Classifier:
                 # Fails here if there are none, and not in a batch with other recordings.
                 self._embedding_of(recording)
                 if start:
+                    # What is left of a recording that is little longer than a clip is cut off.
                     self._check_excess(recording, start / rate)
-                    return
+                    continue
             yield _Window(recording, start, waveform)
         if is_empty:
             raise AudioError(

@@ -45,7 +45,7 @@ LOG = logging.getLogger("crossask")
 _RATE = tf.TensorSpec([], tf.int32, name="sample_rate_hz")
 _INPUTS = (tf.TensorSpec([None, None, None], tf.float32, name="waveform"), _RATE)
 _WINDOWS = (tf.TensorSpec([None, None, None], tf.float32, name="windows"), _RATE)
-# Signatures that read waveforms. A model of precomputed embeddings has no others.
+# Signatures that read waveforms. A model that also takes embeddings has no others.
 _OF_WAVEFORMS = ("serving_default", "embed", "explain")
 
 
@@ -223,9 +223,9 @@ class ServedModel(_Served):
         Returns:
           The values of `classify`.
         """
-        files = tf.size(wav_bytes)
-        with tf.control_dependencies([_batch_check(files)]):
-            entries = tf.range(files)
+        count = tf.size(wav_bytes)
+        with tf.control_dependencies([_batch_check(count)]):
+            entries = tf.range(count)
 
         def predict(entry: tf.Tensor) -> tf.Tensor:
             """Returns the probabilities [scenes] of one file."""
@@ -327,16 +327,13 @@ class ServedModelOfEmbeddings(_Served):
         """
         super().__init__(*parts)
         self.embedding_shape = tuple(embedding_shape)
-        self.classify = self._with_embedding(self._scenes_of)
+        self.classify = self._with_embedding(self._probabilities_of)
         self.embed = self._with_embedding(self._embeddings_of)
         self.explain = self._with_embedding(self._explanations_of)
 
     def signatures(self) -> dict[str, Callable]:
         """Returns the SavedModel's signatures by name."""
         return {"serving_default": self.classify, "embed": self.embed, "explain": self.explain}
-
-    def _scenes_of(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return self._probabilities_of(inputs)
 
     def _with_embedding(self, compute: Callable) -> Callable:
         """Returns a tf.function of the three inputs.
@@ -621,16 +618,22 @@ def _wav_bytes(samples: np.ndarray, sample_rate_hz: int) -> bytes:
 def _check_written(served: _Served, written: Path, features: config.FeatureConfig) -> None:
     """Raises CrossaskError unless the written model computes what its source computes.
 
-    Both run every signature on noise: one stereo clip at the model's own rate, and a longer mono
-    recording that is resampled.
+    Both run every signature on noise: one stereo clip at the model's own rate, and a mono recording
+    of another length that is resampled.
     """
     loaded = tf.saved_model.load(str(written)).signatures
     signatures = served.signatures()
     rng = np.random.default_rng(0)
-    # An embedding belongs to one clip.
-    longer = 1.6 if served.embedding_shape is None else 0.8
-    for sample_rate_hz, channels, clips in ((features.sample_rate_hz, 2, 1.0), (16000, 1, longer)):
-        samples = round(clips * features.clip_seconds * sample_rate_hz)
+    clip_seconds = features.clip_seconds
+    other_seconds = 1.6 * clip_seconds
+    if served.embedding_shape is not None:
+        # An embedding belongs to one clip, so the other recording is shorter, if it may be.
+        other_seconds = max(0.8 * clip_seconds, min(LEAST_SECONDS, clip_seconds))
+    for sample_rate_hz, channels, seconds in (
+        (features.sample_rate_hz, 2, clip_seconds),
+        (16000, 1, other_seconds),
+    ):
+        samples = round(seconds * sample_rate_hz)
         noise = rng.normal(0, 1600, (samples, channels)).astype(np.int16)
         waveform = tf.constant(noise[np.newaxis] / 32768, tf.float32)
         rate = tf.constant(sample_rate_hz, tf.int32)

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from crossask import config, serving, training
 from crossask.cli import describe, predict
-from crossask.errors import CrossaskError, DataError
+from crossask.errors import AudioError, CrossaskError, DataError
 from crossask.features import records
 from crossask.features.cache import prepare_features
 from crossask.serving import Classifier
@@ -117,9 +117,28 @@ def test_predict_needs_the_embeddings_of_each_recording(made, corpus, tmp_path, 
     assert len(captured.out.splitlines()) == 1
     assert "has no embeddings of" in captured.err
     assert "lasts more than a clip of 2 s" in captured.err
+    # A window that starts soon after the first one does not hide the length of the recording.
+    classifier = Classifier(made.model, hop_seconds=0.25, embeddings=made.embeddings)
+    with pytest.raises(AudioError, match="lasts more than a clip of 2 s"):
+        classifier.predict(tmp_path / clip.id)
+    # Up to max_cut_seconds is cut off.
+    soundfile.write(tmp_path / clip.id, rng.normal(0, 0.1, (36000, 1)), 16000)
+    assert classifier.predict(tmp_path / clip.id).seconds == 2
+    with pytest.raises(AudioError, match="it is an array"):
+        classifier.predict(np.zeros(32000), 16000)
     narrow = write_embeddings(tmp_path / "narrow.npz", ["a"], (6, 11))
     with pytest.raises(CrossaskError, match=r"are \[6, 11\], but the model"):
         Classifier(made.model, embeddings=narrow)
+
+
+@pytest.mark.trains
+def test_a_model_of_short_clips_is_exported(made, corpus, tmp_path):
+    # The shortest waveform that an exported model accepts is then a whole clip.
+    # The recordings of the corpus last 2 s.
+    short = {"features.clip_seconds": 1.0, "features.max_cut_seconds": 1.0}
+    row = config.override(row_with(made.embeddings), short)
+    run, _ = trained(row, corpus, tmp_path)
+    assert serving.export_run(run, tmp_path / "model").is_dir()
 
 
 @pytest.mark.trains

@@ -40,7 +40,7 @@ FLAGS = flags.FlagValues()
 flags.DEFINE_string(
     "model",
     "",
-    "SavedModel (a folder) or LiteRT file (.tflite, answers without TensorFlow) written by "
+    "SavedModel (a folder) or LiteRT file (.tflite, needs no TensorFlow) written by "
     "crossask-export; default: the starter model.",
     flag_values=FLAGS,
 )

@@ -1,4 +1,4 @@
-"""Runs a LiteRT file, so that an answer takes a second. Imports no TensorFlow."""
+"""Runs a LiteRT file, which starts in a second. Imports no TensorFlow."""
 
 import contextlib
 import json
@@ -72,7 +72,8 @@ class LiteRTModel:
         # `Classifier` converts every recording to the only rate of "sample_rates_hz".
         assert rate == self.card["sample_rate_hz"]
         rows = []
-        for clip in waveform:
+        # A recording that was passed as an array may have other floats.
+        for clip in waveform.astype(np.float32):
             if self.card["channels"] == 1:
                 clip = clip.mean(axis=1, keepdims=True)
             rows.append(self._predict(waveform=clip[np.newaxis])["probabilities"])

@@ -423,6 +423,9 @@ def test_recordings_are_predicted_from_the_file_as_from_the_saved_model(fa, reco
         for scene, probability in expected.probabilities.items():
             assert found.probabilities[scene] == pytest.approx(probability, abs=1e-4)
         assert found.filled_seconds == pytest.approx(expected.filled_seconds)
+    # The array has 64-bit floats.
+    expected = saved_model.predict(long, rate)
+    assert file.predict(long, rate).probabilities == pytest.approx(expected.probabilities, abs=1e-4)
     for ask in (file.embed, lambda path: file.predict(path).explain()):
         with pytest.raises(CrossaskError, match="computes probabilities alone"):
             ask(sounds[0])

@@ -5,7 +5,7 @@ rows.py        rows of a results table: the runs of one row and their scores
 findings.py    paired differences, and agreement with the paper (its scores: paper.py)
 studies.py     controls of the events, and the effect of open choices
 scene_events.py  the events that stand out in each scene
-devices.py     scores by recording device: a section and a CSV
+devices.py     scores by recording device
 misclassified.py  the clips that a row misclassifies (sounds.py: their sound files)
 corpus.py      all results of one corpus
 sections.py    the sections of a report: tables as text, notes and pictures (content.py: what a
@@ -17,7 +17,7 @@ data.py        CSV and JSON of the results
 from pathlib import Path
 
 from crossask import files
-from crossask.report import data, devices, renderers, sections
+from crossask.report import data, renderers, sections
 from crossask.report.content import Provenance
 from crossask.report.corpus import make_results
 from crossask.report.runs import machines, read_runs, versions
@@ -64,8 +64,8 @@ def write_report(
     contents = {}
     for results, corpus in zip(corpora, report.corpora, strict=True):
         contents[f"table{corpus.file_ending}.csv"] = data.to_csv(results).encode()
-        if devices.are_known(results):
-            contents[f"devices{corpus.file_ending}.csv"] = devices.to_csv(results).encode()
+        if corpus.has_devices:
+            contents[f"devices{corpus.file_ending}.csv"] = data.devices_csv(results).encode()
         misclassified = data.misclassified_csv(results)
         contents[f"misclassified{corpus.file_ending}.csv"] = misclassified.encode()
         contents[f"table{corpus.file_ending}.tex"] = renderers.latex(corpus.results).encode()

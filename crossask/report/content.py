@@ -121,11 +121,6 @@ class ResultLine:
     is_baseline: bool
 
     @property
-    def accuracy_and_interval(self) -> str:
-        """Macro accuracy, with its interval in brackets."""
-        return formatting.with_range(self.accuracy, self.interval)
-
-    @property
     def difference_and_interval(self) -> str:
         """Difference from the baseline, with its interval in brackets."""
         return formatting.with_range(self.difference, self.difference_interval)
@@ -165,7 +160,17 @@ class Results:
 
 @dataclasses.dataclass(frozen=True)
 class CorpusReport:
-    """The report on one corpus; `file_ending` ends the names of its files."""
+    """The report on one corpus.
+
+    Attributes:
+      title: Title of the corpus.
+      file_ending: End of the names of its files.
+      conclusion: What the results show, in a sentence or two.
+      results: The table of results.
+      notes: Sentences after the table.
+      sections: The sections after the table.
+      has_devices: Whether there is a file with the scores by device.
+    """
 
     title: str
     file_ending: str
@@ -173,15 +178,19 @@ class CorpusReport:
     results: Results
     notes: Sequence[str]
     sections: Sequence[Section]
+    has_devices: bool
 
     @property
     def tables(self) -> dict[str, str]:
         """Name of each file with a table -> what it contains."""
-        return {
+        tables = {
             f"table{self.file_ending}.csv": "the table of results as CSV",
             f"table{self.file_ending}.tex": "the table of results as LaTeX",
             f"misclassified{self.file_ending}.csv": "all misclassified clips of each row",
         }
+        if self.has_devices:
+            tables[f"devices{self.file_ending}.csv"] = "the scores by device of each row"
+        return tables
 
 
 @dataclasses.dataclass(frozen=True)

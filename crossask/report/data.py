@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from crossask import evaluation
-from crossask.report import studies
+from crossask.report import devices, studies
 from crossask.report.corpus import CorpusResults
 from crossask.report.findings import Difference, PaperCell, TestedClaim
 from crossask.report.misclassified import MisclassifiedClip
@@ -37,6 +37,12 @@ def misclassified_csv(results: CorpusResults) -> str:
     for row, clips in zip(results.rows, results.misclassified, strict=True):
         lines += [{"row": row.name} | dataclasses.asdict(clip) for clip in clips]
     return _csv(["row", *names], lines)
+
+
+def devices_csv(results: CorpusResults) -> str:
+    """Returns the scores by device of every row of a corpus as CSV; some clips have devices."""
+    lines = devices.csv_lines(results)
+    return _csv(list(lines[0]), lines)
 
 
 def cell_of(name: str) -> str:
@@ -166,9 +172,9 @@ def _row(results: CorpusResults, row: Row) -> dict[str, Any]:
     interval = {}
     for name in ("low", "high", "confidence", "over", "covers_seeds", "resamples"):
         interval[name] = getattr(summary.interval, name)
-    devices = {}
+    device_scores = {}
     if row.devices:
-        devices["devices"] = evaluation.to_json(row.devices)
+        device_scores["devices"] = evaluation.to_json(row.devices)
     return {
         "name": row.name,
         "title": row.title,
@@ -189,7 +195,7 @@ def _row(results: CorpusResults, row: Row) -> dict[str, Any]:
         "expected_calibration_error": summary.calibration.expected_calibration_error,
         "seen": _json_or_none(summary.seen),
         "unseen": _json_or_none(summary.unseen),
-        **devices,
+        **device_scores,
         "spread": _json_or_none(row.spread),
         "validation_macro_accuracy": row.validation,
         "embedding_drift": row.embedding_drift,

@@ -1,7 +1,5 @@
-"""Scores by recording device: a section of the report, and a CSV for other programs."""
+"""Scores by recording device: a section of the report, and the lines of a CSV."""
 
-import csv
-import io
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,8 +8,6 @@ from crossask.report import formatting
 from crossask.report.content import Section
 from crossask.report.corpus import CorpusResults
 from crossask.report.rows import Row
-
-DECIMALS = 6
 
 
 def are_known(results: CorpusResults) -> bool:
@@ -59,8 +55,8 @@ def section(results: CorpusResults) -> Section | None:
     )
 
 
-def to_csv(results: CorpusResults) -> str:
-    """Returns the scores of each device in each row as CSV; accuracies are fractions.
+def csv_lines(results: CorpusResults) -> list[dict[str, Any]]:
+    """Returns the scores of each device in each row as lines of a CSV; accuracies are fractions.
 
     The column `part` is "device", or "seen" or "unseen" for the devices with and without training
     clips together, whose cell in the column `device` is empty.
@@ -68,12 +64,8 @@ def to_csv(results: CorpusResults) -> str:
     lines = []
     for row in results.rows:
         if row.devices:
-            lines += _csv_lines(row)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return text.getvalue()
+            lines += _lines_of_row(row)
+    return lines
 
 
 def _line(title: str, scores: list[PartScore | None]) -> list[str]:
@@ -104,7 +96,7 @@ def _is_seen(row: Row, device: str) -> bool | None:
     return device in row.devices.training_devices
 
 
-def _csv_lines(row: Row) -> Iterator[dict[str, Any]]:
+def _lines_of_row(row: Row) -> Iterator[dict[str, Any]]:
     for device, score in row.devices.devices.items():
         is_seen = _is_seen(row, device)
         in_training = "" if is_seen is None else str(is_seen).lower()
@@ -126,9 +118,9 @@ def _csv_line(
         "in_training": in_training,
         "clips": score.clips,
         "locations": score.locations,
-        "macro_accuracy": round(score.macro_accuracy, DECIMALS),
-        "low": round(score.interval.low, DECIMALS),
-        "high": round(score.interval.high, DECIMALS),
+        "macro_accuracy": score.macro_accuracy,
+        "low": score.interval.low,
+        "high": score.interval.high,
         "confidence": score.interval.confidence,
         "interval_over": score.interval.over,
     }

@@ -113,6 +113,7 @@ def report(
                 results=results_table(results),
                 notes=notes,
                 sections=_sections(results, ending, slugs, sounds),
+                has_devices=devices.are_known(results),
             )
         )
     return Report(

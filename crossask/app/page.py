@@ -20,6 +20,7 @@ from crossask.app.fragments import Detail, ShownModel
 from crossask.app.outcomes import Limits, Models, Outcome
 from crossask.errors import AudioError, CrossaskError
 from crossask.serving import Classifier
+from crossask.serving.classifier import LITERT_SUFFIX
 from crossask.serving.sources import RecordingFile
 
 MOST_MODELS = 2
@@ -111,9 +112,15 @@ def load_models(model_dirs: Sequence[str | Path | None]) -> dict[str, Classifier
       model_dirs: Folders of one or two exported models; None is the starter model.
 
     Raises:
-      CrossaskError: The number of models is wrong, a model is given twice, or a folder contains no
-        exported model.
+      CrossaskError: The number of models is wrong, a model is given twice, a folder contains no
+        exported model, or a model is a LiteRT file.
     """
+    for path in model_dirs:
+        if path is not None and Path(path).suffix == LITERT_SUFFIX:
+            raise CrossaskError(
+                f"{path} is a LiteRT file, which computes no explanations for the page.",
+                "Export the run with --format=saved_model, or use crossask-predict.",
+            )
     if not 1 <= len(model_dirs) <= MOST_MODELS:
         raise CrossaskError(
             f"{len(model_dirs)} models are given.", "Give one, or two to compare them."

@@ -235,6 +235,8 @@ def test_two_models_of_one_folder_name_are_distinguished_and_three_are_too_many(
     assert list(page.load_models([exports[0], None])) == ["model", "starter model"]
     with pytest.raises(CrossaskError, match="given twice"):
         page.load_models([exports[0], exports[0]])
+    with pytest.raises(CrossaskError, match="is a LiteRT file"):
+        page.load_models(["model.tflite"])
     with pytest.raises(CrossaskError, match="3 models"):
         page.load_models([*exports, exports[0]])
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 SAMPLE_RATES_HZ = (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000)
-# Sample rate that every event model reads.
+# Sample rate that VGGish and YAMNet read.
 EVENT_RATE_HZ = 16000
 # soxr's "very high quality": an error below -140 dB up to 0.91 of the lower half of the rates.
 QUALITY = "VHQ"
@@ -19,12 +19,13 @@ def graph_rate(rate_hz: int, model_hz: int, accepted: Sequence[int] = SAMPLE_RAT
     """Returns the rate at which a recording enters the graph of a model.
 
     It is the recording's own rate if the graph accepts it. Otherwise it is the model's own rate, or
-    the next higher one that the graph accepts, and at least that of the event models, which read
+    the next higher one that the graph accepts, and at least that of VGGish and YAMNet, which read
     the same waveform.
 
     Args:
       rate_hz: Sample rate of the recording in Hz.
-      model_hz: Sample rate of the model's clips in Hz (`features.sample_rate_hz`).
+      model_hz: Sample rate that the model reads in Hz: the higher one of the scene model's
+        (`features.sample_rate_hz`) and the event model's.
       accepted: Rates that the graph accepts, in Hz.
     """
     if rate_hz in accepted:
@@ -81,7 +82,7 @@ def to_graph_rate(waveform: np.ndarray, rate_hz: int, model_hz: int) -> tuple[np
     Args:
       waveform: The waveform; it is unchanged if the graph accepts its rate.
       rate_hz: Its sample rate in Hz.
-      model_hz: Sample rate of the model's clips in Hz.
+      model_hz: See `graph_rate`.
     """
     to_hz = graph_rate(rate_hz, model_hz)
     return convert(waveform, rate_hz, to_hz), to_hz

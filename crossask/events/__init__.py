@@ -21,7 +21,7 @@ _MODULES = {
     entry.layer.partition(":")[2]: entry.layer.partition(":")[0]
     for entry in catalogue.EVENT_MODELS.values()
 }
-__all__ = ["build", "event_model_class", "front_end_of", "frozen", *_MODULES]
+__all__ = ["are_from_file", "build", "event_model_class", "front_end_of", "frozen", *_MODULES]
 __getattr__, __dir__ = lazy.attach(__name__, _MODULES)
 
 
@@ -38,6 +38,11 @@ def front_end_of(experiment: Experiment) -> str:
     if not experiment.reads_events:
         return ""
     return catalogue.event_model(experiment.event_model.name).front_end
+
+
+def are_from_file(experiment: Experiment) -> bool:
+    """Returns whether the row reads embeddings that another toolkit computed, from a file."""
+    return experiment.event_input == "embedding" and not front_end_of(experiment)
 
 
 def frozen(experiment: Experiment) -> "EventModel | WaveformModel | Precomputed | None":

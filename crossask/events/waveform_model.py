@@ -63,7 +63,9 @@ class WaveformModel(tf.Module):
             )
         self.source = config.weights
         self.sample_rate_hz = config.sample_rate_hz
+        # The configured output, and the one that a trial has found.
         self._output = config.output
+        self._output_name = config.output
         self._folder = _folder(config.weights)
         # TensorFlow saves what a tf.Module has as attributes, so an exported model contains it.
         self._loaded = _load(self._folder)
@@ -310,7 +312,8 @@ def _callable_of(loaded: Any, folder: Path) -> _Function:
         arguments |= concrete.structured_input_signature[1]
     elif "serving_default" in signatures or len(signatures) == 1:
         name = "serving_default" if "serving_default" in signatures else next(iter(signatures))
-        function = concrete = signatures[name]
+        function = signatures[name]
+        concrete = function
         arguments = concrete.structured_input_signature[1]
         name = f"the signature {name!r}"
     else:
@@ -327,10 +330,7 @@ def _callable_of(loaded: Any, folder: Path) -> _Function:
     listed = ", ".join(
         sorted(f"{spec.dtype.name} {_shape_text(spec.shape)}" for spec in specs.values())
     )
-    takes_waveform = len(specs) == 1
-    for spec in specs.values():
-        takes_waveform &= spec.dtype.is_floating and spec.shape.rank in (None, 1, 2)
-    if not takes_waveform:
+    if [_is_waveform(spec) for spec in specs.values()] != [True]:
         raise WeightsError(
             f"In {folder}, {name} takes {listed or 'no tensor'}, which is not one waveform.",
             WRAP_IT,
@@ -338,6 +338,11 @@ def _callable_of(loaded: Any, folder: Path) -> _Function:
     ((key, spec),) = specs.items()
     keyword = key if isinstance(key, str) else ""
     return _Function(function, keyword, spec, tuple(concrete.graph.variables))
+
+
+def _is_waveform(spec: tf.TensorSpec) -> bool:
+    """Returns whether an argument may be a waveform, or a batch of waveforms."""
+    return spec.dtype.is_floating and spec.shape.rank in (None, 1, 2)
 
 
 def _window_samples(function: _Function, config: EventModelConfig) -> int | None:

@@ -181,7 +181,7 @@ def export_litert(
     _check_out(out, card_path)
     _check_precision(precision, calibration)
     files.check_room(out.parent, 0)
-    if "embedding" in run.experiment().feature_kinds and not events.front_end_of(run.experiment()):
+    if events.are_from_file(run.experiment()):
         raise CrossaskError(
             f"Row {run.row!r} reads embeddings from a file, and a LiteRT file takes the waveform "
             "alone.",

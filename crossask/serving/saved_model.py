@@ -313,9 +313,9 @@ class ServedModel(_Served):
 class ServedModelOfEmbeddings(_Served):
     """A model that also takes the embeddings of the recording, which another toolkit computes.
 
-    The signatures take what those of `ServedModel` with waveforms take, and embedding
-    [batch, n, E]. An embedding belongs to one clip, so a waveform may not be longer: at most
-    features.max_cut_seconds are cut off.
+    The signatures serving_default, embed and explain have the inputs of those of `ServedModel`, and
+    embedding [batch, n, E]; there is no classify_wav. An embedding belongs to one clip, so a
+    waveform may not be longer: at most features.max_cut_seconds are cut off.
     """
 
     def __init__(self, embedding_shape: Sequence[int], *parts: Any):
@@ -455,7 +455,7 @@ def served_model(run: Run, scratch: Path) -> ServedModel | ServedModelOfEmbeddin
     event_model = scene_model.event_model
     tagger = None
     embedding_shape = None
-    if experiment.event_input == "embedding" and not events.front_end_of(experiment):
+    if events.are_from_file(experiment):
         embedding_shape = run.read("config.json")["input_shapes"]["embedding"]
     elif experiment.event_input == "embedding":
         event_model = network.frozen_event_model(run)

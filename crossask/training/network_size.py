@@ -146,7 +146,7 @@ def _event_size(
         plain = dataclasses.replace(event_config, weights="", embedding_tap="linear")
         size, width = _layer_size(plain, experiment.trains_events, patches)
         return size, (patches[0], width)
-    if not events.front_end_of(experiment):
+    if events.are_from_file(experiment):
         return None, events.build(event_config).shape
     return _outside_size(event_config, *patches)
 

@@ -164,13 +164,21 @@ def _preflight(wanted: "Grid", values: flags.FlagValues) -> list[CrossaskError]:
 def _log_time(
     wanted: "Grid", step_times: Mapping[str, "StepTime"], values: flags.FlagValues
 ) -> None:
-    """Logs how long training will take."""
+    """Logs how long training will take.
+
+    Rows that were not checked, because some of their runs had begun, are listed.
+    """
     from crossask.grid import plan
     from crossask.training import devices
 
     jobs = devices.processes_at_once(values.jobs, values.distribution)
     seconds = plan.seconds_to_train(wanted, step_times, jobs)
-    command.LOG.info("Training takes about %s, after the features.", command.duration(seconds))
+    text = f"Training takes about {command.duration(seconds)}, after the features."
+    unfinished = dict.fromkeys(row.name for row, run in wanted.plan() if not run.finished)
+    not_measured = [name for name in unfinished if name not in step_times]
+    if not_measured:
+        text += f" Not included, because they had begun before: {', '.join(not_measured)}."
+    command.LOG.info("%s", text)
 
 
 def _log_result(run: "Run", result: dict[str, Any]) -> None:

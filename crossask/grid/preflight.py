@@ -1,4 +1,4 @@
-"""One step of every stage of every row before a grid starts, to find problems in minutes.
+"""A little of every stage of every row before a grid starts, to find problems in minutes.
 
 Each row is checked in a process of its own, so that one that runs out of memory affects nothing
 else. Nothing is left behind.
@@ -129,7 +129,7 @@ def check(
     distribution: str = "auto",
     most_bytes: int | None = None,
 ) -> Iterator[Outcome]:
-    """Computes features, one training step at the row's batch size, an evaluation and an export.
+    """Computes features, two training steps at the row's batch size, an evaluation and an export.
 
     Folders and folds are checked first, which takes seconds. If a folder cannot be written, no row
     is checked. Rows of one system, strategy and front-end are exported once, because an export
@@ -412,8 +412,8 @@ def _stages(task: _Task, clock: _EpochClock) -> Iterator[str]:
     validation = set(fold.validation)
     training_ids = [clip_id for clip_id in fold.train if clip_id not in validation]
     one_batch = _filled(cache, training_ids, row.training, task.folder / "filled")
-    strategy = devices.make_distribution(task.distribution)
-    options = training.Options(distribution=strategy, progress=clock)
+    distribution = devices.make_distribution(task.distribution)
+    options = training.Options(distribution=distribution, progress=clock)
     training.train(run, row, few, one_batch, options)
 
     yield "evaluation"
@@ -430,10 +430,8 @@ def _check_precomputed(task: _Task) -> None:
     """Raises DataError unless embeddings that come from a file are those of all clips."""
     from crossask import events
 
-    row = task.row
-    is_from_file = row.event_input == "embedding" and not events.front_end_of(row)
-    if is_from_file and not task.corpus.ready_made:
-        events.frozen(row).check(clip.id for clip in task.corpus.clips)
+    if events.are_from_file(task.row) and not task.corpus.ready_made:
+        events.frozen(task.row).check(clip.id for clip in task.corpus.clips)
 
 
 def _few_clips(task: _Task) -> tuple[Corpus, Fold]:

@@ -123,10 +123,11 @@ def _log_scores(run: "Run") -> None:
     from crossask.report import formatting
 
     scores = run.read("scores.json")
-    interval = formatting.percent_range(types.SimpleNamespace(**scores["interval"]))
-    if interval != formatting.NONE:
-        interval = f"95 % interval over locations {interval}"
-    accuracy = formatting.with_range(formatting.percent(scores["macro_accuracy"]), interval)
+    interval = types.SimpleNamespace(**scores["interval"])
+    percents = formatting.percent_range(interval)
+    if percents != formatting.NONE:
+        percents = f"{formatting.confidence(interval)} interval over {interval.over}s {percents}"
+    accuracy = formatting.with_range(formatting.percent(scores["macro_accuracy"]), percents)
     command.LOG.info("%s: macro accuracy %s, %d clips.", run.title, accuracy, scores["clips"])
 
 

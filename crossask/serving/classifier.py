@@ -511,7 +511,12 @@ class Classifier:
 
 
 class _SavedModel:
-    """A SavedModel in a folder, with its model card."""
+    """A SavedModel in a folder.
+
+    Attributes:
+      card: The model card.
+      loaded: The SavedModel as TensorFlow loads it.
+    """
 
     def __init__(self, folder: Path):
         import tensorflow as tf
@@ -524,7 +529,7 @@ class _SavedModel:
             )
         self.card = json.loads(card_path.read_text())
         self._tf = tf
-        self._loaded = tf.saved_model.load(str(folder))
+        self.loaded = tf.saved_model.load(str(folder))
 
     def run(
         self, signature: str, waveform: np.ndarray, rate: int, embedding: np.ndarray | None = None
@@ -543,7 +548,7 @@ class _SavedModel:
         }
         if embedding is not None:
             inputs["embedding"] = self._tf.constant(embedding)
-        tensors = self._loaded.signatures[signature](**inputs)
+        tensors = self.loaded.signatures[signature](**inputs)
         return {name: tensor.numpy() for name, tensor in tensors.items()}
 
 

@@ -5,6 +5,7 @@ The file takes the waveform of one clip and returns a probability for each scene
 
 import contextlib
 import json
+import logging
 import re
 import shutil
 import tempfile
@@ -29,6 +30,7 @@ from crossask.serving.model_card import exportable_experiment, model_card
 from crossask.training import network
 from crossask.training.run_folder import Run
 
+LOG = logging.getLogger("crossask")
 PRECISIONS = ("float32", "float16", "int8")
 # Largest difference allowed between a probability of the file and of the run's model.
 TOLERANCES = {"float32": 1e-4, "float16": 1e-2}
@@ -187,6 +189,7 @@ def export_litert(
             "alone.",
             "Export it with --format=saved_model.",
         )
+    _warn_of_low_rate(run.experiment())
     model = ClipModel.from_run(run)
     if precision == "int8" and isinstance(model.event_model, WaveformModel):
         raise CrossaskError(
@@ -210,6 +213,23 @@ def export_litert(
         shutil.move(written_card, card_path)
         shutil.move(written, out)
     return card
+
+
+def _warn_of_low_rate(experiment: config.Experiment) -> None:
+    """Logs if the event model of the file reads less of a recording than it read in training."""
+    event_model = experiment.event_model_read
+    if event_model is None:
+        return
+    rate = experiment.features.sample_rate_hz
+    event_rate = clip_features.event_rate_hz(event_model)
+    if rate < event_rate:
+        LOG.warning(
+            "The file takes clips at %d Hz, but its event model was trained at %d Hz. The events "
+            "lack all frequencies above %d Hz, so predictions may be less accurate.",
+            rate,
+            event_rate,
+            rate // 2,
+        )
 
 
 def _check_out(out: Path, card_path: Path) -> None:

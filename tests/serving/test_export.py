@@ -228,7 +228,7 @@ def channels_of(wav: bytes) -> int:
 
 
 def call(classifier, signature, waveform, rate):
-    answer = classifier._model.signatures[signature](
+    answer = classifier._model.loaded.signatures[signature](
         waveform=tf.constant(waveform), sample_rate_hz=tf.constant(rate)
     )
     return {name: value.numpy() for name, value in answer.items()}
@@ -410,7 +410,7 @@ def test_the_model_accepts_the_warm_up_requests_for_the_server(served):
         )  # as it comes over the wire
         values = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
         signature = request.model_spec.signature_name
-        answer = classifier._model.signatures[signature](
+        answer = classifier._model.loaded.signatures[signature](
             **{name: tf.constant(value) for name, value in values.items()}
         )
         if signature == "classify_wav":
@@ -426,7 +426,7 @@ def test_the_model_accepts_the_warm_up_requests_for_the_server(served):
             response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
         for name, proto in response.outputs.items():
             np.testing.assert_array_equal(tf.make_ndarray(proto), answer[name].numpy())
-    assert asked == set(itertools.product(served.classifier._model.signatures, (1, 2)))
+    assert asked == set(itertools.product(served.classifier._model.loaded.signatures, (1, 2)))
     assert {name for name, _ in asked} == {*OF_WAVEFORMS, "classify_wav"}
 
 

@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import setup_file
 
 ROOT = Path(__file__).parents[1]
 REQUIREMENTS = ROOT / "requirements-lite.txt"
@@ -40,10 +41,9 @@ def with_their_own(required: set[str]) -> set[str]:
     return complete
 
 
-def test_they_are_requirements_of_the_package():
+def test_they_are_requirements_of_the_package(monkeypatch):
     lite = REQUIREMENTS.read_text().splitlines()
-    package = metadata.requires("crossask")
-    assert names(lite) <= names(package)
+    assert names(lite) <= names(setup_file.requirements(monkeypatch, "lite"))
     assert "tensorflow" not in with_their_own(names(lite))
 
 

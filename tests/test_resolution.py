@@ -5,14 +5,13 @@ run on request alone: `make resolve`.
 """
 
 import os
-import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import setuptools
+import setup_file
 
 ROOT = Path(__file__).parents[1]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
@@ -27,17 +26,6 @@ if os.environ.get("CROSSASK_TEST_INDEX") != "1":
     pytest.skip("needs an index of packages: make resolve", allow_module_level=True)
 
 
-def requirements(extra: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Returns what setup.py requires with one extra; "" is the core alone."""
-    given = {}
-    monkeypatch.setattr(setuptools, "setup", lambda **arguments: given.update(arguments))
-    runpy.run_path(str(ROOT / "setup.py"))
-    found = list(given["install_requires"])
-    if extra:
-        found += given["extras_require"][extra]
-    return found
-
-
 @pytest.mark.parametrize("extra", EXTRAS)
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("python", PYTHONS)
@@ -49,7 +37,7 @@ def test_requirements_can_be_resolved(python, platform, extra, monkeypatch):
         words.append("--only-binary=:all:")
     done = subprocess.run(
         words,
-        input="\n".join(requirements(extra, monkeypatch)),
+        input="\n".join(setup_file.requirements(monkeypatch, extra)),
         cwd=ROOT,
         capture_output=True,
         text=True,

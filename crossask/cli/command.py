@@ -341,6 +341,8 @@ def _set_up_logging() -> None:
     level = "2" if _has_gpu_driver() else "3"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", level)
     absl_logging.set_verbosity(absl_logging.WARNING)
+    # TensorFlow's warnings, such as those of retracing, are for its programmers.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     if not LOG.handlers:
         LOG.addHandler(_LinesAboveBars())
     LOG.propagate = False

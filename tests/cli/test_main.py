@@ -55,6 +55,15 @@ def test_a_field_that_is_given_as_a_flag_gets_a_hint(capsys):
     assert "See crossask train --help." in error
 
 
+def test_tensorflows_warnings_are_not_shown(caplog):
+    assert main.main(["crossask", "--version"]) == 0
+    assert main.main(["crossask", "fields", "epochs"]) == 0
+    import tensorflow as tf
+
+    tf.get_logger().warning("5 out of the last 9 calls triggered tf.function retracing.")
+    assert "retracing" not in caplog.text
+
+
 def test_an_empty_argument_is_not_the_current_folder(capsys):
     for verb in ("predict", "train"):
         assert main.main(["crossask", verb, ""]) == 2

@@ -114,7 +114,10 @@ def columns_of(instances, specs) -> dict:
         for instance in instances:
             if set(instance) != set(specs):
                 raise BadRequest(f"The keys of an instance must be equal to {sorted(specs)}.")
-        return {key: [instance[key] for instance in instances] for key in specs}
+        columns = {}
+        for key in specs:
+            columns[key] = [instance[key] for instance in instances]
+        return columns
     if len(specs) > 1:
         raise BadRequest("instances is a plain list, but there are several inputs.")
     return dict.fromkeys(specs, instances)

@@ -17,6 +17,7 @@ from crossask.training import run_folder
 
 if TYPE_CHECKING:
     from crossask.datasets import Corpus
+    from crossask.features.cache import FeatureCache
 
 FEATURES = FeatureConfig(
     sample_rate_hz=16000, clip_seconds=2.0, max_padding_seconds=0.5, max_cut_seconds=0.5
@@ -139,14 +140,25 @@ def without_graphs() -> Iterator[None]:
         tf.config.run_functions_eagerly(False)
 
 
+def train(row: Experiment, corpus: "Corpus", folder: Path) -> tuple[run_folder.Run, "FeatureCache"]:
+    """Trains `row` in `folder` without graphs; returns the run and its features."""
+    from crossask import training
+    from crossask.features.cache import prepare_features
+
+    trained = Exported.at(folder, row)
+    cache = prepare_features(corpus, row, trained.features)
+    with without_graphs():
+        training.train(trained.run, row, corpus, cache)
+    return trained.run, cache
+
+
 def export(row: Experiment, corpus: "Corpus", folder: Path) -> Exported:
     """Trains `row` in `folder` and exports the run.
 
     A frozen event model gets weights, and a head that detects the events dog and rain.
     """
-    from crossask import events, serving, training
+    from crossask import events, serving
     from crossask.events.tagger import Tagger
-    from crossask.features.cache import prepare_features
 
     if row.event_input == "embedding":
         events.build(row.event_model).save_npz(folder / "events.npz")
@@ -155,8 +167,6 @@ def export(row: Experiment, corpus: "Corpus", folder: Path) -> Exported:
         tagger.save_npz(folder / "events_tags.npz")
         row = config.override(row, {"event_model.weights": str(folder / "events.npz")})
     exported = Exported.at(folder, row)
-    cache = prepare_features(corpus, row, exported.features)
-    with without_graphs():
-        training.train(exported.run, row, corpus, cache)
+    train(row, corpus, folder)
     serving.export_run(exported.run, exported.model)
     return exported

@@ -11,6 +11,7 @@ import jinja2
 from crossask.app import about, downloads, drawing
 from crossask.app.downloads import Download
 from crossask.app.outcomes import Outcome
+from crossask.report import formatting
 from crossask.serving import Explanation, Prediction, words
 
 # `!important` overrules gradio's own style. If gradio refuses an upload, it says why at the top of
@@ -529,11 +530,6 @@ def _span_text(explanation: Explanation) -> str:
     return f"{explanation.start_seconds:g} to {explanation.end_seconds:g} s"
 
 
-def _plain(name: str) -> str:
-    """Returns the name of a scene or an event with spaces."""
-    return name.replace("_", " ")
-
-
 def _in_words(prediction: Prediction) -> str:
     """Returns a prediction in words, in which no line breaks before a percent sign."""
     return words.in_words(prediction).replace(" %", "\N{NO-BREAK SPACE}%")
@@ -564,6 +560,6 @@ _ENVIRONMENT = jinja2.Environment(
     lstrip_blocks=True,
     undefined=jinja2.StrictUndefined,
 )
-_ENVIRONMENT.filters["plain"] = _plain
+_ENVIRONMENT.filters["plain"] = formatting.scene
 _ENVIRONMENT.filters["percent"] = _percent
 _ENVIRONMENT.filters["in_words"] = _in_words

@@ -7,6 +7,9 @@ import numpy as np
 # Length of the shortest waveform that an exported model accepts. A model that was trained on
 # shorter clips accepts their length.
 LEAST_SECONDS = 1.0
+# Largest number of windows that an exported model computes at once, and that it is given in one
+# call. Its memory grows with it.
+BATCH_WINDOWS = 8
 
 
 def sliding_windows(

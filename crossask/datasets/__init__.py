@@ -7,7 +7,7 @@ from pathlib import Path
 
 from crossask.config import Experiment, catalogue
 from crossask.datasets.clips import Clip, Corpus, Fold
-from crossask.datasets.recordings import cut_into_clips, recording_count
+from crossask.datasets.recordings import cut_into_clips, recording_and_start, recording_count
 from crossask.datasets.validation_parts import training_parts, validation_split
 from crossask.downloading import Progress
 from crossask.errors import ConfigError
@@ -19,6 +19,7 @@ __all__ = [
     "Fold",
     "download_corpus",
     "read_corpus",
+    "recording_and_start",
     "recording_count",
     "training_parts",
     "validation_split",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import re
 from collections.abc import Iterable
 
 from crossask.audio import notices, reading
@@ -11,6 +12,8 @@ from crossask.datasets.clips import Clip, Corpus
 # The rest of a recording after its last whole clip is a clip, too, if it is at least this share of
 # a clip.
 LEAST_SHARE = 0.5
+# The id of a clip that was cut from a recording.
+PART = re.compile(r"(?P<recording>.+)@(?P<start>\d+\.\d+)s")
 
 
 def cut_into_clips(corpus: Corpus, features: FeatureConfig) -> Corpus:
@@ -81,6 +84,18 @@ def clip_starts(seconds: float, clip_seconds: float, hop_seconds: float) -> list
 def recording_count(clips: Iterable[Clip]) -> int:
     """Returns the number of recordings from which clips were cut."""
     return len({clip.recording for clip in clips})
+
+
+def recording_and_start(clip_id: str) -> tuple[str, float] | None:
+    """Returns the recording of a clip that was cut from it, and where the clip starts in seconds.
+
+    Args:
+      clip_id: Name of the clip, as `cut_into_clips` makes it; None is returned for another name.
+    """
+    part = PART.fullmatch(clip_id)
+    if part is None:
+        return None
+    return part["recording"], float(part["start"])
 
 
 def _part(recording: Clip, start: float) -> Clip:

@@ -290,7 +290,7 @@ def _fit_pca(event_model: EventModel, batches: tf.data.Dataset, path: Path, clip
 def _record(
     settings: PretrainingConfig, training: Sequence[LabelledClip], test: Sequence[LabelledClip]
 ) -> dict[str, Any]:
-    """Returns what tells this pre-training from others."""
+    """Returns the settings and the digests by which this pre-training differs from others."""
     training_values = [dataclasses.astuple(clip) for clip in training]
     test_values = [dataclasses.astuple(clip) for clip in test]
     return {

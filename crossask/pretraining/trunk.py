@@ -270,7 +270,7 @@ def _reader(part: TaggedEmbeddings) -> Callable:
 
 
 def _record(settings: TrunkPretrainingConfig, parts: dict[str, TaggedEmbeddings]) -> dict[str, Any]:
-    """Returns what tells this pre-training from others."""
+    """Returns the settings and the digests by which this pre-training differs from others."""
     digests = {}
     for name, part in parts.items():
         digests[name] = weights.digest([], {"x": part.embeddings, "y": part.labels})

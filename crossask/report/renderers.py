@@ -152,7 +152,9 @@ def summary(report: Report, most_rows: int = 16) -> str:
       report: The report.
       most_rows: Number of rows that are listed; the others are counted.
     """
-    listed = [(corpus.results, line) for corpus in report.corpora for line in corpus.results.lines]
+    listed = []
+    for corpus in report.corpora:
+        listed += [(corpus.results, line) for line in corpus.results.lines]
     shown = listed[:most_rows]
     name_width = max(len(line.name) for _, line in shown)
     accuracy_width = max(len(line.accuracy) for _, line in shown)

@@ -1,7 +1,6 @@
 """The sound files of clips, as addresses relative to the folder of a report."""
 
 import os
-import re
 import urllib.parse
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,8 +11,6 @@ from crossask.report.rows import Row
 
 # Formats that browsers play.
 PLAYED = {".aac", ".flac", ".m4a", ".mp3", ".mp4", ".oga", ".ogg", ".opus", ".wav", ".webm"}
-# The name of a clip that was cut from a recording, see `datasets.cut_into_clips`.
-PART = re.compile(r"(?P<recording>.+)@(?P<start>\d+\.\d+)s")
 
 
 class Sounds:
@@ -39,12 +36,12 @@ class Sounds:
         clip_seconds = row.fields["features.clip_seconds"]
         addresses = []
         for clip in clips:
-            part = PART.fullmatch(clip)
+            part = datasets.recording_and_start(clip)
             if clip in files:
                 addresses.append(self._address(files[clip]))
-            elif part and part["recording"] in files:
-                address = self._address(files[part["recording"]])
-                start = float(part["start"])
+            elif part and part[0] in files:
+                recording, start = part
+                address = self._address(files[recording])
                 # A browser plays this part of the file alone.
                 times = f"#t={start:g},{start + clip_seconds:g}"
                 addresses.append(f"{address}{times}" if address else "")

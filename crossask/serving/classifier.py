@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crossask.audio import fill_window, rates, reading, sliding_windows
+from crossask.audio.windows import BATCH_WINDOWS
 from crossask.errors import AudioError, CrossaskError
 from crossask.serving.litert_runner import LiteRTModel
 from crossask.serving.starter import starter_model
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from crossask.events.precomputed import Precomputed
 
 LITERT_SUFFIX = ".tflite"
-# Number of windows that the model classifies in one call.
-BATCH_WINDOWS = 8
 # A recording whose loudest window is below this level is silent. The quietest of 514 real
 # recordings of scenes and events has -75 dBFS; dithered 16-bit noise has about -96 dBFS.
 SILENCE_DBFS = -80.0

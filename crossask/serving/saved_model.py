@@ -107,6 +107,10 @@ class _Served(tf.Module):
         self._scenes = tf.constant(list(scenes))
         self.model_card = tf.saved_model.Asset(card)
 
+    def signatures(self) -> dict[str, Callable]:
+        """Returns the SavedModel's signatures by name."""
+        return {"serving_default": self.classify, "embed": self.embed, "explain": self.explain}
+
     def _grid(self, recordings: _Recordings) -> window_batches.WindowGrid:
         """Returns the windows of each recording, which must be long enough."""
         rate = tf.cast(recordings.sample_rate_hz, tf.float32)
@@ -192,12 +196,7 @@ class ServedModel(_Served):
 
     def signatures(self) -> dict[str, Callable]:
         """Returns the SavedModel's signatures by name."""
-        return {
-            "serving_default": self.classify,
-            "embed": self.embed,
-            "explain": self.explain,
-            "classify_wav": self.classify_wav,
-        }
+        return {**super().signatures(), "classify_wav": self.classify_wav}
 
     @tf.function(input_signature=_INPUTS)
     def classify(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -276,16 +275,11 @@ class ServedModel(_Served):
           The values by name, each [recordings, windows, ...], and "window_start_seconds" [windows].
         """
         grid = self._grid(recordings)
-
-        def window_of(number: tf.Tensor) -> tf.Tensor:
-            """Returns one window [samples, channels] of the windows of all recordings."""
-            start = grid.starts[number % grid.count]
-            end = tf.minimum(start + grid.length, recordings.samples)
-            waveform = recordings.read(number // grid.count, start, end)
-            return window_batches.fill_window(waveform, grid)
-
         values, is_usable = window_batches.compute_windows(
-            recordings.count * grid.count, window_of, compute, recordings.sample_rate_hz
+            recordings.count * grid.count,
+            functools.partial(_window, recordings, grid),
+            compute,
+            recordings.sample_rate_hz,
         )
         rate = tf.cast(recordings.sample_rate_hz, tf.float32)
         check = _sample_check(_by_recording(is_usable, grid.count), recordings.first_entry)
@@ -327,19 +321,24 @@ class ServedModelOfEmbeddings(_Served):
         """
         super().__init__(*parts)
         self.embedding_shape = tuple(embedding_shape)
-        self.classify = self._with_embedding(self._probabilities_of)
-        self.embed = self._with_embedding(self._embeddings_of)
-        self.explain = self._with_embedding(self._explanations_of)
+        self.classify = self._with_embedding(self._classified)
+        self.embed = self._with_embedding(self._embedded)
+        self.explain = self._with_embedding(self._explained)
 
-    def signatures(self) -> dict[str, Callable]:
-        """Returns the SavedModel's signatures by name."""
-        return {"serving_default": self.classify, "embed": self.embed, "explain": self.explain}
+    def _classified(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return self._with_names(self._probabilities_of(inputs)["probabilities"])
+
+    def _embedded(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return _of_one_window(self._embeddings_of(inputs))
+
+    def _explained(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return _of_one_window(self._explanations_of(inputs))
 
     def _with_embedding(self, compute: Callable) -> Callable:
         """Returns a tf.function of the three inputs.
 
         Args:
-          compute: The scene model's inputs of clips -> values by name, each [batch, ...].
+          compute: The scene model's inputs of clips -> outputs of the signature.
         """
         embedding_spec = tf.TensorSpec([None, *self.embedding_shape], tf.float32, name="embedding")
 
@@ -351,13 +350,7 @@ class ServedModelOfEmbeddings(_Served):
             message = "The embedding has values that are not finite."
             inputs = self._inputs(clips, sample_rate_hz)
             inputs["embedding"] = tf.debugging.check_numerics(embedding, message)
-            values = compute(inputs)
-            if "probabilities" in values:
-                return self._with_names(values["probabilities"])
-            # Each recording is one window.
-            result = {name: value[:, tf.newaxis] for name, value in values.items()}
-            result["window_start_seconds"] = tf.zeros([1])
-            return result
+            return compute(inputs)
 
         return signature
 
@@ -372,17 +365,10 @@ class ServedModelOfEmbeddings(_Served):
         )
         with tf.control_dependencies([is_one_clip]):
             recordings = _waveforms(waveform[:, :length], sample_rate_hz)
+        # Each recording is one window.
         grid = self._grid(recordings)
-
-        def clip_of(number: tf.Tensor) -> tf.Tensor:
-            """Returns one clip [samples, channels]."""
-            start = tf.constant(0)
-            return window_batches.fill_window(
-                recordings.read(number, start, recordings.samples), grid
-            )
-
         clips = tf.map_fn(
-            clip_of,
+            functools.partial(_window, recordings, grid),
             tf.range(recordings.count),
             fn_output_signature=tf.TensorSpec([None, None], tf.float32),
         )
@@ -514,6 +500,23 @@ def _by_recording(value: tf.Tensor, windows: tf.Tensor) -> tf.Tensor:
     """Reshapes [batch * windows, ...] to [batch, windows, ...]."""
     shape_of_window = tf.shape(value)[1:]
     return tf.reshape(value, tf.concat([[-1, windows], shape_of_window], 0))
+
+
+def _of_one_window(values: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Returns values [batch, ...] of recordings that are one window as [batch, windows, ...]."""
+    result = {name: value[:, tf.newaxis] for name, value in values.items()}
+    result["window_start_seconds"] = tf.zeros([1])
+    return result
+
+
+def _window(
+    recordings: _Recordings, grid: window_batches.WindowGrid, number: tf.Tensor
+) -> tf.Tensor:
+    """Returns one window [samples, channels] of the windows of all recordings."""
+    start = grid.starts[number % grid.count]
+    end = tf.minimum(start + grid.length, recordings.samples)
+    waveform = recordings.read(number // grid.count, start, end)
+    return window_batches.fill_window(waveform, grid)
 
 
 def _waveforms(waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> _Recordings:

@@ -10,9 +10,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from crossask.audio import reading
-
-# Largest number of windows that are computed at once. The memory of the graph grows with it.
-BATCH_WINDOWS = 8
+from crossask.audio.windows import BATCH_WINDOWS
 
 
 @dataclasses.dataclass(frozen=True)

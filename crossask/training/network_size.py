@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from crossask import events, models
 from crossask.audio import clip_features
-from crossask.config import EventModelConfig, Experiment, catalogue
+from crossask.config import EventModelConfig, Experiment, ModelConfig, catalogue
 from crossask.errors import CrossaskError
 
 COUNTED_OPERATIONS = ("Conv2D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2")
@@ -69,12 +69,9 @@ def row_size(experiment: Experiment, classes: int) -> RowSize:
         event, shapes["embedding"] = _event_size(experiment, shapes.get("patches", ()))
     # Standardisation has no parameters, and would need statistics.
     plain = dataclasses.replace(experiment.model, standardise_embedding=False)
-    model = models.build(experiment.system, classes, plain)
-    specs = {kind: tf.TensorSpec([1, *shapes[kind]], tf.float32) for kind in type(model).reads}
-    # The first call creates the variables.
-    model({kind: tf.zeros(spec.shape) for kind, spec in specs.items()})
+    scene = _scene_size(experiment.system, classes, plain, tuple(shapes.items()))
     read = {kind: shapes[kind] for kind in experiment.feature_kinds}
-    return RowSize(scene=_size(model, specs), event=event, shapes=read)
+    return RowSize(scene=scene, event=event, shapes=read)
 
 
 def multiply_accumulates(function: Callable, spec: Any) -> int:
@@ -149,6 +146,20 @@ def _event_size(
     if events.are_from_file(experiment):
         return None, events.build(event_config).shape
     return _outside_size(event_config, *patches)
+
+
+# A grid needs it twice: for the time of training, and for the weight of each row in the progress.
+@functools.cache
+def _scene_size(
+    system: str, classes: int, plain: ModelConfig, shapes: tuple[tuple[str, tuple[int, ...]], ...]
+) -> Size:
+    """Returns the size of a scene model for one clip's features."""
+    model = models.build(system, classes, plain)
+    shape_of = dict(shapes)
+    specs = {kind: tf.TensorSpec([1, *shape_of[kind]], tf.float32) for kind in type(model).reads}
+    # The first call creates the variables.
+    model({kind: tf.zeros(spec.shape) for kind, spec in specs.items()})
+    return _size(model, specs)
 
 
 # The rows of a table share their event model, which is the largest part of them.

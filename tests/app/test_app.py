@@ -101,7 +101,9 @@ def test_it_shows_what_the_model_predicts(models, recording):
 def test_another_moment_is_another_window(models, recording):
     found = results(models, recording)
     first, last = (page.show(models, found, at_seconds=moment) for moment in (0.1, 4.4))
-    starts = [[why.start_seconds for why in detail.explanations] for _, detail in (first, last)]
+    starts = []
+    for _, detail in (first, last):
+        starts.append([explanation.start_seconds for explanation in detail.explanations])
     assert starts == [[0, 0], [2.5, 2.5]]
     assert first[0] != last[0]
     assert "Log-mel spectrogram and attention, 2.5 to 4.5 s" in last[0]

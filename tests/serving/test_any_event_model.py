@@ -74,11 +74,8 @@ class Made:
 def made(corpus, tmp_path_factory):
     folder = tmp_path_factory.mktemp("any_event_model")
     row = row_with(write_model(folder / "events"))
-    cache = prepare_features(corpus, row, folder / "features")
+    run, cache = small_corpus.train(row, corpus, folder)
     assert cache.shapes["embedding"] == (4, WIDTH)
-    run = run_folder.run_at(folder / "runs", row.name, "1", 0)
-    with small_corpus.without_graphs():
-        training.train(run, row, corpus, cache)
     table = training.predict(run, corpus, cache).set_index("clip")
     model = serving.export_run(run, folder / "model")
     return Made(run, table[["a", "b"]].astype(float).T.to_dict("list"), model, folder)

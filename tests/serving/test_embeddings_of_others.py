@@ -40,14 +40,6 @@ def row_with(path, system="CMAM"):
     )
 
 
-def trained(row, corpus, folder):
-    cache = prepare_features(corpus, row, folder / "features")
-    run = run_folder.run_at(folder / "runs", row.name, "1", 0)
-    with small_corpus.without_graphs():
-        training.train(run, row, corpus, cache)
-    return run, cache
-
-
 @dataclasses.dataclass(frozen=True)
 class Made:
     """A trained run of CMAM, its predictions of the fold, and the model exported from it."""
@@ -62,7 +54,7 @@ class Made:
 def made(corpus, tmp_path_factory):
     folder = tmp_path_factory.mktemp("embeddings_of_others")
     path = write_embeddings(folder / "embeddings.npz", [clip.id for clip in corpus.clips])
-    run, cache = trained(row_with(path), corpus, folder)
+    run, cache = small_corpus.train(row_with(path), corpus, folder)
     table = training.predict(run, corpus, cache).set_index("clip")
     model = serving.export_run(run, folder / "model")
     return Made(run, table[["a", "b"]].astype(float).T.to_dict("list"), model, path)
@@ -137,7 +129,7 @@ def test_a_model_of_short_clips_is_exported(made, corpus, tmp_path):
     # The recordings of the corpus last 2 s.
     short = {"features.clip_seconds": 1.0, "features.max_cut_seconds": 1.0}
     row = config.override(row_with(made.embeddings), short)
-    run, _ = trained(row, corpus, tmp_path)
+    run, _ = small_corpus.train(row, corpus, tmp_path)
     assert serving.export_run(run, tmp_path / "model").is_dir()
 
 
@@ -151,7 +143,7 @@ def test_litert_is_refused(made, tmp_path):
 @pytest.mark.parametrize("system", ["VEM", "JRM"])
 def test_the_other_systems_are_trained_on_the_embeddings_of_their_clips(corpus, tmp_path, system):
     path = write_embeddings(tmp_path / "embeddings.npz", [clip.id for clip in corpus.clips])
-    run, cache = trained(row_with(path, system), corpus, tmp_path)
+    run, cache = small_corpus.train(row_with(path, system), corpus, tmp_path)
     assert run.finished
     stored = dict(records.read_clips(cache.shards("embedding")))
     with np.load(path) as file:

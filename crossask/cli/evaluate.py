@@ -9,6 +9,7 @@ one column of probabilities for each scene.
 
 import functools
 import json
+import statistics
 import sys
 import types
 from collections.abc import Callable, Sequence
@@ -83,25 +84,38 @@ def evaluate(values: flags.FlagValues, _positional: list[str]) -> int:
     unfinished = [run for run in found if not run.finished]
     for run in unfinished:
         command.LOG.warning("%s has not finished training and is left out.", run.folder)
-    # Runs of one row share the corpus and the features.
-    prepare = functools.cache(_prepared)
-    failed = 0
-    for run in found:
-        if run in unfinished:
-            continue
-        try:
-            _evaluate(run, values, prepare)
-        except CrossaskError as error:
-            # The other runs are evaluated all the same.
-            failed += 1
-            command.complain(error.problem, error.fix)
+    finished = [run for run in found if run.finished]
+    evaluated = _evaluate_all(finished, values)
+    for runs in _by_row(evaluated):
+        if len(runs) == 1:
+            _log_scores(runs[0])
+        else:
+            _log_scores_of_row(runs)
+    failed = len(finished) - len(evaluated)
     if unfinished and not failed:
         return command.SOME_FAILED
     return command.failure(failed, len(found))
 
 
+def _evaluate_all(runs: Sequence["Run"], values: flags.FlagValues) -> list["Run"]:
+    """Evaluates runs; returns those without an error."""
+    # Runs of one row share the corpus and the features.
+    prepare = functools.cache(_prepared)
+    evaluated = []
+    bar = command.progress_bar("evaluation", "run")
+    for number, run in enumerate(runs, start=1):
+        try:
+            _evaluate(run, values, prepare)
+            evaluated.append(run)
+        except CrossaskError as error:
+            # The other runs are evaluated all the same.
+            command.complain(error.problem, error.fix)
+        bar(number, len(runs), run.title)
+    return evaluated
+
+
 def _evaluate(run: "Run", values: flags.FlagValues, prepare: Prepare) -> None:
-    """Writes the files that are requested and missing, and logs the scores."""
+    """Writes the files that are requested and missing."""
     from crossask import training
 
     wanted = [("scores.json", training.evaluate_run)]
@@ -116,7 +130,14 @@ def _evaluate(run: "Run", values: flags.FlagValues, prepare: Prepare) -> None:
             write(run, corpus, cache)
     if swaps_events:
         _log_swapped(run)
-    _log_scores(run)
+
+
+def _by_row(runs: Sequence["Run"]) -> list[list["Run"]]:
+    """Returns the runs of each row, in the order of the first ones."""
+    rows: dict[str, list[Run]] = {}
+    for run in runs:
+        rows.setdefault(run.row, []).append(run)
+    return list(rows.values())
 
 
 def _log_scores(run: "Run") -> None:
@@ -129,6 +150,21 @@ def _log_scores(run: "Run") -> None:
         percents = f"{formatting.confidence(interval)} interval over {interval.over}s {percents}"
     accuracy = formatting.with_range(formatting.percent(scores["macro_accuracy"]), percents)
     command.LOG.info("%s: macro accuracy %s, %d clips.", run.title, accuracy, scores["clips"])
+
+
+def _log_scores_of_row(runs: Sequence["Run"]) -> None:
+    """Logs the mean and the range of the scores of a row's runs: one line instead of many."""
+    from crossask.report import formatting
+
+    accuracies = [run.read("scores.json")["macro_accuracy"] for run in runs]
+    command.LOG.info(
+        "%s: macro accuracy %s, the mean of %d runs (%s to %s).",
+        runs[0].row,
+        formatting.percent(statistics.fmean(accuracies)),
+        len(runs),
+        formatting.percent(min(accuracies)),
+        formatting.percent(max(accuracies)),
+    )
 
 
 def _log_swapped(run: "Run") -> None:

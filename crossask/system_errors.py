@@ -1,0 +1,242 @@
+"""What the operating system refuses, in two lines. Imports no TensorFlow."""
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from crossask.errors import CrossaskError
+
+# Error number -> what the system refused, and what to do about it.
+ADVICE = {
+    errno.ENOSPC: ("The disk is full", "Free some space, or give a folder on another disk."),
+    errno.EDQUOT: (
+        "Your quota of disk space is used up",
+        "Free some space, or give a folder on another disk.",
+    ),
+    errno.EFBIG: (
+        "The file would be larger than the disk or a limit of the shell allows",
+        "Raise the limit (ulimit -f), or give a folder on another disk.",
+    ),
+    errno.EROFS: ("The disk is read-only", "Give a folder that you may write to."),
+    errno.EACCES: (
+        "Permission is denied",
+        "Change the permissions, or give a file or folder that you may use.",
+    ),
+    errno.EPERM: (
+        "The operation is not permitted",
+        "Change the permissions, or give a file or folder that you may use.",
+    ),
+    errno.ENOENT: ("There is no such file or folder", "Check the path."),
+    errno.EEXIST: ("A file of this name exists", "Remove it, or give another path."),
+    errno.ENOTEMPTY: ("The folder is not empty", "Remove its content, or give another path."),
+    errno.ENOTDIR: ("Part of the path is a file, not a folder", "Check the path."),
+    errno.EISDIR: ("A folder was given in place of a file", "Give the path of a file."),
+    errno.ELOOP: ("The links of the path lead in a circle", "Give a path without these links."),
+    errno.ENAMETOOLONG: ("The name is too long for the disk", "Give a shorter path."),
+    errno.EILSEQ: ("The disk does not allow this name", "Give a path of plain letters."),
+    errno.EXDEV: ("The two paths are on different disks", "Give paths on one disk."),
+    errno.EBUSY: ("The file or folder is in use", "End the program that uses it, and try again."),
+    errno.ETXTBSY: ("The file is in use", "End the program that uses it, and try again."),
+    errno.EIO: (
+        "The disk cannot be read or written",
+        "It may be failing: copy what you need, and use another disk.",
+    ),
+    errno.ESTALE: (
+        "The network disk has lost the file",
+        "Mount the disk again, and run the same command again.",
+    ),
+    errno.ENODEV: ("There is no such device", "Check the path."),
+    errno.ENXIO: ("There is no such device", "Check the path."),
+    errno.EBADF: ("A closed file was read or written", "Is the command's output closed (>&-)?"),
+    errno.EMFILE: (
+        "Too many files are open in this process",
+        "Raise the limit (ulimit -n 4096), or lower --jobs and --workers.",
+    ),
+    errno.ENFILE: (
+        "Too many files are open on this machine",
+        "End other programs, and run the same command again.",
+    ),
+    errno.EAGAIN: (
+        "The system allows no more processes or threads",
+        "Raise the limit (ulimit -u), or lower --jobs and --workers.",
+    ),
+    errno.ENOMEM: (
+        "There is not enough memory",
+        "End other programs, or lower training.batch_size, --jobs or --workers.",
+    ),
+    errno.EPIPE: ("The program that read the output has ended", "Start both of them again."),
+    errno.EADDRINUSE: ("The port is in use", "Give another --port."),
+    errno.ECONNREFUSED: ("Nothing answers at the address", "Check the address and the network."),
+    errno.ECONNRESET: ("The connection was closed", "Run the same command again."),
+    errno.ETIMEDOUT: ("Nothing answers in time", "Check the network, and try again."),
+    errno.EHOSTUNREACH: ("The machine cannot be reached", "Check the address and the network."),
+    errno.ENETUNREACH: ("The network cannot be reached", "Check the network, and try again."),
+}
+SPACE = (errno.ENOSPC, errno.EDQUOT)
+# A temporary name of `files.writing`.
+TEMPORARY = re.compile(r"^\.(.+)\.\w+-\d+\.part$")
+# A path in the message of a library: h5py's, TensorFlow's or libsndfile's.
+NAMED_PATHS = (
+    re.compile(r"name = '([^']+)'"),
+    re.compile(r"(?:opening|file) '([^']+)'"),
+    re.compile(r"(?:^|\s)(/[^;]+);"),
+)
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Raises what the system refuses within the block as CrossaskError."""
+    try:
+        yield
+    except Exception as error:
+        found = translate(error)
+        if found is None or found is error:
+            raise
+        raise found from error
+
+
+def translate(error: BaseException) -> CrossaskError | None:
+    """Returns the error in two lines if the system refused something, else None.
+
+    Args:
+      error: Any error. Those of h5py, TensorFlow and libsndfile contain the system's in words.
+    """
+    if isinstance(error, CrossaskError):
+        return error
+    if isinstance(error, MemoryError):
+        return _no_memory(str(error))
+    text = str(error)
+    if isinstance(error, OSError):
+        number = error.errno or _number_in(text)
+        path = _path_of(error) or _path_in(text)
+        # Python's own words, for example of a missing folder for temporary files, say more.
+        in_other_words = error.strerror and error.strerror != os.strerror(error.errno or 0)
+        if number in ADVICE and (path or not in_other_words):
+            return _described(number, path)
+        return _unknown(error.strerror or text or type(error).__name__, path)
+    if _is_of_tensorflow(error) or _is_of_libsndfile(error):
+        # TensorFlow's name for memory that is used up.
+        if text.startswith("OOM") or "failed to allocate memory" in text:
+            return _no_memory(text)
+        number = _number_in(text)
+        if number is not None:
+            return _described(number, _path_in(text))
+        if "System error" in text:
+            return _unknown(text, "")
+    if isinstance(error, RuntimeError) and "can't start new thread" in text:
+        return _described(errno.EAGAIN, "")
+    return None
+
+
+def _described(number: int, path: str) -> CrossaskError:
+    """Returns the error of a number, with the path and what was found there."""
+    problem, fix = ADVICE[number]
+    if number == errno.ENOENT and not path and not _current_folder():
+        return CrossaskError(
+            "The current folder does not exist any more.", "Change to another folder (cd)."
+        )
+    if number == errno.ENOENT and path and not Path(path).parent.exists():
+        fix = f"Check the path: the folder {Path(path).parent} does not exist, either."
+    found = _found(number, path)
+    return CrossaskError(f"{problem}{f': {path}' if path else ''}{found}.", fix)
+
+
+def _unknown(text: str, path: str) -> CrossaskError:
+    """Returns the error in the words of who reported it."""
+    problem = " ".join(text.split())
+    if path and path not in problem:
+        problem = f"{path}: {problem}"
+    return CrossaskError(
+        f"{problem.rstrip('.')}.", "Check the path, the disk, the memory and the permissions."
+    )
+
+
+def _found(number: int, path: str) -> str:
+    """Returns the free space or the limit that the error is about, in brackets; "" for none."""
+    if number in SPACE and path:
+        with contextlib.suppress(OSError):
+            folder = _existing_folder(Path(path))
+            return f" ({shutil.disk_usage(folder).free / 1e6:,.0f} MB free in {folder})"
+    if number == errno.EMFILE:
+        with contextlib.suppress(ImportError):
+            import resource
+
+            return f" (limit: {resource.getrlimit(resource.RLIMIT_NOFILE)[0]})"
+    if number == errno.ENOMEM:
+        return _free_memory()
+    return ""
+
+
+def _no_memory(text: str) -> CrossaskError:
+    """Returns the error of memory that is used up, with what was needed and what is free."""
+    first_line = text.strip().partition("\n")[0].rstrip(".")
+    needed = f" ({first_line})" if first_line else ""
+    problem, fix = ADVICE[errno.ENOMEM]
+    return CrossaskError(f"{problem}{needed}{_free_memory()}.", fix)
+
+
+def _free_memory() -> str:
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return f", {free / 2**30:.1f} GiB free"
+    return ""
+
+
+def _current_folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
+def _existing_folder(path: Path) -> Path:
+    """Returns the nearest folder at or above a path that exists."""
+    folder = path.absolute()
+    while not folder.is_dir():
+        folder = folder.parent
+    return folder
+
+
+def _path_of(error: OSError) -> str:
+    """Returns the path of an error; that of the file that a temporary one is to become."""
+    name = error.filename
+    # A number is the descriptor of an open file.
+    if name is None or isinstance(name, int):
+        return ""
+    path = Path(os.fsdecode(name))
+    temporary = TEMPORARY.match(path.name)
+    if temporary:
+        path = path.with_name(temporary.group(1))
+    # Standard output has a name without a folder.
+    return "" if str(path) == "<stdout>" else str(path)
+
+
+def _path_in(text: str) -> str:
+    for pattern in NAMED_PATHS:
+        found = pattern.search(text)
+        if found:
+            return _path_of(OSError(0, "", found.group(1)))
+    return ""
+
+
+def _number_in(text: str) -> int | None:
+    """Returns the number of the system's error that a library's message contains."""
+    found = re.search(r"errno = (\d+)", text)
+    if found:
+        return int(found.group(1))
+    for number in ADVICE:
+        if os.strerror(number) in text:
+            return number
+    return None
+
+
+def _is_of_tensorflow(error: BaseException) -> bool:
+    return type(error).__module__.startswith("tensorflow.")
+
+
+def _is_of_libsndfile(error: BaseException) -> bool:
+    return type(error).__module__ == "soundfile"

@@ -5,14 +5,16 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from crossask.datasets import file_hashes
 from crossask.errors import DataError
 from crossask.evaluation.predictions import CLIP_COLUMNS
 
-# Bytes that a fingerprint reads at the start and again at the end of each file: enough to
-# distinguish two recordings, and quick even for the 41.5 GB of TAU 2019.
-FINGERPRINT_BYTES = 65536
+# Bytes that earlier versions read at the start and again at the end of each file.
+END_BYTES = 65536
+FINGERPRINT_DIGITS = 32
+DIGITS_OF_ENDS = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,23 +148,48 @@ class Corpus:
         return sorted(values)
 
     @functools.cached_property
-    def fingerprint(self) -> str:
-        """16 hexadecimal digits that change with the clips and the content of their files.
-
-        They depend on each clip's id, scene and location, and on the size and both ends of its
-        file.
+    def contents(self) -> dict[str, file_hashes.Content]:
+        """Path of each file -> its content.
 
         Raises:
           DataError: A file cannot be read; also if the corpus was read without its audio.
         """
+        return file_hashes.contents(clip.path for clip in self.clips)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that change with the clips and any byte of their files.
+
+        They depend on each clip's id, scene and location, and on its file.
+
+        Raises:
+          DataError: See `contents`.
+        """
+        content = {path: (found.size, found.sha256) for path, found in self.contents.items()}
+        return self._digest(content.__getitem__)[:FINGERPRINT_DIGITS]
+
+    @functools.cached_property
+    def fingerprint_of_ends(self) -> str:
+        """16 hexadecimal digits: the fingerprint of earlier versions, of the ends of the files.
+
+        Raises:
+          DataError: See `contents`.
+        """
         # Precomputed embeddings of all clips are in one file, which is then read only once.
-        file_digest = functools.cache(_file_digest)
+        return self._digest(functools.cache(_digest_of_ends))[:DIGITS_OF_ENDS]
+
+    def same_as(self, fingerprint: str) -> bool:
+        """Returns whether a fingerprint, or one of an earlier version, is that of this corpus."""
+        if len(fingerprint) == DIGITS_OF_ENDS:
+            return fingerprint == self.fingerprint_of_ends
+        return fingerprint == self.fingerprint
+
+    def _digest(self, content_of: Callable[[str], tuple[int, str]]) -> str:
         entries = []
         for clip in sorted(self.clips, key=lambda clip: clip.id):
-            size, digest = file_digest(clip.path)
-            entries.append([clip.id, clip.scene, clip.location, size, digest])
+            entries.append([clip.id, clip.scene, clip.location, *content_of(clip.path)])
         content = json.dumps([self.name, list(self.scenes), entries])
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
+        return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _check_names_of_scenes(corpus: Corpus) -> None:
@@ -246,20 +273,17 @@ def _check_side(
             )
 
 
-def _file_digest(path: str) -> tuple[int, str]:
+def _digest_of_ends(path: str) -> tuple[int, str]:
     """Returns the size of a file in bytes, and the first 16 digits of the SHA-256 of its ends.
 
-    The ends are its first and its last FINGERPRINT_BYTES bytes.
+    The ends are its first and its last END_BYTES bytes.
     """
     try:
         size = os.path.getsize(path)
         with open(path, "rb") as file:
-            ends = file.read(FINGERPRINT_BYTES)
-            file.seek(max(0, size - FINGERPRINT_BYTES))
-            ends += file.read(FINGERPRINT_BYTES)
+            ends = file.read(END_BYTES)
+            file.seek(max(0, size - END_BYTES))
+            ends += file.read(END_BYTES)
     except OSError as error:
-        raise DataError(
-            f"{path} cannot be read ({error}).",
-            "Complete the corpus: the content of its files identifies stored features and runs.",
-        ) from error
+        raise file_hashes.unreadable(path, error) from error
     return size, hashlib.sha256(ends).hexdigest()[:16]

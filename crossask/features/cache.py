@@ -22,14 +22,17 @@ import tensorflow as tf
 from crossask import config, events, files
 from crossask.audio import clip_features, fill_window, rates, reading, resampling
 from crossask.config import Experiment, catalogue
-from crossask.datasets import Clip, Corpus, embeddings
+from crossask.datasets import Clip, Corpus, embeddings, file_hashes
 from crossask.errors import AudioError, DataError
 from crossask.events.layer import EventModel
 from crossask.events.precomputed import Precomputed
 from crossask.events.waveform_model import WaveformModel
 from crossask.features import records
 
-FORMAT_VERSION = 1
+# 1: recordings were recognised by their size and both ends. 2: by all their bytes.
+FORMAT_VERSION = 2
+# Hashes of the recordings, beside the folders of the features.
+HASHES_FILE = "recordings.json"
 LOG = logging.getLogger("crossask")
 
 # What was done to a clip to bring it to the row's length.
@@ -93,12 +96,13 @@ def prepare_features(
       The complete cache.
 
     Raises:
-      DataError: Some sound files cannot be used. All others are written, and the message lists the
-        unusable ones.
+      DataError: Some sound files cannot be used, or changed in the meantime. All others are
+        written, and the message lists these.
       CrossaskError: A folder cannot be written.
     """
     _check_kinds(corpus, experiment)
     clips = in_order(corpus)
+    _read_recordings(corpus, Path(features_dir))
     event_model = None if corpus.ready_made else events.frozen(experiment)
     if isinstance(event_model, Precomputed):
         event_model.check(clip.id for clip in clips)
@@ -107,17 +111,18 @@ def prepare_features(
         key = _key(kind, corpus, experiment, event_model)
         folders[kind] = Path(features_dir) / f"{kind}-{key}"
     for kind, folder in folders.items():
+        _log_older_version(folder, kind, corpus, experiment, event_model)
         files.check_room(folder, 0)
         files.remove_remains(folder)
         _write_description(folder, kind, corpus, experiment)
 
     write = ShardWriter(experiment, folders, corpus.ready_made, event_model)
-    if elsewhere is not None:
-        missing = write.missing(clips)
-        if missing:
-            elsewhere(write, missing)
+    missing = write.missing(clips)
+    if elsewhere is not None and missing:
+        elsewhere(write, missing)
     tally = _Tally(len(clips), progress)
     _write_in_threads(write, write.missing(clips), tally, workers)
+    _check_unchanged(corpus, folders, missing)
 
     log_changes(tally.padded, tally.cut, experiment)
     tally.raise_problems()
@@ -369,6 +374,55 @@ def _write_in_threads(
             raise
 
 
+def _read_recordings(corpus: Corpus, features_dir: Path) -> None:
+    """Reads the recordings that are new or changed, so that the corpus's fingerprint is known."""
+    files.check_room(features_dir, 0)
+    paths = [clip.path for clip in corpus.clips]
+    with file_hashes.kept_in(features_dir / HASHES_FILE, paths):
+        _ = corpus.contents
+
+
+def _check_unchanged(corpus: Corpus, folders: dict[str, Path], written: Sequence[Shard]) -> None:
+    """Removes shards of recordings that changed after their hash was computed.
+
+    Raises:
+      DataError: There are such recordings.
+    """
+    paths = {clip.path for shard in written for clip in shard.clips}
+    known = {path: corpus.contents[path] for path in paths}
+    changed = sorted(file_hashes.changed(known))
+    if not changed:
+        return
+    for shard in written:
+        if any(clip.path in changed for clip in shard.clips):
+            for kind in shard.kinds:
+                files.remove(records.shard_path(folders[kind], shard.number))
+    raise DataError(
+        f"{changed[0]} changed while features were computed ({len(changed)} such files).",
+        "Run the same command again when the recordings are complete.",
+    )
+
+
+def _log_older_version(
+    folder: Path,
+    kind: str,
+    corpus: Corpus,
+    experiment: Experiment,
+    event_model: EventModel | WaveformModel | Precomputed | None,
+) -> None:
+    """Logs that features of an earlier version are not used, before they are computed again."""
+    if folder.exists():
+        return
+    key = _key(kind, corpus, experiment, event_model, version=1)
+    older = folder.with_name(f"{kind}-{key}")
+    if older.exists():
+        LOG.warning(
+            "%s is of an earlier version, which recognised recordings by their ends alone. It is "
+            "not read; remove it. The features are computed again.",
+            older,
+        )
+
+
 def _highest_rate_hz(experiment: Experiment) -> int:
     """Returns the higher one of the rates that the scene model and the event model read."""
     rate_hz = experiment.features.sample_rate_hz
@@ -391,11 +445,21 @@ def _key(
     corpus: Corpus,
     experiment: Experiment,
     event_model: EventModel | WaveformModel | Precomputed | None,
+    version: int = FORMAT_VERSION,
 ) -> str:
-    """Returns a hash of everything that determines the bytes of a kind of feature."""
-    version = [FORMAT_VERSION, records.CLIPS_PER_SHARD, corpus.fingerprint]
+    """Returns a hash of everything that determines the bytes of a kind of feature.
+
+    Args:
+      kind: The kind of feature.
+      corpus: The corpus.
+      experiment: The row.
+      event_model: The frozen event model of the row.
+      version: FORMAT_VERSION, or 1 for the key of earlier versions.
+    """
+    fingerprint = corpus.fingerprint_of_ends if version == 1 else corpus.fingerprint
+    stored = [version, records.CLIPS_PER_SHARD, fingerprint]
     if corpus.ready_made:
-        return config.digest(*version)
+        return config.digest(*stored)
     features = experiment.features
     event = experiment.event_model
     lengths = [features.clip_seconds, features.max_padding_seconds, features.max_cut_seconds]
@@ -405,7 +469,7 @@ def _key(
         del plain_features["clip_hop_seconds"]
     else:
         lengths.append(features.clip_hop_seconds)
-    shared = [*version, resampling.RESAMPLER_VERSION, lengths]
+    shared = [*stored, resampling.RESAMPLER_VERSION, lengths]
     # The rate to which recordings of other rates are converted first, if the event model raises it.
     rate_hz = _highest_rate_hz(experiment)
     if rate_hz > max(features.sample_rate_hz, rates.EVENT_RATE_HZ):

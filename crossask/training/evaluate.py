@@ -15,7 +15,7 @@ from crossask.features.batches import EvaluationData
 from crossask.features.cache import FeatureCache
 from crossask.training import network
 from crossask.training.event_scores import write_event_scores
-from crossask.training.parts import check_parts, parts_of
+from crossask.training.parts import check_same_data, parts_of
 from crossask.training.run import prediction_batch_size
 from crossask.training.run_folder import Run
 
@@ -87,12 +87,13 @@ def predict(
       and events_truth (its scene).
 
     Raises:
-      DataError: The run is not finished, or the parts of the fold have changed since its training.
+      DataError: The run is not finished, or recordings or parts of the fold have changed since its
+        training.
       WeightsError: The event model has changed since its training.
     """
     experiment = run.experiment()
     parts = parts_of(corpus, run.fold, experiment.training)
-    check_parts(run, parts)
+    check_same_data(run, corpus, parts)
     network.check_event_model(run, cache.event_digest)
     if clip_ids is None:
         clip_ids = parts.evaluation

@@ -53,14 +53,19 @@ def parts_of(corpus: Corpus, fold_name: str, settings: TrainingConfig) -> Parts:
     return Parts(training, validation, fold.evaluation)
 
 
-def check_parts(run: Run, parts: Parts) -> None:
-    """Raises DataError unless `parts` are those with which the run began."""
-    corpus = run.read("config.json")["corpus"]
-    # Runs of older versions have no record of their parts.
-    recorded = corpus.get("division", parts.digest)
-    if recorded != parts.digest:
+def check_same_data(run: Run, corpus: Corpus, parts: Parts) -> None:
+    """Raises DataError unless the corpus and its parts are those with which the run began."""
+    recorded = run.read("config.json")["corpus"]
+    # Runs of the first versions have no record of their recordings, or of their parts.
+    if not corpus.same_as(recorded.get("fingerprint", corpus.fingerprint)):
         raise DataError(
-            f"{run.folder} was trained when fold {run.fold} of {corpus['name']} had other "
+            f"{run.folder} was trained with other recordings: files, scenes or locations of "
+            f"{recorded['name']} have changed since.",
+            "Restore them, or train again in another --model_dir.",
+        )
+    if recorded.get("division", parts.digest) != parts.digest:
+        raise DataError(
+            f"{run.folder} was trained when fold {run.fold} of {recorded['name']} had other "
             "training, validation or evaluation clips.",
             "Restore the corpus's folds and cities, or train again in another --model_dir.",
         )

@@ -27,7 +27,7 @@ from crossask.training.drift import drift_from_here, embedding_drift
 from crossask.training.event_use import event_use
 from crossask.training.metrics import MacroAccuracy
 from crossask.training.optimizer import build_optimizer, learning_rates
-from crossask.training.parts import Parts, check_parts, parts_of
+from crossask.training.parts import Parts, check_same_data, parts_of
 from crossask.training.run_folder import Run
 
 LOG = logging.getLogger("crossask")
@@ -99,7 +99,8 @@ def train(
     parts = parts_of(corpus, run.fold, settings)
     cache = controls.controlled(cache, corpus, experiment, run.fold, run.seed)
     data = training_data(experiment, corpus, cache, parts.training, run.seed)
-    _claim_folder(run, _record(run, experiment, corpus, cache, parts, options), parts, writes)
+    record = _record(run, experiment, corpus, cache, parts, options)
+    _claim_folder(run, record, corpus, parts, writes)
     if run.finished:
         return run.read("result.json")
 
@@ -440,43 +441,40 @@ def _record(
     }
 
 
-def _claim_folder(run: Run, record: Mapping[str, Any], parts: Parts, writes: bool) -> None:
+def _claim_folder(
+    run: Run, record: Mapping[str, Any], corpus: Corpus, parts: Parts, writes: bool
+) -> None:
     """Writes config.json, or checks that the folder already contains this run.
 
     Args:
       run: The run.
       record: Content of config.json, without the versions and the machine.
+      corpus: The corpus.
       parts: The parts of the fold.
       writes: Whether this machine writes the folder.
     """
     if writes and not run.finished:
         files.check_room(run.folder, 0)
     if run.path("config.json").is_file():
-        _check_same_run(run, record, parts)
+        _check_same_run(run, record, corpus, parts)
     elif writes:
         origin = {"versions": run_folder.versions(), "machine": run_folder.machine()}
         files.write_json(run.path("config.json"), {**record, **origin})
 
 
-def _check_same_run(run: Run, record: Mapping[str, Any], parts: Parts) -> None:
-    found = run.read("config.json")
+def _check_same_run(run: Run, record: Mapping[str, Any], corpus: Corpus, parts: Parts) -> None:
     # Fields that did not exist when the run began have their defaults.
     found_experiment = config.to_dict(run.experiment())
     differing = []
     for name in _differing_fields(found_experiment, record["experiment"]):
         if name not in NOT_COMPARED:
             differing.append(name)
-    other = ""
     if differing:
-        other = f"other values of {', '.join(differing)}"
-    elif found["corpus"]["fingerprint"] != record["corpus"]["fingerprint"]:
-        other = "other recordings"
-    if other:
         raise CrossaskError(
-            f"{run.folder} contains a run with {other}.",
+            f"{run.folder} contains a run with other values of {', '.join(differing)}.",
             "Give another --model_dir, or remove that folder.",
         )
-    check_parts(run, parts)
+    check_same_data(run, corpus, parts)
     network.check_event_model(run, record["event_digest"])
     trunk.check(run, record["trunk_digest"])
 

@@ -13,9 +13,9 @@ import soxr
 
 from crossask import config
 from crossask.config import TrainingConfig
-from crossask.datasets import read_corpus
+from crossask.datasets import clips, read_corpus
 from crossask.errors import AudioError, ConfigError, CrossaskError, DataError
-from crossask.features import records
+from crossask.features import cache, records
 from crossask.features.batches import EvaluationData, TrainingData, feature_statistics, ordered
 from crossask.features.cache import in_order, prepare_features
 
@@ -261,16 +261,56 @@ def test_statistics_are_those_of_numpy(corpus, finished):
     np.testing.assert_allclose(deviation, values.std((0, 1, 3)), rtol=1e-6)
 
 
-def test_another_recording_under_the_same_name_gives_another_folder(tmp_path):
-    table = small_corpus.write(tmp_path / "corpus", places=2, clips=1)
+def change_middle(path):
+    """Changes the sound in the middle of a file, and none of the bytes that are read first."""
+    content = bytearray(path.read_bytes())
+    assert len(content) > 3 * clips.END_BYTES
+    middle = len(content) // 2
+    content[middle : middle + 1000] = bytes(1000)
+    path.write_bytes(content)
 
-    def folders():
-        corpus = read_corpus("folder", table)
-        return prepare_features(corpus, small_corpus.FA, tmp_path / "features").folders
 
-    before = folders()
-    soundfile.write(tmp_path / "corpus" / "a00.wav", np.full((32000, 2), 0.01), 16000, "PCM_24")
-    assert folders() != before
+@pytest.fixture
+def long_sounds(tmp_path):
+    """Returns the table of a corpus of four clips that are longer than the ends of files."""
+    return small_corpus.write(tmp_path / "corpus", places=2, clips=1, rate=48000)
+
+
+def test_a_recording_that_was_changed_in_its_middle_has_other_features(long_sounds, tmp_path):
+    def folder():
+        corpus = read_corpus("folder", long_sounds)
+        return prepare_features(corpus, small_corpus.FA, tmp_path / "features").folders["log_mel"]
+
+    before = folder()
+    assert folder() == before
+    change_middle(long_sounds.with_name("a00.wav"))
+    after = folder()
+    assert after != before
+    assert records.shard_path(after, 0).read_bytes() != records.shard_path(before, 0).read_bytes()
+
+
+def test_a_recording_that_changes_while_features_are_computed_is_named(long_sounds, tmp_path):
+    def change(done, total):
+        if done == total:
+            change_middle(long_sounds.with_name("a00.wav"))
+
+    corpus = read_corpus("folder", long_sounds)
+    with pytest.raises(DataError, match=r"a00\.wav changed while features were computed \(1 such"):
+        prepare_features(corpus, small_corpus.FA, tmp_path / "features", progress=change)
+    assert not list((tmp_path / "features").rglob("*.tfrecord"))
+
+
+def test_features_of_an_earlier_version_are_named_and_not_read(few, tmp_path, caplog):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache, "FORMAT_VERSION", 1)
+        patch.setattr(cache._key, "__defaults__", (1,))
+        older = prepare_features(few, small_corpus.FA, tmp_path).folders["log_mel"]
+    with caplog.at_level("WARNING"):
+        now = prepare_features(few, small_corpus.FA, tmp_path).folders["log_mel"]
+    assert now != older
+    assert [message.split(",")[0] for message in caplog.messages] == [
+        f"{older} is of an earlier version"
+    ]
 
 
 def test_a_beam_pipeline_writes_the_same_bytes(corpus, finished, tmp_path):

@@ -16,7 +16,7 @@ import tf_keras as keras
 
 from crossask import config, evaluation, training
 from crossask.config import FineTuningConfig
-from crossask.datasets import training_parts
+from crossask.datasets import read_corpus, training_parts
 from crossask.errors import CrossaskError, DataError, WeightsError
 from crossask.features.batches import EvaluationData
 from crossask.features.cache import prepare_features
@@ -238,6 +238,45 @@ def test_a_run_refuses_another_division_than_the_one_it_was_trained_on(corpus, f
         training.train(run, small_corpus.FA, exchanged, cache)
     with pytest.raises(DataError, match="other training, validation or evaluation clips"):
         training.predict(run, exchanged, cache)
+
+
+def test_a_run_refuses_recordings_that_were_changed_in_their_middle_after_its_training(
+    corpus, table, features, trained, tmp_path
+):
+    run = trained(small_corpus.FA)
+    cache = prepare_features(corpus, small_corpus.FA, features)
+    shutil.copytree(table.parent, tmp_path / "copy")
+    copied = read_corpus("folder", tmp_path / "copy" / table.name)
+    same = training.predict(run, copied, cache)
+    pd.testing.assert_frame_equal(same, training.predict(run, corpus, cache))
+
+    path = tmp_path / "copy" / "a00.wav"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    changed = read_corpus("folder", tmp_path / "copy" / table.name)
+    with pytest.raises(DataError, match="was trained with other recordings"):
+        training.predict(run, changed, cache)
+    with pytest.raises(DataError, match="was trained with other recordings"):
+        training.train(run, small_corpus.FA, changed, cache)
+
+
+def test_a_run_of_an_earlier_version_goes_on_with_the_fingerprint_that_it_recorded(
+    corpus, features, trained, tmp_path
+):
+    finished = trained(small_corpus.FA)
+    folder = tmp_path / small_corpus.FA.name / "fold1" / "seed0"
+    shutil.copytree(finished.folder, folder)
+    run = run_folder.run_at(tmp_path, small_corpus.FA.name, "1", 0)
+    stored = run.read("config.json")
+    cache = prepare_features(corpus, small_corpus.FA, features)
+    stored["corpus"]["fingerprint"] = corpus.fingerprint_of_ends
+    run.path("config.json").write_text(json.dumps(stored))
+    assert training.train(run, small_corpus.FA, corpus, cache) == run.read("result.json")
+    stored["corpus"]["fingerprint"] = "0" * 16
+    run.path("config.json").write_text(json.dumps(stored))
+    with pytest.raises(DataError, match="was trained with other recordings"):
+        training.train(run, small_corpus.FA, corpus, cache)
 
 
 def test_cities_that_are_known_for_some_clips_only_are_left_out(

@@ -1,0 +1,180 @@
+"""The content of files as hashes: a file is read again only when its size or its times change."""
+
+import concurrent.futures
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from crossask import config, files
+from crossask.errors import DataError
+
+LOG = logging.getLogger("crossask")
+FORMAT_VERSION = 1
+# A file that changed so shortly before it was read could change again with the same time: the
+# clocks of file systems are coarse, by up to two seconds. Its hash is not kept.
+SETTLED_SECONDS = 2.0
+THREADS = 4
+BLOCK_BYTES = 1 << 20
+# From here on, reading takes long enough for a line in the log.
+LOGGED_BYTES = 1e9
+
+
+class Content(NamedTuple):
+    """The content of a file, and how to see without reading that it is still the same.
+
+    Attributes:
+      size: Number of bytes.
+      mtime_ns: Time of the last change of the content.
+      ctime_ns: Time of the last change of content, name or rights; unlike the other time, programs
+        that copy files do not set it back.
+      sha256: SHA-256 of all bytes, in hexadecimal digits.
+    """
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    sha256: str
+
+
+# Absolute path -> content of a file that this process has read, or has found in a file of hashes.
+_known: dict[str, Content] = {}
+_lock = threading.Lock()
+
+
+def contents(paths: Iterable[str]) -> dict[str, Content]:
+    """Returns the content of every file. Files that are already known are not read.
+
+    Raises:
+      DataError: A file cannot be read.
+    """
+    found = {}
+    unknown = []
+    unknown_bytes = 0
+    for path in dict.fromkeys(paths):
+        size, times = _size_and_times(path)
+        known = _known.get(os.path.abspath(path))
+        if known is not None and known[:3] == (size, *times):
+            found[path] = known
+        else:
+            unknown.append(path)
+            unknown_bytes += size
+    if unknown_bytes > LOGGED_BYTES:
+        LOG.info(
+            "Reading %d files (%.1f GB) to recognise later changes.",
+            len(unknown),
+            unknown_bytes / 1e9,
+        )
+    with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
+        try:
+            found.update(zip(unknown, pool.map(_read, unknown), strict=True))
+        except BaseException:
+            # Without this, leaving the block would read all waiting files first.
+            pool.shutdown(cancel_futures=True)
+            raise
+    return found
+
+
+def changed(known: dict[str, Content]) -> list[str]:
+    """Returns the paths of the files that are missing or have changed since `contents`."""
+    paths = []
+    for path, content in known.items():
+        try:
+            size, times = _size_and_times(path)
+        except DataError:
+            paths.append(path)
+        else:
+            if content[:3] != (size, *times):
+                paths.append(path)
+    return paths
+
+
+@contextlib.contextmanager
+def kept_in(path: Path, names: Iterable[str]) -> Iterator[None]:
+    """Takes hashes from a file, and adds those of the files `names` to it when the block ends.
+
+    Files whose content differs from the recorded one are named in the log. A file of hashes that
+    is missing or damaged only costs time: it is written anew.
+    """
+    before = _load(path)
+    with _lock:
+        _known.update(before)
+    try:
+        yield
+    finally:
+        found = {}
+        with _lock:
+            for name in map(os.path.abspath, dict.fromkeys(names)):
+                if name in _known:
+                    found[name] = _known[name]
+        if any(before.get(name) != content for name, content in found.items()):
+            # Another process may have added others.
+            _write(path, {**_load(path), **found})
+
+
+def _read(path: str) -> Content:
+    """Returns the content of a file, and keeps it in memory."""
+    started_ns = time.time_ns()
+    size, times = _size_and_times(path)
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(BLOCK_BYTES):
+                digest.update(block)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    content = Content(size, *times, digest.hexdigest())
+    settled_ns = started_ns - round(SETTLED_SECONDS * 1e9)
+    with _lock:
+        before = _known.pop(os.path.abspath(path), None)
+        if max(times) < settled_ns and _size_and_times(path) == (size, times):
+            _known[os.path.abspath(path)] = content
+    if before is not None and before.sha256 != content.sha256:
+        LOG.warning("%s has changed since its features were computed.", path)
+    return content
+
+
+def _size_and_times(path: str) -> tuple[int, tuple[int, int]]:
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return status.st_size, (status.st_mtime_ns, status.st_ctime_ns)
+
+
+def unreadable(path: str, error: OSError) -> DataError:
+    """Returns the error for a file of a corpus that cannot be read."""
+    return DataError(
+        f"{path} cannot be read ({error}).",
+        "Complete the corpus: the content of its files identifies stored features and runs.",
+    )
+
+
+def _load(path: Path) -> dict[str, Content]:
+    """Returns what a file of hashes contains.
+
+    It is empty if the file is missing, damaged or of another version.
+    """
+    try:
+        stored = json.loads(path.read_text())
+        entries = stored["files"]
+        if stored["version"] != FORMAT_VERSION or stored["digest"] != config.digest(entries):
+            return {}
+        return {name: Content(*entry) for name, entry in entries.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _write(path: Path, contents: dict[str, Content]) -> None:
+    entries = {name: list(content) for name, content in sorted(contents.items())}
+    # The digest shows damage: a changed digit would be taken for another recording.
+    files.write_json(
+        path,
+        {"version": FORMAT_VERSION, "digest": config.digest(entries), "files": entries},
+    )

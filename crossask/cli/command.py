@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("crossask")
 USER_ERROR = 2
 SOME_FAILED = 3
+LARGEST_NUMBER = 2**31 - 1
 PREEMPTED = 75  # "try again later" in sysexits.h
 HELP_FLAGS = ("-h", "--help", "-help")
 VERSION_FLAG = "--version"
@@ -327,6 +328,13 @@ def numbers(words: Sequence[str], name: str) -> list[int]:
         raise CrossaskError(
             f"--{name} is {','.join(words)!r}.", f"Give integers, for example --{name}=0,1,2."
         ) from error
+    # Two runs would have one folder.
+    if len(set(found)) < len(found):
+        raise CrossaskError(
+            f"--{name} is {','.join(words)!r}, with a number twice.", "Give each number once."
+        )
+    if max(found) > LARGEST_NUMBER:
+        raise CrossaskError(f"--{name} has {max(found)}.", f"Give numbers up to {LARGEST_NUMBER}.")
     return found
 
 

@@ -115,7 +115,8 @@ def train(values: flags.FlagValues, words: list[str]) -> int:
         data_dir=values.data_dir,
         features_dir=command.features_dir(values.data_dir, values.features_dir),
         model_dir=values.model_dir,
-        folds=tuple(values.folds),
+        # A fold that is given twice is trained once.
+        folds=tuple(dict.fromkeys(values.folds)),
     )
     problems = _preflight(wanted, values)
     if problems:

@@ -346,10 +346,12 @@ def load(target: str) -> Any:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Returns "Did you mean 'x'? " with the nearest of `known`, or "" if none is near."""
-    close = difflib.get_close_matches(name, list(known), n=1)
+    # Names that differ in case alone are near, too.
+    spelled = {word.lower(): word for word in known}
+    close = difflib.get_close_matches(name.lower(), list(spelled), n=1)
     if not close:
         return ""
-    return f"Did you mean {close[0]!r}? "
+    return f"Did you mean {spelled[close[0]]!r}? "
 
 
 def _find(kind: type, name: str) -> Any:

@@ -1,17 +1,25 @@
 """Experiment files: Python files that set ROWS, and JSON files and overrides on top of them."""
 
+import builtins
 import importlib.util
-import json
+import re
+import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from crossask import shipped
+from crossask.config import json_files
 from crossask.config.catalogue import did_you_mean
 from crossask.config.schema import Experiment
 from crossask.config.values import override, parse_overrides
-from crossask.errors import ConfigError
+from crossask.errors import ConfigError, CrossaskError
+
+# An import that is misspelled: "cannot import name 'Experimnt' from 'crossask.config'".
+WRONG_IMPORT = re.compile(r"cannot import name '(\w+)'")
+WITHOUT_ROWS = "Define ROWS, a tuple of crossask.config.Experiment."
 
 
 def read_experiments(reference: str) -> tuple[Experiment, ...]:
@@ -32,18 +40,15 @@ def read_experiments(reference: str) -> tuple[Experiment, ...]:
     """
     file, names = _split(reference)
     rows = {}
-    for row in getattr(_import_file(file), "ROWS", ()):
+    for row in _rows_of(_import_file(file), file):
         if row.name in rows:
             raise ConfigError(
                 f"{file} defines two rows with the name {row.name!r}.",
                 "Give each row a name of its own.",
             )
         rows[row.name] = row
-    if not rows:
-        raise ConfigError(
-            f"{file} defines no rows.", "Define ROWS, a tuple of crossask.config.Experiment."
-        )
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    # A name that is given twice selects its row once: two runs would have one folder.
+    wanted = list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
     for name in wanted:
         if name not in rows:
             raise ConfigError(
@@ -80,18 +85,21 @@ def resolve(
     Raises:
       ConfigError: A file that is not JSON, or a change that is not valid.
     """
-    changes = []
     for path in config_files:
-        values = _read_json(Path(path))
-        # The config.json of a run contains the fields of its row under "experiment".
-        changes.append(values.get("experiment", values))
-    changes.append(parse_overrides(params_override))
+        changes = json_files.read(Path(path))
+        try:
+            # The config.json of a run contains the fields of its row under "experiment".
+            experiment = override(experiment, changes.values("experiment"))
+        except ConfigError as error:
+            raise _of_row(experiment, changes.located(error)) from error
     try:
-        for values in changes:
-            experiment = override(experiment, values)
+        return override(experiment, parse_overrides(params_override))
     except ConfigError as error:
-        raise ConfigError(f"Row {experiment.name!r}: {error.problem}", error.fix) from error
-    return experiment
+        raise _of_row(experiment, error) from error
+
+
+def _of_row(experiment: Experiment, error: ConfigError) -> ConfigError:
+    return ConfigError(f"Row {experiment.name!r}: {error.problem}", error.fix)
 
 
 def _split(reference: str) -> tuple[Path, str]:
@@ -106,6 +114,14 @@ def _split(reference: str) -> tuple[Path, str]:
     file = Path(path if path.endswith(".py") else f"{path}.py")
     if file.is_file():
         return file, names
+    if path and Path(path).exists():
+        kind = (
+            "a folder" if Path(path).is_dir() else "no Python file (its name does not end in .py)"
+        )
+        raise ConfigError(
+            f"{path} is {kind}.",
+            "Give an experiment file; fields in JSON are given with --config_file.",
+        )
     name, _, names_of_short_form = reference.partition(":")
     known = {found.stem: found for found in shipped_experiments()}
     if name in known:
@@ -121,32 +137,117 @@ def _import_file(file: Path) -> ModuleType:
     """Runs an experiment file and returns it as a module.
 
     Raises:
-      ConfigError: A row is not valid; the message gives its line in the file.
+      ConfigError: The file cannot be run, or a row is not valid; the message gives the line.
     """
+    _check_encoding(file)
     spec = importlib.util.spec_from_file_location(f"crossask_experiment_{file.stem}", file)
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except ConfigError as error:
+    except SyntaxError as error:
+        raise _syntax_error(file, error) from error
+    except (Exception, SystemExit) as error:
         calls = traceback.extract_tb(error.__traceback__)
         # Python records absolute paths, so calls are compared with spec.origin, not with `file`.
         # The last of these calls is the innermost one: the line of the wrong row.
         lines = [call.lineno for call in calls if call.filename == spec.origin]
-        raise ConfigError(f"{file}, line {lines[-1]}: {error.problem}", error.fix) from error
+        is_of_compiler = not lines and isinstance(error, (MemoryError, RecursionError))
+        if is_of_compiler:
+            raise ConfigError(
+                f"{file} is nested too deeply.", "Write it in simpler steps."
+            ) from error
+        if not lines or isinstance(error, MemoryError):
+            # The file cannot be read, or there is no memory.
+            raise
+        problem, fix = _explained(error, module)
+        raise ConfigError(f"{file}, line {lines[-1]}: {problem}", fix) from error
     return module
 
 
-def _read_json(path: Path) -> Mapping:
-    try:
-        changes = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"{path} is not a readable JSON file ({error}).",
-            "Give a JSON object of fields, as in a run's config.json.",
-        ) from error
-    if not isinstance(changes, dict):
-        raise ConfigError(
-            f"{path} contains a JSON {type(changes).__name__}, not a JSON object.",
-            "Give a JSON object of fields, as in a run's config.json.",
+def _check_encoding(file: Path) -> None:
+    """Raises ConfigError unless a file can be text in UTF-8 or another encoding of single bytes."""
+    encoding = json_files.other_encoding(file.read_bytes())
+    if encoding:
+        raise ConfigError(f"{file} is encoded as {encoding}.", "Save it as UTF-8.")
+
+
+def _syntax_error(file: Path, error: SyntaxError) -> ConfigError:
+    """Returns the error of a file that is not Python, or of a module that it imports."""
+    # Without a file name, the error is about the whole file.
+    place = f"{error.filename or file}"
+    if place.startswith("<"):
+        place = str(file)
+    if Path(place).absolute() == file.absolute():
+        place = str(file)
+    if error.lineno:
+        place = f"{place}, line {error.lineno}"
+    shown = (error.text or "").strip()[:80]
+    fix = f"Correct the line: {shown}" if shown else "Correct the file."
+    return ConfigError(f"{place}: {error.msg}.", fix)
+
+
+def _explained(error: BaseException, module: ModuleType) -> tuple[str, str]:
+    """Returns an error of an experiment file in words, and what to do about it."""
+    if isinstance(error, CrossaskError):
+        return error.problem, error.fix
+    if isinstance(error, SystemExit):
+        return "the file ends the command.", "Remove the call of exit."
+    text = " ".join(str(error).split()).rstrip(".")
+    problem = f"{type(error).__name__}: {text}."
+    if isinstance(error, ModuleNotFoundError):
+        missing = error.name or ""
+        parent, _, name = missing.rpartition(".")
+        siblings = vars(sys.modules[parent]) if parent in sys.modules else sys.modules
+        return (
+            f"there is no module {missing!r}.",
+            f"{did_you_mean(name, siblings)}Install it, or put its folder on PYTHONPATH.",
         )
-    return changes
+    known: Iterable[str] = ()
+    wrong = getattr(error, "name", None) or ""
+    if isinstance(error, ImportError):
+        found = WRONG_IMPORT.match(text)
+        known = _names(sys.modules.get(wrong))
+        wrong = found.group(1) if found else ""
+    elif isinstance(error, AttributeError):
+        known = _names(getattr(error, "obj", None))
+    elif isinstance(error, NameError):
+        known = [*vars(module), *vars(builtins)]
+    return problem, f"{did_you_mean(wrong, known)}Correct the line."
+
+
+def _names(value: Any) -> list[str]:
+    """Returns the public names of a module or another object."""
+    names = [] if value is None else dir(value)
+    return [name for name in names if not name.startswith("_")]
+
+
+def _rows_of(module: ModuleType, file: Path) -> list[Experiment]:
+    """Returns ROWS of an experiment file.
+
+    Raises:
+      ConfigError: There is none, or it is no tuple of rows.
+    """
+    if not hasattr(module, "ROWS"):
+        nearest = did_you_mean("ROWS", _names(module))
+        raise ConfigError(f"{file} defines no rows.", f"{nearest}{WITHOUT_ROWS}")
+    rows = module.ROWS
+    if isinstance(rows, Experiment):
+        raise ConfigError(
+            f"ROWS of {file} is one row, not a tuple of rows.",
+            "Write a comma after the row: ROWS = (Experiment(...),).",
+        )
+    try:
+        rows = list(rows)
+    except TypeError as error:
+        kind = type(rows).__name__
+        raise ConfigError(f"ROWS of {file} is of type {kind}.", WITHOUT_ROWS) from error
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, Experiment):
+            kind = type(row).__name__
+            raise ConfigError(
+                f"Row {number} of ROWS of {file} is of type {kind}, not an Experiment.",
+                WITHOUT_ROWS,
+            )
+    if not rows:
+        raise ConfigError(f"ROWS of {file} is empty.", WITHOUT_ROWS)
+    return rows

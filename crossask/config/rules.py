@@ -1,6 +1,7 @@
 """What fields of an experiment require of each other. Each rule raises ConfigError."""
 
 import dataclasses
+import re
 from typing import TYPE_CHECKING
 
 from crossask.config import catalogue
@@ -9,11 +10,56 @@ from crossask.errors import ConfigError
 if TYPE_CHECKING:
     from crossask.config.schema import Experiment
 
+# Names of rows and folds are parts of paths, and --experiment lists rows with commas.
+NOT_IN_NAMES = re.compile(r"[/\\,\x00-\x1f\x7f]")
+# Most disks allow 255 bytes; temporary names are longer than the name.
+LONGEST_NAME = 150
+SIZES_OF_LAYERS = (
+    "encoder_channels",
+    "encoder_pools",
+    "vem_pools",
+    "event_encoder_channels",
+    "event_encoder_pools",
+)
+
 
 def check(row: "Experiment") -> None:
     """Raises ConfigError for the first rule that `row` breaks."""
     for rule in RULES:
         rule(row)
+
+
+def _names_are_folder_names(row: "Experiment") -> None:
+    names = [("name", row.name)]
+    names += [(f"folds[{index}]", fold) for index, fold in enumerate(row.folds)]
+    for field, name in names:
+        is_too_long = len(name.encode()) > LONGEST_NAME
+        is_relative = name in (".", "..") or name != name.strip()
+        if not name or is_relative or is_too_long or NOT_IN_NAMES.search(name):
+            shown = repr(name) if len(name) <= LONGEST_NAME else f"{name[:40]!r}..."
+            raise ConfigError(
+                f"{field} is {shown}, which cannot be the name of a folder of runs.",
+                f"Give 1 to {LONGEST_NAME} characters without slashes, commas, line breaks and "
+                "outer spaces.",
+            )
+
+
+def _folds_differ(row: "Experiment") -> None:
+    if not row.folds or len(set(row.folds)) < len(row.folds):
+        raise ConfigError(f"folds is {row.folds!r}.", "Name at least one fold, and each once.")
+
+
+def _layers_have_sizes(row: "Experiment") -> None:
+    for name in SIZES_OF_LAYERS:
+        sizes = getattr(row.model, name)
+        flat: list[int] = []
+        for entry in sizes:
+            # Pools have two numbers for each layer.
+            flat += entry if isinstance(entry, tuple) else (entry,)
+        if not flat or min(flat) < 1:
+            raise ConfigError(
+                f"model.{name} is {sizes!r}.", "Give integers of at least 1, one entry a layer."
+            )
 
 
 def _epochs_contain_the_first_kept_and_averaged(row: "Experiment") -> None:
@@ -200,6 +246,9 @@ def _only_own_recordings_are_cut(row: "Experiment") -> None:
 
 
 RULES = (
+    _names_are_folder_names,
+    _folds_differ,
+    _layers_have_sizes,
     _epochs_contain_the_first_kept_and_averaged,
     _choices_need_a_validation_part,
     _streams_divide_the_batch,

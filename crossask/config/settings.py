@@ -18,6 +18,10 @@ from crossask.errors import ConfigError
 # Values are taken as they are: a string is no number and a boolean no integer.
 STRICT = pydantic.ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
+LARGEST_INTEGER = 2**31 - 1
+# Characters of a value in a message.
+LONGEST_SHOWN = 100
+
 # JSON knows no tuples, so a list is taken for one.
 _LISTS_TOO = pydantic.Strict(False)
 Integers = Annotated[tuple[int, ...], _LISTS_TOO]
@@ -133,6 +137,7 @@ class Settings:
             value = getattr(settings, name)
             if known and value not in known:
                 raise _no_choice(f"{cls.prefix}{name}", value, tuple(known))
+            _check_size(f"{cls.prefix}{name}", value)
         return settings
 
 
@@ -161,13 +166,36 @@ def check_name(cls: type, name: str) -> None:
         raise _no_field(cls, name)
 
 
+def _check_size(path: str, value: Any) -> None:
+    """Raises ConfigError for an integer that TensorFlow could not store in 32 bits."""
+    if isinstance(value, tuple):
+        for index, entry in enumerate(value):
+            _check_size(f"{path}[{index}]", entry)
+    elif isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+        raise ConfigError(f"{path} is {_shown(value)}.", f"Give a value up to {LARGEST_INTEGER}.")
+
+
+def _shown(value: Any) -> str:
+    """Returns a value for a message, cut if it is long."""
+    try:
+        text = repr(value)
+    except ValueError:
+        # Python writes integers of up to 4300 digits.
+        return f"an integer of {value.bit_length()} bits"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+
+
 def _config_error(cls: type, error: dict[str, Any]) -> ConfigError:
     """Returns the message for one error of pydantic: the field, its value and what to do."""
     value = error["input"]
     location = list(error["loc"])
     if not location:
         name = cls.prefix.removesuffix(".") or "The experiment"
-        return ConfigError(f"{name} is {value!r}.", f"Give a {cls.__name__}.")
+        first = cls.prefix + next(iter(fields(cls)))
+        return ConfigError(
+            f"{name} is {_shown(value)}.",
+            f"Give a {cls.__name__}, or set its fields ({first}=...).",
+        )
     if isinstance(location[0], int):
         # pydantic gives the position of an argument that was passed without its name
         location[0] = list(fields(cls))[location[0]]
@@ -181,9 +209,11 @@ def _config_error(cls: type, error: dict[str, Any]) -> ConfigError:
     if error["type"] == "literal_error":
         return _no_choice(path, value, choices_of(field))
     if set(error.get("ctx", {})) & {"ge", "gt", "le", "lt"}:
-        return ConfigError(f"{path} is {value!r}.", f"Give a value {facts_of(field).range_text}.")
+        return ConfigError(
+            f"{path} is {_shown(value)}.", f"Give a value {facts_of(field).range_text}."
+        )
     kind = type(value).__name__
-    return ConfigError(f"{path} is {value!r}, a {kind}.", f"Give {_wanted(field)}.")
+    return ConfigError(f"{path} is {_shown(value)}, a {kind}.", f"Give {_wanted(field)}.")
 
 
 def _no_field(cls: type, name: str) -> ConfigError:
@@ -197,7 +227,7 @@ def _no_field(cls: type, name: str) -> ConfigError:
 def _no_choice(path: str, value: Any, known: tuple[str, ...]) -> ConfigError:
     nearest = catalogue.did_you_mean(str(value), known)
     listed = ", ".join(repr(choice) if choice == "" else choice for choice in known)
-    return ConfigError(f"{path} is {value!r}.", f"{nearest}Use one of: {listed}.")
+    return ConfigError(f"{path} is {_shown(value)}.", f"{nearest}Use one of: {listed}.")
 
 
 def _wanted(field: FieldInfo) -> str:

@@ -91,7 +91,10 @@ def parse_overrides(text: str) -> dict[str, Any]:
                 f"{part.strip()!r} in --params_override has no 'name=value'.",
                 "Write --params_override=training.epochs=3.",
             )
-        changes[name.strip()] = _literal(value.strip())
+        name = name.strip()
+        if name in changes:
+            raise ConfigError(f"{name} is given twice in --params_override.", "Give it once.")
+        changes[name] = _literal(value.strip())
     return changes
 
 
@@ -106,6 +109,11 @@ def _part_class(cls: type[Settings], name: str) -> type[Settings] | None:
 def _literal(text: str) -> Any:
     try:
         return ast.literal_eval(text)
+    except (RecursionError, MemoryError) as error:
+        raise ConfigError(
+            f"{text[:40]!r}... in --params_override is nested too deeply.",
+            "Write --params_override=training.epochs=3.",
+        ) from error
     except (ValueError, SyntaxError):
         return WORDS.get(text.lower(), text)
 
@@ -123,4 +131,11 @@ def _split_outside_brackets(text: str) -> list[str]:
             parts.append("")
         else:
             parts[-1] += character
+        if depth < 0:
+            break
+    if depth:
+        raise ConfigError(
+            f"The brackets of {parts[-1].strip()!r} in --params_override do not match.",
+            "Close each bracket once, and put the argument in quotes of the shell.",
+        )
     return [part for part in parts if part.strip()]

@@ -8,6 +8,8 @@ crossask-prepare --dataset=events --data_dir=DATA                     renders is
                                                                       crossask-pretrain
 crossask-prepare --dataset=tau2019 --data_dir=DATA --experiment=ROWS  computes the rows' features
 crossask-prepare --dataset=... --experiment=... --runner=beam         the same with Apache Beam
+crossask-prepare --dataset=... --experiment=... --verify              reads all stored features, and
+                                                                      computes damaged ones again
 crossask-prepare --assets=vggish,yamnet                               downloads and checks weights
 """
 
@@ -48,6 +50,13 @@ flags.DEFINE_list(
     [],
     "Weights to download: vggish, vggish_checkpoint, vggish_pca, yamnet, yamnet_checkpoint, or "
     "all. If one of several fails, the others are still downloaded, and the exit code is 3.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_boolean(
+    "verify",
+    False,
+    "Read all stored features of the rows (checksums, clips, values), and compute damaged files "
+    "again.",
     flag_values=FLAGS,
 )
 flags.DEFINE_enum(
@@ -127,7 +136,7 @@ def _prepare_dataset(values: flags.FlagValues) -> None:
         raise CrossaskError(
             "--beam_options is given without --runner=beam.", "Add it, or leave the options out."
         )
-    if values.runner == "beam":
+    if values.runner == "beam" or values.verify:
         command.required(values, "experiment")
     if values.download:
         from crossask.datasets import download_corpus
@@ -169,6 +178,7 @@ def _log_corpus(values: flags.FlagValues) -> None:
 def _compute_features(values: flags.FlagValues) -> None:
     rows = command.experiments(values)
     from crossask.datasets import Corpora
+    from crossask.features import verification
     from crossask.features.cache import prepare_features
 
     elsewhere = _beam_runner(values.beam_options) if values.runner == "beam" else None
@@ -177,6 +187,11 @@ def _compute_features(values: flags.FlagValues) -> None:
     for row in rows:
         bar = command.progress_bar(f"features of {row.name}")
         cache = prepare_features(corpora(row), row, folder, values.workers, bar, elsewhere)
+        if values.verify:
+            damaged = verification.remove_damaged(cache)
+            if damaged:
+                prepare_features(corpora(row), row, folder, values.workers, bar, elsewhere)
+            command.LOG.info("Features of %s: %d files were damaged.", row.name, len(damaged))
         for kind, path in cache.folders.items():
             command.LOG.info("%s %s: %s", kind, list(cache.shapes[kind]), path)
 

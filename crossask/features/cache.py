@@ -27,7 +27,7 @@ from crossask.errors import AudioError, DataError
 from crossask.events.layer import EventModel
 from crossask.events.precomputed import Precomputed
 from crossask.events.waveform_model import WaveformModel
-from crossask.features import records
+from crossask.features import records, verification
 
 # 1: recordings were recognised by their size and both ends. 2: by all their bytes.
 FORMAT_VERSION = 2
@@ -114,6 +114,7 @@ def prepare_features(
         _log_older_version(folder, kind, corpus, experiment, event_model)
         files.check_room(folder, 0)
         files.remove_remains(folder)
+        verification.remove_incomplete(folder, [clip.id for clip in clips])
         _write_description(folder, kind, corpus, experiment)
 
     write = ShardWriter(experiment, folders, corpus.ready_made, event_model)
@@ -130,7 +131,7 @@ def prepare_features(
         clip_ids=tuple(clip.id for clip in clips),
         folders=folders,
         shapes={
-            kind: records.first_shape(records.shard_path(folder, 0))
+            kind: records.first_shape(records.shard_path(folder, 0), folder.name)
             for kind, folder in folders.items()
         },
         event_digest=event_model.weights_digest() if event_model is not None else "",
@@ -174,6 +175,7 @@ class ShardWriter:
         self.ready_made = ready_made
         self.event_model = event_model
         self._compute: Callable[[Clip, Sequence[str]], tuple[Features, Change]] | None = None
+        self._shapes: dict[str, tuple[int, ...]] = {}
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict:
@@ -215,18 +217,37 @@ class ShardWriter:
             problem = ""
             try:
                 values, change = self._compute(clip, shard.kinds)
+                self._check(clip, values)
             except AudioError as error:
                 is_complete = False
                 problem = error.problem
             else:
                 for kind, value in values.items():
-                    encoded[kind].append(records.encode_clip(clip.id, value))
+                    encoded[kind].append(self._encoded(clip, kind, value))
             if count is not None:
                 count(change, problem)
         if not is_complete:
             return
         for kind, lines in encoded.items():
             records.write_shard(records.shard_path(self.folders[kind], shard.number), lines)
+
+    def _encoded(self, clip: Clip, kind: str, value: np.ndarray) -> bytes:
+        return records.encode_clip(clip.id, value, self.folders[kind].name)
+
+    def _check(self, clip: Clip, values: Features) -> None:
+        """Raises AudioError for features that are not finite, or of another shape than others."""
+        for kind, value in values.items():
+            shape = self._shapes.setdefault(kind, value.shape)
+            problem = ""
+            if value.shape != shape:
+                problem = f"is {list(value.shape)}, but that of other clips {list(shape)}"
+            elif not np.isfinite(value).all():
+                problem = "contains values that are not finite"
+            if problem:
+                raise AudioError(
+                    f"The {kind} of clip {clip.id!r} ({clip.path}) {problem}.",
+                    "Check the recording and the weights of the event model.",
+                )
 
     def _clip_function(
         self, clips: Sequence[Clip]

@@ -13,7 +13,7 @@ from crossask import config, text_tables
 from crossask.config import Experiment
 from crossask.datasets import Corpus, training_parts
 from crossask.errors import DataError
-from crossask.features import records
+from crossask.features import records, verification
 from crossask.features.cache import FeatureCache
 
 # Numbers in the seeds that keep the random draws of different controls apart.
@@ -201,11 +201,13 @@ def _written(cache: FeatureCache, values: Embeddings, name: str) -> FeatureCache
         folders={**cache.folders, "embedding": folder},
         shapes={**cache.shapes, "embedding": shape},
     )
+    verification.remove_incomplete(folder, cache.clip_ids)
     for number, path in enumerate(changed.shards("embedding")):
         if Path(path).is_file():
             continue
         clip_ids = records.clips_of_shard(cache.clip_ids, number)
-        records.write_shard(
-            path, (records.encode_clip(clip_id, values[clip_id]) for clip_id in clip_ids)
-        )
+        encoded = []
+        for clip_id in clip_ids:
+            encoded.append(records.encode_clip(clip_id, values[clip_id], folder.name))
+        records.write_shard(path, encoded)
     return changed

@@ -4,12 +4,16 @@ A record is a serialised `tf.train.Example`. Arrays are stored as the bytes of l
 numbers, so that one cast reads them back.
 """
 
+import functools
+import os
+import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from crossask import files
 from crossask.errors import CrossaskError
@@ -44,9 +48,16 @@ def encode(values: Mapping[str, Value]) -> bytes:
     return example.SerializeToString(deterministic=True)
 
 
-def encode_clip(clip_id: str, value: np.ndarray) -> bytes:
-    """Returns the record of one clip's feature in a shard."""
-    return encode({"clip": clip_id, "shape": value.shape, "value": value})
+def encode_clip(clip_id: str, value: np.ndarray, features: str) -> bytes:
+    """Returns the record of one clip's feature in a shard.
+
+    Args:
+      clip_id: Id of the clip.
+      value: Its feature.
+      features: Name of the folder, which says how the feature was computed. It shows a shard that
+        was copied from another folder.
+    """
+    return encode({"clip": clip_id, "features": features, "shape": value.shape, "value": value})
 
 
 def decode(
@@ -96,10 +107,87 @@ def read_clips(paths: Sequence[str | Path]) -> Iterator[tuple[str, np.ndarray]]:
         yield clip_id, np.frombuffer(parts["value"].bytes_list.value[0], "<f4").reshape(shape)
 
 
-def first_shape(path: str | Path) -> tuple[int, ...]:
-    """Returns the shape of the first feature in a shard."""
-    _, value = next(read_clips([path]))
-    return value.shape
+def first_shape(path: str | Path, features: str) -> tuple[int, ...] | None:
+    """Returns the shape of the first feature in a shard.
+
+    It is None if the record is damaged, or is not one of the folder `features`.
+    """
+    try:
+        for record in tf.data.TFRecordDataset(str(path)).take(1).as_numpy_iterator():
+            parts = tf.train.Example.FromString(record).features.feature
+            if list(parts["features"].bytes_list.value) == [features.encode()]:
+                return tuple(parts["shape"].int64_list.value)
+    except (tf.errors.DataLossError, DecodeError):
+        return None
+    return None
+
+
+def order_problem(
+    path: Path, clip_ids: Sequence[str], features: str, shape: tuple[int, ...] | None
+) -> str:
+    """Returns what is wrong with the clips of a shard; "" if it contains these, in this order.
+
+    Only the start of each record is read, with the id, the shape and the name of the folder.
+
+    Args:
+      path: The shard.
+      clip_ids: The clips that it should contain.
+      features: See `encode_clip`.
+      shape: Shape of a clip's feature; None if the first record did not say.
+    """
+    if shape is None:
+        return "does not begin with a whole record of this folder"
+    value_bytes = 4 * int(np.prod(shape))
+    with open(path, "rb") as file:
+        for clip_id in clip_ids:
+            head = _head(clip_id, features, shape)
+            # A record is its length (8 bytes), a checksum (4), the content and a checksum (4).
+            start = file.read(12 + len(head))
+            length = struct.pack("<Q", len(head) + value_bytes)
+            if start[:8] != length or start[12:] != head:
+                return f"does not contain clip {clip_id!r} at its place"
+            file.seek(value_bytes + 4, os.SEEK_CUR)
+        end = file.tell()
+        size = os.fstat(file.fileno()).st_size
+    if size != end:
+        return f"has {size} bytes instead of {end}"
+    return ""
+
+
+def value_problem(path: Path, clip_ids: Sequence[str]) -> str:
+    """Returns what is wrong with the values of a shard whose clips are right; "" if nothing is.
+
+    The whole shard is read, with its checksums.
+    """
+    number = 0
+    try:
+        for clip_id, value in read_clips([path]):
+            if not np.isfinite(value).all():
+                return f"has values of clip {clip_id!r} that are not finite"
+            number += 1
+    except tf.errors.DataLossError:
+        return f"has a corrupt record of clip {clip_ids[number]!r}"
+    return ""
+
+
+def _head(clip_id: str, features: str, shape: tuple[int, ...]) -> bytes:
+    """Returns the bytes of a clip's record before its values."""
+    encoded = clip_id.encode()
+    before, after = _around_id(len(encoded), features, shape)
+    return before + encoded + after
+
+
+@functools.lru_cache
+def _around_id(length: int, features: str, shape: tuple[int, ...]) -> tuple[bytes, bytes]:
+    """Returns the bytes of a record before and after an id of `length` bytes, without the values.
+
+    The values are the last bytes of a record, and no byte before the id is 0.
+    """
+    value = np.zeros(shape, np.float32)
+    record = encode_clip("\0" * length, value, features)
+    head = record[: len(record) - value.nbytes]
+    start = head.index(b"\0" * length)
+    return head[:start], head[start + length :]
 
 
 def _feature(value: Value) -> tf.train.Feature:

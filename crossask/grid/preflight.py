@@ -502,7 +502,9 @@ def _filled(
             if clip_ids in written:
                 os.symlink(written[clip_ids], path)
                 continue
-            encoded = [records.encode_clip(clip_id, values[clip_id]) for clip_id in clip_ids]
+            encoded = []
+            for clip_id in clip_ids:
+                encoded.append(records.encode_clip(clip_id, values[clip_id], kind))
             records.write_shard(path, encoded)
             written[clip_ids] = path
     return filled

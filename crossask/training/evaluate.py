@@ -13,6 +13,7 @@ from crossask.datasets import Corpus
 from crossask.features import controls
 from crossask.features.batches import EvaluationData
 from crossask.features.cache import FeatureCache
+from crossask.features.verification import damage_named
 from crossask.training import network
 from crossask.training.event_scores import write_event_scores
 from crossask.training.parts import check_same_data, parts_of
@@ -29,7 +30,8 @@ def evaluate_run(run: Run, corpus: Corpus, cache: FeatureCache) -> None:
     If the run's event model is frozen and has a head, writes event_scores.csv, too.
     """
     write_table(run, "predictions.csv", predict(run, corpus, cache))
-    write_event_scores(run, corpus, cache, corpus.fold(run.fold).evaluation)
+    with damage_named(cache):
+        write_event_scores(run, corpus, cache, corpus.fold(run.fold).evaluation)
     # Scores are those of the file, whose probabilities have fewer digits.
     table = evaluation.read_predictions(run.path("predictions.csv"))
     scores = evaluation.score(table, seen_cities=corpus.training_cities(run.fold))
@@ -87,8 +89,8 @@ def predict(
       and events_truth (its scene).
 
     Raises:
-      DataError: The run is not finished, or recordings or parts of the fold have changed since its
-        training.
+      DataError: The run is not finished, a file of features is damaged, or recordings or parts of
+        the fold have changed since its training.
       WeightsError: The event model has changed since its training.
     """
     experiment = run.experiment()
@@ -97,12 +99,13 @@ def predict(
     network.check_event_model(run, cache.event_digest)
     if clip_ids is None:
         clip_ids = parts.evaluation
-    cache = controls.controlled(cache, corpus, experiment, run.fold, run.seed)
     donors = {}
-    if swap_events:
-        cache, donors = controls.swapped(cache, corpus, clip_ids, run.seed)
-    data = EvaluationData(cache, corpus, clip_ids, prediction_batch_size(experiment))
-    probabilities = _probabilities(run, data)
+    with damage_named(cache):
+        cache = controls.controlled(cache, corpus, experiment, run.fold, run.seed)
+        if swap_events:
+            cache, donors = controls.swapped(cache, corpus, clip_ids, run.seed)
+        data = EvaluationData(cache, corpus, clip_ids, prediction_batch_size(experiment))
+        probabilities = _probabilities(run, data)
 
     table = _clip_columns(corpus, data.ordered_clip_ids)
     if swap_events:

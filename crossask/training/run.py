@@ -22,6 +22,7 @@ from crossask.features.batches import (
     ordered,
 )
 from crossask.features.cache import FeatureCache
+from crossask.features.verification import damage_named
 from crossask.training import devices, loop, network, run_folder, trunk
 from crossask.training.drift import drift_from_here, embedding_drift
 from crossask.training.event_use import event_use
@@ -86,10 +87,18 @@ def train(
       events.
 
     Raises:
-      CrossaskError: The folder contains a run of another configuration or cannot be written, or
-        the loss is not finite.
+      CrossaskError: The folder contains a run of another configuration or cannot be written, a file
+        of features is damaged, or the loss is not finite.
       Preempted: See `loop.fit`.
     """
+    with damage_named(cache):
+        return _train(run, experiment, corpus, cache, options)
+
+
+def _train(
+    run: Run, experiment: Experiment, corpus: Corpus, cache: FeatureCache, options: Options
+) -> dict[str, Any]:
+    """Does what `train` does."""
     settings = experiment.training
     scenes = corpus.scenes
     distribution = options.distribution or devices.make_distribution("one_device")

@@ -1,0 +1,110 @@
+"""Damaged files of features are found, named and removed, so that they are computed again."""
+
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+from crossask import files
+from crossask.errors import DataError
+from crossask.features import records
+
+if TYPE_CHECKING:
+    from crossask.features.cache import FeatureCache
+
+LOG = logging.getLogger("crossask")
+# What TensorFlow raises in the middle of training if a shard is damaged, or has been removed.
+DAMAGE_ERRORS = (
+    tf.errors.DataLossError,
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+)
+
+
+def remove_incomplete(folder: Path, clip_ids: Sequence[str]) -> None:
+    """Removes shards that lack clips, or contain others or those of another folder.
+
+    Only the starts of the records are read, so that this can be done whenever features are used.
+
+    Args:
+      folder: Folder of the shards.
+      clip_ids: The clips of all shards in the order of the records.
+    """
+    for path, problem in _problems(folder, clip_ids, reads_values=False):
+        LOG.warning("%s %s. It is computed again.", path, problem)
+        files.remove(path)
+
+
+def remove_damaged(cache: "FeatureCache") -> list[str]:
+    """Reads all features of a cache, and removes the files that are damaged.
+
+    Returns:
+      What was wrong with each of them.
+    """
+    found = []
+    for path, problem in _problems_of_cache(cache):
+        LOG.warning("%s %s. It is computed again.", path, problem)
+        files.remove(path)
+        found.append(f"{path} {problem}")
+    return found
+
+
+@contextlib.contextmanager
+def damage_named(cache: "FeatureCache") -> Iterator[None]:
+    """Names file and clip if a damaged file of features is read within the block.
+
+    Raises:
+      DataError: A file of the cache is damaged.
+    """
+    try:
+        yield
+    except DAMAGE_ERRORS as error:
+        for path, problem in _problems_of_cache(cache):
+            raise DataError(
+                f"{path} {problem}.",
+                "Run crossask-prepare --verify with the same --dataset, --data_dir and "
+                "--experiment: it computes damaged features again. Then run this command again.",
+            ) from error
+        raise
+
+
+def _problems_of_cache(cache: "FeatureCache") -> Iterator[tuple[Path, str]]:
+    """Yields the damaged and the missing files of a cache, and what is wrong with them."""
+    for folder in cache.folders.values():
+        for number in range(records.shard_count(cache.clip_ids)):
+            path = records.shard_path(folder, number)
+            if not path.exists():
+                yield path, "is missing"
+        yield from _problems(folder, cache.clip_ids, reads_values=True)
+        # Embeddings for controls lie beside the clips' own.
+        for other in sorted(folder.parent.glob(f"{folder.name}-*")):
+            yield from _problems(other, cache.clip_ids, reads_values=True)
+
+
+def _problems(
+    folder: Path, clip_ids: Sequence[str], reads_values: bool
+) -> Iterator[tuple[Path, str]]:
+    """Yields the damaged files of a folder, and what is wrong with them."""
+    shape = None
+    for number in range(records.shard_count(clip_ids)):
+        path = records.shard_path(folder, number)
+        if not path.exists():
+            continue
+        if path.is_dir():
+            raise DataError(
+                f"{path} is a folder, but should be a file of features.",
+                "Remove it, and run the same command again.",
+            )
+        # A file that may not be read is no damaged file.
+        open(path, "rb").close()
+        of_shard = records.clips_of_shard(clip_ids, number)
+        if shape is None:
+            shape = records.first_shape(path, folder.name)
+        problem = records.order_problem(path, of_shard, folder.name, shape)
+        if not problem and reads_values:
+            problem = records.value_problem(path, of_shard)
+        if problem:
+            yield path, problem

@@ -1,9 +1,13 @@
 """Tables of text: CSV files and tab-separated files. Imports no TensorFlow."""
 
+import codecs
 import csv
 import dataclasses
+import io
+import os
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from crossask.errors import DataError
 
@@ -33,13 +37,7 @@ class Table:
         return tuple(row[name] for row in self.rows)
 
     def require(self, columns: Iterable[str], fix: str) -> None:
-        """Raises DataError unless the table has all of `columns`.
-
-        The remedy is `fix`; for a table with semicolons it also says that they are not read.
-        """
-        if len(self.columns) == 1 and ";" in self.columns[0]:
-            # Spreadsheets of countries with a decimal comma write this.
-            fix = f"Save it with commas or tabs between the columns, not semicolons. {fix}"
+        """Raises DataError with the remedy `fix` unless the table has all of `columns`."""
         for name in columns:
             if name not in self.columns:
                 raise DataError(
@@ -55,10 +53,9 @@ class Table:
 def read_csv(path: str | Path) -> Table:
     """Returns a CSV file with a header; see `read_csv_lines`.
 
-    Cells beyond the last column are ignored.
-
     Raises:
-      DataError: The file is no CSV in UTF-8.
+      DataError: The file is no such CSV, two columns have one name, or a line has more cells than
+        the header.
     """
     path = Path(path)
     lines = read_csv_lines(path)
@@ -69,32 +66,42 @@ def read_csv(path: str | Path) -> Table:
 def read_csv_lines(path: str | Path) -> list[tuple[int, list[str]]]:
     """Returns (line number, cells) of the header and of each row of a CSV file.
 
-    The delimiter is a tab if the first line with text contains one, and a comma otherwise. What
-    spreadsheets and other programs add is removed: a byte order mark, white space around cells,
-    blank lines, and empty columns after the last one with a name.
+    The delimiter is what the first line with text contains: a tab, else a comma, else a semicolon.
+    What spreadsheets and other programs add is removed: a byte order mark, white space around
+    cells, blank lines, empty columns after the last one with a name, and a first column without a
+    name that numbers the rows.
 
     Raises:
-      DataError: The file is no CSV in UTF-8.
+      DataError: The file cannot be read, is not in UTF-8 or UTF-16, or a quotation mark is not
+        closed.
     """
+    path = Path(path)
+    text = _read_text(path)
     lines = []
+    # A quotation mark after "comma, space" begins a quoted cell, too. Without `strict`, one that
+    # is not closed would take all further lines into its cell.
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=_delimiter(text),
+        skipinitialspace=True,
+        strict=True,
+    )
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            header = next((line for line in file if line.strip()), "")
-            delimiter = "\t" if "\t" in header else ","
-            file.seek(0)
-            # A quotation mark after "comma, space" begins a quoted cell, too.
-            reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
-            for cells in reader:
-                stripped = [cell.strip() for cell in cells]
-                if any(stripped):
-                    lines.append((reader.line_num, stripped))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is no CSV in UTF-8 ({error}).", "Save it as such.") from error
+        for cells in reader:
+            stripped = [cell.strip() for cell in cells]
+            if any(stripped):
+                lines.append((reader.line_num, stripped))
+    except csv.Error as error:
+        raise DataError(
+            f"{path} is no CSV: {error}, in the cell that ends in line {reader.line_num}.",
+            "Close each quotation mark; double those within a cell.",
+        ) from error
     columns = 0
     for number, (_, cells) in enumerate(lines):
         _remove_empty_end(cells, columns)
         if number == 0:
             columns = len(cells)
+    _remove_row_numbers(lines)
     return lines
 
 
@@ -104,7 +111,8 @@ def read_tab_separated(
     """Returns a tab-separated file as the official corpora use it: without quotation marks.
 
     White space around cells is removed. Blank lines are ignored, and so are empty columns after
-    the last one with a name.
+    the last one with a name. A copy that a spreadsheet saved with commas or semicolons is read as
+    by `read_csv_lines`.
 
     Args:
       path: Path of the file.
@@ -112,30 +120,111 @@ def read_tab_separated(
       least_cells: Cells that every line must have; further cells may be missing at its end.
 
     Raises:
-      DataError: The file is not in UTF-8, or a line has too few or too many cells.
+      DataError: The file is not in UTF-8 or UTF-16, two columns have one name, or a line has too
+        few or too many cells.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is no table in UTF-8 ({error}).", "Save it as such.") from error
-    lines = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip():
-            lines.append((number, [cell.strip() for cell in line.split("\t")]))
+    text = _read_text(path)
+    if _delimiter(text) == "\t":
+        lines = []
+        # Unlike str.splitlines, this ends a line only where other programs do.
+        for number, line in enumerate(io.StringIO(text, newline=None), start=1):
+            if line.strip():
+                lines.append((number, [cell.strip() for cell in line.split("\t")]))
+    else:
+        lines = read_csv_lines(path)
     if columns is None:
         columns = lines.pop(0)[1] if lines else []
         _remove_empty_end(columns, 0)
+    for _, cells in lines:
+        _remove_empty_end(cells, len(columns))
     table = _table(path, columns, lines)
     for number, cells in lines:
-        _remove_empty_end(cells, len(columns))
-        if not least_cells <= len(cells) <= len(columns):
+        if len(cells) < least_cells:
             raise table.line_error(
-                number,
-                f"has {len(cells)} columns",
-                f"Give the tab-separated columns {', '.join(columns)}.",
+                number, f"has {len(cells)} columns", f"Give the columns {', '.join(columns)}."
             )
     return table
+
+
+def file_name(cell: str, folder: str | Path) -> str:
+    """Returns the name of a file in a table in one form: with slashes, and without "./".
+
+    Tables that were written on Windows have backslashes. They remain if there is such a file.
+
+    Args:
+      cell: The cell of the table.
+      folder: Folder where the name starts.
+    """
+    if "\\" in cell and not os.path.exists(Path(folder, cell)):
+        cell = cell.replace("\\", "/")
+    # Most names are in this form already, and a corpus may have hundreds of thousands.
+    if cell.startswith("./") or "//" in cell or "/./" in cell:
+        cell = PurePosixPath(cell).as_posix()
+    return cell
+
+
+def spelling_key(name: str) -> str:
+    """Returns what names have in common that differ only in blanks, case or Unicode's form."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    visible = [character for character in folded if unicodedata.category(character) != "Cf"]
+    return "".join("".join(visible).split())
+
+
+def is_name_of_file(name: str, clip: str) -> bool:
+    """Returns whether a name is that of a clip's file, with or without its suffix.
+
+    Clips that were cut from a recording are called after it, such as "park/a.wav@10.0s".
+    """
+    return clip.startswith(name) and clip[len(name) : len(name) + 1] in ("", ".", "@")
+
+
+def _read_text(path: Path) -> str:
+    """Returns the text of a file in UTF-8, or in UTF-16 with a byte order mark."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read ({error.strerror}).", "Give a table that can be read."
+        ) from error
+    encoding = "utf-8-sig"
+    # As spreadsheets save "Unicode text".
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise DataError(
+            f"{path} is no table in UTF-8 (line {line}: {error.reason}).", "Save it as UTF-8."
+        ) from error
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise DataError(
+            f"{path} is no table in UTF-8 (line {line}: a zero byte).", "Save it as UTF-8."
+        )
+    return text
+
+
+def _delimiter(text: str) -> str:
+    """Returns the delimiter that the first line with text contains."""
+    header = next((line for line in io.StringIO(text, newline=None) if line.strip()), "")
+    for delimiter in "\t,;":
+        # Spreadsheets of countries with a decimal comma write semicolons.
+        if delimiter in header:
+            return delimiter
+    return ","
+
+
+def _remove_row_numbers(lines: list[tuple[int, list[str]]]) -> None:
+    """Removes a first column without a name that contains 0, 1, 2, ..., as pandas writes it."""
+    if len(lines) < 2 or len(lines[0][1]) < 2 or lines[0][1][0]:
+        return
+    for number, (_, cells) in enumerate(lines[1:]):
+        if not cells or cells[0] != str(number):
+            return
+    for _, cells in lines:
+        del cells[0]
 
 
 def _remove_empty_end(cells: list[str], columns: int) -> None:
@@ -145,11 +234,26 @@ def _remove_empty_end(cells: list[str], columns: int) -> None:
 
 
 def _table(path: Path, columns: Sequence[str], lines: list[tuple[int, list[str]]]) -> Table:
-    """Returns the table of `lines`, (line number, cells) each."""
+    """Returns the table of `lines`, (line number, cells) each; raises DataError as its callers."""
+    for name in columns:
+        if name and columns.count(name) > 1:
+            raise DataError(
+                f"{path} has two columns called {name!r}.", "Remove one of them, or rename it."
+            )
     rows = []
     for _, cells in lines:
         row = dict.fromkeys(columns, "")
         row.update(zip(columns, cells, strict=False))
         rows.append(row)
     line_numbers = tuple(number for number, _ in lines)
-    return Table(path, tuple(columns), tuple(rows), line_numbers)
+    table = Table(path, tuple(columns), tuple(rows), line_numbers)
+    for number, cells in lines:
+        if len(cells) > len(columns):
+            # For example a file name with a comma that is not in quotation marks.
+            raise table.line_error(
+                number,
+                f"has {len(cells)} columns, but there are {len(columns)}",
+                f"Give the columns {', '.join(columns)}; put cells that contain a delimiter into "
+                "quotation marks.",
+            )
+    return table

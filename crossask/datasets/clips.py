@@ -5,11 +5,10 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
-from crossask.datasets import file_hashes
+from crossask.datasets import checks, file_hashes
 from crossask.errors import DataError
-from crossask.evaluation.predictions import CLIP_COLUMNS
 
 # Bytes that earlier versions read at the start and again at the end of each file.
 END_BYTES = 65536
@@ -32,6 +31,8 @@ class Clip:
       recording: Id of the recording from which the clip was cut; "" if it is a whole file.
       start_seconds: Start of the clip in the file; None if it is the whole file.
       device: Name of the device that recorded it; "" if it is unknown, or the corpus has only one.
+      origin: Where the clip was read, such as "line 3 of meta.csv", for messages; "" if its id says
+        so.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Clip:
     recording: str = ""
     start_seconds: float | None = None
     device: str = ""
+    origin: str = dataclasses.field(default="", compare=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,10 +68,11 @@ class Fold:
 class Corpus:
     """A data set: its clips, their scenes and its folds.
 
-    It is checked when it is created: clip ids are unique, all scenes are known, no scene has the
-    name of a column of predictions, the clips of all folds exist, no side of a fold is empty, no
-    clip or location is on both sides, and the validation part is a proper part of the training
-    clips.
+    It is checked when it is created: clip ids are unique, no two clips are one file, all scenes are
+    known, no scene has the name of a column of predictions, no two names of scenes, locations,
+    cities or devices differ only in blanks or case, the clips of all folds exist, no side of a fold
+    is empty or lists a clip twice, no clip or location is on both sides, and the validation part is
+    a proper part of the training clips.
 
     Attributes:
       name: Name of the data set.
@@ -98,13 +101,7 @@ class Corpus:
 
     def __post_init__(self) -> None:
         """Checks the corpus."""
-        if not self.clips:
-            raise DataError(f"Corpus {self.name!r} contains no clips.", "Check --data_dir.")
-        _check_names_of_scenes(self)
-        _check_clips(self)
-        clip_of = {clip.id: clip for clip in self.clips}
-        for fold in self.folds:
-            _check_fold(self.name, fold, clip_of)
+        checks.check(self)
 
     def fold(self, name: str) -> Fold:
         """Returns the fold called `name`.
@@ -190,87 +187,6 @@ class Corpus:
             entries.append([clip.id, clip.scene, clip.location, *content_of(clip.path)])
         content = json.dumps([self.name, list(self.scenes), entries])
         return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _check_names_of_scenes(corpus: Corpus) -> None:
-    for scene in corpus.scenes:
-        if not scene.strip():
-            raise DataError(f"Corpus {corpus.name!r} has a scene without a name.", "Name it.")
-        # A table of predictions has a column for each scene beside these columns.
-        if scene in CLIP_COLUMNS:
-            raise DataError(
-                f"Corpus {corpus.name!r} has a scene called {scene!r}.",
-                "Rename it: tables of predictions already have the columns "
-                f"{', '.join(CLIP_COLUMNS)}.",
-            )
-
-
-def _check_clips(corpus: Corpus) -> None:
-    """Raises DataError for an id that is not unique, or an unknown scene."""
-    seen = set()
-    for clip in corpus.clips:
-        if clip.id in seen:
-            raise DataError(
-                f"Corpus {corpus.name!r} lists clip {clip.id!r} twice.",
-                "Remove one of the two lines from its metadata.",
-            )
-        seen.add(clip.id)
-    for clip in corpus.clips:
-        if clip.scene not in corpus.scenes:
-            raise DataError(
-                f"Clip {clip.id!r} has the unknown scene {clip.scene!r}.",
-                f"Known scenes: {', '.join(corpus.scenes)}.",
-            )
-
-
-def _check_fold(corpus_name: str, fold: Fold, clip_of: Mapping[str, Clip]) -> None:
-    """Raises DataError for an empty side, an unknown clip, or a clip or location on both sides."""
-    _check_side(corpus_name, fold.name, "train", fold.train, clip_of)
-    _check_side(corpus_name, fold.name, "evaluation", fold.evaluation, clip_of)
-    if fold.validation and not set(fold.validation) < set(fold.train):
-        raise DataError(
-            f"The validation part of fold {fold.name!r} contains all of its training clips, or "
-            "clips that are not among them.",
-            "Check the fold files.",
-        )
-    # Locations may be unknown, and then only the clips themselves show an overlap.
-    both_sides = set(fold.train) & set(fold.evaluation)
-    if both_sides:
-        raise DataError(
-            f"Clip {min(both_sides)!r} is on both sides of fold {fold.name!r} "
-            f"({len(both_sides)} such clips).",
-            "Remove it from one side: scores on training clips mean nothing.",
-        )
-    train_locations = {clip_of[clip_id].location for clip_id in fold.train}
-    evaluation_locations = {clip_of[clip_id].location for clip_id in fold.evaluation}
-    shared = (train_locations & evaluation_locations) - {""}
-    if shared:
-        raise DataError(
-            f"Location {min(shared)!r} is on both sides of fold {fold.name!r} "
-            f"({len(shared)} such locations).",
-            "Move all clips of a location to one side: scores on locations of the training clips "
-            "mean nothing.",
-        )
-
-
-def _check_side(
-    corpus_name: str,
-    fold_name: str,
-    side: str,
-    clip_ids: Sequence[str],
-    clip_of: Mapping[str, Clip],
-) -> None:
-    if not clip_ids:
-        raise DataError(
-            f"Fold {fold_name!r} of {corpus_name!r} has no {side} clips.", "Check the fold files."
-        )
-    for clip_id in clip_ids:
-        if clip_id not in clip_of:
-            raise DataError(
-                f"Fold {fold_name!r} of {corpus_name!r} lists {clip_id!r}, which is not in the "
-                "metadata.",
-                "Use metadata and folds of one release.",
-            )
 
 
 def _digest_of_ends(path: str) -> tuple[int, str]:

@@ -1,6 +1,7 @@
 """Any collection of sound files as a corpus: a sub-folder for each scene, or a CSV with labels."""
 
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -8,10 +9,27 @@ import numpy as np
 
 from crossask import text_tables
 from crossask.audio import notices, reading
+from crossask.datasets.clip_tables import ClipLine, ClipTable
 from crossask.datasets.clips import Clip, Corpus, Fold
 from crossask.errors import DataError
 
 MOST_FOLDS = 5
+# Names of the parts of one fold in tables of other programs -> the part.
+PARTS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validate": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+    "eval": "test",
+    "evaluate": "test",
+    "evaluation": "test",
+}
+# A number of a fold, as a spreadsheet may write it.
+NUMBER = re.compile(r"\d+(\.0+)?")
 
 
 def read(data_dir: str | Path, need_audio: bool = True, name: str = "folder") -> Corpus:
@@ -23,9 +41,9 @@ def read(data_dir: str | Path, need_audio: bool = True, name: str = "folder") ->
       * a CSV, or a folder with a file clips.csv, with the columns `filename` (absolute, or relative
         to the CSV) and `scene`, and optionally `location`, `city`, `device` and `fold`.
 
-    With a column `fold`, each fold is evaluated after training on the others. Without it, the
-    locations of each scene are distributed over at most five folds, so that no two folds share a
-    location.
+    With a column `fold`, each fold is evaluated after training on the others. If it says train, val
+    (optional) and test, there is one fold, called 1. Without the column, the locations of each
+    scene are distributed over at most five folds, so that no two folds share a location.
 
     Args:
       data_dir: The folder or the CSV.
@@ -36,24 +54,29 @@ def read(data_dir: str | Path, need_audio: bool = True, name: str = "folder") ->
       DataError: There is no sound file, a column or a file is missing, a scene has fewer than two
         locations, or a location is in two folds.
     """
+    clips, fold_of = read_clips(data_dir, need_audio)
+    return corpus_of(clips, fold_of, name)
+
+
+def read_clips(data_dir: str | Path, need_audio: bool = True) -> tuple[list[Clip], dict[str, str]]:
+    """Returns the clips of a collection, and {clip id: name of its fold} if a CSV has folds.
+
+    Arguments and errors are those of `read`.
+    """
     path = Path(data_dir)
     table_path = path if path.is_file() else path / "clips.csv"
-    fold_of = {}
     if table_path.is_file():
         table = _read_table(table_path)
         clips = _clips_of_table(table, need_audio)
-        if "fold" in table.columns:
-            fold_of = _folds_of_table(table)
-    elif path.is_dir():
-        clips = _clips_of_folders(path)
-    else:
-        raise DataError(
-            f"There is no folder or CSV {str(path)!r}.",
-            "Point --data_dir at a folder with one sub-folder for each scene, or at a CSV.",
-        )
-    if not clips:
-        raise DataError(f"{table_path} lists no clips.", "Add a line for each clip.")
-    return corpus_of(clips, fold_of, name)
+        if not clips:
+            raise DataError(f"{table_path} lists no clips.", "Add a line for each clip.")
+        return clips, _folds_of_table(table)
+    if path.is_dir():
+        return _clips_of_folders(path), {}
+    raise DataError(
+        f"There is no folder or CSV {str(path)!r}.",
+        "Point --data_dir at a folder with one sub-folder for each scene, or at a CSV.",
+    )
 
 
 def corpus_of(
@@ -63,7 +86,8 @@ def corpus_of(
 
     Args:
       clips: The clips.
-      fold_of: Clip id -> name of its fold; empty: the locations are distributed over folds.
+      fold_of: Clip id -> name of its fold, or of its part of the only fold (train, val, test);
+        empty: the locations are distributed over folds.
       name: Name of the data set.
 
     Raises:
@@ -122,37 +146,35 @@ def _clip_in_folder(file: Path, folder: Path) -> Clip:
     return Clip(name.as_posix(), str(file), name.parts[0], location)
 
 
-def _read_table(path: Path) -> text_tables.Table:
-    """Returns the CSV; every line has a file name and a scene."""
+def _read_table(path: Path) -> ClipTable:
+    """Returns the CSV; each line has a name of its own and a scene."""
     table = text_tables.read_csv(path)
     table.require(("filename", "scene"), "Give a header with filename and scene.")
-    for number, row in table.numbered_rows():
-        if not row["filename"] or not row["scene"]:
-            raise table.line_error(
-                number,
-                "lacks its filename or its scene",
-                "Complete the line, or remove it.",
-            )
-    return table
+    filled = ["scene"]
+    for column in ("location", "fold"):
+        # Spreadsheets keep the header of a column that nobody filled.
+        if column in table.columns and any(table.column(column)):
+            filled.append(column)
+    return ClipTable(table, filled)
 
 
-def _clips_of_table(table: text_tables.Table, need_audio: bool) -> list[Clip]:
+def _clips_of_table(lines: ClipTable, need_audio: bool) -> list[Clip]:
     clips = []
     missing = []
-    for number, row in table.numbered_rows():
-        name = row["filename"]
+    table = lines.table
+    for line in lines:
         # An absolute path remains as it is.
-        path = table.path.parent / name
+        path = table.path.parent / line.name
         if need_audio and not path.is_file():
-            missing.append(f"{name!r} in line {number}")
-        location = row.get("location") or name
+            missing.append(f"{line.name!r} in line {line.number}")
         clip = Clip(
-            name,
+            line.name,
             str(path),
-            row["scene"],
-            location,
-            city=row.get("city", ""),
-            device=row.get("device", ""),
+            line.row["scene"],
+            line.row.get("location") or line.name,
+            city=line.row.get("city", ""),
+            device=line.row.get("device", ""),
+            origin=line.origin,
         )
         clips.append(clip)
     if missing:
@@ -164,16 +186,32 @@ def _clips_of_table(table: text_tables.Table, need_audio: bool) -> list[Clip]:
     return clips
 
 
-def _folds_of_table(table: text_tables.Table) -> dict[str, str]:
-    """Returns {clip id: name of its fold} from the column `fold`."""
+def _folds_of_table(lines: ClipTable) -> dict[str, str]:
+    """Returns {clip id: name of its fold} from the column `fold`; {} if the column is not there."""
     fold_of = {}
-    for number, row in table.numbered_rows():
-        if not row["fold"]:
-            raise table.line_error(
-                number, "has no fold", "Fill the column for every file, or remove it."
+    line_of: dict[str, ClipLine] = {}
+    for line in lines:
+        fold = line.row.get("fold", "")
+        if not fold:
+            return {}
+        # Spreadsheets and pandas write 1.0 for 1.
+        if NUMBER.fullmatch(fold):
+            fold = fold.partition(".")[0]
+        fold_of[line.name] = fold
+        first = line_of.setdefault(_fold_key(fold), line)
+        if fold_of[first.name] != fold:
+            raise lines.table.line_error(
+                line.number,
+                f"has the fold {line.row['fold']!r}, and line {first.number} the fold "
+                f"{first.row['fold']!r}",
+                "Write a fold in one way.",
             )
-        fold_of[row["filename"]] = row["fold"]
     return fold_of
+
+
+def _fold_key(fold: str) -> str:
+    """Returns what the names of a fold have in common, such as 1 and 01, or Test and test."""
+    return text_tables.spelling_key(fold).lstrip("0") or "0"
 
 
 def _distribute(clips: Iterable[Clip]) -> dict[str, str]:
@@ -205,11 +243,40 @@ def _distribute(clips: Iterable[Clip]) -> dict[str, str]:
 
 
 def _folds(clips: Sequence[Clip], fold_of: Mapping[str, str]) -> tuple[Fold, ...]:
-    """Returns one fold for each name, evaluated on its clips and trained on the others."""
+    """Returns the folds; see `read`."""
+    part_of = {}
+    for name in set(fold_of.values()):
+        part_of[name] = PARTS.get(text_tables.spelling_key(name))
+    if any(part_of.values()):
+        return (_fold_of_parts(clips, fold_of, part_of),)
     folds = []
     # Shorter names first, so that fold 10 follows fold 9.
-    for name in sorted(set(fold_of.values()), key=lambda name: (len(name), name)):
+    for name in sorted(part_of, key=lambda name: (len(name), name)):
         train = tuple(clip.id for clip in clips if fold_of[clip.id] != name)
         evaluation = tuple(clip.id for clip in clips if fold_of[clip.id] == name)
         folds.append(Fold(name, train, evaluation))
     return tuple(folds)
+
+
+def _fold_of_parts(
+    clips: Sequence[Clip], fold_of: Mapping[str, str], part_of: Mapping[str, str | None]
+) -> Fold:
+    """Returns the fold of a column `fold` with the names of parts, such as train and test."""
+    others = [name for name, part in part_of.items() if part is None]
+    missing = [part for part in ("train", "test") if part not in part_of.values()]
+    if others or missing:
+        found = ", ".join(repr(name) for name in sorted(part_of))
+        raise DataError(
+            f"The column fold has the values {found}.",
+            "Write train, val (optional) and test for one fold, or number the folds: each is "
+            "evaluated after training on the others.",
+        )
+    ids: dict[str | None, list[str]] = {"train": [], "val": [], "test": []}
+    for clip in clips:
+        ids[part_of[fold_of[clip.id]]].append(clip.id)
+    return Fold(
+        "1",
+        train=tuple(ids["train"] + ids["val"]),
+        evaluation=tuple(ids["test"]),
+        validation=tuple(ids["val"]),
+    )

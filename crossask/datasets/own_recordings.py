@@ -4,7 +4,7 @@ import collections
 import csv
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,7 @@ class OwnRecordings:
 
     Attributes:
       corpus: The recordings; takes of one source have one location.
+      fold_of: Clip id -> its value in the column `fold` of a CSV; {} without this column.
       grouped: Number of recordings that were grouped with others by their names.
       seconds: Length of each recording [recordings].
       sample_rate_hz: Rate at which features are computed.
@@ -40,6 +41,7 @@ class OwnRecordings:
     """
 
     corpus: Corpus
+    fold_of: Mapping[str, str]
     grouped: int
     seconds: np.ndarray
     sample_rate_hz: int
@@ -88,7 +90,8 @@ def look_at(data_dir: str | Path) -> OwnRecordings:
       DataError: As `folder.read`, or there is only one scene.
       AudioError: A recording cannot be read.
     """
-    found = folder.read(data_dir)
+    found_clips, fold_of = folder.read_clips(data_dir)
+    found = folder.corpus_of(found_clips, fold_of)
     if len(found.scenes) < 2:
         raise DataError(
             f"{data_dir} has one scene only, {found.scenes[0]!r}.",
@@ -101,7 +104,8 @@ def look_at(data_dir: str | Path) -> OwnRecordings:
     mono = sum(1 for fact in facts if fact.channels == 1)
     longest = min(LONGEST_CLIP_SECONDS, float(np.median(seconds)))
     return OwnRecordings(
-        corpus=folder.corpus_of(clips) if grouped else found,
+        corpus=folder.corpus_of(clips, fold_of) if grouped else found,
+        fold_of=fold_of,
         grouped=grouped,
         seconds=seconds,
         sample_rate_hz=max((known for known in RATES_HZ if known <= rate), default=RATES_HZ[0]),
@@ -111,12 +115,24 @@ def look_at(data_dir: str | Path) -> OwnRecordings:
 
 
 def write_table(own: OwnRecordings, path: Path) -> None:
-    """Writes the recordings as a CSV with absolute file names, scenes and locations."""
+    """Writes the recordings as a CSV with absolute file names, scenes, locations and folds.
+
+    Cities and devices are written, too, if there are any. Folds are those that a CSV gave.
+    """
+    columns = ["scene", "location"]
+    for column in ("city", "device"):
+        if any(getattr(clip, column) for clip in own.corpus.clips):
+            columns.append(column)
+    fold_columns = ["fold"] if own.fold_of else []
     with files.writing(path) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("filename", "scene", "location"))
+        writer.writerow(["filename", *columns, *fold_columns])
         for clip in own.corpus.clips:
-            writer.writerow((Path(clip.path).absolute(), clip.scene, clip.location))
+            cells = [Path(clip.path).absolute()]
+            cells += [getattr(clip, column) for column in columns]
+            if own.fold_of:
+                cells.append(own.fold_of[clip.id])
+            writer.writerow(cells)
 
 
 def experiment_text(own: OwnRecordings, table: Path) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crossask import text_tables
+from crossask.datasets.clip_tables import ClipTable, side_of_fold
 from crossask.datasets.clips import Clip, Corpus, Fold
 from crossask.datasets.corpus_files import audio_paths, how_to_get, require
 
@@ -85,37 +86,38 @@ def read_layout(
         device, and its clips have none.
 
     Raises:
-      DataError: Files or columns are missing, a scene or a device is unknown, or a location is on
-        both sides of the fold.
+      DataError: Files or columns are missing, lines contradict each other, a scene or a device is
+        unknown, or a location is on both sides of the fold.
     """
     folder = Path(data_dir)
     advice = how_to_get(name, data_dir)
     require(folder, (META_FILE, TRAIN_FILE, EVALUATION_FILE), "metadata files", advice)
-    metadata = text_tables.read_tab_separated(folder / META_FILE, least_cells=3)
-    metadata.require(("filename", "scene_label", "identifier"), advice)
+    table = text_tables.read_tab_separated(folder / META_FILE, least_cells=3)
+    table.require(("filename", "scene_label", "identifier"), advice)
     if devices:
-        metadata.require(("source_label",), advice)
-        _check_devices(metadata, devices)
-    train = _filenames(folder / TRAIN_FILE, advice)
-    evaluation = _filenames(folder / EVALUATION_FILE, advice)
+        table.require(("source_label",), advice)
+        _check_devices(table, devices)
+    metadata = ClipTable(table, ("scene_label", "identifier"))
+    train = _side(folder / TRAIN_FILE, metadata, advice)
+    evaluation = _side(folder / EVALUATION_FILE, metadata, advice)
     in_fold = {*train, *evaluation}
-    rows = [row for row in metadata.rows if row["filename"] in in_fold]
-    names = [row["filename"] for row in rows]
-    paths = audio_paths(folder, names, advice if need_audio else None)
+    lines = [line for line in metadata if line.name in in_fold]
+    paths = audio_paths(folder, [line.name for line in lines], advice if need_audio else None)
     clips = []
-    for row, path in zip(rows, paths, strict=True):
-        location = row["identifier"]
+    for line, path in zip(lines, paths, strict=True):
+        location = line.row["identifier"]
         clip = Clip(
-            row["filename"],
+            line.name,
             path,
-            row["scene_label"],
+            line.row["scene_label"],
             location,
             city=location.split("-")[0],
-            device=row["source_label"] if devices else "",
+            device=line.row["source_label"] if devices else "",
+            origin=line.origin,
         )
         clips.append(clip)
     folds = (Fold("1", train, evaluation),)
-    unused = len(metadata.rows) - len(rows)
+    unused = len(metadata) - len(lines)
     return Corpus(name, SCENES, tuple(clips), folds, unused=unused)
 
 
@@ -131,8 +133,8 @@ def _check_devices(metadata: text_tables.Table, devices: Sequence[str]) -> None:
             )
 
 
-def _filenames(path: Path, advice: str) -> tuple[str, ...]:
+def _side(path: Path, metadata: ClipTable, advice: str) -> tuple[str, ...]:
     """Returns the clips of one side of the fold."""
     table = text_tables.read_tab_separated(path, least_cells=2)
     table.require(("filename",), advice)
-    return table.column("filename")
+    return side_of_fold(table, metadata)

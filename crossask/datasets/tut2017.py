@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from crossask import text_tables
+from crossask.datasets.clip_tables import ClipTable, side_of_fold
 from crossask.datasets.clips import Clip, Corpus, Fold
 from crossask.datasets.corpus_files import audio_paths, how_to_get, require
 from crossask.errors import DataError
@@ -64,32 +65,38 @@ def read(data_dir: str | Path, need_audio: bool = True, name: str = "tut2017") -
       name: Name of the data set.
 
     Raises:
-      DataError: Files are missing, a scene is unknown, or a recording is on both sides of a fold.
+      DataError: Files are missing, lines contradict each other, a scene is unknown, or a recording
+        is on both sides of a fold.
     """
     folder = Path(data_dir)
     advice = how_to_get(name, data_dir)
     require(folder, ("meta.txt",), "metadata files", advice)
-    rows = _read(folder / "meta.txt").rows
-    names = [row["filename"] for row in rows]
-    folds = _read_folds(folder, advice)
-    paths = audio_paths(folder, names, advice if need_audio else None)
+    metadata = ClipTable(_read(folder / "meta.txt"), ("scene_label",))
+    folds = _read_folds(folder, metadata, advice)
+    paths = audio_paths(folder, metadata.names, advice if need_audio else None)
     clips = []
-    for row, path in zip(rows, paths, strict=True):
+    for line, path in zip(metadata, paths, strict=True):
         # The corpus's web pages write labels with spaces, its files with underscores.
-        scene = row["scene_label"].replace(" ", "_")
-        recording = Path(row["filename"]).name.split("_")[0]
-        clips.append(Clip(row["filename"], path, scene, recording))
+        scene = line.row["scene_label"].replace(" ", "_")
+        recording = Path(line.name).name.split("_")[0]
+        if not recording:
+            raise metadata.table.line_error(
+                line.number,
+                f"has the name {line.name!r}, which does not start with a recording",
+                advice,
+            )
+        clips.append(Clip(line.name, path, scene, recording, origin=line.origin))
     return Corpus(
         name,
         SCENES,
         tuple(clips),
         folds,
-        faulty=_count_faulty(folder / "error.txt", names),
+        faulty=_count_faulty(folder / "error.txt", metadata.names),
         official_folds=FOLDS,
     )
 
 
-def _read_folds(folder: Path, advice: str) -> tuple[Fold, ...]:
+def _read_folds(folder: Path, metadata: ClipTable, advice: str) -> tuple[Fold, ...]:
     """Returns the folds whose files exist; one file of the two of a fold is an error."""
     folds = []
     for number in FOLDS:
@@ -97,8 +104,8 @@ def _read_folds(folder: Path, advice: str) -> tuple[Fold, ...]:
         evaluation = f"evaluation_setup/fold{number}_evaluate.txt"
         if (folder / train).is_file() or (folder / evaluation).is_file():
             require(folder, (train, evaluation), f"files of fold {number}", advice)
-            train_ids = _read(folder / train).column("filename")
-            evaluation_ids = _read(folder / evaluation).column("filename")
+            train_ids = side_of_fold(_read(folder / train), metadata)
+            evaluation_ids = side_of_fold(_read(folder / evaluation), metadata)
             folds.append(Fold(number, train_ids, evaluation_ids))
     if not folds:
         raise DataError(

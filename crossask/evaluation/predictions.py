@@ -22,6 +22,7 @@ LAYOUT = (
     "(location, city and device may be left out)"
 )
 SUM_TOLERANCE = 1e-3
+DECIMAL_COMMA = r"^(\d),(\d+)$"
 
 
 class Predictions:
@@ -157,7 +158,9 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
         if name in table and not table[name].astype(bool).any():
             table = table.drop(columns=name)
     for scene in scenes_of(table):
-        table[scene] = _numbers(table, scene, str(path))
+        # A decimal comma: a probability has no other one.
+        cells = table[scene].str.replace(DECIMAL_COMMA, r"\1.\2", regex=True)
+        table[scene] = _numbers(table.assign(**{scene: cells}), scene, str(path))
     check(table, str(path))
     return table
 
@@ -176,7 +179,8 @@ def check(table: pd.DataFrame, where: str) -> None:
 
     Raises:
       DataError: A column is missing, a clip is repeated, a truth is not one of the scenes, a
-        location, city or device is missing in some rows only, a probability is outside 0..1, or
+        location, city or device is missing in some rows only, two of them differ only in blanks or
+        case, a probability is outside 0..1, or
         the probabilities of a clip do not sum to 1 within 1e-3. The message contains the first such
         row and its value.
     """
@@ -199,6 +203,7 @@ def check(table: pd.DataFrame, where: str) -> None:
         if row is not None:
             problem = f"has no {name}, other rows have"
             raise _row_error(table, where, row, problem, f"Give every clip its {name}, or none.")
+        _check_spelling(table, where, name)
     _check_probabilities(table, where, scenes)
 
 
@@ -332,6 +337,24 @@ def _check_columns(table: pd.DataFrame, where: str, scenes: list[str]) -> None:
         raise DataError(
             f"{where} has {len(table)} rows and {len(scenes)} scenes.", f"Columns: {LAYOUT}."
         )
+
+
+def _check_spelling(table: pd.DataFrame, where: str, column: str) -> None:
+    """Raises DataError for two names of a column that differ only in blanks or case."""
+    first_of: dict[str, tuple[int, str]] = {}
+    rows = np.flatnonzero(~table[column].duplicated())
+    for row in rows:
+        name = table[column].iloc[row]
+        # A location that was made from the name of a file has that name's spelling.
+        if text_tables.is_name_of_file(str(name), str(table["clip"].iloc[row])):
+            continue
+        first_row, first = first_of.setdefault(text_tables.spelling_key(str(name)), (row, name))
+        if first != name:
+            problem = (
+                f"has the {column} {name!r}, row {first_row + 1} the {column} {first!r}; they "
+                "differ only in blanks or in capital letters"
+            )
+            raise _row_error(table, where, row, problem, "Write it in one way.")
 
 
 def _check_probabilities(table: pd.DataFrame, where: str, scenes: list[str]) -> None:

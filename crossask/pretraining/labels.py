@@ -1,7 +1,8 @@
 """Labelled sound files: the events that an event model is pre-trained on."""
 
 import dataclasses
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def read_labelled_clips(path: str | Path) -> tuple[LabelledClip, ...]:
         )
     clips: dict[str, LabelledClip] = {}
     for number, row in table.numbered_rows():
-        name = row["filename"]
+        name = text_tables.file_name(row["filename"], path.parent)
         fold = row.get("fold", "")
         audio = _audio_path(table, name, number)
         labels = _split_labels(row[label_column])
@@ -71,7 +72,35 @@ def read_labelled_clips(path: str | Path) -> tuple[LabelledClip, ...]:
         # A dictionary keeps the order and drops repetitions.
         distinct = tuple(dict.fromkeys((*earlier.labels, *labels)))
         clips[audio] = LabelledClip(audio, distinct, fold)
+    _check_spelling(path, clips.values())
+    _check_files(path, clips.values())
     return tuple(clips.values())
+
+
+def _check_spelling(path: Path, clips: Iterable[LabelledClip]) -> None:
+    """Raises DataError for two labels that differ only in blanks or case."""
+    first_of: dict[str, str] = {}
+    for clip in clips:
+        for label in clip.labels:
+            first = first_of.setdefault(text_tables.spelling_key(label), label)
+            if first != label:
+                raise DataError(
+                    f"{path} has the labels {first!r} and {label!r} (of {clip.path}), which differ "
+                    "only in blanks or in capital letters.",
+                    "Write the label in one way.",
+                )
+
+
+def _check_files(path: Path, clips: Iterable[LabelledClip]) -> None:
+    """Raises DataError for one file by two names, such as a link."""
+    first_at: dict[str, LabelledClip] = {}
+    for clip in clips:
+        first = first_at.setdefault(os.path.realpath(clip.path), clip)
+        if first is not clip:
+            raise DataError(
+                f"{path} lists {first.path} and {clip.path}, which are the same file.",
+                "Remove one of them; one file may have several lines and labels.",
+            )
 
 
 def validation_split(

@@ -94,5 +94,6 @@ def _paths(source: Path) -> list[Path]:
                 "Fill in the file, or remove the line.",
             )
         # An absolute path replaces the folder.
-        paths.append(source.parent / row["filename"])
+        name = text_tables.file_name(row["filename"], source.parent)
+        paths.append(source.parent / name)
     return paths

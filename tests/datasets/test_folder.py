@@ -120,8 +120,8 @@ def test_a_column_of_folds_is_used(tmp_path):
         ),
         (("filename", "scene"), [("a.wav", "x"), ("a.wav", "x"), ("b.wav", "x")], "twice"),
         (LOCATIONS, [("a.wav", "x", "p"), ("b.wav", "x", "p")], "'x' has 1 location"),
-        (("filename", "scene"), [("a.wav", "x"), ("b.wav",)], "Line 3 of .* lacks"),
-        (("filename", "scene"), [("a.wav", "x"), ("b.wav", "")], "Line 3 of .* lacks"),
+        (("filename", "scene"), [("a.wav", "x"), ("b.wav",)], "Line 3 of .* has no scene"),
+        (("filename", "scene"), [("a.wav", "x"), ("b.wav", "")], "Line 3 of .* has no scene"),
         (("filename", "scene", "fold"), [("a.wav", "x", "1"), ("b.wav", "x")], "Line 3 .* no fold"),
         (("filename", "scene"), [("a.wav", "city"), ("b.wav", "city")], "a scene called 'city'"),
     ],
@@ -134,7 +134,7 @@ def test_a_table_with_a_mistake_is_an_error(tmp_path, header, rows, message):
 
 def test_a_table_in_another_encoding_is_an_error(tmp_path):
     (tmp_path / "clips.csv").write_bytes("filename,scene\na.wav,caf\u00e9\n".encode("latin-1"))
-    with pytest.raises(DataError, match="no CSV in UTF-8"):
+    with pytest.raises(DataError, match=r"clips.csv is no table in UTF-8 \(line 2"):
         read_corpus("folder", tmp_path)
 
 

@@ -75,13 +75,69 @@ def test_missing_columns_and_other_encodings_are_errors_with_the_file(tmp_path, 
         read(path)
 
 
-def test_semicolons_are_an_error_that_says_so(tmp_path):
+@pytest.mark.parametrize("read", [text_tables.read_csv, text_tables.read_tab_separated])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le with mark"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_a_table_is_read_with_any_delimiter_encoding_and_line_end(
+    tmp_path, read, encoding, delimiter, line_end
+):
+    text = line_end.join(["name,scene", "caf\u00e9.wav,bus", "b\u2028\x85.wav,tram", ""])
+    text = text.replace(",", delimiter)
+    if encoding == "utf-16-le with mark":
+        content = "\ufeff".encode("utf-16-le") + text.encode("utf-16-le")
+    else:
+        content = text.encode(encoding)
     path = tmp_path / "table.csv"
-    path.write_text("name;scene\na;bus\n")
-    with pytest.raises(DataError, match="no column 'name'") as error:
-        text_tables.read_csv(path).require(("name", "scene"), "Give a header.")
-    assert "commas or tabs" in error.value.fix
-    assert "semicolons" in error.value.fix
+    path.write_bytes(content)
+    table = read(path)
+    assert table.columns == ("name", "scene")
+    assert list(table.numbered_rows()) == [
+        (2, {"name": "caf\u00e9.wav", "scene": "bus"}),
+        (3, {"name": "b\u2028\x85.wav", "scene": "tram"}),
+    ]
+
+
+def test_a_first_column_that_numbers_the_rows_is_left_out(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(",name,scene\n0,a,bus\n1,b,tram\n")
+    assert text_tables.read_csv(path).rows == (
+        {"name": "a", "scene": "bus"},
+        {"name": "b", "scene": "tram"},
+    )
+    path.write_text(",name,scene\n0,a,bus\n2,b,tram\n")
+    assert text_tables.read_csv(path).columns == ("", "name", "scene")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'name,scene\n"a,bus\nb,tram\nc,bus\n', r"no CSV: .* ends in line 4"),
+        (b"name,scene\na,b,tram\n", "Line 2 .* has 3 columns, but there are 2"),
+        (b"name,scene,name\na,b,c\n", "two columns called 'name'"),
+        (b"name,scene\na,bus\nb,\xff\n", r"UTF-8 \(line 3: invalid start byte\)"),
+        (b"name,scene\na\0,bus\n", r"UTF-8 \(line 2: a zero byte\)"),
+        ("name,scene\n".encode("utf-16-le"), r"UTF-8 \(line 1: a zero byte\)"),
+        (b"\xff\xfen\0a", r"UTF-8 \(line 1: truncated data\)"),
+    ],
+)
+def test_what_cannot_be_read_without_doubt_is_an_error_with_the_line(tmp_path, content, message):
+    path = tmp_path / "table.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        text_tables.read_csv(path)
+
+
+def test_a_folder_in_place_of_a_table_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="cannot be read"):
+        text_tables.read_csv(tmp_path)
+
+
+def test_names_of_files_have_slashes_unless_the_backslash_is_in_the_name(tmp_path):
+    (tmp_path / "a\\b.wav").touch()
+    names = ["x\\y.wav", "./x//y.wav", "a\\b.wav", ""]
+    found = [text_tables.file_name(name, tmp_path) for name in names]
+    assert found == ["x/y.wav", "x/y.wav", "a\\b.wav", ""]
 
 
 def test_an_empty_file_is_a_table_without_columns(tmp_path):

@@ -99,7 +99,7 @@ def test_lines_of_one_file_are_one_clip(collection):
             b"filename,labels,fold\n0.wav,hum,1\n0.wav,tone,2\n",
             "'0.wav' is in fold '1', and in line 3",
         ),
-        ("filename,labels\n0.wav,caf\u00e9\n".encode("latin-1"), "no CSV in UTF-8"),
+        ("filename,labels\n0.wav,caf\u00e9\n".encode("latin-1"), r"no table in UTF-8 \(line 2"),
     ],
 )
 def test_lines_that_cannot_be_used_are_named(collection, content, words):
@@ -184,6 +184,8 @@ def test_several_labels_a_clip_are_read_and_trained(collection, clips, tmp_path)
         ("filename\n0.wav\n", "columns"),
         ("filename,category\nnone.wav,x\n", "Line 2"),
         ("filename,category\n0.wav,x\n1.wav,\n", "Line 3"),
+        ("filename,category\n0.wav,dog\n1.wav,Dog\n", "labels 'dog' and 'Dog'"),
+        ("filename,category\n0.wav,x\n../audio/0.wav,y\n", "the same file"),
     ],
 )
 def test_a_csv_that_cannot_be_used_is_named_with_its_line(collection, text, problem):

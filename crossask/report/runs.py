@@ -145,7 +145,7 @@ def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-DEFAULTS = flatten(config.to_dict(config.Experiment("")))
+DEFAULTS = flatten(config.to_dict(config.Experiment("defaults")))
 
 
 def _read_run(root: Path, run: run_folder.Run) -> EvaluatedRun:

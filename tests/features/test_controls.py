@@ -113,7 +113,7 @@ def test_true_events_are_shares_of_the_patches_time(prepared):
     np.testing.assert_allclose(values[corpus.clips[0].id], [[0, 0.75], [0.1, 0.5]], atol=1e-6)
     assert not values[corpus.clips[1].id].any()
     (folder / "events.csv").write_text("filename,labels\na.wav,dog\n")
-    with pytest.raises(DataError, match="has no column 'filename'"):
+    with pytest.raises(DataError, match="has no column 'onset'"):
         controlled(prepared, "true_events")
     (folder / "events.csv").unlink()
 

@@ -121,8 +121,8 @@ class SwappedShares:
 
 
 def compare(
-    tables_a: Iterable[pd.DataFrame],
-    tables_b: Iterable[pd.DataFrame],
+    tables_a: Iterable[pd.DataFrame | Predictions],
+    tables_b: Iterable[pd.DataFrame | Predictions],
     resamples: int = 2000,
     seed: int = 0,
     confidence: float = 0.95,

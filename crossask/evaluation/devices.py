@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from crossask.evaluation.intervals import Bootstrap
-from crossask.evaluation.predictions import aligned
+from crossask.evaluation.predictions import Predictions, aligned
 from crossask.evaluation.scores import Groups, PartScore, part_score, seen_and_unseen
 
 
@@ -31,7 +31,7 @@ class DeviceScores:
 
 
 def score_devices(
-    tables: Iterable[pd.DataFrame],
+    tables: Iterable[pd.DataFrame | Predictions],
     training_devices: Collection[str] | None = None,
     resamples: int = 2000,
 ) -> DeviceScores | None:

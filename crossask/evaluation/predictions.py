@@ -228,13 +228,19 @@ def pool(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
     return pooled
 
 
-def aligned(tables: Iterable[pd.DataFrame]) -> list[Predictions]:
+def aligned(tables: Iterable[pd.DataFrame | Predictions]) -> list[Predictions]:
     """Returns the predictions of several seeds as arrays.
+
+    Args:
+      tables: One table for each seed. `Predictions` are returned as they are, so that tables
+        which are read several times are checked and sorted once.
 
     Raises:
       DataError: There is no table, or their clips or scenes differ.
     """
-    seeds = [Predictions(table) for table in tables]
+    seeds = []
+    for table in tables:
+        seeds.append(table if isinstance(table, Predictions) else Predictions(table))
     if not seeds:
         raise DataError("No table of predictions was given.", "Give at least one table a side.")
     first = seeds[0]
@@ -260,9 +266,9 @@ def check_same_clips(a: Predictions, b: Predictions, name_a: str, name_b: str) -
       DataError: The clips or truths differ, or the locations where both tables have them; the
         message contains the first difference.
     """
-    only_a = sorted(set(a.clips) - set(b.clips))
-    only_b = sorted(set(b.clips) - set(a.clips))
-    if only_a or only_b:
+    if not np.array_equal(a.clips, b.clips):
+        only_a = sorted(set(a.clips) - set(b.clips))
+        only_b = sorted(set(b.clips) - set(a.clips))
         lacking, clip = (name_b, only_a[0]) if only_a else (name_a, only_b[0])
         raise DataError(
             f"The clips differ: {len(only_a)} only in {name_a}, {len(only_b)} only in {name_b}; "

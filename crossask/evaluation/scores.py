@@ -164,7 +164,7 @@ def score(
 
 
 def summarise(
-    tables: Iterable[pd.DataFrame],
+    tables: Iterable[pd.DataFrame | Predictions],
     resamples: int = 2000,
     seed: int = 0,
     confidence: float = 0.95,

@@ -35,7 +35,9 @@ def misclassified_csv(results: CorpusResults) -> str:
     names = [field.name for field in dataclasses.fields(MisclassifiedClip)]
     lines = []
     for row, clips in zip(results.rows, results.misclassified, strict=True):
-        lines += [{"row": row.name} | dataclasses.asdict(clip) for clip in clips]
+        for clip in clips:
+            cells = {name: getattr(clip, name) for name in names}
+            lines.append({"row": row.name} | cells)
     return _csv(["row", *names], lines)
 
 

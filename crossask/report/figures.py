@@ -81,8 +81,9 @@ def drawn(draw: Callable[..., Figure], *arguments: object) -> dict[str, bytes]:
         contents = {}
         for ending in FORMATS:
             contents[ending] = _saved(figure, ending)
-            # The layout is computed once, and is then that of all files.
-            figure.set_layout_engine("none")
+            # The layout is computed once, and is then that of all files. "none" would leave a
+            # placeholder, for which Matplotlib draws each further file twice.
+            figure.set_layout_engine(None)
     return contents
 
 

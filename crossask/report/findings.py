@@ -125,7 +125,7 @@ def compare_rows(pairs: Iterable[tuple[Row, Row]], resamples: int) -> Comparison
         if pair in compared or pair in differences or pair[::-1] in compared:
             continue
         try:
-            compared[pair] = evaluation.compare(first.tables, second.tables, resamples)
+            compared[pair] = evaluation.compare(first.predictions, second.predictions, resamples)
         except DataError as error:
             difference = Difference(None, f"not comparable: {error.problem}")
             differences[pair] = difference

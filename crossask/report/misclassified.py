@@ -1,14 +1,11 @@
 """The clips that a row misclassifies."""
 
-import collections
 import dataclasses
 import os
 from collections.abc import Sequence
 
 import numpy as np
 
-from crossask.evaluation import predictions
-from crossask.evaluation.predictions import Predictions
 from crossask.report.rows import Row
 
 
@@ -43,11 +40,35 @@ def find_misclassified(row: Row) -> tuple[MisclassifiedClip, ...]:
 
     Clips that more seeds misclassify are first, and among these the more probable mistakes.
     """
-    seeds = predictions.aligned(row.tables)
-    correct = np.stack([seed.correct for seed in seeds])  # [seeds, clips]
+    first = row.predictions[0]
+    # Sorted, so that ties are resolved alike in every report. Seeds may have another order.
+    scenes = sorted(first.scenes)
+    votes = np.zeros((len(first.clips), len(scenes)), int)
+    probabilities = np.zeros(votes.shape)
+    for seed in row.predictions:
+        columns = [seed.scenes.index(scene) for scene in scenes]
+        probabilities += seed.probabilities[:, columns] / len(row.predictions)
+        position_of = np.argsort(columns)  # index in the order of the seed -> index in `scenes`
+        wrong = np.flatnonzero(seed.correct == 0)
+        votes[wrong, position_of[seed.predicted[wrong]]] += 1
+    # Among the scenes with most votes, the most probable one.
+    has_most_votes = votes == votes.max(axis=1, keepdims=True)
+    predicted = np.where(has_most_votes, probabilities, -1).argmax(axis=1)
+    wrong_seeds = votes.sum(axis=1)
     found = []
-    for index in np.flatnonzero(correct.min(axis=0) == 0):
-        found.append(_clip(seeds, int(index)))
+    for index in np.flatnonzero(wrong_seeds):
+        truth = str(first.labels[index])
+        clip = MisclassifiedClip(
+            clip=str(first.clips[index]),
+            location="" if first.location is None else str(first.location[index]),
+            truth=truth,
+            predicted=scenes[predicted[index]],
+            wrong_seeds=int(wrong_seeds[index]),
+            seeds=len(row.predictions),
+            probability_of_truth=float(probabilities[index, scenes.index(truth)]),
+            probability_of_predicted=float(probabilities[index, predicted[index]]),
+        )
+        found.append(clip)
     return tuple(sorted(found, key=_order))
 
 
@@ -69,7 +90,7 @@ def folder_of(row: Row) -> str:
     It ends in a separator. Tables of own recordings may list absolute paths, which all start with
     the same long text.
     """
-    clips = row.tables[0]["clip"].astype(str)
+    clips = row.predictions[0].clips
     if not all(os.path.isabs(clip) for clip in clips):
         return ""
     try:
@@ -83,31 +104,3 @@ def folder_of(row: Row) -> str:
 def _order(clip: MisclassifiedClip) -> tuple[int, float, str]:
     """Returns by what clips are sorted; their names make the order the same in every report."""
     return -clip.wrong_seeds, -clip.probability_of_predicted, clip.clip
-
-
-def _clip(seeds: Sequence[Predictions], index: int) -> MisclassifiedClip:
-    """Returns a clip that some seeds misclassify; `index` is its position in their tables."""
-    first = seeds[0]
-    truth = str(first.labels[index])
-    votes: collections.Counter[str] = collections.Counter()
-    probabilities = dict.fromkeys(first.scenes, 0.0)
-    for seed in seeds:
-        # Seeds may have their scenes in different orders.
-        for scene, probability in zip(seed.scenes, seed.probabilities[index], strict=True):
-            probabilities[scene] += float(probability) / len(seeds)
-        predicted = seed.scenes[seed.predicted[index]]
-        if predicted != truth:
-            votes[predicted] += 1
-    most_votes = max(votes.values())
-    candidates = sorted(scene for scene in votes if votes[scene] == most_votes)
-    wrong = max(candidates, key=probabilities.get)
-    return MisclassifiedClip(
-        clip=str(first.clips[index]),
-        location="" if first.location is None else str(first.location[index]),
-        truth=truth,
-        predicted=wrong,
-        wrong_seeds=votes.total(),
-        seeds=len(seeds),
-        probability_of_truth=probabilities[truth],
-        probability_of_predicted=probabilities[wrong],
-    )

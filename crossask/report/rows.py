@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from crossask import evaluation
 from crossask.config.catalogue import STRATEGIES, SYSTEMS
 from crossask.errors import DataError
+from crossask.evaluation.predictions import Predictions, aligned
 from crossask.report.paper import Cell
 from crossask.report.runs import EvaluatedRun
 
@@ -26,8 +26,8 @@ class Row:
       left_out: Evaluated runs whose seed lacks a fold that other seeds have.
       folds: Names of the folds.
       seeds: The seeds.
-      tables: Predictions of all folds, one table for each seed.
-      summary: Scores of `tables`.
+      predictions: Predictions of all folds, one table for each seed.
+      summary: Scores of `predictions`.
       spread: Spread over folds and seeds; None for one fold.
       devices: Scores by device; None if the clips have no devices.
       notes: Sentences that a reader of the scores needs.
@@ -38,7 +38,7 @@ class Row:
     left_out: tuple[EvaluatedRun, ...]
     folds: tuple[str, ...]
     seeds: tuple[int, ...]
-    tables: tuple[pd.DataFrame, ...]
+    predictions: tuple[Predictions, ...]
     summary: evaluation.Summary
     spread: evaluation.Spread | None
     devices: evaluation.DeviceScores | None
@@ -189,10 +189,12 @@ def _row(finished: list[EvaluatedRun], title: str, resamples: int) -> Row:
     tables = []
     for seed in seeds:
         tables.append(evaluation.pool([run.predictions for run in runs if run.seed == seed]))
+    # Checked and sorted once for all scores and comparisons.
+    predictions = tuple(aligned(tables))
     cities = {run.training_cities for run in runs}
     # Cities are seen or unseen only if all runs were trained on the same ones.
     seen_cities = next(iter(cities)) if len(cities) == 1 else None
-    summary = evaluation.summarise(tables, resamples, seen_cities=seen_cities)
+    summary = evaluation.summarise(predictions, resamples, seen_cities=seen_cities)
     devices = {run.training_devices for run in runs}
     training_devices = next(iter(devices)) if len(devices) == 1 else None
     spread = None
@@ -224,10 +226,10 @@ def _row(finished: list[EvaluatedRun], title: str, resamples: int) -> Row:
         left_out=left_out,
         folds=tuple(folds),
         seeds=seeds,
-        tables=tuple(tables),
+        predictions=predictions,
         summary=summary,
         spread=spread,
-        devices=evaluation.score_devices(tables, training_devices, resamples),
+        devices=evaluation.score_devices(predictions, training_devices, resamples),
         notes=tuple(notes),
     )
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import logging
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -75,6 +76,8 @@ def prepare_child() -> None:
     """
     # Ctrl-C reaches every process of the terminal; only the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # TensorFlow's warnings are for its programmers, here as in the commands.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -3,6 +3,7 @@
 Loading the SavedModel needs TensorFlow alone, and none of this package's code.
 """
 
+import contextlib
 import dataclasses
 import functools
 import importlib.util
@@ -417,11 +418,24 @@ def write_model(
     with tempfile.TemporaryDirectory(dir=out_dir.parent, prefix=f".{out_dir.name}.") as scratch:
         written = Path(scratch) / "model"
         served = make(Path(scratch))
-        tf.saved_model.save(served, str(written), signatures=served.signatures())
+        with _without_log_of_tensorflow():
+            tf.saved_model.save(served, str(written), signatures=served.signatures())
         _check_written(served, written, features)
         write_warm_up(written / WARM_UP, features, served.embedding_shape)
         shutil.move(str(written), str(out_dir))
     return out_dir
+
+
+@contextlib.contextmanager
+def _without_log_of_tensorflow() -> Iterator[None]:
+    """Hides where TensorFlow writes: a temporary folder, of no use to somebody who reads it."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def served_model(run: Run, scratch: Path) -> ServedModel | ServedModelOfEmbeddings:

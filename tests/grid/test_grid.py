@@ -3,6 +3,7 @@ behind by a kill.
 """
 
 import dataclasses
+import logging
 import multiprocessing
 import os
 import signal
@@ -138,6 +139,17 @@ def test_a_process_that_dies_before_it_has_read_its_task_is_told(monkeypatch, si
     ((found, outcome),) = processes.train_side_by_side([task], 2, lambda *_: None)
     assert found == run
     assert "was killed" in outcome.problem
+
+
+def _send_level(pipe):
+    processes.prepare_child()
+    pipe.send(logging.getLogger("tensorflow").getEffectiveLevel())
+
+
+def test_warnings_of_tensorflow_are_hidden_in_child_processes():
+    process, pipe = processes.start_child(_send_level)
+    assert pipe.recv() == logging.ERROR
+    process.join()
 
 
 @pytest.mark.skipif(

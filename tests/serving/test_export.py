@@ -4,6 +4,7 @@ import dataclasses
 import io
 import itertools
 import json
+import logging
 import subprocess
 import sys
 import wave
@@ -453,6 +454,20 @@ def test_tensorflows_own_tool_shows_the_signatures_and_predicts(
     call_tool(monkeypatch, "run", *signature, "--inputs", inputs, "--outdir", tmp_path)
     np.testing.assert_allclose(np.load(tmp_path / "probabilities.npy").sum(1), [1, 1], atol=1e-5)
     assert np.load(tmp_path / "top_scenes.npy", allow_pickle=True).shape == (2, 2)
+
+
+@pytest.mark.trains
+def test_the_log_has_no_temporary_folders(trained, tmp_path):
+    records = []
+    logger = logging.getLogger("tensorflow")
+    handler = logging.Handler()
+    handler.emit = records.append
+    logger.addHandler(handler)
+    try:
+        serving.export_run(trained(small_corpus.FA), tmp_path / "model")
+    finally:
+        logger.removeHandler(handler)
+    assert [record.getMessage() for record in records] == []
 
 
 def test_an_existing_folder_is_not_overwritten(served):

@@ -12,21 +12,27 @@ from crossask.serving.sources import RecordingFile
 Models = Mapping[str, Classifier]
 # Called before each file with its number from 0, the number of files, and its name.
 Report = Callable[[int, int, str], None]
+# Called often with the seconds of sound that have been read; it raises an error to end the work.
+Check = Callable[[float], None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """The largest recordings that the page takes.
+    """The largest recordings and requests that the page takes.
 
     Attributes:
       file_megabytes: Largest file.
       minutes: Longest recording.
       files: Largest number of files that are classified together.
+      request_seconds: Longest time that a request is computed.
+      waiting: Largest number of requests that wait, of those with short and with long sounds each.
     """
 
     file_megabytes: int = 500
     minutes: float = 30.0
     files: int = 50
+    request_seconds: float = 600.0
+    waiting: int = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +50,21 @@ class Outcome:
     problem: str = ""
 
 
+def nothing_to_check(_seconds: float) -> None:
+    """Lets the work go on."""
+
+
+def seconds_of(paths: Sequence[str]) -> float:
+    """Returns the length of files together, according to their headers."""
+    return sum(reading.seconds_of(path) for path in paths)
+
+
 def classify(
-    models: Models, paths: Sequence[str], limits: Limits, report: Report | None = None
+    models: Models,
+    paths: Sequence[str],
+    limits: Limits,
+    report: Report | None = None,
+    check: Check = nothing_to_check,
 ) -> list[Outcome]:
     """Returns the outcome of each file.
 
@@ -54,6 +73,7 @@ def classify(
       paths: The files.
       limits: What is refused.
       report: Called before each file.
+      check: Called with the seconds of sound that have been read; its errors end the work.
 
     Raises:
       AudioError: There are more files than `limits.files`.
@@ -64,20 +84,37 @@ def classify(
             f"Choose at most {limits.files} files.",
         )
     outcomes = []
+    seconds_before = 0.0
     for number, (path, name) in enumerate(zip(paths, unique_names(paths), strict=True)):
         if report is not None:
             report(number, len(paths), name)
         recording = RecordingFile(path, name, title=name)
         try:
-            predictions = tuple(predict(model, recording, limits) for model in models.values())
-            outcomes.append(Outcome(name, predictions))
+            predictions = []
+            for model in models.values():
+                predictions.append(predict(model, recording, limits, check, seconds_before))
+            outcomes.append(Outcome(name, tuple(predictions)))
+            seconds_before += predictions[0].seconds
         except AudioError as error:
             outcomes.append(Outcome(name, problem=problem_text(error, path, name)))
     return outcomes
 
 
-def predict(model: Classifier, recording: RecordingFile, limits: Limits) -> Prediction:
+def predict(
+    model: Classifier,
+    recording: RecordingFile,
+    limits: Limits,
+    check: Check = nothing_to_check,
+    seconds_before: float = 0.0,
+) -> Prediction:
     """Returns the prediction for one file.
+
+    Args:
+      model: The model.
+      recording: The file.
+      limits: What is refused.
+      check: As in `classify`.
+      seconds_before: Length of the files that have been read before.
 
     Raises:
       AudioError: The file cannot be used, or is longer than `limits.minutes`.
@@ -92,7 +129,9 @@ def predict(model: Classifier, recording: RecordingFile, limits: Limits) -> Pred
         # The length in a header may be missing or wrong.
         if seconds > longest_seconds:
             raise too_long
+        check(seconds_before + seconds)
 
+    check(seconds_before)
     if reading.seconds_of(recording.path) > longest_seconds:
         raise too_long
     (outcome,) = model.predict_each([recording], progress=check_seconds)

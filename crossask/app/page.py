@@ -12,12 +12,15 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import gradio as gr
 
 from crossask import files
 from crossask.app import examples, fragments, outcomes
 from crossask.app.fragments import Detail, ShownModel
+from crossask.app.hosts import known_hosts
 from crossask.app.outcomes import Limits, Models, Outcome
+from crossask.app.turns import Request, Turns
 from crossask.errors import AudioError, CrossaskError
 from crossask.serving import Classifier
 from crossask.serving.classifier import LITERT_SUFFIX
@@ -25,7 +28,7 @@ from crossask.serving.sources import RecordingFile
 
 MOST_MODELS = 2
 STARTER_NAME = "starter model"
-# Number of requests that are processed at once; others wait.
+# Number of requests that are computed at once; others wait.
 CONCURRENT_REQUESTS = max(2, os.cpu_count() or 1)
 # Recordings of visitors are deleted when they are this old; gradio looks for them this often.
 KEPT_SECONDS = 3600
@@ -52,6 +55,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 7860,
     limits: Limits = Limits(),  # noqa: B008
+    public_names: Sequence[str] = (),
 ) -> Iterator[str]:
     """Serves the page until the context ends.
 
@@ -62,7 +66,8 @@ def serve(
       model_dirs: Folders of one or two exported models; None is the starter model.
       host: Address at which the page is served.
       port: Port at which the page is served.
-      limits: The largest recordings that the page takes.
+      limits: The largest recordings and requests that the page takes.
+      public_names: Further names under which visitors reach the page, see `crossask.app.hosts`.
 
     Yields:
       The URL of the page.
@@ -93,6 +98,7 @@ def serve(
                 css=fragments.STYLE,
                 allowed_paths=[str(examples_folder)],
                 max_file_size=f"{limits.file_megabytes}mb",
+                app_kwargs={"middleware": [known_hosts([host, *public_names])]},
             )
         except OSError as error:
             raise CrossaskError(
@@ -135,13 +141,19 @@ def load_models(model_dirs: Sequence[str | Path | None]) -> dict[str, Classifier
     return {name: Classifier(folder) for name, folder in zip(names, model_dirs, strict=True)}
 
 
-def results_json(models: Models, path: str | None, limits: Limits) -> list[dict[str, Any]]:
+def results_json(
+    models: Models,
+    path: str | None,
+    limits: Limits,
+    check: outcomes.Check = outcomes.nothing_to_check,
+) -> list[dict[str, Any]]:
     """Returns the result of each model for one recording as JSON values.
 
     Args:
       models: The models by name.
       path: The recording, or None if there is none.
       limits: The largest recordings that are taken.
+      check: As in `outcomes.classify`.
 
     Raises:
       gr.Error: The recording cannot be used.
@@ -153,7 +165,7 @@ def results_json(models: Models, path: str | None, limits: Limits) -> list[dict[
     results = []
     try:
         for model_name, model in models.items():
-            prediction = outcomes.predict(model, recording, limits)
+            prediction = outcomes.predict(model, recording, limits, check)
             explanation = prediction.explain()
             results.append(fragments.prediction_json(model_name, prediction, explanation))
     except AudioError as error:
@@ -203,7 +215,7 @@ def build_page(
     Args:
       models: The models by name.
       example_files: Name and path of each example recording.
-      limits: The largest recordings that the page takes.
+      limits: The largest recordings and requests that the page takes.
     """
     page = gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)
@@ -242,11 +254,12 @@ def build_page(
         gr.Markdown("## The model" if len(models) == 1 else "## The models")
         gr.HTML(fragments.models_html(shown_models))
         gr.Markdown(f"{limits_text} {PRIVACY}")
-        view = _View(models, limits, chooser, moment, result)
+        turns = Turns(CONCURRENT_REQUESTS, limits.waiting, limits.request_seconds)
+        view = _View(models, limits, turns, (chooser, moment, result))
         view.connect(recording, button, view.on_recording)
         view.connect(several, several_button, view.on_files)
         view.connect_choices()
-        _offer_to_programs(models, recording, limits)
+        _offer_to_programs(models, recording, limits, turns)
     return page
 
 
@@ -255,7 +268,8 @@ class _View:
 
     Attributes:
       models: The models by name.
-      limits: The largest recordings that the page takes.
+      limits: The largest recordings and requests that the page takes.
+      turns: Decides when a request is computed.
       results: The outcomes of the visitor.
       chooser: Chooses one of several recordings.
       moment: Chooses the window that is explained.
@@ -266,16 +280,14 @@ class _View:
         self,
         models: Models,
         limits: Limits,
-        chooser: gr.Dropdown,
-        moment: gr.Slider,
-        result: gr.HTML,
+        turns: Turns,
+        components: tuple[gr.Dropdown, gr.Slider, gr.HTML],
     ):
         self.models = models
         self.limits = limits
+        self.turns = turns
         self.results = gr.State()
-        self.chooser = chooser
-        self.moment = moment
-        self.result = result
+        self.chooser, self.moment, self.result = components
 
     def connect(
         self, chosen: gr.Audio | gr.File, button: gr.Button, on_button: Callable[..., tuple]
@@ -291,7 +303,7 @@ class _View:
             api_visibility="private",
             # Progress would otherwise be written over each of the outputs.
             show_progress_on=self.result,
-            **_request_limits(),
+            concurrency_limit=None,
         )
         # The results of another recording must not stay beside the new one, or come later.
         chosen.change(self.cleared, None, outputs, cancels=[classified], **quiet)
@@ -304,7 +316,7 @@ class _View:
             [self.moment, self.result],
             api_visibility="private",
             show_progress="hidden",
-            **_request_limits(),
+            concurrency_limit=None,
         )
         self.moment.input(
             self.on_moment,
@@ -313,14 +325,14 @@ class _View:
             api_visibility="private",
             trigger_mode="always_last",
             show_progress="hidden",
-            **_request_limits(),
+            concurrency_limit=None,
         )
 
-    def on_recording(self, path: str | None) -> tuple[Any, ...]:
+    async def on_recording(self, path: str | None) -> tuple[Any, ...]:
         """Classifies one recording; returns the values of the outputs."""
-        return self._classified([path] if path else [], None)
+        return await self._classified([path] if path else [], None)
 
-    def on_files(
+    async def on_files(
         self, paths: list[str] | None, progress: gr.Progress = PROGRESS
     ) -> tuple[Any, ...]:
         """Classifies several files; returns the values of the outputs."""
@@ -328,33 +340,57 @@ class _View:
         def report(number: int, count: int, name: str) -> None:
             progress((number, count), desc=name)
 
-        return self._classified(paths or [], report)
+        return await self._classified(paths or [], report)
 
-    def on_chooser(self, results: list[Outcome] | None, name: str | None) -> tuple[Any, ...]:
+    async def on_chooser(
+        self, results: list[Outcome] | None, name: str | None
+    ) -> tuple[gr.Slider, str]:
         """Shows another recording; returns the slider and the results."""
-        return self._shown(results, name)
+        return await self._shown_in_turn(results, name)
 
-    def on_moment(self, results: list[Outcome] | None, name: str | None, at_seconds: float) -> str:
+    async def on_moment(
+        self, results: list[Outcome] | None, name: str | None, at_seconds: float
+    ) -> str:
         """Returns the results with the explanation of another window."""
-        _, html = self._shown(results, name, at_seconds)
+        _, html = await self._shown_in_turn(results, name, at_seconds)
         return html
 
     def cleared(self) -> tuple[Any, ...]:
         """Returns the outputs without results."""
         return self._problem("")
 
-    def _classified(self, paths: Sequence[str], report: outcomes.Report | None) -> tuple[Any, ...]:
+    async def _classified(
+        self, paths: Sequence[str], report: outcomes.Report | None
+    ) -> tuple[Any, ...]:
         if not paths:
             return self._problem(fragments.problem_html(NOTHING_CHOSEN))
+
+        def classify(request: Request) -> tuple[Any, ...]:
+            results = outcomes.classify(self.models, paths, self.limits, report, request.check)
+            usable = usable_names(results)
+            chooser = gr.Dropdown(
+                choices=usable, value=usable[0] if usable else None, visible=len(usable) > 1
+            )
+            return results, chooser, *self._shown(results, None)
+
         try:
-            results = outcomes.classify(self.models, paths, self.limits, report)
+            return await _in_turn(self.turns, paths, classify)
         except AudioError as error:
             return self._problem(fragments.problem_html(f"{error.problem} {error.fix}"))
-        usable = usable_names(results)
-        chooser = gr.Dropdown(
-            choices=usable, value=usable[0] if usable else None, visible=len(usable) > 1
-        )
-        return results, chooser, *self._shown(results, None)
+
+    async def _shown_in_turn(
+        self, results: list[Outcome] | None, name: str | None, at_seconds: float | None = None
+    ) -> tuple[gr.Slider, str]:
+        """Returns what `_shown` returns, when it is its turn."""
+
+        def show_again(_request: Request) -> tuple[gr.Slider, str]:
+            return self._shown(results, name, at_seconds)
+
+        try:
+            # One window is explained.
+            return await self.turns.run(0.0, show_again)
+        except AudioError as error:
+            return gr.Slider(visible=False), fragments.problem_html(f"{error.problem} {error.fix}")
 
     def _problem(self, html: str) -> tuple[Any, ...]:
         """Returns the outputs with a message instead of results."""
@@ -378,12 +414,28 @@ class _View:
         return _slider(detail), html
 
 
-def _offer_to_programs(models: Models, recording: gr.Audio, limits: Limits) -> None:
+async def _in_turn(turns: Turns, paths: Sequence[str], work: Callable[[Request], Any]) -> Any:
+    """Returns the result of a request for files when it was its turn; errors as in `Turns.run`."""
+    # Some files are searched for their length, so it is not read between other requests.
+    seconds = await anyio.to_thread.run_sync(outcomes.seconds_of, paths)
+    return await turns.run(seconds, work)
+
+
+def _offer_to_programs(models: Models, recording: gr.Audio, limits: Limits, turns: Turns) -> None:
     """Adds the interface for programs."""
 
-    def for_programs(path: str | None) -> list[dict[str, Any]]:
+    async def for_programs(path: str | None) -> list[dict[str, Any]]:
         """Returns the results for a program; the parameter's name is part of the interface."""
-        return results_json(models, path, limits)
+
+        def compute(request: Request) -> list[dict[str, Any]]:
+            return results_json(models, path, limits, request.check)
+
+        try:
+            return await _in_turn(turns, [path] if path else [], compute)
+        except AudioError as error:
+            # Gradio shows the message as HTML.
+            message = escape(f"{error.problem} {error.fix}")
+            raise gr.Error(message, print_exception=False) from error
 
     # Gradio offers an endpoint to programs only for an event of a component on the page.
     hidden_button = gr.Button(visible=False)
@@ -394,7 +446,7 @@ def _offer_to_programs(models: Models, recording: gr.Audio, limits: Limits) -> N
         hidden_output,
         api_name="listen",
         api_description="Scene, probabilities, timeline and events of a sound file.",
-        **_request_limits(),
+        concurrency_limit=None,
     )
 
 
@@ -410,11 +462,6 @@ def _add_examples(example_files: Sequence[tuple[str, Path]], recording: gr.Audio
             # A function that returns the path.
             choose = functools.partial(str, path)
             button.click(choose, None, recording, api_visibility="private", show_progress="hidden")
-
-
-def _request_limits() -> dict[str, Any]:
-    """Returns arguments of an event whose requests share CONCURRENT_REQUESTS."""
-    return {"concurrency_limit": CONCURRENT_REQUESTS, "concurrency_id": "predict"}
 
 
 def _short_name(folder: str | Path | None) -> str:

@@ -42,6 +42,37 @@ flags.DEFINE_float(
     0.1,
     flag_values=FLAGS,
 )
+flags.DEFINE_integer(
+    "max_files",
+    50,
+    "Largest number of files that a visitor classifies together.",
+    1,
+    flag_values=FLAGS,
+)
+flags.DEFINE_float(
+    "request_timeout",
+    600.0,
+    "Longest time in seconds that one request is computed; the time in which it waits for others "
+    "is not counted.",
+    1.0,
+    flag_values=FLAGS,
+)
+flags.DEFINE_integer(
+    "max_waiting",
+    200,
+    "Largest number of requests that wait: of those with at most a minute of sound, and of longer "
+    "ones. Others get the message that the page is busy.",
+    0,
+    flag_values=FLAGS,
+)
+flags.DEFINE_multi_string(
+    "public_name",
+    [],
+    "Host name under which visitors reach the page, for example that of a proxy; may be repeated. "
+    "Requests for other names are refused, except localhost, the name of this machine, and "
+    "addresses in digits.",
+    flag_values=FLAGS,
+)
 
 
 def app(values: flags.FlagValues, _positional: list[str]) -> None:
@@ -56,10 +87,16 @@ def app(values: flags.FlagValues, _positional: list[str]) -> None:
         from crossask.app.outcomes import Limits
         from crossask.app.page import serve
 
-        limits = Limits(file_megabytes=values.max_file_mb, minutes=values.max_minutes)
+        limits = Limits(
+            file_megabytes=values.max_file_mb,
+            minutes=values.max_minutes,
+            files=values.max_files,
+            request_seconds=values.request_timeout,
+            waiting=values.max_waiting,
+        )
         # None is the starter model.
         models = values.model or [None]
-        with serve(models, values.host, values.port, limits) as address:
+        with serve(models, values.host, values.port, limits, values.public_name) as address:
             print(f"Serving the page at {address}. Press Ctrl-C to stop.", flush=True)
             threading.Event().wait()
     except (KeyboardInterrupt, Preempted):

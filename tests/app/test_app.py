@@ -1,5 +1,6 @@
 """The page: what it shows, what it refuses, and fifty requests at once."""
 
+import asyncio
 import concurrent.futures
 import dataclasses
 import functools
@@ -175,15 +176,20 @@ def test_no_problem_with_a_recording_is_an_error_of_a_handler(models, recording,
     for block_function in blocks.fns.values():
         handlers[block_function.name] = block_function.fn
     upload = write_noise(tmp_path / "upload.wav")
-    nothing = handlers["on_recording"](None)
-    too_many = handlers["on_files"]([upload] * (LIMITS.files + 1))
     broken = tmp_path / "broken.wav"
     broken.write_bytes(b"RIFF")
-    unusable = handlers["on_recording"](str(broken))
-    old_page = handlers["on_moment"](None, None, 1.0)
     found = results(models, upload)
-    os.remove(upload)
-    deleted = handlers["on_moment"](found, "upload.wav", 1.0)
+
+    async def ask():
+        nothing = await handlers["on_recording"](None)
+        too_many = await handlers["on_files"]([upload] * (LIMITS.files + 1))
+        unusable = await handlers["on_recording"](str(broken))
+        old_page = await handlers["on_moment"](None, None, 1.0)
+        os.remove(upload)
+        deleted = await handlers["on_moment"](found, "upload.wav", 1.0)
+        return nothing, too_many, unusable, old_page, deleted
+
+    nothing, too_many, unusable, old_page, deleted = asyncio.run(ask())
     texts = (nothing[-1], too_many[-1], unusable[-1], old_page, deleted)
     expected = (
         "There is no recording yet",
@@ -331,6 +337,18 @@ def test_a_file_above_the_limit_is_not_uploaded(address):
     assert answer.status_code == 200
 
 
+def test_the_page_is_not_served_to_the_page_of_another_server(address):
+    assert httpx.get(address).status_code == 200
+    for headers in ({"Host": "evil.example"}, {"Origin": "https://evil.example"}):
+        for path in ("", "gradio_api/info", "gradio_api/queue/data?session_hash=a"):
+            answer = httpx.get(f"{address}{path}", headers=headers)
+            assert answer.status_code == 403
+            assert "evil.example" in answer.text
+        upload = {"files": ("a.wav", b"sound")}
+        answer = httpx.post(f"{address}gradio_api/upload", files=upload, headers=headers)
+        assert answer.status_code == 403
+
+
 def test_a_file_of_the_server_is_not_read_for_a_stranger(address, tmp_path):
     """gradio_client uploads what it is given; this asks by hand for a path."""
     sound = {"path": write_noise(tmp_path / "own.wav"), "meta": {"_type": "gradio.FileData"}}
@@ -402,10 +420,11 @@ def test_the_flags_are_the_limits_of_the_page_and_no_model_is_the_starter_model(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(page, "serve", serve)
-    command = ["crossask-app", "--max_file_mb=7", "--max_minutes=2.5", "--port=1"]
+    command = ["crossask-app", "--max_file_mb=7", "--max_minutes=2.5", "--max_files=3"]
+    command += ["--request_timeout=9", "--max_waiting=5", "--public_name=a.example", "--port=1"]
     assert app.main(command) == 0
-    limits = outcomes.Limits(file_megabytes=7, minutes=2.5)
-    assert served == [([None], "127.0.0.1", 1, limits)]
+    limits = outcomes.Limits(7, 2.5, files=3, request_seconds=9, waiting=5)
+    assert served == [([None], "127.0.0.1", 1, limits, ["a.example"])]
 
 
 def test_without_gradio_it_says_what_to_install(exports, monkeypatch, capsys):

@@ -1,0 +1,154 @@
+"""Decides which requests are computed now and which wait: short sounds do not wait for long ones.
+
+A request is computed in a thread. The number of threads is the number of places. Requests with much
+sound may take all places but one, so there is always one that only short sounds use.
+"""
+
+import asyncio
+import contextlib
+import functools
+import math
+import threading
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from crossask.errors import AudioError
+
+Result = TypeVar("Result")
+# A request with at most this much sound is short.
+SHORT_SECONDS = 60.0
+
+
+class StoppedError(Exception):
+    """The visitor has left, or the time of the request is over: nobody needs its result."""
+
+
+class LongerThanSaidError(Exception):
+    """A request that was taken for a short one has more than SHORT_SECONDS of sound."""
+
+
+class Request:
+    """A request that is being computed.
+
+    Attributes:
+      most_seconds: The most sound that it may have.
+    """
+
+    def __init__(self, most_seconds: float):
+        self.most_seconds = most_seconds
+        self._is_stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Makes the next call of `check` raise an error."""
+        self._is_stopped.set()
+
+    def check(self, seconds: float) -> None:
+        """Raises an error unless the work should go on. The work calls it often.
+
+        Args:
+          seconds: Sound of the request that has been read.
+
+        Raises:
+          StoppedError: The result is not needed any more.
+          LongerThanSaidError: There is more sound than the headers of the files say.
+        """
+        if self._is_stopped.is_set():
+            raise StoppedError
+        if seconds > self.most_seconds:
+            raise LongerThanSaidError
+
+
+class Turns:
+    """Runs requests in threads, in the order of their arrival, short ones beside long ones."""
+
+    def __init__(self, places: int, most_waiting: int, time_limit_seconds: float):
+        """Creates the places; all calls of `run` must be in one event loop.
+
+        Args:
+          places: Number of requests that are computed at once, at least 2.
+          most_waiting: Number of short requests that may wait, and of long ones.
+          time_limit_seconds: Longest time that a request is computed; waiting is not counted.
+        """
+        self.time_limit_seconds = time_limit_seconds
+        self._threads = anyio.CapacityLimiter(places)
+        self._places = _Places(places, most_waiting)
+        self._places_of_long = _Places(places - 1, most_waiting)
+
+    async def run(self, seconds: float, work: Callable[[Request], Result]) -> Result:
+        """Returns the result of a request when it was its turn.
+
+        Args:
+          seconds: Sound of the request, according to the headers of its files.
+          work: Computes the request. It calls `Request.check` and lets its errors pass.
+
+        Raises:
+          AudioError: Too many requests wait, or this one takes too long.
+        """
+        if seconds <= SHORT_SECONDS:
+            try:
+                return await self._run(Request(SHORT_SECONDS), work, [self._places])
+            except LongerThanSaidError:
+                # It starts again as a long one. A pause would keep its place and its memory.
+                pass
+        return await self._run(Request(math.inf), work, [self._places_of_long, self._places])
+
+    async def _run(
+        self, request: Request, work: Callable[[Request], Result], needed: Sequence["_Places"]
+    ) -> Result:
+        with contextlib.ExitStack() as taken:
+            for places in needed:
+                await places.take()
+                taken.callback(places.give_back)
+            thread = asyncio.create_task(
+                anyio.to_thread.run_sync(work, request, limiter=self._threads)
+            )
+            # A thread cannot be ended from outside, so its places are taken until it ends.
+            thread.add_done_callback(functools.partial(_end, taken.pop_all()))
+        try:
+            await asyncio.wait({thread}, timeout=self.time_limit_seconds)
+        finally:
+            # It is not done if the time is over, or if gradio cancels the request.
+            if not thread.done():
+                request.stop()
+        if not thread.done():
+            raise AudioError(
+                f"This takes longer than {self.time_limit_seconds:g} s, the limit of this page.",
+                "Use a shorter recording or fewer files, or classify them with crossask-predict.",
+            )
+        return thread.result()
+
+
+class _Places:
+    """Places for requests, and those that wait for one in the order of their arrival."""
+
+    def __init__(self, count: int, most_waiting: int):
+        self._free = asyncio.Semaphore(count)
+        self._most_waiting = most_waiting
+        self._waiting = 0
+
+    async def take(self) -> None:
+        """Waits for a place and takes it; raises AudioError if too many wait already."""
+        if self._free.locked() and self._waiting >= self._most_waiting:
+            raise AudioError(
+                f"The page is busy: {self._waiting} requests are waiting.",
+                "Try again in a few minutes.",
+            )
+        self._waiting += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self._waiting -= 1
+
+    def give_back(self) -> None:
+        self._free.release()
+
+
+def _end(taken: contextlib.ExitStack, thread: asyncio.Task) -> None:
+    """Gives the places of a thread back."""
+    taken.close()
+    # An error that nobody asks for would be logged.
+    if not thread.cancelled():
+        thread.exception()

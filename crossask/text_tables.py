@@ -11,6 +11,10 @@ from pathlib import Path, PurePosixPath
 
 from crossask.errors import DataError
 
+# A spreadsheet runs a cell that starts with one of these; the apostrophe marks such cells as text.
+# The second four are the wide signs, which some spreadsheets of East Asia read like the first four.
+FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "'")
+
 
 @dataclasses.dataclass(frozen=True)
 class Table:
@@ -48,6 +52,26 @@ class Table:
     def line_error(self, line_number: int, problem: str, fix: str) -> DataError:
         """Returns the error for one line; `problem` is the predicate of "Line 3 of table.csv"."""
         return DataError(f"Line {line_number} of {self.path} {problem}.", fix)
+
+
+def cell_of(name: str) -> str:
+    """Returns a cell that a spreadsheet reads as the text `name` and not as a formula.
+
+    A name that starts with one of FORMULA_STARTS is preceded by an apostrophe. That includes the
+    apostrophe itself, so that `name_of` returns the name. Numbers stay numbers.
+    """
+    if not name.startswith(FORMULA_STARTS):
+        return name
+    try:
+        float(name)
+    except ValueError:
+        return f"'{name}"
+    return name
+
+
+def name_of(cell: str) -> str:
+    """Returns the name for which `cell_of` returned this cell."""
+    return cell.removeprefix("'")
 
 
 def read_csv(path: str | Path) -> Table:

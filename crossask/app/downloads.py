@@ -4,9 +4,9 @@ A file is a link with its content in it (a data URL), so the server stores nothi
 """
 
 import base64
-import csv
 import dataclasses
 import io
+import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -111,10 +111,8 @@ def _table(predictions: Sequence[Prediction]) -> bytes:
 
 def _with_cell(line: str, cell: str) -> str:
     """Returns a line of a CSV with one more cell at its end."""
-    (cells,) = csv.reader([line])
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow([*cells, cell])
-    return text.getvalue()
+    line_end = "\n"
+    return f"{line.removesuffix(line_end)},{prediction_files.csv_line([cell])}"
 
 
 def _audacity_labels(prediction: Prediction) -> bytes:
@@ -128,6 +126,11 @@ def _zip_of_labels(predictions: Sequence[Prediction]) -> bytes:
         for prediction in predictions:
             if not prediction.is_silent:
                 # With the suffix of the recording: there may be a.wav and a.mp3.
-                entry = zipfile.ZipInfo(f"{prediction.source}.txt")
+                entry = zipfile.ZipInfo(f"{_file_name(prediction.source)}.txt")
                 writer.writestr(entry, _audacity_labels(prediction))
     return archive.getvalue()
+
+
+def _file_name(name: str) -> str:
+    """Returns a name without the characters that mean folders or drives on some systems."""
+    return re.sub(r"[/\\:\x00-\x1f]", "_", name)

@@ -7,6 +7,7 @@ from typing import Any
 
 from absl import flags
 
+from crossask import text_tables
 from crossask.cli import command
 from crossask.errors import CrossaskError
 
@@ -80,12 +81,11 @@ def _check(words: Sequence[str], values: flags.FlagValues) -> None:
 
 def _export(out: Path) -> int:
     """Exports a run of the row with the best score, and returns the exit code."""
-    from crossask.report import data
     from crossask.training import run_folder
 
     with open(out / "report" / "table.csv", newline="", encoding="utf-8") as file:
         best = max(csv.DictReader(file), key=lambda row: float(row["macro_accuracy"]))
-    best_row = data.name_of(best["row"])
+    best_row = text_tables.name_of(best["row"])
     model = out / "model"
     command.LOG.info(
         "The row %s has the best score, which is a little too good, because it was chosen by it.",

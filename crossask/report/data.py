@@ -1,7 +1,7 @@
 """Results for other programs: a table of rows as CSV, everything as JSON.
 
 Accuracies are fractions; numbers have six decimals. In CSV, an apostrophe precedes names that a
-spreadsheet would read as formulas; see `cell_of`.
+spreadsheet would read as formulas; see `crossask.text_tables.cell_of`.
 """
 
 import csv
@@ -18,10 +18,9 @@ from crossask.report.findings import Difference, PaperCell, TestedClaim
 from crossask.report.misclassified import MisclassifiedClip
 from crossask.report.rows import Row
 from crossask.report.studies import ChangedChoice
+from crossask.text_tables import cell_of
 
 DECIMALS = 6
-# A spreadsheet runs a cell that starts with one of these; the apostrophe marks such cells as text.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
 def to_csv(results: CorpusResults) -> str:
@@ -45,26 +44,6 @@ def devices_csv(results: CorpusResults) -> str:
     """Returns the scores by device of every row of a corpus as CSV; some clips have devices."""
     lines = devices.csv_lines(results)
     return _csv(list(lines[0]), lines)
-
-
-def cell_of(name: str) -> str:
-    """Returns a cell that a spreadsheet reads as the text `name` and not as a formula.
-
-    A name that starts with =, +, -, @, a tab or a carriage return is preceded by an apostrophe, and
-    so is one that starts with an apostrophe, so that `name_of` returns it. Numbers stay numbers.
-    """
-    if not name.startswith(FORMULA_STARTS):
-        return name
-    try:
-        float(name)
-    except ValueError:
-        return f"'{name}"
-    return name
-
-
-def name_of(cell: str) -> str:
-    """Returns the name for which `cell_of` returned this cell."""
-    return cell.removeprefix("'")
 
 
 def to_json(

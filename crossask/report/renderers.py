@@ -40,9 +40,8 @@ LATEX_CHARACTERS = {
     "−": r"\ensuremath{-}",
     "±": r"\ensuremath{\pm}",
     "\u202f": r"\,",
-    "\n": " ",
-    "\r": " ",
-    "\t": " ",
+    # An empty line would end the paragraph, and LaTeX refuses the other control characters.
+    **dict.fromkeys(map(chr, (*range(32), 127)), " "),
 }
 
 
@@ -191,7 +190,10 @@ def latex(results: Results) -> str:
         r"\midrule",
     ]
     for cells in zip(*[cells for _, cells in columns], strict=True):
-        lines.append(" & ".join(latex_text(cell) for cell in cells) + r" \\")
+        line = " & ".join(latex_text(cell) for cell in cells)
+        # Without the group, "[" and "*" would belong to the command at the end of the line before.
+        group = "{}" if line.startswith(("[", "*")) else ""
+        lines.append(rf"{group}{line} \\")
     lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
     return "\n".join(lines) + "\n"
 
@@ -286,7 +288,7 @@ def _markdown_list(items: Iterable[str]) -> str:
 
 def _plain_line(text: str) -> str:
     """Returns text as one line of Markdown in which names from outside are no markup."""
-    line = " ".join(text.split("\n"))
+    line = " ".join(text.splitlines())
     line = MARKDOWN_CHARACTERS.sub(r"\\\g<0>", line)
     return line.replace("<", "&lt;")
 

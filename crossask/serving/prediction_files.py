@@ -2,7 +2,8 @@
 
 In every format a recording is one line, or with a timeline one line for each of its windows. The
 functions below return these lines with their line ends. Text, CSV and JSON show by how many seconds
-a short recording was filled up to the length of a window (`Prediction.filled_seconds`).
+a short recording was filled up to the length of a window (`Prediction.filled_seconds`). In a CSV,
+an apostrophe precedes names that a spreadsheet would read as formulas (`text_tables.cell_of`).
 """
 
 import csv
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crossask.errors import CrossaskError
+from crossask.text_tables import cell_of, name_of
 
 if TYPE_CHECKING:
     from crossask.serving.classifier import Prediction, Segment
@@ -48,7 +50,7 @@ def header_line(file_format: str, scenes: Sequence[str], has_timeline: bool) -> 
     """
     if file_format == "csv":
         window = ["start_seconds", "end_seconds"] if has_timeline else []
-        return _delimited(["file", *window, "scene", *scenes, "filled_seconds"], ",")
+        return csv_line(["file", *window, "scene", *scenes, "filled_seconds"])
     if file_format == "dcase2024":
         return _delimited(["filename", "scene_label", *scenes], "\t")
     return ""
@@ -72,7 +74,7 @@ def prediction_line(prediction: "Prediction", file_format: str, top: int = 3) ->
         return _delimited(cells, "\t")
     if file_format == "csv":
         cells = [prediction.source, prediction.scene, *_probabilities(prediction)]
-        return _delimited([*cells, f"{prediction.filled_seconds:.3f}"], ",")
+        return csv_line([*cells, f"{prediction.filled_seconds:.3f}"])
     if file_format == "json":
         values = {
             "file": prediction.source,
@@ -145,6 +147,11 @@ def clock_text(seconds: float) -> str:
     hours = whole // 3600
     minutes = whole // 60 % 60
     return f"{hours:02d}:{minutes:02d}:{whole % 60:02d}"
+
+
+def csv_line(cells: Iterable[str]) -> str:
+    """Returns a line of a CSV in which no name is a formula."""
+    return _delimited([cell_of(cell) for cell in cells], ",")
 
 
 class PredictionFile:
@@ -225,7 +232,7 @@ class PredictionFile:
             if self.file_format == "json":
                 return json.loads(line)["file"]
             (cells,) = csv.reader([line], delimiter=delimiter)
-            return cells[0]
+            return name_of(cells[0]) if self.file_format == "csv" else cells[0]
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise CrossaskError(
                 f"{self.path} contains the line {line!r}, which is not a prediction in the format "
@@ -246,7 +253,7 @@ def _window_line(prediction: "Prediction", segment: "Segment", file_format: str,
     if file_format == "csv":
         window = [f"{start:.3f}", f"{end:.3f}"]
         cells = [prediction.source, *window, segment.scene, *_probabilities(segment)]
-        return _delimited([*cells, f"{prediction.filled_seconds:.3f}"], ",")
+        return csv_line([*cells, f"{prediction.filled_seconds:.3f}"])
     if file_format == "json":
         values = {
             "file": prediction.source,

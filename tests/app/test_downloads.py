@@ -5,8 +5,10 @@ import csv
 import io
 import zipfile
 
+import pytest
 from app import made_up
 
+from crossask import text_tables
 from crossask.app import downloads
 from crossask.app.outcomes import Outcome
 
@@ -67,3 +69,25 @@ def test_each_of_two_models_has_its_own_files():
 
 def test_without_a_recording_that_can_be_used_there_are_no_files():
     assert downloads.files_of_all([Outcome("a.wav", problem="Broken.")], ["model"]) == []
+
+
+@pytest.mark.parametrize("name", ["=1+1.wav", "@a.wav", "'a.wav", "-a, b.wav", '+"a".wav'])
+def test_no_name_is_a_formula_in_a_table(name):
+    outcomes = [Outcome(name, (made_up.prediction(name, first=name, second="=2"),))]
+    tables = [file for file in downloads.files_of_all(outcomes, ["m"]) if file.name[-3:] == "csv"]
+    tables += downloads.files_of_prediction(outcomes[0].predictions[0], "a")[:1]
+    for table in tables:
+        header, *lines = csv.reader(io.StringIO(table.content.decode()))
+        assert f"'{name}" in header
+        assert "'=2" in header
+        for line in lines:
+            assert line[0] == f"'{name}"
+            assert text_tables.name_of(line[0]) == name
+            assert not any(cell.startswith(("=", "+", "-", "@")) for cell in line)
+
+
+def test_names_with_folders_of_another_system_stay_in_the_folder_of_the_zip():
+    outcomes = [Outcome("a", (made_up.prediction(r"..\..\C:\a.wav"),))]
+    _, labels = downloads.files_of_all(outcomes, ["m"])
+    with zipfile.ZipFile(io.BytesIO(labels.content)) as archive:
+        assert archive.namelist() == [".._.._C__a.wav.txt"]

@@ -145,3 +145,25 @@ def test_an_empty_file_is_a_table_without_columns(tmp_path):
     path.touch()
     assert text_tables.read_csv(path).columns == ()
     assert text_tables.read_tab_separated(path).rows == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("=1+2", "'=1+2"),
+        ("+a", "'+a"),
+        ("-a", "'-a"),
+        ("@a", "'@a"),
+        ("'a", "''a"),
+        ("\t=a", "'\t=a"),
+        ("\r=a", "'\r=a"),
+        ("＝1", "'＝1"),
+        ("-1.5", "-1.5"),
+        ("+1e-3", "+1e-3"),
+        ("a=b", "a=b"),
+        ("", ""),
+    ],
+)
+def test_no_name_is_a_formula_in_a_spreadsheet(name, cell):
+    assert text_tables.cell_of(name) == cell
+    assert text_tables.name_of(cell) == name

@@ -10,18 +10,29 @@ import shlex
 import shutil
 import subprocess
 from pathlib import Path
+from xml.etree import ElementTree
 
 import markupsafe
 import pytest
 from report.made_up_runs import MACHINE, change_json, write_run
 
 from crossask.cli import report as command
-from crossask.report import content, data, figures, formatting, renderers, sections, write_report
+from crossask.report import content, figures, formatting, renderers, sections, write_report
 from crossask.report.content import Bar
 from crossask.report.corpus import make_results
 from crossask.report.runs import read_runs
 
 RESAMPLES = 200
+HOSTILE_NAMES = (
+    "</script></style><script>alert(1)</script><img src=x onerror=alert(1)>",
+    '"onload="alert(1)\r\n# b\n# b\r# b',
+    "=HYPERLINK(1)",
+    "@SUM(1)",
+    "\t=1",
+    "../../../../evil",
+    "[a](javascript:alert(1))",
+    "$x^",
+)
 
 
 @pytest.fixture(name="runs_root")
@@ -113,6 +124,39 @@ def test_names_from_outside_cannot_break_page_or_markdown(tmp_path):
     assert "<b>" not in paths["report.md"].read_text()
 
 
+@pytest.mark.parametrize("hostile", HOSTILE_NAMES)
+def test_no_name_or_note_from_a_run_breaks_out_of_any_file_of_a_report(hostile, tmp_path):
+    root = tmp_path / "runs"
+    for name, results, system in (("fa", (3, 3), "FA"), ("cmam", (4, 3), "CMAM")):
+        folder = write_run(root, name, results, system)
+        config = json.loads((folder / "config.json").read_text())
+        change_json(
+            folder / "config.json",
+            corpus=config["corpus"] | {"name": hostile},
+            experiment=config["experiment"] | {"name": f"{hostile}{name}", "notes": hostile},
+            versions={hostile: hostile},
+        )
+    paths = write_report(root, tmp_path / "out", resamples=RESAMPLES)
+    out = (tmp_path / "out").resolve()
+    for name, path in paths.items():
+        assert path.resolve().parent == out, name
+    page = _Page(paths["report.html"].read_text())
+    assert not {"script", "object", "iframe"} & set(page.tags)
+    assert not any(link.lower().strip().startswith("javascript") for link in page.links)
+    markdown = paths["report.md"].read_text()
+    assert "<script" not in markdown
+    assert "\n# b" not in markdown
+    for path in out.glob("*.csv"):
+        with open(path, newline="", encoding="utf-8") as file:
+            for line in csv.reader(file):
+                for cell in line:
+                    is_number = re.fullmatch(r"-?\d+(\.\d+)?", cell)
+                    assert is_number or not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+    for path in out.glob("*.svg"):
+        tags = {element.tag for element in ElementTree.parse(path).iter()}
+        assert not any(tag.endswith(("script", "}a")) for tag in tags)
+
+
 @pytest.mark.parametrize(
     ("text", "escaped"),
     [
@@ -120,6 +164,9 @@ def test_names_from_outside_cannot_break_page_or_markdown(tmp_path):
         ("<img>", "&lt;img>"),
         ("_a_ and a_b", r"\_a\_ and a_b"),
         ("# a\n# b", r"\# a # b"),
+        # Other ends of lines.
+        ("a\r# b", "a # b"),
+        ("a\r\n# b\v# c\u2028# d", "a # b # c # d"),
         ("1. a", r"1\. a"),
         ("1.5 points", "1.5 points"),
         ("- a", r"\- a"),
@@ -128,24 +175,6 @@ def test_names_from_outside_cannot_break_page_or_markdown(tmp_path):
 def test_names_are_no_markup_in_markdown(text, escaped):
     report = content.Report([], [], [text], [], {})
     assert f"\n- {escaped}\n" in renderers.markdown(report)
-
-
-@pytest.mark.parametrize(
-    ("name", "cell"),
-    [
-        ("=1+2", "'=1+2"),
-        ("+a", "'+a"),
-        ("-a", "'-a"),
-        ("@a", "'@a"),
-        ("'a", "''a"),
-        ("-1.5", "-1.5"),
-        ("a=b", "a=b"),
-        ("", ""),
-    ],
-)
-def test_no_name_is_a_formula_in_a_spreadsheet(name, cell):
-    assert data.cell_of(name) == cell
-    assert data.name_of(cell) == name
 
 
 def test_numbers_in_a_csv_stay_numbers_and_names_are_text(tmp_path):
@@ -339,11 +368,14 @@ def test_latex_escapes_what_latex_would_interpret(tmp_path):
     assert renderers.latex_text(r"a_b & 50 % {x} \y #1 $ ^ ~") == (
         r"a\_b \& 50 \% \{x\} \textbackslash{}y \#1 \$ \textasciicircum{} \textasciitilde{}"
     )
+    # An empty line would end the paragraph.
+    assert renderers.latex_text("a\n\n\f\x00b\x7f") == "a    b "
     write_run(tmp_path, "one_row", (2, 3), "CMAM", "feature_based")
     write_run(tmp_path, "50%_&_#", (2, 3), "CMAM", "feature_based")
     write_run(tmp_path, "fa", (3, 3))
     (results,) = make_results(read_runs(tmp_path), resamples=RESAMPLES)
-    text = renderers.latex(sections.results_table(results))
+    table = sections.results_table(results)
+    text = renderers.latex(table)
     assert r"CMAM feature-based (50\%\_\&\_\#) & 62.5 & --" in text
     assert r"\ensuremath{-}12.5" in text
     columns = re.search(r"\\begin\{tabular\}\{(\w+)\}", text).group(1)
@@ -351,6 +383,10 @@ def test_latex_escapes_what_latex_would_interpret(tmp_path):
     for row in rows:
         if row.endswith(r"\\"):
             assert row.replace(r"\&", "").count("&") == len(columns) - 1
+    # \\[9cm] is the end of a line with a distance.
+    lines = [dataclasses.replace(line, title="[9cm]") for line in table.lines]
+    text = renderers.latex(dataclasses.replace(table, lines=lines))
+    assert text.count("\n{}[9cm] &") == len(lines)
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")

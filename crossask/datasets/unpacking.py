@@ -1,15 +1,20 @@
-"""Unpacking a zip archive of a corpus safely: only below the folder, and only whole files."""
+"""Unpacking a zip archive of a corpus safely: only below the folder, whole files, no bombs."""
 
 import stat
 import zipfile
 import zlib
 from collections.abc import Collection
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from crossask import files
-from crossask.errors import DataError
+from crossask.errors import CrossaskError, DataError
 
 BLOCK_BYTES = 1 << 20
+# Recordings cannot be packed to a third of their size, and tables to a tenth. An archive of a few
+# kilobytes can claim terabytes, which would fill the disk.
+MOST_UNPACKED_SHARE = 20
+# So much is always unpacked: a small archive may contain one long table.
+ALWAYS_BYTES = 100_000_000
 
 # Folders of the official layout. They stay in the paths even if all files of an archive are in one
 # of them.
@@ -36,14 +41,17 @@ def unpack(archive: Path, folder: Path, keep: Collection[str] = frozenset()) -> 
       {name below `folder`: bytes} of the archive's files without those of `keep`.
 
     Raises:
-      DataError: The archive is damaged, or contains a link, a name twice, or a name that leads out
-        of `folder`. Names are checked before anything is written.
+      DataError: The archive is damaged, or contains a link, a name twice, a name that leads out of
+        `folder`, or far more than its size can be. This is checked before anything is written.
+      CrossaskError: A folder to write to is a link. The archive is as it should be.
       OSError: The disk cannot be written.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
             members = _members(opened, archive)
             members = {name: member for name, member in members.items() if name not in keep}
+            _check_size(members.values(), archive)
+            _check_links(folder, members)
             # A killed run may have left a temporary file.
             for parent in {(folder / name).parent for name in members}:
                 files.remove_remains(parent)
@@ -68,6 +76,10 @@ def _members(opened: zipfile.ZipFile, archive: Path) -> dict[str, zipfile.ZipInf
         if path in member_at:
             raise _unsafe(archive, f"{str(path)!r} twice")
         member_at[path] = member
+    for path in member_at:
+        for parent in path.parents:
+            if parent in member_at:
+                raise _unsafe(archive, f"{str(parent)!r} as a file and as a folder")
     skipped = 1 if _have_common_folder(member_at) else 0
     return {"/".join(path.parts[skipped:]): member for path, member in member_at.items()}
 
@@ -80,10 +92,42 @@ def _safe_path(member: zipfile.ZipInfo, archive: Path) -> PurePosixPath:
         raise _unsafe(archive, f"{member.filename!r}, which is a link or a device")
     # Some Windows programs write backslashes, and a path may begin with a drive, "C:".
     path = PurePosixPath(member.filename.replace("\\", "/"))
-    has_drive = bool(path.parts) and path.parts[0].endswith(":")
+    has_drive = bool(PureWindowsPath(member.filename).drive)
     if path.is_absolute() or ".." in path.parts or has_drive:
         raise _unsafe(archive, f"{member.filename!r}, which leads out of the folder")
     return path
+
+
+def _check_size(members: Collection[zipfile.ZipInfo], archive: Path) -> None:
+    """Raises DataError if the archive claims to contain far more than its size can be.
+
+    zipfile reads no more of a member than its claimed size.
+    """
+    claimed = sum(member.file_size for member in members)
+    packed = archive.stat().st_size
+    if claimed > max(ALWAYS_BYTES, MOST_UNPACKED_SHARE * packed):
+        raise _unsafe(
+            archive,
+            f"{claimed / 1e9:,.1f} GB in a file of {packed / 1e6:,.1f} MB, which no recordings are",
+        )
+
+
+def _check_links(folder: Path, names: Collection[str]) -> None:
+    """Raises CrossaskError if a file would be written through a link in the folder.
+
+    The folder itself may be one: the user has named it.
+    """
+    parents = set()
+    for name in names:
+        parents.update(PurePosixPath(name).parents)
+    for parent in sorted(parents):
+        path = folder / parent
+        if path != folder and path.is_symlink():
+            raise CrossaskError(
+                f"{path} is a link to {path.readlink()}, and archives are not unpacked into links.",
+                "Replace the link by a folder, and run the same command again. To have the corpus "
+                "on another disk, let --data_dir be a folder there, or a link to one.",
+            )
 
 
 def _is_litter(path: PurePosixPath) -> bool:
@@ -113,7 +157,8 @@ def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None
     with (
         files.writing(path) as temporary,
         opened.open(member) as source,
-        open(temporary, "wb") as file,
+        # The temporary name may not be a link either.
+        open(temporary, "xb") as file,
     ):
         # zipfile compares the CRC at the last read.
         while block := source.read(BLOCK_BYTES):

@@ -18,7 +18,7 @@ from crossask import datasets, downloading
 from crossask.cli import prepare
 from crossask.config import catalogue
 from crossask.datasets import archives, read_corpus, tau2019, tut2017, unpacking
-from crossask.errors import ConfigError, DataError, DownloadError
+from crossask.errors import ConfigError, CrossaskError, DataError, DownloadError
 
 TOP = "TAU-urban-acoustic-scenes-2019-development"
 DiskUsage = collections.namedtuple("DiskUsage", "total used free")
@@ -402,6 +402,62 @@ def with_a_name_twice(name):
     return zipped({name: b"1", other: b"2"}).replace(other.encode(), name.encode())
 
 
+def with_a_claimed_size(name, size):
+    """An archive whose directory says that a file has another size than it has."""
+    member = zipfile.ZipInfo(name)
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", allowZip64=True) as archive:
+        archive.writestr(member, b"sound")
+        member.file_size = size
+    return file.getvalue()
+
+
+def test_a_member_larger_than_its_claimed_size_is_not_written(server, tmp_path):
+    """What an archive claims is checked, so no more than that may be written."""
+    member = zipfile.ZipInfo("large")
+    member.compress_type = zipfile.ZIP_DEFLATED
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(member, bytes(10**6))
+        member.file_size = 10
+    with pytest.raises(DataError, match="damaged"):
+        fetch([publish(server, "a.zip", file.getvalue())], tmp_path)
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("linked", ["audio", "audio/deep", "audio/deep/er"])
+def test_nothing_is_written_through_a_link_in_the_folder(server, tmp_path, linked):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    folder = tmp_path / "data"
+    (folder / linked).parent.mkdir(parents=True)
+    (folder / linked).symlink_to(elsewhere)
+    table = [publish(server, "a.zip", zipped({"audio/deep/er/a.wav": b"1", "meta.csv": b"2"}))]
+    with pytest.raises(CrossaskError, match=f"{linked} is a link to {elsewhere}"):
+        fetch(table, folder)
+    assert list(elsewhere.iterdir()) == []
+    assert not (folder / "meta.csv").exists()
+    # The archive was fine, so it is not fetched again.
+    (folder / linked).unlink()
+    server.requests.clear()
+    fetch(table, folder)
+    assert server.requests == []
+    assert (folder / "audio/deep/er/a.wav").read_bytes() == b"1"
+
+
+def test_the_folder_of_the_corpus_may_be_a_link_and_a_linked_file_is_replaced(server, tmp_path):
+    real = tmp_path / "real"
+    real.mkdir()
+    (tmp_path / "data").symlink_to(real)
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"kept")
+    (real / "meta.csv").symlink_to(outside)
+    table = [publish(server, "a.zip", zipped({"meta.csv": b"new", "audio/a.wav": b"1"}))]
+    fetch(table, tmp_path / "data")
+    assert (real / "meta.csv").read_bytes() == b"new"
+    assert outside.read_bytes() == b"kept"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -409,16 +465,38 @@ def with_a_name_twice(name):
         (zipped({"good": b"1", "/tmp/evil": b"2"}), "leads out"),
         (zipped({"good": b"1", "..\\evil": b"2"}), "leads out"),
         (zipped({"good": b"1", "C:\\evil": b"2"}), "leads out"),
+        (zipped({"good": b"1", "C:evil": b"2"}), "leads out"),
+        (zipped({"good": b"1", r"\\server\share\evil": b"2"}), "leads out"),
         (zipped({"good": b"1", link("evil"): b"/etc"}), "link"),
+        (zipped({"good": b"1", link("evil"): b"/etc", "evil/passwd": b"2"}), "link"),
+        (zipped({"top/good": b"1", "top/good/evil": b"2"}), "as a file and as a folder"),
+        (zipped({"good": b"1", "zeros": bytes(10**6)}, zipfile.ZIP_DEFLATED), "which no record"),
+        (with_a_claimed_size("good", 1 << 40), "which no recordings are"),
         (with_a_name_twice("top/good"), "twice"),
         (zipped({"top/good": b"sound" * 20}).replace(b"soundsound", b"soundnoise", 1), "CRC"),
         (b"PK no zip", "not a zip"),
     ],
-    ids=["parent", "absolute", "backslashes", "drive", "link", "twice", "CRC", "no zip"],
+    ids=[
+        "parent",
+        "absolute",
+        "backslashes",
+        "drive",
+        "drive without a slash",
+        "share",
+        "link",
+        "folder behind a link",
+        "file and folder",
+        "bomb",
+        "claimed size",
+        "twice",
+        "CRC",
+        "no zip",
+    ],
 )
 def test_an_unsafe_or_damaged_archive_writes_nothing_and_is_removed(
-    server, tmp_path, content, message
+    server, tmp_path, content, message, monkeypatch
 ):
+    monkeypatch.setattr(unpacking, "ALWAYS_BYTES", 10_000)
     with pytest.raises(DataError, match=message):
         fetch([publish(server, "a.zip", content)], tmp_path / "data")
     assert files(tmp_path) == []

@@ -10,6 +10,8 @@ DATA ?= data
 ROWS ?=
 DOWNLOAD ?=
 DRY_RUN ?=
+# of `make coverage`: the tests (all)
+TESTS ?=
 # of the stored results: studies (all), and the data that is not generated (see `make results DRY_RUN=1`)
 STUDIES ?=
 ESC10 ?=
@@ -23,10 +25,12 @@ GRID = BIN=$(BIN) OUT=$(OUT) SEEDS=$(SEEDS) ROWS=$(ROWS) JOBS=$(JOBS) DOWNLOAD=$
 # what the package needs, and what tests and lint need besides
 READY := $(VENV)/.ready
 TOOLS := $(VENV)/.tools
+# pip-audit and cyclonedx-py have an environment of their own, because their requirements are none of the package's
+AUDIT := .audit
 # the exact versions are those of one Python; another takes the newest that setup.py allows
 CONSTRAINTS := $(shell $(PYTHON) -c 'import sys; print("-c constraints.txt" if sys.version_info[:2] == (3, 11) else "")')
 
-.PHONY: help demo results test test-quick resolve lint docs site clean reproduce-dcase2019 reproduce-tut2017 rehearse-dcase2019
+.PHONY: help demo results test test-quick coverage audit sbom resolve lint docs site clean reproduce-dcase2019 reproduce-tut2017 rehearse-dcase2019
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1 \t\2/' | expand -t 34
@@ -73,6 +77,21 @@ test-quick: $(TOOLS) ## run the tests that train nothing, start no processes and
 	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal \
 	  -m "not trains and not processes and not simulates"
 
+coverage: $(TOOLS) ## run all tests and list the lines that none of them runs; [TESTS=tests/evaluation] for some
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal --cov=crossask --cov-report=term-missing $(TESTS)
+
+$(AUDIT)/.ready:
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit cyclonedx-bom
+	@touch $@
+
+audit: $(AUDIT)/.ready ## look for known vulnerabilities in the exact versions of constraints.txt; needs the network
+	$(AUDIT)/bin/pip-audit --requirement constraints.txt --disable-pip --no-deps --strict
+
+sbom: $(AUDIT)/.ready ## write sbom.json: what the package is made of (CycloneDX), from constraints.txt
+	$(AUDIT)/bin/cyclonedx-py requirements constraints.txt --output-reproducible --output-file sbom.json
+
 resolve: $(TOOLS) ## resolve the requirements for every Python and platform; needs an index of packages
 	CROSSASK_TEST_INDEX=1 $(BIN)/python -m pytest tests/test_resolution.py --numprocesses=$(JOBS)
 
@@ -88,4 +107,4 @@ site: $(TOOLS) ## build the documentation as a site in the folder site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 clean: ## remove the environment, demo_output and rehearsal_output
-	rm -rf $(VENV) demo_output rehearsal_output site build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(AUDIT) sbom.json .coverage demo_output rehearsal_output site build *.egg-info .pytest_cache .ruff_cache

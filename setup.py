@@ -84,9 +84,10 @@ TEST = [
     "nbclient>=0.10",
     "ipykernel>=6.29",
 ]
-# Format and style, the documentation site, and `make resolve`.
+# Format and style, the documentation site, `make resolve` and `make coverage`.
 DEV = [
     "ruff>=0.6",
+    "pytest-cov>=6",
     "mkdocs-material>=9.5",
     "mkdocstrings[python]>=0.26",
     "mkdocs-jupyter>=0.25",

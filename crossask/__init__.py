@@ -11,7 +11,11 @@ if TYPE_CHECKING:
 __all__ = ["__version__", "load"]
 
 
-def load(model_dir: str | Path | None = None, hop_seconds: float | None = None) -> "Classifier":
+def load(
+    model_dir: str | Path | None = None,
+    hop_seconds: float | None = None,
+    trust_model: bool = False,
+) -> "Classifier":
     """Loads a model that `crossask-export` wrote, or the starter model.
 
     >>> import crossask
@@ -50,10 +54,12 @@ def load(model_dir: str | Path | None = None, hop_seconds: float | None = None) 
         it is first used.
       hop_seconds: Time between the starts of windows in a recording that is longer than a training
         clip; None is half of a window.
+      trust_model: Whether a SavedModel is loaded that is not from crossask-export. A SavedModel is
+        a program, which can read and write your files; a LiteRT file is data.
 
     Raises:
       CrossaskError: The folder contains no exported model.
     """
     from crossask.serving import Classifier
 
-    return Classifier(model_dir, hop_seconds)
+    return Classifier(model_dir, hop_seconds, trust_model=trust_model)

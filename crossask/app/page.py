@@ -56,6 +56,7 @@ def serve(
     port: int = 7860,
     limits: Limits = Limits(),  # noqa: B008
     public_names: Sequence[str] = (),
+    trust_model: bool = False,
 ) -> Iterator[str]:
     """Serves the page until the context ends.
 
@@ -68,6 +69,7 @@ def serve(
       port: Port at which the page is served.
       limits: The largest recordings and requests that the page takes.
       public_names: Further names under which visitors reach the page, see `crossask.app.hosts`.
+      trust_model: See `load_models`.
 
     Yields:
       The URL of the page.
@@ -76,7 +78,7 @@ def serve(
       CrossaskError: The number of models is wrong, a folder contains no exported model, or the
         address is not available.
     """
-    models = load_models(model_dirs)
+    models = load_models(model_dirs, trust_model)
     with files.working_folder("crossask-app") as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(folder / "sounds")
         examples_folder = folder / "examples"
@@ -99,6 +101,8 @@ def serve(
                 allowed_paths=[str(examples_folder)],
                 max_file_size=f"{limits.file_megabytes}mb",
                 app_kwargs={"middleware": [known_hosts([host, *public_names])]},
+                # Gradio would wait 3 s for an answer of its own page, which a busy machine misses.
+                _frontend=False,
             )
         except OSError as error:
             raise CrossaskError(
@@ -111,11 +115,14 @@ def serve(
             page.close(verbose=False)
 
 
-def load_models(model_dirs: Sequence[str | Path | None]) -> dict[str, Classifier]:
+def load_models(
+    model_dirs: Sequence[str | Path | None], trust_model: bool = False
+) -> dict[str, Classifier]:
     """Loads models and names them by their folders, or by the whole paths if names are equal.
 
     Args:
       model_dirs: Folders of one or two exported models; None is the starter model.
+      trust_model: Whether SavedModels that are not from crossask-export are loaded, too.
 
     Raises:
       CrossaskError: The number of models is wrong, a model is given twice, a folder contains no
@@ -138,7 +145,10 @@ def load_models(model_dirs: Sequence[str | Path | None]) -> dict[str, Classifier
         raise CrossaskError(
             f"The model {names[0]!r} is given twice.", "Give another one, or leave it out."
         )
-    return {name: Classifier(folder) for name, folder in zip(names, model_dirs, strict=True)}
+    models = {}
+    for name, folder in zip(names, model_dirs, strict=True):
+        models[name] = Classifier(folder, trust_model=trust_model)
+    return models
 
 
 def results_json(

@@ -25,6 +25,13 @@ flags.DEFINE_multi_string(
     "Default: the starter model.",
     flag_values=FLAGS,
 )
+flags.DEFINE_bool(
+    "trust_model",
+    False,
+    "Use a SavedModel that was not written by crossask-export. A SavedModel is a program, which "
+    "can read and write your files.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_integer("port", 7860, "Port of the page.", 1, 65535, flag_values=FLAGS)
 flags.DEFINE_string(
     "host",
@@ -96,7 +103,8 @@ def app(values: flags.FlagValues, _positional: list[str]) -> None:
         )
         # None is the starter model.
         models = values.model or [None]
-        with serve(models, values.host, values.port, limits, values.public_name) as address:
+        where = (values.host, values.port)
+        with serve(models, *where, limits, values.public_name, values.trust_model) as address:
             print(f"Serving the page at {address}. Press Ctrl-C to stop.", flush=True)
             threading.Event().wait()
     except (KeyboardInterrupt, Preempted):

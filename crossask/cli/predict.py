@@ -44,6 +44,13 @@ flags.DEFINE_string(
     "crossask-export; default: the starter model.",
     flag_values=FLAGS,
 )
+flags.DEFINE_bool(
+    "trust_model",
+    False,
+    "Use a SavedModel that was not written by crossask-export. A SavedModel is a program, which "
+    "can read and write your files.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_enum(
     "format", "text", prediction_files.FORMATS, "Format of the output.", flag_values=FLAGS
 )
@@ -110,7 +117,7 @@ def _classifier(values: flags.FlagValues) -> "Classifier":
     """Returns the model that the flags select."""
     from crossask.serving import Classifier
 
-    return Classifier(values.model or None, values.hop, values.embeddings)
+    return Classifier(values.model or None, values.hop, values.embeddings, values.trust_model)
 
 
 def _has_timelines(values: flags.FlagValues) -> bool:

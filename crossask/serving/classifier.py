@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import json
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,6 +13,7 @@ import numpy as np
 from crossask.audio import fill_window, rates, reading, sliding_windows
 from crossask.audio.windows import BATCH_WINDOWS
 from crossask.errors import AudioError, CrossaskError
+from crossask.serving.cards import read_card
 from crossask.serving.litert_runner import LiteRTModel
 from crossask.serving.starter import starter_model
 
@@ -204,6 +204,7 @@ class Classifier:
         model_dir: str | Path | None = None,
         hop_seconds: float | None = None,
         embeddings: str | Path | None = None,
+        trust_model: bool = False,
     ):
         """Loads the model.
 
@@ -215,6 +216,8 @@ class Classifier:
           embeddings: For a model of a row with event_model.name=precomputed: .npz with the
             embeddings [n, width] of each recording, by its path or the end of it. Such a model
             predicts files that last one clip.
+          trust_model: Whether a SavedModel is loaded that is not from crossask-export. A SavedModel
+            is a program, which can read and write your files; a .tflite file is data.
 
         Raises:
           CrossaskError: There is no exported model, the hop is not above 0, or the embeddings are
@@ -226,7 +229,7 @@ class Classifier:
         if path.suffix == LITERT_SUFFIX:
             self._model: _SavedModel | LiteRTModel = LiteRTModel(path)
         else:
-            self._model = _SavedModel(path)
+            self._model = _SavedModel(path, trust_model)
         self.card = self._model.card
         self.scenes = tuple(self.card["scenes"])
         self.clip_seconds = self.card["clip_seconds"]
@@ -517,16 +520,11 @@ class _SavedModel:
       loaded: The SavedModel as TensorFlow loads it.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, trust_model: bool = False):
+        # The card is read first: a graph that is loaded may run.
+        self.card = read_card(folder, trust_model)
         import tensorflow as tf
 
-        card_path = folder / "assets" / "model_card.json"
-        if not (folder / "saved_model.pb").is_file() or not card_path.is_file():
-            raise CrossaskError(
-                f"{str(folder)!r} is not a model written by crossask-export.",
-                "Use the folder that contains saved_model.pb, or a .tflite file.",
-            )
-        self.card = json.loads(card_path.read_text())
         self._tf = tf
         self.loaded = tf.saved_model.load(str(folder))
 

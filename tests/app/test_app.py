@@ -237,7 +237,7 @@ def test_the_window_is_drawn_with_whatever_the_model_has(models, recording):
 def test_two_models_of_one_folder_name_are_distinguished_and_three_are_too_many(
     exports, monkeypatch
 ):
-    monkeypatch.setattr(page, "Classifier", str)
+    monkeypatch.setattr(page, "Classifier", lambda folder, trust_model: str(folder))
     assert list(page.load_models(exports)) == [str(folder) for folder in exports]
     assert list(page.load_models(exports[:1])) == ["model"]
     assert list(page.load_models([exports[0], None])) == ["model", "starter model"]
@@ -424,7 +424,7 @@ def test_the_flags_are_the_limits_of_the_page_and_no_model_is_the_starter_model(
     command += ["--request_timeout=9", "--max_waiting=5", "--public_name=a.example", "--port=1"]
     assert app.main(command) == 0
     limits = outcomes.Limits(7, 2.5, files=3, request_seconds=9, waiting=5)
-    assert served == [([None], "127.0.0.1", 1, limits, ["a.example"])]
+    assert served == [([None], "127.0.0.1", 1, limits, ["a.example"], False)]
 
 
 def test_without_gradio_it_says_what_to_install(exports, monkeypatch, capsys):

@@ -1,0 +1,78 @@
+"""Reads the model card of a SavedModel before its graph is loaded. Imports no TensorFlow.
+
+A SavedModel is a program: its graph may read and write any file of the user. Whoever wrote it can
+also write a card, so a card shows where a model comes from, and does not prove it.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from crossask.audio.windows import LEAST_SECONDS
+from crossask.errors import CrossaskError
+
+# Facts without which nothing can be predicted, with their types.
+NEEDED = {"scenes": list, "clip_seconds": (int, float), "sample_rate_hz": int}
+# Facts of each card that crossask-export writes: the version, and the row.
+OURS = ("crossask", "experiment")
+# What the page says of a model whose card lacks these facts.
+UNKNOWN = {
+    "what": "A SavedModel that was not written by crossask",
+    "experiment": {
+        "system": "unknown system",
+        "strategy": "unknown",
+        "dataset": "unknown data",
+        "model": {"cross_attention": ""},
+    },
+    "events": [],
+    "front_end": {},
+    "least_seconds": LEAST_SECONDS,
+    "fold": "unknown",
+    "seed": "unknown",
+}
+
+
+def read_card(folder: Path, trust_model: bool = False) -> dict[str, Any]:
+    """Returns the model card of a SavedModel.
+
+    Args:
+      folder: Folder of the SavedModel.
+      trust_model: Whether the card may come from another program than crossask-export.
+
+    Raises:
+      CrossaskError: The folder contains no SavedModel, the card is missing, damaged or, without
+        `trust_model`, not from crossask-export, or it lacks a fact that is needed.
+    """
+    path = folder / "assets" / "model_card.json"
+    if not (folder / "saved_model.pb").is_file():
+        raise CrossaskError(
+            f"{str(folder)!r} is not a model written by crossask-export.",
+            "Use the folder that contains saved_model.pb, or a .tflite file.",
+        )
+    if not path.is_file():
+        raise CrossaskError(
+            f"{str(folder)!r} is not a model written by crossask-export: it has no model card.",
+            f"Export the run again. A SavedModel of another program needs {path} with "
+            f"{', '.join(NEEDED)}, and --trust_model.",
+        )
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    # RecursionError: JSON that is nested too deeply.
+    except (OSError, ValueError, RecursionError) as error:
+        raise CrossaskError(
+            f"The model card {path} cannot be read ({error}).", "Export the run again."
+        ) from error
+    for name, kind in NEEDED.items():
+        if not isinstance(card, dict) or not isinstance(card.get(name), kind):
+            raise CrossaskError(
+                f"The model card {path} has no {name!r} of the right type.", "Export the run again."
+            )
+    missing = [name for name in OURS if name not in card]
+    if missing and not trust_model:
+        raise CrossaskError(
+            f"{str(folder)!r} is not a model written by crossask-export: its card has no "
+            f"{missing[0]!r}.",
+            "A SavedModel is a program, which can read and write your files. If you trust whoever "
+            "wrote it, add --trust_model (in Python trust_model=True).",
+        )
+    return {"sample_rates_hz": [card["sample_rate_hz"]]} | UNKNOWN | card

@@ -1,0 +1,104 @@
+"""Which SavedModels are loaded: those with a card of ours, and others that the user trusts."""
+
+import json
+
+import pytest
+import tensorflow as tf
+
+import crossask
+from crossask.cli import app, predict
+from crossask.errors import CrossaskError
+from crossask.serving.cards import read_card
+
+FACTS = {"scenes": ["a", "b"], "clip_seconds": 1.0, "sample_rate_hz": 16000}
+OURS = FACTS | {"crossask": "0.1.0", "experiment": {}}
+
+
+class Foreign(tf.Module):
+    """Writes a file when it runs, as the SavedModel of a stranger could."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = str(path)
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None, None], tf.float32, "waveform"),
+            tf.TensorSpec([], tf.int32, "sample_rate_hz"),
+        ]
+    )
+    def classify(self, waveform, sample_rate_hz):
+        tf.io.write_file(self.path, "written by the model")
+        return {"probabilities": tf.tile([[0.25, 0.75]], [tf.shape(waveform)[0], 1])}
+
+
+def folder_with(tmp_path, card):
+    folder = tmp_path / "model"
+    (folder / "assets").mkdir(parents=True)
+    (folder / "saved_model.pb").touch()
+    if card is not None:
+        text = card if isinstance(card, str) else json.dumps(card)
+        (folder / "assets" / "model_card.json").write_text(text)
+    return folder
+
+
+def test_a_card_of_ours_is_read(tmp_path):
+    card = read_card(folder_with(tmp_path, OURS | {"least_seconds": 0.5}))
+    assert card | OURS == card
+    assert card["least_seconds"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("card", "message"),
+    [
+        (None, "has no model card"),
+        ("{", "cannot be read"),
+        ("[" * 100_000, "cannot be read"),
+        ([], "no 'scenes'"),
+        (OURS | {"scenes": "bus"}, "no 'scenes' of the right type"),
+        ({name: OURS[name] for name in ("scenes", "crossask")}, "no 'clip_seconds'"),
+        (FACTS, "is not a model written by crossask-export: its card has no 'crossask'"),
+        (FACTS | {"crossask": "0.1.0"}, "its card has no 'experiment'"),
+    ],
+)
+def test_a_model_without_a_card_of_ours_is_refused_before_it_is_loaded(
+    card, message, tmp_path, monkeypatch, capsys
+):
+    folder = folder_with(tmp_path, card)
+
+    def load(*_):
+        raise AssertionError("the graph was loaded")
+
+    monkeypatch.setattr(tf.saved_model, "load", load)
+    with pytest.raises(CrossaskError, match=message):
+        crossask.load(folder)
+    assert predict.main(["crossask-predict", f"--model={folder}", "a.wav"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert str(folder) in lines[0]
+
+
+def test_the_page_refuses_it_too(tmp_path, capsys):
+    pytest.importorskip("gradio")
+    folder = folder_with(tmp_path, FACTS)
+    assert app.main(["crossask-app", f"--model={folder}", "--port=1"]) == 2
+    assert "--trust_model" in capsys.readouterr().err
+
+
+def test_a_foreign_model_that_is_trusted_predicts(tmp_path):
+    """It also shows why it is refused: it writes a file when it runs."""
+    folder = tmp_path / "model"
+    written = tmp_path / "written"
+    foreign = Foreign(written)
+    signatures = {"serving_default": foreign.classify}
+    tf.saved_model.save(foreign, str(folder), signatures=signatures)
+    (folder / "assets").mkdir(exist_ok=True)
+    (folder / "assets" / "model_card.json").write_text(json.dumps(FACTS))
+    waveform = tf.random.stateless_normal([32000], seed=[0, 0]).numpy() * 0.1
+    with pytest.raises(CrossaskError, match="trust_model=True"):
+        crossask.load(folder)
+    assert not written.exists()
+    model = crossask.load(folder, trust_model=True)
+    prediction = model.predict(waveform, 16000)
+    assert prediction.probabilities == {"a": 0.25, "b": 0.75}
+    assert written.read_text() == "written by the model"

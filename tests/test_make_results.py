@@ -240,7 +240,7 @@ def test_the_preparations_write_the_clips_of_their_corpora(tmp_path, monkeypatch
     given = {"AMBIENCE": f"{tmp_path}/recordings.csv", "ESC10": f"{tmp_path}/ESC-10"}
     settings = settings_of(tmp_path, EVERYTHING | given)
     for study in studies.STUDIES:
-        if study.name in ("esc10", "ambience", "ambience_levels_quiet"):
+        if study.name in ("esc10", "ambience", "quiet_ambience_levels_linear"):
             make_results._prepare(study, settings)
             with open(settings.fill(studies.CORPORA[study.corpus].data, study)) as file:
                 clips = list(csv.DictReader(file))

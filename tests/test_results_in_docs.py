@@ -140,8 +140,7 @@ def test_sentences_follow_from_the_verdicts(copied, verdict):
 
 
 def test_a_study_that_is_new_gets_its_section(copied):
-    new = ("ambience", "ambience_levels", "ambience_levels_quiet", "tut2017_trunk")
-    new = (*new, "audioset_scene_labels")
+    new = ("ambience", *pictures.LEVEL_STUDIES, "tut2017_trunk", "audioset_scene_labels")
     for name in new:
         (copied / f"{name}.json").unlink(missing_ok=True)
     before = text_of(copied)
@@ -162,7 +161,7 @@ def test_a_study_that_is_new_gets_its_section(copied):
 
 
 def test_a_new_study_has_its_place_in_the_pictures(copied):
-    new = ("ambience", "ambience_levels", "ambience_levels_quiet")
+    new = ("ambience", *pictures.LEVEL_STUDIES)
     for name in new:
         (copied / f"{name}.json").unlink(missing_ok=True)
     before = {picture.name: picture for picture in write_docs.drawn(copied)}
@@ -172,7 +171,7 @@ def test_a_new_study_has_its_place_in_the_pictures(copied):
     after = {picture.name: picture for picture in write_docs.drawn(copied)}
     for name in ("systems", "controls"):
         assert len(after[name].panels) == len(before[name].panels) + 1
-    assert len(after["levels"].panels) == 2
+    assert len(after["levels"].panels) == 4
     looks = [point.look for point in after["levels"].panels[0].points]
     assert looks.count("reference") == 1
     assert "](images/levels.svg)" in text_of(copied)

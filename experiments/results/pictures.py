@@ -35,12 +35,19 @@ TITLES = {
     "ambience": "real ambiences",
     "tut2017_embeddings": "TUT 2017",
     "tut2017_embeddings_study": "TUT 2017",
-    "ambience_levels": "ambiences as recorded",
-    "ambience_levels_quiet": "ambiences at the levels of TAU 2019",
+    "ambience_levels_linear": "linear, ambiences\nas recorded",
+    "ambience_levels_cmam": "CMAM, ambiences\nas recorded",
+    "quiet_ambience_levels_linear": "linear, ambiences\nat TAU 2019's levels",
+    "quiet_ambience_levels_cmam": "CMAM, ambiences\nat TAU 2019's levels",
 }
 SYSTEM_STUDIES = ("demo", "esc10", "ambience")
 CONTROL_STUDIES = ("controls", "esc10_controls", "ambience", "tut2017_embeddings_study")
-LEVEL_STUDIES = ("ambience_levels", "ambience_levels_quiet")
+LEVEL_STUDIES = (
+    "ambience_levels_linear",
+    "quiet_ambience_levels_linear",
+    "ambience_levels_cmam",
+    "quiet_ambience_levels_cmam",
+)
 EVENT_STUDIES = ("demo", "ambience", "tut2017_embeddings")
 # In the order of the picture.
 SYSTEMS = {
@@ -293,7 +300,8 @@ def _levels(tables: Mapping[str, "Table"]) -> Iterator[Picture]:
             labels[label] = None
             points.append(_score(row, label, "plain" if row.difference else "reference"))
         panels.append(Panel(_title(tables[study]), tuple(points)))
-        summaries.append(f"{TITLES[study]}: {_summary(points)}")
+        title = TITLES[study].replace("\n", " ")
+        summaries.append(f"{title}: {_summary(points)}")
     if panels:
         yield Intervals(
             name="levels",
@@ -376,8 +384,6 @@ def _summary(points: Sequence[Point]) -> str:
 
 
 def _level_label(name: str) -> str:
-    """Returns "CMAM at −20 dBFS" for "cmam_feature_based_at_minus_20_dbfs"."""
-    system, _, level = name.partition("_at_minus_")
-    system = system.removesuffix("_feature_based")
-    title = system.upper() if system != "linear" else system
-    return f"{title} at −{level.removesuffix('_dbfs')} dBFS" if level else f"{title}, no level set"
+    """Returns "at −20 dBFS" for "cmam_feature_based_at_minus_20_dbfs"."""
+    _, _, level = name.partition("_at_minus_")
+    return f"at −{level.removesuffix('_dbfs')} dBFS" if level else "no level set"

@@ -191,17 +191,32 @@ def needs(study: Study, corpora: Mapping[str, Corpus] = CORPORA) -> tuple[str, .
     return (*corpora[study.corpus].needs, *study.needs)
 
 
-def on_ambiences(name: str, about: str, file: str, corpus: str = "ambience") -> Study:
-    """Returns a study of rows on the ambiences with the published YAMNet.
+def on_ambiences(name: str, about: str, file: str) -> Study:
+    """Returns a study of all rows of an experiment file on the ambiences, with YAMNet.
 
     Args:
       name: See `Study`.
       about: See `Study`.
       file: The experiment file.
-      corpus: Which of the two corpora of ambiences.
     """
     rows = Training(f"experiments/{file}", THREE_SEEDS, override=YAMNET_WEIGHTS)
-    return Study(name, about, corpus, (rows,), "cmam_feature_based", needs=("YAMNET",))
+    return Study(name, about, "ambience", (rows,), "cmam_feature_based", needs=("YAMNET",))
+
+
+def levels_of(name: str, about: str, row: str, corpus: str) -> Study:
+    """Returns a study of one row of ambience_levels.py at several levels.
+
+    Args:
+      name: See `Study`.
+      about: See `Study`.
+      row: Name of the row without a level, with which the others are compared.
+      corpus: Which of the two corpora of ambiences.
+    """
+    rows = (row, *[f"{row}_at_minus_{level}_dbfs" for level in (40, 26, 20)])
+    training = Training(
+        "experiments/ambience_levels.py", THREE_SEEDS, rows=rows, override=YAMNET_WEIGHTS
+    )
+    return Study(name, about, corpus, (training,), row, needs=("YAMNET",))
 
 
 STUDIES = (
@@ -433,16 +448,29 @@ STUDIES = (
         "fine-tuning the published YAMNet on these ambiences",
         "ambience_fine_tuning.py",
     ),
-    on_ambiences(
-        "ambience_levels",
-        "the level at which YAMNet reads these ambiences",
-        "ambience_levels.py",
+    levels_of(
+        "ambience_levels_linear",
+        "the level at which YAMNet reads these ambiences, for LINEAR",
+        "linear",
+        "ambience",
     ),
-    on_ambiences(
-        "ambience_levels_quiet",
-        "the same at the levels of TAU 2019",
-        "ambience_levels.py",
-        corpus="ambience_quiet",
+    levels_of(
+        "ambience_levels_cmam",
+        "the same for CMAM",
+        "cmam_feature_based",
+        "ambience",
+    ),
+    levels_of(
+        "quiet_ambience_levels_linear",
+        "the same at the levels of TAU 2019, for LINEAR",
+        "linear",
+        "ambience_quiet",
+    ),
+    levels_of(
+        "quiet_ambience_levels_cmam",
+        "the same at the levels of TAU 2019, for CMAM",
+        "cmam_feature_based",
+        "ambience_quiet",
     ),
     Study(
         name="recording_levels",

@@ -38,8 +38,11 @@ def what_it_predicts(card: Mapping[str, Any]) -> str:
 def training_text(card: Mapping[str, Any]) -> str:
     """Returns the sentence about the recordings that the model was trained on."""
     corpus = card.get("trained_on", {})
-    if "recordings" in corpus:
-        return f"It was trained on {len(corpus['recordings'])} recordings."
+    recordings = corpus.get("recordings")
+    # The starter model lists its recordings. A run has the number of those that the clips of its
+    # corpus were cut from, training clips and others.
+    if isinstance(recordings, list):
+        return f"It was trained on {len(recordings)} recordings."
     dataset = _dataset_title(card["experiment"]["dataset"])
     clips = "an unknown number of clips"
     if "training" in corpus:

@@ -107,6 +107,12 @@ def test_an_exported_run_is_described_by_its_corpus_and_score():
     )
 
 
+def test_a_run_on_clips_that_were_cut_from_recordings_is_described_by_its_training_clips():
+    trained = {"training": 30, "evaluation": 10, "recordings": 8, "evaluation_recordings": 2}
+    card = made_up.CARD | {"trained_on": trained}
+    assert about.training_text(card).startswith("It was trained on 30 clips of 10 s: ")
+
+
 def test_what_a_card_does_not_say_is_said_to_be_unknown():
     _, _, training, evaluation = about.sentences(made_up.CARD)
     assert "an unknown number of clips" in training

@@ -52,6 +52,7 @@ CORE = [
     "pooch>=1.8",
     "httpx>=0.27",
     "certifi",
+    "filelock>=3.12",
 ]
 # Preparing, training, evaluating and reporting.
 TRAIN = [

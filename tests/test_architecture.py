@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (
     {"errors", "lazy", "shipped", "version"},
     {"config", "files", "system_errors", "text_tables"},
-    {"audio", "downloading", "evaluation"},
+    {"audio", "downloading", "evaluation", "locks"},
     {"datasets", "events", "models"},
     {"features"},
     {"training"},

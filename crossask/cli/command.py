@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 from absl import logging as absl_logging
 
-from crossask import system_errors
+from crossask import locks, system_errors
 from crossask.audio import notices
 from crossask.config import catalogue
 from crossask.errors import CrossaskError, Preempted
@@ -100,7 +100,9 @@ def run(
             raise CrossaskError(
                 "One of the arguments is empty.", "Give a path; is a variable of the shell not set?"
             )
-        with _sigterm_raises():
+        # A verb that another verb runs waits as that one does.
+        waits = locks.waits() or ("wait" in flag_values and flag_values["wait"].value)
+        with _sigterm_raises(), locks.waiting(waits):
             return action(flag_values, positional) or 0
 
     try:
@@ -345,6 +347,17 @@ def required(flag_values: flags.FlagValues, *names: str) -> None:
             raise CrossaskError(
                 f"--{name} is missing.", f"Add --{name}=...; --help lists all flags."
             )
+
+
+def define_wait_flag(flag_values: flags.FlagValues) -> None:
+    """Defines the flag of commands that write what others may write, too."""
+    flags.DEFINE_bool(
+        "wait",
+        False,
+        "If another command writes the same run, features, table or export, wait until it has "
+        "ended; without this flag, the command ends with the name of the other process.",
+        flag_values=flag_values,
+    )
 
 
 def define_experiment_flags(flag_values: flags.FlagValues, corpus: bool = True) -> None:

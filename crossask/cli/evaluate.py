@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from crossask import system_errors
+from crossask import locks, system_errors
 from crossask.cli import command
 from crossask.errors import CrossaskError
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from crossask.training.run_folder import Run
 
 FLAGS = flags.FlagValues()
+command.define_wait_flag(FLAGS)
 flags.DEFINE_string("model_dir", "", "A run, or a folder of runs.", flag_values=FLAGS)
 flags.DEFINE_string(
     "predictions",
@@ -126,10 +127,12 @@ def _evaluate(run: "Run", values: flags.FlagValues, prepare: Prepare) -> None:
     swaps_events = values.swap_events and training.reads_two_inputs(run.experiment())
     if swaps_events:
         wanted.append(("swapped.json", training.evaluate_swapped))
-    for name, write in wanted:
-        if values.again or not run.path(name).is_file():
-            corpus, cache = _data_of(run, values, prepare)
-            write(run, corpus, cache)
+    if values.again or not all(run.path(name).is_file() for name, _ in wanted):
+        with locks.of_folder(run.folder):
+            for name, write in wanted:
+                if values.again or not run.path(name).is_file():
+                    corpus, cache = _data_of(run, values, prepare)
+                    write(run, corpus, cache)
     if swaps_events:
         _log_swapped(run)
 

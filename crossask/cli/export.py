@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
+from crossask import locks
 from crossask.cli import command
 from crossask.errors import CrossaskError
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from crossask.training.run_folder import Run
 
 FLAGS = flags.FlagValues()
+command.define_wait_flag(FLAGS)
 flags.DEFINE_string("model_dir", "", "Folder of the run to export.", flag_values=FLAGS)
 flags.DEFINE_string(
     "out",
@@ -54,20 +56,30 @@ def export(values: flags.FlagValues, _positional: list[str]) -> None:
     """Exports the run, and prints the properties of a LiteRT file."""
     _check_flags(values)
     run = _find_run(values.model_dir)
+    with locks.of_path(values.out):
+        if values.format == "saved_model":
+            _write_saved_model(run, values)
+        else:
+            _write_litert(run, values)
+
+
+def _write_saved_model(run: "Run", values: flags.FlagValues) -> None:
     from crossask import serving
 
-    if values.format == "saved_model":
-        print(f"Wrote {serving.export_run(run, values.out)}")
-        if not serving.can_write_warm_up():
-            command.LOG.info(
-                "No warm-up requests for TensorFlow Serving were written: they need the package "
-                "tensorflow-serving-api."
-            )
-        return
-    card = serving.export_litert(run, values.out, values.precision, values.calibration)
-    print(f"Wrote {values.out}")
+    print(f"Wrote {serving.export_run(run, values.out)}")
+    if not serving.can_write_warm_up():
+        command.LOG.info(
+            "No warm-up requests for TensorFlow Serving were written: they need the package "
+            "tensorflow-serving-api."
+        )
+
+
+def _write_litert(run: "Run", values: flags.FlagValues) -> None:
+    from crossask import serving
     from crossask.training.network_size import row_size
 
+    card = serving.export_litert(run, values.out, values.precision, values.calibration)
+    print(f"Wrote {values.out}")
     size = row_size(run.experiment(), len(card["scenes"]))
     print("\n".join(litert_summary(card, size)))
 

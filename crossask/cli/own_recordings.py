@@ -3,13 +3,16 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from crossask import text_tables
+from crossask import locks, text_tables
 from crossask.cli import command
 from crossask.errors import CrossaskError
+
+if TYPE_CHECKING:
+    from crossask.datasets.own_recordings import OwnRecordings
 
 SEEDS = "0,1,2"
 # Flags of `crossask train` that also apply to a folder of recordings.
@@ -30,6 +33,14 @@ def train(words: Sequence[str], values: flags.FlagValues) -> int:
     own = own_recordings.look_at(source)
     command.LOG.info("%s", own.in_words())
     out = Path(values.model_dir or f"{source.with_suffix('')}_models")
+    with locks.of_folder(out):
+        return _train_and_export(own, out, values)
+
+
+def _train_and_export(own: "OwnRecordings", out: Path, values: flags.FlagValues) -> int:
+    """Writes the table and the settings, and runs the verbs."""
+    from crossask.datasets import own_recordings
+
     table = out / "clips.csv"
     rows = out / "rows.py"
     own_recordings.write_table(own, table)

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
+from crossask import locks
 from crossask.cli import command
 from crossask.errors import AudioError, CrossaskError, Preempted
 from crossask.serving import prediction_files
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from crossask.serving.sources import RecordingFile
 
 FLAGS = flags.FlagValues()
+command.define_wait_flag(FLAGS)
 flags.DEFINE_string(
     "model",
     "",
@@ -108,9 +110,19 @@ def predict(values: flags.FlagValues, words: list[str]) -> int:
     _check_flags(values, words)
     if values.stream:
         return _predict_stream(values)
-    if values.watch:
-        return _predict_watched(values, words[0])
-    return _predict_recordings(values, words)
+    with _lock_of_output(values):
+        if values.watch:
+            return _predict_watched(values, words[0])
+        return _predict_recordings(values, words)
+
+
+def _lock_of_output(values: flags.FlagValues) -> contextlib.AbstractContextManager[None]:
+    """Returns the lock of the output table, or of the folder of timelines."""
+    if not values.out:
+        return contextlib.nullcontext()
+    if _has_timelines(values):
+        return locks.of_folder(values.out)
+    return locks.of_path(values.out)
 
 
 def _classifier(values: flags.FlagValues) -> "Classifier":

@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 
 from absl import flags
 
+from crossask import locks
 from crossask.cli import command
 from crossask.config import catalogue
 from crossask.errors import CrossaskError, WeightsError
@@ -40,6 +41,7 @@ def _download_help() -> str:
 
 
 FLAGS = flags.FlagValues()
+command.define_wait_flag(FLAGS)
 command.define_experiment_flags(FLAGS)
 flags.DEFINE_string(
     "dataset", "", f"Data set to prepare: {command.dataset_names(EVENTS)}.", flag_values=FLAGS
@@ -138,6 +140,19 @@ def _prepare_dataset(values: flags.FlagValues) -> None:
         )
     if values.runner == "beam" or values.verify:
         command.required(values, "experiment")
+    is_rendered = values.dataset == EVENTS or catalogue.dataset(values.dataset).is_rendered
+    if values.download or is_rendered:
+        with locks.of_folder(values.data_dir):
+            _write_recordings(values)
+    if values.dataset == EVENTS:
+        return
+    _log_corpus(values)
+    if values.experiment:
+        _compute_features(values)
+
+
+def _write_recordings(values: flags.FlagValues) -> None:
+    """Downloads or renders the recordings of a data set."""
     if values.download:
         from crossask.datasets import download_corpus
 
@@ -145,12 +160,8 @@ def _prepare_dataset(values: flags.FlagValues) -> None:
         download_corpus(values.dataset, values.data_dir, bar)
     if values.dataset == EVENTS:
         _render_events(values)
-        return
-    if catalogue.dataset(values.dataset).is_rendered:
+    elif catalogue.dataset(values.dataset).is_rendered:
         _render_soundscapes(values)
-    _log_corpus(values)
-    if values.experiment:
-        _compute_features(values)
 
 
 def _log_corpus(values: flags.FlagValues) -> None:

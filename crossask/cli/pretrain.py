@@ -21,11 +21,13 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from crossask import locks
 from crossask.cli import command
 from crossask.config import catalogue
 from crossask.errors import CrossaskError
 
 FLAGS = flags.FlagValues()
+command.define_wait_flag(FLAGS)
 flags.DEFINE_string("events", "", "CSV of sound files and labels.", flag_values=FLAGS)
 flags.DEFINE_string(
     "embeddings",
@@ -89,10 +91,11 @@ def pretrain(values: flags.FlagValues, _positional: list[str]) -> None:
     command.required(values, "embeddings" if values.embeddings else "events")
     if not values.out.endswith(".npz"):
         raise CrossaskError(f"--out is {values.out!r}.", "Give a path that ends in .npz.")
-    if values.embeddings:
-        _pretrain_trunk(values)
-    else:
-        _pretrain_event_model(values)
+    with locks.of_path(values.out):
+        if values.embeddings:
+            _pretrain_trunk(values)
+        else:
+            _pretrain_event_model(values)
 
 
 def _pretrain_trunk(values: flags.FlagValues) -> None:

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
+from crossask import locks
 from crossask.cli import command
 
 if TYPE_CHECKING:
     from crossask.report.content import Provenance
 
 FLAGS = flags.FlagValues()
+command.define_wait_flag(FLAGS)
 flags.DEFINE_string("model_dir", "", "Folder of the runs.", flag_values=FLAGS)
 flags.DEFINE_string("out", "", "Folder to write to.", flag_values=FLAGS)
 flags.DEFINE_string(
@@ -35,13 +37,14 @@ def report(values: flags.FlagValues, _positional: list[str]) -> None:
     # Importing the report imports Matplotlib.
     from crossask.report import write_report
 
-    paths = write_report(
-        values.model_dir,
-        values.out,
-        values.baseline,
-        json_file=values.json or None,
-        provenance=_provenance(values),
-    )
+    with locks.of_folder(values.out):
+        paths = write_report(
+            values.model_dir,
+            values.out,
+            values.baseline,
+            json_file=values.json or None,
+            provenance=_provenance(values),
+        )
     print(paths["summary.txt"].read_text(encoding="utf-8"), end="")
     print(f"Report: {paths['report.html']} (beside it: Markdown, CSV, LaTeX and figures)")
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from crossask.training.run_folder import Run
 
 FLAGS = flags.FlagValues()
+command.define_wait_flag(FLAGS)
 command.define_experiment_flags(FLAGS)
 flags.DEFINE_string(
     "dataset",

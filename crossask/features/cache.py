@@ -8,6 +8,7 @@ the same bytes.
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import hashlib
 import logging
@@ -19,7 +20,7 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from crossask import config, events, files
+from crossask import config, events, files, locks
 from crossask.audio import clip_features, fill_window, rates, reading, resampling
 from crossask.config import Experiment, catalogue
 from crossask.datasets import Clip, Corpus, embeddings, file_hashes
@@ -118,12 +119,17 @@ def prepare_features(
         _write_description(folder, kind, corpus, experiment)
 
     write = ShardWriter(experiment, folders, corpus.ready_made, event_model)
-    missing = write.missing(clips)
-    if elsewhere is not None and missing:
-        elsewhere(write, missing)
     tally = _Tally(len(clips), progress)
-    _write_in_threads(write, write.missing(clips), tally, workers)
-    _check_unchanged(corpus, folders, missing)
+    with contextlib.ExitStack() as held:
+        if write.missing(clips):
+            # In one order, so that two commands do not wait for each other.
+            for folder in sorted(folders.values()):
+                held.enter_context(locks.of_folder(folder))
+        missing = write.missing(clips)
+        if elsewhere is not None and missing:
+            elsewhere(write, missing)
+        _write_in_threads(write, write.missing(clips), tally, workers)
+        _check_unchanged(corpus, folders, missing)
 
     log_changes(tally.padded, tally.cut, experiment)
     tally.raise_problems()

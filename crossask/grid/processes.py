@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from crossask import system_errors
+from crossask import locks, system_errors
 from crossask.config import Experiment, catalogue
 from crossask.datasets import Corpus
 from crossask.errors import CrossaskError, Preempted
@@ -61,7 +61,9 @@ def start_child(
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(
-        target=_run_child, args=(target, catalogue.added(), theirs, *arguments), daemon=True
+        target=_run_child,
+        args=(target, catalogue.added(), locks.waits(), theirs, *arguments),
+        daemon=True,
     )
     process.start()
     # The child has the only other end now, so the connection closes with it.
@@ -222,12 +224,20 @@ def _train(task: Task, connection: Connection) -> dict[str, Any]:
 
 
 def _run_child(
-    target: Callable[..., None], added: Sequence[catalogue.Entry], *arguments: Any
+    target: Callable[..., None], added: Sequence[catalogue.Entry], waits: bool, *arguments: Any
 ) -> None:
-    """Calls the target of a child process, with the parent's entries in the catalogue."""
+    """Calls the target of a child process as the parent would.
+
+    Args:
+      target: The function.
+      added: The parent's entries in the catalogue.
+      waits: Whether the parent waits for locks.
+      *arguments: Arguments of the function.
+    """
     for entry in added:
         catalogue.register(entry)
-    target(*arguments)
+    with locks.waiting(waits):
+        target(*arguments)
 
 
 def _end_with_parent() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from crossask import training
+from crossask import locks, training
 from crossask.config import Experiment
 from crossask.datasets import Corpora
 from crossask.errors import CrossaskError
@@ -79,7 +79,9 @@ def train(
         progress_bar = _no_bar
     plan = grid.plan()
     corpora = Corpora(grid.data_dir)
-    tasks = _tasks(grid, execution, corpora, progress_bar)
+    # Machines of one cluster may share the folder of the features.
+    with locks.waiting(locks.waits() or strategy is not None):
+        tasks = _tasks(grid, execution, corpora, progress_bar)
     progress = _Progress(plan, corpora, progress_bar(f"{len(plan)} runs", "epoch"))
 
     jobs = min(devices.processes_at_once(execution.jobs, distribution), len(plan))

@@ -1,5 +1,6 @@
 """Training of one run: a row on one fold with one seed. It can be killed and goes on."""
 
+import contextlib
 import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
@@ -9,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from crossask import config, evaluation, files
+from crossask import config, evaluation, files, locks
 from crossask.config import DistillationConfig, Experiment
 from crossask.datasets import Corpus, recording_count
 from crossask.errors import CrossaskError, DataError
@@ -91,14 +92,19 @@ def train(
         of features is damaged, or the loss is not finite.
       Preempted: See `loop.fit`.
     """
-    with damage_named(cache):
-        return _train(run, experiment, corpus, cache, options)
+    with damage_named(cache), contextlib.ExitStack() as held:
+        return _train(run, experiment, corpus, cache, options, held)
 
 
 def _train(
-    run: Run, experiment: Experiment, corpus: Corpus, cache: FeatureCache, options: Options
+    run: Run,
+    experiment: Experiment,
+    corpus: Corpus,
+    cache: FeatureCache,
+    options: Options,
+    held: contextlib.ExitStack,
 ) -> dict[str, Any]:
-    """Does what `train` does."""
+    """Trains a run as `train` does. The lock of its folder is added to `held`."""
     settings = experiment.training
     scenes = corpus.scenes
     distribution = options.distribution or devices.make_distribution("one_device")
@@ -109,6 +115,8 @@ def _train(
     cache = controls.controlled(cache, corpus, experiment, run.fold, run.seed)
     data = training_data(experiment, corpus, cache, parts.training, run.seed)
     record = _record(run, experiment, corpus, cache, parts, options)
+    if writes and not run.finished:
+        held.enter_context(locks.of_folder(run.folder))
     _claim_folder(run, record, corpus, parts, writes)
     if run.finished:
         return run.read("result.json")

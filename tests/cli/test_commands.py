@@ -13,17 +13,12 @@ import numpy as np
 import pytest
 import small_corpus
 import soundfile
+from every_verb import call, run_every_verb
 
 from crossask.cli import command, main
 
 NAMED = ("--data_dir=x", "--model_dir=y")
 VERBS = main.verbs()
-
-
-def call(verb: str, *arguments) -> int:
-    return importlib.import_module(f"crossask.cli.{verb}").main(
-        [f"crossask-{verb}", *map(str, arguments)]
-    )
 
 
 @pytest.fixture
@@ -38,26 +33,6 @@ def work(made_once) -> Path:
     Tests only read it.
     """
     return made_once("commands", run_every_verb)
-
-
-def run_every_verb(folder: Path) -> None:
-    data = small_corpus.write(folder / "corpus")
-    rows = small_corpus.write_rows(folder / "rows.py", "FA", "FEATURE_BASED")
-    runs = folder / "runs"
-    common = (
-        f"--experiment={rows}",
-        f"--data_dir={data}",
-        "--params_override=training.epochs=1",
-    )
-    assert call("prepare", "--dataset=folder", *common) == 0
-    with small_corpus.without_graphs():
-        assert (
-            call("train", *common, f"--model_dir={runs}", "--seeds=0,1", "--preflight=never") == 0
-        )
-    assert call("evaluate", f"--model_dir={runs}") == 0
-    assert call("report", f"--model_dir={runs}", f"--out={folder}/report") == 0
-    one = runs / "fa" / "fold1" / "seed1"
-    assert call("export", f"--model_dir={one}", f"--out={folder}/model") == 0
 
 
 @pytest.mark.trains

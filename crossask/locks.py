@@ -1,0 +1,146 @@
+"""Locks: one command at a time writes a run, features, a table or an export. No TensorFlow.
+
+A lock is held by a process, not by its file, which stays where it is: the system frees the lock
+when the process ends, however it ends. `<lock>.holder` beside it says who holds it.
+"""
+
+import contextlib
+import contextvars
+import datetime
+import errno
+import json
+import logging
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import filelock
+
+from crossask import system_errors
+from crossask.errors import CrossaskError
+
+LOG = logging.getLogger("crossask")
+NAME = ".lock"
+# What disks report that know no locks.
+WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+SECONDS_BETWEEN_ATTEMPTS = 0.5
+
+_WAITS = contextvars.ContextVar("waits", default=False)
+
+
+class LockedError(CrossaskError):
+    """Another command writes the same file or folder."""
+
+
+@contextlib.contextmanager
+def waiting(waits: bool = True) -> Iterator[None]:
+    """Within the block, a lock that another process holds is waited for if `waits`."""
+    token = _WAITS.set(waits)
+    try:
+        yield
+    finally:
+        _WAITS.reset(token)
+
+
+def waits() -> bool:
+    """Returns whether locks that other processes hold are waited for."""
+    return _WAITS.get()
+
+
+@contextlib.contextmanager
+def of_folder(folder: str | Path) -> Iterator[None]:
+    """Holds the lock of a folder, which is created; the lock lies inside.
+
+    Raises:
+      LockedError: Another process holds it, and it is not waited for.
+    """
+    folder = Path(folder)
+    with system_errors.translated():
+        folder.mkdir(parents=True, exist_ok=True)
+    with _holding(folder / NAME, folder):
+        yield
+
+
+@contextlib.contextmanager
+def of_path(path: str | Path) -> Iterator[None]:
+    """Holds the lock of a file, or of a folder that must not exist yet; the lock lies beside it.
+
+    Raises:
+      LockedError: Another process holds it, and it is not waited for.
+    """
+    path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        # A device or a pipe, such as /dev/stdout, keeps nothing that could be lost.
+        yield
+        return
+    # Two names of one file have one lock.
+    path = path.resolve()
+    with system_errors.translated():
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with _holding(path.with_name(f".{path.name}{NAME}"), path):
+        yield
+
+
+@contextlib.contextmanager
+def _holding(lock_file: Path, target: Path) -> Iterator[None]:
+    lock = filelock.FileLock(lock_file)
+    holder_file = lock_file.with_name(f"{lock_file.name}.holder")
+    try:
+        _acquire(lock, target, holder_file)
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise system_errors.translate(error) from error
+        LOG.warning(
+            "The disk of %s has no locks. Make sure that no other command writes there.", target
+        )
+        yield
+        return
+    try:
+        # A full disk does not keep the name of the holder from those who do not need it.
+        with contextlib.suppress(OSError):
+            holder_file.write_text(json.dumps(_this_process()), encoding="utf-8")
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            holder_file.unlink(missing_ok=True)
+        lock.release()
+
+
+def _acquire(lock: filelock.BaseFileLock, target: Path, holder_file: Path) -> None:
+    try:
+        lock.acquire(timeout=0)
+        return
+    except filelock.Timeout as error:
+        holder = _in_words(holder_file)
+        if not waits():
+            raise LockedError(
+                f"{target} is being written by {holder}.",
+                "Wait until that command has ended, add --wait, or give another place.",
+            ) from error
+    LOG.info("%s is being written by %s. Waiting for it to end.", target, holder)
+    lock.acquire(timeout=-1, poll_interval=SECONDS_BETWEEN_ATTEMPTS)
+
+
+def _this_process() -> dict[str, str | int]:
+    now = datetime.datetime.now().astimezone()
+    return {
+        "host": platform.node(),
+        "pid": os.getpid(),
+        "since": f"{now:%Y-%m-%d %H:%M:%S %z}",
+        "command": " ".join([os.path.basename(sys.argv[0]), *sys.argv[1:2]]),
+    }
+
+
+def _in_words(holder_file: Path) -> str:
+    """Returns who holds a lock."""
+    try:
+        holder = json.loads(holder_file.read_text(encoding="utf-8"))
+        return (
+            f"process {holder['pid']} on {holder['host']} since {holder['since']} "
+            f"({holder['command']})"
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        # It has just been taken, or just been released.
+        return "another process"

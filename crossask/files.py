@@ -1,13 +1,14 @@
 """Writing files whole or not at all, and checking the space for them. Imports no TensorFlow."""
 
 import contextlib
+import glob
 import json
 import os
 import platform
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,46 @@ def writing(path: str | Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+@contextlib.contextmanager
+def folder_beside(path: str | Path) -> Iterator[Path]:
+    """Yields a new temporary folder on the disk of `path`, which is removed when the block ends."""
+    path = Path(path)
+    folder = path.with_name(f".{path.name}.{_HOST}-{os.getpid()}.part")
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def remove_remains(folder: str | Path) -> None:
     """Removes temporary files in `folder` that killed processes of this machine have left."""
-    for path in Path(folder).glob(f".*.{_HOST}-*.part"):
-        process = path.stem.rpartition("-")[2]
-        if process.isdigit() and not _is_running(int(process)):
-            path.unlink(missing_ok=True)
+    _remove_remains(Path(folder).glob(f".*.{_HOST}-*.part"))
+
+
+def remove_remains_below(folder: str | Path) -> None:
+    """Removes temporary files anywhere in `folder`, whose lock this process holds."""
+    _remove_remains(list(Path(folder).rglob(f".*.{_HOST}-*.part")), is_locked=True)
+
+
+def remove_remains_of(path: str | Path) -> None:
+    """Removes temporary files of `path`, whose lock this process holds."""
+    path = Path(path)
+    found = path.parent.glob(f".{glob.escape(path.name)}.{_HOST}-*.part")
+    _remove_remains(list(found), is_locked=True)
+
+
+def _remove_remains(paths: Iterable[Path], is_locked: bool = False) -> None:
+    for path in paths:
+        process = path.name.removesuffix(".part").rpartition("-")[2]
+        if not process.isdigit():
+            continue
+        # In a container, a command often has the number of the one that was killed.
+        is_of_killed_namesake = is_locked and int(process) == os.getpid()
+        if is_of_killed_namesake or not _is_running(int(process)):
+            # Another process may remove it at the same time.
+            with contextlib.suppress(FileNotFoundError):
+                remove(path)
 
 
 @contextlib.contextmanager
@@ -88,7 +123,7 @@ def check_room(folder: str | Path, needed: int) -> None:
 def remove(path: str | Path) -> None:
     """Removes a file, or a folder with its content."""
     path = Path(path)
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

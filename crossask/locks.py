@@ -1,5 +1,7 @@
 """Locks: one command at a time writes a run, features, a table or an export. No TensorFlow.
 
+Whoever takes a lock first removes what killed commands have left in its place.
+
 A lock is held by a process, not by its file, which stays where it is: the system frees the lock
 when the process ends, however it ends. `<lock>.holder` beside it says who holds it.
 """
@@ -18,7 +20,7 @@ from pathlib import Path
 
 import filelock
 
-from crossask import system_errors
+from crossask import files, system_errors
 from crossask.errors import CrossaskError
 
 LOG = logging.getLogger("crossask")
@@ -60,6 +62,7 @@ def of_folder(folder: str | Path) -> Iterator[None]:
     with system_errors.translated():
         folder.mkdir(parents=True, exist_ok=True)
     with _holding(folder / NAME, folder):
+        files.remove_remains_below(folder)
         yield
 
 
@@ -80,6 +83,7 @@ def of_path(path: str | Path) -> Iterator[None]:
     with system_errors.translated():
         path.parent.mkdir(parents=True, exist_ok=True)
     with _holding(path.with_name(f".{path.name}{NAME}"), path):
+        files.remove_remains_of(path)
         yield
 
 

@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crossask import files, system_errors
+from crossask.child_processes import prepare_child
 from crossask.config import EventModelConfig, Experiment, TrainingConfig, catalogue
 from crossask.datasets import Corpora, Corpus, Fold
 from crossask.errors import CrossaskError, DataError, Preempted
-from crossask.grid.processes import Connection, prepare_child, start_child
+from crossask.grid.processes import Connection, start_child
 from crossask.grid.runs import Grid, StepTime
 from crossask.training.parts import parts_of
 from crossask.training.run_folder import run_at

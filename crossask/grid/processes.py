@@ -2,17 +2,14 @@
 
 import contextlib
 import dataclasses
-import logging
 import multiprocessing
 import multiprocessing.connection
-import os
-import signal
-import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from crossask import locks, system_errors
+from crossask.child_processes import prepare_child
 from crossask.config import Experiment, catalogue
 from crossask.datasets import Corpus
 from crossask.errors import CrossaskError, Preempted
@@ -69,18 +66,6 @@ def start_child(
     # The child has the only other end now, so the connection closes with it.
     theirs.close()
     return process, ours
-
-
-def prepare_child() -> None:
-    """Prepares the process that `start_child` started: only its parent ends it.
-
-    A run that survives a killed command would write where the next command goes on.
-    """
-    # Ctrl-C reaches every process of the terminal; only the parent handles it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # TensorFlow's warnings are for its programmers, here as in the commands.
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def train_side_by_side(
@@ -238,9 +223,3 @@ def _run_child(
         catalogue.register(entry)
     with locks.waiting(waits):
         target(*arguments)
-
-
-def _end_with_parent() -> None:
-    """Ends this process when its parent ends."""
-    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)

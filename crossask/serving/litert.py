@@ -6,9 +6,8 @@ The file takes the waveform of one clip and returns a probability for each scene
 import contextlib
 import json
 import logging
+import os
 import re
-import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -202,16 +201,17 @@ def export_litert(
     else:
         clips = _test_clips(model.shape[1:])
     content = _convert(model, run.row, precision, clips)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
-        written = Path(scratch) / out.name
+    with files.folder_beside(out) as scratch:
+        written = scratch / out.name
         written.write_bytes(content)
         agreement = _check_agreement(model, written, precision, clips)
         card = _litert_card(run, model, written, precision)
         card["agreement"] = agreement
-        written_card = Path(scratch) / card_path.name
+        written_card = scratch / card_path.name
         written_card.write_text(json.dumps(card, indent=2))
-        shutil.move(written_card, card_path)
-        shutil.move(written, out)
+        # The file comes last: a card without a file is what a killed command has left.
+        os.replace(written_card, card_path)
+        os.replace(written, out)
     return card
 
 
@@ -239,10 +239,19 @@ def _check_out(out: Path, card_path: Path) -> None:
             f"The file name {str(out)!r} does not end in .tflite.", "Use --out=MODEL.tflite."
         )
     for path in (out, card_path):
-        if path.exists():
+        if path.exists() and not (path == card_path and _is_left_over(card_path)):
             raise CrossaskError(
                 f"{str(path)!r} exists already.", "Use another --out, or remove it first."
             )
+
+
+def _is_left_over(card_path: Path) -> bool:
+    """Returns whether a card is one that `export_litert` writes; it is checked without its file."""
+    try:
+        card = json.loads(card_path.read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(card, dict) and {"scenes", "precision", "agreement"} <= set(card)
 
 
 def _check_precision(precision: str, calibration: str | Path | None) -> None:

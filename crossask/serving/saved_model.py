@@ -9,8 +9,7 @@ import functools
 import importlib.util
 import io
 import json
-import shutil
-import tempfile
+import os
 import wave
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -415,14 +414,14 @@ def write_model(
             f"{str(out_dir)!r} exists already.", "Use another --out, or remove it first."
         )
     files.check_room(out_dir.parent, 0)
-    with tempfile.TemporaryDirectory(dir=out_dir.parent, prefix=f".{out_dir.name}.") as scratch:
-        written = Path(scratch) / "model"
-        served = make(Path(scratch))
+    with files.folder_beside(out_dir) as scratch:
+        written = scratch / "model"
+        served = make(scratch)
         with _without_log_of_tensorflow():
             tf.saved_model.save(served, str(written), signatures=served.signatures())
         _check_written(served, written, features)
         write_warm_up(written / WARM_UP, features, served.embedding_shape)
-        shutil.move(str(written), str(out_dir))
+        os.rename(written, out_dir)
     return out_dir
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from crossask import files
+from crossask import child_processes, files
 from crossask.datasets.soundscapes import composition, design, recipe, rendering
 from crossask.datasets.soundscapes.design import (
     DesignedClip,
@@ -180,7 +180,10 @@ def _render_in_parallel(jobs: Sequence[_Job], workers: int, count_one: Callable[
     # A forked process would copy the threads and devices of the caller, so processes are spawned.
     context = multiprocessing.get_context("spawn")
     chunk = min(4, math.ceil(len(jobs) / workers))
-    with concurrent.futures.ProcessPoolExecutor(min(workers, len(jobs)), context) as pool:
+    pool_of_children = concurrent.futures.ProcessPoolExecutor(
+        min(workers, len(jobs)), context, child_processes.prepare_child
+    )
+    with pool_of_children as pool:
         try:
             for _ in pool.map(_render_one, jobs, chunksize=chunk):
                 count_one()

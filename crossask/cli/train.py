@@ -85,6 +85,14 @@ flags.DEFINE_enum(
     "evaluation, export. auto: rows of which no run has begun, if more than one run is left.",
     flag_values=FLAGS,
 )
+flags.DEFINE_float(
+    "peer_timeout",
+    600.0,
+    "With --distribution=multi_worker_mirrored: seconds to wait until the other machines of "
+    "TF_CONFIG have started.",
+    0.0,
+    flag_values=FLAGS,
+)
 flags.DEFINE_bool(
     "dry_run",
     False,
@@ -128,6 +136,7 @@ def train(values: flags.FlagValues, words: list[str]) -> int:
         distribution=values.distribution,
         tpu=values.tpu,
         save_steps=values.save_steps,
+        peer_timeout=values.peer_timeout,
     )
     failed = []
     for run, outcome in grid.train(wanted, execution, command.progress_bar):

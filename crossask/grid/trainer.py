@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from crossask.errors import CrossaskError
 from crossask.features.cache import prepare_features
 from crossask.grid.processes import Outcome, Report, Task, train_side_by_side
 from crossask.grid.runs import Grid
-from crossask.training import devices, network_size
+from crossask.training import devices, network_size, peers
 from crossask.training.run_folder import Run
 
 # Function(description, unit) -> function(done, in all, note)
@@ -33,6 +34,7 @@ class Execution:
       distribution: See `devices.make_distribution`.
       tpu: See `devices.make_distribution`.
       save_steps: See `crossask.training.Options`.
+      peer_timeout: Seconds to wait for the other machines of TF_CONFIG.
     """
 
     jobs: int = 1
@@ -40,6 +42,7 @@ class Execution:
     distribution: str = "auto"
     tpu: str | None = None
     save_steps: int = 0
+    peer_timeout: float = 600.0
 
 
 DEFAULT_EXECUTION = Execution()
@@ -66,11 +69,26 @@ def train(
     Raises:
       CrossaskError: The corpus or the features are not available; no run has begun.
     """
+    with contextlib.ExitStack() as held:
+        yield from _train_all(grid, execution, progress_bar, held)
+
+
+def _train_all(
+    grid: Grid,
+    execution: Execution,
+    progress_bar: ProgressBar | None,
+    held: contextlib.ExitStack,
+) -> Iterator[tuple[Run, Outcome]]:
+    """Does what `train` does. What has to end with it is added to `held`."""
     distribution = execution.distribution
     devices.check_machines(distribution)
     strategy = None
     if distribution == "multi_worker_mirrored":
         # The machines must find each other before anything is computed.
+        cluster = peers.read(os.environ)
+        if cluster is not None:
+            peers.meet(cluster, execution.peer_timeout)
+            held.enter_context(peers.ending_in_time())
         strategy = devices.make_distribution(distribution, execution.tpu)
         if not devices.machines(strategy).is_first:
             # Only the first machine shows progress.

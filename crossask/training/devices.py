@@ -5,7 +5,6 @@ This is the only module that imports Model Garden.
 
 import contextlib
 import functools
-import json
 import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -14,11 +13,8 @@ import tensorflow as tf
 import tf_keras as keras
 
 from crossask.errors import ConfigError
+from crossask.training import peers
 
-TF_CONFIG_ADVICE = (
-    'Set {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}, '
-    "with another index on each machine, or use crossask-launch."
-)
 DISTRIBUTIONS = ("one_device", "mirrored", "multi_worker_mirrored", "tpu")
 
 
@@ -162,7 +158,7 @@ def check_machines(distribution: str) -> None:
         raise ConfigError(
             "--distribution=multi_worker_mirrored needs the machines' addresses in the environment "
             "variable TF_CONFIG.",
-            TF_CONFIG_ADVICE,
+            peers.ADVICE,
         )
     if distribution != "multi_worker_mirrored" and count > 1:
         raise ConfigError(
@@ -205,23 +201,7 @@ def _machines_of_environment() -> Machines:
     The chief, if there is one, is number 0, and the workers follow. Without TF_CONFIG, the result
     is (0, 0).
     """
-    text = os.environ.get("TF_CONFIG")
-    if not text:
+    cluster = peers.read(os.environ)
+    if cluster is None:
         return Machines(0, 0)
-    try:
-        settings = json.loads(text)
-        cluster = settings["cluster"]
-        task = settings["task"]
-        if set(cluster) - {"chief", "worker"}:
-            jobs = ", ".join(cluster)
-            raise ValueError(f"the cluster has the jobs {jobs}; only chief and worker are known")
-        addresses = []
-        for job in ("chief", "worker"):
-            for index in range(len(cluster.get(job, ()))):
-                addresses.append((job, index))
-        number = addresses.index((task["type"], int(task["index"])))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ConfigError(
-            f"The environment variable TF_CONFIG cannot be used ({error!r}).", TF_CONFIG_ADVICE
-        ) from error
-    return Machines(number, len(addresses))
+    return Machines(cluster.number, len(cluster.addresses))

@@ -392,6 +392,17 @@ def define_experiment_flags(flag_values: flags.FlagValues, corpus: bool = True) 
     )
 
 
+def define_weights_flag(flag_values: flags.FlagValues) -> None:
+    """Defines the flag for weights that are no longer where a run was trained with them."""
+    flags.DEFINE_string(
+        "weights",
+        "",
+        "File or folder of the event model's weights, or of its embeddings, if it was moved since "
+        "the training. Default: the one that each run was trained with.",
+        flag_values=flag_values,
+    )
+
+
 def dataset_names(*others: str) -> str:
     """Returns the data sets of the catalogue, and other names, for the help of a flag."""
     return " | ".join([*catalogue.DATASETS, *others])
@@ -411,7 +422,7 @@ def experiments(flag_values: flags.FlagValues) -> list["Experiment"]:
         row = config.resolve(row, flag_values.config_file, flag_values.params_override)
         if dataset:
             row = _on_dataset(row, dataset)
-        rows.append(row)
+        rows.append(config.with_absolute_paths(row))
     return rows
 
 

@@ -48,6 +48,7 @@ flags.DEFINE_string(
     "Folder of the stored features; default: the one that each run was trained with.",
     flag_values=FLAGS,
 )
+command.define_weights_flag(FLAGS)
 flags.DEFINE_bool(
     "training_clips",
     False,
@@ -83,6 +84,8 @@ def evaluate(values: flags.FlagValues, _positional: list[str]) -> int:
         return 0
     command.required(values, "model_dir")
     found = run_folder.find_runs(values.model_dir)
+    if values.weights:
+        found = [run_folder.with_weights(run, values.weights) for run in found]
     unfinished = [run for run in found if not run.finished]
     for run in unfinished:
         command.LOG.warning("%s has not finished training and is left out.", run.folder)

@@ -38,6 +38,7 @@ flags.DEFINE_string(
     flag_values=FLAGS,
 )
 flags.DEFINE_string("precision", "float32", "LiteRT: float32 | float16 | int8.", flag_values=FLAGS)
+command.define_weights_flag(FLAGS)
 flags.DEFINE_string(
     "calibration",
     "",
@@ -55,7 +56,7 @@ WEIGHT_BYTES = {"float32": 4, "float16": 2, "int8": 1}
 def export(values: flags.FlagValues, _positional: list[str]) -> None:
     """Exports the run, and prints the properties of a LiteRT file."""
     _check_flags(values)
-    run = _find_run(values.model_dir)
+    run = _find_run(values.model_dir, values.weights)
     with locks.of_path(values.out):
         if values.format == "saved_model":
             _write_saved_model(run, values)
@@ -119,8 +120,8 @@ def _check_flags(values: flags.FlagValues) -> None:
             )
 
 
-def _find_run(model_dir: str) -> "Run":
-    """Returns the only run in a folder."""
+def _find_run(model_dir: str, weights: str) -> "Run":
+    """Returns the only run in a folder, with its event model's weights at `weights`, if given."""
     from crossask.training import run_folder
 
     runs = run_folder.find_runs(model_dir)
@@ -130,7 +131,7 @@ def _find_run(model_dir: str) -> "Run":
             f"{model_dir} contains {len(runs)} runs: {listed}, ...",
             "Set --model_dir to the folder of one of them.",
         )
-    return runs[0]
+    return run_folder.with_weights(runs[0], weights)
 
 
 def _agreement_line(agreement: Mapping[str, Any]) -> str:

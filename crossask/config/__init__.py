@@ -18,7 +18,7 @@ _SCHEMA = (
     "TrainingConfig",
 )
 _VALUES = ("digest", "from_dict", "override", "parse_overrides", "to_dict")
-_FILES = ("shipped_experiments", "read_experiments", "resolve")
+_FILES = ("shipped_experiments", "read_experiments", "resolve", "with_absolute_paths")
 
 __all__ = [*_SCHEMA, *_VALUES, *_FILES]
 __getattr__, __dir__ = lazy.attach(

@@ -2,6 +2,7 @@
 
 import builtins
 import importlib.util
+import os
 import re
 import sys
 import traceback
@@ -19,6 +20,8 @@ from crossask.errors import ConfigError, CrossaskError
 
 # An import that is misspelled: "cannot import name 'Experimnt' from 'crossask.config'".
 WRONG_IMPORT = re.compile(r"cannot import name '(\w+)'")
+# Fields that hold paths of files.
+PATHS = ("event_model.weights", "event_model.embeddings", "model.trunk", "distillation.teacher")
 WITHOUT_ROWS = "Define ROWS, a tuple of crossask.config.Experiment."
 
 
@@ -96,6 +99,23 @@ def resolve(
         return override(experiment, parse_overrides(params_override))
     except ConfigError as error:
         raise _of_row(experiment, error) from error
+
+
+def with_absolute_paths(experiment: Experiment) -> Experiment:
+    """Returns a row whose files are found from every folder.
+
+    What is no file here, such as a TF-Hub handle, remains as it is.
+    """
+    changes = {}
+    for name in PATHS:
+        part, _, field = name.partition(".")
+        value = getattr(getattr(experiment, part), field)
+        # distillation.teacher may list several files.
+        paths = [path.strip() for path in value.split(";")]
+        absolute = [os.path.abspath(path) if os.path.exists(path) else path for path in paths]
+        if absolute != paths:
+            changes[name] = ";".join(absolute)
+    return override(experiment, changes) if changes else experiment
 
 
 def _of_row(experiment: Experiment, error: ConfigError) -> ConfigError:

@@ -120,7 +120,11 @@ def _tasks(
     grid: Grid, execution: Execution, corpora: Corpora, progress_bar: ProgressBar
 ) -> list[Task]:
     """Returns the runs as tasks, after their features are computed."""
-    paths = {"data_dir": grid.data_dir, "features_dir": grid.features_dir}
+    # crossask-evaluate may run in another folder.
+    paths = {
+        "data_dir": os.path.abspath(grid.data_dir),
+        "features_dir": os.path.abspath(grid.features_dir),
+    }
     plan = grid.plan()
     tasks = []
     for row in dict.fromkeys(row for row, _ in plan):

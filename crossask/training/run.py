@@ -481,9 +481,13 @@ def _claim_folder(
 
 def _check_same_run(run: Run, record: Mapping[str, Any], corpus: Corpus, parts: Parts) -> None:
     # Fields that did not exist when the run began have their defaults.
-    found_experiment = config.to_dict(run.experiment())
+    # Runs of older versions have recorded paths as they were given.
+    found_experiment = config.to_dict(config.with_absolute_paths(run.experiment()))
+    wanted = config.from_dict(Experiment, record["experiment"])
     differing = []
-    for name in _differing_fields(found_experiment, record["experiment"]):
+    for name in _differing_fields(
+        found_experiment, config.to_dict(config.with_absolute_paths(wanted))
+    ):
         if name not in NOT_COMPARED:
             differing.append(name)
     if differing:

@@ -52,12 +52,14 @@ class Run:
       row: Name of the row.
       fold: Name of the fold.
       seed: Seed of the run.
+      moved: Fields of the row that hold paths, and where their files are now.
     """
 
     folder: Path
     row: str
     fold: str
     seed: int
+    moved: tuple[tuple[str, str], ...] = ()
 
     @property
     def title(self) -> str:
@@ -88,14 +90,30 @@ class Run:
             ) from error
 
     def experiment(self) -> Experiment:
-        """Returns the row as it was resolved when the run began."""
-        return config.from_dict(Experiment, self.read("config.json")["experiment"])
+        """Returns the row as it was resolved when the run began, but with moved files."""
+        row = config.from_dict(Experiment, self.read("config.json")["experiment"])
+        return config.override(row, dict(self.moved)) if self.moved else row
 
 
 def run_at(root: str | Path, row: str, fold: str, seed: int) -> Run:
     """Returns the run of a row, fold and seed below `root`."""
     folder = Path(root) / row / f"fold{fold}" / f"seed{seed}"
     return Run(folder, row, fold, seed)
+
+
+def with_weights(run: Run, path: str) -> Run:
+    """Returns the run with its event model's weights, or the file of its embeddings, at `path`.
+
+    A run that reads no such file is returned as it is. That the file is the one of the training is
+    checked when it is read.
+    """
+    row = run.experiment()
+    if not path or not row.reads_events:
+        return run
+    field = "embeddings" if row.event_model.embeddings else "weights"
+    if not getattr(row.event_model, field):
+        return run
+    return dataclasses.replace(run, moved=((f"event_model.{field}", os.path.abspath(path)),))
 
 
 def find_runs(root: str | Path) -> list[Run]:

@@ -111,7 +111,7 @@ def test_timelines_are_a_file_each_and_not_written_twice(model, recordings, tmp_
     (recordings / "broken.wav").unlink()
     out = tmp_path / "timelines"
     assert call(model, "--timeline", "--format=csv", f"--out={out}", recordings) == 0
-    assert sorted(str(path.relative_to(out)) for path in out.rglob("*.*")) == [
+    assert sorted(str(path.relative_to(out)) for path in out.rglob("*.csv")) == [
         "deep/long.csv",
         "one.csv",
         "two.csv",

@@ -137,7 +137,7 @@ def test_recordings(tmp_path, capsys, first, second):
 @pytest.mark.trains
 def test_models_of_own_recordings(work, tmp_path, capsys):
     lock = locks.of_folder(tmp_path)
-    words = [f"{work}/corpus/meta.csv", f"--model_dir={tmp_path}"]
+    words = [f"{work}/corpus/clips.csv", f"--model_dir={tmp_path}"]
     refused("train", "train", lock, *words, capsys=capsys)
 
 

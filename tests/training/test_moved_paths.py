@@ -1,0 +1,136 @@
+"""A run is found, evaluated and exported from another folder than the one it was trained in."""
+
+import json
+from pathlib import Path
+
+import pytest
+import small_corpus
+
+from crossask import config
+from crossask.cli import evaluate as evaluate_command
+from crossask.cli import export as export_command
+from crossask.errors import CrossaskError
+from crossask.grid import trainer
+from crossask.grid.runs import Grid
+from crossask.training import run as run_module
+from crossask.training import run_folder
+
+WEIGHTS = config.override(small_corpus.FEATURE_BASED, {"event_model.weights": "weights.npz"})
+EMBEDDINGS = config.override(
+    small_corpus.FEATURE_BASED,
+    {"event_model.name": "precomputed", "event_model.embeddings": "embeddings.npz"},
+)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """Returns the current folder, which has some files."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("weights.npz", "embeddings.npz", "trunk.npz", "one.csv", "two.csv"):
+        (tmp_path / name).write_bytes(b"")
+    return tmp_path
+
+
+def recorded(root: Path, row: config.Experiment) -> run_folder.Run:
+    """Returns a run that was trained on a row, of which only config.json was written."""
+    run = run_folder.run_at(root, row.name, "1", 0)
+    run.folder.mkdir(parents=True)
+    content = {"experiment": config.to_dict(row), "paths": {}}
+    run.path("config.json").write_text(json.dumps(content))
+    return run
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "names"),
+    [
+        ("event_model.weights", "weights.npz", ["weights.npz"]),
+        ("event_model.weights", "./weights.npz", ["weights.npz"]),
+        ("event_model.embeddings", "embeddings.npz", ["embeddings.npz"]),
+        ("distillation.teacher", "one.csv; two.csv", ["one.csv", "two.csv"]),
+    ],
+)
+def test_files_of_a_row_are_recorded_with_absolute_paths(here, field, value, names):
+    row = small_corpus.FEATURE_BASED
+    if field.endswith("embeddings"):
+        row = EMBEDDINGS
+    row = config.with_absolute_paths(config.override(row, {field: value}))
+    part, name = field.split(".")
+    assert getattr(getattr(row, part), name) == ";".join(str(here / found) for found in names)
+    # A second time changes nothing.
+    assert config.with_absolute_paths(row) == row
+
+
+def test_what_is_no_file_here_remains(here):
+    for handle in ("https://tfhub.dev/google/yamnet/1", "gs://bucket/weights", "none.npz", ""):
+        row = config.override(WEIGHTS, {"event_model.weights": handle})
+        assert config.with_absolute_paths(row) == row
+
+
+def test_the_folders_of_a_grid_are_recorded_with_absolute_paths(here, monkeypatch):
+    monkeypatch.setattr(trainer, "prepare_features", lambda *_arguments: None)
+    grid = Grid((small_corpus.FA,), (0,), "data", "data/features", "runs")
+    tasks = trainer._tasks(grid, trainer.Execution(), lambda row: None, lambda *_: None)
+    assert [dict(task.paths) for task in tasks] == [
+        {"data_dir": str(here / "data"), "features_dir": str(here / "data" / "features")}
+    ]
+
+
+@pytest.mark.parametrize("row", [WEIGHTS, EMBEDDINGS])
+def test_a_run_reads_weights_that_were_moved(here, row):
+    run = run_folder.with_weights(recorded(here, row), "moved.npz")
+    event_model = run.experiment().event_model
+    assert (event_model.embeddings or event_model.weights) == str(here / "moved.npz")
+    # Everything else is as it was recorded.
+    assert (
+        config.override(run.experiment(), {"event_model": config.to_dict(row.event_model)}) == row
+    )
+
+
+@pytest.mark.parametrize("row", [small_corpus.FA, small_corpus.FEATURE_BASED])
+def test_a_run_without_weights_remains(here, row):
+    run = recorded(here, row)
+    assert run_folder.with_weights(run, "moved.npz") == run
+
+
+def test_a_relative_path_of_an_older_version_is_the_same_path(here, monkeypatch):
+    run = recorded(here / "runs", WEIGHTS)
+    for name in ("check_same_data", "network", "trunk"):
+        monkeypatch.setattr(run_module, name, Anything())
+    record = {
+        "experiment": config.to_dict(config.with_absolute_paths(WEIGHTS)),
+        "event_digest": "",
+        "trunk_digest": "",
+    }
+    run_module._check_same_run(run, record, None, None)
+    other = config.override(WEIGHTS, {"event_model.weights": str(here / "embeddings.npz")})
+    record["experiment"] = config.to_dict(other)
+    with pytest.raises(CrossaskError, match=r"other values of event_model\.weights"):
+        run_module._check_same_run(run, record, None, None)
+
+
+class Anything:
+    """Can be called, and has every function."""
+
+    def __call__(self, *_arguments) -> None:
+        pass
+
+    def __getattr__(self, _name: str) -> "Anything":
+        return Anything()
+
+
+def test_the_commands_have_a_flag_for_moved_weights(here, monkeypatch):
+    run = recorded(here / "runs", WEIGHTS)
+    run.path("result.json").write_text("{}")
+    seen = []
+
+    def note(found: run_folder.Run, *_arguments) -> None:
+        seen.append(found.experiment().event_model.weights)
+        raise CrossaskError("Seen.", "Nothing.")
+
+    monkeypatch.setattr(evaluate_command, "_evaluate", note)
+    monkeypatch.setattr(export_command, "_write_saved_model", note)
+    moved = f"--weights={here}/moved.npz"
+    assert evaluate_command.main(["evaluate", f"--model_dir={run.folder}", moved]) == 2
+    flags = [f"--model_dir={run.folder}", f"--out={here}/model", moved]
+    assert export_command.main(["export", *flags]) == 2
+    assert seen == [f"{here}/moved.npz"] * 2

@@ -92,6 +92,11 @@ def page(model: str | None, minutes: float) -> Iterator[tuple[str, int]]:
         process.wait(60)
 
 
+def visitor(address: str) -> Client:
+    """Returns a program that waits as long as a request takes."""
+    return Client(address, verbose=False, httpx_kwargs={"timeout": 3600})
+
+
 def ask(client: Client, sound: Path, expected: dict[str, float], outcomes: Outcomes) -> float:
     """Returns the seconds that a request takes, and notes a wrong answer."""
     start = time.perf_counter()
@@ -153,12 +158,12 @@ def run(
     lock = threading.Lock()
 
     def visit_with_long_sounds() -> None:
-        client = Client(address, verbose=False)
+        client = visitor(address)
         while not is_over.is_set():
             outcomes.long_seconds.append(ask(client, long, expected[long], outcomes))
 
     def visit_with_short_sounds() -> None:
-        client = Client(address, verbose=False)
+        client = visitor(address)
         while True:
             with lock:
                 number = next(numbers, None)
@@ -173,10 +178,10 @@ def run(
     short_visitors = []
     for _ in range(arguments.visitors):
         short_visitors.append(threading.Thread(target=visit_with_short_sounds))
-    for visitor in [*long_visitors, *short_visitors]:
-        visitor.start()
-    for visitor in short_visitors:
-        visitor.join()
+    for thread in [*long_visitors, *short_visitors]:
+        thread.start()
+    for thread in short_visitors:
+        thread.join()
     is_over.set()
     for thread in [*long_visitors, watcher]:
         thread.join()

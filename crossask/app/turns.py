@@ -1,7 +1,8 @@
 """Decides which requests are computed now and which wait: short sounds do not wait for long ones.
 
 A request is computed in a thread. The number of threads is the number of places. Requests with much
-sound may take all places but one, so there is always one that only short sounds use.
+sound may take all places but one, so there is always one that only short sounds use. While there
+are short ones, the long ones also leave most of the processors to them.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import contextlib
 import functools
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import anyio
@@ -20,6 +21,9 @@ from crossask.errors import AudioError
 Result = TypeVar("Result")
 # A request with at most this much sound is short.
 SHORT_SECONDS = 60.0
+# Longest pause of a long request after each batch of windows, while there are short requests. A
+# batch takes about a quarter of that, so a long request goes on at a fifth of its speed.
+PAUSE_SECONDS = 1.0
 
 
 class StoppedError(Exception):
@@ -37,8 +41,15 @@ class Request:
       most_seconds: The most sound that it may have.
     """
 
-    def __init__(self, most_seconds: float):
+    def __init__(self, most_seconds: float, may_go_on: threading.Event):
+        """Creates a request.
+
+        Args:
+          most_seconds: The most sound that it may have.
+          may_go_on: Whether the request needs no pauses.
+        """
         self.most_seconds = most_seconds
+        self._may_go_on = may_go_on
         self._is_stopped = threading.Event()
 
     def stop(self) -> None:
@@ -46,7 +57,9 @@ class Request:
         self._is_stopped.set()
 
     def check(self, seconds: float) -> None:
-        """Raises an error unless the work should go on. The work calls it often.
+        """Pauses while others go first; raises an error unless the work should go on.
+
+        The work calls it often.
 
         Args:
           seconds: Sound of the request that has been read.
@@ -55,6 +68,7 @@ class Request:
           StoppedError: The result is not needed any more.
           LongerThanSaidError: There is more sound than the headers of the files say.
         """
+        self._may_go_on.wait(PAUSE_SECONDS)
         if self._is_stopped.is_set():
             raise StoppedError
         if seconds > self.most_seconds:
@@ -76,6 +90,12 @@ class Turns:
         self._threads = anyio.CapacityLimiter(places)
         self._places = _Places(places, most_waiting)
         self._places_of_long = _Places(places - 1, most_waiting)
+        self._short_requests = 0
+        # Set while there is no short request.
+        self._is_quiet = threading.Event()
+        self._is_quiet.set()
+        self._always = threading.Event()
+        self._always.set()
 
     async def run(self, seconds: float, work: Callable[[Request], Result]) -> Result:
         """Returns the result of a request when it was its turn.
@@ -89,11 +109,25 @@ class Turns:
         """
         if seconds <= SHORT_SECONDS:
             try:
-                return await self._run(Request(SHORT_SECONDS), work, [self._places])
+                with self._short_request() as request:
+                    return await self._run(request, work, [self._places])
             except LongerThanSaidError:
-                # It starts again as a long one. A pause would keep its place and its memory.
+                # It starts again as a long one. A longer pause would keep its place and its memory.
                 pass
-        return await self._run(Request(math.inf), work, [self._places_of_long, self._places])
+        request = Request(math.inf, self._is_quiet)
+        return await self._run(request, work, [self._places_of_long, self._places])
+
+    @contextlib.contextmanager
+    def _short_request(self) -> Iterator[Request]:
+        """Yields a short request; until the block ends, long ones make pauses."""
+        self._short_requests += 1
+        self._is_quiet.clear()
+        try:
+            yield Request(SHORT_SECONDS, self._always)
+        finally:
+            self._short_requests -= 1
+            if not self._short_requests:
+                self._is_quiet.set()
 
     async def _run(
         self, request: Request, work: Callable[[Request], Result], needed: Sequence["_Places"]

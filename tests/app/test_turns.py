@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from crossask.app import turns as turns_module
 from crossask.app.turns import SHORT_SECONDS, StoppedError, Turns
 from crossask.errors import AudioError
 
@@ -134,6 +135,35 @@ def test_more_requests_than_may_wait_are_refused(seconds, most):
         assert await asyncio.gather(*tasks) == ["done"] * most
 
     asyncio.run(ask())
+
+
+@pytest.mark.parametrize("has_patience", [True, False])
+def test_long_ones_pause_for_short_ones_but_not_for_ever(has_patience, monkeypatch):
+    monkeypatch.setattr(turns_module, "PAUSE_SECONDS", PATIENCE_SECONDS if has_patience else 0.01)
+    may_check = threading.Event()
+    order = []
+
+    def long(request):
+        assert may_check.wait(PATIENCE_SECONDS)
+        request.check(0)
+        order.append("long")
+
+    async def ask():
+        waiting_room = turns()
+        task = asyncio.create_task(waiting_room.run(3600, long))
+        short = Held()
+        short_task = asyncio.create_task(waiting_room.run(10, short))
+        await started(short)
+        may_check.set()
+        if not has_patience:
+            # The long one goes on after its pause, although the short one is still there.
+            await task
+        order.append("short")
+        short.may_end.set()
+        await asyncio.gather(task, short_task)
+
+    asyncio.run(ask())
+    assert order == (["short", "long"] if has_patience else ["long", "short"])
 
 
 def test_after_the_time_limit_the_visitor_is_told_and_the_work_ends_at_its_next_check():

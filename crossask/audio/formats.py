@@ -78,8 +78,9 @@ class FolderContent:
       hidden: Files and folders whose names start with a dot; such folders are not searched.
       empty: Sound files without a single byte.
       unreadable: Sound files and folders that this user may not read.
-      linked: Links to folders below the folder; they are not searched, because links can form a
-        circle.
+      unnameable: Sound files whose names are not in UTF-8: no table can contain them.
+      special: Pipes, devices, and links without a target.
+      linked: Links to folders that are searched already, such as those that form a circle.
     """
 
     files: tuple[Path, ...] = ()
@@ -87,6 +88,8 @@ class FolderContent:
     hidden: tuple[Path, ...] = ()
     empty: tuple[Path, ...] = ()
     unreadable: tuple[Path, ...] = ()
+    unnameable: tuple[Path, ...] = ()
+    special: tuple[Path, ...] = ()
     linked: tuple[Path, ...] = ()
 
     @property
@@ -101,8 +104,14 @@ class FolderContent:
             reasons.append(f"{len(self.empty)} empty (0 bytes)")
         if self.unreadable:
             reasons.append(f"{len(self.unreadable)} without permission to read")
+        if self.unnameable:
+            # The bytes that are no text are shown as numbers.
+            first = os.fsencode(self.unnameable[0].name).decode("utf-8", "backslashreplace")
+            reasons.append(f"{len(self.unnameable)} with a name that is not in UTF-8 ({first})")
+        if self.special:
+            reasons.append(f"{len(self.special)} pipes or links without a target")
         if self.linked:
-            reasons.append(f"{len(self.linked)} links to folders")
+            reasons.append(f"{len(self.linked)} links to folders that are searched already")
         return ", ".join(reasons)
 
     def nothing_found(self, folder: str | Path) -> tuple[str, str]:
@@ -133,24 +142,54 @@ def is_sound_file(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
+def is_text(path: str | os.PathLike[str]) -> bool:
+    """Returns whether a path is text; other names contain bytes that no table can contain."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def folder_content(folder: str | Path) -> FolderContent:
-    """Returns the sound files in a folder and its subfolders, and the files that are none."""
+    """Returns the sound files in a folder and its subfolders, and the files that are none.
+
+    Links to folders are followed, after all other folders. Each folder is searched once, so that
+    links that form a circle come to an end.
+    """
     found: dict[str, list[Path]] = {field.name: [] for field in dataclasses.fields(FolderContent)}
 
     def note_unreadable(error: OSError) -> None:
         found["unreadable"].append(Path(error.filename))
 
-    for parent, folders, names in os.walk(folder, onerror=note_unreadable):
-        hidden = [name for name in folders if name.startswith(".")]
-        found["hidden"] += _paths(parent, hidden)
-        # os.walk enters the folders that are left in this list.
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found["linked"] += [path for path in _paths(parent, folders) if path.is_symlink()]
-        for path in _paths(parent, names):
-            kind = _kind(path)
-            if kind:
-                found[kind].append(path)
+    searched: set[tuple[int, int]] = set()
+    waiting = [Path(folder)]
+    while waiting:
+        linked = []
+        for top in waiting:
+            if _number(top) in searched:
+                found["linked"].append(top)
+                continue
+            for parent, folders, names in os.walk(top, onerror=note_unreadable):
+                searched.add(_number(parent))
+                hidden = [name for name in folders if name.startswith(".")]
+                found["hidden"] += _paths(parent, hidden)
+                visible = _paths(parent, [name for name in folders if name not in hidden])
+                linked += [path for path in visible if path.is_symlink()]
+                # os.walk enters the folders that are left in this list.
+                folders[:] = [path.name for path in visible if not path.is_symlink()]
+                for path in _paths(parent, names):
+                    kind = _kind(path)
+                    if kind:
+                        found[kind].append(path)
+        waiting = sorted(linked)
     return FolderContent(**{kind: tuple(sorted(paths)) for kind, paths in found.items()})
+
+
+def _number(folder: str | Path) -> tuple[int, int]:
+    """Returns numbers that are the same for a folder and all links to it."""
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
 
 
 def _paths(parent: str, names: Iterable[str]) -> list[Path]:
@@ -158,18 +197,17 @@ def _paths(parent: str, names: Iterable[str]) -> list[Path]:
 
 
 def _kind(path: Path) -> str:
-    """Returns the field of FolderContent to which a file belongs; "" if it does not exist any more.
-
-    Links without a target, pipes and devices do not count as files.
-    """
+    """Returns the field of FolderContent to which a file belongs; "" if it exists no more."""
     if path.name.startswith("."):
         return "hidden"
     if not path.is_file():
-        return ""
+        return "special" if os.path.lexists(path) else ""
     if not is_sound_file(path):
         return "unknown"
     if not os.access(path, os.R_OK):
         return "unreadable"
     if path.stat().st_size == 0:
         return "empty"
+    if not is_text(path):
+        return "unnameable"
     return "files"

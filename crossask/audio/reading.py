@@ -235,6 +235,9 @@ def _open(path: AnyPath) -> soundfile.SoundFile | MediaFile:
 
 def _check_file(path: AnyPath) -> None:
     file = Path(path)
+    if not formats.is_text(path):
+        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise AudioError(f"The name of {shown} is not in UTF-8.", "Rename the file.")
     if file.is_dir():
         raise AudioError(f"{os.fspath(path)!r} is a folder.", "Give the path of a sound file.")
     if not file.is_file():

@@ -234,6 +234,8 @@ class _Writer:
         self.classifier = classifier
         self.has_timelines = _has_timelines(values)
         self.failed = 0
+        # Base name -> path of a recording, in the formats that name a recording so.
+        self.path_of: dict[str, str] = {}
         # Sample rates of which a warning was logged.
         self.warned_rates: set[int] = set()
         self.file = None
@@ -246,6 +248,7 @@ class _Writer:
 
     def predict(self, recordings: Sequence["RecordingFile"], shows_progress: bool) -> None:
         """Predicts for the recordings that are not in the output yet, and writes the results."""
+        self._check_names(recordings)
         left = [recording for recording in recordings if not self._is_written(recording)]
         if self.values.out and self.has_timelines:
             self._check_paths(left)
@@ -348,7 +351,9 @@ class _Writer:
             )
 
     def _is_written(self, recording: "RecordingFile") -> bool:
-        """Returns whether the output had a prediction for the recording before."""
+        """Returns whether the output has a prediction for the recording as it is."""
+        if recording.is_changed:
+            return False
         if self.file is not None:
             return self.file.contains(recording)
         return bool(self.values.out) and os.path.isfile(self._timeline_path(recording))
@@ -356,6 +361,20 @@ class _Writer:
     def _timeline_path(self, recording: "RecordingFile") -> str:
         stem, _ = os.path.splitext(recording.name)
         return os.path.join(self.values.out, stem + prediction_files.SUFFIX[self.values.format])
+
+    def _check_names(self, recordings: Sequence["RecordingFile"]) -> None:
+        """Raises CrossaskError if a submission would call two recordings the same."""
+        if not self.values.format.startswith("dcase"):
+            return
+        for recording in recordings:
+            name = os.path.basename(recording.path)
+            first = self.path_of.setdefault(name, recording.path)
+            if first != recording.path:
+                raise CrossaskError(
+                    f"{first} and {recording.path} would both be audio/{name} in the format "
+                    f"{self.values.format}.",
+                    "Run the command for each folder, with another --out each time, or rename one.",
+                )
 
     def _check_paths(self, recordings: Sequence["RecordingFile"]) -> None:
         """Raises CrossaskError if two recordings would be written to the same file."""

@@ -4,6 +4,7 @@ import dataclasses
 import re
 from pathlib import Path
 
+from crossask.audio import reading
 from crossask.datasets.clips import Clip, Corpus, Fold
 from crossask.datasets.corpus_files import how_to_get
 from crossask.errors import DataError
@@ -24,7 +25,6 @@ SCENES = (
     "SubwayStation",
 )
 SETS = ("Train", "Val", "Test")
-SUFFIXES = (".wav", ".flac")
 # Scene, participant, recording, and number of the clip in it: Park_user0807_14976869_001.
 NAME = re.compile(r"[A-Za-z]+_(?P<participant>user\d+)_(?P<recording>\d+)_\d+")
 
@@ -45,11 +45,13 @@ class _File:
 
 
 def read(data_dir: str | Path, need_audio: bool = True, name: str = "cochlscene") -> Corpus:
-    """Reads {Train,Val,Test}/<scene>/<scene>_<participant>_<recording>_<number>.wav (or flac).
+    """Reads {Train,Val,Test}/<scene>/<scene>_<participant>_<recording>_<number>.wav.
+
+    Other suffixes of sound files are read, too.
 
     The fold trains on Train and Val, of which Val is the validation part, and evaluates Test. The
-    corpus does not name its places. A location is a participant if none of them is both in Test and
-    in another set; else it is a recording.
+    corpus does not name its places. A location is a participant if none of them is in two sets;
+    else it is a recording.
 
     Args:
       data_dir: Folder that contains the three sets, or a folder CochlScene that contains them.
@@ -72,12 +74,14 @@ def read(data_dir: str | Path, need_audio: bool = True, name: str = "cochlscene"
                 how_to_get(name, data_dir),
             )
         files += found
-    evaluated = {file.participant for file in files if file.clip_set == "Test"}
-    trained = {file.participant for file in files if file.clip_set != "Test"}
+    participants = []
+    for clip_set in SETS:
+        participants.append({file.participant for file in files if file.clip_set == clip_set})
+    are_disjoint = sum(map(len, participants)) == len(set().union(*participants))
     clips = []
     for file in files:
         location = file.participant
-        if not evaluated.isdisjoint(trained):
+        if not are_disjoint:
             location = f"{file.participant}_{file.recording}"
         clips.append(Clip(file.id, str(file.path), file.path.parent.name, location))
     fold = Fold(
@@ -93,7 +97,7 @@ def _files(folder: Path, clip_set: str) -> list[_File]:
     """Returns the sound files of a set, sorted by path; raises DataError for an unknown name."""
     files = []
     for path in sorted((folder / clip_set).glob("*/*")):
-        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
+        if not reading.is_sound_file(path) or path.name.startswith("."):
             continue
         parts = NAME.fullmatch(path.stem)
         if parts is None:

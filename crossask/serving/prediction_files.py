@@ -13,10 +13,12 @@ import itertools
 import json
 import operator
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crossask import files
 from crossask.errors import CrossaskError
 from crossask.text_tables import cell_of, name_of
 
@@ -29,6 +31,9 @@ TIMELINE_FORMATS = ("text", "csv", "json", "audacity")
 FORMATS_WITH_FILLED_SECONDS = ("text", "csv", "json")
 # Suffix of a timeline's file.
 SUFFIX = {"text": ".txt", "csv": ".csv", "json": ".jsonl", "audacity": ".txt"}
+
+# Where one program or another ends a line.
+LINE_BREAK = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +89,8 @@ def prediction_line(prediction: "Prediction", file_format: str, top: int = 3) ->
             "sure": prediction.is_sure,
         }
         return json.dumps(values) + "\n"
-    return f"{prediction.source}: {top_scenes_text(prediction, top)}{filled_text(prediction)}\n"
+    source = _in_one_line(prediction.source)
+    return f"{source}: {top_scenes_text(prediction, top)}{filled_text(prediction)}\n"
 
 
 def timeline_lines(prediction: "Prediction", file_format: str, top: int = 3) -> str:
@@ -174,8 +180,9 @@ class PredictionFile:
         """
         self.path = Path(path)
         self.file_format = file_format
+        self._header = header_line(file_format, scenes, has_timeline=False)
         try:
-            self._names = self._begin(header_line(file_format, scenes, has_timeline=False))
+            self._names = self._begin(self._header)
             # Closed by `close`.
             self._file = open(self.path, "a", encoding="utf-8", newline="")  # noqa: SIM115
         except (OSError, UnicodeDecodeError) as error:
@@ -186,14 +193,37 @@ class PredictionFile:
 
     def append(self, prediction: "Prediction", top: int = 3) -> None:
         """Writes the line of one recording; `top` as in `prediction_line`."""
+        name = self._name_of(prediction.source)
+        if name in self._names:
+            self._remove(name)
+        self._names.add(name)
         self._file.write(prediction_line(prediction, self.file_format, top))
         self._file.flush()
 
     def contains(self, source: str | os.PathLike) -> bool:
-        """Returns whether the file had a line for a recording when it was opened."""
+        """Returns whether the file has a line for a recording."""
+        return self._name_of(source) in self._names
+
+    def _name_of(self, source: str | os.PathLike) -> str:
+        """Returns what lines of the file call a recording."""
         if self.file_format.startswith("dcase"):
-            return _dcase_name(source) in self._names
-        return str(source) in self._names
+            return _dcase_name(source)
+        if self.file_format == "text":
+            return _in_one_line(str(source))
+        return str(source)
+
+    def _remove(self, name: str) -> None:
+        """Removes the line of a recording that has changed."""
+        with open(self.path, encoding="utf-8", newline="") as file:
+            content = file.read()
+        kept = [self._header]
+        for line in self._lines(content[len(self._header) :]):
+            if self._name_in(line) != name:
+                kept.append(line)
+        self._file.close()
+        with files.writing(self.path) as temporary:
+            temporary.write_text("".join(kept), encoding="utf-8", newline="")
+        self._file = open(self.path, "a", encoding="utf-8", newline="")  # noqa: SIM115
 
     def close(self) -> None:
         """Closes the file."""
@@ -208,9 +238,15 @@ class PredictionFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         content = ""
         if self.path.exists():
-            content = self.path.read_text(encoding="utf-8")
+            # Names may contain line breaks, which remain as they are.
+            with open(self.path, encoding="utf-8", newline="") as file:
+                content = file.read()
+        written = content
+        if header and content.startswith(header.replace("\n", "\r\n")):
+            # An editor has saved the file with line ends of its own.
+            content = content.replace("\r\n", "\n")
         # A program that was stopped may have written a part of the last line.
-        complete = content[: content.rfind("\n") + 1]
+        complete = "".join(self._lines(content))
         if complete and not complete.startswith(header):
             raise CrossaskError(
                 f"{self.path} exists with another format, or with the scenes of another model.",
@@ -218,27 +254,57 @@ class PredictionFile:
             )
         if not complete:
             self.path.write_text(header, encoding="utf-8", newline="")
-        elif complete != content:
+        elif complete != written:
             self.path.write_text(complete, encoding="utf-8", newline="")
-        lines = complete[len(header) :].splitlines()
-        return {self._name_in(line) for line in lines}
+        return {self._name_in(line) for line in self._lines(complete[len(header) :])}
+
+    @property
+    def _delimiter(self) -> str:
+        """The delimiter of the file's cells; "" in formats without cells."""
+        if self.file_format.startswith("dcase"):
+            return "\t"
+        return "," if self.file_format == "csv" else ""
+
+    def _lines(self, content: str) -> list[str]:
+        """Returns the complete lines of a file with their line breaks.
+
+        In tables, a line is a row, whose quoted cells may contain line breaks.
+        """
+        if not self._delimiter:
+            return re.findall(r"[^\n]*\n", content)
+        complete = content[: content.rfind("\n") + 1]
+        parts = list(io.StringIO(complete, newline=""))
+        reader = csv.reader(iter(parts), delimiter=self._delimiter, strict=True)
+        lines = []
+        start = 0
+        try:
+            for _ in reader:
+                lines.append("".join(parts[start : reader.line_num]))
+                start = reader.line_num
+        except csv.Error as error:
+            # A quoted cell that has no end is that of a line that was not written whole.
+            if "end of data" not in str(error):
+                raise self._no_prediction("".join(parts[start : reader.line_num])) from error
+        return lines
 
     def _name_in(self, line: str) -> str:
         """Returns the name of the recording in a line of the file."""
         if self.file_format == "text":
             return line.rpartition(": ")[0]
-        delimiter = "\t" if self.file_format.startswith("dcase") else ","
         try:
             if self.file_format == "json":
                 return json.loads(line)["file"]
-            (cells,) = csv.reader([line], delimiter=delimiter)
+            (cells,) = csv.reader(io.StringIO(line, newline=""), delimiter=self._delimiter)
             return name_of(cells[0]) if self.file_format == "csv" else cells[0]
         except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise CrossaskError(
-                f"{self.path} contains the line {line!r}, which is not a prediction in the format "
-                f"{self.file_format}.",
-                "Use another --out.",
-            ) from error
+            raise self._no_prediction(line) from error
+
+    def _no_prediction(self, line: str) -> CrossaskError:
+        return CrossaskError(
+            f"{self.path} contains the line {line.rstrip()!r}, which is not a prediction in the "
+            f"format {self.file_format}.",
+            "Use another --out.",
+        )
 
 
 def _label_line(label: Label) -> str:
@@ -276,7 +342,15 @@ def _dcase_name(source: str | os.PathLike) -> str:
     return f"audio/{Path(source).name}"
 
 
+def _in_one_line(name: str) -> str:
+    """Returns a name in which escapes take the place of line breaks."""
+    return LINE_BREAK.sub(lambda found: ascii(found.group())[1:-1], name)
+
+
 def _delimited(cells: Sequence[str], delimiter: str) -> str:
     text = io.StringIO()
-    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerow(cells)
+    # The module quotes a line feed, but not a carriage return, where readers also end a line.
+    has_return = any("\r" in cell for cell in cells)
+    quoting = csv.QUOTE_ALL if has_return else csv.QUOTE_MINIMAL
+    csv.writer(text, delimiter=delimiter, lineterminator="\n", quoting=quoting).writerow(cells)
     return text.getvalue()

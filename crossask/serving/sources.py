@@ -35,11 +35,13 @@ class RecordingFile(os.PathLike):
       path: Its path.
       name: Its path below the folder in which it was found.
       title: What messages and tables call it; "" is its path.
+      is_changed: Whether it was found before, and has changed since.
     """
 
     path: str
     name: str
     title: str = ""
+    is_changed: bool = False
 
     def __str__(self) -> str:
         """Returns what messages and tables call the file."""
@@ -90,7 +92,7 @@ def _never() -> bool:
 def watch_folder(
     folder: str | Path, is_over: Callable[[], bool] = _never
 ) -> Iterator[list[RecordingFile]]:
-    """Yields lists of new recordings in a folder and its subfolders, as they are completed.
+    """Yields lists of new and changed recordings in a folder and its subfolders, once complete.
 
     A file counts as complete when two looks, a second apart, find the same size and time of change.
 
@@ -105,15 +107,19 @@ def watch_folder(
         raise CrossaskError(
             f"There is no folder {str(folder)!r}.", "Create it, or watch another folder."
         )
-    yielded: set[Path] = set()
+    yielded: dict[Path, tuple[int, int]] = {}
     before: dict[Path, tuple[int, int]] = {}
     while not is_over():
-        now = _file_states(folder, yielded)
-        complete = [file for file, state in now.items() if before.get(file) == state]
+        now = _file_states(folder)
+        complete = []
+        for file, state in now.items():
+            if before.get(file) == state and yielded.get(file) != state:
+                recording = _in_folder(file, folder)
+                complete.append(dataclasses.replace(recording, is_changed=file in yielded))
+                yielded[file] = state
         before = now
         if complete:
-            yielded.update(complete)
-            yield [_in_folder(file, folder) for file in complete]
+            yield complete
         else:
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
@@ -201,12 +207,10 @@ def _in_folder(file: Path, folder: str | Path) -> RecordingFile:
     return RecordingFile(path=str(file), name=str(file.relative_to(folder)))
 
 
-def _file_states(folder: str | Path, skipped: set[Path]) -> dict[Path, tuple[int, int]]:
-    """Returns the size and time of change of each sound file, without those in `skipped`."""
+def _file_states(folder: str | Path) -> dict[Path, tuple[int, int]]:
+    """Returns the size and time of change of each sound file."""
     states = {}
     for file in reading.sound_files(folder):
-        if file in skipped:
-            continue
         # The file may have been removed since it was listed.
         with contextlib.suppress(OSError):
             status = file.stat()

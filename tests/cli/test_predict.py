@@ -378,6 +378,9 @@ def test_a_file_in_a_watched_folder_is_found_once_it_is_finished(tmp_path, monke
     monkeypatch.setattr(sources.time, "sleep", sleep)
     assert [source.name for source in next(looks)] == ["growing.wav"]
     assert grown == 5  # not before it stopped growing
+    soundfile.write(tmp_path / "first.wav", np.zeros(2000), 16000)
+    (changed,) = next(looks)
+    assert (changed.name, changed.is_changed) == ("first.wav", True)
     (tmp_path / "end").touch()
     assert list(looks) == []
 

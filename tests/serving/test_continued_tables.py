@@ -1,0 +1,131 @@
+"""Output files of predictions that are continued: one line for each recording."""
+
+import csv
+import json
+import types
+
+import pytest
+
+from crossask.cli import predict
+from crossask.errors import CrossaskError
+from crossask.serving import prediction_files
+from crossask.serving.sources import RecordingFile
+from crossask.text_tables import name_of
+
+SCENES = ("bus", "park")
+NAMES = [
+    "plain.wav",
+    "line\nfeed.wav",
+    "carriage\rreturn.wav",
+    "both\r\nends.wav",
+    "next\x85line.wav",
+    "line\u2028separator.wav",
+    "paragraph\u2029separator.wav",
+    "form\x0cfeed\x1c.wav",
+    'quotation"mark.wav',
+    "comma, tab\t: colon.wav",
+    "caf\u00e9.wav",
+    " blank .wav",
+]
+
+
+def prediction(source, scene="bus"):
+    return types.SimpleNamespace(
+        source=source,
+        scene=scene,
+        probabilities={"bus": 0.75, "park": 0.25},
+        filled_seconds=0.0,
+        is_sure=True,
+        top=lambda count: [("bus", 0.75), ("park", 0.25)][:count],
+    )
+
+
+def write(path, file_format, names):
+    """Continues a file with the names that it does not contain yet; returns those names."""
+    file = prediction_files.PredictionFile(path, file_format, SCENES)
+    left = [name for name in names if not file.contains(name)]
+    for name in left:
+        file.append(prediction(name))
+    file.close()
+    return left
+
+
+FORMATS = pytest.mark.parametrize("file_format", ["text", "csv", "json", "dcase2019", "dcase2024"])
+
+
+@FORMATS
+def test_a_name_with_any_line_break_is_predicted_once(tmp_path, file_format):
+    path = tmp_path / "out"
+    assert write(path, file_format, NAMES[:6]) == NAMES[:6]
+    assert write(path, file_format, NAMES) == NAMES[6:]
+    content = path.read_bytes()
+    assert write(path, file_format, NAMES) == []
+    assert path.read_bytes() == content
+
+
+def test_programs_read_the_names_back_as_they_are(tmp_path):
+    write(tmp_path / "out.csv", "csv", NAMES)
+    with open(tmp_path / "out.csv", newline="", encoding="utf-8") as file:
+        assert [name_of(row["file"]) for row in csv.DictReader(file)] == NAMES
+    write(tmp_path / "out.jsonl", "json", NAMES)
+    lines = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert [json.loads(line)["file"] for line in lines] == NAMES
+    write(tmp_path / "out.txt", "text", NAMES)
+    assert len((tmp_path / "out.txt").read_text(encoding="utf-8").splitlines()) == len(NAMES)
+
+
+@FORMATS
+def test_a_file_that_was_cut_anywhere_goes_on_to_the_same_bytes(tmp_path, file_format):
+    write(tmp_path / "whole", file_format, NAMES)
+    whole = (tmp_path / "whole").read_bytes()
+    path = tmp_path / "cut"
+    for length in range(0, len(whole), 7):
+        path.write_bytes(whole[:length].decode("utf-8", "ignore").encode())
+        write(path, file_format, NAMES)
+        assert path.read_bytes() == whole, length
+
+
+@FORMATS
+@pytest.mark.parametrize("name", ["b.wav", "line\nfeed.wav"])
+def test_a_changed_recording_takes_the_place_of_its_line(tmp_path, file_format, name):
+    path = tmp_path / "out"
+    write(path, file_format, ["a.wav", name, "c.wav"])
+    file = prediction_files.PredictionFile(path, file_format, SCENES)
+    file.append(prediction(name, scene="park"))
+    file.append(prediction("d.wav"))
+    file.close()
+    header = prediction_files.header_line(file_format, SCENES, has_timeline=False)
+    expected = [prediction("a.wav"), prediction("c.wav"), prediction(name, "park")]
+    expected.append(prediction("d.wav"))
+    lines = [prediction_files.prediction_line(each, file_format) for each in expected]
+    assert path.read_bytes().decode() == header + "".join(lines)
+
+
+def test_a_table_that_an_editor_saved_with_other_line_ends_goes_on(tmp_path):
+    path = tmp_path / "out.csv"
+    write(path, "csv", ["a.wav"])
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert write(path, "csv", ["a.wav", "b.wav"]) == ["b.wav"]
+    assert len(path.read_bytes().splitlines()) == 3
+
+
+def test_a_line_that_is_no_prediction_is_an_error_and_stays(tmp_path):
+    path = tmp_path / "out.csv"
+    write(path, "csv", ["a.wav"])
+    content = path.read_bytes() + b'"b"x.wav,bus\n' + b"c.wav,bus,1,0,0.000\n"
+    path.write_bytes(content)
+    with pytest.raises(CrossaskError, match="not a prediction in the format csv"):
+        write(path, "csv", ["d.wav"])
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("file_format", ["dcase2019", "dcase2024"])
+def test_two_recordings_of_one_name_in_a_submission_are_an_error(file_format):
+    writer = types.SimpleNamespace(values=types.SimpleNamespace(format=file_format), path_of={})
+    first = RecordingFile("day1/a.wav", "a.wav")
+    second = RecordingFile("day2/a.wav", "a.wav")
+    predict._Writer._check_names(writer, [first, first])
+    with pytest.raises(CrossaskError, match=r"day1/a\.wav and day2/a\.wav would both be audio/a"):
+        predict._Writer._check_names(writer, [second])
+    writer.values.format = "csv"
+    predict._Writer._check_names(writer, [first, second])

@@ -179,6 +179,19 @@ def _check_fold(corpus_name: str, fold: "Fold", clip_of: Mapping[str, "Clip"]) -
             "Move all clips of a location to one side: scores on locations of the training clips "
             "mean nothing.",
         )
+    validation = set(fold.validation)
+    rest = [clip_id for clip_id in fold.train if clip_id not in validation]
+    trained = _first_at_each_location(rest, clip_of)
+    validated = _first_at_each_location(fold.validation, clip_of)
+    shared = trained.keys() & validated.keys()
+    if shared:
+        location = min(shared)
+        raise DataError(
+            f"Location {location!r} is in the validation part of fold {fold.name!r} and in the "
+            f"rest of its training clips ({len(shared)} such locations): "
+            f"{named(validated[location])} and {named(trained[location])}.",
+            "Move all clips of a location to one of them: the validation part chooses the epoch.",
+        )
 
 
 def _first_at_each_location(

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable
 
-from crossask.datasets import checks, file_hashes
+from crossask.datasets import checks, file_hashes, leaks
 from crossask.errors import DataError
 
 # Bytes that earlier versions read at the start and again at the end of each file.
@@ -71,8 +71,9 @@ class Corpus:
     It is checked when it is created: clip ids are unique, no two clips are one file, all scenes are
     known, no scene has the name of a column of predictions, no two names of scenes, locations,
     cities or devices differ only in blanks or case, the clips of all folds exist, no side of a fold
-    is empty or lists a clip twice, no clip or location is on both sides, and the validation part is
-    a proper part of the training clips.
+    is empty or lists a clip twice, no clip or location is on both sides, nor parts or variants of
+    one recording, and the validation part is a proper part of the training clips, which shares no
+    location with the rest.
 
     Attributes:
       name: Name of the data set.
@@ -102,6 +103,7 @@ class Corpus:
     def __post_init__(self) -> None:
         """Checks the corpus."""
         checks.check(self)
+        leaks.check_sources(self)
 
     def fold(self, name: str) -> Fold:
         """Returns the fold called `name`.
@@ -149,9 +151,13 @@ class Corpus:
         """Path of each file -> its content.
 
         Raises:
-          DataError: A file cannot be read; also if the corpus was read without its audio.
+          DataError: A file cannot be read; also if the corpus was read without its audio, or if two
+            files with the same bytes have two scenes or are on both sides of a fold.
         """
-        return file_hashes.contents(clip.path for clip in self.clips)
+        contents = file_hashes.contents(clip.path for clip in self.clips)
+        hash_of = {path: content.sha256 for path, content in contents.items()}
+        leaks.check_content(self, hash_of)
+        return contents
 
     @functools.cached_property
     def fingerprint(self) -> str:

@@ -12,6 +12,7 @@ Each part to evaluate is a fold of its name, evaluated after training on `train`
 `val`. Without locations, places on both sides cannot be found, and intervals are over clips.
 """
 
+import hashlib
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from crossask.datasets import leaks
 from crossask.datasets.clips import Clip, Corpus, Fold
 from crossask.errors import DataError
 
@@ -70,7 +72,14 @@ def read(data_dir: str | Path, need_audio: bool = True, name: str = "embeddings"
             folds.append(Fold(part, train, ids[part], validation=ids[VALIDATION]))
     if not folds:
         raise DataError(f"{path} has no part to evaluate.", FORMAT_HELP)
-    return Corpus(name, scenes, tuple(clips), tuple(folds), ready_made=True)
+    corpus = Corpus(name, scenes, tuple(clips), tuple(folds), ready_made=True)
+    hash_of = {}
+    for part in ids:
+        for number, embedding in enumerate(arrays[f"{part}_x"]):
+            content = np.ascontiguousarray(embedding).tobytes()
+            hash_of[_clip_id(part, number)] = hashlib.sha256(content).hexdigest()
+    leaks.check_embeddings(corpus, hash_of)
+    return corpus
 
 
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
@@ -95,12 +104,21 @@ def load_npz(path: Path, fix: str) -> dict[str, np.ndarray]:
     """
     try:
         # np.load would read other kinds of files, too. An .npz is a zip file.
-        with zipfile.ZipFile(path):
-            pass
+        with zipfile.ZipFile(path) as archive:
+            _check_names(path, archive.namelist(), fix)
         with np.load(path) as file:
             return {name: file[name] for name in file.files}
     except BROKEN_NPZ as error:
         raise DataError(f"{path} is not a readable .npz ({error}).", fix) from error
+
+
+def _check_names(path: Path, names: Sequence[str], fix: str) -> None:
+    """Raises DataError for two arrays of one name, of which np.load returns the last."""
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise DataError(
+            f"{path} contains two arrays called {repeated.removesuffix('.npy')!r}.", fix
+        )
 
 
 def _load(path: Path) -> dict[str, np.ndarray]:
@@ -131,15 +149,21 @@ def _clips(
             "Compute these embeddings again.",
         )
     locations = arrays.get(f"{part}_location", np.full(len(embeddings), ""))
-    if len(locations) != len(embeddings):
+    if locations.shape != (len(embeddings),):
         raise DataError(
-            f"{part}_location of {path} has {len(locations)} entries for {len(embeddings)} clips.",
+            f"{part}_location of {path} is {list(locations.shape)} for {len(embeddings)} clips.",
             FORMAT_HELP,
+        )
+    locations = [str(location).strip() for location in locations]
+    if any(locations) and not all(locations):
+        raise DataError(
+            f"{part}_location of {path} is blank for clip {locations.index('')}, others have one.",
+            "Give every clip its location, or none.",
         )
     clips = []
     for number, label in enumerate(labels):
         clip_id = _clip_id(part, number)
-        clips.append(Clip(clip_id, str(path), scenes[int(label)], str(locations[number])))
+        clips.append(Clip(clip_id, str(path), scenes[int(label)], locations[number]))
     return clips
 
 

@@ -1,5 +1,6 @@
 """Any collection of sound files as a corpus: a sub-folder for each scene, or a CSV with labels."""
 
+import dataclasses
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +10,7 @@ import numpy as np
 
 from crossask import text_tables
 from crossask.audio import notices, reading
+from crossask.datasets import leaks
 from crossask.datasets.clip_tables import ClipLine, ClipTable
 from crossask.datasets.clips import Clip, Corpus, Fold
 from crossask.errors import DataError
@@ -93,9 +95,35 @@ def corpus_of(
     Raises:
       DataError: A scene has fewer than two locations, or a location is in two folds.
     """
+    clips = _with_sources(clips)
     scenes = sorted({clip.scene for clip in clips})
     folds = _folds(clips, fold_of or _distribute(clips))
     return Corpus(name, tuple(scenes), tuple(clips), folds)
+
+
+def _with_sources(clips: Sequence[Clip]) -> list[Clip]:
+    """Returns clips in which parts and variants of one recording share a location.
+
+    Locations that a table gives stay as they are.
+    """
+    source_of = leaks.sources(clip.id for clip in clips)
+    changed = []
+    moved = 0
+    for clip in clips:
+        source = source_of.get(clip.id)
+        if source is not None and text_tables.is_name_of_file(clip.location, clip.id):
+            clip = dataclasses.replace(clip, location=source)
+            moved += 1
+        changed.append(clip)
+    if moved:
+        notices.log_once(
+            f"{moved} parts and variants",
+            logging.INFO,
+            "%d recordings are parts or variants of others by their names (such as walk_part2 or "
+            "walk_aug1); those of one recording stay on one side of a split.",
+            moved,
+        )
+    return changed
 
 
 def _clips_of_folders(folder: Path) -> list[Clip]:

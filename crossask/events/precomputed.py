@@ -1,5 +1,6 @@
 """Embeddings that another toolkit has computed of a corpus's clips, in place of an event model."""
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -51,6 +52,10 @@ class Precomputed:
         """
         self.check([clip_id])
         return self._arrays[clip_id]
+
+    def hash_of(self, clip_id: str) -> str:
+        """Returns hexadecimal digits that change with the embeddings of a clip."""
+        return hashlib.sha256(np.ascontiguousarray(self._arrays[clip_id]).tobytes()).hexdigest()
 
     def check(self, clip_ids: Iterable[str]) -> None:
         """Raises DataError unless the file has embeddings of all these clips."""

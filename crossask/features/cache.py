@@ -23,7 +23,7 @@ import tensorflow as tf
 from crossask import config, events, files, locks
 from crossask.audio import clip_features, fill_window, rates, reading, resampling
 from crossask.config import Experiment, catalogue
-from crossask.datasets import Clip, Corpus, embeddings, file_hashes
+from crossask.datasets import Clip, Corpus, embeddings, file_hashes, leaks
 from crossask.errors import AudioError, DataError
 from crossask.events.layer import EventModel
 from crossask.events.precomputed import Precomputed
@@ -107,6 +107,7 @@ def prepare_features(
     event_model = None if corpus.ready_made else events.frozen(experiment)
     if isinstance(event_model, Precomputed):
         event_model.check(clip.id for clip in clips)
+        leaks.check_embeddings(corpus, {clip.id: event_model.hash_of(clip.id) for clip in clips})
     folders = {}
     for kind in experiment.feature_kinds:
         key = _key(kind, corpus, experiment, event_model)

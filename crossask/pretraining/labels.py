@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from crossask import text_tables
+from crossask.datasets import file_hashes
 from crossask.errors import DataError
 
 LABEL_COLUMNS = ("labels", "label", "category")
@@ -74,6 +75,7 @@ def read_labelled_clips(path: str | Path) -> tuple[LabelledClip, ...]:
         clips[audio] = LabelledClip(audio, distinct, fold)
     _check_spelling(path, clips.values())
     _check_files(path, clips.values())
+    _check_content(path, clips.values())
     return tuple(clips.values())
 
 
@@ -101,6 +103,27 @@ def _check_files(path: Path, clips: Iterable[LabelledClip]) -> None:
                 f"{path} lists {first.path} and {clip.path}, which are the same file.",
                 "Remove one of them; one file may have several lines and labels.",
             )
+
+
+def _check_content(path: Path, clips: Iterable[LabelledClip]) -> None:
+    """Raises DataError for two files with the same bytes in two folds."""
+    with_size: dict[int, list[LabelledClip]] = {}
+    for clip in clips:
+        with_size.setdefault(os.path.getsize(clip.path), []).append(clip)
+    for members in with_size.values():
+        # Files in one fold are trained on, or tested, together.
+        if len({clip.fold for clip in members}) < 2:
+            continue
+        contents = file_hashes.contents(clip.path for clip in members)
+        first_with: dict[str, LabelledClip] = {}
+        for clip in members:
+            first = first_with.setdefault(contents[clip.path].sha256, clip)
+            if first.fold != clip.fold:
+                raise DataError(
+                    f"{path} has {first.path} in fold {first.fold!r} and {clip.path} in fold "
+                    f"{clip.fold!r}, which contain the same bytes.",
+                    "Remove one of them: scores on training clips mean nothing.",
+                )
 
 
 def validation_split(

@@ -124,7 +124,7 @@ def test_rows_that_need_sound_are_refused(write, tmp_path):
         ({"train_y": np.full(24, "low")}, "train_y .* not integer"),
         ({"train_y": np.full(24, 0.9)}, "train_y .* not integer"),
         ({"val_x": np.full((8, 2, 128), np.nan, np.float32)}, "val_x .* not finite"),
-        ({"val_location": np.full(3, "here")}, "3 entries for 8"),
+        ({"val_location": np.full(3, "here")}, r"val_location of .* is \[3\] for 8 clips"),
         (
             {"train_location": np.full(24, "here"), "unseen_location": np.full(12, "here")},
             "'here' is on both sides",

@@ -31,13 +31,14 @@ def write_lines(path, lines):
 
 
 def write_tau(folder, rows):
-    """Writes metadata and short silent recordings of `rows`, which are as TAU_ROWS."""
+    """Writes metadata and short recordings of `rows`, which are as TAU_ROWS."""
     metadata = ["filename\tscene_label\tidentifier\tsource_label"]
     sides = {"train": ["filename\tscene_label"], "evaluate": ["filename\tscene_label"]}
     (folder / "audio").mkdir(parents=True)
+    rng = np.random.default_rng(0)
     for scene, city, location, segment, side in rows:
         name = f"audio/{scene}-{city}-{location}-{segment}-a.wav"
-        soundfile.write(folder / name, np.zeros((80, 2)), 8000)
+        soundfile.write(folder / name, rng.normal(0, 0.1, (80, 2)), 8000)
         metadata.append(f"{name}\t{scene}\t{city}-{location}\ta")
         if side:
             sides[side].append(f"{name}\t{scene}")

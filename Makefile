@@ -30,7 +30,7 @@ AUDIT := .audit
 # the exact versions are those of one Python; another takes the newest that setup.py allows
 CONSTRAINTS := $(shell $(PYTHON) -c 'import sys; print("-c constraints.txt" if sys.version_info[:2] == (3, 11) else "")')
 
-.PHONY: help demo results test test-quick coverage audit sbom resolve lint docs site clean reproduce-dcase2019 reproduce-tut2017 rehearse-dcase2019
+.PHONY: help demo results test test-quick test-faults coverage audit sbom resolve lint docs site clean reproduce-dcase2019 reproduce-tut2017 rehearse-dcase2019
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1 \t\2/' | expand -t 34
@@ -75,7 +75,11 @@ test: $(TOOLS) ## run all tests, JOBS at a time
 
 test-quick: $(TOOLS) ## run the tests that train nothing, start no processes and simulate nothing
 	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal \
-	  -m "not trains and not processes and not simulates"
+	  -m "not trains and not processes and not simulates and not faults"
+
+# the total is at most 20 minutes on two cores
+test-faults: $(TOOLS) ## run the tests that damage, kill and starve the package, which make test leaves out
+	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal -m faults
 
 coverage: $(TOOLS) ## run all tests and list the lines that none of them runs; [TESTS=tests/evaluation] for some
 	$(BIN)/python -m coverage erase

@@ -225,6 +225,7 @@ def prediction_json(name: str, prediction: Prediction, explanation: Explanation)
         "timeline": timeline,
         "events": events,
         "filled_seconds": prediction.filled_seconds,
+        "warnings": list(prediction.warnings),
     }
 
 
@@ -343,7 +344,7 @@ def notes(prediction: Prediction, card: Mapping[str, Any]) -> list[str]:
         return [
             "It has no scene. Check that the microphone was on, and that the file was copied whole."
         ]
-    found = []
+    found = [f"The recording {remark}." for remark in prediction.remarks]
     changes = words.over_time_in_words(prediction)
     if changes:
         found.append(changes)

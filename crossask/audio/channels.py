@@ -9,7 +9,6 @@ import numpy as np
 
 from crossask.audio import notices
 
-SIDES = ("left", "right")
 # Names of the front channels in FFmpeg.
 FRONT_LEFT = "FL"
 FRONT_RIGHT = "FR"
@@ -88,37 +87,6 @@ def front_pair_of_wav(path: str | os.PathLike[str]) -> tuple[int, int] | None:
                 return _front_pair_of_format(file.read(_FORMAT_BYTES))
             file.seek(length + length % 2, os.SEEK_CUR)
     return None
-
-
-class DeadChannelCheck:
-    """Notices stereo recordings in which one channel is zero from the start to the end."""
-
-    def __init__(self, name: str | os.PathLike[str]):
-        self.name = name
-        # Whether a channel has had a sample other than zero.
-        self.is_live = np.zeros(0, bool)
-
-    def add(self, waveform: np.ndarray) -> None:
-        """Takes in the next samples [samples, channels]."""
-        is_live = waveform.any(axis=0)
-        if len(self.is_live):
-            is_live = is_live | self.is_live
-        self.is_live = is_live
-
-    def finish(self) -> None:
-        """Logs a warning if the other of two channels is not zero; called at the end."""
-        if len(self.is_live) != 2 or self.is_live.sum() != 1:
-            return
-        dead = int(np.argmin(self.is_live))
-        notices.log_once(
-            "dead channel",
-            logging.WARNING,
-            "%s: the %s channel is silent (all samples are 0). If the recording is mono, write it "
-            "with one channel, which the model then reads in both. Other such recordings are not "
-            "logged.",
-            self.name,
-            SIDES[dead],
-        )
 
 
 def _front_pair_of_format(chunk: bytes) -> tuple[int, int] | None:

@@ -40,12 +40,13 @@ _WITHOUT_HEADER = (
 )
 # The decoder starts this much before a wanted sample, so that it has all that it needs for it.
 _SECONDS_BEFORE = 1
-# Samples as float32 from -1 to 1, one array for each channel.
-_FLOAT = "fltp"
+# Samples as float32 from -1 to 1, all channels in one array. For more than eight arrays, PyAV reads
+# memory that is none of the frame's.
+_FLOAT = "flt"
 
 
 class MediaFile:
-    """The first audio stream of a media file, with soundfile.SoundFile's methods for reading.
+    """The first audio stream of a media file; its members are those of `sndfile.SoundFile`.
 
     Frames are decoded when they are read, so that memory does not grow with the length.
 
@@ -53,7 +54,10 @@ class MediaFile:
       samplerate: Sample rate in Hz.
       channels: Number of channels.
       front_pair: Numbers of the channels front left and front right; None if they are unknown.
+      remark: "": nothing is unusual about the header.
     """
+
+    remark = ""
 
     def __init__(self, path: str | os.PathLike[str]):
         """Opens a file and decodes its first frame, which has the true format of the stream.
@@ -100,7 +104,7 @@ class MediaFile:
             [channel.name for channel in first.layout.channels]
         )
         # Decoded samples that have not been read yet, [samples, channels].
-        self._kept = first.to_ndarray().T
+        self._kept = _columns(first)
         self._start_time = self._first_time
 
     def __enter__(self) -> "MediaFile":
@@ -123,12 +127,17 @@ class MediaFile:
         """Whether `seconds` is in the header; it is estimated in files without one."""
         return self.seconds > 0 and self._container.format.name not in _WITHOUT_HEADER
 
+    @property
+    def promised_seconds(self) -> float:
+        """Length that the file should have; 0 if it is not in its header."""
+        return self.seconds if self.has_exact_seconds else 0.0
+
     def close(self) -> None:
         """Closes the file."""
         self._frames.close()
         self._container.close()
 
-    def seek(self, samples: int) -> None:
+    def move_to(self, sample: int) -> None:
         """Moves to a sample; called before the first `read`.
 
         If the file counts its time in samples (m4a, mp4, mov, 3gp), decoding starts a second before
@@ -137,35 +146,32 @@ class MediaFile:
 
         AAC may replace noise by random numbers, which depend on where decoding starts.
         """
-        left = samples - self._jump(samples - _SECONDS_BEFORE * self.samplerate)
+        left = sample - self._jump(sample - _SECONDS_BEFORE * self.samplerate)
         while left > 0:
             skipped = self.read(min(left, self.samplerate))
             if len(skipped) == 0:
                 return
             left -= len(skipped)
 
-    def read(self, samples: int, **_format: object) -> np.ndarray:
+    def read(self, samples: int) -> np.ndarray:
         """Returns the next samples, float32 [samples, channels]; fewer at the end.
 
         Args:
-          samples: Number of samples; -1 is all that are left.
-          **_format: Ignored: the format that soundfile.SoundFile.read would return.
+          samples: Number of samples.
 
         Raises:
           AudioError: The file is damaged.
         """
         pieces = [self._kept]
         count = len(self._kept)
-        while samples < 0 or count < samples:
+        while count < samples:
             frame = next(self._frames, None)
             if frame is None:
                 break
-            piece = frame.to_ndarray().T
+            piece = _columns(frame)
             pieces.append(piece)
             count += len(piece)
         waveform = np.concatenate(pieces)
-        if samples < 0:
-            samples = count
         self._kept = waveform[samples:].copy()
         return np.ascontiguousarray(waveform[:samples])
 
@@ -181,7 +187,7 @@ class MediaFile:
         with _problems_raised(self._name):
             self._container.seek(self._start_time + samples, stream=stream)
         frame = next(self._frames, None)
-        self._kept = self._kept[:0] if frame is None else frame.to_ndarray().T
+        self._kept = self._kept[:0] if frame is None else _columns(frame)
         if self._first_time is None:
             # There are no frames behind this sample.
             return samples
@@ -207,6 +213,11 @@ class MediaFile:
             self._resampler = av.AudioResampler(_FLOAT, first.layout, first.rate)
         self._resampler_input = frame_format
         return self._resampler.resample(frame)
+
+
+def _columns(frame: "av.AudioFrame") -> np.ndarray:
+    """Returns the samples of a frame, float32 [samples, channels]."""
+    return frame.to_ndarray().reshape(-1, len(frame.layout.channels))
 
 
 @contextlib.contextmanager

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from crossask.audio import amplitudes
+
 SAMPLE_RATES_HZ = (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000)
 # Sample rate that VGGish and YAMNet read.
 EVENT_RATE_HZ = 16000
@@ -68,12 +70,12 @@ def convert_blocks(blocks: Iterable[np.ndarray], from_hz: int, to_hz: int) -> It
         # soxr takes rows of samples that are contiguous in memory.
         piece = stream.resample_chunk(np.ascontiguousarray(block, np.float32))
         if len(piece):
-            yield piece
+            yield amplitudes.below_limit(piece)
     if stream is not None:
         empty = np.zeros((0, block.shape[1]), np.float32)
         piece = stream.resample_chunk(empty, last=True)
         if len(piece):
-            yield piece
+            yield amplitudes.below_limit(piece)
 
 
 def to_graph_rate(waveform: np.ndarray, rate_hz: int, model_hz: int) -> tuple[np.ndarray, int]:

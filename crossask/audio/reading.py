@@ -11,20 +11,19 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import soundfile
 
-from crossask.audio import channels, formats
+from crossask.audio import amplitudes, channels, formats, sndfile
 from crossask.audio.formats import SUFFIXES, FolderContent, folder_content, is_sound_file
 from crossask.audio.media import MediaFile
+from crossask.audio.remarks import Remarks
+from crossask.audio.sndfile import SoundFile
 from crossask.config import FeatureConfig
 from crossask.errors import AudioError
 
 __all__ = [
-    "LARGEST_SAMPLE",
     "SUFFIXES",
     "FileFacts",
     "FolderContent",
-    "check_samples",
     "facts_of",
     "fit_length",
     "folder_content",
@@ -37,9 +36,12 @@ __all__ = [
     "sound_files",
 ]
 
-# Largest amplitude of a sample that is accepted. Full scale is 1, and processing may exceed it. An
-# integer that was not divided by its full scale is larger in all but the quietest recordings.
-LARGEST_SAMPLE = 8.0
+# Sample rates of recordings that are read. Another one is in the header of a damaged file;
+# recorders of bats have up to 500 kHz.
+LEAST_RATE_HZ = 1000
+MOST_RATE_HZ = 1_000_000
+# Length of the pieces in which a whole file is read.
+_BLOCK_SECONDS = 10.0
 
 AnyPath = str | os.PathLike[str]
 
@@ -52,30 +54,32 @@ def sound_files(folder: str | Path) -> list[Path]:
 def read_audio(path: AnyPath) -> tuple[np.ndarray, int]:
     """Reads a whole sound file, of any format in `formats.FORMATS`.
 
+    What is unusual about the recording (see `remarks.Remarks`) is logged once.
+
     Returns:
       The waveform, float32 [samples, channels] from -1 to 1 with 1 or 2 channels (see
       `channels.mono_or_stereo`), and its sample rate in Hz.
 
     Raises:
       AudioError: The file is missing, empty, damaged or not a sound file, needs PyAV, which is not
-        installed, or has samples that `check_samples` rejects.
+        installed, or has samples that `amplitudes.check` rejects.
     """
-    with _open(path) as file:
-        check = channels.DeadChannelCheck(path)
-        waveform = next(_checked_blocks(file, path, -1), None)
-        if waveform is None:
-            raise AudioError(f"{path} contains no samples.", "Record it again, or leave it out.")
-        check.add(waveform)
-        check.finish()
-        return waveform, file.samplerate
+    blocks, rate = read_blocks(path, _BLOCK_SECONDS)
+    pieces = list(blocks)
+    if not pieces:
+        raise AudioError(*_no_samples(path))
+    return np.concatenate(pieces), rate
 
 
-def read_blocks(path: AnyPath, seconds: float) -> tuple[Iterator[np.ndarray], int]:
+def read_blocks(
+    path: AnyPath, seconds: float, found: Remarks | None = None
+) -> tuple[Iterator[np.ndarray], int]:
     """Reads a sound file piece by piece, so that memory does not grow with its length.
 
     Args:
       path: Path of the file.
-      seconds: Length of a piece; the last one may be shorter.
+      seconds: Length of a piece; the last one may be shorter, and all if they have many channels.
+      found: Takes in what is unusual about the recording. None: it is logged once.
 
     Returns:
       An iterator over waveforms, float32 [samples, channels], and the sample rate in Hz.
@@ -84,14 +88,17 @@ def read_blocks(path: AnyPath, seconds: float) -> tuple[Iterator[np.ndarray], in
       AudioError: As `read_audio`; an error in later samples is raised when they are read.
     """
     file = _open(path)
+    logs = found is None
+    notes = Remarks() if found is None else found
 
     def blocks() -> Iterator[np.ndarray]:
-        check = channels.DeadChannelCheck(path)
         with file:
-            for block in _checked_blocks(file, path, max(1, round(seconds * file.samplerate))):
-                check.add(block)
-                yield block
-        check.finish()
+            notes.start(file.remark, file.promised_seconds, file.samplerate)
+            yield from notes.of(
+                _checked_blocks(file, path, max(1, round(seconds * file.samplerate)))
+            )
+        if logs:
+            notes.log_once(path)
 
     return blocks(), file.samplerate
 
@@ -114,7 +121,11 @@ def read_seconds(path: AnyPath, start: float, end: float) -> tuple[np.ndarray, i
     """
     with _open(path) as file:
         rate = file.samplerate
-        return _part(file, path, round(start * rate), round(end * rate)), rate
+        waveform = _part(file, path, round(start * rate), round(end * rate))
+    found = Remarks()
+    found.add(waveform)
+    found.log_once(f"{path} (from {start:g} s)")
+    return waveform, rate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +146,7 @@ class FileFacts:
 def facts_of(path: AnyPath) -> FileFacts:
     """Returns the facts of a file's header; raises AudioError if it cannot be read."""
     with _open(path) as file:
-        return FileFacts(_header_seconds(file), file.samplerate, file.channels)
+        return FileFacts(file.seconds, file.samplerate, file.channels)
 
 
 def seconds_of(path: AnyPath, decodes: bool = False) -> float:
@@ -148,14 +159,13 @@ def seconds_of(path: AnyPath, decodes: bool = False) -> float:
     """
     try:
         with _open(path) as file:
-            is_exact = not isinstance(file, MediaFile) or file.has_exact_seconds
-            if is_exact or not decodes:
-                return _header_seconds(file)
+            if file.has_exact_seconds or not decodes:
+                return file.seconds
             samples = 0
             while len(block := file.read(file.samplerate)):
                 samples += len(block)
             return samples / file.samplerate
-    except AudioError:
+    except (AudioError, *sndfile.ERRORS):
         return 0.0
 
 
@@ -200,37 +210,29 @@ def fit_length(
     return waveform, ""
 
 
-def check_samples(waveform: np.ndarray, name: AnyPath) -> None:
-    """Raises AudioError unless all samples are finite and at most LARGEST_SAMPLE in amplitude.
-
-    Args:
-      waveform: Waveform of any shape.
-      name: Name of the recording in the error message.
-    """
-    if not np.isfinite(waveform).all():
-        raise AudioError(
-            f"{name} contains samples that are not finite numbers.", "Write or compute it again."
-        )
-    amplitudes = np.abs(waveform)
-    if (amplitudes > LARGEST_SAMPLE).any():
-        raise AudioError(
-            f"{name} has a sample of amplitude {amplitudes.max():g}.",
-            "Scale the samples to -1..1; divide 16-bit integers by 32768.",
-        )
-
-
-def _open(path: AnyPath) -> soundfile.SoundFile | MediaFile:
-    """Opens a sound file with libsndfile, or with PyAV if libsndfile does not read it."""
+def _open(path: AnyPath) -> SoundFile | MediaFile:
+    """Opens a sound file with libsndfile, or with PyAV if libsndfile does not read it all."""
     _check_file(path)
     try:
-        return soundfile.SoundFile(os.fspath(path))
-    # A TypeError means that the suffix is that of samples without a header.
-    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
+        file: SoundFile | MediaFile = SoundFile(path)
+    except sndfile.NoHeaderError:
+        raise AudioError(
+            f"{path} has no header, so its sample rate, channels and encoding are unknown.",
+            "Convert it, for example with ffmpeg -f s16le -ar 48000 -ac 2 -i X.raw X.wav.",
+        ) from None
+    except sndfile.ERRORS as error:
         problem = getattr(error, "error_string", str(error))
-    try:
-        return MediaFile(path)
-    except ImportError:
-        raise _needs_pyav(path, problem) from None
+        try:
+            file = MediaFile(path)
+        except ImportError:
+            raise _needs_pyav(path, problem) from None
+    if not LEAST_RATE_HZ <= file.samplerate <= MOST_RATE_HZ:
+        file.close()
+        raise AudioError(
+            f"{path} has a sample rate of {file.samplerate} Hz according to its header.",
+            f"Its header is damaged, or convert it to {LEAST_RATE_HZ}..{MOST_RATE_HZ} Hz.",
+        )
+    return file
 
 
 def _check_file(path: AnyPath) -> None:
@@ -240,6 +242,11 @@ def _check_file(path: AnyPath) -> None:
         raise AudioError(f"The name of {shown} is not in UTF-8.", "Rename the file.")
     if file.is_dir():
         raise AudioError(f"{os.fspath(path)!r} is a folder.", "Give the path of a sound file.")
+    if file.exists() and not file.is_file():
+        raise AudioError(
+            f"{os.fspath(path)!r} is a pipe or a device, which is not read here.",
+            "Write its sound to a file first; crossask-predict reads pipes.",
+        )
     if not file.is_file():
         raise AudioError(f"There is no file {os.fspath(path)!r}.", "Check the path.")
     if file.stat().st_size == 0:
@@ -261,27 +268,37 @@ def _needs_pyav(path: AnyPath, problem: str) -> AudioError:
     )
 
 
-def _header_seconds(file: soundfile.SoundFile | MediaFile) -> float:
-    """Returns the length according to a file's header; an estimate for some formats."""
-    if isinstance(file, MediaFile):
-        return file.seconds
-    return file.frames / file.samplerate
-
-
-def _part(file: soundfile.SoundFile | MediaFile, path: AnyPath, start: int, end: int) -> np.ndarray:
-    """Returns the samples from `start` to `end` of an open file; see `read_part`."""
-    if isinstance(file, MediaFile) or start < file.frames:
-        file.seek(start)
-        waveform = next(_checked_blocks(file, path, end - start), None)
-        if waveform is not None:
-            return waveform
-    raise AudioError(
-        f"{path} ends before {start / file.samplerate:.1f} s.",
-        "Copy or record it again: it is shorter than its header says.",
+def _no_samples(path: AnyPath) -> tuple[str, str]:
+    """Returns the problem and the fix of an error for a file without samples."""
+    size = os.stat(path).st_size
+    return (
+        f"{path} contains no samples, according to its header, and has {size:,} bytes.",
+        "Record or copy it again, or leave it out. If it has sound, convert it to WAV or FLAC.",
     )
 
 
-def _front_pair(file: soundfile.SoundFile | MediaFile, path: AnyPath) -> tuple[int, int] | None:
+def _part(file: SoundFile | MediaFile, path: AnyPath, start: int, end: int) -> np.ndarray:
+    """Returns the samples from `start` to `end` of an open file; see `read_part`."""
+    try:
+        file.move_to(start)
+    except sndfile.ERRORS as error:
+        raise _damaged(path, error) from error
+    left = end - start
+    pieces = []
+    for piece in _checked_blocks(file, path, left):
+        pieces.append(piece[:left])
+        left -= len(pieces[-1])
+        if left == 0:
+            break
+    if not pieces:
+        raise AudioError(
+            f"{path} ends before {start / file.samplerate:.1f} s.",
+            "Copy or record it again: it is shorter than its header says.",
+        )
+    return np.concatenate(pieces)
+
+
+def _front_pair(file: SoundFile | MediaFile, path: AnyPath) -> tuple[int, int] | None:
     """Returns the numbers of the channels front left and front right; None if unknown."""
     if file.channels <= 2:
         return None
@@ -291,22 +308,25 @@ def _front_pair(file: soundfile.SoundFile | MediaFile, path: AnyPath) -> tuple[i
 
 
 def _checked_blocks(
-    file: soundfile.SoundFile | MediaFile, path: AnyPath, samples: int
+    file: SoundFile | MediaFile, path: AnyPath, samples: int
 ) -> Iterator[np.ndarray]:
-    """Yields mono or stereo of `samples` samples up to the end of the file; -1 is all in one."""
+    """Yields mono or stereo of at most `samples` samples up to the end of the file."""
     front_pair = _front_pair(file, path)
     while True:
         try:
-            waveform = file.read(samples, dtype="float32", always_2d=True)
-        except (soundfile.LibsndfileError, RuntimeError) as error:
-            raise AudioError(
-                f"{path} cannot be read as sound ({error}).",
-                "Copy or record it again: it is damaged.",
-            ) from error
+            waveform = file.read(samples)
+        except sndfile.ERRORS as error:
+            raise _damaged(path, error) from error
         if len(waveform) == 0:
             return
-        check_samples(waveform, path)
+        amplitudes.check(waveform, path)
         yield channels.mono_or_stereo(waveform, front_pair, path)
-        is_last = len(waveform) < samples or samples < 0
-        if is_last:
-            return
+
+
+def _damaged(path: AnyPath, error: Exception) -> AudioError:
+    """Returns the error for a file that libsndfile cannot read to its end."""
+    reason = getattr(error, "error_string", str(error)).rstrip(".") or "unknown error"
+    return AudioError(
+        f"{path} cannot be read as sound (libsndfile: {reason}).",
+        "Copy or record it again: it is damaged, or its end is missing.",
+    )

@@ -24,7 +24,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -168,28 +168,44 @@ def _predict_stream(values: flags.FlagValues) -> int:
     from crossask.serving import sources
 
     classifier = _classifier(values)
+    seconds = 0
     # Stopping the command is how a stream usually ends.
     with contextlib.suppress(KeyboardInterrupt, Preempted):
         stream = sources.pcm_stream(values.rate, values.channels, classifier.clip_seconds)
         for seconds, waveform in stream:
-            if len(waveform) >= classifier.card["least_seconds"] * values.rate:
-                prediction = classifier.predict(waveform, values.rate)
-                print(_stream_line(seconds, prediction, values), flush=True)
+            prediction = None
+            if len(waveform) >= round(classifier.clip_seconds * values.rate):
+                (prediction,) = classifier.predict_each([waveform], values.rate)
+            print(_stream_line(seconds, prediction, values), flush=True)
+        if seconds == 0:
+            command.LOG.warning("The stream ended before it had one second of sound.")
     return 0
 
 
-def _stream_line(seconds: int, prediction: "Prediction", values: flags.FlagValues) -> str:
+def _stream_line(seconds: int, prediction: "Prediction | None", values: flags.FlagValues) -> str:
+    """Returns the line of one second of a stream.
+
+    Args:
+      seconds: Seconds since the start.
+      prediction: The prediction for the latest window; None if there is no whole window yet.
+      values: The flags.
+    """
+    if prediction is None:
+        state = "listening"
+    elif prediction.is_silent:
+        state = "silent"
+    else:
+        state = "predicted"
     if values.format == "json":
-        line = {
-            "seconds": seconds,
-            "scene": prediction.scene,
-            "probabilities": prediction.probabilities,
-            "filled_seconds": prediction.filled_seconds,
-        }
+        line: dict[str, Any] = {"seconds": seconds, "state": state, "scene": None}
+        if state == "predicted":
+            line["scene"] = prediction.scene
+            line["probabilities"] = prediction.probabilities
         return json.dumps(line)
-    scenes = prediction_files.top_scenes_text(prediction, values.top)
-    filled = prediction_files.filled_text(prediction)
-    return f"{prediction_files.clock_text(seconds)} {scenes}{filled}"
+    text = state
+    if state == "predicted":
+        text = prediction_files.top_scenes_text(prediction, values.top)
+    return f"{prediction_files.clock_text(seconds)} {text}"
 
 
 def _predict_watched(values: flags.FlagValues, folder: str) -> int:
@@ -215,6 +231,7 @@ def _predict_recordings(values: flags.FlagValues, words: Sequence[str]) -> int:
     with contextlib.ExitStack() as stack:
         if reads_standard_input:
             recordings.append(stack.enter_context(sources.standard_input()))
+        recordings = stack.enter_context(sources.copied_pipes(recordings))
         # The bar is drawn if the results go to a file, or if there is a terminal to draw it on.
         writer.predict(recordings, shows_progress=bool(values.out) or sys.stderr.isatty())
     if writer.failed:
@@ -273,8 +290,8 @@ class _Writer:
                 command.complain(outcome.problem, outcome.fix)
             else:
                 self._warn_of_low_rate(outcome)
-                self._warn_of_filling(outcome)
-                self._warn_of_silence(outcome)
+                for warning in outcome.warnings:
+                    command.LOG.warning("%s %s.", outcome.source, warning)
                 self._write(recording, outcome)
             if progress:
                 progress.finish(recording)
@@ -327,27 +344,6 @@ class _Writer:
                 rate,
                 trained_rate,
                 rate // 2,
-            )
-
-    def _warn_of_filling(self, prediction: "Prediction") -> None:
-        """Logs that a recording was filled, if the format has no place for it."""
-        has_place = self.values.format in prediction_files.FORMATS_WITH_FILLED_SECONDS
-        if prediction.filled_seconds and not has_place:
-            command.LOG.warning(
-                "%s lasts %.3g s and was filled with %.3g s, so the prediction may be less "
-                "accurate.",
-                prediction.source,
-                prediction.seconds,
-                prediction.filled_seconds,
-            )
-
-    def _warn_of_silence(self, prediction: "Prediction") -> None:
-        """Logs that a recording is silent, so that its scene means nothing."""
-        if prediction.is_silent:
-            command.LOG.warning(
-                "%s is silent (level %.0f dBFS); its predicted scene means nothing.",
-                prediction.source,
-                prediction.level_dbfs,
             )
 
     def _is_written(self, recording: "RecordingFile") -> bool:

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import logging
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crossask.audio import fill_window, rates, reading, sliding_windows
+from crossask.audio import amplitudes, fill_window, rates, reading, sliding_windows
+from crossask.audio.remarks import SILENCE_DBFS, Remarks
 from crossask.audio.windows import BATCH_WINDOWS
 from crossask.errors import AudioError, CrossaskError
 from crossask.serving.cards import read_card
@@ -21,11 +23,9 @@ if TYPE_CHECKING:
     from crossask.events.precomputed import Precomputed
 
 LITERT_SUFFIX = ".tflite"
-# A recording whose loudest window is below this level is silent. The quietest of 514 real
-# recordings of scenes and events has -75 dBFS; dithered 16-bit noise has about -96 dBFS.
-SILENCE_DBFS = -80.0
-# Level of a recording without any sound, instead of minus infinity.
-LEAST_DBFS = -200.0
+# A recording that is shorter than this share of a window is warned of.
+SHORT_SHARE = 0.9
+LOG = logging.getLogger("crossask")
 
 # A recording: the path of a sound file, or a waveform [samples] or [samples, channels].
 Source = str | os.PathLike | np.ndarray
@@ -134,7 +134,10 @@ class Prediction(_SceneProbabilities):
       filled_seconds: Seconds by which the recording was filled up to a window, with silence or with
         its repetition (see `crossask.audio.fill_window`); 0 if it is long enough.
       is_sure: Whether the probability of `scene` is at least the model's limit.
-      level_dbfs: Level of the loudest window in dB relative to an amplitude of 1, at least -200.
+      level_dbfs: Level of the loudest part of a window's length, in dB relative to an amplitude of
+        1, at least -200. A constant offset does not count; a full-scale sine has -3 dBFS.
+      remarks: What is unusual about the file: a silent channel, or a missing end. Each is the rest
+        of a sentence that begins with `source`, without its full stop.
     """
 
     source: str
@@ -146,6 +149,21 @@ class Prediction(_SceneProbabilities):
     filled_seconds: float = 0.0
     is_sure: bool = True
     level_dbfs: float = 0.0
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What makes the prediction doubtful: `remarks`, silence, and less than 0.9 of a window."""
+        texts = list(self.remarks)
+        if self.is_silent:
+            level = f"{self.level_dbfs:.0f} dBFS"
+            texts.append(f"is silent (level {level}); its predicted scene means nothing")
+        if self.seconds < SHORT_SHARE * (self.seconds + self.filled_seconds):
+            texts.append(
+                f"lasts {self.seconds:.3g} s and was filled with {self.filled_seconds:.3g} s, so "
+                "the prediction may be less accurate"
+            )
+        return tuple(texts)
 
     @property
     def is_silent(self) -> bool:
@@ -240,7 +258,7 @@ class Classifier:
         self.embeddings = self._read_embeddings(embeddings, path)
 
     def predict(self, source: Source, sample_rate_hz: int | None = None) -> Prediction:
-        """Predicts the scene of one recording.
+        """Predicts the scene of one recording, and logs `Prediction.warnings`.
 
         Args:
           source: Path of a sound file, or an array [samples] or [samples, channels] in -1..1.
@@ -248,11 +266,13 @@ class Classifier:
 
         Raises:
           AudioError: The recording cannot be used: it cannot be read, is shorter than 1 s, or has
-            samples that are not finite or beyond -8..8.
+            samples that are not finite or of amplitude 8 or more.
         """
         (outcome,) = self.predict_each([source], sample_rate_hz)
         if isinstance(outcome, AudioError):
             raise outcome
+        for warning in outcome.warnings:
+            LOG.warning("%s %s.", outcome.source, warning)
         return outcome
 
     def predict_each(
@@ -429,7 +449,6 @@ class Classifier:
             waveforms.append(fill_window(stereo, length, most_silence))
             # Only the single window of a short recording is shorter than others.
             window.recording.filled_seconds = (length - len(stereo)) / rate
-            window.recording.level_dbfs = max(window.recording.level_dbfs, _level_dbfs(stereo))
         recordings = [window.recording for window in batch]
         values = self._run("serving_default", np.stack(waveforms), recordings)
         for window, probabilities in zip(batch, values["probabilities"], strict=True):
@@ -465,7 +484,8 @@ class Classifier:
             _explain=explain,
             filled_seconds=recording.filled_seconds,
             is_sure=bool(probabilities.max() >= self.least_probability),
-            level_dbfs=recording.level_dbfs,
+            level_dbfs=recording.remarks.loudest_dbfs,
+            remarks=tuple(remark.text for remark in recording.remarks.found()),
         )
 
     def _explain(self, recording: "_Recording", segment: Segment) -> Explanation:
@@ -560,7 +580,7 @@ class _Recording:
       unclassified: Number of windows that wait in a batch.
       timeline: The classified windows.
       filled_seconds: Seconds by which the recording was filled up to a window.
-      level_dbfs: Level of its loudest classified window.
+      remarks: What is unusual about it.
       error: Why the recording cannot be used, if it cannot.
     """
 
@@ -573,7 +593,7 @@ class _Recording:
         self.unclassified = 0
         self.timeline: list[Segment] = []
         self.filled_seconds = 0.0
-        self.level_dbfs = LEAST_DBFS
+        self.remarks = Remarks()
         self.error: AudioError | None = None
 
     @property
@@ -585,8 +605,8 @@ class _Recording:
         """Returns the waveform as blocks [samples, channels]; those of a file last `seconds`."""
         if self.is_array:
             self._check_array()
-            return iter([self._columns()])
-        blocks, self.own_rate_hz = reading.read_blocks(self.source, seconds)
+            return self.remarks.of(self._blocks_of_array(seconds))
+        blocks, self.own_rate_hz = reading.read_blocks(self.source, seconds, self.remarks)
         return blocks
 
     def read_part(self, start_seconds: float, end_seconds: float) -> np.ndarray:
@@ -609,6 +629,13 @@ class _Recording:
         if self.is_array:
             return self._columns()[start:end]
         return reading.read_part(self.source, start, end)
+
+    def _blocks_of_array(self, seconds: float) -> Iterator[np.ndarray]:
+        """Yields the array in blocks [samples, channels]."""
+        columns = self._columns()
+        length = max(1, round(seconds * self.own_rate_hz))
+        for start in range(0, len(columns), length):
+            yield columns[start : start + length]
 
     def _columns(self) -> np.ndarray:
         """Returns the array as [samples, channels]."""
@@ -633,7 +660,7 @@ class _Recording:
                 f"The array is {array.dtype} of shape {array.shape}.",
                 "Use floats in -1..1, [samples] or [samples, channels] with 1 or 2 channels.",
             )
-        reading.check_samples(array, self.name)
+        amplitudes.check(array, self.name)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -655,14 +682,3 @@ def _has_place(batch: list[_Window], window: _Window) -> bool:
     """Returns whether a window fits a batch, which has one sample rate and a largest size."""
     same_rate = batch[0].recording.sample_rate_hz == window.recording.sample_rate_hz
     return same_rate and len(batch) < BATCH_WINDOWS
-
-
-def _level_dbfs(waveform: np.ndarray) -> float:
-    """Returns the level of a waveform [samples, channels] in dB relative to an amplitude of 1.
-
-    A constant offset, which some microphones add, does not count. A full-scale sine has -3 dBFS.
-    """
-    power = float(np.mean(np.var(waveform, axis=0, dtype=np.float64)))
-    if power <= 0:
-        return LEAST_DBFS
-    return max(10 * math.log10(power), LEAST_DBFS)

@@ -14,7 +14,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from crossask.audio import fill_window, frontends, reading, sliding_windows
+from crossask.audio import amplitudes, fill_window, frontends, sliding_windows
 from crossask.config import catalogue
 from crossask.errors import CrossaskError
 from crossask.serving import Classifier, Embeddings
@@ -111,7 +111,7 @@ def get_scene_embeddings(audio: tf.Tensor | np.ndarray, model: HearModel) -> tf.
 
     Raises:
       CrossaskError: The audio has another shape, is empty, or has samples that are not finite or
-        beyond -8..8.
+        of amplitude 8 or more.
     """
     embeddings = [model.embed(sound).scene.mean(0) for sound in _checked(audio)]
     return tf.constant(np.stack(embeddings), tf.float32)
@@ -139,7 +139,7 @@ def get_timestamp_embeddings(
 
     Raises:
       CrossaskError: The audio has another shape, is empty, or has samples that are not finite or
-        beyond -8..8.
+        of amplitude 8 or more.
     """
     embeddings = []
     centres = []
@@ -217,14 +217,22 @@ def _checked(audio: tf.Tensor | np.ndarray) -> np.ndarray:
     """Returns sounds as an array [n_sounds, n_samples].
 
     Raises:
-      CrossaskError: The shape is another one, or samples are not finite or beyond -8..8.
+      CrossaskError: The shape is another one, or samples are integers, not finite or of
+        amplitude 8 or more.
     """
-    sounds = np.asarray(audio, np.float32)
+    sounds = np.asarray(audio)
+    if not np.issubdtype(sounds.dtype, np.floating):
+        raise CrossaskError(
+            f"The audio is {sounds.dtype}.",
+            "Pass floats in -1..1; divide 16-bit integers by 32768.",
+        )
+    with np.errstate(over="ignore"):
+        sounds = sounds.astype(np.float32)
     if sounds.ndim != 2 or not sounds.size:
         raise CrossaskError(
             f"The audio has the shape {sounds.shape}.",
             "Pass [n_sounds, n_samples], with at least one of each.",
         )
     for number, sound in enumerate(sounds):
-        reading.check_samples(sound, f"Sound {number} (counted from 0)")
+        amplitudes.check(sound, f"Sound {number} (counted from 0)")
     return sounds

@@ -18,7 +18,7 @@ import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError
 
 from crossask import config, events, files
-from crossask.audio import clip_features, reading
+from crossask.audio import amplitudes, clip_features
 from crossask.errors import CrossaskError
 from crossask.events.layer import EventModel
 from crossask.events.waveform_model import WaveformModel
@@ -45,8 +45,8 @@ OUTPUT = "StatefulPartitionedCall"
 # Keys of the model card that only hold for a SavedModel: the file takes one rate and one length.
 _SAVED_MODEL_KEYS = ("least_seconds", "sample_rates_hz")
 _UNCHECKED_INPUT = (
-    "LiteRT cannot check the waveform. Before each call, check that all samples are finite and at "
-    f"most {reading.LARGEST_SAMPLE:g} in amplitude; full scale is 1."
+    "LiteRT cannot check the waveform. Before each call, check that all samples are finite and "
+    f"below {amplitudes.LIMIT:g} in amplitude; full scale is 1."
 )
 
 
@@ -140,12 +140,12 @@ class Interpreter:
         """Returns probabilities [clips, scenes] of waveforms [samples, channels].
 
         Raises:
-          AudioError: Samples of a clip are not finite or beyond -8..8. LiteRT has no operator that
-            could check this inside the file.
+          AudioError: Samples of a clip are not finite or of amplitude 8 or more. LiteRT has no
+            operator that could check this inside the file.
         """
         rows = []
         for number, clip in enumerate(clips):
-            reading.check_samples(clip, f"Clip {number} (counted from 0)")
+            amplitudes.check(clip, f"Clip {number} (counted from 0)")
             rows.append(self._run(waveform=clip[np.newaxis])["probabilities"])
         return np.concatenate(rows)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from crossask.audio import amplitudes
 from crossask.audio.windows import LEAST_SECONDS
 from crossask.errors import CrossaskError
 
@@ -63,6 +64,7 @@ class LiteRTModel:
 
         Raises:
           CrossaskError: The signature is "embed" or "explain".
+          AudioError: Samples are not finite or of amplitude 8 or more.
         """
         if signature != "serving_default":
             raise CrossaskError(
@@ -73,6 +75,8 @@ class LiteRTModel:
         assert rate == self.card["sample_rate_hz"]
         rows = []
         # A recording that was passed as an array may have other floats.
+        # The file itself has no operator that could check this.
+        amplitudes.check(waveform, "The waveform")
         for clip in waveform.astype(np.float32):
             if self.card["channels"] == 1:
                 clip = clip.mean(axis=1, keepdims=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from crossask import config, events
-from crossask.audio import clip_features, reading, resampling
+from crossask.audio import amplitudes, clip_features, resampling
 from crossask.audio.windows import LEAST_SECONDS
 from crossask.errors import ConfigError
 from crossask.training.run_folder import Run
@@ -83,8 +83,8 @@ def facts_of_row(experiment: config.Experiment, scenes: Sequence[str]) -> dict[s
         # A waveform that lacks at most this much of a window is filled with silence, as in
         # training; a shorter one is repeated.
         "max_padding_seconds": features.max_padding_seconds,
-        # Full scale is 1; a larger amplitude than this is not a waveform.
-        "largest_sample": reading.LARGEST_SAMPLE,
+        # Full scale is 1; samples of this amplitude or more are refused.
+        "largest_sample": amplitudes.LIMIT,
         # Rate from which the log-mel is computed, and the rates that the model accepts.
         "sample_rate_hz": features.sample_rate_hz,
         "sample_rates_hz": list(resampling.SAMPLE_RATES_HZ),

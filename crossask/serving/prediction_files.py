@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 FORMATS = ("text", "csv", "json", "audacity", "dcase2019", "dcase2024")
 TIMELINE_FORMATS = ("text", "csv", "json", "audacity")
-# Formats of other programs have no place for the seconds by which a recording was filled.
-FORMATS_WITH_FILLED_SECONDS = ("text", "csv", "json")
 # Suffix of a timeline's file.
 SUFFIX = {"text": ".txt", "csv": ".csv", "json": ".jsonl", "audacity": ".txt"}
 
@@ -87,6 +85,7 @@ def prediction_line(prediction: "Prediction", file_format: str, top: int = 3) ->
             "probabilities": prediction.probabilities,
             "filled_seconds": prediction.filled_seconds,
             "sure": prediction.is_sure,
+            "warnings": list(prediction.warnings),
         }
         return json.dumps(values) + "\n"
     source = _in_one_line(prediction.source)

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from crossask import config, events, files
-from crossask.audio import clip_features, reading, resampling
+from crossask.audio import amplitudes, clip_features, resampling
 from crossask.audio.windows import LEAST_SECONDS
 from crossask.errors import CrossaskError
 from crossask.events.layer import EventModel
@@ -188,8 +188,8 @@ class ServedModel(_Served):
     files. A waveform longer than a training clip is cut into windows of that length, half a clip
     apart; the last one ends with the waveform. A shorter one is filled as
     `crossask.audio.fill_window` does, with silence of at most features.max_padding_seconds. A few
-    windows are computed at a time (`window_batches`). Samples that are not finite or beyond -8..8
-    are an error that lists their entries of the batch.
+    windows are computed at a time (`window_batches`). Samples that are not finite or of amplitude
+    8 or more are an error that lists their entries of the batch.
     """
 
     def signatures(self) -> dict[str, Callable]:
@@ -370,7 +370,8 @@ class ServedModelOfEmbeddings(_Served):
             tf.range(recordings.count),
             fn_output_signature=tf.TensorSpec([None, None], tf.float32),
         )
-        is_usable = window_batches.are_usable(clips)[:, tf.newaxis]
+        # The samples that were cut off are checked, too.
+        is_usable = window_batches.are_usable(waveform)[:, tf.newaxis]
         with tf.control_dependencies([_sample_check(is_usable, recordings.first_entry)]):
             return tf.identity(clips)
 
@@ -573,7 +574,7 @@ def _batch_check(size: tf.Tensor) -> tf.Operation | None:
 
 
 def _sample_check(is_usable: tf.Tensor, first_entry: tf.Tensor) -> tf.Operation | None:
-    """Returns an operation that fails if samples are not finite or beyond LARGEST_SAMPLE.
+    """Returns an operation that fails if samples are not finite or not below `amplitudes.LIMIT`.
 
     The outputs would not always show it: pooling by the maximum hides a NaN.
 
@@ -585,8 +586,8 @@ def _sample_check(is_usable: tf.Tensor, first_entry: tf.Tensor) -> tf.Operation 
     numbers = tf.where(tf.logical_not(is_usable))[:, 0]
     unusable = tf.cast(first_entry, tf.int64) + numbers
     message = (
-        f"The waveform has samples that are not finite or beyond -{reading.LARGEST_SAMPLE:g}.."
-        f"{reading.LARGEST_SAMPLE:g}; scale the samples to -1..1. Entries of the batch, counted "
+        "The waveform has samples that are not finite or of amplitude "
+        f"{amplitudes.LIMIT:g} or more; scale the samples to -1..1. Entries of the batch, counted "
         "from 0:"
     )
     return tf.debugging.Assert(tf.reduce_all(is_usable), [message, unusable], summarize=20)

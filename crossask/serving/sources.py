@@ -139,6 +139,23 @@ def standard_input(stream: BinaryIO | None = None) -> Iterator[RecordingFile]:
         yield RecordingFile(file.name, "standard_input", "standard input")
 
 
+@contextlib.contextmanager
+def copied_pipes(recordings: Iterable[RecordingFile]) -> Iterator[list[RecordingFile]]:
+    """Yields the recordings; those that are pipes are copied to temporary files.
+
+    A pipe such as `<(command)` of a shell can be read only once, and has no end to seek.
+    """
+    with contextlib.ExitStack() as stack:
+        copied = []
+        for recording in recordings:
+            if Path(recording.path).is_fifo():
+                pipe = stack.enter_context(open(recording.path, "rb"))
+                file = stack.enter_context(standard_input(pipe))
+                recording = RecordingFile(file.path, recording.name, str(recording))
+            copied.append(recording)
+        yield copied
+
+
 def pcm_stream(
     rate: int, channels: int, seconds: float, stream: BinaryIO | None = None
 ) -> Iterator[tuple[int, np.ndarray]]:

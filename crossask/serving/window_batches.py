@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from crossask.audio import reading
+from crossask.audio import amplitudes
 from crossask.audio.windows import BATCH_WINDOWS
 
 
@@ -70,7 +70,7 @@ def compute_windows(
 
     Returns:
       The values of all windows by name, each [count, ...], and whether the samples of each window
-      are finite and at most `reading.LARGEST_SAMPLE` in amplitude, [count].
+      are finite and below `amplitudes.LIMIT` in amplitude, [count].
     """
     specs = dict(compute.get_concrete_function().structured_outputs)
     batches = -(-count // BATCH_WINDOWS)
@@ -131,7 +131,7 @@ def fill_window(waveform: tf.Tensor, grid: WindowGrid) -> tf.Tensor:
 def are_usable(windows: tf.Tensor) -> tf.Tensor:
     """Returns whether the samples of each window are amplitudes, [n]."""
     # The comparison is also false for NaN and for infinite samples.
-    is_amplitude = tf.abs(windows) <= reading.LARGEST_SAMPLE
+    is_amplitude = tf.abs(windows) < amplitudes.LIMIT
     return tf.reduce_all(is_amplitude, axis=[1, 2])
 
 

@@ -129,6 +129,8 @@ def test_notes_say_what_makes_a_prediction_less_certain():
     assert "shorter than the 10 s" in filled
     assert "was filled with 8 s" in filled
     assert "16,000 Hz, is below that of the training, 48,000 Hz" in rate
+    half = dataclasses.replace(plain, remarks=("ends after 5 s",))
+    assert fragments.notes(half, made_up.CARD) == ["The recording ends after 5 s."]
     silent = dataclasses.replace(short, level_dbfs=-100.0)
     (advice,) = fragments.notes(silent, made_up.CARD)
     assert advice.startswith("It has no scene.")

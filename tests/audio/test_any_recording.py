@@ -213,19 +213,32 @@ def test_front_left_and_right_of_a_media_file_are_read(tmp_path):
 
 
 @pytest.mark.parametrize(("dead", "side"), [(0, "left"), (1, "right")])
-def test_a_silent_channel_of_a_stereo_recording_is_warned_of_once(tmp_path, logged, dead, side):
-    waveform = np.random.default_rng(0).normal(0, 0.1, (1000, 2))
+@pytest.mark.parametrize("kind", ["zeros", "a constant", "noise of one step"])
+def test_a_silent_channel_is_warned_of_once(tmp_path, logged, dead, side, kind):
+    rng = np.random.default_rng(0)
+    waveform = rng.normal(0, 0.1, (8000, 2))
     soundfile.write(tmp_path / "whole.wav", waveform, 8000)
-    soundfile.write(tmp_path / "silence.wav", np.zeros((1000, 2)), 8000)
-    waveform[:, dead] = 0
+    silent = {
+        "zeros": np.zeros(8000),
+        "a constant": np.full(8000, 0.25),
+        "noise of one step": np.round(rng.triangular(-1, 0, 1, 8000)) / 32768,
+    }
+    waveform[:, dead] = silent[kind]
     soundfile.write(tmp_path / "dead.wav", waveform, 8000)
     soundfile.write(tmp_path / "dead2.wav", waveform, 8000)
-    for name in ("whole.wav", "silence.wav", "dead.wav", "dead2.wav"):
+    for name in ("whole.wav", "dead.wav", "dead2.wav"):
         reading.read_audio(tmp_path / name)
     (message,) = logged()
-    assert "dead.wav" in message
-    assert f"the {side} channel is silent" in message
+    assert f"dead.wav has a silent {side} channel" in message
     notices.forget()
     blocks, _ = reading.read_blocks(tmp_path / "dead2.wav", 0.01)
     list(blocks)
     assert "dead2.wav" in logged()[1]
+
+
+def test_silence_is_warned_of_once(tmp_path, logged):
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(tmp_path / name, np.zeros((8000, 2)), 8000)
+        reading.read_audio(tmp_path / name)
+    (message,) = logged()
+    assert "a.wav is silent (level -200 dBFS)" in message

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soxr
 
-from crossask.audio import rates, resampling
+from crossask.audio import amplitudes, rates, resampling
 
 
 @pytest.mark.parametrize("rate", resampling.SAMPLE_RATES_HZ)
@@ -28,6 +28,14 @@ def test_the_rates_of_the_graph_enter_it_bit_for_bit(rate):
 )
 def test_another_rate_is_converted_to_that_of_the_model_or_the_next_higher(rate, model, expected):
     assert rates.graph_rate(rate, model) == expected
+
+
+def test_the_ringing_of_a_filter_does_not_turn_an_accepted_waveform_into_a_refused_one():
+    loud = 7.9 * np.sign(np.random.default_rng(0).normal(size=(5000, 2)))
+    amplitudes.check(loud, "the square wave")
+    found = rates.convert(loud, 12345, 48000)
+    amplitudes.check(found, "the converted one")
+    assert np.abs(found).max() > 7.99
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import media_files
@@ -17,9 +18,9 @@ import soundfile
 import soxr
 
 import crossask
-from crossask.audio import sliding_windows
+from crossask.audio import reading, sliding_windows
 from crossask.cli import predict
-from crossask.errors import CrossaskError
+from crossask.errors import AudioError, CrossaskError
 from crossask.serving import Prediction, Segment, prediction_files, sources
 
 
@@ -297,8 +298,10 @@ def test_a_stream_of_raw_samples_is_predicted_every_second(model, capsys, monkey
     assert call(model, "--stream", "--rate=16000", "--channels=2", "--format=json") == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["seconds"] for line in lines] == [1, 2, 3, 4]
+    # A window lasts 2 s.
+    assert lines[0] == {"seconds": 1, "state": "listening", "scene": None}
     classifier = crossask.load(model)
-    for line, (start, end) in zip(lines, ((0, 1), (0, 2), (1, 3), (2, 4)), strict=True):
+    for line, (start, end) in zip(lines[1:], ((0, 2), (1, 3), (2, 4)), strict=True):
         samples = waveform[start * 16000 : end * 16000].astype(np.float32) / 32768
         assert line["probabilities"] == pytest.approx(
             classifier.predict(samples, 16000).probabilities, abs=1e-6
@@ -308,6 +311,40 @@ def test_a_stream_of_raw_samples_is_predicted_every_second(model, capsys, monkey
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(waveform.tobytes())))
     assert call(model, "--stream", "--rate=12345", "--format=json") == 0
     assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+def test_pipes_with_names_are_read_once(recordings, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    content = (recordings / "one.wav").read_bytes()
+    writer = threading.Thread(target=pipe.write_bytes, args=[content])
+    writer.start()
+    found = sources.find_recordings([str(pipe), str(recordings / "two.flac")])
+    with sources.copied_pipes(found) as copied:
+        first, second = copied
+        # Explanations read a recording again.
+        for _ in range(2):
+            waveform, _ = reading.read_audio(first)
+            np.testing.assert_array_equal(waveform, reading.read_audio(recordings / "one.wav")[0])
+    writer.join()
+    assert [str(first), str(second)] == [str(pipe), str(recordings / "two.flac")]
+    with pytest.raises(AudioError, match="is a pipe"):
+        reading.read_audio(pipe)
+
+
+def test_a_stream_has_no_scene_before_a_whole_window_and_in_silence(model, capsys, monkeypatch):
+    samples = np.random.default_rng(0).integers(-3000, 3000, (16000 * 3, 2)).astype("<i2")
+    stream = np.concatenate([samples, np.zeros((16000 * 3, 2), "<i2")])
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stream.tobytes())))
+    assert call(model, "--stream", "--rate=16000") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "00:00:01 listening"
+    assert all("%" in line for line in lines[1:4])
+    assert lines[4:] == ["00:00:05 silent", "00:00:06 silent"]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    assert call(model, "--stream", "--rate=16000") == 0
+    assert "ended before it had one second" in capsys.readouterr().err
 
 
 def test_a_recording_of_any_rate_is_predicted_as_at_the_rate_of_the_model(model, tmp_path):

@@ -225,13 +225,19 @@ def test_audio_of_another_shape_is_refused(model, shape):
 
 
 @pytest.mark.parametrize("exported", [small_corpus.FA], indirect=True, ids=["windows"])
-@pytest.mark.parametrize("value", [np.nan, -np.inf, 20000.0])
+@pytest.mark.parametrize("value", [np.nan, -np.inf, -8.0, 20000.0])
 def test_a_sound_with_samples_that_are_no_amplitudes_is_named(model, value):
     audio = sounds(3, 1.0)
     audio[2, 5] = value
     for heard in (hear.get_scene_embeddings, hear.get_timestamp_embeddings):
         with pytest.raises(CrossaskError, match="Sound 2 "):
             heard(audio, model)
+
+
+@pytest.mark.parametrize("exported", [small_corpus.FA], indirect=True, ids=["windows"])
+def test_integers_are_refused_however_quiet_they_are(model):
+    with pytest.raises(CrossaskError, match="int16"):
+        hear.get_scene_embeddings(np.ones((2, RATE), np.int16), model)
 
 
 def test_no_model_and_a_folder_that_holds_none_are_told(monkeypatch, tmp_path):

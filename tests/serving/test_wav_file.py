@@ -169,4 +169,4 @@ def test_eight_windows_are_computed_at_once():
     )
     assert sizes == [8, 8, 4]
     np.testing.assert_array_equal(values["first"], np.arange(20))
-    np.testing.assert_array_equal(is_usable, np.arange(20) + 1 <= 8)
+    np.testing.assert_array_equal(is_usable, np.arange(20) + 1 < 8)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from crossask.audio import remarks
 from crossask.datasets import tau2019, tut2017
-from crossask.serving import classifier, starter, words
+from crossask.serving import starter, words
 from crossask.serving.classifier import Prediction, Segment
 
 SERVING_PAGE = Path(__file__).resolve().parents[2] / "docs" / "serving.md"
@@ -72,7 +73,7 @@ def test_silence_is_no_scene():
     text = "Silence: the recording contains no sound (level −96 dBFS)"
     assert words.in_words(silent) == text
     assert f"| {text} |" in SERVING_PAGE.read_text()
-    digital_zero = prediction(probabilities, level_dbfs=classifier.LEAST_DBFS)
+    digital_zero = prediction(probabilities, level_dbfs=remarks.LEAST_DBFS)
     assert words.in_words(digital_zero) == "Silence: the recording contains no sound"
     assert words.over_time_in_words(silent) == ""
 
@@ -101,7 +102,7 @@ def test_the_documentation_has_the_limits_of_the_code():
     assert [(int(least), word) for least, word in rows] == list(words.LIKELIHOODS)
     assert f"below {words.LIKELIHOODS[-1][0]} % | {words.NOT_SURE}" in section
     assert f"those with {words.LEAST_PERCENT_OF_OTHERS} % or more" in section
-    assert f"louder than {classifier.SILENCE_DBFS:.0f} dBFS" in section
+    assert f"louder than {remarks.SILENCE_DBFS:.0f} dBFS" in section
     # Every example with a percentage of the first scene alone is what the code says.
     for percent in (95, 70, 41):
         share = percent / 100

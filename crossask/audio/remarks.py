@@ -1,0 +1,147 @@
+"""What is unusual about a recording and makes its prediction doubtful. Imports no TensorFlow."""
+
+import dataclasses
+import logging
+import math
+import os
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from crossask.audio import notices
+
+# A sound below this level is silent. The quietest of 514 real recordings of scenes and events has
+# -75 dBFS; dithered 16-bit noise has about -96 dBFS.
+SILENCE_DBFS = -80.0
+# Level of a recording without any sound, instead of minus infinity.
+LEAST_DBFS = -200.0
+SIDES = ("left", "right")
+# A silent channel is dead if the other one is at least this much louder.
+_DEAD_DB = 40.0
+# A file ends early if it lacks this share of what its header promises, and so many seconds.
+_MISSING_SHARE = 0.01
+_MISSING_SECONDS = 0.25
+
+
+@dataclasses.dataclass(frozen=True)
+class Remark:
+    """Something unusual.
+
+    Attributes:
+      kind: Its kind; of recordings in a training corpus, each kind is logged once.
+      text: The rest of a sentence that begins with the name of the recording, without a full stop.
+    """
+
+    kind: str
+    text: str
+
+
+class Remarks:
+    """Notices dead channels, silence and missing ends while a recording is read block by block."""
+
+    def __init__(self) -> None:
+        self._header_remark = ""
+        self._promised_seconds = 0.0
+        self._rate_hz = 0
+        self._samples = 0
+        # Sums of each channel [channels], of the samples and of their squares.
+        self._sums = np.zeros(0)
+        self._squares = np.zeros(0)
+        self._largest_power = 0.0
+
+    @property
+    def loudest_dbfs(self) -> float:
+        """Level of the loudest block, the mean of its channels; a constant offset does not count.
+
+        It is that of the samples in the file: a conversion of the rate rings at the steps of an
+        offset.
+        """
+        return level_dbfs(self._largest_power)
+
+    def start(self, header_remark: str, promised_seconds: float, rate_hz: int) -> None:
+        """Takes in what the header says; see `sndfile.SoundFile`."""
+        self._header_remark = header_remark
+        self._promised_seconds = promised_seconds
+        self._rate_hz = rate_hz
+
+    def of(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yields the blocks [samples, channels] of a recording, and takes them in."""
+        for block in blocks:
+            self.add(block)
+            yield block
+
+    def add(self, block: np.ndarray) -> None:
+        """Takes in the next block [samples, channels]."""
+        block = block.astype(np.float64)
+        if not len(self._sums):
+            self._sums = np.zeros(block.shape[1])
+            self._squares = np.zeros(block.shape[1])
+        self._samples += len(block)
+        power = float(np.mean(np.var(block, axis=0)))
+        self._largest_power = max(self._largest_power, power)
+        self._sums += block.sum(axis=0)
+        self._squares += np.einsum("sc,sc->c", block, block)
+
+    def found(self) -> list[Remark]:
+        """Returns what is unusual; called after the last block."""
+        remarks = []
+        if self._header_remark:
+            remarks.append(Remark("header", self._header_remark))
+        if self._rate_hz:
+            seconds = self._samples / self._rate_hz
+            missing = self._promised_seconds - seconds
+            if missing > max(_MISSING_SECONDS, _MISSING_SHARE * self._promised_seconds):
+                text = (
+                    f"ends after {seconds:.3g} s instead of the {self._promised_seconds:.3g} s in "
+                    "its header: the rest is missing"
+                )
+                remarks.append(Remark("ends early", text))
+        dead = self._dead_channel()
+        if dead is not None:
+            remarks.append(
+                Remark(
+                    "dead channel",
+                    f"has a silent {SIDES[dead]} channel. If the recording is mono, write it with "
+                    "one channel, which the model then reads in both",
+                )
+            )
+        return remarks
+
+    def log_once(self, name: str | os.PathLike[str]) -> None:
+        """Logs what is unusual, and silence, once for each kind."""
+        remarks = self.found()
+        if self._samples and self.loudest_dbfs < SILENCE_DBFS:
+            remarks.append(Remark("silence", f"is silent (level {self.loudest_dbfs:.0f} dBFS)"))
+        for remark in remarks:
+            notices.log_once(
+                remark.kind,
+                logging.WARNING,
+                "%s %s. Other such recordings are not logged.",
+                name,
+                remark.text,
+            )
+
+    def _levels_dbfs(self) -> list[float]:
+        """Returns the level of each channel."""
+        if not self._samples:
+            return []
+        means = self._sums / self._samples
+        powers = self._squares / self._samples - means**2
+        return [level_dbfs(power) for power in powers]
+
+    def _dead_channel(self) -> int | None:
+        """Returns the number of the channel that is silent while the other is not."""
+        levels = self._levels_dbfs()
+        if len(levels) != 2:
+            return None
+        dead = int(np.argmin(levels))
+        if levels[dead] >= SILENCE_DBFS or levels[1 - dead] < levels[dead] + _DEAD_DB:
+            return None
+        return dead
+
+
+def level_dbfs(power: float) -> float:
+    """Returns the level of a mean square in dB relative to an amplitude of 1."""
+    if power <= 0:
+        return LEAST_DBFS
+    return max(10 * math.log10(power), LEAST_DBFS)

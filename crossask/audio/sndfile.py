@@ -1,0 +1,160 @@
+"""Files that libsndfile reads, from their start to their end, whatever their headers say.
+
+libsndfile believes a header: it stops at the length that is written there, even if there is more
+sound, and a caller that believes it, too, would reserve the memory that it promises.
+"""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from crossask.audio import mpeg, wav_header
+
+# The length that libsndfile gives files without one in their header, such as FLAC from a pipe.
+_UNKNOWN_FRAMES = 2**62
+# Decoding starts this much before a wanted sample: MP3 needs earlier frames to decode one.
+_SECONDS_BEFORE = 1
+# Whatever the header says, at most so many numbers are read at once; 64 MB.
+_MOST_VALUES = 2**24
+# Programs that write to a pipe do not know the length, and write a very large one.
+_LARGE_SIZES = range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000)
+# What libsndfile notes about a file that ends before its samples should: the size in the header,
+# and that of what is there. W64 and RF64 have it for the whole file.
+_SHORT_SAMPLES = re.compile(r"(?:data|SSND|Data Size|riff|Riff size)\s*: (\d+) \(should be (\d+)\)")
+# Formats in which libsndfile moves to a sample exactly, and up to the end.
+_WITH_SEEK = ("WAV", "WAVEX", "W64", "RF64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3")
+# An encoding in which it cannot, although it says so.
+_WITHOUT_SEEK = "DWVW"
+
+
+class HiddenSoundError(Exception):
+    """A file has sound that libsndfile does not read."""
+
+
+class NoHeaderError(Exception):
+    """The suffix of a file is that of samples without a header, and there is none."""
+
+
+# What opening or reading another file may raise.
+ERRORS = (soundfile.LibsndfileError, RuntimeError, OSError, HiddenSoundError)
+
+
+class SoundFile(soundfile.SoundFile):
+    """A sound file that is read from its start, or from a sample, to its end.
+
+    Attributes:
+      remark: What is unusual about the header, as the end of a sentence about the file; or "".
+    """
+
+    def __init__(self, path: str | os.PathLike[str]):
+        """Opens a file.
+
+        Args:
+          path: Path of the file.
+
+        Raises:
+          Exception: One of ERRORS: libsndfile does not read the file, or not all of its sound; or
+            NoHeaderError.
+        """
+        self.remark = ""
+        repaired = wav_header.repaired(path)
+        if repaired is not None:
+            super().__init__(repaired)
+            self.remark = (
+                "was not finished by the program that recorded it: its header says that it has "
+                f"{repaired.written_bytes:,} bytes of sound. It is read to its end"
+            )
+            return
+        try:
+            super().__init__(os.fspath(path))
+        except TypeError:
+            # The name ends in .raw, and soundfile does not look whether there is a header.
+            self._open_without_name(path)
+        if self.format == "MP3":
+            self._check_length(path)
+
+    def seekable(self) -> bool:
+        """Returns False, so that soundfile reads on without asking where it is.
+
+        It would fail for encodings such as GSM 6.10, in which libsndfile can only read on.
+        """
+        return False
+
+    @property
+    def seconds(self) -> float:
+        """Length according to the header; 0 if it is unknown."""
+        if self.frames > _UNKNOWN_FRAMES:
+            return 0.0
+        return self.frames / self.samplerate
+
+    @property
+    def has_exact_seconds(self) -> bool:
+        """Whether the header has a length."""
+        return self.frames <= _UNKNOWN_FRAMES
+
+    @property
+    def promised_seconds(self) -> float:
+        """Length that the file should have, which is larger than `seconds` if its end is missing.
+
+        It is 0 if it is unknown.
+        """
+        noted = _SHORT_SAMPLES.search(self.extra_info)
+        if noted is None:
+            return self.seconds
+        promised = int(noted[1])
+        present = int(noted[2])
+        if present == 0 or any(promised in sizes for sizes in _LARGE_SIZES):
+            return self.seconds
+        return self.seconds * promised / present
+
+    def read(self, samples: int) -> np.ndarray:
+        """Returns the next samples, float32 [samples, channels]; fewer at the end.
+
+        Args:
+          samples: Largest number of samples; fewer are also read if they need too much memory.
+        """
+        samples = min(samples, max(1, _MOST_VALUES // self.channels))
+        waveform = super().read(samples, dtype="float32", always_2d=True)
+        if len(waveform) < samples:
+            # The rest of the memory was reserved for nothing.
+            return waveform.copy()
+        return waveform
+
+    def move_to(self, sample: int) -> None:
+        """Moves to a sample; called before the first `read`."""
+        start = 0
+        can_move = self.format in _WITH_SEEK and not self.subtype.startswith(_WITHOUT_SEEK)
+        if can_move and super().seekable() and self.has_exact_seconds:
+            start = min(max(0, sample - _SECONDS_BEFORE * self.samplerate), self.frames)
+            self.seek(start)
+        left = sample - start
+        while left > 0:
+            skipped = self.read(min(left, self.samplerate))
+            if len(skipped) == 0:
+                return
+            left -= len(skipped)
+
+    def _open_without_name(self, path: str | os.PathLike[str]) -> None:
+        """Opens a file whatever its suffix is."""
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            super().__init__(descriptor, closefd=True)
+        except soundfile.LibsndfileError as error:
+            raise NoHeaderError from error
+
+    def _check_length(self, path: str | os.PathLike[str]) -> None:
+        """Raises HiddenSoundError if an MP3 file is longer than libsndfile would read.
+
+        Without a Xing header, libsndfile computes the length from the bit rate of the first frame.
+        Of files that were joined, it reads the first.
+        """
+        seconds = mpeg.seconds_of(Path(path))
+        if seconds > self.seconds + mpeg.MOST_DELAY_SECONDS:
+            self.close()
+            raise HiddenSoundError(
+                f"it reads {self.seconds:.1f} s of {seconds:.1f} s, because the file has no index, "
+                "or consists of several files"
+            )

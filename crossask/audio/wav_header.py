@@ -1,0 +1,139 @@
+"""WAV files whose header says less than there is: recorders that crashed, and more than 4 GiB."""
+
+import os
+import struct
+from typing import BinaryIO
+
+# Bytes before the first chunk: "RIFF", the size of the file, "WAVE".
+_RIFF_BYTES = 12
+_CHUNK = struct.Struct("<4sI")
+# Largest size that fits into a chunk's header.
+_LARGEST = 0xFFFFFFFF
+# What other programs append behind the chunks: ID3 and APE tags.
+_TAGS = (b"ID3", b"TAG", b"APETAGEX")
+# A file has a handful of chunks; the search ends after this many.
+_MOST_CHUNKS = 1000
+
+
+class RepairedFile:
+    """A WAV file with another header, as a file object that soundfile reads.
+
+    Attributes:
+      written_bytes: Size of the samples according to the header in the file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], header: bytes, start: int, written_bytes: int):
+        """Opens a file.
+
+        Args:
+          path: Path of the file.
+          header: Header with the true sizes, up to the first sample.
+          start: Index of the byte of the first sample in the file.
+          written_bytes: See the class.
+        """
+        self.written_bytes = written_bytes
+        self._file = open(path, "rb")  # noqa: SIM115, closed when the reader is garbage
+        self._header = header
+        self._start = start
+        self._place = 0
+        self._end = len(header) + os.fstat(self._file.fileno()).st_size - start
+
+    def read(self, count: int) -> bytes:
+        """Returns the next bytes; fewer at the end."""
+        content = b""
+        if self._place < len(self._header):
+            content = self._header[self._place : self._place + count]
+        behind = self._place + len(content) - len(self._header)
+        if len(content) < count:
+            self._file.seek(self._start + behind)
+            content += self._file.read(count - len(content))
+        self._place += len(content)
+        return content
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Moves to a byte, and returns its index."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._end}[whence]
+        self._place = max(0, base + offset)
+        return self._place
+
+    def tell(self) -> int:
+        """Returns the index of the next byte."""
+        return self._place
+
+    def write(self, _content: bytes) -> int:
+        """Fails; soundfile requires the method."""
+        raise OSError("The file is only read.")
+
+
+def repaired(path: str | os.PathLike[str]) -> RepairedFile | None:
+    """Returns a WAV file with a header that covers all of its samples; None if its own one does.
+
+    A size of the samples is wrong if it ends where no chunk and no tag begins. It is 0 if a
+    recorder stopped before it wrote the size, and the rest of a division by 4 GiB if the file is
+    larger than that.
+    """
+    with open(path, "rb") as file:
+        total = os.fstat(file.fileno()).st_size
+        riff = file.read(_RIFF_BYTES)
+        if riff[:4] != b"RIFF" or riff[8:] != b"WAVE":
+            return None
+        for _ in range(_MOST_CHUNKS):
+            chunk = file.read(_CHUNK.size)
+            if len(chunk) < _CHUNK.size:
+                return None
+            name, size = _CHUNK.unpack(chunk)
+            start = file.tell()
+            if name == b"data":
+                break
+            file.seek(start + size + size % 2)
+        else:
+            return None
+        if start + size >= total or _is_end(file, start + size, total):
+            return None
+        file.seek(_RIFF_BYTES)
+        # The chunks before the samples, without the size of the samples.
+        chunks = file.read(start - _RIFF_BYTES - 4)
+    return RepairedFile(path, _header(chunks, total - start), start, size)
+
+
+def _is_end(file: BinaryIO, end: int, total: int) -> bool:
+    """Returns whether only chunks or tags follow the samples, up to the end of the file."""
+    # Chunks start at even places, but not all programs obey that.
+    return _are_chunks(file, end + end % 2, total) or _are_chunks(file, end, total)
+
+
+def _are_chunks(file: BinaryIO, place: int, total: int) -> bool:
+    """Returns whether chunks or tags are from a place on up to the end of the file."""
+    for _ in range(_MOST_CHUNKS):
+        if total - place < _CHUNK.size:
+            return True
+        file.seek(place)
+        chunk = file.read(_CHUNK.size)
+        if chunk.startswith(_TAGS):
+            return True
+        name, size = _CHUNK.unpack(chunk)
+        if not (name.isascii() and name.decode("ascii").isprintable()):
+            return False
+        place += _CHUNK.size + size + size % 2
+        if place > total + 1:
+            return False
+    return True
+
+
+def _header(chunks: bytes, data_bytes: int) -> bytes:
+    """Returns the header of a WAV file, or of an RF64 file if the samples are too many for it.
+
+    Args:
+      chunks: All chunks before the samples, and the name of the chunk with the samples.
+      data_bytes: Size of the samples.
+    """
+    size = 4 + len(chunks) + 4 + data_bytes
+    if size <= _LARGEST:
+        return (
+            struct.pack("<4sI4s", b"RIFF", size, b"WAVE") + chunks + struct.pack("<I", data_bytes)
+        )
+    # RF64 has 64-bit sizes in a chunk of its own: of the file, of the samples, their number, and
+    # the number of further sizes.
+    sizes = struct.pack("<QQQI", size + 36, data_bytes, 0, 0)
+    start = struct.pack("<4sI4s4sI", b"RF64", _LARGEST, b"WAVE", b"ds64", len(sizes))
+    return start + sizes + chunks + struct.pack("<I", _LARGEST)

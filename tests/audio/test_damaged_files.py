@@ -1,0 +1,248 @@
+"""Files whose headers are wrong, and every format of libsndfile: read whole, or refused."""
+
+import logging
+import struct
+import sys
+
+import media_files
+import numpy as np
+import pytest
+import soundfile
+
+from crossask.audio import mpeg, notices, reading, wav_header
+from crossask.errors import AudioError
+
+RATE = 8000
+
+
+@pytest.fixture
+def logged(caplog):
+    """Returns a function that returns the messages so far, from a new command on."""
+    notices.forget()
+    caplog.set_level(logging.INFO, "crossask")
+    return lambda: [record.getMessage() for record in caplog.records]
+
+
+def tones(seconds=3.0, channels=2, rate=RATE):
+    """Returns a rising tone in each channel, [samples, channels] of 16 bits."""
+    time = np.arange(round(seconds * rate)) / rate
+    columns = [np.sin(2 * np.pi * (200 + 60 * time + 50 * number) * time) for number in (0, 1)]
+    waveform = 0.3 * np.stack(columns[:channels], 1)
+    return np.round(waveform * 32768).astype(np.float32) / 32768
+
+
+def every_format():
+    """Yields the format, the encoding and the channels of every kind of file of libsndfile."""
+    for name in soundfile.available_formats():
+        # RAW has no header, so that it cannot be read.
+        encodings = [] if name == "RAW" else soundfile.available_subtypes(name)
+        for encoding in encodings:
+            for channels in (1, 2):
+                if soundfile.check_format(name, encoding):
+                    yield name, encoding, channels
+
+
+@pytest.mark.parametrize(("name", "encoding", "channels"), every_format())
+def test_every_format_of_libsndfile_is_read_alike_in_every_way(tmp_path, name, encoding, channels):
+    path = tmp_path / f"x.{name.lower()}"
+    try:
+        soundfile.write(path, tones(channels=channels), RATE, encoding, format=name)
+    except soundfile.LibsndfileError:
+        pytest.skip("libsndfile does not write this combination.")
+    whole, rate = reading.read_audio(path)
+    assert whole.shape[1] == channels
+    # Encodings in blocks fill the last one. XI has no sample rate, and MP3 starts with a delay.
+    assert 3 * RATE <= len(whole) < 3 * RATE + 1200
+    correlation = np.corrcoef(whole[: 3 * RATE, 0], tones(channels=channels)[:, 0])[0, 1]
+    assert correlation > 0.9
+    blocks, block_rate = reading.read_blocks(path, 0.7)
+    blocks = list(blocks)
+    assert block_rate == rate
+    np.testing.assert_array_equal(np.concatenate(blocks), whole)
+    spans = [(0, 500), (9000, 17000), (3 * RATE - 5, 3 * RATE + 5000)]
+    if name in ("PAF", "SDS"):
+        # libsndfile does not read a part of the last block of these formats.
+        spans.pop()
+    for start, end in spans:
+        part = reading.read_part(path, start, end)
+        np.testing.assert_allclose(part, whole[start:end], atol=1e-3)
+    with pytest.raises(AudioError, match="ends before"):
+        reading.read_part(path, 30 * RATE, 31 * RATE)
+
+
+def wav_with_sizes(path, riff, data, waveform, behind=b""):
+    """Writes a WAV file of 16 bits with these sizes in its header."""
+    samples = np.round(waveform * 32768).astype("<i2").tobytes()
+    layout = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 2, RATE, RATE * 4, 4, 16)
+    header = struct.pack("<4sI4s", b"RIFF", riff, b"WAVE") + layout
+    path.write_bytes(header + struct.pack("<4sI", b"data", data) + samples + behind)
+
+
+@pytest.mark.parametrize(
+    ("riff", "data"),
+    # A crash, a crash that libsndfile knows, a size before the last update, a pipe.
+    [(36, 0), (8, 0), (0, 0), (36 + 5000, 5000), (0xFFFFFFFF, 0xFFFFFFFF), (36, 0x7FFFFFFF)],
+)
+def test_a_wav_file_whose_size_was_never_written_is_read_to_its_end(tmp_path, riff, data):
+    path = tmp_path / "x.wav"
+    wav_with_sizes(path, riff, data, tones())
+    whole, _ = reading.read_audio(path)
+    np.testing.assert_array_equal(whole, tones())
+    blocks, _ = reading.read_blocks(path, 0.5)
+    np.testing.assert_array_equal(np.concatenate(list(blocks)), whole)
+    np.testing.assert_array_equal(reading.read_part(path, 9000, 9100), whole[9000:9100])
+    assert reading.seconds_of(path) == 3.0
+
+
+@pytest.mark.parametrize(
+    "behind", [b"LIST\x04\x00\x00\x00abcd", b"ID3\x03" + bytes(40), b"TAGsong" + bytes(121), b"end"]
+)
+def test_what_follows_the_samples_of_a_wav_file_is_no_sound(tmp_path, behind, logged):
+    wav_with_sizes(tmp_path / "x.wav", 0, len(tones()) * 4, tones(), behind)
+    whole, _ = reading.read_audio(tmp_path / "x.wav")
+    np.testing.assert_array_equal(whole, tones())
+    assert not logged()
+
+
+def test_a_wav_file_of_more_than_4_gib_has_its_whole_length(tmp_path):
+    path = tmp_path / "x.wav"
+    # The size in the header is the rest of a division by 4 GiB. The file has holes, no blocks.
+    wav_with_sizes(path, 0, 64000, tones(2.0))
+    seconds = 5 * 2**30 / (4 * RATE)
+    with open(path, "r+b") as file:
+        file.truncate(44 + 5 * 2**30)
+        file.seek(-4, 2)
+        file.write(struct.pack("<2h", 1000, -1000))
+    assert reading.seconds_of(path) == seconds
+    part = reading.read_part(path, round(seconds * RATE) - 3, round(seconds * RATE) + 10)
+    np.testing.assert_array_equal(part[-1] * 32768, [1000, -1000])
+
+
+def test_repaired_files_end_where_they_end(tmp_path):
+    wav_with_sizes(tmp_path / "x.wav", 0, 0, tones())
+    file = wav_header.repaired(tmp_path / "x.wav")
+    whole = file.read(10**6)
+    assert len(whole) == 44 + len(tones()) * 4
+    assert file.read(10) == b""
+    file.seek(-2, 2)
+    assert file.read(10) == whole[-2:]
+    file.seek(40)
+    assert file.read(8) == whole[40:48]
+
+
+def mp3_without_index(path, seconds):
+    """Writes an MP3 file of a varying bit rate without its first frame, which has the length."""
+    rng = np.random.default_rng(0)
+    loud = tones(seconds, rate=44100) * np.linspace(0, 2, round(seconds * 44100))[:, np.newaxis]
+    noise = rng.normal(0, 0.1, loud.shape) * (loud**2).cumsum(0) / (loud**2).sum(0)
+    soundfile.write(path, loud + noise, 44100, format="MP3", bitrate_mode="VARIABLE")
+    content = path.read_bytes()
+    frame = mpeg._frame_at(content, 0)
+    assert b"Xing" in content[: frame.length] or b"Info" in content[: frame.length]
+    path.write_bytes(content[frame.length :])
+
+
+def test_an_mp3_file_without_an_index_is_read_whole_or_refused(tmp_path, monkeypatch):
+    pytest.importorskip("av", reason="needs PyAV: pip install 'crossask[media]'")
+    path = tmp_path / "x.mp3"
+    mp3_without_index(path, 10.0)
+    with soundfile.SoundFile(path) as file:
+        assert file.frames / file.samplerate > 12 or file.frames / file.samplerate < 9
+    waveform, rate = reading.read_audio(path)
+    assert len(waveform) / rate == pytest.approx(10, abs=0.2)
+    assert mpeg.seconds_of(path) == pytest.approx(10, abs=0.2)
+    monkeypatch.setitem(sys.modules, "av", None)
+    if file.frames / file.samplerate < 9:
+        with pytest.raises(AudioError, match="pip install"):
+            reading.read_audio(path)
+
+
+def test_mp3_files_that_were_joined_are_read_whole(tmp_path):
+    pytest.importorskip("av", reason="needs PyAV: pip install 'crossask[media]'")
+    path = tmp_path / "x.mp3"
+    soundfile.write(path, tones(4.0), RATE, format="MP3")
+    assert mpeg.seconds_of(path) == pytest.approx(4, abs=mpeg.MOST_DELAY_SECONDS)
+    path.write_bytes(path.read_bytes() * 2)
+    waveform, rate = reading.read_audio(path)
+    assert len(waveform) / rate == pytest.approx(8, abs=0.5)
+
+
+def test_a_flac_file_from_a_pipe_is_read_without_the_memory_of_its_header(tmp_path):
+    path = tmp_path / "x.flac"
+    soundfile.write(path, tones(), RATE)
+    content = bytearray(path.read_bytes())
+    # The number of samples is 36 bits of the first block; 0 is unknown.
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    path.write_bytes(content)
+    whole, _ = reading.read_audio(path)
+    np.testing.assert_array_equal(whole, tones())
+    np.testing.assert_array_equal(reading.read_part(path, 9000, 9100), whole[9000:9100])
+    assert reading.seconds_of(path) == 0
+    assert reading.seconds_of(path, decodes=True) == 3.0
+    # The largest length that a header can have: 68,719,476,735 samples, half a terabyte.
+    content[21] |= 0x0F
+    content[22:26] = bytes([255] * 4)
+    path.write_bytes(content)
+    np.testing.assert_array_equal(reading.read_audio(path)[0], tones())
+
+
+HALVES = [
+    "x.wav",
+    "x.aiff",
+    "x.au",
+    "x.w64",
+    "x.caf",
+    "x.flac",
+    "x.ogg",
+    "x.opus",
+    "x.mp3",
+    "x.m4a",
+    "x.webm",
+]
+
+
+@pytest.mark.parametrize("name", HALVES)
+def test_half_a_file_is_refused_or_warned_of(tmp_path, name, logged):
+    path = tmp_path / name
+    if name in ("x.m4a", "x.webm"):
+        codec = {"x.m4a": "aac", "x.webm": "libopus"}[name]
+        media_files.write(path, tones(10.0, rate=48000), 48000, codec)
+    elif name == "x.opus":
+        soundfile.write(path, tones(10.0), RATE, format="OGG", subtype="OPUS")
+    else:
+        soundfile.write(path, tones(10.0), RATE)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    if name in ("x.flac", "x.m4a"):
+        # FLAC ends within a frame, and the index of m4a is at its end.
+        with pytest.raises(AudioError, match=f"{name} cannot be read as sound"):
+            reading.read_audio(path)
+        return
+    waveform, rate = reading.read_audio(path)
+    assert 2 < len(waveform) / rate < 8
+    # The length of an Ogg file is that of its last page, and the one of CAF is not compared.
+    if name not in ("x.ogg", "x.opus", "x.caf"):
+        (message,) = logged()
+        assert f"{name} ends after" in message
+        assert "instead of the 10" in message
+
+
+def test_names_and_folders_that_look_like_sound(tmp_path):
+    soundfile.write(tmp_path / "x.wav", tones(), RATE)
+    (tmp_path / "wav.raw").write_bytes((tmp_path / "x.wav").read_bytes())
+    np.testing.assert_array_equal(reading.read_audio(tmp_path / "wav.raw")[0], tones())
+    (tmp_path / "raw.raw").write_bytes(bytes(range(256)) * 100)
+    (tmp_path / "folder.wav").mkdir()
+    for name, message in (("raw.raw", "no header"), ("folder.wav", "is a folder")):
+        with pytest.raises(AudioError, match=message) as error:
+            reading.read_audio(tmp_path / name)
+        assert name in error.value.problem
+
+
+@pytest.mark.parametrize("rate", [1, 999, 2_000_000])
+def test_a_sample_rate_that_no_recorder_has_is_refused(tmp_path, rate):
+    soundfile.write(tmp_path / "x.wav", tones(), rate)
+    with pytest.raises(AudioError, match=f"{rate} Hz"):
+        reading.read_audio(tmp_path / "x.wav")
+    assert reading.seconds_of(tmp_path / "x.wav") == 0

@@ -10,8 +10,9 @@ DATA ?= data
 ROWS ?=
 DOWNLOAD ?=
 DRY_RUN ?=
-# of `make coverage`: the tests (all)
+# of `make coverage`: the tests (all); of `make mutants`: the functions (all of crossask/evaluation)
 TESTS ?=
+MUTANTS ?= 'crossask.evaluation.*'
 # of the stored results: studies (all), and the data that is not generated (see `make results DRY_RUN=1`)
 STUDIES ?=
 ESC10 ?=
@@ -30,7 +31,7 @@ AUDIT := .audit
 # the exact versions are those of one Python; another takes the newest that setup.py allows
 CONSTRAINTS := $(shell $(PYTHON) -c 'import sys; print("-c constraints.txt" if sys.version_info[:2] == (3, 11) else "")')
 
-.PHONY: help demo results test test-quick test-faults coverage audit sbom resolve lint docs site clean reproduce-dcase2019 reproduce-tut2017 rehearse-dcase2019
+.PHONY: help demo results test test-quick test-faults coverage mutants audit sbom resolve lint docs site clean reproduce-dcase2019 reproduce-tut2017 rehearse-dcase2019
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1 \t\2/' | expand -t 34
@@ -85,6 +86,11 @@ coverage: $(TOOLS) ## run all tests and list the lines that none of them runs; [
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal --cov=crossask --cov-report=term-missing $(TESTS)
 
+mutants: $(TOOLS) ## change the code of MUTANTS, a place at a time, and list the changes that no test notices
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'mutmut>=3.8,<4'
+	$(BIN)/mutmut run $(MUTANTS)
+	$(BIN)/mutmut results
+
 $(AUDIT)/.ready:
 	$(PYTHON) -m venv $(AUDIT)
 	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit cyclonedx-bom
@@ -111,4 +117,4 @@ site: $(TOOLS) ## build the documentation as a site in the folder site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 clean: ## remove the environment, demo_output and rehearsal_output
-	rm -rf $(VENV) $(AUDIT) sbom.json .coverage demo_output rehearsal_output site build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(AUDIT) mutants sbom.json .coverage demo_output rehearsal_output site build *.egg-info .pytest_cache .ruff_cache

@@ -1,5 +1,6 @@
 """The files of a published corpus: which are missing, and how to get them."""
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,9 +50,9 @@ def audio_paths(folder: Path, names: Sequence[str], fix: str | None) -> list[str
     for name in names:
         path = folder / name
         flac = path.with_suffix(".flac")
-        if path.is_file():
+        if os.path.isfile(path):
             paths.append(str(path))
-        elif flac.is_file():
+        elif os.path.isfile(flac):
             paths.append(str(flac))
         else:
             paths.append(str(path))

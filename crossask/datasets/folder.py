@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -193,7 +194,7 @@ def _clips_of_table(lines: ClipTable, need_audio: bool) -> list[Clip]:
     for line in lines:
         # An absolute path remains as it is.
         path = table.path.parent / line.name
-        if need_audio and not path.is_file():
+        if need_audio and not os.path.isfile(path):
             missing.append(f"{line.name!r} in line {line.number}")
         clip = Clip(
             line.name,

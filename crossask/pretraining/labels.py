@@ -148,7 +148,7 @@ def validation_split(
 def _audio_path(table: text_tables.Table, name: str, number: int) -> str:
     folder = table.path.parent
     for path in (folder / name, folder / "audio" / name):
-        if path.is_file():
+        if os.path.isfile(path):
             return str(path)
     raise table.line_error(
         number,

@@ -1,0 +1,164 @@
+"""Tables that were damaged at random: each reader returns a result or one CrossaskError.
+
+`make test-faults` tries 20,000 tables.
+"""
+
+import io
+import random
+
+import numpy as np
+import pytest
+
+from crossask import evaluation, pretraining
+from crossask.datasets import read_corpus
+from crossask.errors import CrossaskError
+from crossask.evaluation.predictions import Predictions
+
+TAU_META = """filename\tscene_label\tidentifier\tsource_label
+audio/a.wav\tbus\tlyon-1\ta
+audio/b.wav\tpark\tlyon-2\tb
+audio/c.wav\tbus\tparis-3\ta
+audio/d.wav\tpark\tparis-4\ts1
+"""
+TAU_TRAIN = "filename\tscene_label\naudio/a.wav\tbus\naudio/b.wav\tpark\n"
+TAU_EVALUATE = "filename\tscene_label\naudio/c.wav\tbus\naudio/d.wav\tpark\n"
+TAU = {
+    "meta.csv": TAU_META,
+    "evaluation_setup/fold1_train.csv": TAU_TRAIN,
+    "evaluation_setup/fold1_evaluate.csv": TAU_EVALUATE,
+}
+TUT = {
+    "meta.txt": "audio/a1_0_10.wav\tbus\ta1\naudio/b1_0_10.wav\tcafe/restaurant\tb1\n",
+    "error.txt": "file\tonset\toffset\naudio/a1_0_10.wav\t1\t2\n",
+    "evaluation_setup/fold1_train.txt": "audio/a1_0_10.wav\tbus\n",
+    "evaluation_setup/fold1_evaluate.txt": "audio/b1_0_10.wav\tcafe/restaurant\n",
+}
+FOLDER = {
+    "clips.csv": "filename,scene,location,city,device,fold\n"
+    "a.wav,bus,p1,lyon,x,1\nb.wav,park,p2,lyon,y,1\nc.wav,bus,p3,oslo,x,2\nd.wav,park,p4,oslo,y,2\n"
+}
+PREDICTIONS = {
+    "table.csv": "clip,location,city,device,truth,bus,park\n"
+    "a,p1,lyon,x,bus,0.8,0.2\nb,p2,lyon,y,park,0.3,0.7\nc,p3,oslo,x,park,1e-3,0.999\n"
+}
+LABELS = {"labels.csv": 'filename,labels,fold\n0.wav,dog,1\n1.wav,"dog,rain",2\n'}
+TEXTS = ("\t", ",", ";", " ", '"', "\n", "\r", "\r\n", "\\", "/", "..", "./", "#", "=", "0")
+NUMBERS = ("1e999", "nan", "inf", "0,5", "1.0", "01")
+UNICODE = ("\x85", "\u2028", "\u200b", "\u00a0", "\uff41", "\U0001f600", "A" * 300000)
+BYTES = (b"\0", b"\xff", b"\xfe\xff", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80")
+PIECES = [*(text.encode() for text in (*TEXTS, *NUMBERS, *UNICODE)), *BYTES]
+
+
+def mutated(content, draw):
+    """Returns bytes with one to four random changes."""
+    for _ in range(draw.randint(1, 4)):
+        lines = content.splitlines(keepends=True)
+        at = draw.randint(0, len(content))
+        kind = draw.randrange(10)
+        if kind == 0 and content:
+            content = content[:at] + bytes([draw.randrange(256)]) + content[at + 1 :]
+        elif kind <= 3:
+            content = content[:at] + draw.choice(PIECES) + content[at:]
+        elif kind == 4:
+            content = content[:at] + content[at + draw.randint(1, 30) :]
+        elif kind == 5:
+            content = content[:at]
+        elif kind == 6 and lines:
+            lines.insert(draw.randrange(len(lines)), draw.choice(lines))
+            content = b"".join(lines)
+        elif kind == 7 and lines:
+            draw.shuffle(lines)
+            content = b"".join(lines[draw.randrange(2) :])
+        elif kind == 8:
+            old, new = draw.sample((b"\t", b",", b";", b"\n", b" ", b"a", b"bus"), 2)
+            content = content.replace(old, new)
+        elif kind == 9:
+            encoding = draw.choice(("utf-16", "utf-16-le", "utf-32", "utf-8-sig", "utf-7"))
+            content = content.decode("utf-8", "replace").encode(encoding)
+    return content
+
+
+def embeddings_file(draw):
+    """Returns the bytes of an .npz in which one array was changed, or some bytes."""
+    rng = np.random.default_rng(draw.randrange(1 << 30))
+    arrays = {"class_names": np.array(["bus", "park"])}
+    for part in ("train", "val", "test"):
+        arrays[f"{part}_x"] = rng.normal(size=(2, 1, 4)).astype(np.float32)
+        arrays[f"{part}_y"] = np.arange(2)
+        arrays[f"{part}_location"] = np.array([f"{part}0", f"{part}1"])
+    name = draw.choice(sorted(arrays))
+    others = [
+        np.array(0), np.array([]), np.array(["x"]), np.array([1, 2, 3]), np.array([b"a", b"\xff"]),
+        np.array([0.5, np.nan]), np.zeros((2, 1, 4), complex), np.array([True, False]),
+        np.array(["2020-01-01", "NaT"], "datetime64[D]"), np.full((2, 1, 4), np.inf),
+        np.zeros(2, [("a", "f4")]), np.array([2**63, 1], np.uint64), np.zeros((2, 1, 4), "S3"),
+        np.zeros((0, 1, 4)), np.array([1, 2], object),
+    ]  # fmt: skip
+    if draw.randrange(3) == 0:
+        del arrays[name]
+    elif draw.randrange(2):
+        arrays[name] = draw.choice(others)
+    else:
+        arrays[draw.choice(("_x", "extra_x", "extra", "test_y_x"))] = draw.choice(others)
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return mutated(file.getvalue(), draw) if draw.randrange(2) else file.getvalue()
+
+
+def corpus(name):
+    return lambda folder: read_corpus(name, folder, need_audio=False)
+
+
+READERS = {
+    "tau2019": (TAU, corpus("tau2019")),
+    "tau2020_mobile": (TAU, corpus("tau2020_mobile")),
+    "tut2017": (TUT, corpus("tut2017")),
+    "folder": (FOLDER, corpus("folder")),
+    "predictions": (
+        PREDICTIONS,
+        lambda folder: Predictions(evaluation.read_predictions(folder / "table.csv")),
+    ),
+    "labels": (LABELS, lambda folder: pretraining.read_labelled_clips(folder / "labels.csv")),
+    "embeddings": (None, lambda folder: read_corpus("embeddings", folder / "made.npz")),
+}
+
+
+def try_tables(folder, reader, count, seed):
+    """Reads `count` damaged sets of tables; returns (number read, number refused)."""
+    tables, read = READERS[reader]
+    (folder / "evaluation_setup").mkdir()
+    for number in range(2):
+        (folder / f"{number}.wav").write_bytes(b"sound %d" % number)
+    draw = random.Random(seed)
+    outcomes = [0, 0]
+    for number in range(count):
+        if tables is None:
+            (folder / "made.npz").write_bytes(embeddings_file(draw))
+        else:
+            damaged = draw.choice(sorted(tables))
+            for name, text in tables.items():
+                content = text.encode()
+                (folder / name).write_bytes(mutated(content, draw) if name == damaged else content)
+        try:
+            read(folder)
+            outcomes[0] += 1
+        except CrossaskError:
+            outcomes[1] += 1
+        except Exception as error:
+            raise AssertionError(f"table {number} of {reader}, seed {seed}") from error
+    return outcomes
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_damaged_table_is_read_or_refused(tmp_path, reader):
+    read, refused = try_tables(tmp_path, reader, 60, seed=0)
+    # The damage is such that both happen.
+    assert read > 0
+    assert refused > 0
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("reader", READERS)
+def test_20000_damaged_tables_are_read_or_refused(tmp_path, reader):
+    read, refused = try_tables(tmp_path, reader, 2860, seed=1)
+    assert read + refused == 2860

@@ -1,6 +1,7 @@
 """Writing files whole or not at all, and checking the space for them. Imports no TensorFlow."""
 
 import contextlib
+import errno
 import glob
 import json
 import os
@@ -20,13 +21,18 @@ _HOST = re.sub(r"\W", "_", platform.node())
 
 @contextlib.contextmanager
 def writing(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary name to write to, and moves it to `path` if the block raises no error."""
+    """Yields a temporary name to write to, and moves it to `path` if the block raises no error.
+
+    After a power loss, `path` is the file before or the file after, never a part of one.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{_HOST}-{os.getpid()}.part")
     try:
         yield temporary
+        sync(temporary)
         os.replace(temporary, path)
+        sync(path.parent)
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
@@ -42,6 +48,25 @@ def folder_beside(path: str | Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def sync(path: str | Path) -> None:
+    """Waits until a file, or the names in a folder, are on the disk.
+
+    Folders cannot be synchronised on every system, and some network disks do not support it.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except (FileNotFoundError, PermissionError):
+        # Windows opens no folders. A file that was not written fails where it is moved.
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def remove_remains(folder: str | Path) -> None:

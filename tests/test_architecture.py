@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (
     {"child_processes", "errors", "lazy", "shipped", "version"},
     {"config", "files", "system_errors", "text_tables"},
-    {"audio", "downloading", "evaluation", "locks"},
+    {"audio", "downloading", "evaluation", "locks", "stored"},
     {"datasets", "events", "models"},
     {"features"},
     {"training"},

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from crossask import files
+from crossask import stored
 from crossask.errors import CrossaskError
+
+FIX = "Restore it from a copy, or remove its folder and pre-train again."
 
 
 def claim_folder(folder: Path, record: Mapping[str, Any]) -> None:
@@ -17,14 +19,14 @@ def claim_folder(folder: Path, record: Mapping[str, Any]) -> None:
       record: Settings of the pre-training, and digests of its clips, as JSON values.
 
     Raises:
-      CrossaskError: The folder contains another pre-training.
+      CrossaskError: The folder contains another pre-training, or a damaged config.json.
     """
     # JSON has lists in place of tuples.
     record = json.loads(json.dumps(record))
     path = folder / "config.json"
-    if not path.is_file():
-        files.write_json(path, record)
-    elif json.loads(path.read_text()) != record:
+    if not path.exists():
+        stored.write_json(path, record)
+    elif stored.read_json(path, FIX) != record:
         raise CrossaskError(
             f"{folder} contains another pre-training, with other settings or other clips.",
             "Give another --out, or remove that folder.",

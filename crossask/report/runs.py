@@ -164,6 +164,9 @@ def _read_run(root: Path, run: run_folder.Run) -> EvaluatedRun:
     evaluated = EvaluatedRun(run.folder, row, run.fold, run.seed, settings)
     if not run.path("predictions.csv").is_file():
         return evaluated
+    for name in ("result.json", "scores.json", "swapped.json"):
+        if run.path(name).is_file():
+            run.check_files(name)
     columns = HISTORY
     # Runs of older versions may lack the size of their validation part; they have one.
     if settings["corpus"].get("validation") != 0:

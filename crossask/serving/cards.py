@@ -4,12 +4,12 @@ A SavedModel is a program: its graph may read and write any file of the user. Wh
 also write a card, so a card shows where a model comes from, and does not prove it.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
+from crossask import stored
 from crossask.audio.windows import LEAST_SECONDS
-from crossask.errors import CrossaskError
+from crossask.errors import CrossaskError, DataError
 
 # Facts without which nothing can be predicted, with their types.
 NEEDED = {"scenes": list, "clip_seconds": (int, float), "sample_rate_hz": int}
@@ -56,14 +56,13 @@ def read_card(folder: Path, trust_model: bool = False) -> dict[str, Any]:
             f"{', '.join(NEEDED)}, and --trust_model.",
         )
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    # RecursionError: JSON that is nested too deeply.
-    except (OSError, ValueError, RecursionError) as error:
+        card = stored.read_json(path, "Export the run again.")
+    except DataError as error:
         raise CrossaskError(
-            f"The model card {path} cannot be read ({error}).", "Export the run again."
+            f"The model card {path} cannot be read: {error.problem}", error.fix
         ) from error
     for name, kind in NEEDED.items():
-        if not isinstance(card, dict) or not isinstance(card.get(name), kind):
+        if not isinstance(card.get(name), kind):
             raise CrossaskError(
                 f"The model card {path} has no {name!r} of the right type.", "Export the run again."
             )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from crossask import stored
 from crossask.audio import amplitudes, fill_window, rates, reading, sliding_windows
 from crossask.audio.remarks import SILENCE_DBFS, Remarks
 from crossask.audio.windows import BATCH_WINDOWS
@@ -23,6 +24,17 @@ if TYPE_CHECKING:
     from crossask.events.precomputed import Precomputed
 
 LITERT_SUFFIX = ".tflite"
+# What TensorFlow raises for a damaged SavedModel, beside errors of its own.
+BROKEN_MODEL = (
+    OSError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+)
+EXPORT_AGAIN = "Export the run again with crossask-export."
 # A recording that is shorter than this share of a window is warned of.
 SHORT_SHARE = 0.9
 LOG = logging.getLogger("crossask")
@@ -543,10 +555,16 @@ class _SavedModel:
     def __init__(self, folder: Path, trust_model: bool = False):
         # The card is read first: a graph that is loaded may run.
         self.card = read_card(folder, trust_model)
+        stored.check_folder(folder, EXPORT_AGAIN)
         import tensorflow as tf
+        from google.protobuf.message import DecodeError
 
         self._tf = tf
-        self.loaded = tf.saved_model.load(str(folder))
+        try:
+            self.loaded = tf.saved_model.load(str(folder))
+        except (*BROKEN_MODEL, DecodeError, tf.errors.OpError) as error:
+            problem = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise CrossaskError(f"{str(folder)!r} is damaged ({problem}).", EXPORT_AGAIN) from error
 
     def run(
         self, signature: str, waveform: np.ndarray, rate: int, embedding: np.ndarray | None = None

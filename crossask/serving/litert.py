@@ -4,7 +4,6 @@ The file takes the waveform of one clip and returns a probability for each scene
 """
 
 import contextlib
-import json
 import logging
 import os
 import re
@@ -17,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError
 
-from crossask import config, events, files
+from crossask import config, events, files, stored
 from crossask.audio import amplitudes, clip_features
 from crossask.errors import CrossaskError
 from crossask.events.layer import EventModel
@@ -208,7 +207,7 @@ def export_litert(
         card = _litert_card(run, model, written, precision)
         card["agreement"] = agreement
         written_card = scratch / card_path.name
-        written_card.write_text(json.dumps(card, indent=2))
+        stored.write_json(written_card, card, (written.name,))
         # The file comes last: a card without a file is what a killed command has left.
         os.replace(written_card, card_path)
         os.replace(written, out)

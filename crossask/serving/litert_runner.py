@@ -1,7 +1,6 @@
 """Runs a LiteRT file, which starts in a second. Imports no TensorFlow."""
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from crossask import stored
 from crossask.audio import amplitudes
 from crossask.audio.windows import LEAST_SECONDS
-from crossask.errors import CrossaskError
+from crossask.errors import CrossaskError, DataError
 
+EXPORT_AGAIN = "Export the run again with crossask-export --format=litert."
 # Number of the stream of errors.
 STDERR = 2
 
@@ -45,7 +46,7 @@ class LiteRTModel:
         except (ValueError, RuntimeError) as error:
             raise CrossaskError(
                 f"{path} is not a LiteRT model that can be run ({_first_line(error)}).",
-                "Export it again with crossask-export --format=litert.",
+                EXPORT_AGAIN,
             ) from error
 
     def run(
@@ -95,14 +96,15 @@ def _read_card(path: Path) -> dict[str, Any]:
                 "in one folder.",
             )
     try:
-        card = json.loads(card_path.read_text(encoding="utf-8"))
-        clip_seconds = card["clip_seconds"]
-        rate = card["sample_rate_hz"]
-    except (ValueError, KeyError, TypeError) as error:
+        card = stored.read_json(card_path, EXPORT_AGAIN)
+        with stored.damage_of(card_path, EXPORT_AGAIN):
+            clip_seconds = float(card["clip_seconds"])
+            rate = int(card["sample_rate_hz"])
+    except DataError as error:
         raise CrossaskError(
-            f"{card_path} is not the model card of a LiteRT model.",
-            "Export the run again with crossask-export --format=litert.",
+            f"{card_path} is not the model card of a LiteRT model ({error.problem})", EXPORT_AGAIN
         ) from error
+    stored.check_file(path, card_path, EXPORT_AGAIN)
     # These hold for the file by its nature: it takes clips of one length and one rate.
     card["least_seconds"] = min(LEAST_SECONDS, clip_seconds)
     card["sample_rates_hz"] = [rate]

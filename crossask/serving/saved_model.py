@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import importlib.util
 import io
-import json
 import os
 import wave
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from crossask import config, events, files
+from crossask import config, events, files, stored
 from crossask.audio import amplitudes, clip_features, resampling
 from crossask.audio.windows import LEAST_SECONDS
 from crossask.errors import CrossaskError
@@ -422,6 +421,7 @@ def write_model(
             tf.saved_model.save(served, str(written), signatures=served.signatures())
         _check_written(served, written, features)
         write_warm_up(written / WARM_UP, features, served.embedding_shape)
+        stored.write_checksums(written)
         os.rename(written, out_dir)
     return out_dir
 
@@ -473,7 +473,7 @@ def served_model(run: Run, scratch: Path) -> ServedModel | ServedModelOfEmbeddin
 def write_card(card: Mapping[str, Any], folder: Path) -> str:
     """Writes a model card into a folder, and returns its path."""
     path = folder / "model_card.json"
-    path.write_text(json.dumps(card, indent=2))
+    stored.write_json(path, card)
     return str(path)
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crossask import config
-from crossask.errors import WeightsError
+from crossask import config, files, stored
+from crossask.errors import DataError, WeightsError
 from crossask.events import manifest
 from crossask.version import __version__
 
@@ -40,7 +40,13 @@ def starter_model(cache_dir: str | Path | None = None) -> Path:
     digest = hashlib.sha256(HEAD.read_bytes() + FACTS.read_bytes()).hexdigest()[:8]
     folder = manifest.cache_folder(cache_dir) / f"starter-{__version__}-{digest}"
     if (folder / "saved_model.pb").is_file():
-        return folder
+        try:
+            stored.check_folder(folder, "Remove it.")
+        except DataError as error:
+            LOG.warning("%s The starter model is written again.", error.problem)
+            files.remove(folder)
+        else:
+            return folder
     # Most calls end above, and need none of what writing a model imports.
     from crossask.events import assets
     from crossask.serving.saved_model import write_model

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from crossask import evaluation, files
+from crossask import evaluation, files, stored
 from crossask.config import Experiment
 from crossask.datasets import Corpus
 from crossask.features import controls
@@ -15,7 +15,7 @@ from crossask.features.batches import EvaluationData
 from crossask.features.cache import FeatureCache
 from crossask.features.verification import damage_named
 from crossask.training import network
-from crossask.training.event_scores import write_event_scores
+from crossask.training.event_scores import EVENT_SCORES, write_event_scores
 from crossask.training.parts import check_same_data, parts_of
 from crossask.training.run import prediction_batch_size
 from crossask.training.run_folder import Run
@@ -39,7 +39,8 @@ def evaluate_run(run: Run, corpus: Corpus, cache: FeatureCache) -> None:
     devices = evaluation.score_devices([table], corpus.training_devices(run.fold))
     if devices:
         content["devices"] = evaluation.to_json(devices)
-    files.write_json(run.path("scores.json"), content)
+    beside = ("predictions.csv", EVENT_SCORES)
+    stored.write_json(run.path("scores.json"), content, beside)
 
 
 def predict_training_clips(run: Run, corpus: Corpus, cache: FeatureCache) -> None:
@@ -56,7 +57,9 @@ def evaluate_swapped(run: Run, corpus: Corpus, cache: FeatureCache) -> None:
     table = predict(run, corpus, cache, swap_events=True)
     write_table(run, "swapped_predictions.csv", table)
     shares = evaluation.whose_scene(table)
-    files.write_json(run.path("swapped.json"), evaluation.to_json(shares))
+    stored.write_json(
+        run.path("swapped.json"), evaluation.to_json(shares), ("swapped_predictions.csv",)
+    )
 
 
 def reads_two_inputs(experiment: Experiment) -> bool:

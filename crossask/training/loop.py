@@ -9,7 +9,6 @@ one writes it.
 """
 
 import contextlib
-import csv
 import dataclasses
 import json
 import signal
@@ -24,9 +23,10 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 import tf_keras as keras
+from google.protobuf.message import DecodeError
 
-from crossask import files
-from crossask.errors import CrossaskError, Preempted
+from crossask import files, stored, text_tables
+from crossask.errors import CrossaskError, DataError, Preempted
 from crossask.training import devices
 from crossask.training.optimizer import without_loss_scaling
 
@@ -38,6 +38,18 @@ DISK_ERRORS = (
     tf.errors.UnknownError,
 )
 
+TRAIN_AGAIN = "Restore it from a copy, or remove the folder of its run and train again."
+# What TensorFlow raises for a checkpoint that is damaged, or is one of another model.
+BROKEN_CHECKPOINT = (
+    tf.errors.OpError,
+    AssertionError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    RuntimeError,
+    DecodeError,
+)
 EpochRecord = dict[str, float]  # one line of history.csv
 Progress = Callable[[int, int, str], None]
 Scalars = Callable[[], dict[str, float]]
@@ -191,9 +203,14 @@ def save_weights(path: str | Path, model: keras.Model) -> None:
 
 
 def load_weights(path: str | Path, model: keras.Model) -> None:
-    """Reads weights into a built model of the same configuration."""
-    with np.load(path) as file:
-        model.set_weights([file[f"{number:04d}"] for number in range(len(file.files))])
+    """Reads weights into a built model of the same configuration.
+
+    Raises:
+      DataError: The file is damaged, or contains the weights of another model.
+    """
+    arrays = stored.read_arrays(path, TRAIN_AGAIN)
+    with stored.damage_of(path, TRAIN_AGAIN):
+        model.set_weights([arrays[f"{number:04d}"] for number in range(len(arrays))])
 
 
 def _fit_epochs(
@@ -288,9 +305,15 @@ class _ResumableState(keras.callbacks.Callback):
         # The counter is created by this access. Within a strategy's scope, the machine that saves
         # would wait for the others to create theirs.
         self.checkpoint.save_counter  # noqa: B018
-        self.manager = tf.train.CheckpointManager(
-            self.checkpoint, str(folder / "checkpoints"), max_to_keep=1
-        )
+        try:
+            self.manager = tf.train.CheckpointManager(
+                self.checkpoint, str(folder / "checkpoints"), max_to_keep=2
+            )
+        except (tf.errors.OpError, ValueError) as error:
+            state = folder / "checkpoints" / "checkpoint"
+            raise DataError(
+                f"{state} is damaged ({_first_line(error)}).", self._restart()
+            ) from error
 
     def restore(self) -> tuple[int, int]:
         """Restores the last saved state.
@@ -299,13 +322,39 @@ class _ResumableState(keras.callbacks.Callback):
           The epoch to go on with and the number of its steps that are done; (0, 0) in a new folder.
         """
         latest = self.manager.latest_checkpoint
+        self._check_state(latest)
         if self.writes:
             self._remove_incomplete()
             self._check_room(has_checkpoint=latest is not None)
         if latest is not None:
-            self.checkpoint.restore(latest).assert_existing_objects_matched()
-            self.history = self._read_history(int(self.epoch))
+            try:
+                self.checkpoint.restore(latest).assert_existing_objects_matched()
+            except BROKEN_CHECKPOINT as error:
+                raise DataError(
+                    f"The checkpoint {latest} is damaged ({_first_line(error)}).",
+                    self._restart(),
+                ) from error
+            self.history = self.sums.history or self._read_history(int(self.epoch))
         return len(self.history), int(self.step.numpy())
+
+    def _check_state(self, latest: str | None) -> None:
+        """Raises DataError if the file that names the checkpoint is damaged."""
+        state = self.folder / "checkpoints" / "checkpoint"
+        is_damaged = latest is None and state.exists()
+        # Its checkpoint may be missing, and the manager then finds none.
+        if latest is not None and not Path(f"{latest}.index").is_file():
+            is_damaged = True
+        if is_damaged:
+            raise DataError(
+                f"{state} is damaged: it names no checkpoint in its folder.", self._restart()
+            )
+
+    def _restart(self) -> str:
+        """Returns what to do about a checkpoint that cannot be read."""
+        return (
+            f"Restore {self.folder / 'checkpoints'} from a copy, or remove that folder: training "
+            "then starts at the first epoch."
+        )
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         self._show_progress()
@@ -411,7 +460,14 @@ class _ResumableState(keras.callbacks.Callback):
             if self.history:
                 with files.writing(self.folder / "history.csv") as temporary:
                     pd.DataFrame(self.history).to_csv(temporary, index=False)
-            self.manager.save()
+            self.sums.history = self.history
+            latest = Path(self.manager.save())
+            for path in latest.parent.glob(f"{latest.name}.*"):
+                files.sync(path)
+            files.sync(latest.with_name("checkpoint"))
+            files.sync(latest.parent)
+            # The one before is removed only now, when this one is on the disk.
+            self._remove_incomplete()
         except (OSError, *DISK_ERRORS) as error:
             self._remove_incomplete()
             raise CrossaskError(
@@ -421,16 +477,24 @@ class _ResumableState(keras.callbacks.Callback):
             ) from error
 
     def _read_history(self, epochs: int) -> list[EpochRecord]:
-        """Returns the records of the first `epochs` epochs."""
+        """Returns the records of the first `epochs` epochs, for a checkpoint of earlier versions.
+
+        Later ones contain the records.
+        """
         if not epochs:
             return []
+        path = self.folder / "history.csv"
         records = []
-        with open(self.folder / "history.csv", newline="") as file:
-            for row in csv.DictReader(file):
+        with stored.damage_of(path, self._restart()):
+            for row in text_tables.read_csv(path).rows:
                 record = {name: float(value) for name, value in row.items()}
                 record["epoch"] = int(record["epoch"])
                 records.append(record)
         # A process that was killed before its checkpoint was complete has recorded one epoch more.
+        if [record["epoch"] for record in records[:epochs]] != list(range(1, epochs + 1)):
+            raise DataError(
+                f"{path} does not contain the {epochs} epochs of the checkpoint.", self._restart()
+            )
         return records[:epochs]
 
     def _check_room(self, has_checkpoint: bool) -> None:
@@ -475,11 +539,15 @@ class _ResumableState(keras.callbacks.Callback):
 
 
 class _MetricSums(tf.train.experimental.PythonState):
-    """The sums behind the metrics of an interrupted epoch, and its duration so far."""
+    """The sums behind the metrics of an interrupted epoch, and its duration so far.
+
+    The records of the epochs before it are stored with them.
+    """
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
         self.seconds = 0.0
+        self.history: list[EpochRecord] = []
 
     def take(self, model: keras.Model, seconds: float) -> None:
         """Copies the sums of the model's metrics."""
@@ -504,13 +572,15 @@ class _MetricSums(tf.train.experimental.PythonState):
 
     def serialize(self) -> str:
         """Returns the sums as text, for a checkpoint."""
-        return json.dumps([self.values, self.seconds])
+        return json.dumps([self.values, self.seconds, self.history])
 
     def deserialize(self, string_value: str) -> None:
         """Restores the sums from a checkpoint's text."""
-        values, seconds = json.loads(string_value)
+        # Checkpoints of earlier versions contain no history.
+        values, seconds, *history = json.loads(string_value)
         self.values = values
         self.seconds = seconds
+        self.history = history[0] if history else []
 
 
 @contextlib.contextmanager

@@ -2,18 +2,18 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from crossask import events, models
+from crossask import events, models, stored
 from crossask.config import Experiment
 from crossask.errors import DataError, WeightsError
 from crossask.events.layer import EventModel
 from crossask.events.precomputed import Precomputed
 from crossask.events.waveform_model import WaveformModel
-from crossask.training import loop
+from crossask.training import loop, run_folder
 from crossask.training.run_folder import Run
 
 Statistics = Mapping[str, Sequence[float]]
@@ -61,7 +61,18 @@ def load(run: Run) -> keras.Model:
             f"{run.folder} has not finished training.",
             "Run crossask-train again: it goes on where it stopped.",
         )
+    run.check_files("result.json")
     return restore(run)
+
+
+def read_statistics(path: Path) -> Statistics:
+    """Returns the statistics of a run.
+
+    Raises:
+      DataError: The file is damaged.
+    """
+    arrays = stored.read_arrays(path, run_folder.TRAIN_AGAIN)
+    return {name: array.tolist() for name, array in arrays.items()}
 
 
 def restore(run: Run) -> keras.Model:
@@ -71,11 +82,11 @@ def restore(run: Run) -> keras.Model:
     if experiment.strategy == "fine_tuning":
         # The run's own weights replace the pre-trained ones, which need not be read.
         experiment = dataclasses.replace(experiment, strategy="from_scratch")
-    with np.load(run.path("statistics.npz")) as file:
-        statistics = {name: file[name].tolist() for name in file.files}
-    model = build(experiment, record["scenes"], run.seed, statistics)
-    # The first call creates the variables.
-    model({kind: tf.zeros([1, *shape]) for kind, shape in record["input_shapes"].items()})
+    statistics = read_statistics(run.path("statistics.npz"))
+    with stored.damage_of(run.folder, run_folder.TRAIN_AGAIN):
+        model = build(experiment, record["scenes"], run.seed, statistics)
+        # The first call creates the variables.
+        model({kind: tf.zeros([1, *shape]) for kind, shape in record["input_shapes"].items()})
     loop.load_weights(run.path("best.npz"), model)
     return model
 

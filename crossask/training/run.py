@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from crossask import config, evaluation, files, locks
+from crossask import config, evaluation, files, locks, stored
 from crossask.config import DistillationConfig, Experiment
 from crossask.datasets import Corpus, recording_count
 from crossask.errors import CrossaskError, DataError
@@ -158,7 +158,9 @@ def _train(
         ignores_events = experiment.model.cross_attention == "scene_queries_scene"
         if experiment.reads_events and not ignores_events:
             result |= _event_use(run, examined)
-        files.write_json(run.path("result.json"), result)
+        stored.write_json(
+            run.path("result.json"), result, ("best.npz", "statistics.npz", "history.csv")
+        )
     return result
 
 
@@ -472,11 +474,11 @@ def _claim_folder(
     """
     if writes and not run.finished:
         files.check_room(run.folder, 0)
-    if run.path("config.json").is_file():
+    if run.path("config.json").exists():
         _check_same_run(run, record, corpus, parts)
     elif writes:
         origin = {"versions": run_folder.versions(), "machine": run_folder.machine()}
-        files.write_json(run.path("config.json"), {**record, **origin})
+        stored.write_json(run.path("config.json"), {**record, **origin})
 
 
 def _check_same_run(run: Run, record: Mapping[str, Any], corpus: Corpus, parts: Parts) -> None:
@@ -530,8 +532,7 @@ def _statistics(
             return values
         with files.writing(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, **values)
-    with np.load(path) as file:
-        return {name: file[name].tolist() for name in file.files}
+    return network.read_statistics(path)
 
 
 def _feature_statistics(

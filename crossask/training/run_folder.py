@@ -19,14 +19,13 @@
 import contextlib
 import dataclasses
 import importlib.metadata
-import json
 import os
 import platform
 import subprocess
 from pathlib import Path
 from typing import Any
 
-from crossask import config
+from crossask import config, stored
 from crossask.config import Experiment
 from crossask.errors import DataError
 from crossask.version import __version__
@@ -40,6 +39,21 @@ PACKAGES = (
     "scipy",
     "soundfile",
 )
+TRAIN_AGAIN = (
+    "Restore it from a copy, or remove the folder of the run and run crossask-train again."
+)
+EVALUATE_AGAIN = "Write it again with crossask-evaluate --again."
+FIXES = {
+    "config.json": TRAIN_AGAIN,
+    "result.json": TRAIN_AGAIN,
+    "scores.json": EVALUATE_AGAIN,
+    "swapped.json": EVALUATE_AGAIN,
+}
+# Entries that every version wrote.
+NEEDED = {
+    "result.json": {"epochs": int, "parameters": int},
+    "scores.json": {"macro_accuracy": float},
+}
 CPU_INFO = Path("/proc/cpuinfo")
 
 
@@ -79,19 +93,27 @@ class Run:
         """Returns the content of one of the run's JSON files.
 
         Raises:
-          DataError: The file is missing or is not JSON.
+          DataError: The file is missing or damaged.
         """
-        try:
-            return json.loads(self.path(name).read_text())
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"{self.path(name)} cannot be read ({error}).",
-                "Train the run again: crossask-train goes on where it stopped.",
-            ) from error
+        values = stored.read_json(self.path(name), FIXES[name])
+        for entry, kind in NEEDED.get(name, {}).items():
+            if not isinstance(values.get(entry), kind):
+                raise DataError(f"{self.path(name)} has no entry {entry!r}.", FIXES[name])
+        return values
+
+    def check_files(self, name: str) -> None:
+        """Compares the files that belong to one of the run's JSON files with their checksums.
+
+        Raises:
+          DataError: One of them is missing or has changed.
+        """
+        stored.check_beside(self.path(name), FIXES[name])
 
     def experiment(self) -> Experiment:
         """Returns the row as it was resolved when the run began, but with moved files."""
-        row = config.from_dict(Experiment, self.read("config.json")["experiment"])
+        values = self.read("config.json")
+        with stored.damage_of(self.path("config.json"), FIXES["config.json"]):
+            row = config.from_dict(Experiment, values["experiment"])
         return config.override(row, dict(self.moved)) if self.moved else row
 
 

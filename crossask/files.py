@@ -69,6 +69,14 @@ def sync(path: str | Path) -> None:
         os.close(descriptor)
 
 
+def move_folder(source: Path, target: Path) -> None:
+    """Moves a folder with one rename, after all of its files are on the disk."""
+    for path in [*source.rglob("*"), source]:
+        sync(path)
+    os.rename(source, target)
+    sync(target.parent)
+
+
 def remove_remains(folder: str | Path) -> None:
     """Removes temporary files in `folder` that killed processes of this machine have left."""
     _remove_remains(Path(folder).glob(f".*.{_HOST}-*.part"))

@@ -104,8 +104,13 @@ def check_folder(folder: Path, fix: str) -> None:
     Raises:
       DataError: A file is missing or has changed.
     """
-    if (folder / FOLDER_LIST).exists():
-        check_beside(folder / FOLDER_LIST, fix)
+    path = folder / FOLDER_LIST
+    if not path.exists():
+        return
+    _, checksums = _read(path, fix)
+    if not checksums:
+        raise DataError(f"{path} is damaged: it lists no files.", fix)
+    _check(folder, checksums, fix)
 
 
 def read_arrays(path: str | Path, fix: str) -> dict[str, np.ndarray]:
@@ -174,9 +179,9 @@ def _read(path: Path, fix: str) -> tuple[dict[str, Any], dict[str, str]]:
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}).", fix) from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is damaged: it is no JSON ({error}).", fix) from error
+        raise DataError(f"{path} cannot be read: it is no JSON ({error}).", fix) from error
     if not isinstance(value, dict):
-        raise DataError(f"{path} is damaged: it is no JSON object.", fix)
+        raise DataError(f"{path} contains no JSON object.", fix)
     checksums = value.pop(CHECKSUM, {})
     if not checksums:
         return value, {}

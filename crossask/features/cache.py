@@ -405,6 +405,7 @@ def _write_in_threads(
 def _read_recordings(corpus: Corpus, features_dir: Path) -> None:
     """Reads the recordings that are new or changed, so that the corpus's fingerprint is known."""
     files.check_room(features_dir, 0)
+    files.remove_remains(features_dir)
     paths = [clip.path for clip in corpus.clips]
     with file_hashes.kept_in(features_dir / HASHES_FILE, paths):
         _ = corpus.contents

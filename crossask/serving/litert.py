@@ -4,6 +4,7 @@ The file takes the waveform of one clip and returns a probability for each scene
 """
 
 import contextlib
+import json
 import logging
 import os
 import re
@@ -209,8 +210,10 @@ def export_litert(
         written_card = scratch / card_path.name
         stored.write_json(written_card, card, (written.name,))
         # The file comes last: a card without a file is what a killed command has left.
+        files.sync(written)
         os.replace(written_card, card_path)
         os.replace(written, out)
+        files.sync(out.parent)
     return card
 
 

@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import importlib.util
 import io
-import os
 import wave
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -422,7 +421,7 @@ def write_model(
         _check_written(served, written, features)
         write_warm_up(written / WARM_UP, features, served.embedding_shape)
         stored.write_checksums(written)
-        os.rename(written, out_dir)
+        files.move_folder(written, out_dir)
     return out_dir
 
 

@@ -324,6 +324,7 @@ class _ResumableState(keras.callbacks.Callback):
         latest = self.manager.latest_checkpoint
         self._check_state(latest)
         if self.writes:
+            files.remove_remains(self.folder)
             self._remove_incomplete()
             self._check_room(has_checkpoint=latest is not None)
         if latest is not None:

@@ -6,6 +6,7 @@ import struct
 
 import numpy as np
 import pytest
+import renames
 import small_corpus
 import tensorflow as tf
 
@@ -253,6 +254,20 @@ def test_features_that_are_not_finite_are_not_written(few, tmp_path, monkeypatch
     assert f"The log_mel of clip {few.clips[0].id!r}" in error.value.problem
     assert "contains values that are not finite" in error.value.problem
     assert len(list(tmp_path.rglob("*.tfrecord"))) == 2
+
+
+def test_features_that_are_killed_before_any_rename_end_with_the_same_bytes(few, whole, tmp_path):
+    row = small_corpus.FA
+    kills = renames.kill_before_each(lambda folder: prepare_features(few, row, folder, 1), tmp_path)
+    # A description and three shards, at least.
+    assert len(kills) >= 4
+    for folder in kills:
+        prepare_features(few, row, folder)
+        for number in range(3):
+            written = shard(folder, whole, "log_mel", number).read_bytes()
+            expected = records.shard_path(whole.folders["log_mel"], number).read_bytes()
+            assert written == expected
+        assert not list(folder.rglob("*.part"))
 
 
 @pytest.mark.parametrize("clip_id", ["", "a", "ä/ü.wav", "x" * 200, "Ünï\u2028code"])

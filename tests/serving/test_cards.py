@@ -54,7 +54,7 @@ def test_a_card_of_ours_is_read(tmp_path):
         (None, "has no model card"),
         ("{", "cannot be read"),
         ("[" * 100_000, "cannot be read"),
-        ([], "no 'scenes'"),
+        ([], "cannot be read"),
         (OURS | {"scenes": "bus"}, "no 'scenes' of the right type"),
         ({name: OURS[name] for name in ("scenes", "crossask")}, "no 'clip_seconds'"),
         (FACTS, "is not a model written by crossask-export: its card has no 'crossask'"),

@@ -6,6 +6,7 @@ import damage
 import numpy as np
 import pandas as pd
 import pytest
+import renames
 import small_corpus
 import tensorflow as tf
 import tf_keras as keras
@@ -187,6 +188,18 @@ def test_a_history_that_lost_epochs_is_written_anew(half_trained, tmp_path, eage
     content = (folder / "history.csv").read_text().splitlines(keepends=True)
     (folder / "history.csv").write_text("".join(content[:lines]))
     assert fit(folder) == whole
+
+
+def test_training_that_is_killed_before_any_rename_goes_on_to_the_same_weights(
+    half_trained, tmp_path, eagerly
+):
+    _, whole = half_trained
+    kills = renames.kill_before_each(lambda folder: fit(folder), tmp_path)
+    # The best weights of the first epoch, and the history of each of the three.
+    assert len(kills) >= 4
+    for folder in kills:
+        assert fit(folder) == whole
+        assert not list(folder.rglob("*.part"))
 
 
 @pytest.mark.parametrize("damaging", damage.ALL, **NAMED)

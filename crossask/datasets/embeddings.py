@@ -143,6 +143,8 @@ def _clips(
     """Returns the clips of a part after checking its arrays."""
     embeddings = arrays[f"{part}_x"]
     labels = _labels(path, part, arrays, len(scenes))
+    if not np.issubdtype(embeddings.dtype, np.floating):
+        raise DataError(f"{part}_x of {path} is {embeddings.dtype}, not float.", FORMAT_HELP)
     if not np.isfinite(embeddings).all():
         raise DataError(
             f"{part}_x of {path} contains values that are not finite.",

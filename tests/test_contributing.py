@@ -82,7 +82,7 @@ def run_in_shell(command: str, folder: Path) -> None:
 
 def test_the_page_has_an_example_of_each_kind():
     assert [name for name, _ in BLOCKS] == [
-        *("linear.py", "entry", "mel_bands.py", "entry", "pairs.py", "entry", "experiment.py")
+        *("mean_pooling.py", "entry", "mel_bands.py", "entry", "pairs.py", "entry", "experiment.py")
     ]
 
 
@@ -90,12 +90,12 @@ def test_one_entry_adds_each_kind_and_a_new_system_trains(outside):
     for name, code in BLOCKS:
         if name == "entry":
             catalogue.register(eval(code, vars(catalogue).copy()))
-    assert models.build("Linear", 3).reads == ("embedding",)
+    assert models.build("MeanPooling", 3).reads == ("embedding",)
     assert events.event_model_class("mel_bands").embedding_size == 32
     command = [
         "crossask-train",
         f"--experiment={outside}/experiment.py",
-        "--params_override=system=Linear",
+        "--params_override=system=MeanPooling",
         f"--data_dir={outside}/recordings",
         f"--model_dir={outside}/runs",
         "--preflight=never",

@@ -246,7 +246,7 @@ def build_page(
                     elem_id="recording",
                 )
             with gr.Column(scale=2):
-                gr.Markdown("Generated examples")
+                gr.Markdown(_title_of_examples(models))
                 _add_examples(example_files, recording)
                 button = gr.Button("Classify", variant="primary", size="lg", elem_id="classify")
         with gr.Tab("Several files"):
@@ -458,6 +458,16 @@ def _offer_to_programs(models: Models, recording: gr.Audio, limits: Limits, turn
         api_description="Scene, probabilities, timeline and events of a sound file.",
         concurrency_limit=None,
     )
+
+
+def _title_of_examples(models: Models) -> str:
+    """Returns the title of the examples, which says so if no model knows their scenes."""
+    known = set()
+    for model in models.values():
+        known.update(model.scenes)
+    if not any(known.intersection(scenes) for _, scenes in examples.EXAMPLES):
+        return "Generated examples, of scenes that the model does not know"
+    return "Generated examples"
 
 
 def _add_examples(example_files: Sequence[tuple[str, Path]], recording: gr.Audio) -> None:

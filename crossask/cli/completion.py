@@ -37,10 +37,11 @@ complete -o default -o nospace -F _crossask {commands}
 
 def completion(_values: flags.FlagValues, shells: list[str]) -> None:
     """Prints the script of a shell."""
+    if not shells:
+        raise CrossaskError("No shell is given.", "Give bash or zsh.")
     if shells not in (["bash"], ["zsh"]):
         raise CrossaskError(
-            f"{' '.join(shells) or 'No shell'!r} is not a shell that is supported.",
-            "Give bash or zsh.",
+            f"{' '.join(shells)!r} is not a shell that is supported.", "Give bash or zsh."
         )
     if shells == ["zsh"]:
         print(ZSH_START, end="")

@@ -63,11 +63,15 @@ def _train_and_export(own: "OwnRecordings", out: Path, values: flags.FlagValues)
         ("evaluate", f"--model_dir={runs}"),
         ("report", f"--model_dir={runs}", f"--out={out / 'report'}"),
     )
+    worst_code = 0
     for step in steps:
         code = _verb(*step)
-        if code:
+        if code not in (0, command.SOME_FAILED):
             return code
-    return _export(out)
+        # What is finished is reported and exported all the same. A run that an earlier command
+        # began, and that this one does not train, is among those that are left out.
+        worst_code = max(worst_code, code)
+    return max(worst_code, _export(out))
 
 
 def _as_text(value: Any) -> str:

@@ -227,6 +227,9 @@ def _predict_recordings(values: flags.FlagValues, words: Sequence[str]) -> int:
     reads_standard_input = list(words) == [sources.STANDARD_INPUT]
     # Wrong paths are reported before the model is loaded, which takes seconds.
     recordings = [] if reads_standard_input else sources.find_recordings(words)
+    if recordings and not any(os.path.lexists(recording.path) for recording in recordings):
+        listed = ", ".join(repr(recording.path) for recording in recordings)
+        raise CrossaskError(f"There is no file {listed}.", "Check the path.")
     writer = _Writer(values, _classifier(values))
     with contextlib.ExitStack() as stack:
         if reads_standard_input:
@@ -234,7 +237,8 @@ def _predict_recordings(values: flags.FlagValues, words: Sequence[str]) -> int:
         recordings = stack.enter_context(sources.copied_pipes(recordings))
         # The bar is drawn if the results go to a file, or if there is a terminal to draw it on.
         writer.predict(recordings, shows_progress=bool(values.out) or sys.stderr.isatty())
-    if writer.failed:
+    # A single error needs no count.
+    if writer.failed and len(recordings) > 1:
         print(f"{writer.failed} of {len(recordings)} files could not be used.", file=sys.stderr)
     return command.failure(writer.failed, len(recordings))
 

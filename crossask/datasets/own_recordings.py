@@ -90,6 +90,11 @@ def look_at(data_dir: str | Path) -> OwnRecordings:
       DataError: As `folder.read`, or there is only one scene.
       AudioError: A recording cannot be read.
     """
+    if not Path(data_dir).exists():
+        raise DataError(
+            f"There is no folder or CSV {str(data_dir)!r}.",
+            "Give a folder with a sub-folder of recordings for each scene, or a CSV.",
+        )
     found_clips, fold_of = folder.read_clips(data_dir)
     found = folder.corpus_of(found_clips, fold_of)
     if len(found.scenes) < 2:

@@ -221,6 +221,7 @@ def _fetch_module(
     if ways[0][0] != "the cache":
         places = ", ".join(map(str, _places_of_module(name, entry, cache_dir)))
         failures.append(f"the cache: There is nothing at {places}.")
+    has_warned = False
     for title, get in ways:
         try:
             path = get()
@@ -230,7 +231,10 @@ def _fetch_module(
             if _has_package_of(title):
                 reason = textwrap.shorten(error.problem, LONGEST_REASON, placeholder=" ...")
                 LOG.warning("%s does not come from %s: %s", name, title, reason)
+                has_warned = True
         else:
+            if has_warned:
+                LOG.info("%s comes from %s.", name, title)
             return path
     lines = [f"  {number}. {failure}" for number, failure in enumerate(failures, start=1)]
     raise WeightsError(

@@ -8,8 +8,8 @@ import soundfile
 from report.made_up_runs import write_run
 
 from crossask import config
+from crossask.cli import command, train
 from crossask.cli import own_recordings as of_command
-from crossask.cli import train
 from crossask.datasets import own_recordings, read_corpus
 from crossask.errors import DataError
 from crossask.report import write_report
@@ -138,6 +138,21 @@ def test_the_best_row_is_exported_by_its_name(tmp_path, monkeypatch):
     assert of_command._export(tmp_path) == 0
     run = tmp_path / "runs" / "@best" / "fold1" / "seed0"
     assert verbs == [("export", f"--model_dir={run}", f"--out={tmp_path / 'model'}")]
+
+
+def test_what_is_finished_is_reported_and_exported_beside_a_run_that_is_not(
+    sounds, tmp_path, monkeypatch
+):
+    names = []
+
+    def verb(name, *_):
+        names.append(name)
+        return command.SOME_FAILED if name == "evaluate" else 0
+
+    monkeypatch.setattr(of_command, "_verb", verb)
+    monkeypatch.setattr(of_command, "_export", lambda out: names.append("export") or 0)
+    assert train.main(["crossask-train", str(sounds), f"--model_dir={tmp_path / 'out'}"]) == 3
+    assert names == ["train", "evaluate", "report", "export"]
 
 
 @pytest.mark.parametrize(

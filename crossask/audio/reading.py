@@ -4,6 +4,7 @@ libsndfile reads a file if it can, and PyAV (FFmpeg) reads the others; see `form
 formats, `channels` for recordings of more than two channels.
 """
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Iterator
@@ -42,6 +43,9 @@ LEAST_RATE_HZ = 1000
 MOST_RATE_HZ = 1_000_000
 # Length of the pieces in which a whole file is read.
 _BLOCK_SECONDS = 10.0
+
+# Encoding of a file, as libsndfile names it.
+OPUS = "OPUS"
 
 AnyPath = str | os.PathLike[str]
 
@@ -226,6 +230,12 @@ def _open(path: AnyPath) -> SoundFile | MediaFile:
             file = MediaFile(path)
         except ImportError:
             raise _needs_pyav(path, problem) from None
+    if isinstance(file, SoundFile) and file.subtype == OPUS:
+        # libsndfile 1.2 calls some Opus files damaged that other decoders read to their end.
+        with contextlib.suppress(ImportError, AudioError):
+            media = MediaFile(path)
+            file.close()
+            file = media
     if not LEAST_RATE_HZ <= file.samplerate <= MOST_RATE_HZ:
         file.close()
         raise AudioError(
@@ -282,7 +292,7 @@ def _part(file: SoundFile | MediaFile, path: AnyPath, start: int, end: int) -> n
     try:
         file.move_to(start)
     except sndfile.ERRORS as error:
-        raise _damaged(path, error) from error
+        raise _damaged(file, path, error) from error
     left = end - start
     pieces = []
     for piece in _checked_blocks(file, path, left):
@@ -316,17 +326,21 @@ def _checked_blocks(
         try:
             waveform = file.read(samples)
         except sndfile.ERRORS as error:
-            raise _damaged(path, error) from error
+            raise _damaged(file, path, error) from error
         if len(waveform) == 0:
             return
         amplitudes.check(waveform, path)
         yield channels.mono_or_stereo(waveform, front_pair, path)
 
 
-def _damaged(path: AnyPath, error: Exception) -> AudioError:
+def _damaged(file: SoundFile | MediaFile, path: AnyPath, error: Exception) -> AudioError:
     """Returns the error for a file that libsndfile cannot read to its end."""
     reason = getattr(error, "error_string", str(error)).rstrip(".") or "unknown error"
-    return AudioError(
-        f"{path} cannot be read as sound (libsndfile: {reason}).",
-        "Copy or record it again: it is damaged, or its end is missing.",
-    )
+    problem = f"{path} cannot be read as sound (libsndfile: {reason})."
+    if isinstance(file, SoundFile) and file.subtype == OPUS:
+        return AudioError(
+            problem,
+            "Install PyAV, which reads more Opus files (pip install 'crossask[media]'), or convert "
+            "the file to WAV or FLAC. If neither helps, it is damaged.",
+        )
+    return AudioError(problem, "Copy or record it again: it is damaged, or its end is missing.")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from crossask.audio import media, notices, reading
+from crossask.audio import media, notices, reading, sndfile
 from crossask.errors import AudioError
 
 RATE = 48000
@@ -152,6 +152,21 @@ def test_a_file_whose_end_is_missing_is_an_error_where_its_header_comes_first(tm
     path.write_bytes(path.read_bytes()[:-8000])
     with pytest.raises(AudioError, match=r"x\.m4a cannot be read"):
         reading.read_audio(path)
+
+
+def _refuse(*_):
+    raise soundfile.LibsndfileError(3)
+
+
+def test_opus_is_read_by_pyav_because_libsndfile_fails_on_some_files(tmp_path, monkeypatch):
+    path = media_files.write(tmp_path / "x.opus", chirp(), RATE, "libopus")
+    monkeypatch.setattr(sndfile.SoundFile, "read", _refuse)
+    waveform, _ = reading.read_audio(path)
+    assert len(waveform) >= len(chirp())
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(AudioError) as error:
+        reading.read_audio(path)
+    assert "crossask[media]" in error.value.fix
 
 
 def test_without_pyav_the_error_says_how_to_install_it(tmp_path, monkeypatch):

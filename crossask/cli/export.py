@@ -135,9 +135,10 @@ def _find_run(model_dir: str, weights: str) -> "Run":
 
 
 def _agreement_line(agreement: Mapping[str, Any]) -> str:
+    same_percent = 100 * agreement["same_top_scene"]
     return (
         f"Comparison with the run's model on {agreement['clips']} clips ({agreement['on']}): the "
-        f"top scene is the same for {agreement['same_top_scene']:.1%}; probabilities differ by "
+        f"top scene is the same for {same_percent:.1f} %; probabilities differ by "
         f"{agreement['mean_difference']:.1e} on average and {agreement['largest_difference']:.1e} "
         "at most."
     )

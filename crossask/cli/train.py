@@ -37,10 +37,16 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     "model_dir",
     "",
-    "Folder of the runs: <model_dir>/<row>/fold<k>/seed<s>; required without --dry_run.",
+    "Folder of the runs: <model_dir>/<row>/fold<k>/seed<s>; required with --experiment, unless "
+    "--dry_run is set.",
     flag_values=FLAGS,
 )
-flags.DEFINE_list("seeds", ["0"], "Seeds; one run for each.", flag_values=FLAGS)
+flags.DEFINE_list(
+    "seeds",
+    ["0"],
+    "Seeds; one run for each. A folder of recordings is trained with 0,1,2 by default.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_list(
     "folds",
     [],

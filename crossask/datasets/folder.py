@@ -259,7 +259,8 @@ def _distribute(clips: Iterable[Clip]) -> dict[str, str]:
     fewest = len(locations_of[smallest])
     if fewest < 2:
         raise DataError(
-            f"Scene {smallest!r} has {fewest} location: it cannot be split.",
+            f"Scene {smallest!r} has {fewest} location, so it cannot be split into training and "
+            "evaluation. Where no locations are given, each recording is one.",
             "Add recordings from other places.",
         )
     folds = min(MOST_FOLDS, fewest)

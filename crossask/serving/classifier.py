@@ -145,7 +145,8 @@ class Prediction(_SceneProbabilities):
       timeline: The windows in order of time; they may overlap.
       filled_seconds: Seconds by which the recording was filled up to a window, with silence or with
         its repetition (see `crossask.audio.fill_window`); 0 if it is long enough.
-      is_sure: Whether the probability of `scene` is at least the model's limit.
+      is_sure: Whether the probability of `scene` is at least the model's limit, and the recording
+        is not silent.
       level_dbfs: Level of the loudest part of a window's length, in dB relative to an amplitude of
         1, at least -200. A constant offset does not count; a full-scale sine has -3 dBFS.
       remarks: What is unusual about the file: a silent channel, or a missing end. Each is the rest
@@ -487,6 +488,8 @@ class Classifier:
             return self._explain(recording, segment)
 
         probabilities = table.mean(0)
+        level_dbfs = recording.remarks.loudest_dbfs
+        is_probable = probabilities.max() >= self.least_probability
         return Prediction(
             source=recording.name,
             seconds=timeline[-1].end_seconds,
@@ -495,8 +498,8 @@ class Classifier:
             timeline=timeline,
             _explain=explain,
             filled_seconds=recording.filled_seconds,
-            is_sure=bool(probabilities.max() >= self.least_probability),
-            level_dbfs=recording.remarks.loudest_dbfs,
+            is_sure=bool(is_probable and level_dbfs >= SILENCE_DBFS),
+            level_dbfs=level_dbfs,
             remarks=tuple(remark.text for remark in recording.remarks.found()),
         )
 

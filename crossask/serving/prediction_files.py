@@ -89,6 +89,9 @@ def prediction_line(prediction: "Prediction", file_format: str, top: int = 3) ->
         }
         return json.dumps(values) + "\n"
     source = _in_one_line(prediction.source)
+    if prediction.is_silent:
+        # The scene that the model computes for silence means nothing.
+        return f"{source}: silent{filled_text(prediction)}\n"
     return f"{source}: {top_scenes_text(prediction, top)}{filled_text(prediction)}\n"
 
 

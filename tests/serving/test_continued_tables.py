@@ -36,6 +36,8 @@ def prediction(source, scene="bus"):
         probabilities={"bus": 0.75, "park": 0.25},
         filled_seconds=0.0,
         is_sure=True,
+        is_silent=False,
+        warnings=(),
         top=lambda count: [("bus", 0.75), ("park", 0.25)][:count],
     )
 

@@ -37,11 +37,13 @@ help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1 \t\2/' | expand -t 34
 
 $(READY): setup.py constraints.txt
+	@echo "Installing the packages into $(VENV): about 3.6 GB, some minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[train]'
 	@touch $@
 
 $(TOOLS): setup.py constraints.txt
+	@echo "Installing the packages and the tools for tests into $(VENV): about 4 GB, some minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS) -e '.[test,dev]'
 	@touch $(READY) $@

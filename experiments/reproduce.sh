@@ -14,7 +14,7 @@
 #   ROWS        rows to run, separated by commas (default: all)
 #   JOBS        runs that are trained at the same time (on CPUs only)
 #   DOWNLOAD=1  download the data set first
-#   DRY_RUN=1   print the plan and stop
+#   DRY_RUN=1   print the plan and stop; with DOWNLOAD=1, only the metadata is downloaded
 #   PARAMS_OVERRIDE  fields to replace in every row
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -31,6 +31,9 @@ is_on() { case "$1" in "" | 0 | no | false) return 1 ;; esac }
 step() { printf '\n== %s (%d s) ==\n' "$1" $((SECONDS - start)); }
 
 if is_on "$DRY_RUN"; then
+  if is_on "$DOWNLOAD"; then
+    "$BIN"/crossask-prepare --dataset="$DATASET" --data_dir="$DATA" --download --metadata_only
+  fi
   exec "$BIN"/crossask-train --dry_run --experiment="$EXPERIMENT" "$OVERRIDE" \
     --data_dir="$DATA" --seeds="$SEEDS"
 fi

@@ -47,6 +47,13 @@ flags.DEFINE_string(
     "dataset", "", f"Data set to prepare: {command.dataset_names(EVENTS)}.", flag_values=FLAGS
 )
 flags.DEFINE_boolean("download", False, _download_help(), flag_values=FLAGS)
+flags.DEFINE_boolean(
+    "metadata_only",
+    False,
+    "Download the metadata without the recordings: less than 2 MB, and enough for "
+    "crossask-train --dry_run.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_list(
     "assets",
     [],
@@ -138,6 +145,11 @@ def _prepare_dataset(values: flags.FlagValues) -> None:
         raise CrossaskError(
             "--beam_options is given without --runner=beam.", "Add it, or leave the options out."
         )
+    if values.metadata_only and (values.experiment or not values.download):
+        raise CrossaskError(
+            "--metadata_only leaves out the recordings, from which features are computed.",
+            "Use it with --download and without --experiment.",
+        )
     if values.runner == "beam" or values.verify:
         command.required(values, "experiment")
     is_rendered = values.dataset == EVENTS or catalogue.dataset(values.dataset).is_rendered
@@ -157,7 +169,7 @@ def _write_recordings(values: flags.FlagValues) -> None:
         from crossask.datasets import download_corpus
 
         bar = command.progress_bar(values.dataset, "B")
-        download_corpus(values.dataset, values.data_dir, bar)
+        download_corpus(values.dataset, values.data_dir, bar, values.metadata_only)
     if values.dataset == EVENTS:
         _render_events(values)
     elif catalogue.dataset(values.dataset).is_rendered:
@@ -168,7 +180,7 @@ def _log_corpus(values: flags.FlagValues) -> None:
     """Checks the corpus and logs its size."""
     from crossask.datasets import read_corpus
 
-    corpus = read_corpus(values.dataset, values.data_dir)
+    corpus = read_corpus(values.dataset, values.data_dir, need_audio=not values.metadata_only)
     locations = {clip.location for clip in corpus.clips}
     command.LOG.info(
         "%s: %d clips of %d scenes from %d locations, %d fold(s).",

@@ -12,6 +12,9 @@ from crossask.datasets.validation_parts import training_parts, validation_split
 from crossask.downloading import Progress
 from crossask.errors import ConfigError
 
+# Part of the address of each archive of metadata.
+METADATA_ARCHIVE = ".meta."
+
 __all__ = [
     "Clip",
     "Corpora",
@@ -71,13 +74,19 @@ class Corpora:
         return self._corpora[key]
 
 
-def download_corpus(name: str, data_dir: str | Path, progress: Progress | None = None) -> None:
+def download_corpus(
+    name: str,
+    data_dir: str | Path,
+    progress: Progress | None = None,
+    metadata_only: bool = False,
+) -> None:
     """Downloads and unpacks the published archives of a data set.
 
     Args:
       name: Name of a data set of the catalogue.
       data_dir: Folder to write to.
       progress: Called with the bytes so far and the bytes in all.
+      metadata_only: Whether to leave out the recordings.
 
     Raises:
       ConfigError: The data set is not published as archives.
@@ -97,4 +106,7 @@ def download_corpus(name: str, data_dir: str | Path, progress: Progress | None =
             f"The data set {name!r} has nothing to download.",
             f"These data sets have: {', '.join(others)}.",
         )
-    fetch_corpus(catalogue.load(published), data_dir, progress)
+    archives = catalogue.load(published)
+    if metadata_only:
+        archives = [archive for archive in archives if METADATA_ARCHIVE in archive[0]]
+    fetch_corpus(archives, data_dir, progress)

@@ -20,6 +20,14 @@ def how_to_get(name: str, data_dir: str | Path) -> str:
     return f"Fetch them: {command} --download"
 
 
+def how_to_get_metadata(name: str, data_dir: str | Path) -> str:
+    """Returns one sentence that says how to get missing metadata of the data set `name`."""
+    advice = how_to_get(name, data_dir)
+    if not catalogue.dataset(name).archives:
+        return advice
+    return f"{advice} (with --metadata_only, only what a plan needs)"
+
+
 def require(folder: Path, names: Sequence[str], kind: str, fix: str) -> None:
     """Raises one DataError for all of `names` that are not files below `folder`.
 

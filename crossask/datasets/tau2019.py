@@ -6,7 +6,7 @@ from pathlib import Path
 from crossask import text_tables
 from crossask.datasets.clip_tables import ClipTable, side_of_fold
 from crossask.datasets.clips import Clip, Corpus, Fold
-from crossask.datasets.corpus_files import audio_paths, how_to_get, require
+from crossask.datasets.corpus_files import audio_paths, how_to_get, how_to_get_metadata, require
 
 SCENES = (
     "airport",
@@ -91,7 +91,8 @@ def read_layout(
     """
     folder = Path(data_dir)
     advice = how_to_get(name, data_dir)
-    require(folder, (META_FILE, TRAIN_FILE, EVALUATION_FILE), "metadata files", advice)
+    metadata_files = (META_FILE, TRAIN_FILE, EVALUATION_FILE)
+    require(folder, metadata_files, "metadata files", how_to_get_metadata(name, data_dir))
     table = text_tables.read_tab_separated(folder / META_FILE, least_cells=3)
     table.require(("filename", "scene_label", "identifier"), advice)
     if devices:

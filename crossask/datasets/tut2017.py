@@ -7,7 +7,7 @@ from pathlib import Path
 from crossask import text_tables
 from crossask.datasets.clip_tables import ClipTable, side_of_fold
 from crossask.datasets.clips import Clip, Corpus, Fold
-from crossask.datasets.corpus_files import audio_paths, how_to_get, require
+from crossask.datasets.corpus_files import audio_paths, how_to_get, how_to_get_metadata, require
 from crossask.errors import DataError
 
 SCENES = (
@@ -70,7 +70,7 @@ def read(data_dir: str | Path, need_audio: bool = True, name: str = "tut2017") -
     """
     folder = Path(data_dir)
     advice = how_to_get(name, data_dir)
-    require(folder, ("meta.txt",), "metadata files", advice)
+    require(folder, ("meta.txt",), "metadata files", how_to_get_metadata(name, data_dir))
     metadata = ClipTable(_read(folder / "meta.txt"), ("scene_label",))
     folds = _read_folds(folder, metadata, advice)
     paths = audio_paths(folder, metadata.names, advice if need_audio else None)

@@ -550,7 +550,9 @@ def test_the_advice_about_a_missing_corpus_is_the_command_that_fetches_it(
     monkeypatch.setenv("CROSSASK_CORPUS_MIRROR", server.url)
     with pytest.raises(DataError, match="3 of 3 metadata files") as error:
         read_corpus("tau2019", tmp_path)
-    command = error.value.fix.removeprefix("Fetch them: ").split()
+    text, _, note = error.value.fix.partition(" (")
+    assert note.startswith("with --metadata_only")
+    command = text.removeprefix("Fetch them: ").split()
     assert command == [
         "crossask-prepare",
         "--dataset=tau2019",
@@ -562,6 +564,24 @@ def test_the_advice_about_a_missing_corpus_is_the_command_that_fetches_it(
     assert (len(corpus.clips), corpus.unused) == (2, 1)
     assert prepare.main(command) == 0
     assert len(server.requests) == 1
+
+
+def test_the_metadata_can_be_downloaded_without_the_recordings(server, tmp_path, monkeypatch):
+    members = tau_members()
+    metadata = {name: data for name, data in members.items() if not name.endswith(".wav")}
+    recordings = {name: data for name, data in members.items() if name.endswith(".wav")}
+    archives = (
+        publish(server, "x.meta.zip", zipped(metadata)),
+        publish(server, "x.audio.1.zip", zipped(recordings)),
+    )
+    monkeypatch.setattr(tau2019, "ARCHIVES", archives)
+    words = ["crossask-prepare", "--dataset=tau2019", f"--data_dir={tmp_path}", "--metadata_only"]
+    assert prepare.main(words) == 2
+    assert prepare.main([*words, "--download"]) == 0
+    assert len(server.requests) == 1
+    assert len(read_corpus("tau2019", tmp_path, need_audio=False).clips) == 2
+    with pytest.raises(DataError, match="sound files"):
+        read_corpus("tau2019", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["folder", "soundscapes"])

@@ -90,6 +90,7 @@ def _train_all(
             peers.meet(cluster, execution.peer_timeout)
             held.enter_context(peers.ending_in_time())
         strategy = devices.make_distribution(distribution, execution.tpu)
+        peers.take_back_signals()
         if not devices.machines(strategy).is_first:
             # Only the first machine shows progress.
             progress_bar = None

@@ -234,6 +234,20 @@ def ending_in_time(grace_seconds: float = GRACE_SECONDS) -> Iterator[None]:
         os.close(writer)
 
 
+def take_back_signals() -> None:
+    """Installs Python's handlers of SIGTERM and Ctrl-C again, after the machines were connected.
+
+    Connecting them, TensorFlow installs a handler of its own for SIGTERM, and Python would not
+    learn of the signal.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in STOPPED:
+        handler = signal.getsignal(number)
+        if handler is not None:
+            signal.signal(number, handler)
+
+
 def _watch(reader: int, ended: threading.Event, grace_seconds: float) -> None:
     try:
         while True:

@@ -1,6 +1,7 @@
 """TF_CONFIG, and machines that wait for each other. Nothing here starts TensorFlow's server."""
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -212,3 +213,19 @@ def test_a_signal_that_is_handled_ends_nothing():
         signal.signal(signal.SIGTERM, before)
     assert received == [signal.SIGTERM]
     assert signal.set_wakeup_fd(-1) == -1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="replaces a handler as a library of Unix does")
+def test_a_handler_that_a_library_replaced_is_installed_again():
+    received = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+    try:
+        ignore = ctypes.c_void_p(1)  # SIG_IGN
+        ctypes.CDLL(None).signal(int(signal.SIGTERM), ignore)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert received == []
+        peers.take_back_signals()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert received == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)

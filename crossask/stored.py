@@ -72,7 +72,7 @@ def check_beside(path: str | Path, fix: str) -> None:
     """
     path = Path(path)
     _, checksums = _read(path, fix)
-    _check(path.parent, checksums, fix)
+    _check(path.parent, checksums, path, fix)
 
 
 def check_file(path: str | Path, card: str | Path, fix: str) -> None:
@@ -84,7 +84,7 @@ def check_file(path: str | Path, card: str | Path, fix: str) -> None:
       DataError: The file has changed, or the JSON file is damaged.
     """
     _, checksums = _read(Path(card), fix)
-    _check(Path(), {str(path): expected for expected in checksums.values()}, fix)
+    _check(Path(), {str(path): expected for expected in checksums.values()}, Path(card), fix)
 
 
 def write_checksums(folder: Path) -> None:
@@ -110,7 +110,7 @@ def check_folder(folder: Path, fix: str) -> None:
     _, checksums = _read(path, fix)
     if not checksums:
         raise DataError(f"{path} is damaged: it lists no files.", fix)
-    _check(folder, checksums, fix)
+    _check(folder, checksums, path, fix)
 
 
 def read_arrays(path: str | Path, fix: str) -> dict[str, np.ndarray]:
@@ -190,7 +190,8 @@ def _read(path: Path, fix: str) -> tuple[dict[str, Any], dict[str, str]]:
     return value, checksums
 
 
-def _check(folder: Path, checksums: Mapping[str, str], fix: str) -> None:
+def _check(folder: Path, checksums: Mapping[str, str], listed_in: Path, fix: str) -> None:
+    """Compares files with the checksums that another file lists."""
     for name, expected in checksums.items():
         path = folder / name
         try:
@@ -200,7 +201,8 @@ def _check(folder: Path, checksums: Mapping[str, str], fix: str) -> None:
         if found != expected:
             size = os.path.getsize(path)
             raise DataError(
-                f"{path} ({size} bytes) has changed since it was written: its checksum differs.",
+                f"{path} ({size} bytes) has changed since it was written: its checksum is not that "
+                f"in {listed_in.name}.",
                 fix,
             )
 

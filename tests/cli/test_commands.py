@@ -15,6 +15,7 @@ import small_corpus
 import soundfile
 from every_verb import call, run_every_verb
 
+from crossask import stored
 from crossask.cli import command, main
 
 NAMED = ("--data_dir=x", "--model_dir=y")
@@ -175,7 +176,7 @@ def test_an_unfinished_run_is_left_out_and_the_exit_code_says_so(work, tmp_path)
 def test_any_table_of_predictions_is_scored(work, capsys):
     run = work / "runs" / "fa" / "fold1" / "seed0"
     assert call("evaluate", f"--predictions={run}/predictions.csv") == 0
-    assert json.loads(capsys.readouterr().out) == json.loads((run / "scores.json").read_text())
+    assert json.loads(capsys.readouterr().out) == stored.read_json(run / "scores.json", "")
 
 
 @pytest.mark.parametrize(
@@ -273,7 +274,7 @@ def test_a_users_mistake_is_two_lines_and_exit_code_2(
         ("predict", ["--model={work}/model", "{work}/*.none"], "No file matches", "pattern"),
         (
             "predict",
-            ["--model={work}/runs", "a.wav"],
+            ["--model={work}/runs", "{work}/runs/fa/fold1/seed0/predictions.csv"],
             "not a model written by crossask-export",
             "saved_model.pb",
         ),

@@ -72,7 +72,9 @@ def test_a_model_without_a_card_of_ours_is_refused_before_it_is_loaded(
     monkeypatch.setattr(tf.saved_model, "load", load)
     with pytest.raises(CrossaskError, match=message):
         crossask.load(folder)
-    assert predict.main(["crossask-predict", f"--model={folder}", "a.wav"]) == 2
+    recording = tmp_path / "a.wav"
+    recording.touch()
+    assert predict.main(["crossask-predict", f"--model={folder}", str(recording)]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2
     assert str(folder) in lines[0]

@@ -38,7 +38,7 @@ def exported(request, tmp_path_factory):
         run.path("config.json"),
         {"experiment": config.to_dict(row), "scenes": ["a", "b"], "corpus": {}},
     )
-    files.write_json(run.path("result.json"), {})
+    files.write_json(run.path("result.json"), {"epochs": 1, "parameters": 1})
     (folder / "model_card.json").write_text(json.dumps(model_card(run)))
     event_model = events.build(row.event_model) if row.event_input else None
     served = serving.ServedModel(

@@ -141,7 +141,7 @@ def test_files_that_cannot_be_classified_are_errors_with_their_entry(signatures)
         (b"no sound", "not a WAV file"),
         (wav(noise(0.99)), "at least 1 s"),
         (wav(noise(0.0)), "at least 1 s"),
-        (wav(loud, subtype="FLOAT"), "not finite or beyond"),
+        (wav(loud, subtype="FLOAT"), "samples that are not finite or of amplitude"),
     ):
         with pytest.raises(tf.errors.InvalidArgumentError, match=message) as raised:
             signatures["classify_wav"](wav_bytes=tf.constant([usable, usable, file]))

@@ -128,7 +128,7 @@ def test_missing_metadata_is_an_error_with_a_remedy(tmp_path, name, advice):
     (tmp_path / "evaluation_setup" / "fold1_evaluate.csv").unlink()
     with pytest.raises(DataError, match=r"1 of 3 metadata files is .*fold1_evaluate.csv") as error:
         read_corpus(name, tmp_path, need_audio=False)
-    assert error.value.fix.endswith(advice.format(tmp_path))
+    assert advice.format(tmp_path) in error.value.fix
 
 
 def test_a_missing_column_of_the_metadata_is_an_error(tmp_path):

@@ -108,8 +108,10 @@ def test_a_run_stopped_after_an_epoch_resumes_to_the_same_bits(
     resumed, result = train(corpus, features, tmp_path, row)
     assert result["epochs"] == 3
     one, other = last_checkpoint(whole), last_checkpoint(resumed)
+    # The state in Python contains the history, with the seconds of each epoch.
+    differing = ("_CHECKPOINTABLE_OBJECT_GRAPH", "save_counter", "sums/.ATTRIBUTES/py_state")
     for name, _ in tf.train.list_variables(one):
-        if name != "_CHECKPOINTABLE_OBJECT_GRAPH" and "save_counter" not in name:
+        if not any(part in name for part in differing):
             np.testing.assert_array_equal(
                 tf.train.load_variable(one, name),
                 tf.train.load_variable(other, name),

@@ -1,5 +1,7 @@
 """Random damage to the bytes of text files, for tests of what reads them."""
 
+from crossask.errors import CrossaskError
+
 TEXTS = ("\t", ",", ";", " ", '"', "\n", "\r", "\r\n", "\\", "/", "..", "./", "#", "=", "0")
 NUMBERS = ("1e999", "nan", "inf", "0,5", "1.0", "01")
 UNICODE = ("\x85", "\u2028", "\u200b", "\u00a0", "\uff41", "\U0001f600", "A" * 300000)
@@ -34,3 +36,24 @@ def mutated(content, draw):
             encoding = draw.choice(("utf-16", "utf-16-le", "utf-32", "utf-8-sig", "utf-7"))
             content = content.decode("utf-8", "replace").encode(encoding)
     return content
+
+
+def outcomes(attempt, count, what):
+    """Calls a function `count` times; returns (times it ended, times it refused its input).
+
+    Args:
+      attempt: Function without arguments, which raises CrossaskError for what it refuses.
+      count: Number of calls.
+      what: What is tried, for the message about another error.
+    """
+    accepted = 0
+    refused = 0
+    for number in range(count):
+        try:
+            attempt()
+            accepted += 1
+        except CrossaskError:
+            refused += 1
+        except Exception as error:
+            raise AssertionError(f"number {number} {what}") from error
+    return accepted, refused

@@ -25,13 +25,7 @@ flags.DEFINE_multi_string(
     "Default: the starter model.",
     flag_values=FLAGS,
 )
-flags.DEFINE_bool(
-    "trust_model",
-    False,
-    "Use a SavedModel that was not written by crossask-export. A SavedModel is a program, which "
-    "can read and write your files.",
-    flag_values=FLAGS,
-)
+command.define_trust_flag(FLAGS)
 flags.DEFINE_integer("port", 7860, "Port of the page.", 1, 65535, flag_values=FLAGS)
 flags.DEFINE_string(
     "host",

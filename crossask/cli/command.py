@@ -360,6 +360,17 @@ def define_wait_flag(flag_values: flags.FlagValues) -> None:
     )
 
 
+def define_trust_flag(flag_values: flags.FlagValues) -> None:
+    """Defines the flag of commands that load a model that somebody else may have written."""
+    flags.DEFINE_bool(
+        "trust_model",
+        False,
+        "Use a SavedModel that was not written by crossask-export. A SavedModel is a program, "
+        "which can read and write your files.",
+        flag_values=flag_values,
+    )
+
+
 def define_experiment_flags(flag_values: flags.FlagValues, corpus: bool = True) -> None:
     """Defines the flags that select rows, and with `corpus` those of the data set's folders."""
     flags.DEFINE_string(

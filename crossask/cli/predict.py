@@ -46,13 +46,7 @@ flags.DEFINE_string(
     "crossask-export; default: the starter model.",
     flag_values=FLAGS,
 )
-flags.DEFINE_bool(
-    "trust_model",
-    False,
-    "Use a SavedModel that was not written by crossask-export. A SavedModel is a program, which "
-    "can read and write your files.",
-    flag_values=FLAGS,
-)
+command.define_trust_flag(FLAGS)
 flags.DEFINE_enum(
     "format", "text", prediction_files.FORMATS, "Format of the output.", flag_values=FLAGS
 )

@@ -167,31 +167,37 @@ def _check_fold(corpus_name: str, fold: "Fold", clip_of: Mapping[str, "Clip"]) -
             f"({len(both_sides)} such clips).",
             "Remove it from one side: scores on training clips mean nothing.",
         )
-    trained = _first_at_each_location(fold.train, clip_of)
-    evaluated = _first_at_each_location(fold.evaluation, clip_of)
-    shared = trained.keys() & evaluated.keys()
+    shared = _at_shared_locations(fold.train, fold.evaluation, clip_of)
     if shared:
-        location = min(shared)
+        trained, evaluated = shared[0]
         raise DataError(
-            f"Location {location!r} is on both sides of fold {fold.name!r} "
-            f"({len(shared)} such locations): {named(trained[location])} is trained on, "
-            f"{named(evaluated[location])} evaluated.",
+            f"Location {trained.location!r} is on both sides of fold {fold.name!r} "
+            f"({len(shared)} such locations): {named(trained)} is trained on, "
+            f"{named(evaluated)} evaluated.",
             "Move all clips of a location to one side: scores on locations of the training clips "
             "mean nothing.",
         )
     validation = set(fold.validation)
     rest = [clip_id for clip_id in fold.train if clip_id not in validation]
-    trained = _first_at_each_location(rest, clip_of)
-    validated = _first_at_each_location(fold.validation, clip_of)
-    shared = trained.keys() & validated.keys()
+    shared = _at_shared_locations(rest, fold.validation, clip_of)
     if shared:
-        location = min(shared)
+        trained, validated = shared[0]
         raise DataError(
-            f"Location {location!r} is in the validation part of fold {fold.name!r} and in the "
-            f"rest of its training clips ({len(shared)} such locations): "
-            f"{named(validated[location])} and {named(trained[location])}.",
+            f"Location {trained.location!r} is in the validation part of fold {fold.name!r} and in "
+            f"the rest of its training clips ({len(shared)} such locations): "
+            f"{named(validated)} and {named(trained)}.",
             "Move all clips of a location to one of them: the validation part chooses the epoch.",
         )
+
+
+def _at_shared_locations(
+    side: Iterable[str], other_side: Iterable[str], clip_of: Mapping[str, "Clip"]
+) -> list[tuple["Clip", "Clip"]]:
+    """Returns the first clip of either side at each location of both, sorted by location."""
+    first_at = _first_at_each_location(side, clip_of)
+    other_first_at = _first_at_each_location(other_side, clip_of)
+    shared = sorted(first_at.keys() & other_first_at.keys())
+    return [(first_at[location], other_first_at[location]) for location in shared]
 
 
 def _first_at_each_location(

@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -12,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from crossask import config, files
+from crossask import config, files, stored
 from crossask.errors import DataError
 
 LOG = logging.getLogger("crossask")
@@ -21,7 +20,6 @@ FORMAT_VERSION = 1
 # clocks of file systems are coarse, by up to two seconds. Its hash is not kept.
 SETTLED_SECONDS = 2.0
 THREADS = 4
-BLOCK_BYTES = 1 << 20
 # From here on, reading takes long enough for a line in the log.
 LOGGED_BYTES = 1e9
 
@@ -122,14 +120,11 @@ def _read(path: str) -> Content:
     """Returns the content of a file, and keeps it in memory."""
     started_ns = time.time_ns()
     size, times = _size_and_times(path)
-    digest = hashlib.sha256()
     try:
-        with open(path, "rb") as file:
-            while block := file.read(BLOCK_BYTES):
-                digest.update(block)
+        digest = stored.sha256(Path(path))
     except OSError as error:
         raise unreadable(path, error) from error
-    content = Content(size, *times, digest.hexdigest())
+    content = Content(size, *times, digest)
     settled_ns = started_ns - round(SETTLED_SECONDS * 1e9)
     with _lock:
         before = _known.pop(os.path.abspath(path), None)
@@ -162,9 +157,9 @@ def _load(path: Path) -> dict[str, Content]:
     It is empty if the file is missing, damaged or of another version.
     """
     try:
-        stored = json.loads(path.read_text())
-        entries = stored["files"]
-        if stored["version"] != FORMAT_VERSION or stored["digest"] != config.digest(entries):
+        content = json.loads(path.read_text())
+        entries = content["files"]
+        if content["version"] != FORMAT_VERSION or content["digest"] != config.digest(entries):
             return {}
         return {name: Content(*entry) for name, entry in entries.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -417,8 +417,10 @@ def _check_unchanged(corpus: Corpus, folders: dict[str, Path], written: Sequence
     Raises:
       DataError: There are such recordings.
     """
-    paths = {clip.path for shard in written for clip in shard.clips}
-    known = {path: corpus.contents[path] for path in paths}
+    known = {}
+    for shard in written:
+        for clip in shard.clips:
+            known[clip.path] = corpus.contents[clip.path]
     changed = sorted(file_hashes.changed(known))
     if not changed:
         return

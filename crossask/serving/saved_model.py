@@ -3,7 +3,6 @@
 Loading the SavedModel needs TensorFlow alone, and none of this package's code.
 """
 
-import contextlib
 import dataclasses
 import functools
 import importlib.util
@@ -26,6 +25,7 @@ from crossask.events.waveform_model import WaveformModel
 from crossask.models.scene_model import SceneModel
 from crossask.serving import wav_file, window_batches
 from crossask.serving.model_card import exportable_experiment, model_card
+from crossask.training import devices
 from crossask.training.run_folder import Run
 
 if TYPE_CHECKING:
@@ -416,25 +416,14 @@ def write_model(
     with files.folder_beside(out_dir) as scratch:
         written = scratch / "model"
         served = make(scratch)
-        with _without_log_of_tensorflow():
+        # It logs where it writes, a temporary folder.
+        with devices.without_log_of_tensorflow():
             tf.saved_model.save(served, str(written), signatures=served.signatures())
         _check_written(served, written, features)
         write_warm_up(written / WARM_UP, features, served.embedding_shape)
         stored.write_checksums(written)
         files.move_folder(written, out_dir)
     return out_dir
-
-
-@contextlib.contextmanager
-def _without_log_of_tensorflow() -> Iterator[None]:
-    """Hides where TensorFlow writes: a temporary folder, of no use to somebody who reads it."""
-    logger = tf.get_logger()
-    level = logger.level
-    logger.setLevel("ERROR")
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def served_model(run: Run, scratch: Path) -> ServedModel | ServedModelOfEmbeddings:

@@ -70,11 +70,18 @@ def make_distribution(name: str = "auto", tpu: str | None = None) -> tf.distribu
 
     # Model Garden calls the deprecated tf.distribute.experimental.MultiWorkerMirroredStrategy, and
     # TensorFlow logs warnings about it.
+    with without_log_of_tensorflow():
+        return distribute_utils.get_distribution_strategy(name, num_gpus=gpus, tpu_address=tpu)
+
+
+@contextlib.contextmanager
+def without_log_of_tensorflow() -> Iterator[None]:
+    """Hides what TensorFlow logs within the block, except errors."""
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel("ERROR")
     try:
-        return distribute_utils.get_distribution_strategy(name, num_gpus=gpus, tpu_address=tpu)
+        yield
     finally:
         logger.setLevel(level)
 

@@ -1,5 +1,6 @@
 """What the operating system refuses is two lines and exit code 2, whoever reports it."""
 
+import contextlib
 import errno
 import json
 import os
@@ -221,12 +222,8 @@ def test_a_pipe_to_a_process_of_ours_is_an_error(capsys):
     def broken():
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
-    with open(os.devnull, "w") as stdout:
-        before, sys.stdout = sys.stdout, stdout
-        try:
-            assert run(broken) == 2
-        finally:
-            sys.stdout = before
+    with open(os.devnull, "w") as stdout, contextlib.redirect_stdout(stdout):
+        assert run(broken) == 2
     problem, _ = two_lines(capsys)
     assert "has ended" in problem
 

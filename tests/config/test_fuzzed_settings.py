@@ -7,11 +7,10 @@ import json
 import random
 
 import pytest
-from mutations import mutated
+from mutations import mutated, outcomes
 
 from crossask import config
 from crossask.config import reference
-from crossask.errors import CrossaskError
 
 ROW = config.Experiment(name="row")
 PATHS = [entry.path for entry in reference.entries()]
@@ -57,19 +56,14 @@ WAYS = {"values": by_values, "text": by_text, "file": by_file}
 def try_settings(folder, way, count, seed):
     """Reads `count` damaged settings; returns (number read, number refused)."""
     draw = random.Random(seed)
-    outcomes = [0, 0]
-    for number in range(count):
-        try:
-            row = WAYS[way](folder, draw)
-            # What is accepted can be stored and read again.
-            assert config.from_dict(config.Experiment, config.to_dict(row)) == row
-            assert config.digest(row)
-            outcomes[0] += 1
-        except CrossaskError:
-            outcomes[1] += 1
-        except Exception as error:
-            raise AssertionError(f"settings {number} by {way}, seed {seed}") from error
-    return outcomes
+
+    def read_damaged():
+        row = WAYS[way](folder, draw)
+        # What is accepted can be stored and read again.
+        assert config.from_dict(config.Experiment, config.to_dict(row)) == row
+        assert config.digest(row)
+
+    return outcomes(read_damaged, count, f"by {way}, seed {seed}")
 
 
 @pytest.mark.parametrize("way", WAYS)

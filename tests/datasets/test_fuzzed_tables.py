@@ -8,11 +8,10 @@ import random
 
 import numpy as np
 import pytest
-from mutations import mutated
+from mutations import mutated, outcomes
 
 from crossask import evaluation, pretraining
 from crossask.datasets import read_corpus
-from crossask.errors import CrossaskError
 from crossask.evaluation.predictions import Predictions
 
 TAU_META = """filename\tscene_label\tidentifier\tsource_label
@@ -97,8 +96,8 @@ def try_tables(folder, reader, count, seed):
     for number in range(2):
         (folder / f"{number}.wav").write_bytes(b"sound %d" % number)
     draw = random.Random(seed)
-    outcomes = [0, 0]
-    for number in range(count):
+
+    def read_damaged():
         if tables is None:
             (folder / "made.npz").write_bytes(embeddings_file(draw))
         else:
@@ -106,14 +105,9 @@ def try_tables(folder, reader, count, seed):
             for name, text in tables.items():
                 content = text.encode()
                 (folder / name).write_bytes(mutated(content, draw) if name == damaged else content)
-        try:
-            read(folder)
-            outcomes[0] += 1
-        except CrossaskError:
-            outcomes[1] += 1
-        except Exception as error:
-            raise AssertionError(f"table {number} of {reader}, seed {seed}") from error
-    return outcomes
+        read(folder)
+
+    return outcomes(read_damaged, count, f"of {reader}, seed {seed}")
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -198,13 +198,17 @@ def test_a_finished_run_is_returned_as_it_is(corpus, features, trained):
     assert run.path("best.npz").stat().st_mtime_ns == before
 
 
+def copied(run, folder):
+    """Returns a copy of a run that a test may change."""
+    copy = run_folder.run_at(folder, run.row, run.fold, run.seed)
+    shutil.copytree(run.folder, copy.folder)
+    return copy
+
+
 def test_a_run_from_before_a_field_existed_goes_on_if_the_field_has_its_default(
     corpus, features, trained, tmp_path
 ):
-    finished = trained(small_corpus.FA)
-    folder = tmp_path / small_corpus.FA.name / "fold1" / "seed0"
-    shutil.copytree(finished.folder, folder)
-    run = run_folder.run_at(tmp_path, small_corpus.FA.name, "1", 0)
+    run = copied(trained(small_corpus.FA), tmp_path)
     stored = run.read("config.json")
     for name in ("positions", "first_deltas", "vem_pool_padding"):
         del stored["experiment"]["model"][name]
@@ -266,10 +270,7 @@ def test_a_run_refuses_recordings_that_were_changed_in_their_middle_after_its_tr
 def test_a_run_of_an_earlier_version_goes_on_with_the_fingerprint_that_it_recorded(
     corpus, features, trained, tmp_path
 ):
-    finished = trained(small_corpus.FA)
-    folder = tmp_path / small_corpus.FA.name / "fold1" / "seed0"
-    shutil.copytree(finished.folder, folder)
-    run = run_folder.run_at(tmp_path, small_corpus.FA.name, "1", 0)
+    run = copied(trained(small_corpus.FA), tmp_path)
     stored = run.read("config.json")
     cache = prepare_features(corpus, small_corpus.FA, features)
     stored["corpus"]["fingerprint"] = corpus.fingerprint_of_ends

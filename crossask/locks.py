@@ -25,6 +25,9 @@ from crossask.errors import CrossaskError
 
 LOG = logging.getLogger("crossask")
 NAME = ".lock"
+HOLDER_SUFFIX = ".holder"
+# What a folder contains that is or was locked.
+FILES_IN_FOLDER = (NAME, f"{NAME}{HOLDER_SUFFIX}")
 # What disks report that know no locks.
 WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 SECONDS_BETWEEN_ATTEMPTS = 0.5
@@ -90,7 +93,7 @@ def of_path(path: str | Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _holding(lock_file: Path, target: Path) -> Iterator[None]:
     lock = filelock.FileLock(lock_file)
-    holder_file = lock_file.with_name(f"{lock_file.name}.holder")
+    holder_file = lock_file.with_name(f"{lock_file.name}{HOLDER_SUFFIX}")
     try:
         _acquire(lock, target, holder_file)
     except OSError as error:

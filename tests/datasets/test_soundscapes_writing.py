@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import soundfile
+from every_verb import call
 
 from crossask import files
 from crossask.datasets import read_corpus, soundscapes
@@ -167,6 +168,21 @@ def test_a_folder_with_other_files_is_not_changed(tmp_path):
     with pytest.raises(DataError, match=r"thesis\.txt"):
         soundscapes.write_soundscapes(tmp_path, SMALL)
     assert contents(tmp_path) == {"thesis.txt": b"mine"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--dataset=events", "--events=1"),
+        ("--dataset=soundscapes", "--locations_per_scene=2", "--clips_per_location=1"),
+    ],
+)
+def test_the_command_renders_into_a_new_folder(tmp_path, monkeypatch, arguments):
+    jobs = []
+    monkeypatch.setattr(writing, "_render", lambda missing, *_: jobs.extend(missing))
+    call("prepare", f"--data_dir={tmp_path}/new", *arguments)
+    assert jobs
+    assert (tmp_path / "new" / "soundscapes.json").is_file()
 
 
 def test_without_a_configuration_a_folder_continues_with_its_recipe(corpus, tmp_path):

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from crossask import files
+from crossask import files, locks
 from crossask.config import from_dict
 from crossask.datasets.soundscapes.composition import GENERATOR_VERSION
 from crossask.datasets.soundscapes.design import IsolatedEventsConfig, SoundscapesConfig
@@ -89,12 +89,12 @@ def _values(recipe: dict[str, Any], names: list[str]) -> str:
 
 
 def _foreign_files(folder: Path) -> list[str]:
-    """Returns the names in a folder, without a recipe that a killed run has half written."""
+    """Returns the names in a folder, without its lock and a recipe that is half written."""
     if not folder.is_dir():
         return []
     names = []
     for path in folder.iterdir():
         is_temporary = path.name.startswith(f".{FILE_NAME}.") and path.suffix == ".part"
-        if not is_temporary:
+        if not is_temporary and path.name not in locks.FILES_IN_FOLDER:
             names.append(path.name)
     return sorted(names)

@@ -195,6 +195,17 @@ def spelling_key(name: str) -> str:
     return "".join("".join(visible).split())
 
 
+def difference_of(name: str, other: str) -> str:
+    """Returns in which way two names differ that have one `spelling_key`, as part of a sentence."""
+    visible = []
+    for each in (name, other):
+        words = each.replace("_", " ").replace("-", " ").casefold().split()
+        visible.append("".join(words))
+    if visible[0] == visible[1]:
+        return "differ only in blanks or in capital letters"
+    return f"look alike, but have different characters: {name!a} and {other!a}"
+
+
 def is_name_of_file(name: str, clip: str) -> bool:
     """Returns whether a name is that of a clip's file, with or without its suffix.
 

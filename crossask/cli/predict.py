@@ -32,6 +32,7 @@ from crossask import locks
 from crossask.cli import command
 from crossask.errors import AudioError, CrossaskError, Preempted
 from crossask.serving import prediction_files
+from crossask.serving.origins import Origins
 
 if TYPE_CHECKING:
     from crossask.serving import Classifier, Prediction
@@ -92,7 +93,12 @@ flags.DEFINE_bool(
     flag_values=FLAGS,
 )
 flags.DEFINE_integer(
-    "rate", 48000, "Sample rate of --stream in Hz.", lower_bound=1, flag_values=FLAGS
+    "rate",
+    48000,
+    "Sample rate of --stream in Hz.",
+    lower_bound=1000,
+    upper_bound=1_000_000,
+    flag_values=FLAGS,
 )
 flags.DEFINE_integer(
     "channels", 2, "Channels of --stream.", lower_bound=1, upper_bound=2, flag_values=FLAGS
@@ -254,6 +260,10 @@ class _Writer:
         # Sample rates of which a warning was logged.
         self.warned_rates: set[int] = set()
         self.file = None
+        # Which recordings the output has predictions of.
+        self.origins = None
+        if values.out:
+            self.origins = Origins(values.out, is_folder=self.has_timelines)
         if values.out and not self.has_timelines:
             self.file = prediction_files.PredictionFile(
                 values.out, values.format, classifier.scenes
@@ -301,6 +311,8 @@ class _Writer:
 
     def _write(self, recording: "RecordingFile", prediction: "Prediction") -> None:
         """Writes one prediction to the output."""
+        if self.origins is not None:
+            self.origins.add(self._key(recording), recording.path, self.values.format)
         if self.file is not None:
             self.file.append(prediction, self.values.top)
             return
@@ -345,12 +357,33 @@ class _Writer:
             )
 
     def _is_written(self, recording: "RecordingFile") -> bool:
-        """Returns whether the output has a prediction for the recording as it is."""
-        if recording.is_changed:
+        """Returns whether the output has a prediction for the recording as it is.
+
+        Raises:
+          CrossaskError: It has one under the name of this recording that is, or may be, of another.
+        """
+        if recording.is_changed or self.origins is None:
             return False
         if self.file is not None:
-            return self.file.contains(recording)
-        return bool(self.values.out) and os.path.isfile(self._timeline_path(recording))
+            has_name = self.file.contains(str(recording))
+        else:
+            has_name = os.path.isfile(self._timeline_path(recording))
+        if not has_name:
+            return False
+        if recording.is_piped:
+            raise CrossaskError(
+                f"{self.values.out} has a prediction of {recording} already, which may have been "
+                "another sound.",
+                "Set --out to another file, or write the sound to a file with a name of its own.",
+            )
+        self.origins.check(self._key(recording), recording.path, self.values.format)
+        return True
+
+    def _key(self, recording: "RecordingFile") -> str:
+        """Returns what the output calls a recording."""
+        if self.file is not None:
+            return self.file.name_of(str(recording))
+        return os.path.relpath(self._timeline_path(recording), self.values.out)
 
     def _timeline_path(self, recording: "RecordingFile") -> str:
         stem, _ = os.path.splitext(recording.name)

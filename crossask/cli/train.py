@@ -161,6 +161,12 @@ def _preflight(wanted: "Grid", values: flags.FlagValues) -> list[CrossaskError]:
     problems = []
     step_times = {}
     rows = preflight.rows_to_check(wanted, values.preflight)
+    if values.preflight != "never":
+        # One run, several machines and runs that go on have no preflight, but a scene that is
+        # never trained on would make their scores meaningless.
+        is_checked = values.distribution not in preflight.NOT_CHECKED
+        left_out = [row for row in wanted.rows if row not in rows or not is_checked]
+        preflight.check_scenes(wanted, left_out)
     for outcome in preflight.check(wanted, rows, values.jobs, values.distribution):
         if isinstance(outcome, CrossaskError):
             problems.append(outcome)

@@ -83,7 +83,7 @@ def _check_spelling_of(corpus_name: str, kind: str, clip_with: Mapping[str, str]
         if first != name:
             raise DataError(
                 f"Corpus {corpus_name!r} has the {kind} {first!r}{_of(clip_with[first])} and the "
-                f"{kind} {name!r}{_of(clip)}, which differ only in blanks or in capital letters.",
+                f"{kind} {name!r}{_of(clip)}, which {text_tables.difference_of(first, name)}.",
                 "Write it in one way.",
             )
 

@@ -1,5 +1,6 @@
 """Any collection of sound files as a corpus: a sub-folder for each scene, or a CSV with labels."""
 
+import collections
 import dataclasses
 import logging
 import os
@@ -252,11 +253,14 @@ def _distribute(clips: Iterable[Clip]) -> dict[str, str]:
     for clip in clips:
         scenes_at.setdefault(clip.location, set()).add(clip.scene)
     locations_of: dict[str, list[str]] = {}
+    # Locations of each scene, whichever scenes were recorded there, too.
+    counts: collections.Counter[str] = collections.Counter()
     for location in sorted(scenes_at):
         first_scene = min(scenes_at[location])
         locations_of.setdefault(first_scene, []).append(location)
-    smallest = min(locations_of, key=lambda scene: len(locations_of[scene]))
-    fewest = len(locations_of[smallest])
+        counts.update(scenes_at[location])
+    smallest = min(counts, key=lambda scene: (counts[scene], scene))
+    fewest = counts[smallest]
     if fewest < 2:
         raise DataError(
             f"Scene {smallest!r} has {fewest} location, so it cannot be split into training and "
@@ -279,6 +283,12 @@ def _folds(clips: Sequence[Clip], fold_of: Mapping[str, str]) -> tuple[Fold, ...
         part_of[name] = PARTS.get(text_tables.spelling_key(name))
     if any(part_of.values()):
         return (_fold_of_parts(clips, fold_of, part_of),)
+    if len(part_of) == 1:
+        raise DataError(
+            f"The column fold has one value only, {min(part_of)!r}, so no clips are left to train "
+            "on.",
+            "Number at least two folds, or write train, val (optional) and test for one fold.",
+        )
     folds = []
     # Shorter names first, so that fold 10 follows fold 9.
     for name in sorted(part_of, key=lambda name: (len(name), name)):

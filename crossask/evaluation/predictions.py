@@ -358,7 +358,7 @@ def _check_spelling(table: pd.DataFrame, where: str, column: str) -> None:
         if first != name:
             problem = (
                 f"has the {column} {name!r}, row {first_row + 1} the {column} {first!r}; they "
-                "differ only in blanks or in capital letters"
+                f"{text_tables.difference_of(str(first), str(name))}"
             )
             raise _row_error(table, where, row, problem, "Write it in one way.")
 

@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, Any
 from crossask import files, system_errors
 from crossask.child_processes import prepare_child
 from crossask.config import EventModelConfig, Experiment, TrainingConfig, catalogue
-from crossask.datasets import Corpora, Corpus, Fold
+from crossask.datasets import Corpora, Corpus, Fold, read_corpus
 from crossask.errors import CrossaskError, DataError, Preempted
 from crossask.grid.processes import Connection, start_child
 from crossask.grid.runs import Grid, StepTime
-from crossask.training.parts import parts_of
+from crossask.training.parts import Parts, parts_of
 from crossask.training.run_folder import run_at
 
 # A child process limits its memory before it imports TensorFlow.
@@ -121,6 +121,27 @@ def rows_to_check(grid: Grid, mode: str = "auto") -> list[Experiment]:
     if len(unfinished) < 2:
         return []
     return list(dict.fromkeys(row for row, run in plan if not run.path("config.json").is_file()))
+
+
+def check_scenes(grid: Grid, rows: Sequence[Experiment]) -> None:
+    """Checks the scenes of rows that `check` leaves out; only metadata is read.
+
+    Args:
+      grid: The grid.
+      rows: Rows of the grid; the folds of their unfinished runs are checked.
+
+    Raises:
+      DataError: A fold does not train on every scene, or there is only one.
+    """
+    corpora: dict[str, Corpus] = {}
+    unfinished = [(row, run.fold) for row, run in grid.plan() if not run.finished]
+    for row, fold in dict.fromkeys(unfinished):
+        if row not in rows:
+            continue
+        if row.dataset not in corpora:
+            corpora[row.dataset] = read_corpus(row.dataset, grid.data_dir, need_audio=False)
+        # Recordings that are cut into clips have the scenes of their clips.
+        _check_trained(row, corpora[row.dataset], fold)
 
 
 def check(
@@ -240,12 +261,24 @@ def _check_folds(row: Experiment, corpus: Corpus, folds: Sequence[str]) -> None:
     scene_of = {clip.id: clip.scene for clip in corpus.clips}
     evaluated: set[str] = set()
     for name in folds:
-        parts = parts_of(corpus, name, row.training)
-        trained = {scene_of[clip_id] for clip_id in parts.training}
-        _check_scenes(trained, corpus, f"Fold {name!r}", "train")
+        parts = _check_trained(row, corpus, name)
         evaluated |= {scene_of[clip_id] for clip_id in parts.evaluation}
     names = ", ".join(repr(name) for name in folds)
     _check_scenes(evaluated, corpus, f"Fold {names}", "evaluate")
+
+
+def _check_trained(row: Experiment, corpus: Corpus, fold: str) -> Parts:
+    """Returns the parts of a fold; DataError unless it trains on all scenes, and two or more."""
+    if len(corpus.scenes) < 2:
+        raise DataError(
+            f"Corpus {corpus.name!r} has one scene only, {corpus.scenes[0]!r}.",
+            "Add recordings of at least one other scene.",
+        )
+    parts = parts_of(corpus, fold, row.training)
+    training = set(parts.training)
+    trained = {clip.scene for clip in corpus.clips if clip.id in training}
+    _check_scenes(trained, corpus, f"Fold {fold!r}", "train")
+    return parts
 
 
 def _check_scenes(present: set[str], corpus: Corpus, fold: str, verb: str) -> None:

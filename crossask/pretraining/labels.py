@@ -87,8 +87,8 @@ def _check_spelling(path: Path, clips: Iterable[LabelledClip]) -> None:
             first = first_of.setdefault(text_tables.spelling_key(label), label)
             if first != label:
                 raise DataError(
-                    f"{path} has the labels {first!r} and {label!r} (of {clip.path}), which differ "
-                    "only in blanks or in capital letters.",
+                    f"{path} has the labels {first!r} and {label!r} (of {clip.path}), which "
+                    f"{text_tables.difference_of(first, label)}.",
                     "Write the label in one way.",
                 )
 

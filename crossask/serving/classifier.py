@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import logging
 import math
+import numbers
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -254,7 +255,7 @@ class Classifier:
           CrossaskError: There is no exported model, the hop is not above 0, or the embeddings are
             missing, not needed or of another shape.
         """
-        if hop_seconds is not None and not hop_seconds > 0:
+        if hop_seconds is not None and not 0 < hop_seconds < math.inf:
             raise CrossaskError(f"The hop is {hop_seconds} s.", "Set it to a number above 0.")
         path = starter_model() if model_dir is None else Path(model_dir)
         if path.suffix == LITERT_SUFFIX:
@@ -308,6 +309,10 @@ class Classifier:
         Yields:
           For each recording, in order, its Prediction, or the AudioError if it cannot be used.
         """
+        if isinstance(sources, str | os.PathLike):
+            raise CrossaskError(
+                f"The recordings are one path, {str(sources)!r}.", "Give a list of recordings."
+            )
         # Recordings in order, whose outcome has not been yielded yet.
         pending: collections.deque[_Recording] = collections.deque()
         batch: list[_Window] = []
@@ -627,6 +632,11 @@ class _Recording:
         if self.is_array:
             self._check_array()
             return self.remarks.of(self._blocks_of_array(seconds))
+        if not isinstance(self.source, str | os.PathLike):
+            raise AudioError(
+                f"A recording is a {type(self.source).__name__}.",
+                "Give the path of a sound file, or a NumPy array with sample_rate_hz.",
+            )
         blocks, self.own_rate_hz = reading.read_blocks(self.source, seconds, self.remarks)
         return blocks
 
@@ -669,11 +679,7 @@ class _Recording:
         array = self.source
         if self.own_rate_hz is None:
             raise AudioError("An array was given without its sample rate.", "Set sample_rate_hz.")
-        if not self.own_rate_hz > 0:
-            raise AudioError(
-                f"The array has a sample rate of {self.own_rate_hz} Hz.",
-                "Set sample_rate_hz to that of the recording.",
-            )
+        self.own_rate_hz = _whole_rate(self.own_rate_hz)
         has_shape = array.ndim in (1, 2) and self._columns().shape[1] in (1, 2)
         has_floats = np.issubdtype(array.dtype, np.floating)
         if not (has_shape and has_floats):
@@ -682,6 +688,20 @@ class _Recording:
                 "Use floats in -1..1, [samples] or [samples, channels] with 1 or 2 channels.",
             )
         amplitudes.check(array, self.name)
+
+
+def _whole_rate(sample_rate_hz: float) -> int:
+    """Returns the sample rate of an array as an integer; AudioError if it is none of a sound."""
+    # Some libraries return 44100.0. Of text and other objects, the comparison is not possible.
+    is_number = isinstance(sample_rate_hz, numbers.Real)
+    is_usable = is_number and reading.LEAST_RATE_HZ <= sample_rate_hz <= reading.MOST_RATE_HZ
+    if not is_usable or sample_rate_hz != round(sample_rate_hz):
+        raise AudioError(
+            f"The array has a sample rate of {sample_rate_hz!r} Hz.",
+            "Set sample_rate_hz to that of the recording, an integer from "
+            f"{reading.LEAST_RATE_HZ} to {reading.MOST_RATE_HZ}.",
+        )
+    return round(sample_rate_hz)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -183,6 +183,7 @@ class PredictionFile:
         self.path = Path(path)
         self.file_format = file_format
         self._header = header_line(file_format, scenes, has_timeline=False)
+        self._text_line = _text_line(scenes)
         try:
             self._names = self._begin(self._header)
             # Closed by `close`.
@@ -195,7 +196,7 @@ class PredictionFile:
 
     def append(self, prediction: "Prediction", top: int = 3) -> None:
         """Writes the line of one recording; `top` as in `prediction_line`."""
-        name = self._name_of(prediction.source)
+        name = self.name_of(prediction.source)
         if name in self._names:
             self._remove(name)
         self._names.add(name)
@@ -204,9 +205,9 @@ class PredictionFile:
 
     def contains(self, source: str | os.PathLike) -> bool:
         """Returns whether the file has a line for a recording."""
-        return self._name_of(source) in self._names
+        return self.name_of(source) in self._names
 
-    def _name_of(self, source: str | os.PathLike) -> str:
+    def name_of(self, source: str | os.PathLike) -> str:
         """Returns what lines of the file call a recording."""
         if self.file_format.startswith("dcase"):
             return _dcase_name(source)
@@ -292,7 +293,9 @@ class PredictionFile:
     def _name_in(self, line: str) -> str:
         """Returns the name of the recording in a line of the file."""
         if self.file_format == "text":
-            return line.rpartition(": ")[0]
+            # Names of recordings and of scenes may contain a colon, too.
+            found = self._text_line.fullmatch(line)
+            return found["name"] if found else line.rpartition(": ")[0]
         try:
             if self.file_format == "json":
                 return json.loads(line)["file"]
@@ -307,6 +310,14 @@ class PredictionFile:
             f"format {self.file_format}.",
             "Use another --out.",
         )
+
+
+def _text_line(scenes: Iterable[str]) -> re.Pattern[str]:
+    """Returns the pattern of a recording's line in the format "text"."""
+    scene = "|".join(re.escape(scene) for scene in scenes)
+    percent = rf"(?:{scene}) \d+\.\d %"
+    answer = rf"(?:silent|(?:not sure; perhaps )?{percent}(?:, {percent})*)"
+    return re.compile(rf"(?P<name>.*?): {answer}(?: \(filled with [^()]* s\))?\n")
 
 
 def _label_line(label: Label) -> str:

@@ -36,12 +36,14 @@ class RecordingFile(os.PathLike):
       name: Its path below the folder in which it was found.
       title: What messages and tables call it; "" is its path.
       is_changed: Whether it was found before, and has changed since.
+      is_piped: Whether it came through a pipe, so that its name says nothing about its content.
     """
 
     path: str
     name: str
     title: str = ""
     is_changed: bool = False
+    is_piped: bool = False
 
     def __str__(self) -> str:
         """Returns what messages and tables call the file."""
@@ -136,7 +138,7 @@ def standard_input(stream: BinaryIO | None = None) -> Iterator[RecordingFile]:
     with tempfile.NamedTemporaryFile(suffix=".sound") as file:
         shutil.copyfileobj(stream or sys.stdin.buffer, file)
         file.flush()
-        yield RecordingFile(file.name, "standard_input", "standard input")
+        yield RecordingFile(file.name, "standard_input", "standard input", is_piped=True)
 
 
 @contextlib.contextmanager
@@ -151,7 +153,7 @@ def copied_pipes(recordings: Iterable[RecordingFile]) -> Iterator[list[Recording
             if Path(recording.path).is_fifo():
                 pipe = stack.enter_context(open(recording.path, "rb"))
                 file = stack.enter_context(standard_input(pipe))
-                recording = RecordingFile(file.path, recording.name, str(recording))
+                recording = dataclasses.replace(file, name=recording.name, title=str(recording))
             copied.append(recording)
         yield copied
 

@@ -98,6 +98,19 @@ def test_clips_of_one_location_are_in_one_fold(tmp_path):
     assert [len(fold.evaluation) for fold in corpus.folds] == [6, 6, 6]
 
 
+def test_a_scene_whose_locations_have_other_scenes_too_counts_all_of_them(tmp_path):
+    rows = []
+    for place in range(5):
+        rows += [(f"a{place}.wav", "a", f"p{place}"), (f"b{place}.wav", "b", f"p{place}")]
+    # The only location of b alone.
+    rows.append(("b5.wav", "b", "p5"))
+    write_table(tmp_path, LOCATIONS, rows)
+    corpus = read_corpus("folder", tmp_path)
+    assert len(corpus.folds) == 5
+    for fold in corpus.folds:
+        assert {clip_id[0] for clip_id in fold.train} == {"a", "b"}
+
+
 def test_a_column_of_folds_is_used(tmp_path):
     rows = []
     for scene in "ab":
@@ -124,6 +137,27 @@ def test_a_column_of_folds_is_used(tmp_path):
         (("filename", "scene"), [("a.wav", "x"), ("b.wav", "")], "Line 3 of .* has no scene"),
         (("filename", "scene", "fold"), [("a.wav", "x", "1"), ("b.wav", "x")], "Line 3 .* no fold"),
         (("filename", "scene"), [("a.wav", "city"), ("b.wav", "city")], "a scene called 'city'"),
+        (
+            ("filename", "scene", "fold"),
+            [("a.wav", "x", "1"), ("b.wav", "y", "1")],
+            "column fold has one value only, '1'",
+        ),
+        (
+            # Scene b was recorded at one location only, which it shares with another scene.
+            LOCATIONS,
+            [("a.wav", "a", "p"), ("b.wav", "a", "q"), ("c.wav", "b", "p")],
+            "'b' has 1 location",
+        ),
+        (
+            ("filename", "scene"),
+            [
+                ("a.wav", "W\u00e4ld"),
+                ("b.wav", "W\u00e4ld"),
+                ("c.wav", "Wa\u0308ld"),
+                ("d.wav", "Wa\u0308ld"),
+            ],
+            r"different characters: 'W\\xe4ld' and 'Wa\\u0308ld'",
+        ),
     ],
 )
 def test_a_table_with_a_mistake_is_an_error(tmp_path, header, rows, message):

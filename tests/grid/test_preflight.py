@@ -219,6 +219,29 @@ def test_a_class_without_clips_on_a_side_of_the_fold(data, tmp_path, side, verb,
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_single_run_trains_on_every_scene_and_on_two_at_least(data, tmp_path, capsys):
+    lines = list(csv.DictReader(data.open()))
+    tables = {"one.csv": [], "folds.csv": []}
+    for line in lines:
+        line["filename"] = data.parent / line["filename"]
+        line["fold"] = 1 if line["scene"] == "b" else 2
+        tables["folds.csv"].append(line)
+        if line["scene"] == "a":
+            tables["one.csv"].append(line | {"fold": int(line["location"][1:]) % 2})
+    problems = ["has one scene only, 'a'", "Fold '1' of corpus 'folder' has no clips of b to train"]
+    for (name, rows), fold, problem in zip(tables.items(), "01", problems, strict=True):
+        with (tmp_path / name).open("w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+        # A single run has no preflight.
+        wanted = a_grid(tmp_path / name, tmp_path, seeds=(0,), folds=(fold,))
+        assert preflight.rows_to_check(wanted) == []
+        assert train(tmp_path / name, tmp_path, f"--folds={fold}") == 2
+        assert problem in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
 def test_missing_weights_too_few_clips_and_too_little_memory_are_told_together(
     data, tmp_path, scratch
 ):

@@ -103,6 +103,28 @@ def test_a_changed_recording_takes_the_place_of_its_line(tmp_path, file_format, 
     assert path.read_bytes().decode() == header + "".join(lines)
 
 
+def test_text_of_scenes_and_recordings_with_colons_is_continued(tmp_path):
+    scenes = ("a: b", "b", "c (d): e")
+    names = ["x.wav", "y: a: z.wav", "b 50.0 %: b.wav"]
+    answers = [
+        "a: b 50.0 %",
+        "b 50.0 %, a: b 40.0 %",
+        "not sure; perhaps c (d): e 30.0 %",
+        "silent",
+    ]
+    lines = []
+    for number, answer in enumerate(answers):
+        filled = " (filled with 4 s)" if number % 2 else ""
+        lines += [f"{number} {name}: {answer}{filled}\n" for name in names]
+    path = tmp_path / "out"
+    path.write_text("".join(lines))
+    file = prediction_files.PredictionFile(path, "text", scenes)
+    for number in range(len(answers)):
+        for name in names:
+            assert file.contains(f"{number} {name}")
+    file.close()
+
+
 def test_a_table_that_an_editor_saved_with_other_line_ends_goes_on(tmp_path):
     path = tmp_path / "out.csv"
     write(path, "csv", ["a.wav"])

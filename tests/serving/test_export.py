@@ -165,6 +165,14 @@ def test_waveforms_that_cannot_be_classified_are_errors(served):
         (noise(15992, 2), 16000, "(?s)lasts 1.000 s.*at least 1 s"),
         (noise(32000, 2), 0, "(?s)sample rate of 0 Hz.*Set sample_rate_hz"),
         (noise(32000, 2), None, "without its sample rate"),
+        (noise(32000, 2), 3, "sample rate of 3 Hz"),
+        (noise(32000, 2), 10**9, "sample rate of 1000000000 Hz"),
+        (noise(32000, 2), 16000.5, "sample rate of 16000.5 Hz"),
+        (noise(32000, 2), np.nan, "sample rate of nan Hz"),
+        (noise(32000, 2), "16000", "sample rate of '16000' Hz"),
+        ([0.0] * 32000, 16000, "A recording is a list"),
+        (b"RIFF", None, "A recording is a bytes"),
+        (None, None, "A recording is a NoneType"),
         (noise(32000, 3), 16000, "shape \\(32000, 3\\)"),
         (np.zeros(32000, np.int16), 16000, "int16"),
         (np.full(32000, np.nan), 16000, "(?s)the array.*not finite"),
@@ -175,6 +183,22 @@ def test_waveforms_that_cannot_be_classified_are_errors(served):
     ):
         with pytest.raises(AudioError, match=message):
             classifier.predict(waveform, rate)
+
+
+def test_a_sample_rate_that_is_a_whole_float_is_that_integer(served):
+    waveform = noise(3 * 17000, 2)
+    expected = served.classifier.predict(waveform, 17000)
+    answer = served.classifier.predict(waveform, np.float32(17000))
+    assert answer.sample_rate_hz == 17000
+    assert answer.probabilities == pytest.approx(expected.probabilities)
+    # It reads samples by their number.
+    assert answer.explain().end_seconds == expected.explain().end_seconds
+
+
+def test_one_path_is_no_list_of_recordings(served, tmp_path):
+    for path in ("a.wav", tmp_path):
+        with pytest.raises(CrossaskError, match="The recordings are one path"):
+            next(served.classifier.predict_each(path))
 
 
 def test_embeddings_are_what_the_last_layer_reads(served):

@@ -1,0 +1,129 @@
+"""Outputs that are continued: a recording is skipped only if it is the one that was predicted."""
+
+import os
+import types
+
+import pytest
+
+from crossask.cli import predict
+from crossask.errors import CrossaskError
+from crossask.serving import prediction_files, sources
+from crossask.serving.classifier import Segment
+
+SCENES = ("bus", "park")
+PROBABILITIES = {"bus": 0.75, "park": 0.25}
+TABLES = ("text", "csv", "json", "dcase2019", "dcase2024")
+TIMELINES = ("text", "csv", "json", "audacity")
+OUTPUTS = [(name, False) for name in TABLES] + [(name, True) for name in TIMELINES]
+FORMATS = pytest.mark.parametrize(("file_format", "timeline"), OUTPUTS)
+
+
+class Classifier:
+    """Predicts a bus for every recording."""
+
+    scenes = SCENES
+    card = types.MappingProxyType({"sample_rate_hz": 16000})
+
+    def predict_each(self, recordings, progress=None):
+        for recording in recordings:
+            yield types.SimpleNamespace(
+                source=str(recording),
+                sample_rate_hz=16000,
+                scene="bus",
+                probabilities=PROBABILITIES,
+                timeline=(Segment(0.0, 1.0, PROBABILITIES),),
+                filled_seconds=0.0,
+                is_sure=True,
+                is_silent=False,
+                warnings=(),
+                top=lambda count: [("bus", 0.75), ("park", 0.25)][:count],
+            )
+
+
+def predict_into(out, file_format, timeline, recordings) -> int:
+    """Continues an output, as a command does; returns the number of recordings in it."""
+    values = types.SimpleNamespace(out=str(out), format=file_format, timeline=timeline, top=3)
+    writer = predict._Writer(values, Classifier())
+    try:
+        writer.predict(recordings, shows_progress=False)
+    finally:
+        if writer.file is not None:
+            writer.file.close()
+    if timeline:
+        return len([path for path in out.rglob("*") if not path.name.startswith(".")])
+    header = prediction_files.header_line(file_format, SCENES, timeline)
+    return len(out.read_text().removeprefix(header).splitlines())
+
+
+def write(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(path.name)
+    return path
+
+
+@FORMATS
+def test_the_same_recording_is_skipped_under_every_spelling_of_its_path(
+    tmp_path, monkeypatch, file_format, timeline
+):
+    write(tmp_path / "day1" / "a.wav")
+    os.symlink(tmp_path / "day1", tmp_path / "link")
+    out = tmp_path / "out"
+    monkeypatch.chdir(tmp_path / "day1")
+    assert predict_into(out, file_format, timeline, sources.find_recordings(["a.wav"])) == 1
+    assert predict_into(out, file_format, timeline, sources.find_recordings(["a.wav"])) == 1
+    monkeypatch.chdir(tmp_path / "link")
+    assert predict_into(out, file_format, timeline, sources.find_recordings(["a.wav"])) == 1
+
+
+@FORMATS
+def test_another_recording_of_the_same_name_is_an_error_and_is_not_skipped(
+    tmp_path, monkeypatch, file_format, timeline
+):
+    first = write(tmp_path / "day1" / "a.wav")
+    second = write(tmp_path / "day2" / "a.wav")
+    out = tmp_path / "out"
+    monkeypatch.chdir(first.parent)
+    predict_into(out, file_format, timeline, sources.find_recordings(["a.wav"]))
+    monkeypatch.chdir(second.parent)
+    with pytest.raises(CrossaskError, match=r"day1/a\.wav and .*day2/a\.wav would both be"):
+        predict_into(out, file_format, timeline, sources.find_recordings(["a.wav"]))
+    # The former recording was moved to where the other one was.
+    first.unlink()
+    assert predict_into(out, file_format, timeline, sources.find_recordings(["a.wav"])) == 1
+
+
+def test_two_files_of_one_timeline_are_an_error_also_if_one_is_written_already(tmp_path):
+    write(tmp_path / "sounds" / "a.wav")
+    recordings = sources.find_recordings([tmp_path / "sounds"])
+    out = tmp_path / "out"
+    assert predict_into(out, "audacity", True, recordings) == 1
+    write(tmp_path / "sounds" / "a.flac")
+    recordings = sources.find_recordings([tmp_path / "sounds"])
+    with pytest.raises(CrossaskError, match=r"a\.wav and .*a\.flac would both be a\.txt"):
+        predict_into(out, "audacity", True, recordings)
+    with pytest.raises(CrossaskError, match=r"a\.txt in .* has the format audacity"):
+        predict_into(out, "text", True, sources.find_recordings([tmp_path / "sounds" / "a.wav"]))
+
+
+@FORMATS
+def test_a_second_sound_from_a_pipe_is_an_error_and_is_not_skipped(tmp_path, file_format, timeline):
+    out = tmp_path / "out"
+    for title in ("standard input", "/dev/fd/63"):
+        piped = sources.RecordingFile("/tmp/x.sound", title[-5:], title, is_piped=True)
+        predict_into(out, file_format, timeline, [piped])
+        again = sources.RecordingFile("/tmp/y.sound", title[-5:], title, is_piped=True)
+        with pytest.raises(CrossaskError, match=f"has a prediction of {title} already"):
+            predict_into(out, file_format, timeline, [again])
+
+
+@FORMATS
+def test_an_output_whose_record_is_missing_or_damaged_goes_on(tmp_path, file_format, timeline):
+    recordings = [write(tmp_path / "sounds" / "a.wav"), write(tmp_path / "sounds" / "b.wav")]
+    recordings = sources.find_recordings(recordings)
+    out = tmp_path / "out"
+    predict_into(out, file_format, timeline, recordings[:1])
+    record = out / ".recordings" if timeline else tmp_path / ".out.recordings"
+    record.write_bytes(record.read_bytes()[:-9] + b"\xff\n[1]\n7\n{")
+    assert predict_into(out, file_format, timeline, recordings) == 2
+    record.unlink()
+    assert predict_into(out, file_format, timeline, recordings) == 2

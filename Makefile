@@ -13,6 +13,10 @@ DRY_RUN ?=
 # of `make coverage`: the tests (all); of `make mutants`: the functions (all of crossask/evaluation)
 TESTS ?=
 MUTANTS ?= 'crossask.evaluation.*'
+# of `make bench`: the parts (all), SHORT=1 for a quick run that needs an OUT, most clips of the part growth
+ONLY ?=
+SHORT ?=
+CLIPS ?= 1000
 # of the stored results: studies (all), and the data that is not generated (see `make results DRY_RUN=1`)
 STUDIES ?=
 ESC10 ?=
@@ -28,10 +32,12 @@ READY := $(VENV)/.ready
 TOOLS := $(VENV)/.tools
 # pip-audit and cyclonedx-py have an environment of their own, because their requirements are none of the package's
 AUDIT := .audit
+# so have the peers of `make bench`
+BENCH := .bench
 # the exact versions are those of one Python; another takes the newest that setup.py allows
 CONSTRAINTS := $(shell $(PYTHON) -c 'import sys; print("-c constraints.txt" if sys.version_info[:2] == (3, 11) else "")')
 
-.PHONY: help demo results test test-quick test-faults coverage mutants audit sbom resolve lint docs site clean reproduce-dcase2019 reproduce-tut2017 rehearse-dcase2019
+.PHONY: help demo results test test-quick test-faults coverage mutants bench audit sbom resolve lint docs site clean reproduce-dcase2019 reproduce-tut2017 rehearse-dcase2019
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1 \t\2/' | expand -t 34
@@ -93,6 +99,16 @@ mutants: $(TOOLS) ## change the code of MUTANTS, a place at a time, and list the
 	$(BIN)/mutmut run $(MUTANTS)
 	$(BIN)/mutmut results
 
+$(BENCH)/.ready: benchmarks/peers.txt
+	@echo "Installing the peers into $(BENCH): about 1.5 GB."
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers.txt
+	@touch $@
+
+bench: $(READY) $(BENCH)/.ready ## measure the speed beside PyTorch, ONNX Runtime and librosa: [ONLY=features] [SHORT=1] [OUT=] [CLIPS=10000]
+	@$(BIN)/python benchmarks/bench.py $(BENCH)/bin/python --only="$(ONLY)" --clips=$(CLIPS) \
+	  $(if $(filter-out 0 no false,$(SHORT)),--short) $(if $(OUT),--out="$(OUT)")
+
 $(AUDIT)/.ready:
 	$(PYTHON) -m venv $(AUDIT)
 	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check pip-audit cyclonedx-bom
@@ -114,9 +130,10 @@ lint: $(TOOLS) ## check format and style
 docs: $(TOOLS) ## generate docs/configuration.md, and the results in docs/ and README.md
 	$(BIN)/python -c "from crossask.config import reference; print(reference.as_markdown(), end='')" > docs/configuration.md
 	$(BIN)/python experiments/results/write_docs.py
+	PYTHONPATH=benchmarks $(BIN)/python -m speed.page
 
 site: $(TOOLS) ## build the documentation as a site in the folder site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 clean: ## remove the environment, demo_output and rehearsal_output
-	rm -rf $(VENV) $(AUDIT) mutants sbom.json .coverage demo_output rehearsal_output site build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(AUDIT) $(BENCH) mutants sbom.json .coverage demo_output rehearsal_output site build *.egg-info .pytest_cache .ruff_cache

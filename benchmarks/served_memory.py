@@ -86,7 +86,7 @@ def measure(model_dir: str, lengths: list[float], rate_hz: int, kinds: list[str]
     print("| --- | --- | --- | --- | --- |")
     for kind in kinds:
         for length in lengths:
-            usage = _call(model_dir, kind, length, rate_hz)
+            usage = call(model_dir, kind, length, rate_hz)
             print(
                 f"| {kind} | {length:g} | {usage.call_mebibytes:.0f} | "
                 f"{usage.peak_mebibytes:.0f} | {usage.seconds:.3f} |",
@@ -108,7 +108,7 @@ def main() -> None:
     measure(arguments.model, lengths, arguments.rate, arguments.inputs.split(","))
 
 
-def _call(model_dir: str, kind: str, seconds: float, rate_hz: int) -> Usage:
+def call(model_dir: str, kind: str, seconds: float, rate_hz: int) -> Usage:
     """Calls the model on one recording in a process of its own."""
     words = [sys.executable, "-c", CALL, model_dir, kind, str(seconds), str(rate_hz)]
     process = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True)

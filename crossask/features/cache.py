@@ -265,10 +265,10 @@ class ShardWriter:
         event_model = self.event_model
         if event_model is None:
             event_model = events.frozen(self.experiment)
-        return _ClipFeatures(self.experiment, event_model)
+        return ClipFeatures(self.experiment, event_model)
 
 
-class _ClipFeatures:
+class ClipFeatures:
     """Computes the features of a clip from its sound file: one graph for each format of file."""
 
     def __init__(

@@ -240,7 +240,7 @@ def test_a_folder_in_place_of_a_shard_is_an_error_that_keeps_its_content(few, wh
 
 
 def test_features_that_are_not_finite_are_not_written(few, tmp_path, monkeypatch):
-    computed = feature_cache._ClipFeatures.__call__
+    computed = feature_cache.ClipFeatures.__call__
 
     def with_nan(self, clip, kinds):
         values, change = computed(self, clip, kinds)
@@ -248,7 +248,7 @@ def test_features_that_are_not_finite_are_not_written(few, tmp_path, monkeypatch
             values["log_mel"] = values["log_mel"] * np.float32(np.nan)
         return values, change
 
-    monkeypatch.setattr(feature_cache._ClipFeatures, "__call__", with_nan)
+    monkeypatch.setattr(feature_cache.ClipFeatures, "__call__", with_nan)
     with pytest.raises(DataError) as error:
         prepare_features(few, small_corpus.FA, tmp_path)
     assert f"The log_mel of clip {few.clips[0].id!r}" in error.value.problem

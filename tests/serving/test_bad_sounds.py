@@ -22,7 +22,7 @@ from crossask.audio import notices, reading
 from crossask.cli import predict
 from crossask.datasets import Clip
 from crossask.errors import AudioError
-from crossask.features.cache import _ClipFeatures
+from crossask.features.cache import ClipFeatures
 from crossask.serving import Classifier, litert, sources
 
 pytestmark = pytest.mark.trains
@@ -183,7 +183,7 @@ class Models:
 
     saved: Classifier
     litert: Classifier
-    features: _ClipFeatures
+    features: ClipFeatures
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +193,7 @@ def models(exported, made_once):
     return Models(
         saved=crossask.load(found.model),
         litert=crossask.load(folder / "model.tflite"),
-        features=_ClipFeatures(found.run.experiment(), None),
+        features=ClipFeatures(found.run.experiment(), None),
     )
 
 

@@ -1,0 +1,1 @@
+"""The sides that crossask's environment runs: crossask itself, and plain TensorFlow."""

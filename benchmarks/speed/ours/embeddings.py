@@ -1,0 +1,59 @@
+"""crossask's embeddings of a clip's patches, as `prepare` computes them: a clip a call."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from crossask import config, events
+from crossask.events import yamnet
+from crossask.events.layer import EventModel
+from crossask.training import network_size
+from speed.ours import networks
+from speed.task import Arrays, Task
+
+# Steps after which moving statistics have forgotten their start.
+STATISTICS_STEPS = 30
+
+
+def create(options: Mapping[str, Any]) -> Task:
+    """Returns the task.
+
+    It writes the weights and the patches into files, for the peers. `options` has "event_model",
+    the number of "patches" of a clip and the "folder" for the files.
+    """
+    name = options["event_model"]
+    model = events.build(config.EventModelConfig(name=name, embedding_tap="linear"))
+    rng = np.random.default_rng(0)
+    shape = (1, options["patches"], 96, 64)
+    patches = rng.normal(-2, 1, shape).astype(np.float32)
+    folder = Path(options["folder"])
+    if name == "vggish":
+        weights = networks.vggish_weights(model)
+    else:
+        _learn_statistics(model, patches)
+        weights = networks.yamnet_weights(model, yamnet.BATCH_NORM_EPSILON)
+    np.savez(folder / "weights.npz", **weights)
+    np.save(folder / "patches.npy", patches[0])
+    compute = tf.function(model, input_signature=[tf.TensorSpec(shape, tf.float32)])
+    call = compute.get_concrete_function()
+
+    def repeat() -> int:
+        call(tf.constant(patches)).numpy()
+        return 1
+
+    def outputs() -> Arrays:
+        return {"embedding": call(tf.constant(patches)).numpy()[0]}
+
+    products = network_size.multiply_accumulates(model, tf.TensorSpec(shape, tf.float32))
+    return Task(repeat, outputs, operations=2 * products)
+
+
+def _learn_statistics(model: EventModel, patches: np.ndarray) -> None:
+    """Gives batch normalisations the statistics of the patches; else signals fade to 1e-17."""
+    model.trainable = True
+    for _ in range(STATISTICS_STEPS):
+        model(patches, training=True)
+    model.trainable = False

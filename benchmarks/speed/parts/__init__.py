@@ -1,0 +1,1 @@
+"""The parts of the benchmark. Each module has a function `measure(setup)` that returns figures."""

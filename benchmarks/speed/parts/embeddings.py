@@ -1,0 +1,30 @@
+"""Patches of one clip of 10 s to the embeddings of VGGish and of YAMNet."""
+
+from typing import Any
+
+from speed import tables
+from speed.setup import Setup
+
+UNIT = "clip"
+PATCHES = {"vggish": 10, "yamnet": 20}
+TOLERANCES = {"embedding": 1e-4}
+
+
+def measure(setup: Setup) -> dict[str, Any]:
+    """Returns {name of the work: figures on one core and on all cores}."""
+    found = {}
+    for name, patches in PATCHES.items():
+        folder = setup.folder(f"embeddings_{name}")
+        options = {"event_model": name, "patches": patches, "folder": str(folder)}
+        sides = [
+            setup.ours("embeddings", options),
+            setup.peer("PyTorch", "torch_embeddings", options),
+            setup.peer("ONNX Runtime", "onnx_embeddings", options),
+        ]
+        found[f"embeddings of {name}"] = setup.compare(sides, TOLERANCES)
+    return found
+
+
+def section(figures: tables.Figures) -> str:
+    """Returns the table of the figures."""
+    return tables.comparisons(figures, UNIT)

@@ -1,0 +1,77 @@
+"""A corpus of made-up recordings, and a model that a command trained on it for one epoch."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from speed import commands, recordings, rows
+from speed.setup import Setup
+
+ONE_EPOCH = (
+    "dataset=folder",
+    "training.epochs=1",
+    "training.batch_size=2",
+    "training.validation_share=0",
+    "training.keep=last",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """The exported models of one run.
+
+    Attributes:
+      saved_model: Folder of the SavedModel.
+      litert: The LiteRT file.
+    """
+
+    saved_model: Path
+    litert: Path
+
+
+def write_corpus(folder: Path, clips: int, originals: int = 8) -> Path:
+    """Writes a table of clips of two scenes and returns its path.
+
+    Clips are the same few recordings under new names, so that disks need not be large; each
+    recording is a place of its own, so that no place is on both sides of a split.
+    """
+    (folder / "originals").mkdir(parents=True)
+    paths = recordings.write(folder / "originals", originals)
+    lines = ["filename,scene,location"]
+    for number in range(clips):
+        place = number % originals
+        name = f"clip{number}.wav"
+        os.link(paths[place], folder / name)
+        lines.append(f"{name},{'ab'[place % 2]},place{place}")
+    table = folder / "clips.csv"
+    table.write_text("\n".join(lines) + "\n")
+    return table
+
+
+def export(setup: Setup, row: str = "fa") -> Exported:
+    """Trains a row of the paper for an epoch and exports it."""
+    folder = setup.folder(f"trained_{row}")
+    table = write_corpus(folder / "clips", 8)
+    options = rows.options(row, setup.short, *ONE_EPOCH)
+    _run(
+        "train",
+        f"--experiment={options['row']}",
+        f"--data_dir={table}",
+        f"--model_dir={folder / 'runs'}",
+        f"--features_dir={folder / 'features'}",
+        f"--params_override={options['overrides']}",
+    )
+    exported = Exported(folder / "model", folder / "model.tflite")
+    run = f"--model_dir={folder / 'runs'}"
+    _run("export", run, f"--out={exported.saved_model}")
+    _run("export", run, f"--out={exported.litert}", "--format=litert")
+    return exported
+
+
+def _run(*words: str) -> None:
+    commands.run(commands.crossask(*words), _all_cores())
+
+
+def _all_cores() -> Sequence[int]:
+    return sorted(os.sched_getaffinity(0))

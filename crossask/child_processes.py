@@ -1,11 +1,26 @@
 """Child processes that end with their parent. Imports no TensorFlow."""
 
+import ctypes
 import logging
+import math
 import multiprocessing
 import multiprocessing.connection
 import os
 import signal
+import sys
 import threading
+import time
+from collections.abc import Callable
+
+from crossask.errors import Preempted
+
+# From <sys/prctl.h>: the signal that a process receives when its parent ends.
+PR_SET_PDEATHSIG = 1
+# From a signal to the end of a child that does not react to it. A child that can end by itself in
+# time (`training.peers.ending_in_time`) does so before.
+GRACE_SECONDS = 17
+SECONDS_BETWEEN_LOOKS = 0.05
+STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 def prepare_child() -> None:
@@ -18,6 +33,95 @@ def prepare_child() -> None:
     # TensorFlow's warnings are for its programmers, here as in the commands.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def ending_with_parent() -> Callable[[], None] | None:
+    """Returns a function for `preexec_fn` of a process that runs any program.
+
+    After it, Linux kills the process when this one ends. Other systems offer nothing like it, and
+    None is returned.
+    """
+    if sys.platform != "linux":
+        return None
+    # Nothing is loaded between the fork and the start of the program.
+    prctl = ctypes.CDLL(None).prctl
+    parent = os.getpid()
+
+    def prepare() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        # The parent may have ended before the call.
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return prepare
+
+
+def split(grace_seconds: float = GRACE_SECONDS) -> int | None:
+    """Lets a child of this process do the work, so that SIGTERM and Ctrl-C always end it.
+
+    While TensorFlow connects machines, no Python of its process runs, in no thread, and TensorFlow
+    has a handler of its own for SIGTERM. This process passes the signals on, and kills the child if
+    it has not ended some seconds later. The child does not outlive this process. Other systems than
+    Linux have no child.
+
+    Args:
+      grace_seconds: Time that the child has to end by itself.
+
+    Returns:
+      None in the child, and where there is none. In this process the exit code of the child.
+
+    Raises:
+      KeyboardInterrupt: The child was killed after Ctrl-C.
+      Preempted: The child was killed after SIGTERM.
+    """
+    # Threads, of which TensorFlow has many, would not exist in the child.
+    if sys.platform != "linux" or "tensorflow" in sys.modules or threading.active_count() > 1:
+        return None
+    prepare = ending_with_parent()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        prepare()
+        return None
+    return _wait_for(child, grace_seconds)
+
+
+def _wait_for(child: int, grace_seconds: float) -> int:
+    """Waits for a child to which signals are passed on; returns or raises as `split` does."""
+    received: list[int] = []
+    deadline = math.inf
+
+    def pass_on(number: int, _frame: object) -> None:
+        nonlocal deadline
+        received.append(number)
+        deadline = min(deadline, time.monotonic() + grace_seconds)
+        os.kill(child, number)
+
+    before = {number: signal.signal(number, pass_on) for number in STOPPING}
+    try:
+        # It is not reaped before the last signal was passed on, so its number stays its own.
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        while os.waitid(os.P_PID, child, options) is None:
+            if time.monotonic() > deadline:
+                os.kill(child, signal.SIGKILL)
+                deadline = math.inf
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return code
+    if not received:
+        # This process ends as its child did, so that others see the signal.
+        if -code != signal.SIGKILL:
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    if received[0] == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise Preempted
 
 
 def _end_with_parent() -> None:

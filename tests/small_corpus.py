@@ -44,6 +44,9 @@ CMAM = dataclasses.replace(
     FA, name="cmam", system="CMAM", event_model=EventModelConfig(width=0.03125)
 )
 FEATURE_BASED = dataclasses.replace(CMAM, name="cmam_feature_based", strategy="feature_based")
+VEM = dataclasses.replace(
+    FEATURE_BASED, name="vem", system="VEM", dataset="embeddings", folds=("unseen",)
+)
 # With this, crossask-train --experiment=tests/small_corpus.py trains these rows.
 ROWS = (FA, CMAM, FEATURE_BASED)
 

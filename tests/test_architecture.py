@@ -9,8 +9,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # a room may import from floors below its own, and from within itself
 FLOORS = (
-    {"child_processes", "errors", "lazy", "shipped", "version"},
-    {"config", "files", "system_errors", "text_tables"},
+    {"errors", "lazy", "shipped", "version"},
+    {"child_processes", "config", "files", "system_errors", "text_tables"},
     {"audio", "downloading", "evaluation", "locks", "stored"},
     {"datasets", "events", "models"},
     {"features"},

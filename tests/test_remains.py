@@ -157,6 +157,42 @@ def test_workers_that_render_end_with_their_parent(tmp_path):
         process.stdout.close()
 
 
+LAUNCH = """
+import sys
+from crossask.grid.launcher import launch_processes
+
+command = [sys.executable, "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(600)"]
+launch_processes(command, 2)
+"""
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems cannot")
+def test_processes_of_a_launcher_end_with_it():
+    root = Path(files.__file__).parents[1]
+    process = subprocess.Popen(
+        [sys.executable, "-c", LAUNCH],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+    try:
+        # The output of the second process is not shown; both are children.
+        first = int(process.stdout.readline())
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert str(first) in children
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while any(is_alive(int(child)) for child in children):
+            assert time.monotonic() < deadline, "the processes outlived the launcher"
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
 def is_alive(process: int) -> bool:
     """Returns whether a process runs; one that nobody has waited for yet does not."""
     try:

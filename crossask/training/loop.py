@@ -12,7 +12,6 @@ import contextlib
 import dataclasses
 import json
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -452,8 +451,8 @@ class _ResumableState(keras.callbacks.Callback):
         """Saves the state, and the weights of a new best epoch before it."""
         if not self.writes:
             # The other machines take part in computing the checkpoint and discard theirs.
-            with tempfile.TemporaryDirectory() as elsewhere:
-                self.checkpoint.write(str(Path(elsewhere) / "checkpoint"))
+            with files.working_folder("crossask-checkpoint") as elsewhere:
+                self.checkpoint.write(str(elsewhere / "checkpoint"))
             return
         try:
             if best_weights is not None:

@@ -20,9 +20,7 @@ from crossask.pretraining.tagger import MeanAveragePrecision
 from crossask.training import network
 from crossask.training.run import compile_model
 
-ROW = dataclasses.replace(
-    small_corpus.FEATURE_BASED, name="vem", system="VEM", dataset="embeddings", folds=("unseen",)
-)
+ROW = small_corpus.VEM
 SETTINGS = pretraining.TrunkPretrainingConfig(ROW, epochs=4, batch_size=8, learning_rate=1e-2)
 
 

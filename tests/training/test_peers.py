@@ -8,10 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from crossask import child_processes
+from crossask.cli import train
 from crossask.errors import ConfigError, CrossaskError
 from crossask.training import peers
 
@@ -180,25 +183,90 @@ with peers.ending_in_time(0.1):
 """
 
 
-@pytest.mark.processes
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 2)])
-def test_a_process_that_tensorflow_keeps_ends_in_time(number, code):
+# The same, while no Python runs in any thread, and with another handler of SIGTERM: so TensorFlow
+# connects machines.
+STUCK_WITH_THE_LOCK = """
+import ctypes, os, signal, sys
+from absl import flags
+from crossask import child_processes
+from crossask.cli import command
+
+def wait(_values, _words):
+    code = child_processes.split(0.1)
+    if code is not None:
+        return code
+    c = ctypes.PyDLL(None)
+    c.signal(signal.SIGTERM, ctypes.c_void_p(1))  # SIG_IGN
+    mutex = ctypes.create_string_buffer(256)
+    c.pthread_mutex_init(mutex, None)
+    c.pthread_mutex_lock(mutex)
+    print("waiting", os.getpid(), flush=True)
+    c.pthread_mutex_lock(mutex)
+
+sys.exit(command.run("doc", flags.FlagValues(), wait, ["verb"]))
+"""
+
+
+@contextlib.contextmanager
+def started(script: str) -> Iterator[subprocess.Popen]:
     root = Path(peers.__file__).parents[2]
     process = subprocess.Popen(
-        [sys.executable, "-c", STUCK],
+        [sys.executable, "-c", script],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(root)},
     )
     try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 2)])
+def test_a_process_that_tensorflow_keeps_ends_in_time(number, code):
+    with started(STUCK) as process:
         assert process.stdout.readline() == "waiting\n"
         process.send_signal(number)
         assert process.wait(timeout=60) == code
         assert process.stderr.read().startswith("Error: Stopped while TensorFlow waited")
-    finally:
-        process.kill()
-        process.communicate()
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="uses what Linux alone offers")
+
+
+@linux
+@pytest.mark.processes
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 2)])
+def test_a_process_that_runs_no_python_ends_in_time(number, code):
+    with started(STUCK_WITH_THE_LOCK) as process:
+        child = int(process.stdout.readline().removeprefix("waiting "))
+        process.send_signal(number)
+        assert process.wait(timeout=60) == code
+        assert process.stderr.read().startswith("Error: Stopped")
+        with pytest.raises(ProcessLookupError):
+            os.kill(child, 0)
+
+
+def test_machines_are_connected_by_a_child(monkeypatch):
+    monkeypatch.setattr(child_processes, "split", lambda: 75)
+    flags = ("--experiment=none.py", "--data_dir=x", "--model_dir=y")
+    assert train.main(["train", *flags, "--distribution=multi_worker_mirrored"]) == 75
+    assert train.main(["train", *flags]) == 2
+
+
+@linux
+@pytest.mark.processes
+@pytest.mark.parametrize("killed", ["parent", "child"])
+def test_of_parent_and_child_none_outlives_the_other(killed):
+    with started(STUCK_WITH_THE_LOCK) as process:
+        child = int(process.stdout.readline().removeprefix("waiting "))
+        os.kill(process.pid if killed == "parent" else child, signal.SIGKILL)
+        assert process.wait(timeout=60) == -signal.SIGKILL
+        # Both have closed it.
+        assert process.stdout.read() == ""
 
 
 def test_a_signal_that_is_handled_ends_nothing():

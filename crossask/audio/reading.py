@@ -250,6 +250,9 @@ def _check_file(path: AnyPath) -> None:
     if not formats.is_text(path):
         shown = os.fsencode(path).decode("utf-8", "backslashreplace")
         raise AudioError(f"The name of {shown} is not in UTF-8.", "Rename the file.")
+    if not os.fspath(path):
+        # Path("") is the working folder.
+        raise AudioError("The name of a file is empty.", "Give the path of a sound file.")
     if file.is_dir():
         raise AudioError(f"{os.fspath(path)!r} is a folder.", "Give the path of a sound file.")
     if file.exists() and not file.is_file():

@@ -32,7 +32,7 @@ def train(words: Sequence[str], values: flags.FlagValues) -> int:
 
     own = own_recordings.look_at(source)
     command.LOG.info("%s", own.in_words())
-    out = Path(values.model_dir or f"{source.with_suffix('')}_models")
+    out = Path(values.model_dir or folder_beside(source))
     with locks.of_folder(out):
         return _train_and_export(own, out, values)
 
@@ -73,6 +73,24 @@ def _train_and_export(own: "OwnRecordings", out: Path, values: flags.FlagValues)
         # began, and that this one does not train, is among those that are left out.
         worst_code = max(worst_code, code)
     return max(worst_code, _export(out))
+
+
+def folder_beside(source: Path) -> Path:
+    """Returns the folder that is written for recordings if none is given.
+
+    Args:
+      source: A folder, also "." and "..", or a table, whose suffix is left out.
+    """
+    # In the real path of ".", the folder has a name. Other paths stay as they are written.
+    if source.name in ("", ".."):
+        source = source.resolve()
+    if not source.name:
+        raise CrossaskError(
+            f"There is no place beside {str(source)!r}.", "Set --model_dir to another folder."
+        )
+    # The name of a folder may have a point, such as sounds.v1 and sounds.v2.
+    name = source.name if source.is_dir() else source.stem
+    return source.with_name(f"{name}_models")
 
 
 def _as_text(value: Any) -> str:

@@ -11,7 +11,8 @@ from crossask import text_tables
 from crossask.datasets import file_hashes
 from crossask.errors import DataError
 
-LABEL_COLUMNS = ("labels", "label", "category")
+CATEGORY_COLUMN = "category"
+LABEL_COLUMNS = ("labels", "label", CATEGORY_COLUMN)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +59,7 @@ def read_labelled_clips(path: str | Path) -> tuple[LabelledClip, ...]:
         name = text_tables.file_name(row["filename"], path.parent)
         fold = row.get("fold", "")
         audio = _audio_path(table, name, number)
-        labels = _split_labels(row[label_column])
+        labels = _labels(row[label_column], label_column)
         if not labels:
             raise table.line_error(
                 number, "has no label", "Give at least one event, or remove the line."
@@ -157,6 +158,11 @@ def _audio_path(table: text_tables.Table, name: str, number: int) -> str:
     )
 
 
-def _split_labels(cell: str) -> list[str]:
-    labels = [label.strip() for label in cell.replace(";", ",").split(",")]
+def _labels(cell: str, column: str) -> list[str]:
+    """Returns the labels in a cell; a category is one label, also with a comma in it."""
+    if column == CATEGORY_COLUMN:
+        cells = [cell]
+    else:
+        cells = cell.replace(";", ",").split(",")
+    labels = [label.strip() for label in cells]
     return [label for label in labels if label]

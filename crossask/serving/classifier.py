@@ -270,6 +270,8 @@ class Classifier:
         # The graph of an older model fills every short waveform with silence.
         self.most_silence_seconds = self.card.get("max_padding_seconds", self.clip_seconds)
         self.embeddings = self._read_embeddings(embeddings, path)
+        # Name of embeddings -> path of the recording for which they were read.
+        self._recording_of: dict[str, str] = {}
 
     def predict(self, source: Source, sample_rate_hz: int | None = None) -> Prediction:
         """Predicts the scene of one recording, and logs `Prediction.warnings`.
@@ -401,11 +403,24 @@ class Classifier:
         for start in range(len(parts)):
             name = Path(*parts[start:]).as_posix()
             if name in self.embeddings:
+                self._check_one_recording(name, recording)
                 return self.embeddings.embedding_of(name)
         raise AudioError(
             f"{self.embeddings.path} has no embeddings of {recording.name}.",
             f"Add an array with the name {parts[-1]!r}.",
         )
+
+    def _check_one_recording(self, name: str, recording: "_Recording") -> None:
+        """Raises AudioError if an embedding has been read for another recording already."""
+        path = os.path.realpath(recording.source)
+        first = self._recording_of.setdefault(name, path)
+        if first != path:
+            raise AudioError(
+                f"{first} and {path} would both have the embeddings {name!r} of "
+                f"{self.embeddings.path}.",
+                "Name the embeddings by more of the paths of their recordings, such as "
+                f"{'/'.join(Path(path).parts[-2:])!r}.",
+            )
 
     def _check_excess(self, recording: "_Recording", seconds: float) -> None:
         """Raises AudioError if a recording is too much longer than a clip to be cut to it."""
@@ -634,7 +649,7 @@ class _Recording:
             return self.remarks.of(self._blocks_of_array(seconds))
         if not isinstance(self.source, str | os.PathLike):
             raise AudioError(
-                f"A recording is a {type(self.source).__name__}.",
+                f"A recording has the type {type(self.source).__name__}.",
                 "Give the path of a sound file, or a NumPy array with sample_rate_hz.",
             )
         blocks, self.own_rate_hz = reading.read_blocks(self.source, seconds, self.remarks)
@@ -677,6 +692,11 @@ class _Recording:
     def _check_array(self) -> None:
         """Raises AudioError unless the array is a waveform with a sample rate."""
         array = self.source
+        if np.ma.isMaskedArray(array):
+            raise AudioError(
+                "The array is masked, and a masked sample has no value.",
+                "Fill it, for example with array.filled(0).",
+            )
         if self.own_rate_hz is None:
             raise AudioError("An array was given without its sample rate.", "Set sample_rate_hz.")
         self.own_rate_hz = _whole_rate(self.own_rate_hz)

@@ -1,6 +1,7 @@
 """Settings that `crossask train RECORDINGS` chooses, and what it refuses."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from crossask import config
 from crossask.cli import command, train
 from crossask.cli import own_recordings as of_command
 from crossask.datasets import own_recordings, read_corpus
-from crossask.errors import DataError
+from crossask.errors import CrossaskError, DataError
 from crossask.report import write_report
 
 
@@ -118,6 +119,22 @@ def test_the_written_files_are_read_again_and_an_edited_one_is_kept(sounds, caps
     (out / "rows.py").write_text(edited)
     assert train.main(words) == 0
     assert (out / "rows.py").read_text() == edited
+
+
+def test_the_folder_beside_recordings_has_their_whole_name(tmp_path, monkeypatch):
+    folder = tmp_path / "sounds.v1"
+    (folder / "park").mkdir(parents=True)
+    (tmp_path / "clips.csv").write_text("filename,scene\n")
+    monkeypatch.chdir(folder)
+    # Not sounds_models, which would be that of sounds.v2, too.
+    beside = tmp_path / "sounds.v1_models"
+    assert of_command.folder_beside(folder) == beside
+    assert of_command.folder_beside(Path(".")) == beside
+    assert of_command.folder_beside(Path("park/..")) == beside
+    assert str(of_command.folder_beside(Path(".."))) == f"{tmp_path}_models"
+    assert of_command.folder_beside(tmp_path / "clips.csv") == tmp_path / "clips_models"
+    with pytest.raises(CrossaskError, match="no place beside '/'"):
+        of_command.folder_beside(Path("/"))
 
 
 def test_flags_of_the_grid_apply_to_a_folder_of_recordings(sounds, tmp_path, capsys):

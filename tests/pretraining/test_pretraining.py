@@ -178,6 +178,17 @@ def test_several_labels_a_clip_are_read_and_trained(collection, clips, tmp_path)
 
 
 @pytest.mark.parametrize(
+    ("column", "expected"),
+    [("category", ("sea, waves; surf",)), ("labels", ("sea", "waves", "surf"))],
+)
+def test_a_category_is_one_label_also_with_a_comma_in_it(tmp_path, column, expected):
+    (tmp_path / "0.wav").write_bytes(b"sound")
+    (tmp_path / "labels.csv").write_text(f'filename,{column}\n0.wav,"sea, waves; surf"\n')
+    (clip,) = pretraining.read_labelled_clips(tmp_path / "labels.csv")
+    assert clip.labels == expected
+
+
+@pytest.mark.parametrize(
     ("text", "problem"),
     [
         ("name,category\na.wav,x\n", "columns"),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ import tensorflow as tf
 from crossask import config, serving, training
 from crossask.cli import describe, predict
 from crossask.errors import AudioError, CrossaskError, DataError
+from crossask.events import precomputed
 from crossask.features import records
 from crossask.features.cache import prepare_features
 from crossask.serving import Classifier
+from crossask.serving.classifier import _Recording
 from crossask.training import network_size, run_folder
 
 SHAPE = (6, 12)
@@ -92,7 +95,7 @@ def test_the_exported_model_takes_them_and_predicts_like_the_run(made, corpus):
 
 @pytest.mark.trains
 def test_predict_needs_the_embeddings_of_each_recording(made, corpus, tmp_path, capsys):
-    clip = corpus.clips[0]
+    clip, other = corpus.clips[:2]
     command = ["crossask-predict", f"--model={made.model}", "--format=json"]
     assert predict.main([*command, clip.path]) == 2
     assert "needs the embeddings [6, 12] of each recording" in capsys.readouterr().err
@@ -102,25 +105,52 @@ def test_predict_needs_the_embeddings_of_each_recording(made, corpus, tmp_path, 
     # Recordings without embeddings, and ones that are longer than a clip; the others are predicted.
     rng = np.random.default_rng(0)
     soundfile.write(tmp_path / "new.wav", rng.normal(0, 0.1, (32000, 1)), 16000)
-    soundfile.write(tmp_path / clip.id, rng.normal(0, 0.1, (48000, 1)), 16000)
-    words = [clip.path, str(tmp_path / "new.wav"), str(tmp_path / clip.id)]
+    soundfile.write(tmp_path / other.id, rng.normal(0, 0.1, (48000, 1)), 16000)
+    words = [clip.path, str(tmp_path / "new.wav"), str(tmp_path / other.id)]
     assert predict.main([*command, *words]) == 3
     captured = capsys.readouterr()
     assert len(captured.out.splitlines()) == 1
     assert "has no embeddings of" in captured.err
     assert "lasts more than a clip of 2 s" in captured.err
+    # Another recording of the same name would be predicted with the embeddings of the first one.
+    shutil.copy(clip.path, tmp_path / clip.id)
+    assert predict.main([*command, clip.path, str(tmp_path / clip.id)]) == 3
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 1
+    assert f"would both have the embeddings {clip.id!r}" in captured.err
     # A window that starts soon after the first one does not hide the length of the recording.
     classifier = Classifier(made.model, hop_seconds=0.25, embeddings=made.embeddings)
     with pytest.raises(AudioError, match="lasts more than a clip of 2 s"):
-        classifier.predict(tmp_path / clip.id)
+        classifier.predict(tmp_path / other.id)
     # Up to max_cut_seconds is cut off.
-    soundfile.write(tmp_path / clip.id, rng.normal(0, 0.1, (36000, 1)), 16000)
-    assert classifier.predict(tmp_path / clip.id).seconds == 2
+    soundfile.write(tmp_path / other.id, rng.normal(0, 0.1, (36000, 1)), 16000)
+    assert classifier.predict(tmp_path / other.id).seconds == 2
     with pytest.raises(AudioError, match="it is an array"):
         classifier.predict(np.zeros(32000), 16000)
     narrow = write_embeddings(tmp_path / "narrow.npz", ["a"], (6, 11))
     with pytest.raises(CrossaskError, match=r"are \[6, 11\], but the model"):
         Classifier(made.model, embeddings=narrow)
+
+
+def test_embeddings_belong_to_one_recording(tmp_path):
+    names = ["a.wav", "day1/b.wav", "day2/b.wav"]
+    settings = config.EventModelConfig(
+        name="precomputed", embeddings=str(write_embeddings(tmp_path / "e.npz", names))
+    )
+    classifier = object.__new__(Classifier)
+    classifier.embeddings = precomputed.Precomputed(settings)
+    classifier._recording_of = {}
+
+    def embedding_of(path):
+        return classifier._embedding_of(_Recording(str(path), None))
+
+    for name in names:
+        expected = classifier.embeddings.embedding_of(name)
+        np.testing.assert_array_equal(embedding_of(tmp_path / name), expected)
+        # The same file under another spelling of its path, and again.
+        np.testing.assert_array_equal(embedding_of(f"{tmp_path}/x/../{name}"), expected)
+    with pytest.raises(AudioError, match=r"day9/a\.wav would both have the embeddings 'a\.wav'"):
+        embedding_of(tmp_path / "day9" / "a.wav")
 
 
 @pytest.mark.trains

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import os
 import select
+import shlex
 import signal
 import sys
 import threading
@@ -369,6 +370,76 @@ def define_trust_flag(flag_values: flags.FlagValues) -> None:
         "which can read and write your files.",
         flag_values=flag_values,
     )
+
+
+def define_device_flags(flag_values: flags.FlagValues) -> None:
+    """Defines the flags of commands that train: the devices, and how often the state is saved."""
+    flags.DEFINE_string(
+        "distribution",
+        "auto",
+        "Devices to train on: auto (all GPUs of the machine, else the CPU) | one_device | "
+        "mirrored | multi_worker_mirrored | tpu.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string("tpu", None, "Address of the TPU.", flag_values=flag_values)
+    flags.DEFINE_float(
+        "peer_timeout",
+        600.0,
+        "With --distribution=multi_worker_mirrored: seconds to wait until the other machines of "
+        "TF_CONFIG have started.",
+        0.0,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "save_steps",
+        0,
+        "Steps between two saves within an epoch; 0: no such saves. In any case, the state is "
+        "saved at the end of an epoch and, on one machine, on SIGTERM.",
+        0,
+        flag_values=flag_values,
+    )
+
+
+def define_runner_flags(flag_values: flags.FlagValues) -> None:
+    """Defines the flags of commands that compute features: in threads or with Apache Beam."""
+    flags.DEFINE_enum(
+        "runner",
+        "direct",
+        ["direct", "beam"],
+        "direct: features are computed in threads of this process; beam: as an Apache Beam "
+        "pipeline.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "beam_options",
+        "",
+        "Options of Apache Beam, for example '--runner=FlinkRunner --flink_master=...'.",
+        flag_values=flag_values,
+    )
+
+
+def runner(values: flags.FlagValues) -> Callable | None:
+    """Returns the function that computes features elsewhere; None without Apache Beam.
+
+    Raises:
+      CrossaskError: The options of Beam are given without it, or cannot be read.
+    """
+    if values.runner != "beam":
+        if values.beam_options:
+            raise CrossaskError(
+                "--beam_options is given without --runner=beam.",
+                "Add it, or leave the options out.",
+            )
+        return None
+    from crossask.features import beam
+
+    try:
+        words = shlex.split(values.beam_options)
+    except ValueError as error:
+        raise CrossaskError(
+            f"--beam_options is {values.beam_options!r} ({error}).", "Close the quotation mark."
+        ) from error
+    return beam.pipeline_writer(words)
 
 
 def define_experiment_flags(flag_values: flags.FlagValues, corpus: bool = True) -> None:

@@ -14,7 +14,6 @@ crossask-prepare --assets=vggish,yamnet                               downloads 
 """
 
 import dataclasses
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 
@@ -68,19 +67,7 @@ flags.DEFINE_boolean(
     "again.",
     flag_values=FLAGS,
 )
-flags.DEFINE_enum(
-    "runner",
-    "direct",
-    ["direct", "beam"],
-    "direct: features are computed in threads of this process; beam: as an Apache Beam pipeline.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_string(
-    "beam_options",
-    "",
-    "Options of Apache Beam, for example '--runner=FlinkRunner --flink_master=...'.",
-    flag_values=FLAGS,
-)
+command.define_runner_flags(FLAGS)
 flags.DEFINE_integer(
     "workers",
     2,
@@ -141,10 +128,7 @@ def prepare(values: flags.FlagValues, _positional: list[str]) -> int:
 
 def _prepare_dataset(values: flags.FlagValues) -> None:
     command.required(values, "dataset", "data_dir")
-    if values.beam_options and values.runner != "beam":
-        raise CrossaskError(
-            "--beam_options is given without --runner=beam.", "Add it, or leave the options out."
-        )
+    elsewhere = command.runner(values)
     if values.metadata_only and (values.experiment or not values.download):
         raise CrossaskError(
             "--metadata_only leaves out the recordings, from which features are computed.",
@@ -160,7 +144,7 @@ def _prepare_dataset(values: flags.FlagValues) -> None:
         return
     _log_corpus(values)
     if values.experiment:
-        _compute_features(values)
+        _compute_features(values, elsewhere)
 
 
 def _write_recordings(values: flags.FlagValues) -> None:
@@ -198,13 +182,13 @@ def _log_corpus(values: flags.FlagValues) -> None:
         )
 
 
-def _compute_features(values: flags.FlagValues) -> None:
+def _compute_features(values: flags.FlagValues, elsewhere: Callable | None) -> None:
+    """Computes the rows' features, in this process or by `elsewhere`."""
     rows = command.experiments(values)
     from crossask.datasets import Corpora
     from crossask.features import verification
     from crossask.features.cache import prepare_features
 
-    elsewhere = _beam_runner(values.beam_options) if values.runner == "beam" else None
     folder = command.features_dir(values.data_dir, values.features_dir)
     corpora = Corpora(values.data_dir)
     for row in rows:
@@ -217,18 +201,6 @@ def _compute_features(values: flags.FlagValues) -> None:
             command.LOG.info("Features of %s: %d files were damaged.", row.name, len(damaged))
         for kind, path in cache.folders.items():
             command.LOG.info("%s %s: %s", kind, list(cache.shapes[kind]), path)
-
-
-def _beam_runner(options: str) -> Callable:
-    from crossask.features import beam
-
-    try:
-        words = shlex.split(options)
-    except ValueError as error:
-        raise CrossaskError(
-            f"--beam_options is {options!r} ({error}).", "Close the quotation mark."
-        ) from error
-    return beam.pipeline_writer(words)
 
 
 def _render_events(values: flags.FlagValues) -> None:

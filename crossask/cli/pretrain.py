@@ -1,23 +1,30 @@
-"""crossask-pretrain: trains an event model or a trunk on labelled events and writes its weights.
+r"""crossask-pretrain: trains an event model or a trunk on labelled events and writes its weights.
+
+If the command is killed, run it again: it continues where it stopped.
 
 crossask-pretrain --events=events.csv --out=event_model.npz --width=0.125
 crossask-pretrain --events=esc50.csv --test_folds=5 --out=event_model.npz
+crossask-pretrain --events=balanced_train_segments.csv --audio_dir=SOUNDS \
+  --test_events=eval_segments.csv --event_names=class_labels_indices.csv --out=event_model.npz
 crossask-pretrain --embeddings=events.npz --experiment=FILE.py:vem --out=trunk.npz
 
 To use the weights, set event_model.weights of a row to the written file. The CSV has the columns
-filename and labels (one or more, separated by commas or semicolons, as in AudioSet) or category
-(one, as in ESC-50), and optionally fold. `crossask-prepare --dataset=events` renders isolated
-events and writes such a CSV.
+filename and labels (one or more, separated by commas or semicolons) or category (one, as in
+ESC-50), and optionally fold; or it is a list of segments as AudioSet publishes it.
+`crossask-prepare --dataset=events` renders isolated events and writes such a CSV.
 
 With --embeddings, sound is not needed: the network of a VEM row is trained to predict events from
 embeddings, and all its layers but the last are written. To use them, set model.trunk of the row to
 the written file. The .npz has event_names [events] and, for the parts train, val and optionally
 test, PART_x [clips, patches, width] and PART_y [clips, events] (0 or 1). Of the other flags,
-epochs, batch_size, learning_rate and seed apply.
+epochs, batch_size, learning_rate and seed apply, and training uses one device.
 """
 
+import dataclasses
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -26,9 +33,34 @@ from crossask.cli import command
 from crossask.config import catalogue
 from crossask.errors import CrossaskError
 
+if TYPE_CHECKING:
+    from crossask.pretraining import LabelledClip
+
 FLAGS = flags.FlagValues()
 command.define_wait_flag(FLAGS)
+command.define_device_flags(FLAGS)
+command.define_runner_flags(FLAGS)
 flags.DEFINE_string("events", "", "CSV of sound files and labels.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "test_events",
+    "",
+    "Another CSV of the same kind, whose clips are scored once, at the end.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "audio_dir",
+    "",
+    "AudioSet: folder of the sound files, named after the segments (YTID.wav, YYTID.wav, "
+    "YTID_30000_40000.flac). Segments without a sound file are left out.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string("event_names", "", "AudioSet: its class_labels_indices.csv.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "features_dir",
+    "",
+    "Folder of the stored patches; default: 'features' in <out>.training.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_string(
     "embeddings",
     "",
@@ -75,10 +107,23 @@ flags.DEFINE_integer(
     0,
     flag_values=FLAGS,
 )
+flags.DEFINE_bool(
+    "balanced",
+    False,
+    "Read clips with rare labels more often, so that all labels occur about equally often.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_float(
+    "mixup_alpha",
+    0.0,
+    "Mix training clips in pairs, with shares from Beta(alpha, alpha); 0: mix none.",
+    0.0,
+    flag_values=FLAGS,
+)
 flags.DEFINE_integer(
     "workers",
     2,
-    "Number of sound files that are read at the same time.",
+    "Number of shards of patches that are computed at the same time.",
     1,
     flag_values=FLAGS,
 )
@@ -130,17 +175,11 @@ def _pretrain_trunk(values: flags.FlagValues) -> None:
 
 
 def _pretrain_event_model(values: flags.FlagValues) -> None:
-    """Trains the event model and logs its accuracy."""
+    """Trains the event model and logs its scores."""
+    elsewhere = command.runner(values)
     from crossask import config, pretraining
+    from crossask.training import devices
 
-    clips = pretraining.read_labelled_clips(values.events)
-    test = [clip for clip in clips if clip.fold in values.test_folds]
-    training = [clip for clip in clips if clip.fold not in values.test_folds]
-    if values.test_folds and not test:
-        raise CrossaskError(
-            f"No clip has one of the folds {values.test_folds}.",
-            f"Check the column fold of {values.events}.",
-        )
     settings = pretraining.PretrainingConfig(
         event_model=config.EventModelConfig(
             name=values.model, width=values.width, weights=values.weights
@@ -150,22 +189,79 @@ def _pretrain_event_model(values: flags.FlagValues) -> None:
         batch_size=values.batch_size,
         learning_rate=values.learning_rate,
         seed=values.seed,
+        mixup_alpha=values.mixup_alpha,
+        is_balanced=values.balanced,
     )
-    progress = pretraining.ProgressFunctions(
-        clips=command.progress_bar("patches"),
-        epochs=command.progress_bar(f"pre-training {values.model}", "epoch"),
-    )
-    report = pretraining.pretrain(settings, training, test, values.out, values.workers, progress)
+    training, test = _labelled_clips(values)
+    with devices.connected(values.distribution, values.tpu, values.peer_timeout) as distribution:
+        options = pretraining.Options(
+            features_dir=values.features_dir or None,
+            workers=values.workers,
+            elsewhere=elsewhere,
+            distribution=distribution,
+            save_steps=values.save_steps,
+        )
+        # Machines of one cluster share the folders, and the first one shows progress.
+        machines = devices.machines(distribution)
+        if machines.is_first:
+            options = dataclasses.replace(
+                options,
+                clip_progress=command.progress_bar("patches"),
+                epoch_progress=command.progress_bar(f"pre-training {values.model}", "epoch"),
+            )
+        with locks.waiting(locks.waits() or machines.count > 1):
+            report = pretraining.pretrain(settings, training, test, values.out, options)
+    if machines.is_first:
+        _log_scores(report, values.out)
+
+
+def _labelled_clips(
+    values: flags.FlagValues,
+) -> tuple[Sequence["LabelledClip"], Sequence["LabelledClip"]]:
+    """Returns the clips to train on and the test clips."""
+    if values.test_events and values.test_folds:
+        raise CrossaskError("Both --test_events and --test_folds are given.", "Give one of them.")
+    clips = _read_clips(values.events, values)
+    if values.test_events:
+        return clips, _read_clips(values.test_events, values)
+    test = [clip for clip in clips if clip.fold in values.test_folds]
+    training = [clip for clip in clips if clip.fold not in values.test_folds]
+    if values.test_folds and not test:
+        raise CrossaskError(
+            f"No clip has one of the folds {values.test_folds}.",
+            f"Check the column fold of {values.events}.",
+        )
+    return training, test
+
+
+def _read_clips(path: str, values: flags.FlagValues) -> Sequence["LabelledClip"]:
+    """Returns the clips of one CSV, of labelled files or of AudioSet's segments."""
+    from crossask import pretraining
+
+    if not (os.path.isfile(path) and pretraining.is_segments_file(path)):
+        return pretraining.read_labelled_clips(path)
+    command.required(values, "audio_dir", "event_names")
+    return pretraining.read_segments(path, values.audio_dir, values.event_names)
+
+
+def _log_scores(report: Mapping[str, Any], out: str) -> None:
+    """Logs the score that chose the epoch, and those of the test clips."""
+    validated = f"tag accuracy {100 * report['validation_tag_accuracy']:.1f} %"
+    if "validation_map" in report:
+        validated = f"mean average precision {100 * report['validation_map']:.1f} %"
     tested = ""
-    if test:
-        accuracy = 100 * report["test_tag_accuracy"]
-        tested = f", {accuracy:.1f} % on {len(test)} test clips"
+    if report["test_clips"]:
+        tested = f"; on {report['test_clips']} test clips: "
+        tested += f"tag accuracy {100 * report['test_tag_accuracy']:.1f} %"
+    if "test_map" in report:
+        tested += f", mean average precision {100 * report['test_map']:.1f} %"
+        tested += f", AUC {report['test_auc']:.3f}, d' {report['test_d_prime']:.2f}"
     command.LOG.info(
-        "%d kinds of events; tag accuracy %.1f %% on the validation part%s. Weights: %s",
+        "%d kinds of events; %s on the validation part%s. Weights: %s",
         len(report["kinds"]),
-        100 * report["validation_tag_accuracy"],
+        validated,
         tested,
-        values.out,
+        out,
     )
 
 

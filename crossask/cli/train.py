@@ -54,14 +54,7 @@ flags.DEFINE_list(
     "Folds on which the rows are trained; default: the field folds of each row.",
     flag_values=FLAGS,
 )
-flags.DEFINE_string(
-    "distribution",
-    "auto",
-    "Devices to train on: auto (all GPUs of the machine, else the CPU) | one_device | mirrored | "
-    "multi_worker_mirrored | tpu.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_string("tpu", None, "Address of the TPU.", flag_values=FLAGS)
+command.define_device_flags(FLAGS)
 flags.DEFINE_integer(
     "workers",
     2,
@@ -76,28 +69,12 @@ flags.DEFINE_integer(
     1,
     flag_values=FLAGS,
 )
-flags.DEFINE_integer(
-    "save_steps",
-    0,
-    "Steps between two saves within an epoch; 0: no such saves. In any case, the state is saved at "
-    "the end of an epoch and, on one machine, on SIGTERM.",
-    0,
-    flag_values=FLAGS,
-)
 flags.DEFINE_enum(
     "preflight",
     "auto",
     ["auto", "always", "never"],
     "Whether to check each row with a few clips before the first run: features, a training step, "
     "evaluation, export. auto: rows of which no run has begun, if more than one run is left.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_float(
-    "peer_timeout",
-    600.0,
-    "With --distribution=multi_worker_mirrored: seconds to wait until the other machines of "
-    "TF_CONFIG have started.",
-    0.0,
     flag_values=FLAGS,
 )
 flags.DEFINE_bool(

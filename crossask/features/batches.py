@@ -5,7 +5,8 @@ A batch is (inputs, target, weight):
 * inputs: The features that the row reads, float32. For clips of 10 s and the paper's front-ends:
   {"log_mel": [B, 998, 64, 2], "embedding": [B, 10, 128] or "patches": [B, 10, 96, 64]}.
 * target: Indices of the scenes, int32 [B], or probabilities of the scenes, float32 [B, classes].
-  With a teacher, a `Target`: one of these, and the teacher's probabilities [B, classes].
+  With a teacher, a `Target`: one of these, and the teacher's probabilities [B, classes]. With
+  `Labels` in place of scenes, 1 for each label of the clip, else 0, float32 [B, labels].
 * weight: float32 [B]: 1, and 0 for the clips that fill the last batch of an evaluation. In training
   with `class_weights` "balanced", the weight of the clip's scene, see `balanced_weights`.
 
@@ -15,7 +16,7 @@ an undisturbed one, and so do several machines, each of which reads its part of 
 
 import collections
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,16 @@ from crossask.datasets import Corpus
 from crossask.features import records
 from crossask.features.augmentation import augment, fold_in
 from crossask.features.cache import FeatureCache
+from crossask.features.targets import Labels, Targets
 from crossask.models.target import Target
 
 # Keys that keep the random numbers of different purposes apart.
 ORDER_KEY = 0x0C11
 AUGMENTATION_KEY = 0xA06
+REPETITION_KEY = 0x5A3
+# A clip is read so often in an epoch, at most: copies of it come close to each other.
+MOST_REPETITIONS = 8
+STEPS_OF_FREQUENCIES = 2**20
 
 Inputs = dict[str, tf.Tensor]
 Batch = tuple[Inputs, tf.Tensor | Target, tf.Tensor]
@@ -124,6 +130,9 @@ class TrainingData:
       augmentation: Random changes of each batch.
       soft: Whether targets are probabilities [B, classes] instead of scenes [B].
       teacher: Clip id -> the teacher's probabilities [classes], or None without a teacher.
+      labels: Labels in place of scenes, or None.
+      frequencies: Clip id -> how often an epoch reads the clip, up to a common factor; None reads
+        each clip once. The number of examples in an epoch is the same either way.
     """
 
     cache: FeatureCache
@@ -134,6 +143,8 @@ class TrainingData:
     augmentation: AugmentationConfig = NO_AUGMENTATION
     soft: bool = False
     teacher: Mapping[str, np.ndarray] | None = None
+    labels: Labels | None = None
+    frequencies: Mapping[str, float] | None = None
 
     @property
     def steps(self) -> int:
@@ -158,7 +169,8 @@ class TrainingData:
           share: The machine's part of each batch. If it consists of whole streams, the machine
             reads no other files; otherwise it reads all files and keeps its part.
         """
-        read = _ShardReader(self.cache, self.corpus, self.clip_ids, self.soft, self.teacher)
+        targets = Targets(self.corpus, self.clip_ids, self.soft, self.teacher, self.labels)
+        read = _ShardReader(self.cache, targets)
         streams = self._streams
         count = len(streams)
         # If the streams can be divided among the machines, each reads the files of its streams
@@ -208,6 +220,8 @@ class TrainingData:
         shards = tf.data.Dataset.from_tensor_slices(
             tf.gather(tf.constant(numbers, tf.int64), order)
         )
+        if self.frequencies is not None:
+            read = self._repeated(read, numbers, key)
         # Four shards are read in turn, so that the clips of several shards are shuffled together.
         clips = shards.interleave(read, cycle_length=4, num_parallel_calls=2, deterministic=True)
         clips = shuffled(clips, self.settings.shuffle_buffer, key)
@@ -220,6 +234,26 @@ class TrainingData:
         if self.settings.class_weights == "balanced":
             batches = self._balanced(batches)
         return batches
+
+    def _repeated(
+        self, read: "_ShardReader", numbers: Sequence[int], key: tf.Tensor
+    ) -> Callable[[tf.Tensor], tf.data.Dataset]:
+        """Returns a function that reads each clip of a stream as often as one epoch wants.
+
+        A clip of frequency f is read floor(f) or floor(f) + 1 times, f times on average, and all
+        clips of the stream together as often as there are clips (systematic sampling).
+        """
+        in_stream = set()
+        for number in numbers:
+            in_stream.update(records.clips_of_shard(self.cache.clip_ids, number))
+        frequencies = []
+        for clip_id in read.targets.clip_ids:
+            frequencies.append(self.frequencies[clip_id] if clip_id in in_stream else 0.0)
+        ends = tf.constant(ends_of_repetitions(frequencies), tf.float64)
+        start = tf.random.stateless_uniform([], fold_in(key, REPETITION_KEY), dtype=tf.float64)
+        ends = tf.floor(tf.concat([[0.0], ends], 0) + start)
+        repetitions = tf.cast(ends[1:] - ends[:-1], tf.int64)
+        return lambda number: read(number, repetitions)
 
     def _augmented(self, batches: tf.data.Dataset, key: tf.Tensor) -> tf.data.Dataset:
         def augmented(number: tf.Tensor, batch: Batch) -> Batch:
@@ -266,6 +300,7 @@ class EvaluationData:
       batch_size: Examples in a batch.
       context_frames: If not 0, every stretch of so many frames of every clip is an example.
       soft: Whether targets are [B, classes], 1 for the scene, instead of scenes [B].
+      labels: Labels in place of scenes, or None.
     """
 
     cache: FeatureCache
@@ -274,6 +309,7 @@ class EvaluationData:
     batch_size: int
     context_frames: int = 0
     soft: bool = False
+    labels: Labels | None = None
 
     @property
     def steps(self) -> int:
@@ -299,7 +335,8 @@ class EvaluationData:
         Args:
           share: The machine's part of each batch.
         """
-        read = _ShardReader(self.cache, self.corpus, self.clip_ids, self.soft)
+        targets = Targets(self.corpus, self.clip_ids, self.soft, labels=self.labels)
+        read = _ShardReader(self.cache, targets)
         numbers = list(_wanted_shards(self.cache, self.clip_ids))
         clips = tf.data.Dataset.from_tensor_slices(tf.constant(numbers, tf.int64)).flat_map(read)
         if self.context_frames:
@@ -317,6 +354,29 @@ class EvaluationData:
         # Keras shows progress and ends an evaluation by this number.
         batches = batches.apply(tf.data.experimental.assert_cardinality(self.steps))
         return _with_options(batches).prefetch(2)
+
+
+def ends_of_repetitions(frequencies: Sequence[float]) -> np.ndarray:
+    """Returns the cumulative sum of the mean numbers of repetitions of some clips, float64.
+
+    The numbers are in the proportions of `frequencies`, but at most MOST_REPETITIONS. Their sum is
+    the number of clips whose frequency is above 0, exactly.
+    """
+    means = np.asarray(frequencies, np.float64)
+    count = np.count_nonzero(means)
+    is_free = means > 0
+    left = float(count)
+    # What a clip exceeds the limit by is divided among the clips below it.
+    while True:
+        means[is_free] *= left / means[is_free].sum()
+        is_above = is_free & (means > MOST_REPETITIONS)
+        if not is_above.any():
+            break
+        means[is_above] = MOST_REPETITIONS
+        is_free &= ~is_above
+        left -= MOST_REPETITIONS * np.count_nonzero(is_above)
+    # Multiples of a power of two have no rounding errors when a random start is added to them.
+    return np.round(np.cumsum(means) * STEPS_OF_FREQUENCIES) / STEPS_OF_FREQUENCIES
 
 
 def shuffled(dataset: tf.data.Dataset, block: int, key: tf.Tensor) -> tf.data.Dataset:
@@ -442,43 +502,34 @@ class _ShardReader:
 
     Args:
       cache: Features of the corpus.
-      corpus: The corpus, which contains the scene of each clip.
-      clip_ids: The wanted clips.
-      soft: Whether a target is probabilities [classes], 1 for the scene, instead of the scene.
-      teacher: Clip id -> the teacher's probabilities [classes], or None without a teacher.
+      targets: The targets of the wanted clips.
     """
 
-    def __init__(
-        self,
-        cache: FeatureCache,
-        corpus: Corpus,
-        clip_ids: Iterable[str],
-        soft: bool = False,
-        teacher: Mapping[str, np.ndarray] | None = None,
-    ):
+    def __init__(self, cache: FeatureCache, targets: Targets):
         self.shards = {kind: cache.shards(kind) for kind in cache.folders}
         self.shapes = cache.shapes
-        self.classes = len(corpus.scenes)
-        self.soft = soft
-        scene_of = {clip.id: corpus.scenes.index(clip.scene) for clip in corpus.clips}
-        ids = [clip_id for clip_id in dict.fromkeys(clip_ids) if clip_id in scene_of]
-        # clip id -> its position in the constants below; -1 for a clip that is not wanted
-        self.position = tf.lookup.StaticHashTable(
-            tf.lookup.KeyValueTensorInitializer(tf.constant(ids), tf.range(len(ids))),
-            default_value=-1,
-        )
-        self.scenes = tf.constant([scene_of[clip_id] for clip_id in ids], tf.int32)
-        self.teacher = None
-        if teacher is not None:
-            self.teacher = tf.constant([teacher[clip_id] for clip_id in ids], tf.float32)
+        self.targets = targets
 
-    def __call__(self, number: tf.Tensor) -> tf.data.Dataset:
+    def __call__(self, number: tf.Tensor, repetitions: tf.Tensor | None = None) -> tf.data.Dataset:
+        """Returns the clips of a shard.
+
+        Args:
+          number: Number of the shard.
+          repetitions: How often each clip of `targets` is read, int64; None is once.
+        """
         kinds = {}
         for kind, paths in self.shards.items():
             path = tf.gather(tf.constant(paths), number)
             kinds[kind] = tf.data.TFRecordDataset(path)
         clips = tf.data.Dataset.zip(kinds).map(self._decoded)
         wanted = clips.filter(lambda inputs, position: position >= 0)
+        if repetitions is not None:
+
+            def repeated(inputs: Inputs, position: tf.Tensor) -> tf.data.Dataset:
+                once = tf.data.Dataset.from_tensors((inputs, position))
+                return once.repeat(repetitions[position])
+
+            wanted = wanted.flat_map(repeated)
         return wanted.map(self._with_target)
 
     def _decoded(self, encoded: dict[str, tf.Tensor]) -> tuple[Inputs, tf.Tensor]:
@@ -495,14 +546,10 @@ class _ShardReader:
         for clip_id in ids:
             checks.append(tf.debugging.assert_equal(clip_id, ids[0], DIFFERENT_CLIPS))
         with tf.control_dependencies(checks):
-            return inputs, self.position.lookup(ids[0])
+            return inputs, self.targets.position.lookup(ids[0])
 
     def _with_target(self, inputs: Inputs, position: tf.Tensor) -> Batch:
-        scene = tf.gather(self.scenes, position)
-        target = tf.one_hot(scene, self.classes) if self.soft else scene
-        if self.teacher is not None:
-            target = Target(target, tf.gather(self.teacher, position))
-        return inputs, target, tf.constant(1.0)
+        return inputs, self.targets.at(position), tf.constant(1.0)
 
 
 def _with_options(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -103,7 +103,7 @@ def prepare_features(
     """
     _check_kinds(corpus, experiment)
     clips = in_order(corpus)
-    _read_recordings(corpus, Path(features_dir))
+    read_recordings(corpus, Path(features_dir))
     event_model = None if corpus.ready_made else events.frozen(experiment)
     if isinstance(event_model, Precomputed):
         event_model.check(clip.id for clip in clips)
@@ -402,7 +402,7 @@ def _write_in_threads(
             raise
 
 
-def _read_recordings(corpus: Corpus, features_dir: Path) -> None:
+def read_recordings(corpus: Corpus, features_dir: Path) -> None:
     """Reads the recordings that are new or changed, so that the corpus's fingerprint is known."""
     files.check_room(features_dir, 0)
     files.remove_remains(features_dir)

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from crossask.features.cache import FeatureCache
 
 LOG = logging.getLogger("crossask")
+VERIFY = (
+    "Run crossask-prepare --verify with the same --dataset, --data_dir and --experiment: it "
+    "computes damaged features again. Then run this command again."
+)
 # What TensorFlow raises in the middle of training if a shard is damaged, or has been removed.
 DAMAGE_ERRORS = (
     tf.errors.DataLossError,
@@ -53,8 +57,12 @@ def remove_damaged(cache: "FeatureCache") -> list[str]:
 
 
 @contextlib.contextmanager
-def damage_named(cache: "FeatureCache") -> Iterator[None]:
+def damage_named(cache: "FeatureCache", fix: str = VERIFY) -> Iterator[None]:
     """Names file and clip if a damaged file of features is read within the block.
+
+    Args:
+      cache: The features.
+      fix: What to do about a damaged file.
 
     Raises:
       DataError: A file of the cache is damaged.
@@ -63,11 +71,7 @@ def damage_named(cache: "FeatureCache") -> Iterator[None]:
         yield
     except DAMAGE_ERRORS as error:
         for path, problem in _problems_of_cache(cache):
-            raise DataError(
-                f"{path} {problem}.",
-                "Run crossask-prepare --verify with the same --dataset, --data_dir and "
-                "--experiment: it computes damaged features again. Then run this command again.",
-            ) from error
+            raise DataError(f"{path} {problem}.", fix) from error
         raise
 
 

@@ -15,7 +15,7 @@ from crossask.errors import CrossaskError
 from crossask.features.cache import prepare_features
 from crossask.grid.processes import Outcome, Report, Task, train_side_by_side
 from crossask.grid.runs import Grid
-from crossask.training import devices, network_size, peers
+from crossask.training import devices, network_size
 from crossask.training.run_folder import Run
 
 # Function(description, unit) -> function(done, in all, note)
@@ -85,12 +85,8 @@ def _train_all(
     strategy = None
     if distribution == "multi_worker_mirrored":
         # The machines must find each other before anything is computed.
-        cluster = peers.read(os.environ)
-        if cluster is not None:
-            peers.meet(cluster, execution.peer_timeout)
-            held.enter_context(peers.ending_in_time())
-        strategy = devices.make_distribution(distribution, execution.tpu)
-        peers.take_back_signals()
+        connection = devices.connected(distribution, execution.tpu, execution.peer_timeout)
+        strategy = held.enter_context(connection)
         if not devices.machines(strategy).is_first:
             # Only the first machine shows progress.
             progress_bar = None

@@ -2,13 +2,12 @@
 
 import dataclasses
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from crossask import text_tables
-from crossask.datasets import file_hashes
 from crossask.errors import DataError
 
 CATEGORY_COLUMN = "category"
@@ -76,7 +75,6 @@ def read_labelled_clips(path: str | Path) -> tuple[LabelledClip, ...]:
         clips[audio] = LabelledClip(audio, distinct, fold)
     _check_spelling(path, clips.values())
     _check_files(path, clips.values())
-    _check_content(path, clips.values())
     return tuple(clips.values())
 
 
@@ -106,25 +104,24 @@ def _check_files(path: Path, clips: Iterable[LabelledClip]) -> None:
             )
 
 
-def _check_content(path: Path, clips: Iterable[LabelledClip]) -> None:
-    """Raises DataError for two files with the same bytes in two folds."""
-    with_size: dict[int, list[LabelledClip]] = {}
-    for clip in clips:
-        with_size.setdefault(os.path.getsize(clip.path), []).append(clip)
-    for members in with_size.values():
-        # Files in one fold are trained on, or tested, together.
-        if len({clip.fold for clip in members}) < 2:
-            continue
-        contents = file_hashes.contents(clip.path for clip in members)
-        first_with: dict[str, LabelledClip] = {}
-        for clip in members:
-            first = first_with.setdefault(contents[clip.path].sha256, clip)
-            if first.fold != clip.fold:
-                raise DataError(
-                    f"{path} has {first.path} in fold {first.fold!r} and {clip.path} in fold "
-                    f"{clip.fold!r}, which contain the same bytes.",
-                    "Remove one of them: scores on training clips mean nothing.",
-                )
+def check_apart(
+    training: Iterable[LabelledClip], test: Iterable[LabelledClip], hash_of: Mapping[str, str]
+) -> None:
+    """Raises DataError for a test clip with the same bytes as a training clip.
+
+    Args:
+      training: The clips to train on.
+      test: The test clips.
+      hash_of: Path of each file -> a hash of its bytes.
+    """
+    trained = {hash_of[clip.path]: clip.path for clip in training}
+    for clip in test:
+        same = trained.get(hash_of[clip.path])
+        if same is not None:
+            raise DataError(
+                f"The test clip {clip.path} contains the same bytes as the training clip {same}.",
+                "Remove one of them: scores on training clips mean nothing.",
+            )
 
 
 def validation_split(

@@ -96,8 +96,10 @@ class MeanAveragePrecision(keras.metrics.Metric):
         step = tf.clip_by_value(step, 0, LOGIT_STEPS - 1)  # [B, events]
         event = tf.broadcast_to(tf.range(self.events), tf.shape(step))
         cells = tf.stack([event, step], axis=-1)  # [B, events, 2]
-        self.positives.scatter_nd_add(cells, weights * labels)
-        self.negatives.scatter_nd_add(cells, weights * (1 - labels))
+        # On several devices, each adds up its own clips; only whole tensors can be added there.
+        size = [self.events, LOGIT_STEPS]
+        self.positives.assign_add(tf.scatter_nd(cells, weights * labels, size))
+        self.negatives.assign_add(tf.scatter_nd(cells, weights * (1 - labels), size))
 
     def result(self) -> tf.Tensor:
         """Returns the mean average precision of all clips so far."""

@@ -11,18 +11,24 @@ import tf_keras as keras
 
 from crossask import config, events, files
 from crossask.config import EventModelConfig, catalogue
+from crossask.datasets import Corpus
 from crossask.errors import DataError
 from crossask.events.layer import EventModel
 from crossask.events.tagger import Tagger, tags_path
+from crossask.features.batches import EvaluationData, Share
+from crossask.features.cache import Shard, ShardWriter, prepare_features, read_recordings
+from crossask.features.verification import damage_named
+from crossask.pretraining import examples
 from crossask.pretraining.claims import claim_folder
-from crossask.pretraining.labels import LabelledClip, validation_split
-from crossask.pretraining.patches import PatchStore
-from crossask.pretraining.tagger import EventTagger, TagAccuracy
+from crossask.pretraining.labels import LabelledClip, check_apart, validation_split
+from crossask.pretraining.scores import tagging_scores
+from crossask.pretraining.tagger import EventTagger, MeanAveragePrecision, TagAccuracy
 from crossask.training import devices, loop
 
 # Principal components whose variance is below this share of the largest variance are scaled as if
 # they had it. They then have a variance below 1.
 LEAST_VARIANCE = 1e-6
+COMPUTE_AGAIN = "Remove that file and run the same command again: its patches are computed again."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +42,9 @@ class PretrainingConfig:
       batch_size: Clips in a batch.
       learning_rate: Adam's learning rate.
       validation_share: Share of the training clips that choose the best epoch.
+      mixup_alpha: Training clips are mixed in pairs, with shares from Beta(alpha, alpha) (Zhang et
+        al. 2018); 0 mixes none.
+      is_balanced: Whether clips with rare labels are read more often in an epoch.
       seed: Seed of the initial weights, the order and the validation part.
     """
 
@@ -45,23 +54,35 @@ class PretrainingConfig:
     batch_size: int = 32
     learning_rate: float = 1e-3
     validation_share: float = 0.15
+    mixup_alpha: float = 0.0
+    is_balanced: bool = False
     seed: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
-class ProgressFunctions:
-    """Functions that show progress; None shows nothing.
+class Options:
+    """How a pre-training is computed. None of these changes its result.
 
     Attributes:
-      clips: Called with (clips whose patches are written, clips in all).
-      epochs: Called with (epochs done, epochs in all, loss and accuracy in words).
+      features_dir: Folder of the stored patches; None is `<out>.training/features`.
+      workers: Shards of patches that are computed at the same time.
+      elsewhere: Computes patches on other machines, see `prepare_features`.
+      distribution: A tf.distribute strategy; None is one device.
+      save_steps: Saves after so many steps within an epoch, too; 0 saves at the end of epochs only.
+      clip_progress: Called with (clips whose patches are written, clips in all).
+      epoch_progress: Called with (epochs done, epochs in all, loss and accuracy in words).
     """
 
-    clips: Callable[[int, int], None] | None = None
-    epochs: loop.Progress | None = None
+    features_dir: str | Path | None = None
+    workers: int = 2
+    elsewhere: Callable[[ShardWriter, list[Shard]], None] | None = None
+    distribution: tf.distribute.Strategy | None = None
+    save_steps: int = 0
+    clip_progress: Callable[[int, int], None] | None = None
+    epoch_progress: loop.Progress | None = None
 
 
-NO_PROGRESS = ProgressFunctions()
+DEFAULT_OPTIONS = Options()
 
 
 def pretrain(
@@ -69,10 +90,16 @@ def pretrain(
     training: Sequence[LabelledClip],
     test: Sequence[LabelledClip],
     out: str | Path,
-    workers: int = 2,
-    progress: ProgressFunctions = NO_PROGRESS,
+    options: Options = DEFAULT_OPTIONS,
 ) -> dict[str, Any]:
     """Trains an event model as a tagger and writes its weights.
+
+    Clips that have one label each are trained with a softmax, and the best epoch is the one with
+    the highest tag accuracy on the validation part; others with a sigmoid for each label, and the
+    best epoch has the highest mean average precision (mAP).
+
+    With several machines, all of them call this function with the same arguments and folders that
+    they share, and the first one writes.
 
     Args:
       settings: How the tagger is trained.
@@ -81,69 +108,75 @@ def pretrain(
       out: Path of the weights (.npz). Beside it are written the report (.json), the layer that
         names events (`<stem>_tags.npz`), for VGGish the PCA of its embeddings (`<stem>_pca.npz`),
         and `<out>.training/`, from which a killed run goes on.
-      workers: Number of sound files that are read at the same time.
-      progress: Where progress is shown.
+      options: How it is computed.
 
     Returns:
-      The report: what `loop.fit` returns (with "best_epoch" and "validation_tag_accuracy"),
-      "kinds" (names of the events), "training_clips", "validation_clips", "test_clips", "settings"
-      and, with test clips, "test_tag_accuracy".
+      The report: what `loop.fit` returns (with "best_epoch", "validation_tag_accuracy" and, for
+      several labels a clip, "validation_map"), "kinds" (names of the events), "training_clips",
+      "validation_clips", "test_clips", "settings" and, with test clips, "test_tag_accuracy" and
+      "test_map", "test_auc" and "test_d_prime" (see `tagging_scores`).
 
     Raises:
-      DataError: `test` has labels that `training` lacks, or there are too few clips.
+      DataError: `test` has labels that `training` lacks or the sound of a training clip, there are
+        too few clips, or some cannot be used.
       CrossaskError: `<out>.training` contains another pre-training.
+      Preempted: See `loop.fit`.
     """
     # Clips: a part to train on, a validation part and the test clips
     out = Path(out)
+    distribution = options.distribution or devices.make_distribution("one_device")
+    writes = devices.machines(distribution).is_first
     kinds = _kinds(training, test)
-    devices.set_seeds(settings.seed)
-    fitted, validation = validation_split(training, settings.validation_share, settings.seed)
-    steps = len(fitted) // settings.batch_size
-    if not steps:
-        raise DataError(
-            f"{len(fitted)} clips are too few for a batch of {settings.batch_size}.",
-            "Lower --batch_size or add clips.",
-        )
-    if not validation:
-        raise DataError(
-            "Every label has too few clips for a validation part: "
-            f"{settings.validation_share:g} of them, rounded down, are none.",
-            "Add clips.",
-        )
+    fitted, validation = _divided(training, settings)
 
-    # The tagger is trained on the linear output of the event model, whatever `embedding_tap` is:
-    # the taps "relu" and "pca" only change how embeddings are read, and the PCA is fitted below.
-    linear = dataclasses.replace(settings.event_model, embedding_tap="linear")
-    event_model = events.build(linear, trainable=True, seed=settings.seed)
+    # Patches, computed once
     folder = Path(f"{out}.training")
-    for written in (out.with_suffix(".json"), tags_path(out), pca_path(out)):
-        files.remove_remains_of(written)
-    claim_folder(folder, _record(settings, training, test))
-
-    # Patches and labels, written once
-    store = PatchStore(
-        folder / "patches", settings.event_model, settings.clip_seconds, kinds, workers
+    corpus = examples.corpus_of([*training, *test])
+    features_dir = Path(options.features_dir or folder / "features")
+    read_recordings(corpus, features_dir)
+    hash_of = {path: content.sha256 for path, content in corpus.contents.items()}
+    check_apart(training, test, hash_of)
+    record = _record(settings, corpus, training, test)
+    if writes:
+        for written in (out.with_suffix(".json"), tags_path(out), pca_path(out)):
+            files.remove_remains_of(written)
+        claim_folder(folder, record)
+    cache = prepare_features(
+        corpus,
+        examples.row(settings.event_model, settings.clip_seconds),
+        features_dir,
+        options.workers,
+        options.clip_progress,
+        options.elsewhere,
     )
-    sides = {"fitted": fitted, "validation": validation, "test": test}
-    paths = _write_patches(store, sides, progress)
+    labels = examples.labels_of([*training, *test], kinds)
+    data = examples.Examples(corpus, cache, labels, settings.batch_size)
+
     # Fit the tagger, then load the weights of its best epoch
+    devices.set_seeds(settings.seed, distribution)
     is_exclusive = all(len(clip.labels) == 1 for clip in training)
-    model = _compiled(event_model, len(kinds), store.shape, settings.learning_rate, is_exclusive)
-    result = loop.fit(
-        folder,
-        model,
-        _batches(store, paths, settings, steps),
-        loop.Plan(
-            title=f"pre-training {settings.event_model.name}",
-            epochs=settings.epochs,
-            selection=loop.Selection("tag_accuracy"),
-            metrics=("tag_accuracy",),
-        ),
-        progress.epochs,
-    )
-    loop.load_weights(folder / "best.npz", model)
-
-    # Score the test clips, and write everything
+    with distribution.scope():
+        # The tagger is trained on the linear output of the event model, whatever `embedding_tap`
+        # is: the taps "relu" and "pca" only change how embeddings are read, and the PCA is fitted
+        # below.
+        linear = dataclasses.replace(settings.event_model, embedding_tap="linear")
+        event_model = events.build(linear, trainable=True, seed=settings.seed)
+        model = _compiled(event_model, len(kinds), data.shape, settings, is_exclusive)
+    metrics = ("tag_accuracy",) if is_exclusive else ("map", "tag_accuracy")
+    with damage_named(cache, COMPUTE_AGAIN):
+        result = loop.fit(
+            folder,
+            model,
+            _batches(data, fitted, validation, settings, distribution),
+            loop.Plan(
+                title=f"pre-training {settings.event_model.name}",
+                epochs=settings.epochs,
+                selection=loop.Selection(metrics[0]),
+                metrics=metrics,
+                save_steps=options.save_steps,
+            ),
+            options.epoch_progress,
+        )
     report = {
         **result,
         "kinds": kinds,
@@ -152,20 +185,12 @@ def pretrain(
         "test_clips": len(test),
         "settings": config.to_dict(settings),
     }
-    if test:
-        test_batches = store.evaluation_batches(paths["test"], settings.batch_size)
-        scores = model.evaluate(test_batches, verbose=0, return_dict=True)
-        report["test_tag_accuracy"] = float(scores["tag_accuracy"])
-    out.parent.mkdir(parents=True, exist_ok=True)
-    head = model.head
-    tagger = Tagger(kinds, head.kernel, head.bias, exclusive=is_exclusive)
-    tagger.save_npz(tags_path(out))
-    if catalogue.event_model(settings.event_model.name).has_pca:
-        batches = store.evaluation_batches(paths["fitted"], settings.batch_size)
-        _fit_pca(event_model, batches, pca_path(out), len(fitted))
-    files.write_json(out.with_suffix(".json"), report)
-    # The weights are written last: if they exist, so do the report, the tags and the PCA.
-    event_model.save_npz(out)
+    if writes:
+        loop.load_weights(folder / "best.npz", model)
+        with damage_named(cache, COMPUTE_AGAIN):
+            if test:
+                report |= _test_scores(model, data.evaluation(test))
+            _write(out, model, data.evaluation(fitted), report, is_exclusive)
     return report
 
 
@@ -194,29 +219,30 @@ def _labels(clips: Sequence[LabelledClip]) -> set[str]:
     return labels
 
 
-def _write_patches(
-    store: PatchStore, sides: dict[str, Sequence[LabelledClip]], progress: ProgressFunctions
-) -> dict[str, str]:
-    """Writes the patches of all sides; returns the path of each side's file."""
-    count = sum(len(clips) for clips in sides.values())
-    paths = {}
-    done = 0
-    for side, clips in sides.items():
-        # The default binds the present value of `done`, which changes in the loop.
-        def show(number: int, before: int = done) -> None:
-            if progress.clips is not None:
-                progress.clips(before + number, count)
-
-        paths[side] = store.write(side, clips, show)
-        done += len(clips)
-    return paths
+def _divided(
+    clips: Sequence[LabelledClip], settings: PretrainingConfig
+) -> tuple[list[LabelledClip], list[LabelledClip]]:
+    """Returns the clips to train on and those to validate on."""
+    fitted, validation = validation_split(clips, settings.validation_share, settings.seed)
+    if len(fitted) < settings.batch_size:
+        raise DataError(
+            f"{len(fitted)} clips are too few for a batch of {settings.batch_size}.",
+            "Lower --batch_size or add clips.",
+        )
+    if not validation:
+        raise DataError(
+            "Every label has too few clips for a validation part: "
+            f"{settings.validation_share:g} of them, rounded down, are none.",
+            "Add clips.",
+        )
+    return fitted, validation
 
 
 def _compiled(
     event_model: EventModel,
     kind_count: int,
     patch_shape: tuple[int, ...],
-    learning_rate: float,
+    settings: PretrainingConfig,
     is_exclusive: bool,
 ) -> EventTagger:
     """Returns the tagger, built and compiled.
@@ -225,43 +251,94 @@ def _compiled(
       event_model: The event model.
       kind_count: Number of kinds of events.
       patch_shape: Shape of one clip's patches, [P, 96, 64].
-      learning_rate: Adam's learning rate.
+      settings: The learning rate is used.
       is_exclusive: Whether every clip has one label, so that kinds exclude each other (softmax
         instead of a sigmoid for each kind).
     """
     model = EventTagger(event_model, kind_count)
     # The first call creates the weights.
     model({"patches": tf.zeros([1, *patch_shape])})
+    metrics = [TagAccuracy(name="tag_accuracy")]
     if is_exclusive:
         loss = keras.losses.CategoricalCrossentropy(from_logits=True)
     else:
         loss = keras.losses.BinaryCrossentropy(from_logits=True)
-    model.compile(
-        keras.optimizers.Adam(learning_rate),
-        loss,
-        weighted_metrics=[TagAccuracy(name="tag_accuracy")],
-    )
+        metrics.append(MeanAveragePrecision(kind_count, name="map"))
+    model.compile(keras.optimizers.Adam(settings.learning_rate), loss, weighted_metrics=metrics)
+    # The metrics are already sums over all devices; with several machines Keras would add them up.
+    model.distribute_reduction_method = "first"
     # Creates the optimiser's variables, so that a checkpoint can be restored into them.
     model.optimizer.build(model.trainable_variables)
     return model
 
 
 def _batches(
-    store: PatchStore, paths: dict[str, str], settings: PretrainingConfig, steps: int
+    data: examples.Examples,
+    fitted: Sequence[LabelledClip],
+    validation: Sequence[LabelledClip],
+    settings: PretrainingConfig,
+    distribution: tf.distribute.Strategy,
 ) -> loop.Batches:
-    def training_batches(epoch: int, step: int) -> tf.data.Dataset:
-        return store.training_batches(
-            paths["fitted"], settings.batch_size, settings.seed, epoch, step
-        )
+    """Returns the data for `loop.fit`, distributed over devices and machines."""
+    training = data.training(fitted, settings.seed, settings.mixup_alpha, settings.is_balanced)
+    evaluation = data.evaluation(validation)
+
+    def training_batches(epoch: int, step: int) -> Any:
+        def of_machine(number: int, count: int) -> tf.data.Dataset:
+            return training.batches(epoch, step, Share(number, count))
+
+        return devices.distributed(distribution, of_machine, settings.batch_size)
+
+    def validation_batches(number: int, count: int) -> tf.data.Dataset:
+        return evaluation.batches(Share(number, count))
 
     return loop.Batches(
         training=training_batches,
-        steps=steps,
-        validation=store.evaluation_batches(paths["validation"], settings.batch_size),
+        steps=training.steps,
+        validation=devices.distributed(distribution, validation_batches, settings.batch_size),
+        validation_steps=evaluation.steps,
+        validation_mean_weight=evaluation.mean_weight,
     )
 
 
-def _fit_pca(event_model: EventModel, batches: tf.data.Dataset, path: Path, clips: int) -> None:
+def _test_scores(model: EventTagger, test: EvaluationData) -> dict[str, float]:
+    """Returns the scores of the test clips, with names that begin with "test_"."""
+    accuracy = TagAccuracy()
+    labels = []
+    logits = []
+    for inputs, target, weight in test.batches():
+        answer = model(inputs, training=False)
+        accuracy.update_state(target, answer, weight)
+        # Clips that fill the last batch have the weight 0.
+        is_counted = weight.numpy() > 0
+        labels.append(target.numpy()[is_counted])
+        logits.append(answer.numpy()[is_counted])
+    scores = tagging_scores(np.concatenate(labels), np.concatenate(logits))
+    scores["tag_accuracy"] = float(accuracy.result())
+    return {f"test_{name}": value for name, value in scores.items()}
+
+
+def _write(
+    out: Path,
+    model: EventTagger,
+    fitted: EvaluationData,
+    report: dict[str, Any],
+    is_exclusive: bool,
+) -> None:
+    """Writes the layer that names events, the PCA of VGGish, the report and the weights."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    head = model.head
+    tagger = Tagger(report["kinds"], head.kernel, head.bias, exclusive=is_exclusive)
+    tagger.save_npz(tags_path(out))
+    name = report["settings"]["event_model"]["name"]
+    if catalogue.event_model(name).has_pca:
+        _fit_pca(model.event_model, fitted, pca_path(out))
+    files.write_json(out.with_suffix(".json"), report)
+    # The weights are written last: if they exist, so do the report, the tags and the PCA.
+    model.event_model.save_npz(out)
+
+
+def _fit_pca(event_model: EventModel, clips: EvaluationData, path: Path) -> None:
     """Fits a whitening PCA to the embeddings of some clips and writes it.
 
     The file has the keys of Google's vggish_pca_params.npz and a key `source`, which says that
@@ -269,11 +346,13 @@ def _fit_pca(event_model: EventModel, batches: tf.data.Dataset, path: Path, clip
 
     Args:
       event_model: The trained event model.
-      batches: The clips: ({"patches": [B, P, 96, 64]}, labels).
+      clips: The clips.
       path: Path of the file.
-      clips: Number of the clips, for `source`.
     """
-    parts = [event_model(inputs["patches"]).numpy() for inputs, _ in batches]
+    parts = []
+    for inputs, _, weight in clips.batches():
+        # Clips that fill the last batch have the weight 0.
+        parts.append(event_model(inputs["patches"]).numpy()[weight.numpy() > 0])
     embeddings = np.concatenate(parts).reshape(-1, event_model.embedding_size)  # [patches, E]
     mean = embeddings.mean(0, dtype=np.float64)
     covariance = np.cov(embeddings.astype(np.float64), rowvar=False)
@@ -284,13 +363,16 @@ def _fit_pca(event_model: EventModel, batches: tf.data.Dataset, path: Path, clip
     floor = LEAST_VARIANCE * values.max()
     scales = 1 / np.sqrt(np.maximum(values[order], floor))
     matrix = vectors[:, order].T * scales[:, np.newaxis]  # [E, E], a component in each row
-    source = f"fitted on {clips} clips by crossask-pretrain"
+    source = f"fitted on {len(clips.clip_ids)} clips by crossask-pretrain"
     with files.writing(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, pca_eigen_vectors=matrix, pca_means=mean, source=source)
 
 
 def _record(
-    settings: PretrainingConfig, training: Sequence[LabelledClip], test: Sequence[LabelledClip]
+    settings: PretrainingConfig,
+    corpus: Corpus,
+    training: Sequence[LabelledClip],
+    test: Sequence[LabelledClip],
 ) -> dict[str, Any]:
     """Returns the settings and the digests by which this pre-training differs from others."""
     training_values = [dataclasses.astuple(clip) for clip in training]
@@ -298,4 +380,5 @@ def _record(
     return {
         "settings": config.to_dict(settings),
         "clips": config.digest(training_values, test_values),
+        "sounds": corpus.fingerprint,
     }

@@ -75,6 +75,35 @@ def make_distribution(name: str = "auto", tpu: str | None = None) -> tf.distribu
 
 
 @contextlib.contextmanager
+def connected(name: str, tpu: str | None, peer_timeout: float) -> Iterator[tf.distribute.Strategy]:
+    """Yields a distribution, with several machines after they have found each other.
+
+    It must be entered before anything is computed.
+
+    Args:
+      name: See `make_distribution`.
+      tpu: See `make_distribution`.
+      peer_timeout: Seconds to wait for the other machines of TF_CONFIG.
+
+    Raises:
+      ConfigError: See `make_distribution`.
+      CrossaskError: A machine does not come in time.
+    """
+    check_machines(name)
+    if name != "multi_worker_mirrored":
+        yield make_distribution(name, tpu)
+        return
+    with contextlib.ExitStack() as held:
+        cluster = peers.read(os.environ)
+        if cluster is not None:
+            peers.meet(cluster, peer_timeout)
+            held.enter_context(peers.ending_in_time())
+        strategy = make_distribution(name, tpu)
+        peers.take_back_signals()
+        yield strategy
+
+
+@contextlib.contextmanager
 def without_log_of_tensorflow() -> Iterator[None]:
     """Hides what TensorFlow logs within the block, except errors."""
     logger = tf.get_logger()

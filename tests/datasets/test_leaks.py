@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from crossask import config, pretraining
+from crossask import config
 from crossask.audio import notices
 from crossask.datasets import Clip, Corpus, Fold, leaks, read_corpus
 from crossask.errors import DataError
@@ -253,13 +253,3 @@ def test_equal_embeddings_of_another_toolkit_in_two_folds_are_an_error(tmp_path)
     )
     with pytest.raises(DataError, match="have the same embeddings, but in fold '1'"):
         prepare_features(corpus, row, tmp_path / "features")
-
-
-def test_a_copy_in_another_fold_of_labelled_events_is_an_error(tmp_path):
-    for number in range(2):
-        write_sound(tmp_path / f"{number}.wav", number)
-    (tmp_path / "labels.csv").write_text("filename,category,fold\n0.wav,dog,1\n1.wav,rain,2\n")
-    assert len(pretraining.read_labelled_clips(tmp_path / "labels.csv")) == 2
-    copy(tmp_path / "0.wav", tmp_path / "1.wav")
-    with pytest.raises(DataError, match=r"0\.wav in fold '1' .*1\.wav in fold '2'.* same bytes"):
-        pretraining.read_labelled_clips(tmp_path / "labels.csv")

@@ -3,7 +3,9 @@ on.
 """
 
 import csv
+import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -12,7 +14,10 @@ from pretraining.stopping import stop_at_epoch
 
 from crossask import config, events, pretraining
 from crossask.errors import CrossaskError, DataError
-from crossask.pretraining.patches import PatchStore
+from crossask.features import records
+from crossask.features.cache import prepare_features
+from crossask.pretraining import examples
+from crossask.training import loop
 
 RATE = 16000
 SETTINGS = pretraining.PretrainingConfig(
@@ -23,6 +28,10 @@ SETTINGS = pretraining.PretrainingConfig(
     learning_rate=3e-3,
     validation_share=0.2,
 )
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")
@@ -109,19 +118,23 @@ def test_lines_that_cannot_be_used_are_named(collection, content, words):
 
 
 def test_recordings_of_any_rate_give_the_same_patches(tmp_path):
+    clips = []
     for rate in (16000, 12345, 12345 * 4):
         time = np.arange(rate) / rate
         wave = 0.3 * np.sin(2 * np.pi * 700 * time) * time
-        soundfile.write(tmp_path / f"{rate}.wav", wave, rate, "FLOAT")
-    store = PatchStore(tmp_path, config.EventModelConfig(width=0.0625), 1.0, ["hum"], 1)
-    found = {}
-    for rate in (16000, 12345, 12345 * 4):
-        found[rate] = store._load(pretraining.LabelledClip(str(tmp_path / f"{rate}.wav"), ("hum",)))
-    for rate in (12345, 12345 * 4):
-        # In the bands of the tone, the patches are equal.
-        loud = found[16000] > -3
-        assert loud.any()
-        assert np.abs(found[rate] - found[16000])[loud].max() < 0.01
+        path = tmp_path / f"{rate}.wav"
+        soundfile.write(path, wave, rate, "FLOAT")
+        clips.append(pretraining.LabelledClip(str(path), ("hum",)))
+    cache = prepare_features(
+        examples.corpus_of(clips), examples.row(SETTINGS.event_model, 1.0), tmp_path / "features"
+    )
+    found = dict(records.read_clips(cache.shards("patches")))
+    expected = found[str(tmp_path / "16000.wav")]
+    # In the bands of the tone, the patches are equal.
+    loud = expected > -3
+    assert loud.any()
+    for patches in found.values():
+        assert np.abs(patches - expected)[loud].max() < 0.01
 
 
 def test_all_sounds_that_cannot_be_used_are_one_error(clips, tmp_path):
@@ -131,17 +144,13 @@ def test_all_sounds_that_cannot_be_used_are_one_error(clips, tmp_path):
         pretraining.LabelledClip(str(tmp_path / name), ("hum",), "")
         for name in ("odd.wav", "broken.wav")
     ]
-    with pytest.raises(
-        DataError, match=r"2 of \d+ sound files cannot be used: .*broken\.wav.*odd\.wav"
-    ):
+    with pytest.raises(DataError, match=r"2 of \d+ files cannot be used: .*broken\.wav.*odd\.wav"):
         pretraining.pretrain(SETTINGS, clips, wrong, tmp_path / "event_model.npz")
     assert not (tmp_path / "event_model.npz").exists()
 
 
 @pytest.mark.trains
 def test_stopped_and_gone_on_with_gives_the_same_weights(clips, tmp_path, monkeypatch):
-    import dataclasses
-
     short = dataclasses.replace(SETTINGS, epochs=3)
     pretraining.pretrain(short, clips, [], tmp_path / "whole.npz")
     stop_at_epoch(monkeypatch, 3)
@@ -155,7 +164,7 @@ def test_stopped_and_gone_on_with_gives_the_same_weights(clips, tmp_path, monkey
         clips,
         [],
         tmp_path / "stopped.npz",
-        progress=pretraining.ProgressFunctions(clips=lambda *done: seen.append(done)),
+        options=pretraining.Options(clip_progress=lambda *done: seen.append(done)),
     )
     assert seen == []  # the patches were there
     with np.load(tmp_path / "whole.npz") as whole, np.load(tmp_path / "stopped.npz") as stopped:
@@ -214,3 +223,53 @@ def test_what_does_not_fit_is_refused(trained, clips, tmp_path):
         pretraining.pretrain(SETTINGS, clips[:6], [], tmp_path / "w.npz")
     with pytest.raises(CrossaskError, match="another pre-training"):
         pretraining.pretrain(SETTINGS, clips, [], trained[0])
+
+
+def test_a_copy_of_a_training_clip_among_the_test_clips_is_an_error(clips, tmp_path):
+    copy = tmp_path / "copy.wav"
+    shutil.copy(clips[0].path, copy)
+    test = [pretraining.LabelledClip(str(copy), clips[0].labels)]
+    with pytest.raises(DataError, match=r"copy\.wav contains the same bytes as .*0\.wav"):
+        pretraining.pretrain(SETTINGS, clips, test, tmp_path / "w.npz")
+
+
+def test_a_sound_that_changed_is_another_pretraining(collection, tmp_path, monkeypatch):
+    folder = tmp_path / "events"
+    shutil.copytree(collection, folder)
+    clips = pretraining.read_labelled_clips(folder / "esc.csv")
+    monkeypatch.setattr(loop, "fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pretraining.pretrain(SETTINGS, clips, [], tmp_path / "w.npz")
+    soundfile.write(folder / "audio" / "0.wav", np.full(RATE, 0.1), RATE)
+    with pytest.raises(CrossaskError, match="another pre-training"):
+        pretraining.pretrain(SETTINGS, clips, [], tmp_path / "w.npz")
+
+
+def test_a_damaged_file_of_patches_is_named(clips, tmp_path, monkeypatch):
+    out = tmp_path / "w.npz"
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "fit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pretraining.pretrain(SETTINGS, clips, [], out)
+    shard = next((tmp_path / "w.npz.training" / "features").rglob("*.tfrecord"))
+    content = bytearray(shard.read_bytes())
+    content[-100] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(DataError, match=r"00000\.tfrecord has a corrupt record of clip"):
+        pretraining.pretrain(SETTINGS, clips, [], out)
+
+
+@pytest.mark.trains
+def test_two_devices_learn_what_one_learns(clips, tmp_path, two_devices):
+    several = []
+    for clip in clips:
+        labels = ("tone", "whistle") if "tone" in clip.labels else clip.labels
+        several.append(dataclasses.replace(clip, labels=labels))
+    short = dataclasses.replace(SETTINGS, epochs=2, mixup_alpha=0.5, is_balanced=True)
+    reports = []
+    for number, distribution in enumerate((None, two_devices)):
+        options = pretraining.Options(distribution=distribution, features_dir=tmp_path / "features")
+        out = tmp_path / f"{number}.npz"
+        reports.append(pretraining.pretrain(short, several[:48], several[48:], out, options))
+    for name in ("validation_loss", "validation_map", "test_map", "test_auc"):
+        assert reports[1][name] == pytest.approx(reports[0][name], rel=0.02), name

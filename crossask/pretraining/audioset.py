@@ -1,0 +1,108 @@
+"""AudioSet's own files: a CSV of segments of videos, and the names of its labels.
+
+A line of the segments is `YTID, start_seconds, end_seconds, "/m/09x0r,/m/05zppz"`, after lines of
+comments that begin with #. The sound of a segment is a file of its own, which people name in
+several ways: YTID.wav, YYTID.wav (with the letter Y, because some identifiers begin with a hyphen),
+YTID_30000_40000.flac and so on. An identifier has eleven characters.
+"""
+
+import logging
+from pathlib import Path
+
+from crossask import text_tables
+from crossask.audio import reading
+from crossask.errors import DataError
+from crossask.pretraining.labels import LabelledClip
+
+LOG = logging.getLogger("crossask")
+ID_LENGTH = 11
+# The header, without which a file is no list of segments.
+HEADER = "# YTID"
+COLUMNS = 4
+
+
+def is_segments_file(path: str | Path) -> bool:
+    """Returns whether a file is a CSV of segments: one of its first lines is AudioSet's header."""
+    with open(path, "rb") as file:
+        start = file.read(4096).decode("utf-8", "replace")
+    return any(line.startswith(HEADER) for line in start.splitlines())
+
+
+def read_segments(
+    path: str | Path, audio_dir: str | Path, names: str | Path
+) -> tuple[LabelledClip, ...]:
+    """Returns the segments whose sound is present, with the names of their labels.
+
+    Many videos of AudioSet are no longer published, so segments without sound are counted in the
+    log and left out.
+
+    Args:
+      path: The CSV of segments.
+      audio_dir: Folder of the sound files, one for each segment, in any sub-folders.
+      names: class_labels_indices.csv, with the columns mid and display_name.
+
+    Raises:
+      DataError: A file is missing or no such table, a label has no name, a segment is listed twice,
+        or no segment has a sound file.
+    """
+    path = Path(path)
+    name_of = _names_of_labels(Path(names))
+    sound_of = _sounds_by_id(audio_dir)
+    clips = []
+    line_of: dict[str, int] = {}
+    for number, cells in text_tables.read_csv_lines(path):
+        if cells[0].startswith("#"):
+            continue
+        if len(cells) != COLUMNS:
+            raise DataError(
+                f"Line {number} of {path} has {len(cells)} cells instead of {COLUMNS}.",
+                "Give AudioSet's CSV as it is published: YTID, start, end, labels.",
+            )
+        identifier = cells[0]
+        if identifier in line_of:
+            raise DataError(
+                f"{identifier!r} is in line {line_of[identifier]} and in line {number} of {path}.",
+                "Remove one of them.",
+            )
+        line_of[identifier] = number
+        labels = []
+        for label in cells[3].split(","):
+            name = name_of.get(label.strip())
+            if name is None:
+                raise DataError(
+                    f"Line {number} of {path} has the label {label!r}, which is not in {names}.",
+                    "Give the class_labels_indices.csv of the same AudioSet.",
+                )
+            labels.append(name)
+        if identifier in sound_of:
+            distinct = tuple(dict.fromkeys(labels))
+            clips.append(LabelledClip(str(sound_of[identifier]), distinct))
+    if not clips:
+        raise DataError(
+            f"{audio_dir} contains the sound of none of the {len(line_of)} segments of {path}.",
+            "Give the folder whose files are named after the segments, such as YTID.wav.",
+        )
+    LOG.info("%s: %d of %d segments have a sound file.", path, len(clips), len(line_of))
+    return tuple(clips)
+
+
+def _names_of_labels(path: Path) -> dict[str, str]:
+    """Returns {identifier of a label, such as /m/09x0r: its name}."""
+    table = text_tables.read_csv(path)
+    table.require(("mid", "display_name"), "Give AudioSet's class_labels_indices.csv.")
+    return {row["mid"]: row["display_name"] for row in table.rows}
+
+
+def _sounds_by_id(folder: str | Path) -> dict[str, Path]:
+    """Returns {identifier of a video: its sound file}."""
+    found = {}
+    for path in reading.sound_files(folder):
+        # An identifier may begin with Y itself, so the longer reading of a name comes second.
+        for start in (0, 1):
+            if start == 1 and not path.stem.startswith("Y"):
+                continue
+            identifier = path.stem[start : start + ID_LENGTH]
+            rest = path.stem[start + ID_LENGTH :]
+            if len(identifier) == ID_LENGTH and (not rest or rest.startswith("_")):
+                found.setdefault(identifier, path)
+    return found

@@ -394,7 +394,7 @@ def define_device_flags(flag_values: flags.FlagValues) -> None:
         "save_steps",
         0,
         "Steps between two saves within an epoch; 0: no such saves. In any case, the state is "
-        "saved at the end of an epoch and, on one machine, on SIGTERM.",
+        "saved at the end of an epoch and on SIGTERM.",
         0,
         flag_values=flag_values,
     )

@@ -1,10 +1,13 @@
 """Computes features as an Apache Beam pipeline, on this machine or on a cluster."""
 
+import contextlib
 import functools
 import pickle
+import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from crossask import files
 from crossask.errors import ConfigError, CrossaskError
@@ -32,6 +35,8 @@ def pipeline_writer(options: Sequence[str]) -> Callable[[ShardWriter, list[Shard
         raise ConfigError(
             "Apache Beam is not installed.", "Install it with: pip install 'crossask[beam]'"
         ) from error
+    # Otherwise each worker process reports its start and its end. An option that is given wins.
+    options = ["--default_sdk_harness_log_level=WARNING", *options]
     try:
         # Only checks the options, before any feature is computed.
         apache_beam.Pipeline(options=PipelineOptions(options))
@@ -64,18 +69,77 @@ def pipeline_writer(options: Sequence[str]) -> Callable[[ShardWriter, list[Shard
 
 def _run_and_count(pipeline: "apache_beam.Pipeline") -> tuple[int, int]:  # noqa: F821
     """Runs the pipeline; returns the numbers of clips that were padded and cut."""
+    again = "Run it again; finished shards are kept."
     try:
-        result = pipeline.run()
-        result.wait_until_finish()
+        result = _finished(pipeline)
+    except LostWorker as error:
+        raise CrossaskError(f"A worker process of the Beam job died: {error}.", again) from error
     except RuntimeError as error:
-        raise CrossaskError(
-            f"The Beam job failed: {error}", "Run it again; finished shards are kept."
-        ) from error
+        raise CrossaskError(f"The Beam job failed: {error}", again) from error
     counters = {}
     for counter in result.metrics().query()["counters"]:
         # `result` is the committed value, or the attempted one on runners without it.
         counters[counter.key.metric.name] = counter.result
     return counters.get("padded", 0), counters.get("cut", 0)
+
+
+class LostWorker(Exception):
+    """A worker process on this machine died."""
+
+
+def _finished(pipeline: "apache_beam.Pipeline") -> Any:  # noqa: F821
+    """Runs the pipeline to its end and returns its result.
+
+    Beam's runner on this machine would wait for ever for a worker process that died. It notices the
+    death in a thread of its own, whose exception is therefore watched here.
+
+    Raises:
+      LostWorker: A worker process of this machine died.
+      RuntimeError: The job failed.
+    """
+    outcome: dict[str, Any] = {}
+    ended = threading.Event()
+
+    def run() -> None:
+        try:
+            result = pipeline.run()
+            result.wait_until_finish()
+            outcome["result"] = result
+        except BaseException as error:
+            outcome["error"] = error
+        ended.set()
+
+    def note_death(error: BaseException) -> None:
+        outcome.setdefault("error", LostWorker(str(error)))
+        ended.set()
+
+    with _deaths_of_workers(note_death):
+        # The process can end although a job that lost a worker does not.
+        threading.Thread(target=run, daemon=True).start()
+        # Python handles no signals while it waits without a limit.
+        while not ended.wait(1):
+            pass
+    if "error" in outcome:
+        raise outcome["error"]
+    return outcome["result"]
+
+
+@contextlib.contextmanager
+def _deaths_of_workers(note: Callable[[BaseException], None]) -> Iterator[None]:
+    """Calls `note` with the exception by which Beam says that a worker process died."""
+    before = threading.excepthook
+
+    def hook(arguments: threading.ExceptHookArgs) -> None:
+        if "Worker subprocess exited" in str(arguments.exc_value):
+            note(arguments.exc_value)
+        else:
+            before(arguments)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _write(number: int, write: ShardWriter, shard_list: str) -> None:

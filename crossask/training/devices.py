@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
@@ -120,6 +121,38 @@ def machines(strategy: tf.distribute.Strategy) -> Machines:
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return Machines(0, 1)
     return _machines_of_environment()
+
+
+def values_of_machines(strategy: tf.distribute.Strategy, value: float) -> list[float]:
+    """Returns the values that all machines have given, in the order of the machines.
+
+    All machines have to call this function at the same point of their work: each waits for the
+    others.
+
+    Args:
+      strategy: The distribution.
+      value: The value of this machine; integers up to 2^24 are exact.
+    """
+    number, count = machines(strategy)
+    if count == 1:
+        return [value]
+    devices_of_machine = strategy.num_replicas_in_sync // count
+    # Each device adds its share of the machine's value at the machine's place.
+    shares = np.zeros(count, np.float32)
+    shares[number] = value / devices_of_machine
+    return _sum_over_devices(strategy)(tf.constant(shares)).numpy().tolist()
+
+
+@functools.lru_cache
+def _sum_over_devices(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns a function that adds up the tensors of all devices of all machines."""
+
+    @tf.function
+    def added(value: tf.Tensor) -> tf.Tensor:
+        values = strategy.run(tf.identity, args=(value,))
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)
+
+    return added
 
 
 def distributed(

@@ -172,8 +172,8 @@ def fit(
     Raises:
       CrossaskError: The loss is not finite, or `folder` cannot be written or its disk is full; the
         last saved state remains.
-      Preempted: SIGTERM arrived. The state of the current step is saved, unless several machines
-        train: a checkpoint needs all of them, so the last saved state remains.
+      Preempted: SIGTERM arrived here, or on any machine that trains with this one. The state of
+        the current step is saved.
     """
     folder = Path(folder)
     with _sigterm_noted() as sigterm:
@@ -282,7 +282,6 @@ class _ResumableState(keras.callbacks.Callback):
         # Every machine takes part in saving, because some variables are sums over machines; the
         # first one keeps the file.
         self.writes = model.distribute_strategy.extended.should_checkpoint
-        self.is_only_machine = devices.machines(model.distribute_strategy) == (0, 1)
 
         # The present epoch: when it began, its first step and the seconds before an interruption.
         self.started = 0.0
@@ -335,7 +334,21 @@ class _ResumableState(keras.callbacks.Callback):
                     self._restart(),
                 ) from error
             self.history = self.sums.history or self._read_history(int(self.epoch))
+        self._check_machines()
         return len(self.history), int(self.step.numpy())
+
+    def _check_machines(self) -> None:
+        """Raises CrossaskError if the machines have found different states."""
+        strategy = self.network.distribute_strategy
+        epochs = devices.values_of_machines(strategy, float(self.epoch.numpy()))
+        steps = devices.values_of_machines(strategy, float(self.step.numpy()))
+        states = list(zip(epochs, steps, strict=True))
+        if len(set(states)) > 1:
+            listed = [f"{epoch:g} epochs and {step:g} steps" for epoch, step in states]
+            raise CrossaskError(
+                f"The machines do not go on from the same state: {'; '.join(listed)} are done.",
+                f"{self.folder} must be one folder, on a disk that all machines share.",
+            )
 
     def _check_state(self, latest: str | None) -> None:
         """Raises DataError if the file that names the checkpoint is damaged."""
@@ -377,10 +390,7 @@ class _ResumableState(keras.callbacks.Callback):
         if done == self.steps:
             return
         self.means = {}
-        is_preempted = self.sigterm.is_set()
-        if is_preempted and not self.is_only_machine:
-            # A checkpoint needs all machines, and the others have no signal.
-            raise Preempted
+        is_preempted = self._is_preempted()
         save_steps = self.plan.save_steps
         is_due = save_steps > 0 and done % save_steps == 0
         if is_preempted or is_due:
@@ -424,8 +434,16 @@ class _ResumableState(keras.callbacks.Callback):
         if self.plan.selection.stops(self.history):
             self.network.stop_training = True
         self._show_progress()
-        if self.sigterm.is_set():
+        if self._is_preempted():
             raise Preempted
+
+    def _is_preempted(self) -> bool:
+        """Returns whether SIGTERM has arrived, here or on another machine.
+
+        All machines ask after each step, so they stop after the same one and save it together.
+        """
+        strategy = self.network.distribute_strategy
+        return any(devices.values_of_machines(strategy, float(self.sigterm.is_set())))
 
     def _record(self, epoch: int, logs: dict) -> EpochRecord:
         metrics = self.plan.metrics

@@ -21,6 +21,7 @@ from crossask.cli import train as train_command
 from crossask.datasets import read_corpus
 from crossask.errors import ConfigError, CrossaskError
 from crossask.features.cache import prepare_features
+from crossask.grid import launcher as launcher_module
 from crossask.grid.launcher import launch_processes
 from crossask.training import devices, run_folder
 from crossask.training import run as run_module
@@ -167,6 +168,38 @@ def test_after_a_process_is_killed_within_an_epoch_all_resume_to_the_same_weight
     killed = run_at(tmp_path, small_corpus.TWO_STREAMS)
     for left, right in zip(weights(whole), weights(killed), strict=True):
         np.testing.assert_array_equal(left, right)
+
+
+@pytest.mark.trains
+@pytest.mark.processes
+def test_sigterm_on_one_machine_saves_the_state_of_all(place, two_processes, tmp_path):
+    whole = two_processes(small_corpus.TWO_STREAMS)
+    words = command(place, tmp_path, small_corpus.TWO_STREAMS)
+    # Without it, only the signal saves within an epoch.
+    words.remove("--save_steps=1")
+    saved = run_at(tmp_path, small_corpus.TWO_STREAMS).path("checkpoints")
+    started = start_together(words)
+    try:
+        deadline = time.monotonic() + 240
+        while not checkpoint_numbers(saved):
+            assert time.monotonic() < deadline
+            assert [process.poll() for process in started] == [None, None]
+            time.sleep(0.005)
+        started[1].terminate()
+        assert [process.wait(240) for process in started] == [75, 75]
+    finally:
+        for process in started:
+            process.kill()
+    assert launch_processes(words, 2, RESTARTS) == 0
+    stopped = run_at(tmp_path, small_corpus.TWO_STREAMS)
+    for left, right in zip(weights(whole), weights(stopped), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def start_together(words: list[str]) -> list[subprocess.Popen]:
+    """Starts a command as two machines."""
+    addresses = [f"localhost:{port}" for port in launcher_module._free_ports(2)]
+    return [launcher_module._start(words, addresses, number, None) for number in range(2)]
 
 
 def checkpoint_numbers(folder: Path) -> list[int]:

@@ -1,0 +1,88 @@
+"""Apache Beam's pipeline on several processes of this machine, one of which is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import small_corpus
+
+from crossask.datasets import read_corpus
+from crossask.features.cache import prepare_features
+
+OPTIONS = "--runner=DirectRunner --direct_running_mode=multi_processing --direct_num_workers=2"
+WORKER = "apache_beam.runners.worker.sdk_worker_main"
+
+
+@pytest.mark.faults
+@pytest.mark.processes
+@pytest.mark.skipif(not Path("/proc/self/cmdline").is_file(), reason="finds processes in /proc")
+def test_a_killed_worker_ends_the_command_and_loses_nothing(tmp_path):
+    pytest.importorskip("apache_beam", reason="needs Apache Beam: pip install 'crossask[beam]'")
+    # Six shards.
+    table = small_corpus.write(tmp_path / "corpus", places=10, clips=9)
+    rows = small_corpus.write_rows(tmp_path / "rows.py", "FA")
+    command = [
+        sys.executable,
+        "-m",
+        "crossask.cli.main",
+        "prepare",
+        "--dataset=folder",
+        f"--data_dir={table}",
+        f"--experiment={rows}",
+        f"--features_dir={tmp_path}/features",
+        "--runner=beam",
+        f"--beam_options={OPTIONS}",
+    ]
+    with open(tmp_path / "messages.txt", "w") as messages:
+        first = subprocess.Popen(command, stderr=messages)
+        try:
+            deadline = time.monotonic() + 240
+            while not list((tmp_path / "features").rglob("*.tfrecord")):
+                assert first.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            os.kill(workers_below(first.pid)[0], signal.SIGKILL)
+            assert first.wait(240) == 2
+        finally:
+            first.kill()
+    assert "Error: A worker process of the Beam job died" in (tmp_path / "messages.txt").read_text()
+    assert workers_below(first.pid) == []
+
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    corpus = read_corpus("folder", table)
+    here = prepare_features(corpus, small_corpus.FA, tmp_path / "here").folders["log_mel"]
+    there = tmp_path / "features" / here.name
+    names = sorted(path.name for path in here.iterdir())
+    assert sorted(path.name for path in there.iterdir()) == names
+    for name in names:
+        assert (here / name).read_bytes() == (there / name).read_bytes()
+
+
+def workers_below(pid: int) -> list[int]:
+    """Returns the processes of Beam's workers below a process, the deepest ones."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().decode().split("\0")
+            parents = ancestors(int(folder.name))
+        except (OSError, ValueError):
+            # The process has ended.
+            continue
+        is_program = words[0].endswith("python") or "python3" in words[0]
+        if is_program and WORKER in words and pid in parents:
+            found.append(int(folder.name))
+    return found
+
+
+def ancestors(pid: int) -> list[int]:
+    """Returns the ids of the parent of a process, of its parent, and so on."""
+    found = []
+    while pid > 1:
+        status = Path(f"/proc/{pid}/status").read_text().splitlines()
+        pid = next(int(line.split()[1]) for line in status if line.startswith("PPid:"))
+        found.append(pid)
+    return found

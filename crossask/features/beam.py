@@ -76,8 +76,13 @@ def _run_and_count(pipeline: "apache_beam.Pipeline") -> tuple[int, int]:  # noqa
         raise CrossaskError(f"A worker process of the Beam job died: {error}.", again) from error
     except RuntimeError as error:
         raise CrossaskError(f"The Beam job failed: {error}", again) from error
+    try:
+        found = result.metrics().query()["counters"]
+    except NotImplementedError:
+        # Some runners, such as Dask's, do not count.
+        return 0, 0
     counters = {}
-    for counter in result.metrics().query()["counters"]:
+    for counter in found:
         # `result` is the committed value, or the attempted one on runners without it.
         counters[counter.key.metric.name] = counter.result
     return counters.get("padded", 0), counters.get("cut", 0)

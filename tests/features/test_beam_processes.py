@@ -22,21 +22,7 @@ WORKER = "apache_beam.runners.worker.sdk_worker_main"
 @pytest.mark.skipif(not Path("/proc/self/cmdline").is_file(), reason="finds processes in /proc")
 def test_a_killed_worker_ends_the_command_and_loses_nothing(tmp_path):
     pytest.importorskip("apache_beam", reason="needs Apache Beam: pip install 'crossask[beam]'")
-    # Six shards.
-    table = small_corpus.write(tmp_path / "corpus", places=10, clips=9)
-    rows = small_corpus.write_rows(tmp_path / "rows.py", "FA")
-    command = [
-        sys.executable,
-        "-m",
-        "crossask.cli.main",
-        "prepare",
-        "--dataset=folder",
-        f"--data_dir={table}",
-        f"--experiment={rows}",
-        f"--features_dir={tmp_path}/features",
-        "--runner=beam",
-        f"--beam_options={OPTIONS}",
-    ]
+    command = prepare_command(tmp_path, OPTIONS)
     with open(tmp_path / "messages.txt", "w") as messages:
         first = subprocess.Popen(command, stderr=messages)
         try:
@@ -53,9 +39,41 @@ def test_a_killed_worker_ends_the_command_and_loses_nothing(tmp_path):
     assert workers_below(first.pid) == []
 
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-    corpus = read_corpus("folder", table)
-    here = prepare_features(corpus, small_corpus.FA, tmp_path / "here").folders["log_mel"]
-    there = tmp_path / "features" / here.name
+    check_bytes(tmp_path)
+
+
+@pytest.mark.faults
+@pytest.mark.processes
+def test_dasks_scheduler_computes_the_same_bytes(tmp_path):
+    pytest.importorskip("distributed", reason="needs Dask: pip install 'apache-beam[dask]'")
+    runner = "--runner=apache_beam.runners.dask.dask_runner.DaskRunner"
+    subprocess.run(prepare_command(tmp_path, runner), check=True, stderr=subprocess.DEVNULL)
+    check_bytes(tmp_path)
+
+
+def prepare_command(folder: Path, options: str) -> list[str]:
+    """Returns a command that computes features of a new corpus of six shards with Beam."""
+    table = small_corpus.write(folder / "corpus", places=10, clips=9)
+    rows = small_corpus.write_rows(folder / "rows.py", "FA")
+    return [
+        sys.executable,
+        "-m",
+        "crossask.cli.main",
+        "prepare",
+        "--dataset=folder",
+        f"--data_dir={table}",
+        f"--experiment={rows}",
+        f"--features_dir={folder}/features",
+        "--runner=beam",
+        f"--beam_options={options}",
+    ]
+
+
+def check_bytes(folder: Path) -> None:
+    """Asserts that the command's files are those that are computed without Beam."""
+    corpus = read_corpus("folder", folder / "corpus" / "clips.csv")
+    here = prepare_features(corpus, small_corpus.FA, folder / "here").folders["log_mel"]
+    there = folder / "features" / here.name
     names = sorted(path.name for path in here.iterdir())
     assert sorted(path.name for path in there.iterdir()) == names
     for name in names:

@@ -20,6 +20,7 @@ test, PART_x [clips, patches, width] and PART_y [clips, events] (0 or 1). Of the
 epochs, batch_size, learning_rate and seed apply, and training uses one device.
 """
 
+import contextlib
 import dataclasses
 import os
 import sys
@@ -136,11 +137,11 @@ def pretrain(values: flags.FlagValues, _positional: list[str]) -> None:
     command.required(values, "embeddings" if values.embeddings else "events")
     if not values.out.endswith(".npz"):
         raise CrossaskError(f"--out is {values.out!r}.", "Give a path that ends in .npz.")
-    with locks.of_path(values.out):
-        if values.embeddings:
+    if values.embeddings:
+        with locks.of_path(values.out):
             _pretrain_trunk(values)
-        else:
-            _pretrain_event_model(values)
+    else:
+        _pretrain_event_model(values)
 
 
 def _pretrain_trunk(values: flags.FlagValues) -> None:
@@ -201,15 +202,17 @@ def _pretrain_event_model(values: flags.FlagValues) -> None:
             distribution=distribution,
             save_steps=values.save_steps,
         )
-        # Machines of one cluster share the folders, and the first one shows progress.
+        # Machines of one cluster share the folders. The first one writes and shows progress.
         machines = devices.machines(distribution)
-        if machines.is_first:
-            options = dataclasses.replace(
-                options,
-                clip_progress=command.progress_bar("patches"),
-                epoch_progress=command.progress_bar(f"pre-training {values.model}", "epoch"),
-            )
-        with locks.waiting(locks.waits() or machines.count > 1):
+        with contextlib.ExitStack() as held:
+            if machines.is_first:
+                held.enter_context(locks.of_path(values.out))
+                options = dataclasses.replace(
+                    options,
+                    clip_progress=command.progress_bar("patches"),
+                    epoch_progress=command.progress_bar(f"pre-training {values.model}", "epoch"),
+                )
+            held.enter_context(locks.waiting(locks.waits() or machines.count > 1))
             report = pretraining.pretrain(settings, training, test, values.out, options)
     if machines.is_first:
         _log_scores(report, values.out)

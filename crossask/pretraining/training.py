@@ -15,7 +15,7 @@ from crossask.datasets import Corpus
 from crossask.errors import DataError
 from crossask.events.layer import EventModel
 from crossask.events.tagger import Tagger, tags_path
-from crossask.features.batches import EvaluationData, Share
+from crossask.features.batches import EvaluationData
 from crossask.features.cache import Shard, ShardWriter, prepare_features, read_recordings
 from crossask.features.verification import damage_named
 from crossask.pretraining import examples
@@ -24,6 +24,7 @@ from crossask.pretraining.labels import LabelledClip, check_apart, validation_sp
 from crossask.pretraining.scores import tagging_scores
 from crossask.pretraining.tagger import EventTagger, MeanAveragePrecision, TagAccuracy
 from crossask.training import devices, loop
+from crossask.training.distributed_data import batches_for_fit
 
 # Principal components whose variance is below this share of the largest variance are scaled as if
 # they had it. They then have a variance below 1.
@@ -162,12 +163,17 @@ def pretrain(
         linear = dataclasses.replace(settings.event_model, embedding_tap="linear")
         event_model = events.build(linear, trainable=True, seed=settings.seed)
         model = _compiled(event_model, len(kinds), data.shape, settings, is_exclusive)
+    batches = batches_for_fit(
+        data.training(fitted, settings.seed, settings.mixup_alpha, settings.is_balanced),
+        data.evaluation(validation),
+        distribution,
+    )
     metrics = ("tag_accuracy",) if is_exclusive else ("map", "tag_accuracy")
     with damage_named(cache, COMPUTE_AGAIN):
         result = loop.fit(
             folder,
             model,
-            _batches(data, fitted, validation, settings, distribution),
+            batches,
             loop.Plan(
                 title=f"pre-training {settings.event_model.name}",
                 epochs=settings.epochs,
@@ -270,35 +276,6 @@ def _compiled(
     # Creates the optimiser's variables, so that a checkpoint can be restored into them.
     model.optimizer.build(model.trainable_variables)
     return model
-
-
-def _batches(
-    data: examples.Examples,
-    fitted: Sequence[LabelledClip],
-    validation: Sequence[LabelledClip],
-    settings: PretrainingConfig,
-    distribution: tf.distribute.Strategy,
-) -> loop.Batches:
-    """Returns the data for `loop.fit`, distributed over devices and machines."""
-    training = data.training(fitted, settings.seed, settings.mixup_alpha, settings.is_balanced)
-    evaluation = data.evaluation(validation)
-
-    def training_batches(epoch: int, step: int) -> Any:
-        def of_machine(number: int, count: int) -> tf.data.Dataset:
-            return training.batches(epoch, step, Share(number, count))
-
-        return devices.distributed(distribution, of_machine, settings.batch_size)
-
-    def validation_batches(number: int, count: int) -> tf.data.Dataset:
-        return evaluation.batches(Share(number, count))
-
-    return loop.Batches(
-        training=training_batches,
-        steps=training.steps,
-        validation=devices.distributed(distribution, validation_batches, settings.batch_size),
-        validation_steps=evaluation.steps,
-        validation_mean_weight=evaluation.mean_weight,
-    )
 
 
 def _test_scores(model: EventTagger, test: EvaluationData) -> dict[str, float]:

@@ -17,7 +17,6 @@ from crossask.errors import CrossaskError, DataError
 from crossask.features import controls
 from crossask.features.batches import (
     EvaluationData,
-    Share,
     TrainingData,
     feature_statistics,
     ordered,
@@ -25,6 +24,7 @@ from crossask.features.batches import (
 from crossask.features.cache import FeatureCache
 from crossask.features.verification import damage_named
 from crossask.training import devices, loop, network, run_folder, trunk
+from crossask.training.distributed_data import batches_for_fit
 from crossask.training.drift import drift_from_here, embedding_drift
 from crossask.training.event_use import event_use
 from crossask.training.metrics import MacroAccuracy
@@ -146,7 +146,7 @@ def _train(
     result = loop.fit(
         run.folder,
         model,
-        _batches(data, validation, distribution),
+        batches_for_fit(data, validation, distribution),
         _plan(run, experiment, options),
         options.progress,
         _Scalars(model, scenes, examined, distribution, validates=bool(parts.validation)),
@@ -260,35 +260,6 @@ def _examined_clips(cache: FeatureCache, parts: Parts) -> tuple[str, ...]:
     # The preflight stores training clips several times. `ordered` lists each as often as it is
     # stored, so that the number of batches is right.
     return ordered(cache, chosen)
-
-
-def _batches(
-    data: TrainingData, validation: EvaluationData, distribution: tf.distribute.Strategy
-) -> loop.Batches:
-    """Returns the data for `loop.fit`, distributed over devices and machines.
-
-    There is no validation data if `validation` has no clips.
-    """
-    batch_size = validation.batch_size
-
-    def training_batches(epoch: int, step: int) -> Any:
-        def of_machine(number: int, count: int) -> tf.data.Dataset:
-            return data.batches(epoch, step, Share(number, count))
-
-        return devices.distributed(distribution, of_machine, batch_size)
-
-    def validation_batches(number: int, count: int) -> tf.data.Dataset:
-        return validation.batches(Share(number, count))
-
-    if not validation.clip_ids:
-        return loop.Batches(training_batches, data.steps, validation=None)
-    return loop.Batches(
-        training=training_batches,
-        steps=data.steps,
-        validation=devices.distributed(distribution, validation_batches, batch_size),
-        validation_steps=validation.steps,
-        validation_mean_weight=validation.mean_weight,
-    )
 
 
 def _plan(run: Run, experiment: Experiment, options: Options) -> loop.Plan:

@@ -2,6 +2,7 @@
 whatever is killed.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import small_corpus
+import soundfile
 import tf_keras as keras
 
 from crossask import training
@@ -194,6 +196,40 @@ def test_sigterm_on_one_machine_saves_the_state_of_all(place, two_processes, tmp
     stopped = run_at(tmp_path, small_corpus.TWO_STREAMS)
     for left, right in zip(weights(whole), weights(stopped), strict=True):
         np.testing.assert_array_equal(left, right)
+
+
+@pytest.mark.trains
+@pytest.mark.processes
+def test_two_processes_pretrain_an_event_model_together(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = ["filename,category"]
+    for number in range(24):
+        kind = ("low", "high")[number % 2]
+        # Sums of neighbouring samples have little energy at high frequencies, and differences at
+        # low ones.
+        noise = rng.normal(0, 0.1, 16001)
+        wave = noise[1:] + noise[:-1] if kind == "low" else noise[1:] - noise[:-1]
+        soundfile.write(tmp_path / f"{number}.wav", wave, 16000)
+        lines.append(f"{number}.wav,{kind}")
+    (tmp_path / "events.csv").write_text("\n".join(lines) + "\n")
+    words = [
+        sys.executable,
+        "-m",
+        "crossask.cli.main",
+        "pretrain",
+        f"--events={tmp_path}/events.csv",
+        f"--out={tmp_path}/event_model.npz",
+        "--width=0.0625",
+        "--clip_seconds=1",
+        "--epochs=3",
+        "--batch_size=4",
+        "--distribution=multi_worker_mirrored",
+    ]
+    assert launch_processes(words, 2, RESTARTS) == 0
+    report = json.loads((tmp_path / "event_model.json").read_text())
+    assert report["epochs"] == 3
+    assert report["validation_tag_accuracy"] == 1
+    assert (tmp_path / "event_model.npz").is_file()
 
 
 def start_together(words: list[str]) -> list[subprocess.Popen]:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from crossask import locks
+from crossask import child_processes, locks
 from crossask.cli import command
 from crossask.config import catalogue
 from crossask.errors import CrossaskError
@@ -130,8 +130,8 @@ flags.DEFINE_integer(
 )
 
 
-def pretrain(values: flags.FlagValues, _positional: list[str]) -> None:
-    """Trains the event model or the trunk."""
+def pretrain(values: flags.FlagValues, _positional: list[str]) -> int:
+    """Trains the event model or the trunk, and returns the exit code."""
     if values.events and values.embeddings:
         raise CrossaskError("Both --events and --embeddings are given.", "Give one of them.")
     command.required(values, "embeddings" if values.embeddings else "events")
@@ -140,8 +140,14 @@ def pretrain(values: flags.FlagValues, _positional: list[str]) -> None:
     if values.embeddings:
         with locks.of_path(values.out):
             _pretrain_trunk(values)
-    else:
-        _pretrain_event_model(values)
+        return 0
+    if values.distribution == "multi_worker_mirrored":
+        # Before TensorFlow is imported.
+        exit_code = child_processes.split()
+        if exit_code is not None:
+            return exit_code
+    _pretrain_event_model(values)
+    return 0
 
 
 def _pretrain_trunk(values: flags.FlagValues) -> None:

@@ -248,8 +248,10 @@ def test_any_table_of_predictions_is_scored(work, capsys):
     ],
 )
 def test_a_users_mistake_is_two_lines_and_exit_code_2(
-    table, rows, tmp_path, capsys, verb, arguments, problem, fix
+    table, rows, tmp_path, monkeypatch, capsys, verb, arguments, problem, fix
 ):
+    # Some commands create the folder of their lock.
+    monkeypatch.chdir(tmp_path)
     places = {"rows": rows, "csv": table, "tmp": tmp_path}
     assert call(verb, *(argument.format(**places) for argument in arguments)) == 2
     assert_problem_and_fix(capsys.readouterr().err, problem, fix)
@@ -282,8 +284,9 @@ def test_a_users_mistake_is_two_lines_and_exit_code_2(
     ],
 )
 def test_a_users_mistake_with_runs_and_models_is_two_lines_and_exit_code_2(
-    work, capsys, verb, arguments, problem, fix
+    work, tmp_path, monkeypatch, capsys, verb, arguments, problem, fix
 ):
+    monkeypatch.chdir(tmp_path)
     assert call(verb, *(argument.format(work=work) for argument in arguments)) == 2
     assert_problem_and_fix(capsys.readouterr().err, problem, fix)
 

@@ -32,6 +32,13 @@ SUFFIX = {"text": ".txt", "csv": ".csv", "json": ".jsonl", "audacity": ".txt"}
 
 # Where one program or another ends a line.
 LINE_BREAK = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+# Where the recordings of a DCASE submission are.
+DCASE_FOLDER = "audio/"
+# Keys of a JSON line.
+KEYS = frozenset(("file", "scene", "probabilities", "filled_seconds", "sure", "warnings"))
+# Probabilities are rounded to six digits.
+SUM_TOLERANCE = 1e-3
+ROUNDING = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,8 +189,9 @@ class PredictionFile:
         """
         self.path = Path(path)
         self.file_format = file_format
-        self._header = header_line(file_format, scenes, has_timeline=False)
+        self._scenes = tuple(scenes)
         self._text_line = _text_line(scenes)
+        self._header = header_line(file_format, scenes, has_timeline=False)
         try:
             self._names = self._begin(self._header)
             # Closed by `close`.
@@ -250,7 +258,8 @@ class PredictionFile:
             content = content.replace("\r\n", "\n")
         # A program that was stopped may have written a part of the last line.
         complete = "".join(self._lines(content))
-        if complete and not complete.startswith(header):
+        is_other = not complete.startswith(header) if complete else not self._is_start(content)
+        if is_other:
             raise CrossaskError(
                 f"{self.path} exists with another format, or with the scenes of another model.",
                 "Use another --out, or remove it.",
@@ -291,18 +300,30 @@ class PredictionFile:
                 raise self._no_prediction("".join(parts[start : reader.line_num])) from error
         return lines
 
+    def _is_start(self, content: str) -> bool:
+        """Returns whether a file without a complete line may be one that was not written whole."""
+        # After a power loss, zeros may be where nothing was written.
+        written = content.rstrip("\0")
+        start = self._header
+        if self.file_format == "json":
+            start = '{"file": '
+        elif self.file_format == "dcase2019":
+            written = written.removeprefix('"')
+            start = DCASE_FOLDER
+        if not start:
+            return written.isprintable()
+        return written.startswith(start) or start.startswith(written)
+
     def _name_in(self, line: str) -> str:
-        """Returns the name of the recording in a line of the file."""
-        if self.file_format == "text":
-            # Names of recordings and of scenes may contain a colon, too.
-            found = self._text_line.fullmatch(line)
-            return found["name"] if found else line.rpartition(": ")[0]
+        """Returns the name of the recording in a line of the file, after checking the line."""
         try:
+            if self.file_format == "text":
+                return self._text_line.fullmatch(line)["name"]
             if self.file_format == "json":
-                return json.loads(line)["file"]
+                return _name_in_json(line, self._scenes)
             (cells,) = csv.reader(io.StringIO(line, newline=""), delimiter=self._delimiter)
-            return name_of(cells[0]) if self.file_format == "csv" else cells[0]
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+            return _name_in_cells(cells, self.file_format, self._scenes)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise self._no_prediction(line) from error
 
     def _no_prediction(self, line: str) -> CrossaskError:
@@ -352,8 +373,55 @@ def _probabilities(prediction: "Prediction | Segment") -> list[str]:
     return [f"{probability:.6f}" for probability in prediction.probabilities.values()]
 
 
+def _name_in_json(line: str, scenes: Sequence[str]) -> str:
+    """Returns the name of the recording in a JSON line.
+
+    Raises:
+      ValueError: The line is no prediction. So do KeyError, TypeError and AttributeError.
+    """
+    values = json.loads(line)
+    found = values["probabilities"]
+    if not isinstance(values["file"], str) or not KEYS.issuperset(values):
+        raise ValueError("The name is no text, or there are other keys.")
+    if list(found) != list(scenes):
+        raise ValueError("The scenes are others.")
+    _check_line(values["scene"], list(found.values()), scenes)
+    return values["file"]
+
+
+def _name_in_cells(cells: Sequence[str], file_format: str, scenes: Sequence[str]) -> str:
+    """Returns the name of the recording in a line of a table; raises ValueError as above."""
+    name, scene, *numbers = cells
+    if file_format == "csv":
+        # The last number is that of the seconds, and a spreadsheet takes no name for a formula.
+        if not float(numbers.pop()) >= 0:
+            raise ValueError("The seconds are negative.")
+        name = name_of(name)
+        scene = name_of(scene)
+    elif not name.startswith(DCASE_FOLDER):
+        raise ValueError("The name is that of no submission.")
+    if file_format == "dcase2019":
+        if numbers or scene not in scenes:
+            raise ValueError("The scene is none of the model's.")
+    else:
+        _check_line(scene, [float(number) for number in numbers], scenes)
+    return name
+
+
+def _check_line(scene: str, probabilities: Sequence[float], scenes: Sequence[str]) -> None:
+    """Raises ValueError unless these are probabilities, and that of `scene` is the largest."""
+    of_scene = dict(zip(scenes, probabilities, strict=True))
+    # A comparison with NaN is false.
+    if not all(0 <= probability <= 1 for probability in probabilities):
+        raise ValueError("A probability is not from 0 to 1.")
+    if abs(sum(probabilities) - 1) > SUM_TOLERANCE:
+        raise ValueError("The probabilities do not sum to 1.")
+    if of_scene[scene] < max(probabilities) - ROUNDING:
+        raise ValueError("Another scene is more probable.")
+
+
 def _dcase_name(source: str | os.PathLike) -> str:
-    return f"audio/{Path(source).name}"
+    return f"{DCASE_FOLDER}{Path(source).name}"
 
 
 def _in_one_line(name: str) -> str:

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import re
 import types
 
+import damage
 import pytest
 
 from crossask.cli import predict
@@ -141,6 +143,70 @@ def test_a_line_that_is_no_prediction_is_an_error_and_stays(tmp_path):
     with pytest.raises(CrossaskError, match="not a prediction in the format csv"):
         write(path, "csv", ["d.wav"])
     assert path.read_bytes() == content
+
+
+def what_is_checked(line):
+    """Returns a line without last digits, and without numbers that nothing else in it confirms."""
+    line = re.sub(rb" [0-9.]+ %", b"", line)
+    line = re.sub(rb'"filled_seconds": [0-9.]+', b"", line)
+    return re.sub(rb"(\.[0-9]{3})[0-9]{3}\b", rb"\1", line)
+
+
+@FORMATS
+@pytest.mark.parametrize("damaging", damage.ALL, ids=lambda damaging: damaging.__name__)
+def test_a_damaged_table_goes_on_with_every_line_or_is_an_error(tmp_path, file_format, damaging):
+    path = tmp_path / "out"
+    write(path, file_format, NAMES)
+    lines = path.read_bytes().splitlines(keepends=True)
+    damaging(path)
+    before = path.read_bytes() if path.is_file() else b""
+    _, error = damage.outcome(write, path, file_format, NAMES)
+    if error is not None:
+        assert damage.names(error, path)
+        assert path.is_dir() or path.read_bytes() == before
+        return
+    found = path.read_bytes().splitlines(keepends=True)
+    assert set(map(what_is_checked, lines)) <= set(map(what_is_checked, found))
+
+
+LINES = {
+    "csv": "a.wav,bus,0.750000,0.250000,0.000\n",
+    "dcase2019": "audio/a.wav\tbus\n",
+    "dcase2024": "audio/a.wav\tbus\t0.750000\t0.250000\n",
+    "json": '{"file": "a.wav", "scene": "bus", "probabilities": {"bus": 0.75, "park": 0.25}, '
+    '"filled_seconds": 0.0, "sure": true, "warnings": []}\n',
+    "text": "a.wav: bus 75.0 %, park 25.0 %\n",
+}
+CHANGES = {
+    "csv": [("bus", "bqs"), ("0.75", "0.71"), ("0.75", "1.75"), ("0.25", "nan"), (",bus", "")],
+    "dcase2019": [("bus", "bqs"), ("\tbus", ""), ("audio/a.wav", "")],
+    "dcase2024": [("bus", "park"), ("0.75", "-0.75"), ("0.25", "0,25"), ("\t0.25", "")],
+    "json": [("bus", "bqs"), ("0.25", "0.2"), ("0.75", '"a"'), ('"file"', '"f"'), ('"a.wav"', "1")],
+    "text": [("bus", "bqs"), (" bus 75.0 %, park 25.0 %", ""), (": ", ":"), ("25.0 %", "25")],
+}
+
+
+@pytest.mark.parametrize(
+    ("file_format", "old", "new"),
+    [(name, *change) for name, changes in CHANGES.items() for change in changes],
+)
+def test_a_line_with_a_changed_scene_or_number_is_an_error(tmp_path, file_format, old, new):
+    path = tmp_path / "out"
+    header = prediction_files.header_line(file_format, SCENES, has_timeline=False)
+    path.write_text(header + LINES[file_format])
+    assert write(path, file_format, ["a.wav", "b.wav"]) == ["b.wav"]
+    path.write_text(header + LINES[file_format].replace(old, new))
+    with pytest.raises(CrossaskError, match="which is not a prediction"):
+        write(path, file_format, ["a.wav", "b.wav"])
+
+
+@FORMATS
+def test_a_file_of_something_else_is_not_overwritten(tmp_path, file_format):
+    path = tmp_path / "out"
+    path.write_bytes(b"PK\5\6" + bytes(18))
+    with pytest.raises(CrossaskError, match="exists with another format"):
+        write(path, file_format, ["a.wav"])
+    assert path.read_bytes() == b"PK\5\6" + bytes(18)
 
 
 @pytest.mark.parametrize("file_format", ["dcase2019", "dcase2024"])

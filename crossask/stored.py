@@ -23,12 +23,13 @@ CHECKSUM = "checksum"
 # Its name in the list of checksums of a folder.
 FOLDER_LIST = "checksums.json"
 BLOCK_BYTES = 1 << 20
-# What NumPy raises for a file that is no .npz, or a damaged one.
+# What NumPy raises for a file that is no .npz, or a damaged one. RuntimeError is that of an entry
+# which seems to be encrypted, or compressed in an unknown way.
 BROKEN_ARRAYS = (
-    ValueError,
     EOFError,
     KeyError,
-    NotImplementedError,
+    RuntimeError,
+    ValueError,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -62,6 +63,17 @@ def read_json(path: str | Path, fix: str) -> dict[str, Any]:
     """
     value, _ = _read(Path(path), fix)
     return value
+
+
+def read_record(path: str | Path) -> dict[str, Any]:
+    """Returns the object that `write_json` wrote; {} if the file is missing or damaged.
+
+    It is for records of work that can be done again.
+    """
+    try:
+        return read_json(path, "")
+    except DataError:
+        return {}
 
 
 def check_beside(path: str | Path, fix: str) -> None:

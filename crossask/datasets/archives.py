@@ -9,7 +9,6 @@ A killed run continues where it stopped. Its state is in these files:
 """
 
 import dataclasses
-import json
 import logging
 import os
 import re
@@ -19,7 +18,7 @@ import urllib.parse
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from crossask import downloading, files
+from crossask import downloading, files, stored
 from crossask.datasets import unpacking
 from crossask.errors import DataError, DownloadError
 
@@ -141,13 +140,11 @@ class _Archive:
 
         It is None if the archive is not unpacked, or another version of it was.
         """
-        try:
-            record = json.loads(self.record.read_text())
-            if record["md5"] != self.md5:
-                return None
-            return record["members"]
-        except (OSError, ValueError, KeyError):
+        record = stored.read_record(self.record)
+        members = record.get("members")
+        if record.get("md5") != self.md5 or not isinstance(members, dict):
             return None
+        return members
 
 
 def _missing(archives: Sequence[_Archive]) -> list[_Archive]:
@@ -275,7 +272,7 @@ def _unpack(archive: _Archive, keep: set[str]) -> None:
     except DataError:
         archive.verified.unlink()
         raise
-    files.write_json(archive.record, {"md5": archive.md5, "members": members})
+    stored.write_json(archive.record, {"md5": archive.md5, "members": members})
     archive.verified.unlink()
 
 

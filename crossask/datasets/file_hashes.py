@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import contextlib
-import json
 import logging
 import os
 import threading
@@ -11,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from crossask import config, files, stored
+from crossask import stored
 from crossask.errors import DataError
 
 LOG = logging.getLogger("crossask")
@@ -156,20 +155,15 @@ def _load(path: Path) -> dict[str, Content]:
 
     It is empty if the file is missing, damaged or of another version.
     """
+    content = stored.read_record(path)
+    if content.get("version") != FORMAT_VERSION:
+        return {}
     try:
-        content = json.loads(path.read_text())
-        entries = content["files"]
-        if content["version"] != FORMAT_VERSION or content["digest"] != config.digest(entries):
-            return {}
-        return {name: Content(*entry) for name, entry in entries.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {name: Content(*entry) for name, entry in content["files"].items()}
+    except (KeyError, TypeError, AttributeError):
         return {}
 
 
 def _write(path: Path, contents: dict[str, Content]) -> None:
     entries = {name: list(content) for name, content in sorted(contents.items())}
-    # The digest shows damage: a changed digit would be taken for another recording.
-    files.write_json(
-        path,
-        {"version": FORMAT_VERSION, "digest": config.digest(entries), "files": entries},
-    )
+    stored.write_json(path, {"version": FORMAT_VERSION, "files": entries})

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crossask import downloading, events, files
+from crossask import downloading, events, files, stored
 from crossask.audio import frontends
 from crossask.config import EventModelConfig, catalogue
 from crossask.errors import DownloadError, WeightsError
@@ -477,16 +477,12 @@ def _verify_file(path: Path, entry: Entry, title: str) -> None:
             f"{title} is not {entry['what']}. {error.problem}", f"It was removed. {error.fix}"
         ) from error
     record = {"url": entry["url"], "bytes": path.stat().st_size, "sha256": _sha256(path)}
-    files.write_json(_record_of(path), record)
+    stored.write_json(_record_of(path), record)
 
 
 def _size_is_recorded(path: Path) -> bool:
     """Returns whether the file has the size in its record."""
-    try:
-        record = json.loads(_record_of(path).read_text())
-        return record["bytes"] == path.stat().st_size
-    except (OSError, ValueError, KeyError):
-        return False
+    return stored.read_record(_record_of(path)).get("bytes") == path.stat().st_size
 
 
 def _record_of(path: Path) -> Path:

@@ -12,6 +12,7 @@ import shutil
 import stat
 import zipfile
 
+import damage
 import pytest
 
 from crossask import datasets, downloading
@@ -110,6 +111,7 @@ def test_archives_are_unpacked_without_their_common_folder_and_removed(server, t
     assert seen[-1] == (total_size(table), total_size(table))
     assert seen == sorted(seen)
     record = json.loads((folder / ".archives" / "audio.1.zip.json").read_text())
+    del record["checksum"]
     assert record == {"md5": table[1][2], "members": dict.fromkeys(list(SOUNDS)[:2], 1000)}
 
 
@@ -313,6 +315,39 @@ def test_a_run_killed_while_unpacking_continues_there(server, table, tmp_path, m
     assert_whole(tmp_path)
     assert first.stat().st_mtime_ns == before
     assert server.names_requested() == ["meta.zip", "audio.1.zip", "audio.2.zip"]
+
+
+STATE_DAMAGE = [("record", damaging) for damaging in damage.ALL]
+for damaged in ("part", "verified"):
+    for of_archive in (damage.half, damage.longer, damage.zeros, damage.flip(0.4), damage.folder):
+        STATE_DAMAGE.append((damaged, of_archive))
+
+
+@pytest.mark.parametrize(
+    ("kind", "damaging"), STATE_DAMAGE, ids=lambda value: getattr(value, "__name__", value)
+)
+def test_damaged_state_of_a_download_ends_with_the_whole_corpus(
+    server, table, tmp_path, kind, damaging
+):
+    fetch(table, tmp_path)
+    state = tmp_path / ".archives"
+    path = {
+        "record": state / "audio.1.zip.json",
+        "part": state / ".audio.1.zip.part",
+        "verified": state / "audio.1.zip",
+    }[kind]
+    if kind != "record":
+        (state / "audio.1.zip.json").unlink()
+        path.write_bytes(server.files["audio.1.zip"])
+    damaging(path)
+    _, error = damage.outcome(fetch, table, tmp_path)
+    if error is not None:
+        assert damage.names(error, "audio.1.zip", tmp_path)
+        if path.is_dir():
+            path.rmdir()
+        # As the error advises.
+        fetch(table, tmp_path)
+    assert_whole(tmp_path)
 
 
 def test_a_half_written_file_is_written_again(server, table, tmp_path):

@@ -81,11 +81,15 @@ def side_of_fold(table: text_tables.Table, metadata: ClipTable) -> tuple[str, ..
       metadata: The metadata of the corpus with both columns.
 
     Raises:
-      DataError: A cell is empty, a clip is listed twice or is not in the metadata, or it has
-        another scene there.
+      DataError: The file lists no clips, a cell is empty, a clip is listed twice or is not in the
+        metadata, or it has another scene there.
     """
     has_scenes = "scene_label" in table.columns
     side = ClipTable(table, ("scene_label",) if has_scenes else ())
+    if not len(side):
+        raise DataError(
+            f"{table.path} lists no clips.", "Restore the file of the published corpus."
+        )
     for line in side:
         known = metadata.line_of.get(line.name)
         if known is None:

@@ -14,18 +14,15 @@ Each part to evaluate is a fold of its name, evaluated after training on `train`
 
 import hashlib
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from crossask import stored
 from crossask.datasets import leaks
 from crossask.datasets.clips import Clip, Corpus, Fold
 from crossask.errors import DataError
-
-# Errors that np.load raises for a file that is truncated or damaged.
-BROKEN_NPZ = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
 
 TRAIN = "train"
 VALIDATION = "val"
@@ -108,7 +105,7 @@ def load_npz(path: Path, fix: str) -> dict[str, np.ndarray]:
             _check_names(path, archive.namelist(), fix)
         with np.load(path) as file:
             return {name: file[name] for name in file.files}
-    except BROKEN_NPZ as error:
+    except (OSError, *stored.BROKEN_ARRAYS) as error:
         raise DataError(f"{path} is not a readable .npz ({error}).", fix) from error
 
 

@@ -6,6 +6,7 @@
 import io
 import random
 
+import damage
 import numpy as np
 import pytest
 from mutations import mutated, outcomes
@@ -108,6 +109,52 @@ def try_tables(folder, reader, count, seed):
         read(folder)
 
     return outcomes(read_damaged, count, f"of {reader}, seed {seed}")
+
+
+def whole_npz():
+    arrays = {"class_names": np.array(["bus", "park"])}
+    for number, part in enumerate(("train", "val", "test")):
+        arrays[f"{part}_x"] = np.arange(8, dtype=np.float32).reshape(2, 1, 4) + 10 * number
+        arrays[f"{part}_y"] = np.arange(2)
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def content_of(found):
+    return str(getattr(found, "__dict__", found))
+
+
+FILES = []
+for of_reader, (texts, _) in READERS.items():
+    # Clips in error.txt are only counted.
+    FILES += [(of_reader, name) for name in texts or ["made.npz"] if name != "error.txt"]
+# A changed letter in a table of text is another name. An .npz has checksums.
+DAMAGES = {
+    True: [each for each in damage.ALL if each not in damage.FLIPS],
+    False: damage.ALL,
+}
+
+
+@pytest.mark.parametrize(
+    ("reader", "name", "damaging"),
+    [(*file, each) for file in FILES for each in DAMAGES[READERS[file[0]][0] is not None]],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_a_table_that_is_not_whole_is_read_as_it_was_or_is_named(tmp_path, reader, name, damaging):
+    tables, read = READERS[reader]
+    (tmp_path / "evaluation_setup").mkdir()
+    for number in range(2):
+        (tmp_path / f"{number}.wav").write_bytes(b"sound %d" % number)
+    for each, content in (tables or {"made.npz": whole_npz().decode("latin-1")}).items():
+        (tmp_path / each).write_bytes(content.encode("latin-1"))
+    whole = read(tmp_path)
+    damaging(tmp_path / name)
+    found, error = damage.outcome(read, tmp_path)
+    if error is not None:
+        assert damage.names(error, name, tmp_path)
+    else:
+        assert content_of(found) == content_of(whole)
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -1,6 +1,6 @@
 """crossask-report: compares all evaluated runs: Markdown, CSV, LaTeX, figures and one HTML page.
 
-crossask-report --model_dir=RUNS --out=REPORT [--baseline=ROW] [--json=FILE]
+crossask-report --model_dir=RUNS --out=REPORT [--baseline=ROW] [--json=FILE] [--data_dir=FOLDER]
 """
 
 import datetime
@@ -29,6 +29,13 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string(
     "json", "", "JSON file to which all numbers of the report are written.", flag_values=FLAGS
+)
+flags.DEFINE_string(
+    "data_dir",
+    "",
+    "Folder (or CSV) of the data set whose sounds the report plays; default: the one that each run "
+    "was trained on.",
+    flag_values=FLAGS,
 )
 
 
@@ -63,7 +70,8 @@ def _provenance(values: flags.FlagValues) -> "Provenance":
     commit = run_folder.versions().get("commit")
     if commit:
         version += f", commit {commit}"
-    return Provenance(f"{now:%Y-%m-%d %H:%M} UTC", shlex.join(words), version)
+    written = f"{now:%Y-%m-%d %H:%M} UTC"
+    return Provenance(written, shlex.join(words), version, values.data_dir)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -40,7 +40,8 @@ def write_report(
       baseline: Row to compare the others with: its name, or a system (its first row).
       resamples: Number of draws of the bootstrap.
       json_file: File for all numbers as JSON; None writes none.
-      provenance: Date, command and version that the report shows; None shows none.
+      provenance: Date, command and version that the report shows, and where the sounds are; None
+        shows none.
 
     Returns:
       Name -> path of each file: "report.html", "report.md", "summary.txt", "table.csv",
@@ -59,7 +60,8 @@ def write_report(
     finished = [run for run in runs if run.is_finished]
     found_versions = versions(finished)
     found_machines = machines(finished)
-    report = sections.report(corpora, found_versions, found_machines, provenance, Sounds(out_dir))
+    sounds = Sounds(out_dir, provenance.data_dir if provenance else "")
+    report = sections.report(corpora, found_versions, found_machines, provenance, sounds)
 
     contents = {}
     for results, corpus in zip(corpora, report.corpora, strict=True):

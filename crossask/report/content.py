@@ -201,11 +201,14 @@ class Provenance:
       written: Date and time.
       command: The command that wrote it.
       version: Version and commit of the package that wrote it.
+      data_dir: Folder (or CSV) of the data set whose sounds it plays; "": that on which each row
+        was trained.
     """
 
     written: str
     command: str
     version: str
+    data_dir: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

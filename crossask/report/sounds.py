@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from crossask import datasets
-from crossask.errors import CrossaskError
+from crossask.errors import CrossaskError, DataError
 from crossask.report.rows import Row
 
 # Formats that browsers play.
@@ -18,10 +18,13 @@ class Sounds:
 
     Args:
       out_dir: Folder of the report.
+      data_dir: Folder (or CSV) of the data set; "": that on which each row was trained, without
+        players if it is no longer there.
     """
 
-    def __init__(self, out_dir: str | Path):
+    def __init__(self, out_dir: str | Path, data_dir: str = ""):
         self._out_dir = os.path.abspath(out_dir)
+        self._data_dir = data_dir
         # (data set, its folder) -> clip -> its file.
         self._corpora: dict[tuple[str, str], dict[str, str]] = {}
 
@@ -31,10 +34,14 @@ class Sounds:
         Args:
           row: The row that predicted the clips.
           clips: Names of the clips.
+
+        Raises:
+          DataError: The data set that was given cannot be read, or has none of the clips.
         """
         files = self._files(row)
         clip_seconds = row.fields["features.clip_seconds"]
         addresses = []
+        missing = []
         for clip in clips:
             part = datasets.recording_and_start(clip)
             if clip in files:
@@ -47,15 +54,22 @@ class Sounds:
                 addresses.append(f"{address}{times}" if address else "")
             else:
                 addresses.append("")
+                missing.append(clip)
+        if self._data_dir and missing and len(missing) == len(addresses):
+            raise DataError(
+                f"{self._data_dir} has none of the clips of {row.name}, such as {missing[0]!r}.",
+                "Set --data_dir to the data set of these runs, or leave it out.",
+            )
         return addresses
 
     def _files(self, row: Row) -> dict[str, str]:
         """Returns clip -> its file; {} if the corpus is no longer where the row was trained."""
         name = str(row.experiment.get("dataset", ""))
-        data_dir = str(row.runs[0].config.get("paths", {}).get("data_dir", ""))
+        trained_on = str(row.runs[0].config.get("paths", {}).get("data_dir", ""))
+        data_dir = self._data_dir or trained_on
         key = (name, data_dir)
         if key not in self._corpora:
-            self._corpora[key] = _files_of_corpus(name, data_dir)
+            self._corpora[key] = _files_of_corpus(name, data_dir, bool(self._data_dir))
         return self._corpora[key]
 
     def _address(self, file: str) -> str:
@@ -70,13 +84,15 @@ class Sounds:
         return urllib.parse.quote(Path(relative).as_posix())
 
 
-def _files_of_corpus(name: str, data_dir: str) -> dict[str, str]:
-    """Returns clip -> its file; {} if the corpus cannot be read."""
-    if not data_dir or not os.path.exists(data_dir):
+def _files_of_corpus(name: str, data_dir: str, is_given: bool) -> dict[str, str]:
+    """Returns clip -> its file; {} if the corpus cannot be read, unless its folder was given."""
+    if not is_given and not os.path.exists(data_dir):
         return {}
     try:
         corpus = datasets.read_corpus(name, data_dir, need_audio=False)
     except (CrossaskError, OSError):
+        if is_given:
+            raise
         # There is another corpus now, or it may not be read. The report needs only predictions.
         return {}
     return {clip.id: clip.path for clip in corpus.clips}

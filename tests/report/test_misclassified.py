@@ -9,7 +9,9 @@ import pytest
 import soundfile
 from report.made_up_runs import change_json, write_run, write_two_seeds
 
+from crossask.errors import DataError
 from crossask.report import misclassified, sections, write_report
+from crossask.report.content import Provenance
 from crossask.report.corpus import make_results
 from crossask.report.misclassified import MisclassifiedClip
 from crossask.report.runs import read_runs
@@ -164,3 +166,28 @@ def test_without_the_sound_there_are_no_players(tmp_path, recordings):
     (folder / "config.json").write_text(json.dumps(config))
     paths = write_report(tmp_path / "runs", tmp_path / "out", resamples=RESAMPLES)
     assert "<audio" not in paths["report.html"].read_text()
+
+
+def test_the_sound_of_a_corpus_that_was_moved_is_found_with_its_new_folder(tmp_path, recordings):
+    clips = ("a/0 #?%.wav", "a/1 #?%.wav@0.5s", "c/0 #?%.wav")
+    write_run_of(recordings, tmp_path / "runs", clips)
+    moved = recordings.rename(tmp_path / "moved")
+    out = tmp_path / "out"
+    written = write_report(tmp_path / "runs", out, resamples=RESAMPLES)
+    assert "<audio" not in written["report.html"].read_text()
+
+    def players(data_dir):
+        origin = Provenance("today", "crossask report", "1.0", str(data_dir))
+        paths = write_report(tmp_path / "runs", out, resamples=RESAMPLES, provenance=origin)
+        return re.findall(r'<audio [^>]* src="([^"]*)"', paths["report.html"].read_text())
+
+    assert sorted(players(moved)) == [
+        "../moved/a/0%20%23%3F%25.wav",
+        "../moved/a/1%20%23%3F%25.wav#t=0.5,10.5",
+    ]
+    for number in range(2):
+        (moved / "a" / f"{number} #?%.wav").rename(moved / "a" / f"other {number}.wav")
+    with pytest.raises(DataError, match=r"moved has none of the clips of fa, such as 'a/\d #"):
+        players(moved)
+    with pytest.raises(DataError, match="nowhere"):
+        players(tmp_path / "nowhere")

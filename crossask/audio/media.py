@@ -54,10 +54,8 @@ class MediaFile:
       samplerate: Sample rate in Hz.
       channels: Number of channels.
       front_pair: Numbers of the channels front left and front right; None if they are unknown.
-      remark: "": nothing is unusual about the header.
+      remark: What is unusual about the file, as the end of a sentence about it; or "".
     """
-
-    remark = ""
 
     def __init__(self, path: str | os.PathLike[str]):
         """Opens a file and decodes its first frame, which has the true format of the stream.
@@ -71,6 +69,7 @@ class MediaFile:
         """
         import av
 
+        self.remark = ""
         self._name = path
         # The resampler only converts the samples to floats. It is made anew where the format of the
         # stream changes, and then also converts the rest to the first rate and channels.

@@ -6,6 +6,7 @@ formats, `channels` for recordings of more than two channels.
 
 import contextlib
 import dataclasses
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from crossask.audio import amplitudes, channels, formats, sndfile
+from crossask.audio import amplitudes, channels, formats, ogg, sndfile
 from crossask.audio.formats import SUFFIXES, FolderContent, folder_content, is_sound_file
 from crossask.audio.media import MediaFile
 from crossask.audio.remarks import Remarks
@@ -31,8 +32,10 @@ __all__ = [
     "is_sound_file",
     "read_audio",
     "read_blocks",
+    "read_clip",
     "read_part",
     "read_seconds",
+    "read_start",
     "seconds_of",
     "sound_files",
 ]
@@ -43,6 +46,8 @@ LEAST_RATE_HZ = 1000
 MOST_RATE_HZ = 1_000_000
 # Length of the pieces in which a whole file is read.
 _BLOCK_SECONDS = 10.0
+# A file is too long if it has so much more than may be cut; the rest is not read.
+_SPARE_SECONDS = 1.0
 
 # Encoding of a file, as libsndfile names it.
 OPUS = "OPUS"
@@ -68,11 +73,40 @@ def read_audio(path: AnyPath) -> tuple[np.ndarray, int]:
       AudioError: The file is missing, empty, damaged or not a sound file, needs PyAV, which is not
         installed, or has samples that `amplitudes.check` rejects.
     """
+    return read_start(path, math.inf)
+
+
+def read_start(path: AnyPath, seconds: float) -> tuple[np.ndarray, int]:
+    """Reads the start of a sound file: at least so many seconds, or all of a shorter file.
+
+    Memory does not grow with the length, which may be hours in a small file of silence. Results and
+    errors are those of `read_audio`.
+    """
     blocks, rate = read_blocks(path, _BLOCK_SECONDS)
-    pieces = list(blocks)
+    pieces = []
+    samples = 0
+    for block in blocks:
+        pieces.append(block)
+        samples += len(block)
+        if samples > seconds * rate:
+            break
     if not pieces:
         raise AudioError(*_no_samples(path))
     return np.concatenate(pieces), rate
+
+
+def read_clip(path: AnyPath, features: FeatureConfig) -> tuple[np.ndarray, int]:
+    """Reads a whole sound file that has about the length of a clip; results as `read_audio`.
+
+    Raises:
+      AudioError: As `read_audio`, or the file is longer than `fit_length` allows.
+    """
+    # `fit_length` compares exactly, at the rate at which the features are computed.
+    most_seconds = features.clip_seconds + features.max_cut_seconds + _SPARE_SECONDS
+    waveform, rate = read_start(path, most_seconds)
+    if len(waveform) > most_seconds * rate:
+        raise _too_long(path, f"more than {len(waveform) / rate:.0f}", features)
+    return waveform, rate
 
 
 def read_blocks(
@@ -195,18 +229,15 @@ def fit_length(
     """
     wanted = round(features.clip_seconds * sample_rate_hz)
     missing = wanted - len(waveform)
-    if missing > 0:
-        field = "features.max_padding_seconds"
-        allowed_seconds = features.max_padding_seconds
-    else:
-        field = "features.max_cut_seconds"
-        allowed_seconds = features.max_cut_seconds
-    if abs(missing) > allowed_seconds * sample_rate_hz:
-        seconds = len(waveform) / sample_rate_hz
+    seconds = f"{len(waveform) / sample_rate_hz:.3f}"
+    if missing > features.max_padding_seconds * sample_rate_hz:
         raise AudioError(
-            f"{name} lasts {seconds:.3f} s instead of {features.clip_seconds:g} s.",
-            f"Correct the file, or raise {field} (now {allowed_seconds:g}).",
+            f"{name} lasts {seconds} s instead of {features.clip_seconds:g} s.",
+            "Correct the file, or raise features.max_padding_seconds (now "
+            f"{features.max_padding_seconds:g}).",
         )
+    if -missing > features.max_cut_seconds * sample_rate_hz:
+        raise _too_long(name, seconds, features)
     if missing > 0:
         return np.pad(waveform, ((0, missing), (0, 0))), "padded"
     if missing < 0:
@@ -236,6 +267,8 @@ def _open(path: AnyPath) -> SoundFile | MediaFile:
             media = MediaFile(path)
             file.close()
             file = media
+    if not file.remark:
+        file.remark = ogg.remark_of(path)
     if not LEAST_RATE_HZ <= file.samplerate <= MOST_RATE_HZ:
         file.close()
         raise AudioError(
@@ -287,6 +320,13 @@ def _no_samples(path: AnyPath) -> tuple[str, str]:
     return (
         f"{path} contains no samples, according to its header, and has {size:,} bytes.",
         "Record or copy it again, or leave it out. If it has sound, convert it to WAV or FLAC.",
+    )
+
+
+def _too_long(name: AnyPath, seconds: str, features: FeatureConfig) -> AudioError:
+    return AudioError(
+        f"{name} lasts {seconds} s instead of {features.clip_seconds:g} s.",
+        f"Correct the file, or raise features.max_cut_seconds (now {features.max_cut_seconds:g}).",
     )
 
 

@@ -299,7 +299,7 @@ class ClipFeatures:
     def _from_sound(self, clip: Clip, kinds: Sequence[str]) -> tuple[Features, Change]:
         """Returns what `__call__` does, computed from the sound file."""
         if clip.start_seconds is None:
-            waveform, rate = reading.read_audio(clip.path)
+            waveform, rate = reading.read_clip(clip.path, self.features)
             waveform, rate = rates.to_graph_rate(waveform, rate, self.highest_rate_hz)
             waveform, change = reading.fit_length(waveform, rate, self.features, clip.path)
         else:

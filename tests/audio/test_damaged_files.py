@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from crossask.audio import mpeg, notices, reading, wav_header
+from crossask.audio import mpeg, notices, ogg, reading, sndfile, wav_header
+from crossask.config import FeatureConfig
 from crossask.errors import AudioError
 
 RATE = 8000
@@ -224,11 +225,65 @@ def test_half_a_file_is_refused_or_warned_of(tmp_path, name, logged):
         return
     waveform, rate = reading.read_audio(path)
     assert 2 < len(waveform) / rate < 8
-    # The length of an Ogg file is that of its last page, and the one of CAF is not compared.
-    if name not in ("x.ogg", "x.opus", "x.caf"):
+    # The length of a CAF file is not compared.
+    if name in ("x.ogg", "x.opus"):
+        # An Ogg file has no length, but its last page has a mark.
+        (message,) = logged()
+        assert (
+            f"{name} ends without the last page of its Ogg stream: the rest is missing" in message
+        )
+    elif name != "x.caf":
         (message,) = logged()
         assert f"{name} ends after" in message
         assert "instead of the 10" in message
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_only_a_whole_ogg_file_has_its_end(tmp_path, subtype):
+    path = tmp_path / "x.ogg"
+    soundfile.write(path, tones(5.0), RATE, format="OGG", subtype=subtype)
+    whole = path.read_bytes()
+    ends = [0, 1, 26, 30, len(whole) - whole.rfind(b"OggS"), len(whole) // 2]
+    for cut in ends:
+        path.write_bytes(whole[: len(whole) - cut])
+        assert bool(ogg.remark_of(path)) == (cut > 0), cut
+    # Tags behind the last page, the letters of a page within the sound, and another format.
+    for behind in (b"TAG" + bytes(125), b"OggS\xff" + bytes(30)):
+        path.write_bytes(whole + behind)
+        assert not ogg.remark_of(path)
+    soundfile.write(tmp_path / "x.wav", tones(), RATE)
+    assert not ogg.remark_of(tmp_path / "x.wav")
+
+
+@pytest.mark.parametrize("name", ["x.flac", "x.ogg"])
+def test_a_clip_of_hours_in_a_small_file_is_refused_after_its_first_seconds(
+    tmp_path, monkeypatch, name
+):
+    with soundfile.SoundFile(tmp_path / name, "w", RATE, 2) as file:
+        for _ in range(20):
+            file.write(np.zeros((60 * RATE, 2)))
+    read = []
+    of_file = sndfile.SoundFile.read
+
+    def counted(file, samples):
+        waveform = of_file(file, samples)
+        read.append(len(waveform))
+        return waveform
+
+    monkeypatch.setattr(sndfile.SoundFile, "read", counted)
+    features = FeatureConfig(clip_seconds=10.0, max_cut_seconds=2.0)
+    with pytest.raises(AudioError, match=f"{name} lasts more than 20 s instead of 10 s") as error:
+        reading.read_clip(tmp_path / name, features)
+    assert "raise features.max_cut_seconds (now 2)" in error.value.fix
+    assert sum(read) == 20 * RATE
+
+
+def test_a_clip_is_read_whole(tmp_path):
+    soundfile.write(tmp_path / "x.wav", tones(3.0), RATE)
+    features = FeatureConfig(clip_seconds=2.0, max_cut_seconds=1.0)
+    waveform, rate = reading.read_clip(tmp_path / "x.wav", features)
+    assert rate == RATE
+    np.testing.assert_array_equal(waveform, tones(3.0))
 
 
 def test_names_and_folders_that_look_like_sound(tmp_path):

@@ -69,6 +69,10 @@ def written(waveform=None, rate=RATE, **options):
     return lambda path: soundfile.write(path, waveform, rate, **options)
 
 
+def opus(waveform):
+    return written(waveform, format="OGG", subtype="OPUS")
+
+
 def media(codec, rate=48000, **options):
     def write(path):
         waveform = np.repeat(noise(), 3, axis=0)
@@ -142,7 +146,7 @@ SOUNDS = (
     Sound("ulaw.wav", written(subtype="ULAW"), tolerance=0.2),
     Sound("gsm.wav", written(noise(channels=1), subtype="GSM610"), tolerance=None),
     Sound("x.ogg", written(), tolerance=None),
-    Sound("x.opus", written(format="OGG", subtype="OPUS"), tolerance=None),
+    Sound("x.opus", opus(noise()), tolerance=None),
     Sound("x.mp3", written(), tolerance=None),
     Sound("x.m4a", media("alac"), tolerance=None),
     Sound("x.webm", media("libopus"), tolerance=None),
@@ -157,6 +161,8 @@ SOUNDS = (
     Sound("offset.wav", written(noise() * 0 + 0.1), WARNED, says="is silent", tolerance=None),
     Sound("half.wav", half(written(noise(2.8))), WARNED, None, False, "1.4 s", None),
     Sound("half.aiff", half(written(noise(2.8))), WARNED, None, False, "1.4 s", None),
+    Sound("half.ogg", half(written(noise(6.0))), WARNED, None, False, "rest is missing", None),
+    Sound("half.opus", half(opus(noise(6.0))), WARNED, says="rest is missing", tolerance=None),
     Sound("short.wav", written(noise(1.4)), RIGHT, WARNED, False, "lasts 1.4 s", None),
     Sound("brief.wav", written(noise(0.4)), RIGHT, REFUSED, False, "0.4", None),
     Sound("nan.wav", with_sample(np.nan), REFUSED, says="not finite"),

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from crossask import config, evaluation, files, locks, stored
-from crossask.config import DistillationConfig, Experiment
+from crossask import config, files, locks, stored
+from crossask.config import Experiment
 from crossask.datasets import Corpus, recording_count
 from crossask.errors import CrossaskError, DataError
 from crossask.features import controls
@@ -23,7 +23,7 @@ from crossask.features.batches import (
 )
 from crossask.features.cache import FeatureCache
 from crossask.features.verification import damage_named
-from crossask.training import devices, loop, network, run_folder, trunk
+from crossask.training import devices, loop, network, run_folder, teacher, trunk
 from crossask.training.distributed_data import batches_for_fit
 from crossask.training.drift import drift_from_here, embedding_drift
 from crossask.training.event_use import event_use
@@ -187,7 +187,7 @@ def training_data(
         seed,
         augmentation=experiment.augmentation,
         soft=experiment.soft_targets,
-        teacher=_teacher(experiment.distillation, corpus, training_ids),
+        teacher=teacher.probabilities(experiment.distillation, corpus, training_ids),
     )
     if not data.steps:
         streams = ""
@@ -359,35 +359,6 @@ def _remedy_for_unused_events(experiment: Experiment) -> str:
     return "training.learning_rate, or check event_model.weights"
 
 
-def _teacher(
-    distillation: DistillationConfig, corpus: Corpus, clip_ids: Sequence[str]
-) -> dict[str, np.ndarray] | None:
-    """Returns {clip id: mean probabilities of the teacher's tables}; None without a teacher.
-
-    The probabilities are in the order of the corpus's scenes.
-    """
-    paths = [path.strip() for path in distillation.teacher.split(";") if path.strip()]
-    if not paths:
-        return None
-    scenes = list(corpus.scenes)
-    total = 0.0
-    for path in paths:
-        table = evaluation.read_predictions(path).set_index("clip")
-        missing = [clip_id for clip_id in clip_ids if clip_id not in table.index]
-        problem = ""
-        if missing:
-            problem = f"{len(missing)} of {len(clip_ids)} training clips"
-        elif set(scenes) - set(table.columns):
-            problem = "some of the corpus's scenes"
-        if problem:
-            raise DataError(
-                f"The teacher's table {path} lacks {problem}.",
-                "Write it with crossask-evaluate --training_clips, on the same fold.",
-            )
-        total = total + table.loc[list(clip_ids), scenes].to_numpy(np.float64)
-    return dict(zip(clip_ids, total / len(paths), strict=True))
-
-
 def _record(
     run: Run,
     experiment: Experiment,
@@ -427,6 +398,7 @@ def _record(
         },
         "event_digest": cache.event_digest,
         "trunk_digest": trunk.digest(experiment),
+        "teacher_digest": teacher.digest(experiment.distillation),
         "paths": dict(options.paths or {}),
     }
 
@@ -471,6 +443,7 @@ def _check_same_run(run: Run, record: Mapping[str, Any], corpus: Corpus, parts: 
     check_same_data(run, corpus, parts)
     network.check_event_model(run, record["event_digest"])
     trunk.check(run, record["trunk_digest"])
+    teacher.check(run, record["teacher_digest"])
 
 
 def _differing_fields(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:

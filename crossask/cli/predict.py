@@ -227,9 +227,6 @@ def _predict_recordings(values: flags.FlagValues, words: Sequence[str]) -> int:
     reads_standard_input = list(words) == [sources.STANDARD_INPUT]
     # Wrong paths are reported before the model is loaded, which takes seconds.
     recordings = [] if reads_standard_input else sources.find_recordings(words)
-    if recordings and not any(os.path.lexists(recording.path) for recording in recordings):
-        listed = ", ".join(repr(recording.path) for recording in recordings)
-        raise CrossaskError(f"There is no file {listed}.", "Check the path.")
     writer = _Writer(values, _classifier(values))
     with contextlib.ExitStack() as stack:
         if reads_standard_input:

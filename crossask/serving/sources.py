@@ -66,10 +66,11 @@ def find_recordings(words: Iterable[str | Path]) -> list[RecordingFile]:
 
     Args:
       words: Paths of files, patterns such as 'day1/*.wav', or folders, which are searched with
-        their subfolders. Whether a file exists is not checked.
+        their subfolders.
 
     Raises:
-      CrossaskError: A folder contains no sound files, or a pattern matches no file.
+      CrossaskError: A folder contains no sound files, a pattern matches no file, or none of the
+        files exists. A missing file among others is an error where it is read.
     """
     found = {}
     searched = reading.FolderContent()
@@ -84,6 +85,9 @@ def find_recordings(words: Iterable[str | Path]) -> list[RecordingFile]:
             found.setdefault(recording.path, recording)
     if searched.left_out:
         LOG.info("Files in folders that are left out: %s.", searched.left_out)
+    if found and not any(map(os.path.lexists, found)):
+        listed = ", ".join(map(repr, found))
+        raise CrossaskError(f"There is no file {listed}.", "Check the path.")
     return list(found.values())
 
 

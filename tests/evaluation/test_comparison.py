@@ -148,12 +148,14 @@ def test_holm_steps_down_from_the_smallest():
     assert evaluation.holm({"a": 0.6, "b": 0.7}) == {"a": 1, "b": 1}
     assert evaluation.holm({"alone": 0.2}) == {"alone": 0.2}
     assert evaluation.holm({}) == {}
+    assert evaluation.holm({"none": 0.0, "all": 1.0}) == {"none": 0, "all": 1}
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
 def test_holm_refuses_values_that_are_no_p_values(value):
-    with pytest.raises(DataError, match="p-value of 'bad' is"):
+    with pytest.raises(DataError, match="p-value of 'bad' is") as error:
         evaluation.holm({"good": 0.5, "bad": value})
+    assert "from 0 to 1" in error.value.fix
 
 
 TEMPLATE = evaluation.summarise([table_of(HAND)], resamples=10)
@@ -199,15 +201,22 @@ def test_the_clips_are_the_same_so_that_only_the_seeds_matter():
 
 def test_a_single_table_has_no_verdict_against_a_published_number():
     table = random_table(1)
-    assert evaluation.against(evaluation.score(table, resamples=50), 0.99).verdict == "one seed"
+    score = evaluation.score(table, resamples=50)
+    result = evaluation.against(score, 0.99)
+    assert (result.verdict, result.half_width) == ("one seed", None)
+    width = score.interval.high - score.interval.low
+    assert result.interval_half_width == pytest.approx(width / 2)
     of_seeds = evaluation.summarise([table, table], resamples=50)
     assert evaluation.against(of_seeds, 0.99).verdict == "differs"
 
 
-@pytest.mark.parametrize("published", [66.5, -0.1])
+@pytest.mark.parametrize("published", [66.5, 1.01, -0.1])
 def test_a_published_number_in_percent_is_refused(published):
-    with pytest.raises(DataError, match="published score is"):
+    with pytest.raises(DataError, match="published score is") as error:
         evaluation.against(summary(3, 0.01), published)
+    assert "not in percent" in error.value.fix
+    for fraction in (0, 1):
+        assert evaluation.against(summary(3, 0.01), fraction).verdict == "differs"
 
 
 def test_shares_of_swapped_inputs_are_means_over_the_scenes_of_the_log_mel():
@@ -227,3 +236,18 @@ def test_shares_of_swapped_inputs_are_means_over_the_scenes_of_the_log_mel():
     assert found.log_mel + found.embedding + found.neither == pytest.approx(1)
     assert found.difference.low <= found.log_mel - found.embedding <= found.difference.high
     assert found.clips == 8
+    # The draws and the confidence are those that were asked for.
+    assert evaluation.whose_scene(pd.DataFrame(rows), resamples=200) == found
+    narrow = evaluation.whose_scene(pd.DataFrame(rows), resamples=200, confidence=0.5)
+    assert narrow.difference.confidence == 0.5
+
+
+def test_the_difference_of_the_shares_of_swapped_inputs_is_from_minus_1_to_1():
+    rows = []
+    for number in range(6):
+        scene, other = ("a", "b") if number % 2 else ("b", "a")
+        row = {"clip": f"{number}", "location": f"{scene}{number}", "truth": scene}
+        rows.append(row | {"events_of": "?", "events_truth": other, scene: 0.1, other: 0.9})
+    follows_embedding = evaluation.whose_scene(pd.DataFrame(rows), resamples=50)
+    assert follows_embedding.embedding == 1
+    assert (follows_embedding.difference.low, follows_embedding.difference.high) == (-1, -1)

@@ -100,9 +100,10 @@ def test_one_scene_has_nothing_to_be_compared_with():
 
 
 def test_what_is_written_is_read(tmp_path):
-    written = table(("1", "NA", 3, 0.8, 0.1), ("2", "", 1, 0.4, 0.1))
-    written.to_csv(tmp_path / "scores.csv", index=False)
-    pd.testing.assert_frame_equal(read_event_scores(tmp_path / "scores.csv"), written)
+    for locations in (("NA", ""), ("001", "02")):
+        written = table(("1", locations[0], 3, 0.8, 0.1), ("2", locations[1], 1, 0.4, 0.1))
+        written.to_csv(tmp_path / "scores.csv", index=False)
+        pd.testing.assert_frame_equal(read_event_scores(tmp_path / "scores.csv"), written)
 
 
 @pytest.mark.parametrize(
@@ -110,12 +111,14 @@ def test_what_is_written_is_read(tmp_path):
 )
 def test_another_table_is_an_error_with_its_path(tmp_path, text):
     (tmp_path / "scores.csv").write_text(text)
-    with pytest.raises(DataError, match=r"scores\.csv"):
+    with pytest.raises(DataError, match=r"scores\.csv") as error:
         read_event_scores(tmp_path / "scores.csv")
+    assert "--again" in error.value.fix
 
 
 def test_a_missing_score_is_an_error(tmp_path):
     scores = table(("park", "p1", 1, np.nan, 0.9))
     scores.to_csv(tmp_path / "scores.csv", index=False)
-    with pytest.raises(DataError, match="no number"):
+    with pytest.raises(DataError, match=r"scores\.csv contains a score that is no number") as error:
         read_event_scores(tmp_path / "scores.csv")
+    assert "--again" in error.value.fix

@@ -247,8 +247,9 @@ class EventModel(keras.layers.Layer):
                     f"Set event_model.{field} to match.",
                 )
         # With a tap that uses the PCA, the digest covers arrays of another file.
-        if "sha256" in record and record["embedding_tap"] not in catalogue.PCA_TAPS:
-            choices = [record[field] for field in ("name", "width", "embedding_tap", "activation")]
+        if "sha256" in record and record.get("embedding_tap") not in catalogue.PCA_TAPS:
+            fields = ("name", "width", "embedding_tap", "activation")
+            choices = [record.get(field) for field in fields]
             if weights.digest(choices, arrays) != record["sha256"]:
                 raise WeightsError(
                     f"The weights in {path} are not those of its record.", "Write the file again."
@@ -299,6 +300,8 @@ class EventModel(keras.layers.Layer):
                     f"{name!r} of {source} has shape {found}, not {expected}.", advice
                 )
         for name in variables:
+            if not np.issubdtype(arrays[name].dtype, np.number):
+                raise WeightsError(f"{name!r} of {source} contains no numbers.", advice)
             if not np.isfinite(arrays[name]).all():
                 raise WeightsError(
                     f"{name!r} of {source} contains values that are not finite.", advice

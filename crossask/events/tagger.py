@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from crossask import files, text_tables
+from crossask import files, stored, text_tables
 from crossask.config import EventModelConfig, catalogue
-from crossask.errors import DataError, WeightsError
+from crossask.errors import CrossaskError, DataError, WeightsError
 from crossask.events import assets, manifest, weights
 from crossask.events.vggish import PCA_CLIP, STEPS_PER_UNIT, read_pca
 
@@ -72,10 +72,21 @@ class Tagger(tf.Module):
             )
 
     def __call__(self, embedding: tf.Tensor) -> tf.Tensor:
-        """Returns scores [..., events] of embeddings [..., embedding_size]."""
+        """Returns scores [..., events] of embeddings [..., embedding_size].
+
+        Raises:
+          WeightsError: The head belongs to embeddings of another size.
+        """
         raw = embedding
         if self.inverse is not None:
             raw = tf.matmul(embedding, self.inverse.matrix) + self.inverse.offset
+        # A graph may not know the size.
+        if raw.shape[-1] not in (None, self.kernel.shape[0]):
+            raise WeightsError(
+                f"The tags are those of embeddings of {self.kernel.shape[0]} numbers, not of "
+                f"{raw.shape[-1]}.",
+                "Give the tags of these weights, or remove their file.",
+            )
         logits = tf.matmul(tf.nn.relu(raw), self.kernel) + self.bias  # [..., events]
         if self.exclusive:
             return tf.nn.softmax(logits)
@@ -130,16 +141,23 @@ def read_class_map(path: str | Path) -> list[str]:
       path: CSV file with the columns index and display_name.
 
     Raises:
-      WeightsError: A column is missing or has a wrong value.
+      WeightsError: A column is missing or has a wrong value, or an event is missing.
     """
-    fix = "Give it the columns index and display_name."
+    fix = "Give it the columns index, from 0 on, and display_name."
     try:
         table = text_tables.read_csv(path)
         table.require(("index", "display_name"), fix)
         rows = sorted(table.rows, key=lambda row: int(row["index"]))
     except (DataError, ValueError) as error:
         raise WeightsError(f"{path} is no class map ({error}).", fix) from error
-    return [row["display_name"] for row in rows]
+    names = [row["display_name"] for row in rows]
+    numbers = [int(row["index"]) for row in rows]
+    # With an event left out or listed twice, all others would get the names of their neighbours.
+    if numbers != list(range(len(rows))) or not all(names):
+        raise WeightsError(
+            f"{path} is no class map: it has no name, or two, for one of {len(rows)} events.", fix
+        )
+    return names
 
 
 def read_tags(path: str | Path) -> Tagger:
@@ -148,15 +166,22 @@ def read_tags(path: str | Path) -> Tagger:
     Raises:
       WeightsError: It cannot be read.
     """
+    fix = "Restore the file, or remove it."
     try:
-        with np.load(path) as file:
-            kernel = file["kernel"].astype(np.float32)
-            bias = file["bias"].astype(np.float32)
-            return Tagger(file["names"].tolist(), kernel, bias, file["exclusive"])
-    except weights.BROKEN_NPZ as error:
-        raise WeightsError(
-            f"{path} cannot be read ({error}).", "Restore the file, or remove it."
-        ) from error
+        arrays, _ = weights.from_npz(path)
+        with stored.damage_of(path, fix):
+            names = arrays["names"].tolist()
+            kernel = arrays["kernel"].astype(np.float32)
+            bias = arrays["bias"].astype(np.float32)
+            is_exclusive = bool(arrays["exclusive"])
+            if kernel.ndim != 2 or kernel.shape[1:] != bias.shape or len(names) != len(bias):
+                shapes = f"a kernel {kernel.shape}, a bias {bias.shape}"
+                raise ValueError(f"{len(names)} names, {shapes}")
+            if not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
+                raise ValueError("values that are not finite")
+    except CrossaskError as error:
+        raise WeightsError(error.problem, fix) from error
+    return Tagger(names, kernel, bias, is_exclusive)
 
 
 def inverse_of_pca(vectors: np.ndarray, mean: np.ndarray) -> Affine:

@@ -211,4 +211,8 @@ def read_pca(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
             f"{path} contains shapes {vectors.shape} and {mean.shape}, not (128, 128) and (128,).",
             "Give vggish_pca_params.npz.",
         )
+    if not (np.isfinite(vectors).all() and np.isfinite(mean).all()):
+        raise WeightsError(
+            f"{path} contains values that are not finite.", "Give vggish_pca_params.npz."
+        )
     return vectors, mean

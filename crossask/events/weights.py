@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,21 +17,13 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2, trackable_object_graph_pb2
 
+from crossask import stored
 from crossask.errors import WeightsError
 
 RECORD = "__record__"  # name in an .npz of the JSON that says what the weights belong to
 
-# Errors that np.load raises for a file that is truncated or damaged.
-BROKEN_NPZ = (
-    OSError,
-    EOFError,
-    ValueError,
-    KeyError,
-    AttributeError,
-    TypeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+# Errors that np.load raises for a file that is truncated or damaged, and those of other content.
+BROKEN_NPZ = (*stored.BROKEN_ARRAYS, OSError, AttributeError, TypeError)
 # Errors that a SavedModel raises that is truncated or damaged.
 _BROKEN_MODULE = (OSError, tf.errors.OpError, ValueError, IndexError, DecodeError)
 
@@ -197,10 +188,14 @@ def from_npz(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     """
     try:
         with np.load(path, allow_pickle=False) as file:
+            if len(set(file.files)) < len(file.files):
+                raise ValueError("two arrays have one name")
             arrays = {name: file[name] for name in file.files}
         record = {}
         if RECORD in arrays:
             record = json.loads(str(arrays.pop(RECORD)))
+            if not isinstance(record, dict):
+                raise ValueError("its record is no JSON object")
     except BROKEN_NPZ as error:
         raise WeightsError(
             f"{path} cannot be read as .npz ({error}).",
@@ -214,7 +209,9 @@ def digest(choices: list, arrays: Arrays) -> str:
     found = hashlib.sha256(json.dumps(choices).encode())
     for name, value in sorted(arrays.items()):
         found.update(f"{name}{tuple(value.shape)}".encode())
-        found.update(np.ascontiguousarray(value, "<f4").tobytes())
+        # Weights are no text, but a file may contain some in their place.
+        is_number = np.issubdtype(value.dtype, np.number)
+        found.update(np.ascontiguousarray(value, "<f4" if is_number else None).tobytes())
     return found.hexdigest()
 
 

@@ -130,7 +130,7 @@ def _read(path: str) -> tuple[Arrays, dict[str, Any]]:
     arrays, record = weights.from_npz(path)
     if record.get("kind") != KIND:
         raise WeightsError(f"{path} contains no trunk.", f"Check model.trunk, or {PRETRAIN}.")
-    if _digest(record["fields"], arrays) != record["sha256"]:
+    if _digest(record.get("fields", {}), arrays) != record.get("sha256"):
         raise WeightsError(
             f"The weights in {path} are not those of its record.", "Restore the file."
         )

@@ -20,6 +20,10 @@ RIFF_HEADER_BYTES = 12
 CHUNK_HEADER_BYTES = 8
 # A file has a handful of chunks; the search for the samples ends after this many.
 MOST_CHUNKS = 1000
+# Pattern of the names of chunks.
+CHUNK_NAME = "[ -~]{4}"
+# Starts of what other programs append: ID3 and APE tags.
+TAGS = (b"ID3", b"TAG", b"APE")
 # What messages say before the number of a file or a waveform.
 ENTRY = "Entry of the batch, counted from 0:"
 
@@ -146,11 +150,13 @@ class _Chunks(NamedTuple):
       format_start: Index of the first byte of the format.
       data_start: Index of the first byte of the samples.
       data_bytes: Number of bytes of the samples.
+      is_over: Whether no chunks follow.
     """
 
     format_start: tf.Tensor
     data_start: tf.Tensor
     data_bytes: tf.Tensor
+    is_over: tf.Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,28 +177,53 @@ class _Format:
 
 
 def _find_chunks(files: tf.Tensor, entry: tf.Tensor) -> _Chunks:
-    """Finds the format and the samples of a WAV file, which is a list of chunks."""
+    """Finds the format and the samples of a WAV file, which is a list of chunks.
+
+    Where neither chunks nor tags follow the samples, their size was not written, for example
+    because the recorder stopped, and all of the file are samples; see `audio.wav_header`.
+    """
     file_bytes = tf.strings.length(files)[entry]
 
     def is_searching(start: tf.Tensor, chunks: _Chunks) -> tf.Tensor:
-        return tf.logical_and(chunks.data_start < 0, start + CHUNK_HEADER_BYTES <= file_bytes)
+        is_left = start + CHUNK_HEADER_BYTES <= file_bytes
+        return tf.logical_and(is_left, tf.logical_not(chunks.is_over))
 
     def read_chunk(start: tf.Tensor, chunks: _Chunks) -> tuple[tf.Tensor, _Chunks]:
         name = _bytes_of(files, entry, start, 4)
+        size = _number(files, entry, start + 4, 4)
         content = start + CHUNK_HEADER_BYTES
         # A file that was cut off, or was written to a pipe, has fewer bytes than its header says.
         present = tf.cast(file_bytes - content, tf.int64)
-        length = tf.cast(tf.minimum(_number(files, entry, start + 4, 4), present), tf.int32)
-        is_data = tf.equal(name, b"data")
-        chunks = _Chunks(
-            format_start=tf.where(tf.equal(name, b"fmt "), content, chunks.format_start),
-            data_start=tf.where(is_data, content, chunks.data_start),
-            data_bytes=tf.where(is_data, length, chunks.data_bytes),
+        length = tf.cast(tf.minimum(size, present), tf.int32)
+        if_samples = _Chunks(
+            format_start=chunks.format_start,
+            data_start=content,
+            data_bytes=length,
+            # Not all programs let the next chunk start at an even place.
+            is_over=tf.equal(length % 2, 1),
         )
+        if_before = chunks._replace(
+            format_start=tf.where(tf.equal(name, b"fmt "), content, chunks.format_start)
+        )
+        is_tag = tf.reduce_any(tf.equal(tf.strings.substr(name, 0, 3), TAGS))
+        is_chunk = tf.logical_and(
+            tf.strings.regex_full_match(name, CHUNK_NAME), size + size % 2 <= present + 1
+        )
+        is_sound = tf.logical_not(tf.logical_or(is_tag, is_chunk))
+        if_behind = chunks._replace(
+            data_bytes=tf.where(is_sound, file_bytes - chunks.data_start, chunks.data_bytes),
+            is_over=tf.logical_or(is_tag, is_sound),
+        )
+        is_behind = chunks.data_start >= 0
+        is_samples = tf.equal(name, b"data")
+        found = []
+        for behind, samples, before in zip(if_behind, if_samples, if_before, strict=True):
+            found.append(tf.where(is_behind, behind, tf.where(is_samples, samples, before)))
         # A chunk of an odd length is followed by one more byte.
-        return content + length + length % 2, chunks
+        return content + length + length % 2, _Chunks(*found)
 
-    not_found = _Chunks(tf.constant(-1), tf.constant(-1), tf.constant(-1))
+    minus_one = tf.constant(-1)
+    not_found = _Chunks(minus_one, minus_one, minus_one, tf.constant(False))
     _, chunks = tf.while_loop(
         is_searching,
         read_chunk,

@@ -9,6 +9,7 @@ import small_corpus
 import soundfile
 import tensorflow as tf
 
+from crossask.audio import reading
 from crossask.serving import wav_file, window_batches
 
 
@@ -75,6 +76,42 @@ def test_a_file_from_a_pipe_is_read_to_its_end(length):
     # Half a frame at the end is not a sample.
     found, _ = decode([streamed[:-2]], 0)
     np.testing.assert_array_equal(found, read(file)[0][:-1])
+
+
+def with_size(size: int, behind: bytes = b"") -> bytes:
+    """Returns a WAV file with this size of the samples in its header."""
+    file = wav(noise(0.1))
+    start = file.index(b"data") + 4
+    return file[:start] + struct.pack("<I", size) + file[start + 4 :] + behind
+
+
+SIZE = 1600 * 4
+BEHIND = {
+    "nothing": b"",
+    "chunks": chunk(b"LIST", b"abcd") + chunk(b"id3 ", b"odd"),
+    "id3": b"ID3\x04" + bytes(40),
+    "tag": b"TAG\xe9" + bytes(124),
+    "ape": b"APETAGEX" + bytes(24),
+    "rest": b"end",
+}
+
+
+# A crash, a size before the last update, and the rest of a division by 4 GiB.
+@pytest.mark.parametrize("size", [0, 400, 2000])
+def test_a_file_that_was_not_finished_is_read_to_its_end_as_from_a_disk(tmp_path, size):
+    file = with_size(size)
+    (tmp_path / "x.wav").write_bytes(file)
+    expected, rate = reading.read_audio(tmp_path / "x.wav")
+    found, found_rate = decode([file], 0)
+    assert len(found) == 1600
+    np.testing.assert_array_equal(found, expected)
+    assert found_rate == rate
+
+
+@pytest.mark.parametrize("behind", BEHIND.values(), ids=BEHIND)
+def test_what_follows_the_samples_is_no_sound(behind):
+    found, _ = decode([with_size(SIZE, behind)], 0)
+    np.testing.assert_array_equal(found, read(wav(noise(0.1)))[0])
 
 
 def of_format(tag=1, channels=2, rate=16000, bits=16) -> bytes:

@@ -67,7 +67,8 @@ flags.DEFINE_string(
 flags.DEFINE_float(
     "hop",
     None,
-    "Seconds between the starts of windows in a long recording; default: half of a window.",
+    "Seconds between the starts of windows in a long recording, at most a window; default: half of "
+    "a window.",
     flag_values=FLAGS,
 )
 flags.DEFINE_string(

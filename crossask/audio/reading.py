@@ -98,13 +98,18 @@ def read_start(path: AnyPath, seconds: float) -> tuple[np.ndarray, int]:
 def read_clip(path: AnyPath, features: FeatureConfig) -> tuple[np.ndarray, int]:
     """Reads a whole sound file that has about the length of a clip; results as `read_audio`.
 
+    If `features.max_cut_seconds` is infinite, the file may have any length, and what it contains
+    long after the clip is not read.
+
     Raises:
       AudioError: As `read_audio`, or the file is longer than `fit_length` allows.
     """
+    is_cut = math.isinf(features.max_cut_seconds)
+    allowed_seconds = 0.0 if is_cut else features.max_cut_seconds
     # `fit_length` compares exactly, at the rate at which the features are computed.
-    most_seconds = features.clip_seconds + features.max_cut_seconds + _SPARE_SECONDS
+    most_seconds = features.clip_seconds + allowed_seconds + _SPARE_SECONDS
     waveform, rate = read_start(path, most_seconds)
-    if len(waveform) > most_seconds * rate:
+    if len(waveform) > most_seconds * rate and not is_cut:
         raise _too_long(path, f"more than {len(waveform) / rate:.0f}", features)
     return waveform, rate
 

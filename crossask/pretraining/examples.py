@@ -1,6 +1,7 @@
 """Labelled clips as training examples: their patches in the feature cache, read as batches."""
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -14,8 +15,6 @@ from crossask.pretraining.labels import LabelledClip
 
 # Clips that are shuffled together. Those of 10 s take 120 MB.
 SHUFFLE_BLOCK = 512
-# Recordings of any length are cut.
-LONGEST_CUT_SECONDS = 1e9
 # The name of the corpus in messages, and the scene that its clips have instead of labels.
 NAME = "labelled events"
 
@@ -85,7 +84,8 @@ def row(event_model: EventModelConfig, clip_seconds: float) -> Experiment:
         sample_rate_hz=catalogue.front_end(front_end).sample_rate_hz,
         clip_seconds=clip_seconds,
         max_padding_seconds=clip_seconds,
-        max_cut_seconds=LONGEST_CUT_SECONDS,
+        # Recordings of any length are cut.
+        max_cut_seconds=math.inf,
     )
     return Experiment(
         name="pretraining",

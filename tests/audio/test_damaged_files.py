@@ -286,6 +286,17 @@ def test_a_clip_is_read_whole(tmp_path):
     np.testing.assert_array_equal(waveform, tones(3.0))
 
 
+def test_what_follows_a_clip_that_may_be_cut_anywhere_is_not_read(tmp_path):
+    samples = np.arange(25 * 8000) / (25 * 8000)
+    soundfile.write(tmp_path / "x.wav", samples, 8000, "FLOAT")
+    features = FeatureConfig(clip_seconds=2.0, max_cut_seconds=float("inf"))
+    waveform, rate = reading.read_clip(tmp_path / "x.wav", features)
+    assert 2 * rate <= len(waveform) < len(samples)
+    clip, change = reading.fit_length(waveform, rate, features)
+    assert change == "cut"
+    np.testing.assert_array_equal(clip[:, 0], samples[: 2 * rate].astype(np.float32))
+
+
 def test_names_and_folders_that_look_like_sound(tmp_path):
     soundfile.write(tmp_path / "x.wav", tones(), RATE)
     (tmp_path / "wav.raw").write_bytes((tmp_path / "x.wav").read_bytes())

@@ -67,6 +67,8 @@ def of_folder(folder: str | Path) -> Iterator[None]:
     with _holding(folder / NAME, folder):
         files.remove_remains_below(folder)
         yield
+        # Processes that a killed command had started may have ended only meanwhile.
+        files.remove_remains_below(folder)
 
 
 @contextlib.contextmanager
@@ -88,6 +90,7 @@ def of_path(path: str | Path) -> Iterator[None]:
     with _holding(path.with_name(f".{path.name}{NAME}"), path):
         files.remove_remains_of(path)
         yield
+        files.remove_remains_of(path)
 
 
 @contextlib.contextmanager

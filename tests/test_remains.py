@@ -68,6 +68,21 @@ def test_beside_a_path(tmp_path, ended, name, is_folder):
         assert neighbour.exists()
 
 
+@pytest.mark.parametrize("lock", [locks.of_folder, locks.of_path])
+def test_files_of_a_process_that_ends_during_the_next_command(tmp_path, lock):
+    """A worker of a killed command may still run when the command is started again."""
+    target = tmp_path / "events"
+    written = target / "a.wav" if lock is locks.of_folder else target
+    worker = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    left = temporary(written, worker.pid)
+    left.parent.mkdir(exist_ok=True)
+    left.write_bytes(b"half")
+    with lock(target):
+        assert left.exists()
+        worker.communicate(b"\n")
+    assert not left.exists()
+
+
 def test_files_of_others_remain(tmp_path, ended):
     kept = [
         temporary(tmp_path / "a.csv", os.getppid()),

@@ -32,6 +32,7 @@ from crossask import locks
 from crossask.cli import command
 from crossask.errors import AudioError, CrossaskError, Preempted
 from crossask.serving import prediction_files
+from crossask.serving.cards import model_digest
 from crossask.serving.origins import Origins
 
 if TYPE_CHECKING:
@@ -261,7 +262,8 @@ class _Writer:
         # Which recordings the output has predictions of.
         self.origins = None
         if values.out:
-            self.origins = Origins(values.out, is_folder=self.has_timelines)
+            model = model_digest(classifier.card)
+            self.origins = Origins(values.out, self.has_timelines, model)
         if values.out and not self.has_timelines:
             self.file = prediction_files.PredictionFile(
                 values.out, values.format, classifier.scenes

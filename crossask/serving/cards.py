@@ -4,10 +4,11 @@ A SavedModel is a program: its graph may read and write any file of the user. Wh
 also write a card, so a card shows where a model comes from, and does not prove it.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from crossask import stored
+from crossask import config, stored
 from crossask.audio.windows import LEAST_SECONDS
 from crossask.errors import CrossaskError, DataError
 
@@ -30,6 +31,15 @@ UNKNOWN = {
     "fold": "unknown",
     "seed": "unknown",
 }
+
+
+# What distinguishes a model from others. The SavedModel and the LiteRT file of a run share it.
+IDENTITY = ("scenes", "experiment", "fold", "seed", "trained_on", "training")
+
+
+def model_digest(card: Mapping[str, Any]) -> str:
+    """Returns 16 hexadecimal digits that differ between the models of two runs."""
+    return config.digest([card.get(name) for name in IDENTITY])
 
 
 def read_card(folder: Path, trust_model: bool = False) -> dict[str, Any]:

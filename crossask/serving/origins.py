@@ -1,4 +1,4 @@
-"""Which recording each prediction in an output is of, because names alone do not say so.
+"""Which recording and model each prediction in an output is of, because names do not say so.
 
 Relative paths mean other files in another folder, submissions to DCASE contain base names, and the
 timelines of a.wav and a.flac have one name. Without this record, a recording would be skipped
@@ -22,25 +22,34 @@ class Origins:
     earlier version has no such file, and its names are trusted.
     """
 
-    def __init__(self, out: str | Path, is_folder: bool):
+    def __init__(self, out: str | Path, is_folder: bool, model: str):
         """Reads the file.
 
         Args:
           out: The output: a table, or a folder of timelines.
           is_folder: Whether it is a folder.
+          model: Digest of the model that predicts, see `model_digest`.
+
+        Raises:
+          CrossaskError: The output has predictions of another model.
         """
         self._out = Path(out)
+        self._model = model
         self._path = self._out.with_name(f".{self._out.name}{SUFFIX}")
         if is_folder:
             self._path = self._out / SUFFIX
         # Name in the output -> absolute path of the recording, and format of the output.
         self._known: dict[str, tuple[str, str]] = {}
+        if not self._out.exists():
+            # The record of an output that was removed.
+            self._path.unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):
             for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
                 # A command that was killed may have written a part of a line.
                 with contextlib.suppress(ValueError, KeyError, TypeError):
                     entry = json.loads(line)
                     self._known[entry["name"]] = (entry["recording"], entry["format"])
+                    self._check_model(entry["model"])
 
     def add(self, name: str, recording: str, file_format: str) -> None:
         """Records a recording before its prediction is written.
@@ -54,11 +63,23 @@ class Origins:
         if self._known.get(name) == found:
             return
         self._known[name] = found
-        entry = {"name": name, "recording": found[0], "format": file_format}
+        entry = {
+            "name": name,
+            "recording": found[0],
+            "format": file_format,
+            "model": self._model,
+        }
         self._path.parent.mkdir(parents=True, exist_ok=True)
         # The line begins with a line break, which ends a line that was not written whole.
         with open(self._path, "a", encoding="utf-8") as file:
             file.write(f"\n{json.dumps(entry)}\n")
+
+    def _check_model(self, model: str) -> None:
+        if model != self._model:
+            raise CrossaskError(
+                f"{self._out} contains predictions of another model.",
+                "Set another --out, or remove it to predict all recordings again.",
+            )
 
     def check(self, name: str, recording: str, file_format: str) -> None:
         """Raises CrossaskError if a name in the output is that of another recording.

@@ -1,6 +1,7 @@
 """Outputs that are continued: a recording is skipped only if it is the one that was predicted."""
 
 import os
+import shutil
 import types
 
 import pytest
@@ -22,7 +23,7 @@ class Classifier:
     """Predicts a bus for every recording."""
 
     scenes = SCENES
-    card = types.MappingProxyType({"sample_rate_hz": 16000})
+    card = types.MappingProxyType({"sample_rate_hz": 16000, "seed": 0})
 
     def predict_each(self, recordings, progress=None):
         for recording in recordings:
@@ -40,10 +41,16 @@ class Classifier:
             )
 
 
-def predict_into(out, file_format, timeline, recordings) -> int:
+class OtherSeed(Classifier):
+    """The classifier of another run."""
+
+    card = types.MappingProxyType({"sample_rate_hz": 16000, "seed": 1})
+
+
+def predict_into(out, file_format, timeline, recordings, classifier=Classifier) -> int:
     """Continues an output, as a command does; returns the number of recordings in it."""
     values = types.SimpleNamespace(out=str(out), format=file_format, timeline=timeline, top=3)
-    writer = predict._Writer(values, Classifier())
+    writer = predict._Writer(values, classifier())
     try:
         writer.predict(recordings, shows_progress=False)
     finally:
@@ -127,3 +134,19 @@ def test_an_output_whose_record_is_missing_or_damaged_goes_on(tmp_path, file_for
     assert predict_into(out, file_format, timeline, recordings) == 2
     record.unlink()
     assert predict_into(out, file_format, timeline, recordings) == 2
+
+
+@FORMATS
+def test_predictions_of_two_models_are_not_mixed(tmp_path, file_format, timeline):
+    recordings = sources.find_recordings([write(tmp_path / "sounds" / "a.wav")])
+    out = tmp_path / "out"
+    predict_into(out, file_format, timeline, recordings)
+    with pytest.raises(CrossaskError, match="contains predictions of another model"):
+        predict_into(out, file_format, timeline, recordings, OtherSeed)
+    if timeline:
+        shutil.rmtree(out)
+    else:
+        out.unlink()
+    assert predict_into(out, file_format, timeline, recordings, OtherSeed) == 1
+    # The record of the removed table is no reason to refuse the model of the new one.
+    assert predict_into(out, file_format, timeline, recordings, OtherSeed) == 1

@@ -190,10 +190,15 @@ class Prediction(_SceneProbabilities):
         Args:
           at_seconds: The window whose centre is nearest to this time is explained. None is the
             window in which the probability of `scene` is highest.
+
+        Raises:
+          CrossaskError: The time is not a finite number.
         """
         if at_seconds is None:
             probabilities = [segment.probabilities[self.scene] for segment in self.timeline]
             number = int(np.argmax(probabilities))
+        elif not math.isfinite(at_seconds):
+            raise CrossaskError(f"The time is {at_seconds} s.", "Give a finite number of seconds.")
         else:
             centres = [(part.start_seconds + part.end_seconds) / 2 for part in self.timeline]
             number = int(np.argmin(np.abs(np.array(centres) - at_seconds)))

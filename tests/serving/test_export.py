@@ -236,6 +236,8 @@ def test_an_explanation_shows_the_attention_of_the_window_with_the_highest_proba
     for weights in why.attention.values():
         np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-5)
     assert why.attended().sum() == pytest.approx(1, abs=1e-5)
+    with pytest.raises(CrossaskError, match="The time is nan s"):
+        answer.explain(at_seconds=float("nan"))
     first = answer.explain(at_seconds=0.2)
     if why.event_scores is None:
         assert why.events_heard() == []

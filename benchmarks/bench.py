@@ -63,22 +63,23 @@ def _run(arguments: argparse.Namespace) -> None:
             "Add --out=FOLDER (make bench OUT=FOLDER).",
         )
     for name in names:
-        LOG.info("%s ...", name)
         part = importlib.import_module(f"speed.parts.{name}")
-        with tempfile.TemporaryDirectory() as scratch:
-            setup = Setup(arguments.peers_python, Path(scratch), arguments.short, arguments.clips)
-            figures = part.measure(setup)
         stored = json.loads(results.read_text()) if results.is_file() else {}
         stored[name] = {
-            "figures": figures,
+            "figures": {},
             "date": datetime.date.today().isoformat(),
             "machine": machine.facts(),
             "versions": machine.versions(arguments.peers_python),
         }
-        # After each part, so that an error in the next one loses nothing.
-        with files.writing(results) as temporary:
-            temporary.write_text(json.dumps(stored, indent=2) + "\n", encoding="utf-8")
-        text.write_text(page.as_markdown(stored), encoding="utf-8")
+        with tempfile.TemporaryDirectory() as scratch:
+            setup = Setup(arguments.peers_python, Path(scratch), arguments.short, arguments.clips)
+            for work, figures in part.measure(setup):
+                stored[name]["figures"][work] = figures
+                LOG.info("%s: %s", name, work)
+                # After each work, so that an error in the next one loses nothing.
+                with files.writing(results) as temporary:
+                    temporary.write_text(json.dumps(stored, indent=2) + "\n", encoding="utf-8")
+                text.write_text(page.as_markdown(stored), encoding="utf-8")
         LOG.info("%s", page.section(name, stored[name]))
 
 

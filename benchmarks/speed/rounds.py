@@ -60,7 +60,7 @@ class Length:
     most: int
 
 
-FULL = Length(round_seconds=1.0, counted=9, most=30)
+FULL = Length(round_seconds=1.0, counted=7, most=20)
 SHORT = Length(round_seconds=0.2, counted=1, most=2)
 
 

@@ -1,1 +1,1 @@
-"""The parts of the benchmark. Each module has a function `measure(setup)` that returns figures."""
+"""The parts of the benchmark. Each module has `measure(setup)`, which yields figures."""

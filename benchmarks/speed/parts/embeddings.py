@@ -1,5 +1,6 @@
 """Patches of one clip of 10 s to the embeddings of VGGish and of YAMNet."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from speed import tables
@@ -10,9 +11,8 @@ PATCHES = {"vggish": 10, "yamnet": 20}
 TOLERANCES = {"embedding": 1e-4}
 
 
-def measure(setup: Setup) -> dict[str, Any]:
-    """Returns {name of the work: figures on one core and on all cores}."""
-    found = {}
+def measure(setup: Setup) -> Iterator[tuple[str, Any]]:
+    """Yields each work with its figures on one core and on all cores."""
     for name, patches in PATCHES.items():
         folder = setup.folder(f"embeddings_{name}")
         options = {"event_model": name, "patches": patches, "folder": str(folder)}
@@ -21,8 +21,7 @@ def measure(setup: Setup) -> dict[str, Any]:
             setup.peer("PyTorch", "torch_embeddings", options),
             setup.peer("ONNX Runtime", "onnx_embeddings", options),
         ]
-        found[f"embeddings of {name}"] = setup.compare(sides, TOLERANCES)
-    return found
+        yield f"embeddings of {name}", setup.compare(sides, TOLERANCES)
 
 
 def section(figures: tables.Figures) -> str:

@@ -3,6 +3,7 @@
 The ratio is the time with the cache divided by the time without; at 1, reading costs nothing.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from speed import rounds, rows, tables, trained
@@ -13,11 +14,10 @@ SYNTHETIC = "one batch, repeated"
 CACHE = "feature cache"
 
 
-def measure(setup: Setup) -> dict[str, Any]:
-    """Returns {row: figures on one core and on all cores}."""
+def measure(setup: Setup) -> Iterator[tuple[str, Any]]:
+    """Yields each row with its figures on one core and on all cores."""
     folder = setup.folder("epoch")
     table = trained.write_corpus(folder / "clips", 16 if setup.short else 96)
-    found = {}
     for row in ROWS:
         options = {
             **rows.options(
@@ -34,8 +34,7 @@ def measure(setup: Setup) -> dict[str, Any]:
             setup.ours("epoch", options | {"reads_cache": False}, name=SYNTHETIC),
             setup.ours("epoch", options | {"reads_cache": True}, name=CACHE),
         ]
-        found[row] = setup.compare(sides, {})
-    return found
+        yield row, setup.compare(sides, {})
 
 
 def worst_row(figures: tables.Figures) -> float | None:

@@ -1,5 +1,6 @@
 """Sound files to both features, the log-mel and the patches of VGGish, by four programs."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from crossask import config
@@ -15,8 +16,8 @@ EVENT = config.LogMelConfig(
 )
 
 
-def measure(setup: Setup) -> dict[str, Any]:
-    """Returns {name of the work: figures on one core and on all cores}."""
+def measure(setup: Setup) -> Iterator[tuple[str, Any]]:
+    """Yields each work with its figures on one core and on all cores."""
     folder = setup.folder("features")
     paths = recordings.write(folder, count=1 if setup.short else 4)
     options = ROW | peer_options() | {"paths": paths, "folder": str(folder)}
@@ -26,7 +27,7 @@ def measure(setup: Setup) -> dict[str, Any]:
         setup.peer("librosa", "librosa_features", options),
         setup.peer("PyTorch", "torch_features", options),
     ]
-    return {"files to features": setup.compare(sides, TOLERANCES)}
+    yield "files to features", setup.compare(sides, TOLERANCES)
 
 
 def section(figures: tables.Figures) -> str:

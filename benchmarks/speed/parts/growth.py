@@ -3,6 +3,7 @@
 The clips are eight recordings under new names. The features are those of FA.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from speed import commands, rows, tables, trained
@@ -12,9 +13,8 @@ SIZES = (100, 1000, 10000)
 SHORT_SIZES = (10, 20)
 
 
-def measure(setup: Setup) -> dict[str, Any]:
-    """Returns {number of clips: {"seconds", "peak_bytes"}}."""
-    found = {}
+def measure(setup: Setup) -> Iterator[tuple[str, Any]]:
+    """Yields each number of clips with {"seconds", "peak_bytes"}."""
     for clips in SHORT_SIZES if setup.short else SIZES:
         if clips > setup.clips:
             break
@@ -29,8 +29,7 @@ def measure(setup: Setup) -> dict[str, Any]:
             "--params_override=dataset=folder",
         ]
         usage = commands.run(commands.crossask(*words), setup.all_cores)
-        found[str(clips)] = {"seconds": usage.seconds, "peak_bytes": usage.peak_bytes}
-    return found
+        yield str(clips), {"seconds": usage.seconds, "peak_bytes": usage.peak_bytes}
 
 
 def memory_growth(figures: tables.Figures) -> float:

@@ -1,5 +1,6 @@
 """The waveform of one clip of 10 s, 48 kHz, stereo, to the probabilities of FA."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from crossask import config
@@ -11,8 +12,8 @@ UNIT = "clip"
 TOLERANCES = {"probabilities": 1e-5}
 
 
-def measure(setup: Setup) -> dict[str, Any]:
-    """Returns {name of the work: figures on one core and on all cores}."""
+def measure(setup: Setup) -> Iterator[tuple[str, Any]]:
+    """Yields each work with its figures on one core and on all cores."""
     row = rows.options("fa", setup.short)
     options = features.peer_options() | {
         **row,
@@ -24,7 +25,7 @@ def measure(setup: Setup) -> dict[str, Any]:
         setup.peer("PyTorch", "torch_latency", options | {"uses_onnx": False}),
         setup.peer("ONNX Runtime", "torch_latency", options | {"uses_onnx": True}),
     ]
-    return {"waveform to answer": setup.compare(sides, TOLERANCES)}
+    yield "waveform to answer", setup.compare(sides, TOLERANCES)
 
 
 def section(figures: tables.Figures) -> str:

@@ -3,6 +3,7 @@
 A step or an embedding can reach at most the rate of a product.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from speed import tables
@@ -13,19 +14,17 @@ PRODUCTS = ("float32", "bfloat16")
 COPY = "copy"
 
 
-def measure(setup: Setup) -> dict[str, Any]:
-    """Returns {name of the work: figures on one core and on all cores}."""
-    found = {}
+def measure(setup: Setup) -> Iterator[tuple[str, Any]]:
+    """Yields each work with its figures on one core and on all cores."""
     for work in PRODUCTS:
         options = {"work": work, "size": SIZE // 8 if setup.short else SIZE}
         sides = [
             setup.ours("rates", options, name="TensorFlow"),
             setup.peer("PyTorch", "torch_rates", options),
         ]
-        found[work] = setup.compare(sides, {})
+        yield work, setup.compare(sides, {})
     copy = setup.ours("rates", {"work": COPY}, name="NumPy")
-    found[COPY] = setup.compare([copy], {})
-    return found
+    yield COPY, setup.compare([copy], {})
 
 
 def best(figures: tables.Figures, work: str, cores: str) -> float | None:

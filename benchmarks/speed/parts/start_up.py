@@ -4,6 +4,7 @@
 TensorFlow.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from crossask.cli import main as cli
@@ -14,8 +15,8 @@ PREDICT_LITERT = "predict, one file, LiteRT"
 PREDICT_SAVED_MODEL = "predict, one file, SavedModel"
 
 
-def measure(setup: Setup) -> dict[str, Any]:
-    """Returns {command: seconds}."""
+def measure(setup: Setup) -> Iterator[tuple[str, Any]]:
+    """Yields each command with its seconds."""
     cores = setup.cores["one core"]
     (path,) = recordings.write(setup.folder("start_up"), 1)
     models = trained.export(setup)
@@ -27,10 +28,8 @@ def measure(setup: Setup) -> dict[str, Any]:
     for verb in cli.verbs():
         words[f"{verb} --help"] = [verb, "--help"]
         words[f"{verb} --version"] = [verb, "--version"]
-    found = {}
     for name, command in words.items():
-        found[name] = commands.seconds(commands.crossask(*command), cores, setup.length)
-    return found
+        yield name, commands.seconds(commands.crossask(*command), cores, setup.length)
 
 
 def section(figures: tables.Figures) -> str:

@@ -3,6 +3,7 @@
 A step is forward pass, loss, gradients and Adam on a batch of eight clips of random features.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from crossask import config
@@ -18,9 +19,8 @@ TOLERANCES = {
 }
 
 
-def measure(setup: Setup) -> dict[str, Any]:
-    """Returns {name of the work: figures on one core and on all cores}."""
-    found = {}
+def measure(setup: Setup) -> Iterator[tuple[str, Any]]:
+    """Yields each work with its figures on one core and on all cores."""
     for row in ROWS:
         for precision, tolerances in TOLERANCES.items():
             options = _options(row, setup.short) | {
@@ -32,8 +32,7 @@ def measure(setup: Setup) -> dict[str, Any]:
                 setup.ours("steps", options),
                 setup.peer("PyTorch", "torch_steps", options),
             ]
-            found[f"{row}, {precision}"] = setup.compare(sides, tolerances)
-    return found
+            yield f"{row}, {precision}", setup.compare(sides, tolerances)
 
 
 def section(figures: tables.Figures) -> str:

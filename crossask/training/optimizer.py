@@ -25,6 +25,34 @@ Schedule = keras.optimizers.schedules.LearningRateSchedule
 
 
 @keras.saving.register_keras_serializable("crossask")
+class FusedAdam(keras.optimizers.Adam):
+    """Keras' Adam, whose update of a variable is one operation.
+
+    Keras' own update is a dozen operations, each of which reads and writes whole variables.
+    """
+
+    def update_step(self, gradient: tf.Tensor | tf.IndexedSlices, variable: tf.Variable) -> None:
+        """Updates one variable and its moments."""
+        if isinstance(gradient, tf.IndexedSlices):
+            super().update_step(gradient, variable)
+            return
+        index = self._index_dict[self._var_key(variable)]
+        step = tf.cast(self.iterations + 1, variable.dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].handle,
+            v=self._velocities[index].handle,
+            beta1_power=tf.pow(tf.cast(self.beta_1, variable.dtype), step),
+            beta2_power=tf.pow(tf.cast(self.beta_2, variable.dtype), step),
+            lr=tf.cast(self.learning_rate, variable.dtype),
+            beta1=tf.cast(self.beta_1, variable.dtype),
+            beta2=tf.cast(self.beta_2, variable.dtype),
+            epsilon=tf.cast(self.epsilon, variable.dtype),
+            grad=gradient,
+        )
+
+
+@keras.saving.register_keras_serializable("crossask")
 class LayerwiseAdam(keras.optimizers.Adam):
     """Adam (Kingma and Ba 2015) with a rate, a first step and a pull for every variable.
 
@@ -188,7 +216,7 @@ def build_optimizer(
     rate = _learning_rate(training, steps)
     is_plain = tuning == FineTuningConfig() or not _tuned_layers(model)
     if is_plain and not training.average_decay:
-        optimizer = keras.optimizers.Adam(rate)
+        optimizer = FusedAdam(rate)
     else:
         optimizer = _layerwise_adam(model, rate, training, tuning, steps)
     if training.precision == "mixed_float16":

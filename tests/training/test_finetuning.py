@@ -15,7 +15,7 @@ from crossask.config import FineTuningConfig, TrainingConfig
 from crossask.errors import ConfigError
 from crossask.training import network
 from crossask.training.drift import embedding_drift
-from crossask.training.optimizer import LayerwiseAdam, build_optimizer
+from crossask.training.optimizer import FusedAdam, LayerwiseAdam, build_optimizer
 
 CONSTANT = TrainingConfig(learning_rate=1e-3)
 RANDOM = np.random.default_rng(5)
@@ -57,6 +57,24 @@ def assert_alike(one, other):
 
 def test_with_one_rate_it_is_adam():
     assert_alike(stepped(layerwise()), stepped(keras.optimizers.Adam(0.01)))
+
+
+@pytest.mark.parametrize("restart_at", [None, 3])
+def test_the_update_in_one_operation_is_that_of_adam(restart_at):
+    fused = stepped(FusedAdam(0.01), restart_at=restart_at)
+    assert_alike(fused, stepped(keras.optimizers.Adam(0.01)))
+
+
+def test_an_embedding_that_is_looked_up_is_updated_as_by_adam():
+    values = []
+    for optimizer in (FusedAdam(0.01), keras.optimizers.Adam(0.01)):
+        table = tf.Variable(STARTS[0])
+        for row in (1, 3, 1):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(tf.gather(table, [row]) ** 2)
+            optimizer.apply_gradients([(tape.gradient(loss, table), table)])
+        values.append(table.numpy())
+    np.testing.assert_allclose(*values, rtol=1e-6)
 
 
 def test_a_rate_scales_the_step_where_a_scaled_gradient_does_nothing():
@@ -176,11 +194,10 @@ def test_rates_fall_and_first_steps_rise_from_the_top_of_the_event_model_down():
 
 
 def test_the_papers_row_has_one_rate():
-    assert type(build_optimizer(built(), CONSTANT, FineTuningConfig(), 10)) is keras.optimizers.Adam
+    assert type(build_optimizer(built(), CONSTANT, FineTuningConfig(), 10)) is FusedAdam
     frozen = built(small_corpus.FA)
     assert (
-        type(build_optimizer(frozen, CONSTANT, FineTuningConfig(event_rate=0.1), 10))
-        is keras.optimizers.Adam
+        type(build_optimizer(frozen, CONSTANT, FineTuningConfig(event_rate=0.1), 10)) is FusedAdam
     )
 
 

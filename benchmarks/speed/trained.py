@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,8 +34,8 @@ class Exported:
 def write_corpus(folder: Path, clips: int, originals: int = 8) -> Path:
     """Writes a table of clips of two scenes and returns its path.
 
-    Clips are the same few recordings under new names, so that disks need not be large; each
-    recording is a place of its own, so that no place is on both sides of a split.
+    Clips are copies of a few recordings under new names, because writing noise takes long. Each
+    recording is a place of its own, so that its copies are on one side of a split.
     """
     (folder / "originals").mkdir(parents=True)
     paths = recordings.write(folder / "originals", originals)
@@ -42,7 +43,7 @@ def write_corpus(folder: Path, clips: int, originals: int = 8) -> Path:
     for number in range(clips):
         place = number % originals
         name = f"clip{number}.wav"
-        os.link(paths[place], folder / name)
+        shutil.copyfile(paths[place], folder / name)
         lines.append(f"{name},{'ab'[place % 2]},place{place}")
     table = folder / "clips.csv"
     table.write_text("\n".join(lines) + "\n")

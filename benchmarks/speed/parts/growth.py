@@ -1,6 +1,6 @@
 """`crossask prepare` for more and more clips of 10 s on all cores: time and peak memory.
 
-The clips are eight recordings under new names. The features are those of FA.
+The clips are copies of eight recordings. The features are those of FA.
 """
 
 from collections.abc import Iterator

@@ -146,8 +146,22 @@ def pretrain(values: flags.FlagValues, _positional: list[str]) -> int:
         exit_code = child_processes.split()
         if exit_code is not None:
             return exit_code
-    _pretrain_event_model(values)
+    with contextlib.ExitStack() as held:
+        # Machines of one cluster share the folders, and the first one writes.
+        if _is_first_machine(values.distribution):
+            held.enter_context(locks.of_path(values.out))
+        _pretrain_event_model(values)
     return 0
+
+
+def _is_first_machine(distribution: str) -> bool:
+    if distribution != "multi_worker_mirrored":
+        return True
+    from crossask.training import peers
+
+    cluster = peers.read(os.environ)
+    # Without machines, which is an error of its own, nothing is written.
+    return cluster is not None and cluster.number == 0
 
 
 def _pretrain_trunk(values: flags.FlagValues) -> None:
@@ -208,17 +222,14 @@ def _pretrain_event_model(values: flags.FlagValues) -> None:
             distribution=distribution,
             save_steps=values.save_steps,
         )
-        # Machines of one cluster share the folders. The first one writes and shows progress.
         machines = devices.machines(distribution)
-        with contextlib.ExitStack() as held:
-            if machines.is_first:
-                held.enter_context(locks.of_path(values.out))
-                options = dataclasses.replace(
-                    options,
-                    clip_progress=command.progress_bar("patches"),
-                    epoch_progress=command.progress_bar(f"pre-training {values.model}", "epoch"),
-                )
-            held.enter_context(locks.waiting(locks.waits() or machines.count > 1))
+        if machines.is_first:
+            options = dataclasses.replace(
+                options,
+                clip_progress=command.progress_bar("patches"),
+                epoch_progress=command.progress_bar(f"pre-training {values.model}", "epoch"),
+            )
+        with locks.waiting(locks.waits() or machines.count > 1):
             report = pretraining.pretrain(settings, training, test, values.out, options)
     if machines.is_first:
         _log_scores(report, values.out)

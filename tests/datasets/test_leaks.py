@@ -61,7 +61,7 @@ OTHER_NAMES = {
     "the same location": ("audio/e.wav", "bus,p1,2", None, "Location 'p1' is on both sides"),
     "the location in capital letters": ("audio/e.wav", "bus,P1,2", None, "'p1' of .* 'P1' of"),
     "the location with a blank": ("audio/e.wav", "bus,p 1,2", None, "'p1' of .* 'p 1' of"),
-    "the location in full width": ("audio/e.wav", "bus,\uff501,2", None, "'p1' of .*differ only"),
+    "the location in full width": ("audio/e.wav", "bus,\uff501,2", None, "'p1' of .*look alike"),
     "the name twice": ("./audio/a.wav", "bus,p5,2", None, "Lines 2 and 6 .* twice"),
     "the name with backslashes": ("audio\\a.wav", "bus,p5,2", None, "Lines 2 and 6 .* twice"),
     "a path with ..": ("audio/../audio/a.wav", "bus,p5,2", None, "the same file"),

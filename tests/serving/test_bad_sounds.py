@@ -161,7 +161,7 @@ SOUNDS = (
     Sound("offset.wav", written(noise() * 0 + 0.1), WARNED, says="is silent", tolerance=None),
     Sound("half.wav", half(written(noise(2.8))), WARNED, None, False, "1.4 s", None),
     Sound("half.aiff", half(written(noise(2.8))), WARNED, None, False, "1.4 s", None),
-    Sound("half.ogg", half(written(noise(6.0))), WARNED, None, False, "rest is missing", None),
+    Sound("half.ogg", half(written(noise(6.0))), WARNED, says="rest is missing", tolerance=None),
     Sound("half.opus", half(opus(noise(6.0))), WARNED, says="rest is missing", tolerance=None),
     Sound("short.wav", written(noise(1.4)), RIGHT, WARNED, False, "lasts 1.4 s", None),
     Sound("brief.wav", written(noise(0.4)), RIGHT, REFUSED, False, "0.4", None),

@@ -100,6 +100,7 @@ def test_a_relative_path_of_an_older_version_is_the_same_path(here, monkeypatch)
         "experiment": config.to_dict(config.with_absolute_paths(WEIGHTS)),
         "event_digest": "",
         "trunk_digest": "",
+        "teacher_digest": "",
     }
     run_module._check_same_run(run, record, None, None)
     other = config.override(WEIGHTS, {"event_model.weights": str(here / "embeddings.npz")})

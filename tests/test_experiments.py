@@ -47,12 +47,19 @@ TABLE_3 = {  # TUT 2017, TAU 2019
 
 
 def narrowed(row):
-    """The row at a size that trains in seconds; what belongs to its corpus alone is levelled."""
+    """The row at a size that trains in seconds.
+
+    What belongs to its corpus alone is levelled, and what tests of its own train: averages of
+    weights and weights of scenes (test_training.py), remedies for fine-tuning (test_finetuning.py),
+    levels, and VGGish's ReLU (tests/events).
+    """
     learning = dataclasses.replace(
         row.training,
         epochs=1,
         keep_from=1,
+        average_decay=0.0,
         average_from=1,
+        class_weights="equal",
         learning_rate=1e-3,
         batch_size=min(row.training.batch_size, 2),
         validation_share=0.3,
@@ -80,9 +87,12 @@ def narrowed(row):
         event_model=dataclasses.replace(
             row.event_model,
             width=1 / 32,
+            level=None,
+            embedding_tap=row.event_model.embedding_tap.replace("relu", "linear"),
             weights=row.event_model.name * bool(row.event_model.weights),
         ),
         training=learning,
+        fine_tuning=config.FineTuningConfig(),
         model=dataclasses.replace(row.model, **NARROW, event_encoder_channels=(4,) * 6 + (8,)),
     )
 

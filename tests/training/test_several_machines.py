@@ -126,6 +126,7 @@ def test_two_processes_end_with_the_weights_of_one(
     assert not list(two.folder.rglob("*.part"))
 
 
+@pytest.mark.faults
 @pytest.mark.trains
 @pytest.mark.processes
 @pytest.mark.skipif(

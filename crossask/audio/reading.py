@@ -49,6 +49,9 @@ _BLOCK_SECONDS = 10.0
 # A file is too long if it has so much more than may be cut; the rest is not read.
 _SPARE_SECONDS = 1.0
 
+# As features.max_cut_seconds: recordings of any length are cut. The field has to be finite.
+ANY_CUT_SECONDS = 1e9
+
 # Encoding of a file, as libsndfile names it.
 OPUS = "OPUS"
 
@@ -98,13 +101,13 @@ def read_start(path: AnyPath, seconds: float) -> tuple[np.ndarray, int]:
 def read_clip(path: AnyPath, features: FeatureConfig) -> tuple[np.ndarray, int]:
     """Reads a whole sound file that has about the length of a clip; results as `read_audio`.
 
-    If `features.max_cut_seconds` is infinite, the file may have any length, and what it contains
-    long after the clip is not read.
+    From `features.max_cut_seconds` = ANY_CUT_SECONDS on, the file may have any length, and what it
+    contains long after the clip is not read.
 
     Raises:
       AudioError: As `read_audio`, or the file is longer than `fit_length` allows.
     """
-    is_cut = math.isinf(features.max_cut_seconds)
+    is_cut = features.max_cut_seconds >= ANY_CUT_SECONDS
     allowed_seconds = 0.0 if is_cut else features.max_cut_seconds
     # `fit_length` compares exactly, at the rate at which the features are computed.
     most_seconds = features.clip_seconds + allowed_seconds + _SPARE_SECONDS

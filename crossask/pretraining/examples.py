@@ -1,11 +1,11 @@
 """Labelled clips as training examples: their patches in the feature cache, read as batches."""
 
 import dataclasses
-import math
 from collections import Counter
 from collections.abc import Sequence
 
 from crossask import config
+from crossask.audio import reading
 from crossask.config import AugmentationConfig, EventModelConfig, Experiment, catalogue
 from crossask.datasets import Clip, Corpus
 from crossask.features.batches import EvaluationData, TrainingData
@@ -84,8 +84,7 @@ def row(event_model: EventModelConfig, clip_seconds: float) -> Experiment:
         sample_rate_hz=catalogue.front_end(front_end).sample_rate_hz,
         clip_seconds=clip_seconds,
         max_padding_seconds=clip_seconds,
-        # Recordings of any length are cut.
-        max_cut_seconds=math.inf,
+        max_cut_seconds=reading.ANY_CUT_SECONDS,
     )
     return Experiment(
         name="pretraining",

@@ -7,7 +7,7 @@ from typing import Any
 import librosa
 import numpy as np
 import soundfile
-from speed.task import Arrays, Task
+from speed.task import Arrays, Task, of_files
 
 EVENT_RATE_HZ = 16000
 PATCH_FRAMES = 96
@@ -33,12 +33,7 @@ def create(options: Mapping[str, Any]) -> Task:
             "patches": patches.reshape(-1, PATCH_FRAMES, event["mel_bins"]),
         }
 
-    def repeat() -> int:
-        for path in options["paths"]:
-            features(path)
-        return len(options["paths"])
-
-    return Task(repeat, lambda: features(options["paths"][0]))
+    return of_files(features, options["paths"])
 
 
 def _log_mel(waveform: np.ndarray, of: Mapping[str, Any]) -> np.ndarray:

@@ -17,8 +17,22 @@ from torch.nn.utils import fusion
 
 # Channels and pools of VGGish, and (stride, channels) of YAMNet, as in crossask/events.
 VGGISH = ((64, True), (128, True), (256, False), (256, True), (512, False), (512, True))
-YAMNET = ((2, 32), (1, 64), (2, 128), (1, 128), (2, 256), (1, 256), (2, 512), *((1, 512),) * 5)
-YAMNET = (*YAMNET, (2, 1024), (1, 1024))
+YAMNET = (
+    (2, 32),
+    (1, 64),
+    (2, 128),
+    (1, 128),
+    (2, 256),
+    (1, 256),
+    (2, 512),
+    (1, 512),
+    (1, 512),
+    (1, 512),
+    (1, 512),
+    (1, 512),
+    (2, 1024),
+    (1, 1024),
+)
 
 
 class LogMel(nn.Module):

@@ -7,7 +7,7 @@ from typing import Any
 import soundfile
 import soxr
 import torch
-from speed.task import Arrays, Task
+from speed.task import Arrays, Task, of_files
 
 from peers.networks import LogMel
 
@@ -34,9 +34,4 @@ def create(options: Mapping[str, Any]) -> Task:
             "patches": patches.reshape(-1, PATCH_FRAMES, frames.shape[-1]).numpy(),
         }
 
-    def repeat() -> int:
-        for path in options["paths"]:
-            features(path)
-        return len(options["paths"])
-
-    return Task(repeat, lambda: features(options["paths"][0]))
+    return of_files(features, options["paths"])

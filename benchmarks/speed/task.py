@@ -4,7 +4,7 @@ Both environments import this module, so it needs NumPy alone.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -24,3 +24,14 @@ class Task:
     repeat: Callable[[], int]
     outputs: Callable[[], Arrays] = dict
     operations: int = 0
+
+
+def of_files(compute: Callable[[str], Arrays], paths: Sequence[str]) -> Task:
+    """Returns a task that computes something of each file; the first file's is compared."""
+
+    def repeat() -> int:
+        for path in paths:
+            compute(path)
+        return len(paths)
+
+    return Task(repeat, lambda: compute(paths[0]))

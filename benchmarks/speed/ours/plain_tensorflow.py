@@ -8,7 +8,7 @@ import soundfile
 import soxr
 import tensorflow as tf
 
-from speed.task import Arrays, Task
+from speed.task import Arrays, Task, of_files
 
 EVENT_RATE_HZ = 16000
 PATCH_FRAMES = 96
@@ -31,12 +31,7 @@ def create(options: Mapping[str, Any]) -> Task:
         mono = soxr.resample(waveform.mean(axis=1), rate_hz, EVENT_RATE_HZ)
         return {name: value.numpy() for name, value in compute(waveform, mono).items()}
 
-    def repeat() -> int:
-        for path in options["paths"]:
-            features(path)
-        return len(options["paths"])
-
-    return Task(repeat, lambda: features(options["paths"][0]))
+    return of_files(features, options["paths"])
 
 
 def _log_mel(waveform: tf.Tensor, of: Mapping[str, Any]) -> tf.Tensor:

@@ -400,6 +400,21 @@ def define_device_flags(flag_values: flags.FlagValues) -> None:
     )
 
 
+def exit_code_of_child(values: flags.FlagValues) -> int | None:
+    """Lets a child do the work of one of several machines; see `child_processes.split`.
+
+    It must be called before TensorFlow is imported.
+
+    Returns:
+      The exit code of the child; None in the child, and with any other --distribution.
+    """
+    if values.distribution != "multi_worker_mirrored":
+        return None
+    from crossask import child_processes
+
+    return child_processes.split()
+
+
 def define_runner_flags(flag_values: flags.FlagValues) -> None:
     """Defines the flags of commands that compute features: in threads or with Apache Beam."""
     flags.DEFINE_enum(

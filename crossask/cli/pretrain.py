@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from crossask import child_processes, locks
+from crossask import locks
 from crossask.cli import command
 from crossask.config import catalogue
 from crossask.errors import CrossaskError
@@ -141,11 +141,9 @@ def pretrain(values: flags.FlagValues, _positional: list[str]) -> int:
         with locks.of_path(values.out):
             _pretrain_trunk(values)
         return 0
-    if values.distribution == "multi_worker_mirrored":
-        # Before TensorFlow is imported.
-        exit_code = child_processes.split()
-        if exit_code is not None:
-            return exit_code
+    exit_code = command.exit_code_of_child(values)
+    if exit_code is not None:
+        return exit_code
     with contextlib.ExitStack() as held:
         # Machines of one cluster share the folders, and the first one writes.
         if _is_first_machine(values.distribution):

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from crossask import child_processes
 from crossask.cli import command
 from crossask.errors import CrossaskError
 
@@ -95,9 +94,7 @@ def train(values: flags.FlagValues, words: list[str]) -> int:
     command.required(values, "experiment", "data_dir")
     if not values.dry_run:
         command.required(values, "model_dir")
-    if values.distribution == "multi_worker_mirrored" and not values.dry_run:
-        # Before TensorFlow is imported.
-        exit_code = child_processes.split()
+        exit_code = command.exit_code_of_child(values)
         if exit_code is not None:
             return exit_code
     rows = command.experiments(values)

@@ -119,4 +119,7 @@ def frequencies(clips: Sequence[LabelledClip]) -> dict[str, float]:
     count: Counter[str] = Counter()
     for clip in clips:
         count.update(clip.labels)
-    return {clip.path: sum(1 / count[label] for label in clip.labels) for clip in clips}
+    found = {}
+    for clip in clips:
+        found[clip.path] = sum(1 / count[label] for label in clip.labels)
+    return found

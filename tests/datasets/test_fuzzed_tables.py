@@ -134,11 +134,15 @@ DAMAGES = {
     True: [each for each in damage.ALL if each not in damage.FLIPS],
     False: damage.ALL,
 }
+DAMAGED_FILES = []
+for of_reader, file_name in FILES:
+    is_text = READERS[of_reader][0] is not None
+    DAMAGED_FILES += [(of_reader, file_name, each) for each in DAMAGES[is_text]]
 
 
 @pytest.mark.parametrize(
     ("reader", "name", "damaging"),
-    [(*file, each) for file in FILES for each in DAMAGES[READERS[file[0]][0] is not None]],
+    DAMAGED_FILES,
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_a_table_that_is_not_whole_is_read_as_it_was_or_is_named(tmp_path, reader, name, damaging):

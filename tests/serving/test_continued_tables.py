@@ -184,12 +184,12 @@ CHANGES = {
     "json": [("bus", "bqs"), ("0.25", "0.2"), ("0.75", '"a"'), ('"file"', '"f"'), ('"a.wav"', "1")],
     "text": [("bus", "bqs"), (" bus 75.0 %, park 25.0 %", ""), (": ", ":"), ("25.0 %", "25")],
 }
+CHANGED_LINES = []
+for of_format, changes in CHANGES.items():
+    CHANGED_LINES += [(of_format, *change) for change in changes]
 
 
-@pytest.mark.parametrize(
-    ("file_format", "old", "new"),
-    [(name, *change) for name, changes in CHANGES.items() for change in changes],
-)
+@pytest.mark.parametrize(("file_format", "old", "new"), CHANGED_LINES)
 def test_a_line_with_a_changed_scene_or_number_is_an_error(tmp_path, file_format, old, new):
     path = tmp_path / "out"
     header = prediction_files.header_line(file_format, SCENES, has_timeline=False)

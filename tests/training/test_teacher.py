@@ -71,7 +71,7 @@ def test_nothing_is_learned_from_a_table_that_is_not_whole(table, damaging):
     found, error = damage.outcome(teacher.probabilities, student_of(table), CORPUS, IDS)
     if error is None:
         for clip, expected in whole.items():
-            # A digit after the third cannot be told from another rounding.
+            # A changed digit after the third may as well be another rounding.
             np.testing.assert_allclose(found[clip], expected, atol=1e-3)
     else:
         assert damage.names(error, table)

@@ -7,6 +7,7 @@ everything that they return. They return a message in place of the result.
 import contextlib
 import functools
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from pathlib import Path
@@ -16,7 +17,7 @@ import anyio.to_thread
 import gradio as gr
 
 from crossask import files
-from crossask.app import examples, fragments, outcomes
+from crossask.app import examples, failures, fragments, outcomes
 from crossask.app.fragments import Detail, ShownModel
 from crossask.app.hosts import known_hosts
 from crossask.app.outcomes import Limits, Models, Outcome
@@ -80,7 +81,8 @@ def serve(
     """
     models = load_models(model_dirs, trust_model)
     with files.working_folder("crossask-app") as folder:
-        os.environ["GRADIO_TEMP_DIR"] = str(folder / "sounds")
+        sounds = folder / "sounds"
+        os.environ["GRADIO_TEMP_DIR"] = str(sounds)
         examples_folder = folder / "examples"
         page = build_page(models, examples.write_examples(examples_folder), limits)
         try:
@@ -100,7 +102,12 @@ def serve(
                 css=fragments.STYLE,
                 allowed_paths=[str(examples_folder)],
                 max_file_size=f"{limits.file_megabytes}mb",
-                app_kwargs={"middleware": [known_hosts([host, *public_names])]},
+                app_kwargs={
+                    "middleware": [
+                        known_hosts([host, *public_names]),
+                        failures.logged_failures(),
+                    ]
+                },
                 # Gradio would wait 3 s for an answer of its own page, which a busy machine misses.
                 _frontend=False,
             )
@@ -109,10 +116,19 @@ def serve(
                 f"The page cannot be served at {host}:{port} ({error}).",
                 "Use another --port or --host.",
             ) from error
+        is_over = threading.Event()
+        threading.Thread(target=_remove_uploads, args=(sounds, is_over), daemon=True).start()
         try:
             yield url
         finally:
+            is_over.set()
             page.close(verbose=False)
+
+
+def _remove_uploads(folder: Path, is_over: threading.Event) -> None:
+    """Removes old recordings of visitors until the page ends."""
+    while not is_over.wait(KEPT_SECONDS):
+        failures.remove_old_files(folder, KEPT_SECONDS)
 
 
 def load_models(
@@ -227,7 +243,7 @@ def build_page(
       example_files: Name and path of each example recording.
       limits: The largest recordings and requests that the page takes.
     """
-    page = gr.Blocks(
+    page = failures.Page(
         title=TITLE, analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)
     )
     shown_models = [ShownModel(name, model.card) for name, model in models.items()]

@@ -39,8 +39,8 @@ class Predictions:
       device: Names of the devices, [clips]; None if the table has none.
       probabilities: Predicted probabilities, 0..1, [clips, scenes].
       truth: Indices of the true scenes in `scenes`, [clips].
-      predicted: Indices of the predicted scenes in `scenes`, [clips]; the first one if several have
-        the same probability.
+      predicted: Indices of the predicted scenes in `scenes`, [clips]; the first one by name if
+        several have the same probability, so that the order of the columns changes nothing.
       correct: 1.0 for a correct prediction, 0.0 for another one, [clips].
     """
 
@@ -61,7 +61,8 @@ class Predictions:
         self.probabilities = table[list(self.scenes)].to_numpy(float)
         index_of = {scene: index for index, scene in enumerate(self.scenes)}
         self.truth = np.array([index_of[label] for label in self.labels])
-        self.predicted = self.probabilities.argmax(axis=1)
+        by_name = np.argsort(self.scenes, kind="stable")
+        self.predicted = by_name[self.probabilities[:, by_name].argmax(axis=1)]
         self.correct = (self.predicted == self.truth).astype(float)
 
     @property
@@ -127,6 +128,20 @@ class Predictions:
         if absent:
             notes.append(
                 f"No clip of {', '.join(absent)}: macro accuracy is the mean over the other scenes."
+            )
+        is_used = self.probabilities.any(axis=0)
+        unused = [scene for scene in absent if not is_used[self.scenes.index(scene)]]
+        if unused:
+            notes.append(
+                f"The column {', '.join(unused)} is 0 for every clip. If it is no scene, leave it "
+                "out of the table."
+            )
+        highest = self.probabilities.max(axis=1, keepdims=True)
+        ties = int(((self.probabilities == highest).sum(axis=1) > 1).sum())
+        if ties:
+            notes.append(
+                f"In {ties} clips, several scenes have the same highest probability; the first one "
+                "by name counts as predicted."
             )
         pairs = set(zip(self.units, self.truth, strict=True))
         if len(pairs) > len(set(self.units)):

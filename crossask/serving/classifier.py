@@ -52,12 +52,13 @@ class _SceneProbabilities:
 
     @property
     def scene(self) -> str:
-        """The most probable scene."""
-        return max(self.probabilities, key=self.probabilities.get)
+        """The most probable scene; the first one by name if several are, as in evaluation."""
+        ((scene, _),) = self.top(1)
+        return scene
 
     def top(self, count: int) -> list[tuple[str, float]]:
         """Returns the `count` most probable scenes with their probabilities, in falling order."""
-        ranked = sorted(self.probabilities.items(), key=lambda item: -item[1])
+        ranked = sorted(self.probabilities.items(), key=lambda item: (-item[1], item[0]))
         return ranked[:count]
 
 
@@ -194,11 +195,13 @@ class Prediction(_SceneProbabilities):
         Raises:
           CrossaskError: The time is not a finite number.
         """
+        if at_seconds is not None and not _is_finite(at_seconds):
+            raise CrossaskError(
+                f"The time is {at_seconds!r} s.", "Give a finite number of seconds."
+            )
         if at_seconds is None:
             probabilities = [segment.probabilities[self.scene] for segment in self.timeline]
             number = int(np.argmax(probabilities))
-        elif not math.isfinite(at_seconds):
-            raise CrossaskError(f"The time is {at_seconds} s.", "Give a finite number of seconds.")
         else:
             centres = [(part.start_seconds + part.end_seconds) / 2 for part in self.timeline]
             number = int(np.argmin(np.abs(np.array(centres) - at_seconds)))
@@ -260,8 +263,8 @@ class Classifier:
           CrossaskError: There is no exported model, the hop is not above 0, or the embeddings are
             missing, not needed or of another shape.
         """
-        if hop_seconds is not None and not 0 < hop_seconds < math.inf:
-            raise CrossaskError(f"The hop is {hop_seconds} s.", "Set it to a number above 0.")
+        if hop_seconds is not None and not (_is_finite(hop_seconds) and hop_seconds > 0):
+            raise CrossaskError(f"The hop is {hop_seconds!r} s.", "Set it to a number above 0.")
         path = starter_model() if model_dir is None else Path(model_dir)
         if path.suffix == LITERT_SUFFIX:
             self._model: _SavedModel | LiteRTModel = LiteRTModel(path)
@@ -713,6 +716,11 @@ class _Recording:
                 "Use floats in -1..1, [samples] or [samples, channels] with 1 or 2 channels.",
             )
         amplitudes.check(array, self.name)
+
+
+def _is_finite(value: object) -> bool:
+    """Returns whether a value is a finite number, and no text."""
+    return isinstance(value, numbers.Real) and math.isfinite(value)
 
 
 def _whole_rate(sample_rate_hz: float) -> int:

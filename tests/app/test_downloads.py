@@ -44,7 +44,7 @@ def test_the_files_of_all_recordings_leave_out_what_cannot_be_used():
     lines = list(csv.DictReader(io.StringIO(table.content.decode())))
     assert [line["file"] for line in lines] == ["a.wav", "b, c.wav"]
     assert [line["in_words"] for line in lines] == [
-        "Most likely a tram (50 %), perhaps a bus",
+        "Most likely a bus (50 %), perhaps a tram",
         "Silence: the recording contains no sound",
     ]
     # Labels of a silent recording would name scenes.

@@ -27,6 +27,37 @@ def test_a_table_without_locations_is_scored_by_clip_with_a_note(tmp_path):
     assert any("resamples clips" in note for note in result.notes)
 
 
+def test_the_order_of_the_columns_changes_no_accuracy_also_with_ties():
+    table = random_table(4)
+    # Rounded, as other programs write them, many clips have two equal probabilities.
+    table = table.assign(bus=table["bus"].round(1), park=((1 - table["bus"].round(1)) / 2))
+    table = table.assign(tram=table["park"])
+    turned = table[[*table.columns[:3], "tram", "park", "bus"]]
+    first = evaluation.score(table, resamples=50)
+    second = evaluation.score(turned, resamples=50)
+    assert first.macro_accuracy == second.macro_accuracy
+    for scene, score in first.per_class.items():
+        assert score.accuracy == second.per_class[scene].accuracy
+    assert first.notes == second.notes
+    ties = int((table["bus"] <= table["park"]).sum())
+    assert f"In {ties} clips" in first.notes[-1]
+    assert "by name" in first.notes[-1]
+
+
+def test_a_column_of_zeros_is_named_and_changes_no_score():
+    table = table_of(HAND)
+    scored = evaluation.score(table.assign(fold=0.0), resamples=50)
+    expected = evaluation.score(table, resamples=50)
+    assert scored.macro_accuracy == expected.macro_accuracy
+    assert scored.log_loss == expected.log_loss
+    (note,) = [note for note in scored.notes if "column fold is 0" in note]
+    assert "leave it out" in note
+    # A scene that was predicted for some clip is one.
+    table.loc[0, ["bus", "park"]] = [0.7, 0.1]
+    used = evaluation.score(table.assign(metro=[0.1] + 9 * [0.0]), resamples=50)
+    assert not any("is 0 for every clip" in note for note in used.notes)
+
+
 HEADER = "clip,location,city,truth,bus,park"
 GOOD = "a,l1,x,bus,0.9,0.1"
 

@@ -7,8 +7,9 @@ import pytest
 
 from crossask.audio import remarks
 from crossask.datasets import tau2019, tut2017
+from crossask.errors import CrossaskError
 from crossask.serving import starter, words
-from crossask.serving.classifier import Prediction, Segment
+from crossask.serving.classifier import Classifier, Prediction, Segment
 
 SERVING_PAGE = Path(__file__).resolve().parents[2] / "docs" / "serving.md"
 
@@ -45,7 +46,7 @@ def prediction(probabilities, is_sure=True, level_dbfs=-30.0, scenes_over_time=(
         ({"tram": 0.7, "bus": 0.3}, "Likely a tram (70 %), perhaps a bus"),
         (
             {"tram": 0.3, "bus": 0.3, "park": 0.1},
-            "Not sure, perhaps a tram (30 %), a bus or a park",
+            "Not sure, perhaps a bus (30 %), a tram or a park",
         ),
         ({"tram": 0.05, "bus": 0.04}, "Not sure, perhaps a tram (5 %)"),
         ({"tram": 0.999, "bus": 0.001}, "Very likely a tram (over 99 %)"),
@@ -108,3 +109,15 @@ def test_the_documentation_has_the_limits_of_the_code():
         share = percent / 100
         text = words.in_words(prediction({"tram": share, "bus": min(0.2, 1 - share)}))
         assert f"| {text} |" in section
+
+
+def test_of_equally_probable_scenes_the_first_by_name_is_predicted():
+    segment = Segment(0.0, 1.0, {"tram": 0.4, "bus": 0.4, "park": 0.2})
+    assert segment.scene == "bus"
+    assert segment.top(3) == [("bus", 0.4), ("tram", 0.4), ("park", 0.2)]
+
+
+@pytest.mark.parametrize("hop", ["2", float("nan"), 0, -1.0, [2.0]])
+def test_a_hop_that_is_no_number_above_0_is_an_error_before_a_model_is_read(hop):
+    with pytest.raises(CrossaskError, match="The hop is"):
+        Classifier("no model", hop_seconds=hop)

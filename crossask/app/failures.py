@@ -1,0 +1,83 @@
+"""Requests that fail are one line in the log, and an answer without details of the server.
+
+Gradio and its web server would print a stack trace: for a visitor who leaves during an upload, and
+for values that programs make up.
+"""
+
+import contextlib
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LOG = logging.getLogger("crossask")
+NOT_ANSWERED = "This request cannot be answered."
+UNUSABLE_VALUES = (
+    "The page cannot use this request. If the recording was chosen long ago, it is no longer on "
+    "the server: choose it again."
+)
+
+
+class Page(gr.Blocks):
+    """A page that refuses values it has not asked for: paths, names of choices, other types."""
+
+    async def preprocess_data(self, block_fn: Any, *others: Any, **named: Any) -> list[Any]:
+        """Returns the values of a request as the handler takes them; gr.Error if it cannot."""
+        # Some events are handled by the browser alone.
+        if block_fn.fn is not None:
+            try:
+                return await super().preprocess_data(block_fn, *others, **named)
+            except Exception as error:
+                raise gr.Error(UNUSABLE_VALUES, print_exception=False) from error
+        raise gr.Error(UNUSABLE_VALUES, print_exception=False)
+
+
+def logged_failures() -> Middleware:
+    """Returns what logs a request that fails, and answers it with the status 500."""
+    return Middleware(_LoggedFailures)
+
+
+class _LoggedFailures:
+    """Catches the errors of requests."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        has_begun = False
+
+        async def noticed(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noticed)
+        except ClientDisconnect:
+            # Nobody waits for an answer.
+            return
+        except Exception as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            LOG.warning("The request %r failed (%s).", scope.get("path", ""), reason)
+            # Without an end, an answer that has begun is broken off.
+            if scope["type"] == "http" and not has_begun:
+                await PlainTextResponse(NOT_ANSWERED, status_code=500)(scope, receive, send)
+
+
+def remove_old_files(folder: Path, seconds: float) -> None:
+    """Removes the files in a folder that have not changed for some seconds.
+
+    Gradio does so, too, but not with what was uploaded before a visitor left.
+    """
+    oldest = time.time() - seconds
+    for path in folder.rglob("*"):
+        # Gradio may remove it at the same time.
+        with contextlib.suppress(FileNotFoundError):
+            if path.is_file() and path.stat().st_ctime < oldest:
+                path.unlink()

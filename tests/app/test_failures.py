@@ -1,0 +1,78 @@
+"""Requests that fail: no stack trace, no detail of the server, and no file that stays."""
+
+import os
+import socket
+import types
+
+import pytest
+from app import made_up
+
+httpx = pytest.importorskip("httpx")
+pytest.importorskip("gradio")
+
+from crossask.app import failures, page  # noqa: E402
+
+FILE = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
+
+
+@pytest.fixture
+def address(monkeypatch):
+    """A page whose model is never asked."""
+    model = types.SimpleNamespace(card=made_up.CARD, scenes=made_up.CARD["scenes"])
+    monkeypatch.setattr(page, "load_models", lambda *_: {"made up": model})
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    with page.serve(["made up"], port=port) as url:
+        yield url
+
+
+def events_of(address, name, values):
+    """Returns the text of the events that answer a call with made-up values."""
+    call = f"{address}gradio_api/call/{name}"
+    event = httpx.post(call, json={"data": values}).json()["event_id"]
+    return httpx.get(f"{call}/{event}").text
+
+
+def test_made_up_requests_are_answered_without_a_stack_trace(address, capfd):
+    odd = ["x", 3, [], {}, FILE, {**FILE, "path": ["a"]}, {**FILE, "path": "a", "url": "file:///"}]
+    for value in odd:
+        text = events_of(address, "listen", [value])
+        assert "event: error" in text
+        assert "choose it again" in text
+    unknown = httpx.post(f"{address}gradio_api/call/nothing", json={"data": []})
+    other_event = {"data": [], "fn_index": 99, "session_hash": "x"}
+    outside = httpx.post(f"{address}gradio_api/queue/join", json=other_event)
+    for answer in (unknown, outside):
+        assert (answer.status_code, answer.text) == (500, failures.NOT_ANSWERED)
+    written = "".join(capfd.readouterr())
+    assert "Traceback" not in written
+    assert "passwd" not in written
+
+
+def test_a_visitor_may_leave_during_an_upload(address, capfd):
+    host, port = address.removeprefix("http://").strip("/").split(":")
+    upload = (
+        f"POST /gradio_api/upload HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000000\r\n"
+        "Content-Type: multipart/form-data; boundary=XX\r\n\r\n"
+        '--XX\r\nContent-Disposition: form-data; name="files"; filename="a.wav"\r\n\r\nsound'
+    )
+    for _ in range(3):
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(upload.encode())
+    assert httpx.get(address).status_code == 200
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_what_a_broken_upload_left_is_removed_when_it_is_old(tmp_path):
+    left = tmp_path / "tmpabc"
+    classified = tmp_path / "0123" / "a.wav"
+    classified.parent.mkdir()
+    for path in (left, classified):
+        path.write_bytes(b"sound")
+    failures.remove_old_files(tmp_path, seconds=60)
+    assert left.exists()
+    assert classified.exists()
+    failures.remove_old_files(tmp_path, seconds=-60)
+    assert os.listdir(tmp_path) == ["0123"]
+    assert not classified.exists()

@@ -1,7 +1,8 @@
 """Finds recordings that are on both sides of a fold under different names.
 
 Clips and locations on both sides are found by `checks`. Here the content decides: equal bytes,
-equal embeddings; or names that say that one recording was cut from another, or is a variant of it.
+samples or embeddings; or names that say that one recording was cut from another, or is a variant of
+it.
 """
 
 import collections
@@ -125,37 +126,90 @@ def check_content(corpus: "Corpus", hash_of: Mapping[str, str]) -> None:
     if corpus.ready_made:
         # One file contains the embeddings of all clips.
         return
+    key_of = {clip.id: hash_of[clip.path] for clip in corpus.clips}
     clips = list({clip.path: clip for clip in corpus.clips}.values())
+    repeated = _repeated(clips, key_of, "contain the same bytes")
+    if not repeated:
+        return
+    _check_sides(
+        corpus, _those_of(repeated, key_of), "contain the same bytes", "Remove one of them."
+    )
+    _log_repeated(corpus, repeated, "the same bytes")
+
+
+def check_samples(corpus: "Corpus", hash_of: Mapping[str, str]) -> None:
+    """Checks that no two clips have the same samples, as `check_content` does for bytes.
+
+    Args:
+      corpus: The corpus.
+      hash_of: Id of a clip -> hash of its samples. Some clips may have none.
+
+    Raises:
+      DataError: Two clips with the same samples have two scenes, or are on both sides of a fold.
+    """
+    clips = [clip for clip in corpus.clips if clip.id in hash_of]
+    repeated = []
+    for first, clip in _repeated(clips, hash_of, "have the same samples"):
+        # Files with the same bytes are in the log already; a part may repeat within a recording.
+        if corpus.contents[first.path].sha256 != corpus.contents[clip.path].sha256:
+            repeated.append((first, clip))
+    if not repeated:
+        return
+    _check_sides(
+        corpus,
+        _those_of(repeated, hash_of),
+        "have the same samples",
+        "Remove one of them: it is one recording in two files.",
+    )
+    _log_repeated(corpus, repeated, "the same samples in other bytes")
+
+
+def _repeated(
+    clips: Sequence["Clip"], key_of: Mapping[str, str], problem: str
+) -> list[tuple["Clip", "Clip"]]:
+    """Returns (first clip with a key, another clip with it) for each clip that is not the first.
+
+    Args:
+      clips: The clips.
+      key_of: Id of a clip -> what it should not share with others.
+      problem: What clips with one key have in common: the predicate of "a and b".
+
+    Raises:
+      DataError: Two clips with one key have two scenes.
+    """
     first_with: dict[str, Clip] = {}
     repeated = []
     for clip in clips:
-        content = hash_of[clip.path]
-        first = first_with.setdefault(content, clip)
+        first = first_with.setdefault(key_of[clip.id], clip)
         if first is clip:
             continue
         repeated.append((first, clip))
         if first.scene != clip.scene:
             raise DataError(
                 f"{first.path} with the scene {first.scene!r} and {clip.path} with the scene "
-                f"{clip.scene!r} contain the same bytes.",
+                f"{clip.scene!r} {problem}.",
                 "Remove the one with the wrong scene.",
             )
-    if not repeated:
-        return
-    contents = {first.path: hash_of[first.path] for first, _ in repeated}
-    key_of = {}
-    for clip in corpus.clips:
-        content = hash_of[clip.path]
-        if content in contents.values():
-            key_of[clip.id] = content
-    _check_sides(corpus, key_of, "contain the same bytes", "Remove one of them.")
+    return repeated
+
+
+def _those_of(
+    repeated: Sequence[tuple["Clip", "Clip"]], key_of: Mapping[str, str]
+) -> dict[str, str]:
+    """Returns the entries of `key_of` whose keys are those of repeated clips."""
+    keys = {key_of[first.id] for first, _ in repeated}
+    return {clip_id: key for clip_id, key in key_of.items() if key in keys}
+
+
+def _log_repeated(corpus: "Corpus", repeated: Sequence[tuple["Clip", "Clip"]], what: str) -> None:
+    """Logs once how many clips repeat others on one side."""
     first, clip = repeated[0]
     notices.log_once(
-        f"repeated recordings of {corpus.name}",
+        f"{what} in {corpus.name}",
         logging.WARNING,
-        "%d recordings contain the same bytes as another one, so they count twice: the first is %s "
-        "(as %s).",
+        "%d recordings contain %s as another one, so they count twice: the first is %s (as %s).",
         len(repeated),
+        what,
         clip.path,
         first.path,
     )

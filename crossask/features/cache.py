@@ -15,7 +15,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -28,7 +28,7 @@ from crossask.errors import AudioError, DataError
 from crossask.events.layer import EventModel
 from crossask.events.precomputed import Precomputed
 from crossask.events.waveform_model import WaveformModel
-from crossask.features import records, verification
+from crossask.features import records, samples, verification
 
 # 1: recordings were recognised by their size and both ends. 2: by all their bytes.
 FORMAT_VERSION = 2
@@ -41,6 +41,20 @@ Change = Literal["", "padded", "cut"]
 # Called for each clip of a shard with its change and, if it cannot be used, the problem.
 Count = Callable[[Change, str], None]
 Features = dict[str, np.ndarray]
+
+
+class Computed(NamedTuple):
+    """What is computed from one clip.
+
+    Attributes:
+      values: Its features by kind.
+      change: What was done to bring it to the row's length.
+      samples: Hash of its samples; "" if no sound file was read, or it is silent.
+    """
+
+    values: Features
+    change: Change = ""
+    samples: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +77,10 @@ class FeatureCache:
         """Returns the paths of all shards of a kind of feature, in order."""
         count = records.shard_count(self.clip_ids)
         return [str(records.shard_path(self.folders[kind], number)) for number in range(count)]
+
+    def hashes_of_samples(self, kind: str) -> dict[str, str]:
+        """Returns the hash of each clip's samples by id; silence and older shards have none."""
+        return samples.of_folder(self.folders[kind], records.shard_count(self.clip_ids))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,8 +115,9 @@ def prepare_features(
       The complete cache.
 
     Raises:
-      DataError: Some sound files cannot be used, or changed in the meantime. All others are
-        written, and the message lists these.
+      DataError: Some sound files cannot be used, or changed in the meantime; all others are
+        written, and the message lists these. Or two clips with the same samples have two scenes, or
+        are on both sides of a fold.
       CrossaskError: A folder cannot be written.
     """
     _check_kinds(corpus, experiment)
@@ -134,7 +153,7 @@ def prepare_features(
 
     log_changes(tally.padded, tally.cut, experiment)
     tally.raise_problems()
-    return FeatureCache(
+    cache = FeatureCache(
         clip_ids=tuple(clip.id for clip in clips),
         folders=folders,
         shapes={
@@ -143,6 +162,9 @@ def prepare_features(
         },
         event_digest=event_model.weights_digest() if event_model is not None else "",
     )
+    for kind in folders:
+        leaks.check_samples(corpus, cache.hashes_of_samples(kind))
+    return cache
 
 
 def in_order(corpus: Corpus) -> list[Clip]:
@@ -181,7 +203,7 @@ class ShardWriter:
         self.folders = folders
         self.ready_made = ready_made
         self.event_model = event_model
-        self._compute: Callable[[Clip, Sequence[str]], tuple[Features, Change]] | None = None
+        self._compute: Callable[[Clip, Sequence[str]], Computed] | None = None
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._lock = threading.Lock()
 
@@ -218,25 +240,33 @@ class ShardWriter:
             if self._compute is None:
                 self._compute = self._clip_function(shard.clips)
         encoded = {kind: [] for kind in shard.kinds}
+        hash_of_clip = {}
         is_complete = True
         for clip in shard.clips:
             change = ""
             problem = ""
             try:
-                values, change = self._compute(clip, shard.kinds)
-                self._check(clip, values)
+                computed = self._compute(clip, shard.kinds)
+                self._check(clip, computed.values)
             except AudioError as error:
                 is_complete = False
                 problem = error.problem
             else:
-                for kind, value in values.items():
+                change = computed.change
+                hash_of_clip[clip.id] = computed.samples
+                for kind, value in computed.values.items():
                     encoded[kind].append(self._encoded(clip, kind, value))
             if count is not None:
                 count(change, problem)
         if not is_complete:
             return
         for kind, lines in encoded.items():
-            records.write_shard(records.shard_path(self.folders[kind], shard.number), lines)
+            path = records.shard_path(self.folders[kind], shard.number)
+            if any(hash_of_clip.values()):
+                # Before the shard, so that no shard is without them after a kill.
+                with records.write_errors_of(path):
+                    samples.write(self.folders[kind], shard.number, hash_of_clip)
+            records.write_shard(path, lines)
 
     def _encoded(self, clip: Clip, kind: str, value: np.ndarray) -> bytes:
         return records.encode_clip(clip.id, value, self.folders[kind].name)
@@ -256,12 +286,10 @@ class ShardWriter:
                     "Check the recording and the weights of the event model.",
                 )
 
-    def _clip_function(
-        self, clips: Sequence[Clip]
-    ) -> Callable[[Clip, Sequence[str]], tuple[Features, Change]]:
+    def _clip_function(self, clips: Sequence[Clip]) -> Callable[[Clip, Sequence[str]], Computed]:
         if self.ready_made:
             arrays = embeddings.read_arrays(clips[0].path)
-            return lambda clip, kinds: ({"embedding": arrays[clip.id]}, "")
+            return lambda clip, kinds: Computed({"embedding": arrays[clip.id]})
         event_model = self.event_model
         if event_model is None:
             event_model = events.frozen(self.experiment)
@@ -281,22 +309,22 @@ class ClipFeatures:
         self._graphs: dict[tuple, Callable] = {}
         self._lock = threading.Lock()
 
-    def __call__(self, clip: Clip, kinds: Sequence[str]) -> tuple[Features, Change]:
-        """Returns the features of `kinds` and what was done to the clip's length.
+    def __call__(self, clip: Clip, kinds: Sequence[str]) -> Computed:
+        """Returns the features of `kinds`, what was done to the clip's length, and its hash.
 
         Raises:
           AudioError: The file cannot be used.
         """
         if "embedding" in kinds and isinstance(self.event_model, Precomputed):
-            values = {}
-            change = ""
+            embedding = {"embedding": self.event_model.embedding_of(clip.id)}
             others = [kind for kind in kinds if kind != "embedding"]
-            if others:
-                values, change = self._from_sound(clip, others)
-            return values | {"embedding": self.event_model.embedding_of(clip.id)}, change
+            if not others:
+                return Computed(embedding)
+            computed = self._from_sound(clip, others)
+            return computed._replace(values=computed.values | embedding)
         return self._from_sound(clip, kinds)
 
-    def _from_sound(self, clip: Clip, kinds: Sequence[str]) -> tuple[Features, Change]:
+    def _from_sound(self, clip: Clip, kinds: Sequence[str]) -> Computed:
         """Returns what `__call__` does, computed from the sound file."""
         if clip.start_seconds is None:
             waveform, rate = reading.read_clip(clip.path, self.features)
@@ -306,7 +334,11 @@ class ClipFeatures:
             waveform, rate, change = self._part_of_recording(clip)
         graph = self._graph(rate, waveform.shape, tuple(kinds))
         values = graph(waveform)
-        return {kind: values[kind].numpy()[0] for kind in kinds}, change
+        return Computed(
+            values={kind: values[kind].numpy()[0] for kind in kinds},
+            change=change,
+            samples=samples.hash_of(waveform, rate),
+        )
 
     def _part_of_recording(self, clip: Clip) -> tuple[np.ndarray, int, Change]:
         """Returns the waveform of a clip of a longer recording, its rate and whether it was filled.

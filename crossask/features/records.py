@@ -4,6 +4,7 @@ A record is a serialised `tf.train.Example`. Arrays are stored as the bytes of l
 numbers, so that one cast reads them back.
 """
 
+import contextlib
 import functools
 import os
 import struct
@@ -84,10 +85,20 @@ def write_shard(path: str | Path, records: Iterable[bytes]) -> None:
     Raises:
       CrossaskError: The file cannot be written.
     """
+    with (
+        write_errors_of(path),
+        files.writing(path) as temporary,
+        tf.io.TFRecordWriter(str(temporary)) as writer,
+    ):
+        for record in records:
+            writer.write(record)
+
+
+@contextlib.contextmanager
+def write_errors_of(path: str | Path) -> Iterator[None]:
+    """Raises CrossaskError if a shard, or a file beside it, cannot be written within the block."""
     try:
-        with files.writing(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
-            for record in records:
-                writer.write(record)
+        yield
     except (OSError, tf.errors.OpError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise CrossaskError(

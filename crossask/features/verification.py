@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from crossask import files
 from crossask.errors import DataError
-from crossask.features import records
+from crossask.features import records, samples
 
 if TYPE_CHECKING:
     from crossask.features.cache import FeatureCache
@@ -108,6 +108,8 @@ def _problems(
         if shape is None:
             shape = records.first_shape(path, folder.name)
         problem = records.order_problem(path, of_shard, folder.name, shape)
+        if not problem:
+            problem = samples.problem_of(folder, number, of_shard)
         if not problem and reads_values:
             problem = records.value_problem(path, of_shard)
         if problem:

@@ -105,21 +105,28 @@ def _check_files(path: Path, clips: Iterable[LabelledClip]) -> None:
 
 
 def check_apart(
-    training: Iterable[LabelledClip], test: Iterable[LabelledClip], hash_of: Mapping[str, str]
+    training: Iterable[LabelledClip],
+    test: Iterable[LabelledClip],
+    hash_of: Mapping[str, str],
+    what: str = "bytes",
 ) -> None:
-    """Raises DataError for a test clip with the same bytes as a training clip.
+    """Raises DataError for a test clip with the same content as a training clip.
 
     Args:
       training: The clips to train on.
       test: The test clips.
-      hash_of: Path of each file -> a hash of its bytes.
+      hash_of: Path of each file -> a hash of its content. Some may have none.
+      what: What is hashed, for the message.
     """
-    trained = {hash_of[clip.path]: clip.path for clip in training}
+    trained = {}
+    for clip in training:
+        if clip.path in hash_of:
+            trained[hash_of[clip.path]] = clip.path
     for clip in test:
-        same = trained.get(hash_of[clip.path])
+        same = trained.get(hash_of.get(clip.path, ""))
         if same is not None:
             raise DataError(
-                f"The test clip {clip.path} contains the same bytes as the training clip {same}.",
+                f"The test clip {clip.path} contains the same {what} as the training clip {same}.",
                 "Remove one of them: scores on training clips mean nothing.",
             )
 

@@ -150,6 +150,7 @@ def pretrain(
         options.clip_progress,
         options.elsewhere,
     )
+    check_apart(training, test, cache.hashes_of_samples("patches"), "samples")
     labels = examples.labels_of([*training, *test], kinds)
     data = examples.Examples(corpus, cache, labels, settings.batch_size)
 

@@ -8,38 +8,11 @@ import zipfile
 import numpy as np
 import pytest
 import soundfile
+from datasets.two_folds import ROWS, write, write_sound
 
-from crossask import config
 from crossask.audio import notices
 from crossask.datasets import Clip, Corpus, Fold, leaks, read_corpus
 from crossask.errors import DataError
-from crossask.features.cache import prepare_features
-
-HEADER = "filename,scene,location,fold"
-# Two scenes at two places each, one place of each scene in each fold.
-ROWS = {
-    "audio/a.wav": "bus,p1,1",
-    "audio/b.wav": "park,p2,1",
-    "audio/c.wav": "bus,p3,2",
-    "audio/d.wav": "park,p4,2",
-}
-
-
-def write_sound(path, seed):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, np.random.default_rng(seed).uniform(-0.5, 0.5, 800), 8000)
-
-
-def write(folder, rows):
-    """Writes clips.csv, and a sound for each row that has none yet; returns the corpus's folder."""
-    lines = [HEADER]
-    for seed, (name, cells) in enumerate(rows.items()):
-        path = folder / name.replace("\\", "/")
-        if not path.exists():
-            write_sound(path, seed)
-        lines.append(f"{name},{cells}")
-    (folder / "clips.csv").write_text("\n".join(lines))
-    return folder
 
 
 def copy(source, path):
@@ -235,21 +208,41 @@ def test_two_arrays_of_one_name_are_an_error(tmp_path):
         read_corpus("embeddings", path)
 
 
-def test_equal_embeddings_of_another_toolkit_in_two_folds_are_an_error(tmp_path):
+def check_equal_samples(folder, *of_equal_samples):
+    """Checks the recordings of a folder as if these names had equal samples."""
+    corpus = read_corpus("folder", folder)
+    hash_of = {clip.id: clip.id for clip in corpus.clips}
+    leaks.check_samples(corpus, {**hash_of, **dict.fromkeys(of_equal_samples, "equal")})
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ("bus,p5,2", "e.wav' .* and 'audio/a.wav' .* have the same samples, but in fold '1'"),
+        ("park,p5,1", "a.wav with the scene 'bus' and .*e.wav with the scene 'park' have the same"),
+    ],
+)
+def test_equal_samples_in_two_folds_or_scenes_are_an_error(tmp_path, cells, message):
+    write(tmp_path, {**ROWS, "audio/e.wav": cells})
+    check_equal_samples(tmp_path)
+    with pytest.raises(DataError, match=message):
+        check_equal_samples(tmp_path, "audio/a.wav", "audio/e.wav")
+
+
+def test_clips_of_no_samples_are_not_compared(tmp_path):
     corpus = read_corpus("folder", write(tmp_path, ROWS))
-    rng = np.random.default_rng(0)
-    arrays = {name: rng.normal(size=(2, 8)).astype(np.float32) for name in ROWS}
-    arrays["audio/c.wav"] = arrays["audio/a.wav"]
-    np.savez(tmp_path / "given.npz", **arrays)
-    row = config.Experiment(
-        "given",
-        system="VEM",
-        strategy="feature_based",
-        dataset="folder",
-        features=config.FeatureConfig(sample_rate_hz=8000, clip_seconds=0.1),
-        event_model=config.EventModelConfig(
-            name="precomputed", embeddings=str(tmp_path / "given.npz")
-        ),
+    leaks.check_samples(corpus, {"audio/a.wav": "0"})
+
+
+def test_equal_samples_on_one_side_are_a_warning_unless_the_bytes_are_equal(tmp_path, caplog):
+    write(tmp_path, {**ROWS, "audio/e.wav": "bus,p5,1", "audio/f.wav": "bus,p6,1"})
+    copy(tmp_path / "audio" / "a.wav", tmp_path / "audio" / "f.wav")
+    notices.forget()
+    with caplog.at_level(logging.WARNING, "crossask"):
+        check_equal_samples(tmp_path, "audio/a.wav", "audio/e.wav", "audio/f.wav")
+    of_bytes, of_samples = caplog.messages
+    assert of_bytes.startswith("1 recordings contain the same bytes as another one")
+    assert of_samples == (
+        "1 recordings contain the same samples in other bytes as another one, so they count twice: "
+        f"the first is {tmp_path}/audio/e.wav (as {tmp_path}/audio/a.wav)."
     )
-    with pytest.raises(DataError, match="have the same embeddings, but in fold '1'"):
-        prepare_features(corpus, row, tmp_path / "features")

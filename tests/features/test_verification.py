@@ -243,10 +243,10 @@ def test_features_that_are_not_finite_are_not_written(few, tmp_path, monkeypatch
     computed = feature_cache.ClipFeatures.__call__
 
     def with_nan(self, clip, kinds):
-        values, change = computed(self, clip, kinds)
+        found = computed(self, clip, kinds)
         if clip.id == few.clips[0].id:
-            values["log_mel"] = values["log_mel"] * np.float32(np.nan)
-        return values, change
+            found.values["log_mel"] = found.values["log_mel"] * np.float32(np.nan)
+        return found
 
     monkeypatch.setattr(feature_cache.ClipFeatures, "__call__", with_nan)
     with pytest.raises(DataError) as error:

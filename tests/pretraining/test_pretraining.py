@@ -233,6 +233,15 @@ def test_a_copy_of_a_training_clip_among_the_test_clips_is_an_error(clips, tmp_p
         pretraining.pretrain(SETTINGS, clips, test, tmp_path / "w.npz")
 
 
+def test_a_training_clip_in_another_format_among_the_test_clips_is_an_error(clips, tmp_path):
+    waveform, rate = soundfile.read(clips[0].path)
+    copy = tmp_path / "copy.flac"
+    soundfile.write(copy, waveform, rate)
+    test = [pretraining.LabelledClip(str(copy), clips[0].labels)]
+    with pytest.raises(DataError, match=r"copy\.flac contains the same samples as .*0\.wav"):
+        pretraining.pretrain(SETTINGS, clips, test, tmp_path / "w.npz")
+
+
 def test_a_sound_that_changed_is_another_pretraining(collection, tmp_path, monkeypatch):
     folder = tmp_path / "events"
     shutil.copytree(collection, folder)

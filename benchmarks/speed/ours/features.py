@@ -32,8 +32,7 @@ def create(options: Mapping[str, Any]) -> Task:
         return len(clips)
 
     def outputs() -> Arrays:
-        features, _ = compute(clips[0], KINDS)
-        return features
+        return compute(clips[0], KINDS).values
 
     return Task(repeat, outputs)
 

@@ -1,0 +1,86 @@
+"""Hashes of what clips sound like: one recording as WAV and as FLAC has one hash.
+
+A hash is computed where a clip's features are, which decodes its file anyway, and is stored beside
+the shard of the clip. Shards of earlier versions have none.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from crossask import stored
+from crossask.errors import DataError
+
+FORMAT_VERSION = 1
+# Every eighth sample is hashed: all of them would take a tenth of the time that features take.
+STEP = 8
+HASH_BYTES = 16
+
+
+def hash_of(waveform: np.ndarray, rate_hz: int) -> str:
+    """Returns a hash of a clip's samples, the same for mono and for stereo of two equal channels.
+
+    It is "" for silence and other waveforms that are constant, which say nothing.
+
+    Args:
+      waveform: Waveform [samples, channels], float32.
+      rate_hz: Its sample rate in Hz.
+    """
+    # Adding 0 changes -0 to 0, whose bytes differ.
+    some = np.asarray(waveform[::STEP], "<f4") + np.float32(0)
+    # Most waveforms differ in the first comparison already.
+    if (some[0] == some[-1]).all() and (some == some[0]).all():
+        return ""
+    if np.array_equal(some[:, 0], some[:, -1]):
+        some = np.ascontiguousarray(some[:, 0])
+    digest = hashlib.blake2b(some, digest_size=HASH_BYTES)
+    digest.update(f"{len(waveform)} samples at {rate_hz} Hz".encode())
+    return digest.hexdigest()
+
+
+def path_of(folder: Path, number: int) -> Path:
+    """Returns the path of the hashes of shard `number` in `folder`."""
+    return folder / f"{number:05d}.samples.json"
+
+
+def write(folder: Path, number: int, hash_of_clip: Mapping[str, str]) -> None:
+    """Writes the hashes of a shard's clips by id."""
+    record = {"version": FORMAT_VERSION, "clips": dict(hash_of_clip)}
+    stored.write_json(path_of(folder, number), record)
+
+
+def read(folder: Path, number: int) -> dict[str, str]:
+    """Returns the hashes of a shard's clips by id; {} if there are none, or of another version."""
+    if not path_of(folder, number).exists():
+        return {}
+    record = stored.read_record(path_of(folder, number))
+    return record["clips"] if record.get("version") == FORMAT_VERSION else {}
+
+
+def problem_of(folder: Path, number: int, clip_ids: Sequence[str]) -> str:
+    """Returns what is wrong with the hashes of a shard; "" if they are right, or missing."""
+    path = path_of(folder, number)
+    if not path.exists():
+        return ""
+    try:
+        record = stored.read_json(path, "")
+    except DataError as error:
+        return f"has damaged hashes of samples beside it: {error.problem.rstrip('.')}"
+    clips = record.get("clips")
+    if record.get("version") == FORMAT_VERSION and (
+        not isinstance(clips, dict) or sorted(clips) != sorted(clip_ids)
+    ):
+        return f"has hashes of other clips' samples beside it, in {path.name}"
+    return ""
+
+
+def of_folder(folder: Path, shards: int) -> dict[str, str]:
+    """Returns the hashes of all clips of a folder by id; clips without a hash are left out."""
+    found = {}
+    for number in range(shards):
+        for clip_id, samples in read(folder, number).items():
+            if samples:
+                found[clip_id] = samples
+    return found

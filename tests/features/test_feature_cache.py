@@ -91,26 +91,6 @@ def test_rows_share_what_they_have_in_common(few, tmp_path):
     assert (both.shapes["log_mel"], both.shapes["patches"]) == ((198, 64, 2), (2, 96, 64))
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "moved"),
-    [
-        ("features.log_mel.fft_size", 1024, {"log_mel"}),
-        ("features.sample_rate_hz", 24000, {"log_mel"}),
-        ("features.max_cut_seconds", 0.25, {"log_mel", "embedding"}),
-        ("event_model.embedding_tap", "relu", {"embedding"}),
-        ("event_model.pad_end", True, {"embedding"}),
-        ("event_model.level", -26.0, {"embedding"}),
-        ("model.pooling_dim", 16, set()),
-        ("training.epochs", 9, set()),
-    ],
-)
-def test_the_folder_follows_all_that_shapes_the_bytes(few, tmp_path, field, value, moved):
-    changed = config.override(small_corpus.FEATURE_BASED, {field: value})
-    before = prepare_features(few, small_corpus.FEATURE_BASED, tmp_path).folders
-    after = prepare_features(few, changed, tmp_path).folders
-    assert {kind for kind in before if before[kind] != after[kind]} == moved
-
-
 def test_broken_files_are_named_and_the_others_kept(tmp_path):
     table = small_corpus.write(tmp_path / "corpus", clips=2)
     corpus = read_corpus("folder", table)

@@ -4,6 +4,7 @@ import ast
 import contextlib
 import dataclasses
 import logging
+import math
 import os
 import select
 import shlex
@@ -95,6 +96,7 @@ def run(
         # A second call in one process starts with the defaults.
         flag_values.unparse_flags()
         positional = flag_values(argv)[1:]
+        _check_numbers(flag_values)
         required(flag_values, *needs)
         if "" in positional:
             # Python takes an empty path for the current folder.
@@ -113,6 +115,14 @@ def run(
         return complain(str(error), f"{_field_hint(error.flagname, flag_values)}{help_command}")
     except flags.Error as error:
         return complain(str(error), f"See {os.path.basename(argv[0])} --help.")
+
+
+def _check_numbers(flag_values: flags.FlagValues) -> None:
+    """Raises CrossaskError for a flag that is not a finite number: NaN is within every range."""
+    for name in flag_values:
+        value = flag_values[name].value
+        if isinstance(value, float) and not math.isfinite(value):
+            raise CrossaskError(f"--{name} is {value}.", "Give a finite number.")
 
 
 def with_errors_in_two_lines(call: Callable[[], int]) -> int:

@@ -75,6 +75,8 @@ def evaluate(values: flags.FlagValues, _positional: list[str]) -> int:
     from crossask.training import run_folder
 
     if values.predictions:
+        if values.model_dir:
+            raise CrossaskError("Both --predictions and --model_dir are given.", "Give one.")
         table = evaluation.read_predictions(values.predictions)
         scores = evaluation.to_json(evaluation.score(table))
         devices = evaluation.score_devices([table])

@@ -33,7 +33,7 @@ from crossask.cli import command
 from crossask.errors import AudioError, CrossaskError, Preempted
 from crossask.serving import prediction_files
 from crossask.serving.cards import model_digest
-from crossask.serving.origins import Origins
+from crossask.serving.origins import Origin, Origins, origin_of
 
 if TYPE_CHECKING:
     from crossask.serving import Classifier, Prediction
@@ -159,6 +159,17 @@ def _check_flags(values: flags.FlagValues, words: Sequence[str]) -> None:
                 "--stream can be combined with --format=text or --format=json only.",
                 "Remove files, --watch, --out, --embeddings and --timeline.",
             )
+    for name in ("rate", "channels"):
+        if values[name].present and not values.stream:
+            raise CrossaskError(
+                f"--{name} applies to --stream alone; sound files say it themselves.",
+                f"Remove --{name}, or add --stream.",
+            )
+    if values.watch and values.format == "audacity" and not values.out:
+        raise CrossaskError(
+            "The labels of all recordings that --watch finds would be one track.",
+            "Add --out=FOLDER to write a file for each recording.",
+        )
     if values.watch and len(words) != 1:
         raise CrossaskError(
             f"--watch needs one folder, but {len(words)} folders are given.", "Give one folder."
@@ -170,6 +181,7 @@ def _predict_stream(values: flags.FlagValues) -> int:
     from crossask.serving import sources
 
     classifier = _classifier(values)
+    _warn_of_low_rate("The stream", values.rate, classifier)
     seconds = 0
     # Stopping the command is how a stream usually ends.
     with contextlib.suppress(KeyboardInterrupt, Preempted):
@@ -242,6 +254,20 @@ def _predict_recordings(values: flags.FlagValues, words: Sequence[str]) -> int:
     return command.failure(writer.failed, len(recordings))
 
 
+def _warn_of_low_rate(name: str, rate: int, classifier: "Classifier") -> None:
+    """Logs a warning if a sample rate is below that of the training data."""
+    trained_rate = classifier.card["sample_rate_hz"]
+    if rate < trained_rate:
+        command.LOG.warning(
+            "%s has a sample rate of %d Hz, but the model was trained at %d Hz. The recording "
+            "lacks all frequencies above %d Hz, so the prediction may be less accurate.",
+            name,
+            rate,
+            trained_rate,
+            rate // 2,
+        )
+
+
 class _Writer:
     """Predicts for recordings and writes the results to standard output, a file or a folder.
 
@@ -256,13 +282,17 @@ class _Writer:
         self.failed = 0
         # Base name -> path of a recording, in the formats that name a recording so.
         self.path_of: dict[str, str] = {}
-        # Sample rates of which a warning was logged.
+        # Path of a recording -> the recording as it was before it was read.
+        self.origin_of: dict[str, Origin] = {}
+        # Sample rates that were compared with that of the training data.
         self.warned_rates: set[int] = set()
         self.file = None
         # Which recordings the output has predictions of.
         self.origins = None
         if values.out:
             model = model_digest(classifier.card)
+            if classifier.hop_seconds is not None:
+                model += f" with a hop of {classifier.hop_seconds:g} s"
             self.origins = Origins(values.out, self.has_timelines, model)
         if values.out and not self.has_timelines:
             self.file = prediction_files.PredictionFile(
@@ -274,6 +304,8 @@ class _Writer:
     def predict(self, recordings: Sequence["RecordingFile"], shows_progress: bool) -> None:
         """Predicts for the recordings that are not in the output yet, and writes the results."""
         self._check_names(recordings)
+        for recording in recordings:
+            self.origin_of[recording.path] = origin_of(recording.path, self.values.format)
         left = [recording for recording in recordings if not self._is_written(recording)]
         if self.values.out and self.has_timelines:
             self._check_paths(left)
@@ -297,7 +329,9 @@ class _Writer:
                 self.failed += 1
                 command.complain(outcome.problem, outcome.fix)
             else:
-                self._warn_of_low_rate(outcome)
+                if outcome.sample_rate_hz not in self.warned_rates:
+                    self.warned_rates.add(outcome.sample_rate_hz)
+                    _warn_of_low_rate(outcome.source, outcome.sample_rate_hz, self.classifier)
                 for warning in outcome.warnings:
                     command.LOG.warning("%s %s.", outcome.source, warning)
                 self._write(recording, outcome)
@@ -311,8 +345,16 @@ class _Writer:
 
     def _write(self, recording: "RecordingFile", prediction: "Prediction") -> None:
         """Writes one prediction to the output."""
-        if self.origins is not None:
-            self.origins.add(self._key(recording), recording.path, self.values.format)
+        if self.origins is None:
+            self._write_lines(recording, prediction)
+            return
+        name = self._key(recording)
+        origin = self.origin_of[recording.path]
+        self.origins.begin(name, origin)
+        self._write_lines(recording, prediction)
+        self.origins.add(name, origin)
+
+    def _write_lines(self, recording: "RecordingFile", prediction: "Prediction") -> None:
         if self.file is not None:
             self.file.append(prediction, self.values.top)
             return
@@ -341,23 +383,8 @@ class _Writer:
                 "Set --out to a folder that can be written.",
             ) from error
 
-    def _warn_of_low_rate(self, prediction: "Prediction") -> None:
-        """Logs a warning for the first recording of each rate below that of the training data."""
-        rate = prediction.sample_rate_hz
-        trained_rate = self.classifier.card["sample_rate_hz"]
-        if rate < trained_rate and rate not in self.warned_rates:
-            self.warned_rates.add(rate)
-            command.LOG.warning(
-                "%s has a sample rate of %d Hz, but the model was trained at %d Hz. The recording "
-                "lacks all frequencies above %d Hz, so the prediction may be less accurate.",
-                prediction.source,
-                rate,
-                trained_rate,
-                rate // 2,
-            )
-
     def _is_written(self, recording: "RecordingFile") -> bool:
-        """Returns whether the output has a prediction for the recording as it is.
+        """Returns whether the output has a prediction for the recording as it is now.
 
         Raises:
           CrossaskError: It has one under the name of this recording that is, or may be, of another.
@@ -376,8 +403,10 @@ class _Writer:
                 "another sound.",
                 "Set --out to another file, or write the sound to a file with a name of its own.",
             )
-        self.origins.check(self._key(recording), recording.path, self.values.format)
-        return True
+        if self.origins.is_same(self._key(recording), self.origin_of[recording.path]):
+            return True
+        command.LOG.info("%s has changed since it was predicted.", recording)
+        return False
 
     def _key(self, recording: "RecordingFile") -> str:
         """Returns what the output calls a recording."""

@@ -26,6 +26,9 @@ from crossask.errors import CrossaskError, WeightsError
 
 # A collection of labelled events for crossask-pretrain; no corpus of scenes.
 EVENTS = "events"
+# Flags of generated recordings.
+OF_SOUNDSCAPES = ("soundscapes_seed", "locations_per_scene", "clips_per_location", "cities")
+OF_EVENTS = ("soundscapes_seed", "events")
 
 
 def _download_help() -> str:
@@ -128,6 +131,7 @@ def prepare(values: flags.FlagValues, _positional: list[str]) -> int:
 
 def _prepare_dataset(values: flags.FlagValues) -> None:
     command.required(values, "dataset", "data_dir")
+    _check_flags(values)
     elsewhere = command.runner(values)
     if values.metadata_only and (values.experiment or not values.download):
         raise CrossaskError(
@@ -145,6 +149,21 @@ def _prepare_dataset(values: flags.FlagValues) -> None:
     _log_corpus(values)
     if values.experiment:
         _compute_features(values, elsewhere)
+
+
+def _check_flags(values: flags.FlagValues) -> None:
+    """Raises CrossaskError for a flag that has no effect on the data set."""
+    allowed: tuple[str, ...] = ("experiment", "verify")
+    if values.dataset == EVENTS:
+        allowed = OF_EVENTS
+    elif catalogue.dataset(values.dataset).is_rendered:
+        allowed += OF_SOUNDSCAPES
+    for name in dict.fromkeys(("experiment", "verify", *OF_SOUNDSCAPES, *OF_EVENTS)):
+        if values[name].present and name not in allowed:
+            raise CrossaskError(
+                f"--{name} has no effect with --dataset={values.dataset}.",
+                f"Remove --{name}, or set another --dataset.",
+            )
 
 
 def _write_recordings(values: flags.FlagValues) -> None:

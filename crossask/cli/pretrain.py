@@ -37,6 +37,21 @@ from crossask.errors import CrossaskError
 if TYPE_CHECKING:
     from crossask.pretraining import LabelledClip
 
+# Flags that apply to --events alone, and to --embeddings alone.
+OF_SOUND = (
+    "test_events",
+    "test_folds",
+    "audio_dir",
+    "event_names",
+    "features_dir",
+    "model",
+    "width",
+    "weights",
+    "clip_seconds",
+    "balanced",
+    "mixup_alpha",
+)
+OF_EMBEDDINGS = ("experiment", "config_file", "params_override")
 FLAGS = flags.FlagValues()
 command.define_wait_flag(FLAGS)
 command.define_device_flags(FLAGS)
@@ -134,6 +149,10 @@ def pretrain(values: flags.FlagValues, _positional: list[str]) -> int:
     """Trains the event model or the trunk, and returns the exit code."""
     if values.events and values.embeddings:
         raise CrossaskError("Both --events and --embeddings are given.", "Give one of them.")
+    given = "embeddings" if values.embeddings else "events"
+    for name in OF_SOUND if values.embeddings else OF_EMBEDDINGS:
+        if values[name].present:
+            raise CrossaskError(f"--{name} has no effect with --{given}.", f"Remove --{name}.")
     command.required(values, "embeddings" if values.embeddings else "events")
     if not values.out.endswith(".npz"):
         raise CrossaskError(f"--out is {values.out!r}.", "Give a path that ends in .npz.")
@@ -244,11 +263,13 @@ def _labelled_clips(
         return clips, _read_clips(values.test_events, values)
     test = [clip for clip in clips if clip.fold in values.test_folds]
     training = [clip for clip in clips if clip.fold not in values.test_folds]
-    if values.test_folds and not test:
-        raise CrossaskError(
-            f"No clip has one of the folds {values.test_folds}.",
-            f"Check the column fold of {values.events}.",
-        )
+    folds = {clip.fold for clip in clips}
+    for fold in values.test_folds:
+        if fold not in folds:
+            raise CrossaskError(
+                f"No clip of {values.events} has the fold {fold!r}.",
+                f"Its folds are {', '.join(sorted(folds)) or 'none'}.",
+            )
     return training, test
 
 

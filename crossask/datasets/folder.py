@@ -156,6 +156,17 @@ def _clips_of_folders(folder: Path) -> list[Clip]:
     if searched.left_out:
         reasons.append(searched.left_out)
     left_out = ", ".join(reasons)
+    deeper = sum(len(Path(clip.id).parts) > 2 for clip in clips)
+    if deeper:
+        notices.log_once(
+            f"deeper in {folder}",
+            logging.WARNING,
+            "%d recordings in %s are in folders below those of the scenes, and each one counts as "
+            "a location. If such a folder is one place, give a CSV with a column location, so that "
+            "its recordings stay on one side of a split.",
+            deeper,
+            folder,
+        )
     if not clips:
         found = f" It contains {left_out}." if left_out else ""
         raise DataError(

@@ -100,6 +100,9 @@ def _read(path: str) -> weights.Arrays:
             raise DataError(
                 f"The array {name!r} of {path} is {array.dtype} {list(array.shape)}.", FORMAT_HELP
             )
+        # A number may be too large for the type in which it is stored.
+        with np.errstate(over="ignore"):
+            value = value.astype(np.float32)
         if not np.isfinite(value).all():
             raise DataError(
                 f"The array {name!r} of {path} contains values that are not finite.",
@@ -112,7 +115,7 @@ def _read(path: str) -> weights.Arrays:
                 "Compute embeddings of one shape [n, width] from clips of equal length.",
             )
         first = first or name
-        arrays[name] = value.astype(np.float32)
+        arrays[name] = value
     if not arrays:
         raise DataError(f"{path} contains no arrays.", FORMAT_HELP)
     return arrays

@@ -7,6 +7,8 @@ YTID_30000_40000.flac and so on. An identifier has eleven characters.
 """
 
 import logging
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from crossask import text_tables
@@ -19,6 +21,9 @@ ID_LENGTH = 11
 # The header, without which a file is no list of segments.
 HEADER = "# YTID"
 COLUMNS = 4
+NUMBER = re.compile(r"\d+(\.\d+)?")
+# Start and end of a segment at the end of a file's name, in milliseconds or seconds.
+TIMES = re.compile(r"_(?P<start>\d+(\.\d+)?)_\d+(\.\d+)?$")
 
 
 def is_segments_file(path: str | Path) -> bool:
@@ -43,11 +48,11 @@ def read_segments(
 
     Raises:
       DataError: A file is missing or no such table, a label has no name, a segment is listed twice,
-        or no segment has a sound file.
+        a segment has several sound files, or no segment has one.
     """
     path = Path(path)
     name_of = _names_of_labels(Path(names))
-    sound_of = _sounds_by_id(audio_dir)
+    sounds_of = _sounds_by_id(audio_dir)
     clips = []
     line_of: dict[str, int] = {}
     for number, cells in text_tables.read_csv_lines(path):
@@ -65,6 +70,10 @@ def read_segments(
                 "Remove one of them.",
             )
         line_of[identifier] = number
+        if not NUMBER.fullmatch(cells[1]):
+            raise DataError(
+                f"Line {number} of {path} has the start {cells[1]!r}.", "Give it in seconds."
+            )
         labels = []
         for label in cells[3].split(","):
             name = name_of.get(label.strip())
@@ -74,9 +83,10 @@ def read_segments(
                     "Give the class_labels_indices.csv of the same AudioSet.",
                 )
             labels.append(name)
-        if identifier in sound_of:
+        if identifier in sounds_of:
+            sound = _sound_of_segment(identifier, cells[1], sounds_of[identifier])
             distinct = tuple(dict.fromkeys(labels))
-            clips.append(LabelledClip(str(sound_of[identifier]), distinct))
+            clips.append(LabelledClip(str(sound), distinct))
     if not clips:
         raise DataError(
             f"{audio_dir} contains the sound of none of the {len(line_of)} segments of {path}.",
@@ -93,9 +103,38 @@ def _names_of_labels(path: Path) -> dict[str, str]:
     return {row["mid"]: row["display_name"] for row in table.rows}
 
 
-def _sounds_by_id(folder: str | Path) -> dict[str, Path]:
-    """Returns {identifier of a video: its sound file}."""
-    found = {}
+def _sound_of_segment(identifier: str, start_seconds: str, paths: Sequence[Path]) -> Path:
+    """Returns the sound file of a segment.
+
+    Args:
+      identifier: Identifier of the video.
+      start_seconds: Start of the segment in the video, as the CSV has it.
+      paths: Files that begin with the identifier: of several segments, or formats, of the video.
+
+    Raises:
+      DataError: There are several, and not exactly one has the start of the segment in its name.
+    """
+    if len(paths) == 1:
+        return paths[0]
+    seconds = float(start_seconds)
+    matching = []
+    for path in paths:
+        times = TIMES.search(path.stem)
+        if times and float(times["start"]) in (seconds, 1000 * seconds):
+            matching.append(path)
+    if len(matching) != 1:
+        first, second, *_ = matching or paths
+        raise DataError(
+            f"{first} and {second} both may be the segment of {identifier!r} that begins at "
+            f"{start_seconds} s.",
+            "Remove one of them, or name both after their segments, such as YTID_30000_40000.wav.",
+        )
+    return matching[0]
+
+
+def _sounds_by_id(folder: str | Path) -> dict[str, list[Path]]:
+    """Returns {identifier of a video: its sound files}."""
+    found: dict[str, list[Path]] = {}
     for path in reading.sound_files(folder):
         # An identifier may begin with Y itself, so the longer reading of a name comes second.
         for start in (0, 1):
@@ -104,5 +143,5 @@ def _sounds_by_id(folder: str | Path) -> dict[str, Path]:
             identifier = path.stem[start : start + ID_LENGTH]
             rest = path.stem[start + ID_LENGTH :]
             if len(identifier) == ID_LENGTH and (not rest or rest.startswith("_")):
-                found.setdefault(identifier, path)
+                found.setdefault(identifier, []).append(path)
     return found

@@ -120,7 +120,8 @@ def pretrain(
     Raises:
       DataError: `test` has labels that `training` lacks or the sound of a training clip, there are
         too few clips, or some cannot be used.
-      CrossaskError: `<out>.training` contains another pre-training.
+      CrossaskError: `<out>.training` contains another pre-training, or `out` is another file.
+      WeightsError: The weights to start from cannot be used.
       Preempted: See `loop.fit`.
     """
     # Clips: a part to train on, a validation part and the test clips
@@ -139,9 +140,10 @@ def pretrain(
     check_apart(training, test, hash_of)
     record = _record(settings, corpus, training, test)
     if writes:
-        for written in (out.with_suffix(".json"), tags_path(out), pca_path(out)):
+        beside = (out.with_suffix(".json"), tags_path(out), pca_path(out))
+        for written in beside:
             files.remove_remains_of(written)
-        claim_folder(folder, record)
+        claim_folder(folder, record, (out, *beside))
     cache = prepare_features(
         corpus,
         examples.row(settings.event_model, settings.clip_seconds),
@@ -356,7 +358,16 @@ def _record(
     training_values = [dataclasses.astuple(clip) for clip in training]
     test_values = [dataclasses.astuple(clip) for clip in test]
     return {
+        "start": _start(settings),
         "settings": config.to_dict(settings),
         "clips": config.digest(training_values, test_values),
         "sounds": corpus.fingerprint,
     }
+
+
+def _start(settings: PretrainingConfig) -> str:
+    """Returns the digest of the weights that are the start; "" if they are random."""
+    if not settings.event_model.weights:
+        return ""
+    linear = dataclasses.replace(settings.event_model, embedding_tap="linear")
+    return events.build(linear, trainable=True).weights_digest()

@@ -106,7 +106,7 @@ def pretrain_trunk(
     Raises:
       DataError: The .npz cannot be used.
       ConfigError: The system has no trunk.
-      CrossaskError: `<out>.training` contains another pre-training.
+      CrossaskError: `<out>.training` contains another pre-training, or `out` is another file.
     """
     out = Path(out)
     parts = read_tagged_embeddings(embeddings)
@@ -119,7 +119,7 @@ def pretrain_trunk(
         )
     folder = Path(f"{out}.training")
     files.remove_remains_of(out.with_suffix(".json"))
-    claim_folder(folder, _record(settings, parts))
+    claim_folder(folder, _record(settings, parts), (out, out.with_suffix(".json")))
     devices.set_seeds(settings.seed)
     model = _compiled(settings, training)
     result = loop.fit(
@@ -168,6 +168,7 @@ def read_tagged_embeddings(path: str | Path) -> dict[str, TaggedEmbeddings]:
         raise DataError(
             f"{path} has the arrays {', '.join(sorted(arrays)) or '(none)'}.", FORMAT_HELP
         )
+    _check_values(path, arrays["event_names"], parts)
     events = len(arrays["event_names"])
     clip_shape = parts["train"].embeddings.shape[1:]
     for name, part in parts.items():
@@ -179,12 +180,34 @@ def read_tagged_embeddings(path: str | Path) -> dict[str, TaggedEmbeddings]:
                 f"fit each other, train_x or the {events} event_names.",
                 FORMAT_HELP,
             )
+        if not part.count:
+            raise DataError(f"{name}_x of {path} contains no clips.", FORMAT_HELP)
         if not np.isfinite(part.embeddings).all():
             raise DataError(
                 f"{name}_x of {path} contains values that are not finite.",
                 "Compute these embeddings again.",
             )
+    if not parts["val"].labels.any():
+        raise DataError(
+            f"val_y of {path} has no event in any clip.", "The validation part chooses the epoch."
+        )
     return parts
+
+
+def _check_values(
+    path: str | Path, event_names: np.ndarray, parts: dict[str, TaggedEmbeddings]
+) -> None:
+    """Raises DataError for embeddings that are no real numbers, and labels other than 0 and 1."""
+    if event_names.ndim != 1 or not len(event_names):
+        raise DataError(f"event_names of {path} has the shape {event_names.shape}.", FORMAT_HELP)
+    for name, part in parts.items():
+        if part.embeddings.dtype.kind not in "fiu" or not part.embeddings.ndim:
+            raise DataError(f"{name}_x of {path} is {part.embeddings.dtype}.", FORMAT_HELP)
+        if not np.isin(part.labels, (0, 1)).all():
+            raise DataError(
+                f"{name}_y of {path} has values other than 0 and 1.",
+                "Label each clip with 1 for the events in it, and 0 for others.",
+            )
 
 
 def mean_average_precision(model: SceneModel, part: TaggedEmbeddings, batch_size: int) -> float:

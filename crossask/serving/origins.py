@@ -2,10 +2,12 @@
 
 Relative paths mean other files in another folder, submissions to DCASE contain base names, and the
 timelines of a.wav and a.flac have one name. Without this record, a recording would be skipped
-because the output contains another one of its name. Imports no TensorFlow.
+because the output contains another one of its name; so would one that was recorded anew since.
+Imports no TensorFlow.
 """
 
 import contextlib
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -13,6 +15,32 @@ from pathlib import Path
 from crossask.errors import CrossaskError
 
 SUFFIX = ".recordings"
+# The state of no file.
+NO_STATE = (-1, -1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """A recording as it was when it was predicted.
+
+    Attributes:
+      recording: Its absolute path.
+      format: Format of the output.
+      state: Its size, and its time of change in nanoseconds; None if they are not known.
+    """
+
+    recording: str
+    format: str
+    state: tuple[int, int] | None = None
+
+
+def origin_of(recording: str, file_format: str) -> Origin:
+    """Returns the origin of a prediction that is written now, in a format."""
+    state = None
+    with contextlib.suppress(OSError):
+        status = os.stat(recording)
+        state = (status.st_size, status.st_mtime_ns)
+    return Origin(os.path.abspath(recording), file_format, state)
 
 
 class Origins:
@@ -28,18 +56,18 @@ class Origins:
         Args:
           out: The output: a table, or a folder of timelines.
           is_folder: Whether it is a folder.
-          model: Digest of the model that predicts, see `model_digest`.
+          model: Digest of the model that predicts, see `model_digest`, and of its hop.
 
         Raises:
-          CrossaskError: The output has predictions of another model.
+          CrossaskError: The output has predictions of another model, or with another hop.
         """
         self._out = Path(out)
         self._model = model
         self._path = self._out.with_name(f".{self._out.name}{SUFFIX}")
         if is_folder:
             self._path = self._out / SUFFIX
-        # Name in the output -> absolute path of the recording, and format of the output.
-        self._known: dict[str, tuple[str, str]] = {}
+        # Name in the output -> its origin.
+        self._known: dict[str, Origin] = {}
         if not self._out.exists():
             # The record of an output that was removed.
             self._path.unlink(missing_ok=True)
@@ -48,27 +76,31 @@ class Origins:
                 # A command that was killed may have written a part of a line.
                 with contextlib.suppress(ValueError, KeyError, TypeError):
                     entry = json.loads(line)
-                    self._known[entry["name"]] = (entry["recording"], entry["format"])
+                    name = entry["name"]
+                    # Earlier versions recorded no state.
+                    state = tuple(entry.get("state") or ()) or None
+                    self._known[name] = Origin(entry["recording"], entry["format"], state)
                     self._check_model(entry["model"])
 
-    def add(self, name: str, recording: str, file_format: str) -> None:
-        """Records a recording before its prediction is written.
+    def begin(self, name: str, origin: Origin) -> None:
+        """Records a recording before its prediction is written; `add` does afterwards.
 
         Args:
           name: What the output calls it.
-          recording: Its path.
-          file_format: Format of the output.
+          origin: The recording, as it was before it was read.
         """
-        found = (os.path.abspath(recording), file_format)
-        if self._known.get(name) == found:
+        known = self._known.get(name)
+        if known is not None and known.state != origin.state:
+            # If the command is killed now, the output has the earlier prediction.
+            origin = dataclasses.replace(origin, state=NO_STATE)
+        self.add(name, origin)
+
+    def add(self, name: str, origin: Origin) -> None:
+        """Records a recording whose prediction is written; arguments as for `begin`."""
+        if self._known.get(name) == origin:
             return
-        self._known[name] = found
-        entry = {
-            "name": name,
-            "recording": found[0],
-            "format": file_format,
-            "model": self._model,
-        }
+        self._known[name] = origin
+        entry = {"name": name, **dataclasses.asdict(origin), "model": self._model}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         # The line begins with a line break, which ends a line that was not written whole.
         with open(self._path, "a", encoding="utf-8") as file:
@@ -77,30 +109,35 @@ class Origins:
     def _check_model(self, model: str) -> None:
         if model != self._model:
             raise CrossaskError(
-                f"{self._out} contains predictions of another model.",
+                f"{self._out} contains predictions of another model, or with another --hop.",
                 "Set another --out, or remove it to predict all recordings again.",
             )
 
-    def check(self, name: str, recording: str, file_format: str) -> None:
-        """Raises CrossaskError if a name in the output is that of another recording.
+    def is_same(self, name: str, origin: Origin) -> bool:
+        """Returns whether the output has the prediction of a recording as it is now.
 
-        A recording that is no longer where it was counts as moved. Arguments as for `add`.
+        It is False if the file at this path has changed since. A recording that is no longer where
+        it was counts as moved.
+
+        Raises:
+          CrossaskError: The name in the output is that of another recording.
         """
         if name not in self._known:
-            return
-        known, known_format = self._known[name]
-        if known_format != file_format:
+            return True
+        known = self._known[name]
+        if known.format != origin.format:
             raise CrossaskError(
-                f"{name} in {self._out} has the format {known_format}.",
-                f"Use another --out for the format {file_format}.",
+                f"{name} in {self._out} has the format {known.format}.",
+                f"Use another --out for the format {origin.format}.",
             )
-        found = os.path.abspath(recording)
-        if found == known or not os.path.exists(known) or _are_one_file(found, known):
-            return
-        raise CrossaskError(
-            f"{known} and {found} would both be {name} in {self._out}.",
-            "Set another --out for one of them, or rename it.",
-        )
+        if not os.path.exists(known.recording):
+            return True
+        if not _are_one_file(origin.recording, known.recording):
+            raise CrossaskError(
+                f"{known.recording} and {origin.recording} would both be {name} in {self._out}.",
+                "Set another --out for one of them, or rename it.",
+            )
+        return None in (known.state, origin.state) or known.state == origin.state
 
 
 def _are_one_file(one: str, other: str) -> bool:

@@ -24,6 +24,8 @@ STANDARD_INPUT = "-"
 SECONDS_BETWEEN_LOOKS = 1.0
 # A 16-bit sample is at most this large.
 FULL_SCALE = 32768
+# How WAV, FLAC, Ogg, AIFF and CAF begin.
+STARTS_OF_FILES = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff")
 LOG = logging.getLogger("crossask")
 
 
@@ -182,7 +184,7 @@ def pcm_stream(
       waveform [samples, channels] in -1..1, which is shorter at the start.
 
     Raises:
-      AudioError: The number of channels is not 1 or 2.
+      AudioError: The number of channels is not 1 or 2, or the stream begins as a sound file does.
     """
     if channels not in (1, 2):
         raise AudioError(f"The stream has {channels} channels.", "Set --channels to 1 or 2.")
@@ -193,6 +195,14 @@ def pcm_stream(
     seconds_read = 0
     while True:
         piece = stream.read(bytes_per_second)
+        if not seconds_read and piece.startswith(STARTS_OF_FILES):
+            # Its header would be read as sound, and its samples may be of another kind and rate.
+            raise AudioError(
+                f"The stream begins with {piece[:4]!r}, as a sound file does, and not with raw "
+                "samples.",
+                "Send raw 16-bit samples (arecord -t raw, ffmpeg -f s16le), or use - in place of "
+                "--stream for a whole file.",
+            )
         if len(piece) < bytes_per_second:
             return
         samples = np.frombuffer(piece, "<i2").reshape(-1, channels)

@@ -131,6 +131,28 @@ def check_event_model(run: Run, digest: str) -> None:
         )
 
 
+def start_digest(experiment: Experiment, seed: int) -> str:
+    """Returns the digest of the weights from which a row fine-tunes its event model.
+
+    It is "" for other rows. Later training pulls the weights back to them (`l2_to_start`), and the
+    result says how far they moved.
+    """
+    if not experiment.trains_events or experiment.strategy != "fine_tuning":
+        return ""
+    return _trained_event_model(experiment, seed).weights_digest()
+
+
+def check_start(run: Run, digest: str) -> None:
+    """Raises WeightsError unless `digest`, see `start_digest`, is that of the run's beginning."""
+    # Runs of older versions have no record of it.
+    if run.read("config.json").get("start_digest", digest) != digest:
+        raise WeightsError(
+            f"{run.folder} began with other weights than "
+            f"event_model.weights={run.experiment().event_model.weights!r} contains now.",
+            "Restore the file that it began with, or train again in another --model_dir.",
+        )
+
+
 def _trained_event_model(experiment: Experiment, seed: int) -> EventModel:
     event_model = experiment.event_model
     if experiment.strategy == "from_scratch":

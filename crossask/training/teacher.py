@@ -11,6 +11,9 @@ from crossask.datasets import Corpus
 from crossask.errors import DataError
 from crossask.training.run_folder import Run
 
+# Probabilities that are rounded in a table may lack this much of 1.
+MOST_MISSING = 2e-3
+
 
 def probabilities(
     distillation: DistillationConfig, corpus: Corpus, clip_ids: Sequence[str]
@@ -40,7 +43,15 @@ def probabilities(
                 f"The teacher's table {path} lacks {problem}.",
                 "Write it with crossask-evaluate --training_clips, on the same fold.",
             )
-        total = total + table.loc[list(clip_ids), scenes].to_numpy(np.float64)
+        found = table.loc[list(clip_ids), scenes].to_numpy(np.float64)
+        least = found.sum(axis=1).min()
+        if least < 1 - MOST_MISSING:
+            raise DataError(
+                f"The teacher's table {path} has other scenes, too: the probabilities of the "
+                f"corpus's scenes sum to {least:.3g} for some clip.",
+                "Use a teacher that was trained on the scenes of the corpus.",
+            )
+        total = total + found
     return dict(zip(clip_ids, total / len(paths), strict=True))
 
 

@@ -36,6 +36,22 @@ def work(made_once) -> Path:
     return made_once("commands", run_every_verb)
 
 
+@pytest.mark.parametrize(
+    ("verb", "flag"),
+    [
+        ("predict", "--hop=nan"),
+        ("app", "--max_minutes=nan"),
+        ("app", "--request_timeout=inf"),
+        ("pretrain", "--learning_rate=nan"),
+        ("pretrain", "--clip_seconds=inf"),
+    ],
+)
+def test_a_number_that_is_not_finite_is_a_mistake_although_it_is_in_the_range(verb, flag, capsys):
+    assert main.main(["crossask", verb, flag]) == command.USER_ERROR
+    name, _, value = flag.partition("=")
+    assert f"{name} is {value}." in capsys.readouterr().err
+
+
 @pytest.mark.trains
 def test_each_step_leaves_what_the_next_one_reads(work):
     for row in ("fa", "cmam_feature_based"):
@@ -185,6 +201,43 @@ def test_any_table_of_predictions_is_scored(work, capsys):
         ("prepare", ["--dataset=folder"], "--data_dir is missing", "--help"),
         ("prepare", ["--dataset=birds", "--data_dir=."], "no data set 'birds'", "tau2019"),
         ("prepare", ["--assets=vgg"], "no asset 'vgg'", "vggish"),
+        (
+            "prepare",
+            ["--dataset=tau2019", "--data_dir=.", "--cities=lyon"],
+            "--cities has no effect with --dataset=tau2019",
+            "Remove",
+        ),
+        (
+            "prepare",
+            ["--dataset=soundscapes", "--data_dir=.", "--events=5"],
+            "--events has no effect",
+            "Remove",
+        ),
+        (
+            "prepare",
+            ["--dataset=events", "--data_dir=.", "--experiment={rows}"],
+            "--experiment has no effect",
+            "Remove",
+        ),
+        (
+            "pretrain",
+            ["--embeddings=x.npz", "--width=0.5", "--out=y.npz"],
+            "--width has no effect with --embeddings",
+            "Remove",
+        ),
+        (
+            "pretrain",
+            ["--events=x.csv", "--experiment={rows}", "--out=y.npz"],
+            "--experiment has no effect with --events",
+            "Remove",
+        ),
+        (
+            "evaluate",
+            ["--predictions=x.csv", "--model_dir=y"],
+            "Both --predictions and --model_dir",
+            "Give one",
+        ),
+        ("predict", ["--rate=16000", "x.wav"], "--rate applies to --stream alone", "add --stream"),
         ("train", ["--data_dir=x", "--model_dir=y"], "--experiment is missing", "--help"),
         (
             "train",

@@ -292,6 +292,21 @@ def test_windows_of_a_stream_reach_its_end_whatever_its_blocks(samples, starts, 
         np.testing.assert_array_equal(window, stream[start : start + 10])
 
 
+@pytest.mark.parametrize("start", [b"RIFF", b"fLaC", b"OggS"])
+def test_a_stream_that_is_a_file_is_refused(start):
+    stream = sources.pcm_stream(1000, 1, 1.0, io.BytesIO(start + bytes(5000)))
+    with pytest.raises(AudioError, match=r"begins with .* as a sound file does"):
+        next(stream)
+    # Later, it may be sound.
+    stream = sources.pcm_stream(1000, 1, 1.0, io.BytesIO(bytes(2000) + start + bytes(1996)))
+    assert [seconds for seconds, _ in stream] == [1, 2]
+
+
+def test_labels_of_a_watched_folder_need_files_of_their_own(tmp_path, capsys):
+    assert predict.main(["predict", "--watch", "--format=audacity", str(tmp_path)]) == 2
+    assert "would be one track" in capsys.readouterr().err
+
+
 def test_a_stream_of_raw_samples_is_predicted_every_second(model, capsys, monkeypatch):
     waveform = np.random.default_rng(0).integers(-3000, 3000, (16000 * 4 + 100, 2)).astype("<i2")
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(waveform.tobytes())))

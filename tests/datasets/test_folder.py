@@ -68,11 +68,14 @@ def test_folders_below_a_scene_are_searched_and_what_is_left_out_is_one_line(tmp
         ("office/b.wav", "office", "office/b"),
         ("office/x.wav/a.wav", "office", "office/x.wav/a"),
     ]
-    assert [record.getMessage() for record in caplog.records] == [
+    deeper, left_out = [record.getMessage() for record in caplog.records]
+    assert deeper.startswith(f"2 recordings in {tmp_path} are in folders below those of the scenes")
+    assert "column location" in deeper
+    assert left_out == (
         f"Left out of {tmp_path}: 1 sound files outside of the folders of the scenes, 1 folders "
         "without sound files, 3 with another suffix (.csv, .txt, none), 1 hidden, 1 empty "
         "(0 bytes)."
-    ]
+    )
 
 
 def test_all_missing_files_of_a_table_are_one_error(tmp_path):

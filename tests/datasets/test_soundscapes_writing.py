@@ -163,6 +163,13 @@ def test_a_folder_with_another_recipe_is_not_changed(corpus):
     assert contents(corpus) == before
 
 
+@pytest.mark.parametrize("text", ["[]", "3", '"scenes"', "null", "{"])
+def test_a_recipe_that_is_none_is_an_error(tmp_path, text):
+    (tmp_path / "soundscapes.json").write_text(text)
+    with pytest.raises(DataError, match=r"soundscapes\.json is not"):
+        soundscapes.write_soundscapes(tmp_path, SMALL)
+
+
 def test_a_folder_with_other_files_is_not_changed(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(DataError, match=r"thesis\.txt"):

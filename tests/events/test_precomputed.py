@@ -61,6 +61,7 @@ def test_missing_clips_are_named(tmp_path):
         ({"a": np.zeros([3, 5]), "b": np.zeros([3, 6])}, "of 'b' are [3, 6], but those of 'a' are"),
         ({"a": np.zeros([3, 5]), "b": np.zeros([4, 5])}, "of 'b' are [4, 5], but those of 'a' are"),
         ({"a": np.array([[1.0, np.nan]])}, "'a' of"),
+        ({"a": np.array([[1.0, 1e300]])}, "'a' of"),
         ({"a": np.zeros([2, 3, 4])}, "is float64 [2, 3, 4]"),
         ({"a": np.zeros([0, 4])}, "is float64 [0, 4]"),
         ({"a": np.zeros([2, 3], int)}, "is int64 [2, 3]"),

@@ -2,6 +2,7 @@
 
 import collections
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -180,6 +181,7 @@ def test_segments_of_audioset_are_read_with_the_names_of_their_labels(audioset, 
     [
         ("abc, 0.0, 10.0", "Line 8 of .* has 3 cells instead of 4"),
         ('abc, 0.0, 10.0, "/m/1"', "Line 8 of .* has the label '/m/1', which is not in"),
+        ('abc, soon, 10.0, "/m/0jbk"', "Line 8 of .* has the start 'soon'"),
         ('zzzzzzzzzzz, 0.0, 10.0, "/m/0jbk"', "'zzzzzzzzzzz' is in line 7 and in line 8"),
     ],
 )
@@ -189,6 +191,18 @@ def test_lines_of_segments_that_cannot_be_used_are_named(audioset, line, words):
         pretraining.read_segments(
             audioset / "segments.csv", audioset / "sounds", audioset / "names.csv"
         )
+
+
+def test_of_several_segments_of_a_video_the_one_that_begins_where_the_line_says_is_read(audioset):
+    paths = (audioset / "segments.csv", audioset / "sounds", audioset / "names.csv")
+    sounds = audioset / "sounds"
+    for times in ("0_10000", "30000_40000"):
+        shutil.copy(sounds / "other.wav", sounds / f"Y--4gqARaEJE_{times}.wav")
+    first, *_ = pretraining.read_segments(*paths)
+    assert first.path == str(sounds / "Y--4gqARaEJE_30000_40000.wav")
+    shutil.copy(sounds / "other.wav", sounds / "Y--4gqARaEJE_30000_40000.flac")
+    with pytest.raises(DataError, match="both may be the segment of '--4gqARaEJE'"):
+        pretraining.read_segments(*paths)
 
 
 def test_a_folder_without_the_sounds_of_the_segments_is_an_error(audioset):

@@ -135,6 +135,15 @@ def test_each_event_starts_with_its_share_of_the_clips():
         ({"val_y": np.zeros((24, 2), np.uint8)}, "do not fit each other"),
         ({"val_x": np.zeros((24, 3, 128))}, "do not fit each other"),
         ({"test_x": np.full((24, 2, 128), np.nan)}, "not finite"),
+        ({"val_x": np.full((24, 2, 128), "a")}, "val_x of .* is <U1"),
+        ({"train_x": np.float32(1)}, "train_x of"),
+        ({"val_x": np.zeros((0, 2, 128)), "val_y": np.zeros((0, 3))}, "contains no clips"),
+        ({"train_y": np.full((64, 3), 2)}, "train_y of .* other than 0 and 1"),
+        ({"test_y": np.full((24, 3), 0.5)}, "test_y of .* other than 0 and 1"),
+        ({"train_y": np.full((64, 3), np.nan)}, "train_y of .* other than 0 and 1"),
+        ({"train_y": np.full((64, 3), "yes")}, "train_y of .* other than 0 and 1"),
+        ({"val_y": np.zeros((24, 3))}, "val_y of .* has no event"),
+        ({"event_names": np.array("dog")}, "event_names of"),
     ],
 )
 def test_arrays_that_do_not_fit_are_errors_with_their_names(tmp_path, changes, message):

@@ -23,6 +23,7 @@ class Classifier:
     """Predicts a bus for every recording."""
 
     scenes = SCENES
+    hop_seconds = None
     card = types.MappingProxyType({"sample_rate_hz": 16000, "seed": 0})
 
     def predict_each(self, recordings, progress=None):
@@ -41,10 +42,20 @@ class Classifier:
             )
 
 
+def killed(*_):
+    raise KeyboardInterrupt
+
+
 class OtherSeed(Classifier):
     """The classifier of another run."""
 
     card = types.MappingProxyType({"sample_rate_hz": 16000, "seed": 1})
+
+
+class OtherHop(Classifier):
+    """The same classifier with windows that overlap more."""
+
+    hop_seconds = 0.5
 
 
 def predict_into(out, file_format, timeline, recordings, classifier=Classifier) -> int:
@@ -99,6 +110,37 @@ def test_another_recording_of_the_same_name_is_an_error_and_is_not_skipped(
     assert predict_into(out, file_format, timeline, sources.find_recordings(["a.wav"])) == 1
 
 
+@FORMATS
+def test_a_recording_that_was_recorded_anew_is_predicted_again(
+    tmp_path, monkeypatch, file_format, timeline
+):
+    for name in ("a.wav", "b.wav"):
+        write(tmp_path / "day" / name)
+    found = sources.find_recordings([tmp_path / "day"])
+    out = tmp_path / "out"
+    count = predict_into(out, file_format, timeline, found)
+    predicted = []
+
+    class Noting(Classifier):
+        def predict_each(self, recordings, progress=None):
+            predicted.extend(str(recording) for recording in recordings)
+            return super().predict_each(recordings, progress)
+
+    assert predict_into(out, file_format, timeline, found, Noting) == count
+    assert predicted == []
+    status = os.stat(found[0].path)
+    os.utime(found[0].path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    # A command that is killed before it has written the new prediction leaves the old one.
+    with monkeypatch.context() as patch:
+        patch.setattr(predict._Writer, "_write_lines", killed)
+        with pytest.raises(KeyboardInterrupt):
+            predict_into(out, file_format, timeline, found)
+    assert predict_into(out, file_format, timeline, found, Noting) == count
+    assert predicted == [str(found[0])]
+    assert predict_into(out, file_format, timeline, found, Noting) == count
+    assert len(predicted) == 1
+
+
 def test_two_files_of_one_timeline_are_an_error_also_if_one_is_written_already(tmp_path):
     write(tmp_path / "sounds" / "a.wav")
     recordings = sources.find_recordings([tmp_path / "sounds"])
@@ -141,8 +183,9 @@ def test_predictions_of_two_models_are_not_mixed(tmp_path, file_format, timeline
     recordings = sources.find_recordings([write(tmp_path / "sounds" / "a.wav")])
     out = tmp_path / "out"
     predict_into(out, file_format, timeline, recordings)
-    with pytest.raises(CrossaskError, match="contains predictions of another model"):
-        predict_into(out, file_format, timeline, recordings, OtherSeed)
+    for other in (OtherSeed, OtherHop):
+        with pytest.raises(CrossaskError, match="contains predictions of another model"):
+            predict_into(out, file_format, timeline, recordings, other)
     if timeline:
         shutil.rmtree(out)
     else:

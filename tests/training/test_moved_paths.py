@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import small_corpus
 
-from crossask import config
+from crossask import config, events
 from crossask.cli import evaluate as evaluate_command
 from crossask.cli import export as export_command
 from crossask.errors import CrossaskError
 from crossask.grid import trainer
 from crossask.grid.runs import Grid
+from crossask.training import network, run_folder
 from crossask.training import run as run_module
-from crossask.training import run_folder
 
 WEIGHTS = config.override(small_corpus.FEATURE_BASED, {"event_model.weights": "weights.npz"})
 EMBEDDINGS = config.override(
@@ -99,6 +99,7 @@ def test_a_relative_path_of_an_older_version_is_the_same_path(here, monkeypatch)
     record = {
         "experiment": config.to_dict(config.with_absolute_paths(WEIGHTS)),
         "event_digest": "",
+        "start_digest": "",
         "trunk_digest": "",
         "teacher_digest": "",
     }
@@ -107,6 +108,26 @@ def test_a_relative_path_of_an_older_version_is_the_same_path(here, monkeypatch)
     record["experiment"] = config.to_dict(other)
     with pytest.raises(CrossaskError, match=r"other values of event_model\.weights"):
         run_module._check_same_run(run, record, None, None)
+
+
+def test_a_run_that_fine_tunes_does_not_go_on_from_other_weights(here):
+    path = here / "weights.npz"
+    row = config.override(
+        small_corpus.CMAM, {"strategy": "fine_tuning", "event_model.weights": str(path)}
+    )
+    run = recorded(here / "runs", row)
+    digests = []
+    for seed in (0, 1):
+        events.build(small_corpus.CMAM.event_model, seed=seed).save_npz(path)
+        digests.append(network.start_digest(row, seed=0))
+    values = json.loads(run.path("config.json").read_text())
+    # An older version recorded none.
+    network.check_start(run, digests[0])
+    run.path("config.json").write_text(json.dumps({**values, "start_digest": digests[0]}))
+    network.check_start(run, digests[0])
+    with pytest.raises(CrossaskError, match="began with other weights"):
+        network.check_start(run, digests[1])
+    assert network.start_digest(small_corpus.CMAM, seed=0) == ""
 
 
 class Anything:

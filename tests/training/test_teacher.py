@@ -50,6 +50,18 @@ def test_the_probabilities_are_means_in_the_order_of_the_scenes(table):
     assert teacher.probabilities(student_of(), CORPUS, IDS) is None
 
 
+def test_a_teacher_that_knows_other_scenes_is_refused(table):
+    lines = [f"{line},0.0" for line in table.read_text().splitlines()]
+    lines[0] = "clip,truth,park,bus,tram"
+    table.write_text("\n".join(lines) + "\n")
+    # Nothing was given to the other scene.
+    assert len(teacher.probabilities(student_of(table), CORPUS, IDS)) == len(IDS)
+    lines[1] = "0.wav,bus,0.1,0.2,0.7"
+    table.write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError, match=r"has other scenes, too: .* sum to 0\.3"):
+        teacher.probabilities(student_of(table), CORPUS, IDS)
+
+
 @pytest.mark.parametrize("damaging", damage.ALL, **NAMED)
 def test_a_table_that_changes_after_the_start_of_the_training_is_noticed(tmp_path, table, damaging):
     row = config.Experiment("student", distillation=student_of(table))

@@ -73,6 +73,8 @@ def _check_same(path: Path, recipe: dict[str, Any]) -> None:
         present = json.loads(path.read_text())
     except ValueError as error:
         raise DataError(f"{path} is not JSON ({error}).", ADVICE) from error
+    if not isinstance(present, dict):
+        raise DataError(f"{path} is not a recipe of generated recordings.", ADVICE)
     if present == recipe:
         return
     names = sorted({*present, *recipe})

@@ -203,11 +203,23 @@ def _check_values(
     for name, part in parts.items():
         if part.embeddings.dtype.kind not in "fiu" or not part.embeddings.ndim:
             raise DataError(f"{name}_x of {path} is {part.embeddings.dtype}.", FORMAT_HELP)
-        if not np.isin(part.labels, (0, 1)).all():
+        if not _are_labels(part.labels):
             raise DataError(
                 f"{name}_y of {path} has values other than 0 and 1.",
                 "Label each clip with 1 for the events in it, and 0 for others.",
             )
+
+
+def _are_labels(values: np.ndarray) -> bool:
+    """Returns whether all values are 0 or 1; there may be a thousand million of them."""
+    if values.dtype.kind not in "biuf":
+        return False
+    if not values.size or values.dtype.kind == "b":
+        return True
+    # The comparison is also false for NaN.
+    is_in_range = bool(values.min() >= 0 and values.max() <= 1)
+    is_whole = values.dtype.kind != "f" or bool((values == np.round(values)).all())
+    return is_in_range and is_whole
 
 
 def mean_average_precision(model: SceneModel, part: TaggedEmbeddings, batch_size: int) -> float:

@@ -57,10 +57,7 @@ def sources(names: Iterable[str]) -> dict[str, str]:
         part = PART.fullmatch(stem)
         variant = VARIANT.fullmatch(stem)
         span = SPAN.fullmatch(stem)
-        if clips_with[stem] > 1:
-            # One recording in two formats.
-            found[name] = stem
-        elif part:
+        if part:
             found[name] = part["source"]
         elif variant:
             variants[variant["source"]].append(name)
@@ -77,15 +74,21 @@ def sources(names: Iterable[str]) -> dict[str, str]:
         ends = {SPAN.fullmatch(stem_of[name])["end"] for name in members}
         if starts & ends:
             found.update(dict.fromkeys(members, source))
-    # The source itself, too, and the source of a source.
+    # One recording in two formats.
+    for name, stem in stem_of.items():
+        if clips_with[stem] > 1:
+            found.setdefault(name, stem)
+    # The source itself, too.
     for source in set(found.values()):
         if source in name_of:
             found.setdefault(name_of[source], source)
+    # The first source of all: each one is shorter than what was made from it.
+    first_sources = {}
     for name, source in found.items():
-        source_name = name_of.get(source, source)
-        if source_name in found and source_name != name:
-            found[name] = found[source_name]
-    return found
+        while found.get(name_of.get(source), source) != source:
+            source = found[name_of[source]]
+        first_sources[name] = source
+    return first_sources
 
 
 def _stem(name: str) -> str:

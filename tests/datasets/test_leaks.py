@@ -1,5 +1,6 @@
 """One recording or place on both sides of a split: each kind is an error, whatever its names."""
 
+import itertools
 import logging
 import os
 import shutil
@@ -107,6 +108,48 @@ def test_names_of_one_recording_share_a_fold_if_no_location_is_given(tmp_path, h
 )
 def test_names_that_only_number_recordings_say_nothing(names, expected):
     assert leaks.sources(names) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "source"),
+    [
+        (["a.wav", "a.flac"], "a"),
+        (["a_part1.wav"], "a"),
+        (["a.wav", "a_part1.wav", "a_part1.flac"], "a"),
+        (["a_0_10.wav", "a_0_10.flac"], "a_0_10"),
+        (["a_aug1.wav", "a_aug2.wav"], "a"),
+        (["a.wav", "a_aug.wav"], "a"),
+        # Two seconds are the least that a span may last.
+        (["a_0_2.wav", "a_2_4.wav"], "a"),
+        # The third is no neighbour of the first, but of the second.
+        (["a_0_10.wav", "a_10_20.wav", "a_20_30.wav"], "a"),
+        # Sources of sources, and the source itself.
+        (
+            ["a.wav", "a_aug.wav", "a_aug_noisy.wav", "a_aug_noisy_shift.wav", "a_aug_part1.wav"],
+            "a",
+        ),
+        (["a_aug_noisy_shift_part1", "a_aug_noisy_shift", "a_aug_noisy", "a_aug", "a"], "a"),
+        # Names without a suffix, below a folder.
+        (["x/walk-seg1", "x/walk-seg2"], "x/walk"),
+    ],
+)
+def test_names_say_that_recordings_have_one_source(names, source):
+    for order in itertools.permutations(names):
+        assert leaks.sources(order) == dict.fromkeys(names, source)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["a_aug1.wav"],
+        ["a_0_10.wav", "a_20_30.wav"],
+        ["a_0_10.wav", "b_10_20.wav"],
+        ["a_0_10.wav", "a_10_30.wav"],
+        ["a.wav", "b.wav", ""],
+    ],
+)
+def test_names_without_a_second_one_of_their_source_say_nothing(names):
+    assert leaks.sources(names) == {}
 
 
 def test_a_copy_on_one_side_is_a_warning_with_the_count(tmp_path, caplog):

@@ -288,6 +288,7 @@ def test_a_missing_file_beside_predictions_is_reported(runs_root, tmp_path, name
         ("result.json", "{", "cannot be read"),
         ("history.csv", "epoch,loss\n1,2\n", "has no column 'macro_accuracy'"),
         ("history.csv", "", "cannot be read"),
+        ("history.csv", "epoch,loss,macro_accuracy,val_loss,val_macro_accuracy\n", "has no epochs"),
     ],
 )
 def test_a_broken_file_of_a_run_is_reported(runs_root, name, content, words):

@@ -8,8 +8,10 @@ adds an entry with `register`.
 
 import dataclasses
 import difflib
+import hashlib
 import importlib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Literal
 
 from crossask.errors import ConfigError
@@ -342,6 +344,19 @@ def load(target: str) -> Any:
     """Imports and returns the object that "module:name" of an entry names."""
     module, _, name = target.partition(":")
     return getattr(importlib.import_module(module), name)
+
+
+def code_of(target: str) -> str:
+    """Returns hexadecimal digits that change with the file of the module of "module:name".
+
+    They are "" for modules of this package, whose versions are numbered. A module of the user's
+    own may be edited between two commands, and what it computed before is then out of date.
+    """
+    name = target.partition(":")[0]
+    if name.partition(".")[0] == __name__.partition(".")[0]:
+        return ""
+    path = getattr(importlib.import_module(name), "__file__", None)
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else ""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

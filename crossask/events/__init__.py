@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crossask import lazy
-from crossask.config import EventModelConfig, Experiment, catalogue
+from crossask.config import EventModelConfig, Experiment, catalogue, digest
 from crossask.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,7 +21,15 @@ _MODULES = {
     entry.layer.partition(":")[2]: entry.layer.partition(":")[0]
     for entry in catalogue.EVENT_MODELS.values()
 }
-__all__ = ["are_from_file", "build", "event_model_class", "front_end_of", "frozen", *_MODULES]
+__all__ = [
+    "are_from_file",
+    "build",
+    "digest_of",
+    "event_model_class",
+    "front_end_of",
+    "frozen",
+    *_MODULES,
+]
 __getattr__, __dir__ = lazy.attach(__name__, _MODULES)
 
 
@@ -53,6 +61,22 @@ def frozen(experiment: Experiment) -> "EventModel | WaveformModel | Precomputed 
     if experiment.event_input != "embedding":
         return None
     return build(experiment.event_model)
+
+
+def digest_of(
+    settings: EventModelConfig, event_model: "EventModel | WaveformModel | Precomputed"
+) -> str:
+    """Returns digits that change with the embeddings that an event model computes.
+
+    These are its weights and, of an event model or front-end of the user's own, the code.
+    """
+    entry = catalogue.event_model(settings.name)
+    codes = [catalogue.code_of(entry.layer)]
+    if entry.front_end:
+        codes.append(catalogue.code_of(catalogue.front_end(entry.front_end).patches))
+    if not any(codes):
+        return event_model.weights_digest()
+    return digest(event_model.weights_digest(), codes)
 
 
 def build(

@@ -92,8 +92,13 @@ class Tagger(tf.Module):
             return tf.nn.softmax(logits)
         return tf.sigmoid(logits)
 
-    def save_npz(self, path: str | Path) -> None:
-        """Writes the attributes to an .npz, except for `inverse`, which depends on the tap."""
+    def save_npz(self, path: str | Path, weights_sha256: str = "") -> None:
+        """Writes the attributes to an .npz, except for `inverse`, which depends on the tap.
+
+        Args:
+          path: The file.
+          weights_sha256: Digest of the weights to which the head belongs, see `EventModel.record`.
+        """
         with files.writing(path) as temporary, open(temporary, "wb") as file:
             np.savez(
                 file,
@@ -101,6 +106,7 @@ class Tagger(tf.Module):
                 kernel=self.kernel.numpy(),
                 bias=self.bias.numpy(),
                 exclusive=self.exclusive,
+                weights_sha256=weights_sha256,
             )
 
 
@@ -128,10 +134,27 @@ def read_tagger(config: EventModelConfig) -> Tagger | None:
     if path.suffix == ".npz" and tags_path(path).is_file():
         if config.embedding_tap in catalogue.PCA_TAPS:
             return None
+        _check_same_weights(path)
         return read_tags(tags_path(path))
     if catalogue.event_model(config.name).has_tagger:
         return _head_inside(config)
     return _head_of_published(config)
+
+
+def _check_same_weights(path: Path) -> None:
+    """Raises WeightsError if the head beside some weights belongs to others."""
+    arrays, _ = weights.from_npz(tags_path(path))
+    expected = str(arrays.get("weights_sha256", ""))
+    if not expected:
+        # Earlier versions recorded none.
+        return
+    _, record = weights.from_npz(path)
+    if record.get("sha256") != expected:
+        raise WeightsError(
+            f"{tags_path(path)} belongs to other weights than those in {path}.",
+            "Restore the file that was written with the weights, or remove it: the events then "
+            "have no names.",
+        )
 
 
 def read_class_map(path: str | Path) -> list[str]:

@@ -160,7 +160,7 @@ def prepare_features(
             kind: records.first_shape(records.shard_path(folder, 0), folder.name)
             for kind, folder in folders.items()
         },
-        event_digest=event_model.weights_digest() if event_model is not None else "",
+        event_digest=_event_digest(experiment, event_model),
     )
     for kind in folders:
         leaks.check_samples(corpus, cache.hashes_of_samples(kind))
@@ -544,8 +544,22 @@ def _key(
         input_choices.append(event.level)
     if kind == "patches":
         front_end = catalogue.event_model(event.name).front_end
+        code = catalogue.code_of(catalogue.front_end(front_end).patches)
+        if code:
+            input_choices.append(code)
         return config.digest(*shared, front_end, *input_choices)
-    return config.digest(*shared, event.name, *input_choices, event_model.weights_digest())
+    return config.digest(
+        *shared, event.name, *input_choices, _event_digest(experiment, event_model)
+    )
+
+
+def _event_digest(
+    experiment: Experiment, event_model: EventModel | WaveformModel | Precomputed | None
+) -> str:
+    """Returns `FeatureCache.event_digest`."""
+    if event_model is None:
+        return ""
+    return events.digest_of(experiment.event_model, event_model)
 
 
 def _write_description(folder: Path, kind: str, corpus: Corpus, experiment: Experiment) -> None:

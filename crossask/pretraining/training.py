@@ -309,7 +309,7 @@ def _write(
     out.parent.mkdir(parents=True, exist_ok=True)
     head = model.head
     tagger = Tagger(report["kinds"], head.kernel, head.bias, exclusive=is_exclusive)
-    tagger.save_npz(tags_path(out))
+    tagger.save_npz(tags_path(out), model.event_model.record["sha256"])
     name = report["settings"]["event_model"]["name"]
     if catalogue.event_model(name).has_pca:
         _fit_pca(model.event_model, fitted, pca_path(out))

@@ -101,7 +101,7 @@ def frozen_event_model(run: Run) -> EventModel | WaveformModel | Precomputed | N
     """
     event_model = events.frozen(run.experiment())
     if event_model is not None:
-        check_event_model(run, event_model.weights_digest())
+        check_event_model(run, events.digest_of(run.experiment().event_model, event_model))
     return event_model
 
 
@@ -122,7 +122,7 @@ def check_event_model(run: Run, digest: str) -> None:
             )
         else:
             found = (
-                "the embeddings of other weights than "
+                "the embeddings of other weights, or of other code, than "
                 f"event_model.weights={event_model.weights!r} contains"
             )
         raise WeightsError(

@@ -7,7 +7,7 @@ import pytest
 
 from crossask.config import EventModelConfig
 from crossask.errors import WeightsError
-from crossask.events.tagger import read_tagger
+from crossask.events.tagger import Tagger, read_tagger, tags_path
 from crossask.events.vggish import VGGish
 from crossask.events.yamnet import CLASSES, YAMNet
 
@@ -56,3 +56,19 @@ def test_a_vggish_npz_without_tags_has_no_head(tmp_path):
     VGGish(width=WIDTH).built_whole().save_npz(tmp_path / "vggish.npz")
     write_class_map(tmp_path / "vggish_class_map.csv", ["dog"])
     assert read_tagger(EventModelConfig(weights=str(tmp_path / "vggish.npz"))) is None
+
+
+def test_a_head_beside_the_weights_of_another_pre_training_is_an_error(tmp_path):
+    path = tmp_path / "vggish.npz"
+    config = EventModelConfig(weights=str(path))
+    model = VGGish(width=WIDTH, seed=0).built_whole()
+    model.save_npz(path)
+    head = Tagger(["dog"], np.ones((128, 1), np.float32), np.zeros(1, np.float32))
+    head.save_npz(tags_path(path), model.record["sha256"])
+    assert read_tagger(config).names == ("dog",)
+    VGGish(width=WIDTH, seed=1).built_whole().save_npz(path)
+    with pytest.raises(WeightsError, match=r"vggish_tags\.npz belongs to other weights"):
+        read_tagger(config)
+    # A head of an earlier version does not say to which weights it belongs.
+    head.save_npz(tags_path(path))
+    assert read_tagger(config).names == ("dog",)

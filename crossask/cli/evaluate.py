@@ -9,6 +9,7 @@ one column of probabilities for each scene.
 
 import functools
 import json
+import os
 import statistics
 import sys
 import types
@@ -196,6 +197,9 @@ def _data_of(
     paths = run.read("config.json")["paths"]
     data_dir = values.data_dir or paths.get("data_dir", "")
     folder = values.features_dir or paths.get("features_dir", "")
+    # Features in the folder of a data set are moved with it.
+    if values.data_dir and not values.features_dir and not os.path.isdir(folder):
+        folder = ""
     return prepare(run.experiment(), data_dir, command.features_dir(data_dir, folder))
 
 

@@ -1,6 +1,7 @@
 """A row's whole network: the scene model and the event model that it trains, built or read back."""
 
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import tensorflow as tf
 import tf_keras as keras
 
 from crossask import events, models, stored
-from crossask.config import Experiment
+from crossask.audio import notices
+from crossask.config import Experiment, catalogue
 from crossask.errors import DataError, WeightsError
 from crossask.events.layer import EventModel
 from crossask.events.precomputed import Precomputed
@@ -62,6 +64,7 @@ def load(run: Run) -> keras.Model:
             "Run crossask-train again: it goes on where it stopped.",
         )
     run.check_files("result.json")
+    warn_of_other_code(run)
     return restore(run)
 
 
@@ -128,6 +131,30 @@ def check_event_model(run: Run, digest: str) -> None:
         raise WeightsError(
             f"{run.folder} was trained on {found} now.",
             "Restore the file that it was trained with, or train again in another --model_dir.",
+        )
+
+
+def code_of(experiment: Experiment) -> str:
+    """Returns a digest of the module of the row's system; "" for a system of this package."""
+    return catalogue.code_of(catalogue.system(experiment.system).model)
+
+
+def warn_of_other_code(run: Run) -> None:
+    """Logs if the code of the run's system was edited since the run began.
+
+    The weights may fit the new code and mean something else. A comment may be all that changed.
+    """
+    experiment = run.experiment()
+    found = code_of(experiment)
+    # Runs of older versions have no record of it.
+    if run.read("config.json").get("system_code", found) != found:
+        notices.log_once(
+            f"code of {run.folder}",
+            logging.WARNING,
+            "The code of %s has changed since %s began. If it computes something else now, restore "
+            "the code, or train again in another --model_dir.",
+            catalogue.system(experiment.system).model.partition(":")[0],
+            run.folder,
         )
 
 

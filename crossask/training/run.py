@@ -397,6 +397,7 @@ def _record(
             **recordings,
         },
         "event_digest": cache.event_digest,
+        "system_code": network.code_of(experiment),
         "start_digest": network.start_digest(experiment, run.seed),
         "trunk_digest": trunk.digest(experiment),
         "teacher_digest": teacher.digest(experiment.distillation),
@@ -443,6 +444,7 @@ def _check_same_run(run: Run, record: Mapping[str, Any], corpus: Corpus, parts: 
         )
     check_same_data(run, corpus, parts)
     network.check_event_model(run, record["event_digest"])
+    network.warn_of_other_code(run)
     network.check_start(run, record["start_digest"])
     trunk.check(run, record["trunk_digest"])
     teacher.check(run, record["teacher_digest"])

@@ -1,5 +1,6 @@
 """A run is found, evaluated and exported from another folder than the one it was trained in."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import small_corpus
 from crossask import config, events
 from crossask.cli import evaluate as evaluate_command
 from crossask.cli import export as export_command
+from crossask.config import catalogue
 from crossask.errors import CrossaskError
 from crossask.grid import trainer
 from crossask.grid.runs import Grid
@@ -130,6 +132,23 @@ def test_a_run_that_fine_tunes_does_not_go_on_from_other_weights(here):
     assert network.start_digest(small_corpus.CMAM, seed=0) == ""
 
 
+def test_code_of_a_system_that_was_edited_is_warned_of(here, monkeypatch, caplog):
+    module = here / "own_system_of_a_user.py"
+    module.write_text("FACTOR = 1")
+    monkeypatch.syspath_prepend(here)
+    entry = dataclasses.replace(catalogue.system("FA"), model="own_system_of_a_user:Model")
+    monkeypatch.setitem(catalogue._TABLES[catalogue.System], "FA", entry)
+    run = recorded(here / "runs", small_corpus.FA)
+    values = json.loads(run.path("config.json").read_text())
+    code = network.code_of(small_corpus.FA)
+    run.path("config.json").write_text(json.dumps({**values, "system_code": code}))
+    network.warn_of_other_code(run)
+    assert not caplog.records
+    module.write_text("FACTOR = 2")
+    network.warn_of_other_code(run)
+    assert "The code of own_system_of_a_user has changed" in caplog.text
+
+
 class Anything:
     """Can be called, and has every function."""
 
@@ -138,6 +157,31 @@ class Anything:
 
     def __getattr__(self, _name: str) -> "Anything":
         return Anything()
+
+
+def test_features_that_were_moved_with_the_data_set_are_found(here):
+    run = recorded(here / "runs", small_corpus.FA)
+    values = json.loads(run.path("config.json").read_text())
+    old = {"data_dir": str(here / "old"), "features_dir": str(here / "old" / "features")}
+    run.path("config.json").write_text(json.dumps({**values, "paths": old}))
+
+    def folders(*arguments):
+        evaluate_command.FLAGS.unparse_flags()
+        evaluate_command.FLAGS(["evaluate", *arguments])
+        return evaluate_command._data_of(
+            run, evaluate_command.FLAGS, lambda _, data, features: (data, features)
+        )
+
+    moved = here / "new"
+    (moved / "features").mkdir(parents=True)
+    assert folders() == (old["data_dir"], old["features_dir"])
+    found = folders(f"--data_dir={moved}")
+    assert found == (str(moved), str(moved / "features"))
+    # Features that were not moved are used where they are.
+    (here / "old" / "features").mkdir(parents=True)
+    assert folders(f"--data_dir={moved}") == (str(moved), old["features_dir"])
+    other = here / "other"
+    assert folders(f"--data_dir={moved}", f"--features_dir={other}") == (str(moved), str(other))
 
 
 def test_the_commands_have_a_flag_for_moved_weights(here, monkeypatch):

@@ -18,11 +18,14 @@ def check(waveform: np.ndarray, name: str | os.PathLike[str]) -> None:
       waveform: Waveform of any shape.
       name: Name of the recording in the error message.
     """
-    if not np.isfinite(waveform).all():
+    # The largest and the smallest sample are NaN if any sample is.
+    highest = float(waveform.max(initial=0.0))
+    lowest = float(waveform.min(initial=0.0))
+    largest = max(highest, -lowest)
+    if not np.isfinite(largest):
         raise AudioError(
             f"{name} contains samples that are not finite numbers.", "Write or compute it again."
         )
-    largest = np.abs(waveform).max(initial=0.0)
     # Models read 32-bit floats, in which 7.9999999 is 8, and very large numbers are infinite.
     with np.errstate(over="ignore"):
         is_too_large = np.float32(largest) >= LIMIT

@@ -95,6 +95,8 @@ def read_start(path: AnyPath, seconds: float) -> tuple[np.ndarray, int]:
             break
     if not pieces:
         raise AudioError(*_no_samples(path))
+    if len(pieces) == 1:
+        return pieces[0], rate
     return np.concatenate(pieces), rate
 
 

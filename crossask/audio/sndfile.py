@@ -19,6 +19,8 @@ _UNKNOWN_FRAMES = 2**62
 _SECONDS_BEFORE = 1
 # Whatever the header says, at most so many numbers are read at once; 64 MB.
 _MOST_VALUES = 2**24
+# At the end of the length in the header, so many samples are asked for, in case there are more.
+_SAMPLES_BEYOND = 4096
 # Programs that write to a pipe do not know the length, and write a very large one.
 _LARGE_SIZES = range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000)
 # What libsndfile notes about a file that ends before its samples should: the size in the header,
@@ -60,6 +62,8 @@ class SoundFile(soundfile.SoundFile):
             NoHeaderError.
         """
         self.remark = ""
+        # Number of the sample that is read next.
+        self._place = 0
         repaired = wav_header.repaired(path)
         if repaired is not None:
             super().__init__(repaired)
@@ -117,7 +121,10 @@ class SoundFile(soundfile.SoundFile):
           samples: Largest number of samples; fewer are also read if they need too much memory.
         """
         samples = min(samples, max(1, _MOST_VALUES // self.channels))
+        # libsndfile writes zeros for samples that are not there, which takes time.
+        samples = min(samples, max(_SAMPLES_BEYOND, self.frames - self._place))
         waveform = super().read(samples, dtype="float32", always_2d=True)
+        self._place += len(waveform)
         if len(waveform) < samples:
             # The rest of the memory was reserved for nothing.
             return waveform.copy()
@@ -130,6 +137,7 @@ class SoundFile(soundfile.SoundFile):
         if can_move and super().seekable() and self.has_exact_seconds:
             start = min(max(0, sample - _SECONDS_BEFORE * self.samplerate), self.frames)
             self.seek(start)
+            self._place = start
         left = sample - start
         while left > 0:
             skipped = self.read(min(left, self.samplerate))

@@ -145,7 +145,7 @@ def test_whole_recordings_have_the_keys_that_they_had(folder, tmp_path):
         prepare_features(corpus, small_corpus.FA, tmp_path / "features")
     features = config.to_dict(small_corpus.FA.features)
     del features["clip_hop_seconds"]
-    version = [2, records.CLIPS_PER_SHARD, corpus.fingerprint]
+    version = [3, records.CLIPS_PER_SHARD, corpus.fingerprint]
     key = config.digest(*version, "kaiser-80-12-0.952-blocks", [2.0, 0.5, 0.5], features)
     folders = [path.name for path in (tmp_path / "features").iterdir() if path.is_dir()]
     assert folders == [f"log_mel-{key}"]

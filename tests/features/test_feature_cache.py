@@ -280,16 +280,17 @@ def test_a_recording_that_changes_while_features_are_computed_is_named(long_soun
     assert not list((tmp_path / "features").rglob("*.tfrecord"))
 
 
-def test_features_of_an_earlier_version_are_named_and_not_read(few, tmp_path, caplog):
+@pytest.mark.parametrize("version", [1, 2])
+def test_features_of_an_earlier_version_are_named_and_not_read(few, tmp_path, caplog, version):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cache, "FORMAT_VERSION", 1)
-        patch.setattr(cache._key, "__defaults__", (1,))
+        patch.setattr(cache, "FORMAT_VERSION", version)
+        patch.setattr(cache._key, "__defaults__", (version,))
         older = prepare_features(few, small_corpus.FA, tmp_path).folders["log_mel"]
     with caplog.at_level("WARNING"):
         now = prepare_features(few, small_corpus.FA, tmp_path).folders["log_mel"]
     assert now != older
     assert [message.split(",")[0] for message in caplog.messages] == [
-        f"{older} is of an earlier version"
+        f"{older} is of an earlier version of crossask"
     ]
 
 

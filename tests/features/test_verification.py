@@ -240,7 +240,7 @@ def test_a_folder_in_place_of_a_shard_is_an_error_that_keeps_its_content(few, wh
 
 
 def test_features_that_are_not_finite_are_not_written(few, tmp_path, monkeypatch):
-    computed = feature_cache.ClipFeatures.__call__
+    computed = feature_cache.ClipFeatures.of_sound
 
     def with_nan(self, clip, kinds):
         found = computed(self, clip, kinds)
@@ -248,7 +248,7 @@ def test_features_that_are_not_finite_are_not_written(few, tmp_path, monkeypatch
             found.values["log_mel"] = found.values["log_mel"] * np.float32(np.nan)
         return found
 
-    monkeypatch.setattr(feature_cache.ClipFeatures, "__call__", with_nan)
+    monkeypatch.setattr(feature_cache.ClipFeatures, "of_sound", with_nan)
     with pytest.raises(DataError) as error:
         prepare_features(few, small_corpus.FA, tmp_path)
     assert f"The log_mel of clip {few.clips[0].id!r}" in error.value.problem

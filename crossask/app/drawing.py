@@ -12,7 +12,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from crossask.report.figures import GROUND, INK, LINE, SHADES, calm, png
+from crossask.report.figures import GROUND, INK, LINE, SHADES, calm, png, shortened
 from crossask.serving import Explanation, Prediction
 
 WIDTH_INCHES = 6.8
@@ -144,7 +144,7 @@ def _figure(height_inches: float) -> Figure:
 
 def _label_rows(axes: Axes, names: Sequence[str]) -> None:
     """Labels the rows of a picture, the first one on top."""
-    labels = [name.replace("_", " ") for name in names]
+    labels = [shortened(name.replace("_", " ")) for name in names]
     # A name comes from a file, and a dollar sign in it does not start a formula.
     axes.set_yticks(np.arange(len(labels)) + 0.5, labels, parse_math=False)
     axes.invert_yaxis()

@@ -39,6 +39,12 @@ class Grid:
     model_dir: str
     folds: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Raises ConfigError for folds that cannot be names of folders, as rows do for theirs."""
+        for row in self.rows:
+            if self.folds:
+                dataclasses.replace(row, folds=self.folds)
+
     def folds_of(self, row: Experiment) -> tuple[str, ...]:
         """Returns the folds on which a row is trained."""
         return self.folds or row.folds

@@ -97,7 +97,7 @@ def confusion(row: Row, scope: str) -> Figure:
     counts = np.array(row.summary.confusion, float)
     clips = counts.sum(axis=1, keepdims=True)
     percent = np.divide(100 * counts, clips, out=np.zeros_like(counts), where=clips > 0)
-    names = [formatting.scene(scene) for scene in row.summary.scenes]
+    names = [shortened(formatting.scene(scene)) for scene in row.summary.scenes]
     size = 1.9 + 0.36 * len(names)
     figure = Figure(figsize=(size + 0.8, size), facecolor=GROUND, layout="constrained")
     axes = figure.add_subplot(facecolor=GROUND)
@@ -283,9 +283,9 @@ def event_matrix(effects: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure
         is_drawn = ((low > 0) | (high < 0)) & ((np.abs(values) > most / 2) == is_strong)
         rows, columns = np.nonzero(is_drawn)
         axes.scatter(columns, rows, s=5, color=colour, linewidths=0)
-    names = [formatting.scene(scene) for scene in scenes]
+    names = [shortened(formatting.scene(scene)) for scene in scenes]
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(events)), [_shortened(formatting.scene(event)) for event in events])
+    axes.set_yticks(range(len(events)), [shortened(formatting.scene(event)) for event in events])
     calm(axes)
     axes.tick_params(length=0, colors=INK)
     for spine in axes.spines.values():
@@ -432,7 +432,7 @@ def _draw_scene(axes: Axes, rows: tuple[Row, ...], scene: str) -> None:
     clips = sorted({score.clips for score in scores if score})
     title = f"{formatting.scene(scene)} ({', '.join(map(str, clips))} clips)"
     axes.set_title(title, fontsize=8.5, color=INK, loc="left")
-    axes.set_yticks(positions, [row.title for row in rows])
+    axes.set_yticks(positions, [shortened(row.title, 60) for row in rows])
     axes.set_xlim(0, 100)
     add_grid(axes, "x")
 
@@ -446,7 +446,7 @@ def _draw_events(axes: Axes, scene: str, events: Sequence[EventInScene]) -> None
         axes.plot(ends, [position, position], color=VALIDATION, linewidth=1.8)
         axes.plot(event.effect, position, "o", color=VALIDATION, markersize=5)
     axes.set_title(formatting.scene(scene), fontsize=8.5, color=INK, loc="left")
-    axes.set_yticks(range(len(events)), [_shortened(event.event) for event in events])
+    axes.set_yticks(range(len(events)), [shortened(event.event) for event in events])
     axes.set_ylim(len(events) - 0.5, -0.5)
     add_grid(axes, "x")
 
@@ -466,7 +466,9 @@ def _first_events(effects: Mapping[str, Mapping[str, Sequence[float]]]) -> list[
     return [event for _, _, event in sorted(found)]
 
 
-def _shortened(name: str, most: int = 34) -> str:
+def shortened(name: str, most: int = 34) -> str:
+    """Returns a name for a label. A long one, or one of several lines, would leave no axes."""
+    name = " ".join(name.split())
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 

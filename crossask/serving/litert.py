@@ -241,7 +241,8 @@ def _check_out(out: Path, card_path: Path) -> None:
             f"The file name {str(out)!r} does not end in .tflite.", "Use --out=MODEL.tflite."
         )
     for path in (out, card_path):
-        if path.exists() and not (path == card_path and _is_left_over(card_path)):
+        # A link that leads nowhere is there, too.
+        if os.path.lexists(path) and not (path == card_path and _is_left_over(card_path)):
             raise CrossaskError(
                 f"{str(path)!r} exists already.", "Use another --out, or remove it first."
             )

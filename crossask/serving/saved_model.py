@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import importlib.util
 import io
+import os
 import wave
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -408,7 +409,8 @@ def write_model(
       out_dir: Folder of the SavedModel; it must not exist.
     """
     out_dir = Path(out_dir)
-    if out_dir.exists():
+    # A link that leads nowhere is there, too.
+    if os.path.lexists(out_dir):
         raise CrossaskError(
             f"{str(out_dir)!r} exists already.", "Use another --out, or remove it first."
         )

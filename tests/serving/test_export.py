@@ -24,6 +24,7 @@ from crossask.config import catalogue
 from crossask.errors import AudioError, CrossaskError
 from crossask.features.cache import prepare_features
 from crossask.serving import Classifier
+from crossask.serving.saved_model import write_model
 from crossask.training import network, run_folder
 
 OF_WAVEFORMS = ("serving_default", "embed", "explain")
@@ -503,6 +504,14 @@ def test_the_log_has_no_temporary_folders(trained, tmp_path):
 def test_an_existing_folder_is_not_overwritten(served):
     with pytest.raises(CrossaskError, match="exists already"):
         serving.export_run(served.run, served.folder)
+
+
+def test_a_link_that_leads_nowhere_is_not_overwritten(tmp_path):
+    link = tmp_path / "model"
+    link.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(CrossaskError, match="exists already"):
+        write_model(None, None, link)
+    assert link.is_symlink()
 
 
 def test_a_folder_that_is_no_export_is_refused(tmp_path):

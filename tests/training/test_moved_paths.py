@@ -159,6 +159,13 @@ class Anything:
         return Anything()
 
 
+@pytest.mark.parametrize("fold", ["day/1", "..", "", "a,b", "x" * 200])
+def test_a_fold_of_a_flag_must_be_the_name_of_a_folder_where_its_runs_are_found(fold):
+    # A table of own recordings may call its folds as it likes.
+    with pytest.raises(CrossaskError, match="cannot be the name of a folder of runs"):
+        Grid((small_corpus.FA,), (0,), "data", "features", "runs", folds=("1", fold))
+
+
 def test_features_that_were_moved_with_the_data_set_are_found(here):
     run = recorded(here / "runs", small_corpus.FA)
     values = json.loads(run.path("config.json").read_text())

@@ -93,13 +93,25 @@ class Run:
         """Returns the content of one of the run's JSON files.
 
         Raises:
-          DataError: The file is missing or damaged.
+          DataError: The file is missing or damaged, or is of another fold or seed than its folder.
         """
         values = stored.read_json(self.path(name), FIXES[name])
         for entry, kind in NEEDED.get(name, {}).items():
             if not isinstance(values.get(entry), kind):
                 raise DataError(f"{self.path(name)} has no entry {entry!r}.", FIXES[name])
+        if name == "config.json":
+            self._check_place(values)
         return values
+
+    def _check_place(self, values: dict[str, Any]) -> None:
+        """Raises DataError for a copy under another name, which would count as a run of its own."""
+        for entry, expected in (("fold", self.fold), ("seed", self.seed)):
+            found = values.get(entry, expected)
+            if found != expected:
+                raise DataError(
+                    f"{self.folder} contains a run with {entry} {found!r}, not {expected!r}.",
+                    "Rename the folder, or remove it if it is a copy.",
+                )
 
     def check_files(self, name: str) -> None:
         """Compares the files that belong to one of the run's JSON files with their checksums.

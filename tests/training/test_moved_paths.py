@@ -11,7 +11,7 @@ from crossask import config, events
 from crossask.cli import evaluate as evaluate_command
 from crossask.cli import export as export_command
 from crossask.config import catalogue
-from crossask.errors import CrossaskError
+from crossask.errors import CrossaskError, DataError
 from crossask.grid import trainer
 from crossask.grid.runs import Grid
 from crossask.training import network, run_folder
@@ -157,6 +157,19 @@ class Anything:
 
     def __getattr__(self, _name: str) -> "Anything":
         return Anything()
+
+
+@pytest.mark.parametrize(("fold", "seed", "words"), [("1", 1, "seed 0"), ("2", 0, "fold '1'")])
+def test_a_copy_of_a_run_is_not_a_run_of_another_fold_or_seed(here, fold, seed, words):
+    run = recorded(here / "runs", small_corpus.FA)
+    values = json.loads(run.path("config.json").read_text())
+    run.path("config.json").write_text(json.dumps({**values, "fold": "1", "seed": 0}))
+    assert run.experiment() == small_corpus.FA
+    copy = run_folder.run_at(here / "runs", run.row, fold, seed)
+    copy.folder.mkdir(parents=True)
+    copy.path("config.json").write_text(run.path("config.json").read_text())
+    with pytest.raises(DataError, match=f"contains a run with {words}"):
+        copy.read("config.json")
 
 
 @pytest.mark.parametrize("fold", ["day/1", "..", "", "a,b", "x" * 200])

@@ -43,7 +43,7 @@ def longer_by_noise(path, waveform):
 
 def one_louder_sample(path, waveform):
     changed = waveform.copy()
-    changed[400] *= 1.01
+    changed[samples.PERIOD_SAMPLES] *= 1.01
     soundfile.write(path, changed, 8000, "PCM_16")
 
 
@@ -121,7 +121,7 @@ def test_silence_has_no_hash_because_it_says_nothing(value):
 
 def test_minus_zero_is_zero():
     waveform = sixteen_bits(0).astype(np.float32)
-    waveform[100:200] = 0
+    waveform[250:300] = 0
     negative = np.where(waveform == 0, np.float32(-0.0), waveform)
     assert negative.tobytes() != waveform.tobytes()
     assert samples.hash_of(negative, 8000) == samples.hash_of(waveform, 8000)

@@ -112,7 +112,7 @@ def read_csv_lines(path: str | Path) -> list[tuple[int, list[str]]]:
     )
     try:
         for cells in reader:
-            stripped = [cell.strip() for cell in cells]
+            stripped = list(map(str.strip, cells))
             if any(stripped):
                 lines.append((reader.line_num, stripped))
     except csv.Error as error:

@@ -5,7 +5,7 @@ optional), truth, and one probability for each scene. It may come from any progr
 depends on a model.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -168,14 +168,13 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     """
     path = Path(path)
     header, *rows = _read_cells(path)
-    table = pd.DataFrame(rows, columns=header)
-    for name in OPTIONAL_COLUMNS:
-        if name in table and not table[name].astype(bool).any():
-            table = table.drop(columns=name)
-    for scene in scenes_of(table):
-        # A decimal comma: a probability has no other one.
-        cells = table[scene].str.replace(DECIMAL_COMMA, r"\1.\2", regex=True)
-        table[scene] = _numbers(table.assign(**{scene: cells}), scene, str(path))
+    columns: dict[str, list[str] | np.ndarray] = {}
+    for name, cells in zip(header, zip(*rows, strict=True), strict=True):
+        if name not in CLIP_COLUMNS:
+            columns[name] = _probabilities(cells, name, str(path))
+        elif name not in OPTIONAL_COLUMNS or any(cells):
+            columns[name] = list(cells)
+    table = pd.DataFrame(columns)
     check(table, str(path))
     return table
 
@@ -212,9 +211,12 @@ def check(table: pd.DataFrame, where: str) -> None:
         problem = f"has the truth {table['truth'].iloc[row]!r}"
         raise _row_error(table, where, row, problem, f"Its scenes are {', '.join(scenes)}.")
     for name in OPTIONAL_COLUMNS:
-        if name not in table or not _is_filled(table[name]).any():
+        if name not in table:
             continue
-        row = _first(~_is_filled(table[name]))
+        is_filled = _is_filled(table[name])
+        if not is_filled.any():
+            continue
+        row = _first(~is_filled)
         if row is not None:
             problem = f"has no {name}, other rows have"
             raise _row_error(table, where, row, problem, f"Give every clip its {name}, or none.")
@@ -363,11 +365,12 @@ def _check_columns(table: pd.DataFrame, where: str, scenes: list[str]) -> None:
 def _check_spelling(table: pd.DataFrame, where: str, column: str) -> None:
     """Raises DataError for two names of a column that differ only in blanks or case."""
     first_of: dict[str, tuple[int, str]] = {}
-    rows = np.flatnonzero(~table[column].duplicated())
-    for row in rows:
-        name = table[column].iloc[row]
+    rows = np.flatnonzero(~table[column].duplicated()).tolist()
+    names = table[column].iloc[rows]
+    clips = table["clip"].iloc[rows]
+    for row, name, clip in zip(rows, names, clips, strict=True):
         # A location that was made from the name of a file has that name's spelling.
-        if text_tables.is_name_of_file(str(name), str(table["clip"].iloc[row])):
+        if text_tables.is_name_of_file(str(name), str(clip)):
             continue
         first_row, first = first_of.setdefault(text_tables.spelling_key(str(name)), (row, name))
         if first != name:
@@ -379,7 +382,7 @@ def _check_spelling(table: pd.DataFrame, where: str, column: str) -> None:
 
 
 def _check_probabilities(table: pd.DataFrame, where: str, scenes: list[str]) -> None:
-    values = np.stack([_numbers(table, scene, where) for scene in scenes], axis=1)
+    values = np.stack([_numbers(table[scene], scene, where) for scene in scenes], axis=1)
     # NaN is in no range, so it is outside, too.
     outside = ~((values >= 0) & (values <= 1))
     column = _first(outside.any(axis=0))
@@ -394,12 +397,22 @@ def _check_probabilities(table: pd.DataFrame, where: str, scenes: list[str]) -> 
         raise _row_error(table, where, row, problem, "Give probabilities that sum to 1.")
 
 
-def _numbers(table: pd.DataFrame, scene: str, where: str) -> np.ndarray:
+def _probabilities(cells: Sequence[str], scene: str, where: str) -> np.ndarray:
+    """Returns the probabilities of a scene in a file; they may have a decimal comma."""
+    try:
+        return np.array([float(cell) for cell in cells])
+    except ValueError:
+        # A decimal comma: a probability has no other one.
+        with_points = pd.Series(cells).str.replace(DECIMAL_COMMA, r"\1.\2", regex=True)
+        return _numbers(with_points, scene, where)
+
+
+def _numbers(column: pd.Series, scene: str, where: str) -> np.ndarray:
     """Returns a column of probabilities as numbers; the first cell that is none is an error."""
     try:
-        return table[scene].to_numpy(float)
+        return column.to_numpy(float)
     except (TypeError, ValueError):
-        for number, value in enumerate(table[scene], start=1):
+        for number, value in enumerate(column, start=1):
             try:
                 float(value)
             except (TypeError, ValueError):

@@ -3,14 +3,16 @@
 The same runs give the same bytes, so the files contain no date.
 """
 
+import contextlib
 import io
 import math
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
+from fontTools import subset
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
@@ -59,6 +61,8 @@ FORMATS = {
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
+# Tables of fonts by which text is laid out.
+LAYOUT_TABLES = ("GDEF", "GPOS", "GSUB", "kern")
 SETTINGS = {
     # Names from outside may contain dollar signs.
     "text.parse_math": False,
@@ -76,15 +80,10 @@ def drawn(draw: Callable[..., Figure], *arguments: object) -> dict[str, bytes]:
       draw: One of the functions below.
       arguments: Arguments of this function.
     """
-    with matplotlib.rc_context(SETTINGS):
+    with matplotlib.rc_context(SETTINGS), _small_fonts():
         figure = draw(*arguments)
-        contents = {}
-        for ending in FORMATS:
-            contents[ending] = _saved(figure, ending)
-            # The layout is computed once, and is then that of all files. "none" would leave a
-            # placeholder, for which Matplotlib draws each further file twice.
-            figure.set_layout_engine(None)
-    return contents
+        _lay_out(figure)
+        return {ending: _saved(figure, ending) for ending in FORMATS}
 
 
 def confusion(row: Row, scope: str) -> Figure:
@@ -372,6 +371,38 @@ def add_grid(axes: Axes, which: str) -> None:
 def png(figure: Figure) -> bytes:
     """Returns a figure as PNG without a date."""
     return _saved(figure, "png")
+
+
+def _lay_out(figure: Figure) -> None:
+    """Places what a figure contains, once for all of its files.
+
+    A figure that has a layout engine when it is saved is drawn once more, to place its parts.
+    """
+    FigureCanvasAgg(figure)
+    figure.set_dpi(DOTS_PER_INCH)
+    figure.get_layout_engine().execute(figure)
+    # "none" would leave a placeholder, for which Matplotlib draws each file twice.
+    figure.set_layout_engine(None)
+
+
+@contextlib.contextmanager
+def _small_fonts() -> Iterator[None]:
+    """Leaves the tables by which text is laid out away from the fonts of a PDF.
+
+    The text of a PDF is laid out already, and fontTools needs most of its time for these tables.
+    """
+    original = subset.Options
+
+    class Options(original):
+        def __init__(self, **options: object) -> None:
+            super().__init__(**options)
+            self.drop_tables += LAYOUT_TABLES
+
+    subset.Options = Options
+    try:
+        yield
+    finally:
+        subset.Options = original
 
 
 def _saved(figure: Figure, ending: str) -> bytes:

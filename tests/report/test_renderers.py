@@ -3,17 +3,22 @@
 import csv
 import dataclasses
 import html.parser
+import io
 import json
 import math
 import re
 import shlex
 import shutil
 import subprocess
+import zlib
 from pathlib import Path
 from xml.etree import ElementTree
 
 import markupsafe
 import pytest
+from fontTools.ttLib import TTFont
+from matplotlib import font_manager
+from matplotlib.figure import Figure
 from report.made_up_runs import MACHINE, change_json, write_run
 
 from crossask.cli import report as command
@@ -255,6 +260,24 @@ def test_every_picture_is_also_an_svg_and_a_pdf(runs_root, tmp_path):
         assert paths[f"{name}.pdf"].read_bytes().startswith(b"%PDF")
         assert b"CreationDate" not in paths[f"{name}.pdf"].read_bytes()
         assert "<dc:date>" not in paths[f"{name}.svg"].read_text()
+
+
+@pytest.mark.usefixtures("all_formats")
+def test_the_fonts_of_a_pdf_have_glyphs_and_no_tables_to_lay_out_text():
+    def draw():
+        figure = Figure(layout="constrained")
+        figure.add_subplot(title="first AV, fi")
+        return figure
+
+    content = figures.drawn(draw)["pdf"]
+    streams = re.findall(rb"/Length1 .*?stream\n(.*?)\nendstream", content, re.DOTALL)
+    # Ligatures have a font of their own.
+    assert len(streams) == 2
+    for stream in streams:
+        font = TTFont(io.BytesIO(zlib.decompress(stream)))
+        assert font["maxp"].numGlyphs > 1
+        assert not set(font.keys()) & {"GDEF", "GPOS", "GSUB", "kern"}
+    assert "GSUB" in TTFont(font_manager.findfont("DejaVu Sans"))
 
 
 def test_names_with_dollar_signs_are_no_formulas_in_pictures(tmp_path):

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest, t
 
 from crossask.errors import DataError
 from crossask.evaluation import intervals
@@ -230,6 +229,9 @@ def mcnemar(a: Predictions, b: Predictions) -> McNemar:
     without such clips. The test is here because others report it. It compares micro accuracies and
     assumes independent clips, so rely on `compare` instead.
     """
+    # This import takes half a second, and rows of several seeds do not need it.
+    from scipy.stats import binomtest
+
     only_a = int(((a.correct == 1) & (b.correct == 0)).sum())
     only_b = int(((a.correct == 0) & (b.correct == 1)).sum())
     p_value = 1.0
@@ -302,7 +304,7 @@ def against(
     of_interval = (score.interval.high - score.interval.low) / 2
     if not isinstance(score, Summary) or score.seeds == 1:
         return Agreement(difference, "one seed", None, of_interval)
-    quantile = float(t.ppf((1 + score.interval.confidence) / 2, score.seeds - 1))
+    quantile = intervals.quantile_of_t((1 + score.interval.confidence) / 2, score.seeds - 1)
     half_width = quantile * score.seed_deviation / math.sqrt(score.seeds)
     if abs(difference) > half_width:
         verdict = "differs"

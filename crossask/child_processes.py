@@ -10,9 +10,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from crossask.errors import Preempted
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 # From <sys/prctl.h>: the signal that a process receives when its parent ends.
 PR_SET_PDEATHSIG = 1
@@ -56,6 +60,45 @@ def ending_with_parent() -> Callable[[], None] | None:
     return prepare
 
 
+def can_fork() -> bool:
+    """Returns whether a copy of this process can do work."""
+    # Threads, of which TensorFlow has many, would not exist in the copy.
+    if sys.platform != "linux" or "tensorflow" in sys.modules:
+        return False
+    return threading.active_count() == 1
+
+
+def mapped(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """Returns the function's result for each item, which can be pickled.
+
+    Where there are two cores, a copy of this process computes every second one. It ends with this
+    call, however that ends.
+    """
+    items = list(items)
+    if len(items) < 2 or not can_fork() or len(os.sched_getaffinity(0)) < 2:
+        return [function(item) for item in items]
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    arguments = (function, items[1::2], theirs)
+    process = context.Process(target=_send_results, args=arguments, daemon=True)
+    process.start()
+    # The copy has the only other end now, so the connection closes with it.
+    theirs.close()
+    results: list[Result | None] = [None] * len(items)
+    try:
+        results[::2] = [function(item) for item in items[::2]]
+        try:
+            results[1::2] = ours.recv()
+        except EOFError:
+            # The copy was killed or met an error, which is raised here, too.
+            results[1::2] = [function(item) for item in items[1::2]]
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+    return results
+
+
 def split(grace_seconds: float = GRACE_SECONDS) -> int | None:
     """Lets a child of this process do the work, so that SIGTERM and Ctrl-C always end it.
 
@@ -74,8 +117,7 @@ def split(grace_seconds: float = GRACE_SECONDS) -> int | None:
       KeyboardInterrupt: The child was killed after Ctrl-C.
       Preempted: The child was killed after SIGTERM.
     """
-    # Threads, of which TensorFlow has many, would not exist in the child.
-    if sys.platform != "linux" or "tensorflow" in sys.modules or threading.active_count() > 1:
+    if not can_fork():
         return None
     prepare = ending_with_parent()
     sys.stdout.flush()
@@ -122,6 +164,23 @@ def _wait_for(child: int, grace_seconds: float) -> int:
     if received[0] == signal.SIGINT:
         raise KeyboardInterrupt
     raise Preempted
+
+
+def _send_results(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    connection: multiprocessing.connection.Connection,
+) -> None:
+    """Computes results in a copy of this process."""
+    prepare_child()
+    # The parent's handler would raise an error here.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        results = [function(item) for item in items]
+    except Exception:
+        # The parent computes them again and reports the error.
+        return
+    connection.send(results)
 
 
 def _end_with_parent() -> None:

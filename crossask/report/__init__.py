@@ -17,7 +17,7 @@ data.py        CSV and JSON of the results
 from pathlib import Path
 
 from crossask import files
-from crossask.report import data, renderers, sections
+from crossask.report import data, figures, renderers, sections
 from crossask.report.content import Provenance
 from crossask.report.corpus import make_results
 from crossask.report.runs import machines, read_runs, versions
@@ -62,6 +62,7 @@ def write_report(
     found_machines = machines(finished)
     sounds = Sounds(out_dir, provenance.data_dir if provenance else "")
     report = sections.report(corpora, found_versions, found_machines, provenance, sounds)
+    figures.draw_all([picture.drawing for picture in report.pictures])
 
     contents = {}
     for results, corpus in zip(corpora, report.corpora, strict=True):
@@ -71,9 +72,8 @@ def write_report(
         misclassified = data.misclassified_csv(results)
         contents[f"misclassified{corpus.file_ending}.csv"] = misclassified.encode()
         contents[f"table{corpus.file_ending}.tex"] = renderers.latex(corpus.results).encode()
-        for section in corpus.sections:
-            for picture in section.pictures:
-                contents |= picture.files
+    for picture in report.pictures:
+        contents |= picture.files
     contents["report.md"] = renderers.markdown(report).encode()
     contents["report.html"] = renderers.html(report).encode()
     contents["summary.txt"] = renderers.summary(report).encode()

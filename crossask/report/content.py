@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from crossask.report import formatting
+from crossask.report.figures import Drawing
 from crossask.report.formatting import NONE
 
 VERDICTS = ("agrees", "differs", "better", "worse", "cannot tell", "one seed")
@@ -32,12 +33,17 @@ class Picture:
     Attributes:
       name: Name of the files, without their endings.
       description: What it shows, for readers who cannot see it.
-      contents: Ending of each file -> its content.
+      drawing: Its files.
     """
 
     name: str
     description: str
-    contents: Mapping[str, bytes]
+    drawing: Drawing
+
+    @property
+    def contents(self) -> Mapping[str, bytes]:
+        """Ending of each file -> its content."""
+        return self.drawing.contents
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -228,6 +234,15 @@ class Report:
     errata: Sequence[str]
     how_to_read: Sequence[tuple[str, str]]
     versions: dict[str, list[str]]
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """The pictures of all corpora."""
+        pictures = []
+        for corpus in self.corpora:
+            for section in corpus.sections:
+                pictures += section.pictures
+        return pictures
 
 
 class Slugs:

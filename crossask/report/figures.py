@@ -4,8 +4,11 @@ The same runs give the same bytes, so the files contain no date.
 """
 
 import contextlib
+import dataclasses
+import functools
 import io
 import math
+import operator
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -18,6 +21,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from crossask import child_processes
 from crossask.evaluation import EventInScene
 from crossask.report import formatting
 from crossask.report.findings import paper_differences
@@ -62,7 +66,7 @@ FORMATS = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 # Tables of fonts by which text is laid out.
-LAYOUT_TABLES = ("GDEF", "GPOS", "GSUB", "kern")
+LAYOUT_TABLES = ("GDEF", "GPOS", "GSUB", "MATH", "kern")
 SETTINGS = {
     # Names from outside may contain dollar signs.
     "text.parse_math": False,
@@ -71,6 +75,31 @@ SETTINGS = {
     # Text of a PDF remains text.
     "pdf.fonttype": 42,
 }
+
+
+@dataclasses.dataclass
+class Drawing:
+    """A picture that is drawn when its contents are first needed.
+
+    Attributes:
+      draw: One of the functions below.
+      arguments: Arguments of this function.
+    """
+
+    draw: Callable[..., Figure]
+    arguments: tuple[object, ...]
+
+    @functools.cached_property
+    def contents(self) -> dict[str, bytes]:
+        """Ending of each file -> its content."""
+        return drawn(self.draw, *self.arguments)
+
+
+def draw_all(drawings: Sequence[Drawing]) -> None:
+    """Draws pictures, in two processes if there are two cores."""
+    of_all = child_processes.mapped(operator.attrgetter("contents"), drawings)
+    for drawing, contents in zip(drawings, of_all, strict=True):
+        drawing.contents = contents
 
 
 def drawn(draw: Callable[..., Figure], *arguments: object) -> dict[str, bytes]:

@@ -1,6 +1,7 @@
 """The files of evaluated runs."""
 
 import dataclasses
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from crossask import config, evaluation
+from crossask import child_processes, config, evaluation
 from crossask.errors import DataError
 from crossask.training import run_folder
 
@@ -104,7 +105,8 @@ def read_runs(root: str | Path) -> list[EvaluatedRun]:
     root = Path(root)
     for stray in sorted(root.glob("**/fold*/seed*/predictions.csv")):
         _must_exist(stray.with_name("config.json"))
-    found = [_read_run(root, run) for run in run_folder.find_runs(root)]
+    folders = list(run_folder.find_runs(root))
+    found = child_processes.mapped(functools.partial(_read_run, root), folders)
     if not any(run.is_finished for run in found):
         raise DataError(
             f"None of the {len(found)} runs below {str(root)!r} has predictions.csv, so there is "

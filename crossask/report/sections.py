@@ -319,7 +319,7 @@ def study(results: CorpusResults, ending: str) -> Section | None:
     picture = Picture(
         f"choices{ending}",
         f"effects of open choices, {results.scope()}",
-        figures.drawn(figures.choices, results),
+        figures.Drawing(figures.choices, (results,)),
     )
     return Section(
         "The effect of open choices",
@@ -347,7 +347,7 @@ def by_scene(results: CorpusResults, ending: str) -> Section:
     picture = Picture(
         f"scenes{ending}",
         f"accuracy by scene, {results.scope()}",
-        figures.drawn(figures.scenes, results),
+        figures.Drawing(figures.scenes, (results,)),
     )
     return Section(
         "Accuracy by scene",
@@ -396,12 +396,12 @@ def scene_events(results: CorpusResults, ending: str) -> Section | None:
         Picture(
             f"events{ending}",
             f"events that stand out in the scenes, {scope}",
-            figures.drawn(figures.events, results),
+            figures.Drawing(figures.events, (results,)),
         ),
         Picture(
             f"events_by_scene{ending}",
             f"matrix of the scenes and the events that stand out in them, {scope}",
-            figures.drawn(figures.events_by_scene, results),
+            figures.Drawing(figures.events_by_scene, (results,)),
         ),
     ]
     return Section(
@@ -480,7 +480,7 @@ def beyond_accuracy(results: CorpusResults, ending: str) -> Section:
     picture = Picture(
         f"reliability{ending}",
         f"reliability diagram, {results.scope()}",
-        figures.drawn(figures.reliability, results),
+        figures.Drawing(figures.reliability, (results,)),
     )
     return Section("Beyond accuracy", intro, header, lines, pictures=[picture])
 
@@ -525,12 +525,12 @@ def galleries(results: CorpusResults, slugs: Slugs) -> list[Section]:
         confusion = Picture(
             f"confusion_{slug}",
             f"{row.title}: confusion matrix, {scope}",
-            figures.drawn(figures.confusion, row, scope),
+            figures.Drawing(figures.confusion, (row, scope)),
         )
         curves = Picture(
             f"curves_{slug}",
             f"{row.title}: learning curves, {training_scope}",
-            figures.drawn(figures.curves, row, training_scope),
+            figures.Drawing(figures.curves, (row, training_scope)),
         )
         section = Section(
             row.title, pictures=[confusion, curves], style="gallery", fold=fold, is_part=True

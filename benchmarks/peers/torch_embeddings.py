@@ -28,7 +28,7 @@ def create(options: Mapping[str, Any]) -> Task:
 
     def repeat() -> int:
         compute()
-        return 1
+        return options["clips"]
 
     return Task(repeat, compute)
 

@@ -1,4 +1,4 @@
-"""crossask's embeddings of a clip's patches, as `prepare` computes them: a clip a call."""
+"""crossask's embeddings of patches, as `prepare` computes them: several clips a call."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,12 +22,13 @@ def create(options: Mapping[str, Any]) -> Task:
     """Returns the task.
 
     It writes the weights and the patches into files, for the peers. `options` has "event_model",
-    the number of "patches" of a clip and the "folder" for the files.
+    the number of "clips" of a call, that of "patches" of a clip, and the "folder" for the files.
     """
     name = options["event_model"]
     model = events.build(config.EventModelConfig(name=name, embedding_tap="linear"))
     rng = np.random.default_rng(0)
-    shape = (1, options["patches"], 96, 64)
+    clips = options["clips"]
+    shape = (clips, options["patches"], 96, 64)
     patches = rng.normal(-2, 1, shape).astype(np.float32)
     folder = Path(options["folder"])
     if name == "vggish":
@@ -36,19 +37,20 @@ def create(options: Mapping[str, Any]) -> Task:
         _learn_statistics(model, patches)
         weights = networks.yamnet_weights(model, yamnet.BATCH_NORM_EPSILON)
     np.savez(folder / "weights.npz", **weights)
-    np.save(folder / "patches.npy", patches[0])
+    np.save(folder / "patches.npy", patches.reshape(-1, 96, 64))
     compute = tf.function(model, input_signature=[tf.TensorSpec(shape, tf.float32)])
     call = compute.get_concrete_function()
 
     def repeat() -> int:
         call(tf.constant(patches)).numpy()
-        return 1
+        return clips
 
     def outputs() -> Arrays:
-        return {"embedding": call(tf.constant(patches)).numpy()[0]}
+        embedding = call(tf.constant(patches)).numpy()
+        return {"embedding": embedding.reshape(-1, embedding.shape[-1])}
 
     products = network_size.multiply_accumulates(model, tf.TensorSpec(shape, tf.float32))
-    return Task(repeat, outputs, operations=2 * products)
+    return Task(repeat, outputs, operations=2 * products // clips)
 
 
 def _learn_statistics(model: EventModel, patches: np.ndarray) -> None:

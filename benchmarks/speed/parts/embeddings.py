@@ -1,8 +1,9 @@
-"""Patches of one clip of 10 s to the embeddings of VGGish and of YAMNet."""
+"""Patches of clips of 10 s to the embeddings of VGGish and of YAMNet."""
 
 from collections.abc import Iterator
 from typing import Any
 
+from crossask.features import cache
 from speed import tables
 from speed.setup import Setup
 
@@ -15,7 +16,12 @@ def measure(setup: Setup) -> Iterator[tuple[str, Any]]:
     """Yields each work with its figures on one core and on all cores."""
     for name, patches in PATCHES.items():
         folder = setup.folder(f"embeddings_{name}")
-        options = {"event_model": name, "patches": patches, "folder": str(folder)}
+        options = {
+            "event_model": name,
+            "clips": 1 if setup.short else cache.CLIPS_PER_CALL,
+            "patches": patches,
+            "folder": str(folder),
+        }
         sides = [
             setup.ours("embeddings", options),
             setup.peer("PyTorch", "torch_embeddings", options),

@@ -176,7 +176,7 @@ def section(name: str, part: tables.Figures) -> str:
         versions.append(", ".join(f"{package} {version}" for package, version in packages.items()))
     hardware = f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB"
     return (
-        f"## {name.replace('_', ' ').capitalize()}\n\n{module.__doc__}\n"
+        f"## {name.replace('_', ' ').capitalize()}\n\n{module.__doc__.strip()}\n\n"
         f"{module.section(part['figures'])}\n"
         f"`make bench ONLY={name}`, {part['date']}, {hardware}. "
         f"{'; peers: '.join(versions)}.\n"

@@ -50,6 +50,10 @@ class _LoggedFailures:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            # The start of the server, whose errors end it.
+            await self.app(scope, receive, send)
+            return
         has_begun = False
 
         async def noticed(message: Message) -> None:
@@ -64,7 +68,7 @@ class _LoggedFailures:
             return
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            LOG.warning("The request %r failed (%s).", scope.get("path", ""), reason)
+            LOG.warning("The request %r failed (%s).", scope["path"], reason)
             # Without an end, an answer that has begun is broken off.
             if scope["type"] == "http" and not has_begun:
                 await PlainTextResponse(NOT_ANSWERED, status_code=500)(scope, receive, send)

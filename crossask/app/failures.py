@@ -17,6 +17,10 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOG = logging.getLogger("crossask")
+# Largest body of a request that uploads no file. It is in memory as a whole.
+MOST_BYTES = 10_000_000
+UPLOAD = "/upload"
+TOO_LARGE = f"A request has at most {MOST_BYTES // 1_000_000} MB; sounds are uploaded as files."
 NOT_ANSWERED = "This request cannot be answered."
 UNUSABLE_VALUES = (
     "The page cannot use this request. If the recording was chosen long ago, it is no longer on "
@@ -43,6 +47,10 @@ def logged_failures() -> Middleware:
     return Middleware(_LoggedFailures)
 
 
+class _TooLargeError(Exception):
+    """The body of a request is too large."""
+
+
 class _LoggedFailures:
     """Catches the errors of requests."""
 
@@ -55,6 +63,17 @@ class _LoggedFailures:
             await self.app(scope, receive, send)
             return
         has_begun = False
+        received = 0
+        # Gradio limits the size of the files that are uploaded.
+        is_limited = not scope["path"].endswith(UPLOAD)
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if is_limited and received > MOST_BYTES:
+                raise _TooLargeError
+            return message
 
         async def noticed(message: Message) -> None:
             nonlocal has_begun
@@ -62,10 +81,12 @@ class _LoggedFailures:
             await send(message)
 
         try:
-            await self.app(scope, receive, noticed)
+            await self.app(scope, counted, noticed)
         except ClientDisconnect:
             # Nobody waits for an answer.
             return
+        except _TooLargeError:
+            await PlainTextResponse(TOO_LARGE, status_code=413)(scope, receive, send)
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             LOG.warning("The request %r failed (%s).", scope["path"], reason)

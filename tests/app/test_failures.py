@@ -50,6 +50,27 @@ def test_made_up_requests_are_answered_without_a_stack_trace(address, capfd):
     assert "passwd" not in written
 
 
+def test_a_request_that_is_no_upload_has_a_largest_size(address):
+    def in_pieces():
+        yield b'{"data": ["'
+        for _ in range(12):
+            yield b"x" * 1_000_000
+        yield b'"]}'
+
+    for content in (b"".join(in_pieces()), in_pieces()):
+        headers = {"Content-Type": "application/json"}
+        call = f"{address}gradio_api/call/listen"
+        with httpx.Client() as client:
+            try:
+                status = client.post(call, content=content, headers=headers).status_code
+            except httpx.WriteError:
+                # The answer came before all was sent.
+                status = 413
+        assert status in (400, 413)
+    sound = {"files": ("a.wav", b"x" * 12_000_000)}
+    assert httpx.post(f"{address}gradio_api/upload", files=sound).status_code == 200
+
+
 def test_a_visitor_may_leave_during_an_upload(address, capfd):
     host, port = address.removeprefix("http://").strip("/").split(":")
     upload = (

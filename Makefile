@@ -10,9 +10,11 @@ DATA ?= data
 ROWS ?=
 DOWNLOAD ?=
 DRY_RUN ?=
-# of `make coverage`: the tests (all); of `make mutants`: the functions (all of crossask/evaluation)
+# of `make coverage` and `make mutants`: the tests (all); of `make mutants`: the package, one module, names of changes (all)
 TESTS ?=
-MUTANTS ?= 'crossask.evaluation.*'
+PACKAGE ?= evaluation
+MODULE ?=
+MUTANTS ?=
 # of `make bench`: the parts (all), SHORT=1 for a quick run that needs an OUT, most clips of the part growth
 ONLY ?=
 SHORT ?=
@@ -94,10 +96,10 @@ coverage: $(TOOLS) ## run all tests and list the lines that none of them runs; [
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal --cov=crossask --cov-report=term-missing $(TESTS)
 
-mutants: $(TOOLS) ## change the code of MUTANTS, a place at a time, and list the changes that no test notices
+mutants: $(TOOLS) ## change code, a place at a time, and list the changes that no test notices: [PACKAGE=datasets] [MODULE=leaks] [MUTANTS='*7'] [TESTS=]
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'mutmut>=3.8,<4'
-	$(BIN)/mutmut run $(MUTANTS)
-	$(BIN)/mutmut results
+	$(BIN)/python benchmarks/mutants.py $(PACKAGE) $(if $(MUTANTS),'$(MUTANTS)') --jobs=$(JOBS) \
+	  $(if $(MODULE),--module=$(MODULE)) --tests $(TESTS)
 
 $(BENCH)/.ready: benchmarks/peers.txt
 	@echo "Installing the peers into $(BENCH): about 1.5 GB."

@@ -42,7 +42,7 @@ OTHER_NAMES = {
     "a link": ("audio/e.wav", "bus,p5,2", link, "the same file"),
     "a hard link": ("audio/e.wav", "bus,p5,2", os.link, "the same file"),
     "a copy": ("audio/e.wav", "bus,p5,2", copy, "contain the same bytes, but in fold '1'"),
-    "a copy in another scene": ("audio/e.wav", "park,p5,1", copy, "'bus' and .* the scene 'park'"),
+    "a copy in another scene": ("audio/e.wav", "park,p5,1", copy, "'park' contain the same bytes"),
     "another format": ("audio/a.flac", "bus,p5,2", recoded, "'audio/a.wav' .* one recording"),
     "a variant": ("audio/a_pitch+2.wav", "bus,p5,2", None, "'audio/a.wav' .* one recording"),
     "a part": ("audio/a_part2.wav", "bus,p5,2", None, "'audio/a.wav' .* one recording"),
@@ -57,8 +57,9 @@ def test_a_recording_or_place_in_two_folds_is_an_error(tmp_path, kind):
     if make is not None:
         make(tmp_path / "audio" / "a.wav", tmp_path / name)
     write(tmp_path, {**ROWS, name: cells})
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=message) as raised:
         _ = read_corpus("folder", tmp_path).fingerprint
+    assert raised.value.fix.startswith(("Give", "Move", "Remove", "Write"))
 
 
 def test_the_recordings_without_such_a_copy_are_read(tmp_path):

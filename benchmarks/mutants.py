@@ -13,8 +13,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import tomllib
-
 ROOT = Path(__file__).resolve().parent.parent
 # What the tests read.
 LINKED = ("crossask", "tests", "experiments")
@@ -118,9 +116,7 @@ def write_folder(folder: Path, settings: dict[str, str | list[str]]) -> None:
     project = (ROOT / "pyproject.toml").read_text()
     # JSON's strings and lists of strings are TOML, too.
     lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
-    text = "\n".join([project, "[tool.mutmut]", *lines, ""])
-    tomllib.loads(text)
-    (folder / "pyproject.toml").write_text(text)
+    (folder / "pyproject.toml").write_text("\n".join([project, "[tool.mutmut]", *lines, ""]))
 
 
 def main() -> int:

@@ -635,6 +635,10 @@ def _key(
     input_choices = [event.pad_end]
     if event.level is not None:
         input_choices.append(event.level)
+    if version >= 3:
+        # What the event model reads of recordings whose rate the graph does not have: they are
+        # converted to a rate that depends on that of the scene model, too.
+        input_choices.append(rates.graph_rate(0, _highest_rate_hz(experiment)))
     if kind == "patches":
         front_end = catalogue.event_model(event.name).front_end
         code = catalogue.code_of(catalogue.front_end(front_end).patches)

@@ -12,7 +12,8 @@ ALL = {"log_mel", "embedding", "patches"}
 EVENTS = {"embedding", "patches"}
 # Field -> another value, and the kinds of features that it changes.
 CHANGES = {
-    "features.sample_rate_hz": (24000, {"log_mel"}),
+    # Recordings of other rates are first converted to a rate that depends on this one.
+    "features.sample_rate_hz": (24000, ALL),
     "features.clip_seconds": (1.9, ALL),
     "features.max_padding_seconds": (0.25, ALL),
     "features.max_cut_seconds": (0.25, ALL),

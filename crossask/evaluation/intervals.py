@@ -62,7 +62,8 @@ interval describes these cities only.
 """
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
@@ -70,6 +71,8 @@ from scipy.special import stdtr, stdtrit
 # The variance has a negative term, which chance can make too large. The variance is never smaller
 # than this share of the variance over the locations.
 LEAST_SHARE = 0.25
+# Draws of more units are not kept, for they would fill the memory: 16 MB for 2,000 resamples.
+MOST_KEPT_UNITS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,25 +134,46 @@ def class_accuracies(
     Returns:
       Accuracies [resamples, scenes, k]; NaN for a scene without clips.
     """
-    rng = np.random.default_rng(bootstrap.seed)
     accuracies = np.full((bootstrap.resamples, scenes, values.shape[1]), np.nan)
-    for scene in range(scenes):
-        of_scene = truth == scene
-        if not of_scene.any():
-            continue
-        names, unit_of_clip = np.unique(units[of_scene], return_inverse=True)
+    present = np.unique(truth)
+    units_of_scenes = []
+    for scene in present:
+        units_of_scenes.append(np.unique(units[truth == scene], return_inverse=True)[1])
+    counts = tuple(int(of_scene.max()) + 1 for of_scene in units_of_scenes)
+    draw = _kept_draws if sum(counts) <= MOST_KEPT_UNITS else _draws
+    weights_of_scenes = draw(counts, bootstrap.resamples, bootstrap.seed)
+    for scene, unit_of_clip, weights in zip(
+        present, units_of_scenes, weights_of_scenes, strict=True
+    ):
         clips = np.bincount(unit_of_clip).astype(float)  # [units]
-        columns = values[of_scene].T
+        columns = values[truth == scene].T
         correct = np.stack(
             [np.bincount(unit_of_clip, weights=column) for column in columns], axis=1
         )  # [units, k]
-        # How often each unit is drawn. All draws are then one matrix product.
-        equal_chances = np.full(len(names), 1 / len(names))
-        drawn_units = max(len(names) - 1, 1)
-        weights = rng.multinomial(drawn_units, equal_chances, size=bootstrap.resamples)
-        weights = weights.astype(float)  # [resamples, units]
+        # All draws are one matrix product.
         accuracies[:, scene] = (weights @ correct) / (weights @ clips)[:, None]
     return accuracies
+
+
+def _draws(units: Sequence[int], resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Draws units of each scene; yields how often each one is drawn, [resamples, units].
+
+    Args:
+      units: Number of units of each scene.
+      resamples: Number of draws.
+      seed: Seed of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    for count in units:
+        equal_chances = np.full(count, 1 / count)
+        weights = rng.multinomial(max(count - 1, 1), equal_chances, size=resamples)
+        yield weights.astype(float)
+
+
+@functools.lru_cache(maxsize=4)
+def _kept_draws(units: Sequence[int], resamples: int, seed: int) -> tuple[np.ndarray, ...]:
+    """Returns the results of `_draws`, which are the same for all rows of one corpus."""
+    return tuple(_draws(units, resamples, seed))
 
 
 def quantile_of_t(share: float, freedom: float) -> float:

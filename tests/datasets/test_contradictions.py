@@ -356,3 +356,51 @@ def test_names_in_predictions_that_differ_in_case_are_an_error(tmp_path, column)
     write_lines(path, lines)
     with pytest.raises(DataError, match=f"Row 2 .*{column} 'P 1', row 1 the {column} 'p1'"):
         evaluation.read_predictions(path)
+
+
+def corpus_of(scenes=("bus", "park"), more_clips=(), **sides):
+    """Returns a corpus of three clips and one fold, with changes."""
+    clips = []
+    for number, clip_id in enumerate("abc", start=1):
+        clips.append(Clip(clip_id, "", "bus", f"p{number}", origin=f"line {number}"))
+    sides = {"train": ("a", "b"), "evaluation": ("c",), "validation": ("b",), **sides}
+    return Corpus("made", scenes, (*clips, *more_clips), (Fold("1", **sides),))
+
+
+def test_a_corpus_without_clips_is_an_error():
+    with pytest.raises(DataError, match="'made' contains no clips"):
+        Corpus("made", ("bus",), (), ())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scenes": ("bus", " ")}, "has a scene without a name"),
+        ({"scenes": ("bus", "truth")}, "has a scene called 'truth'"),
+        ({"scenes": ("bus", "bus")}, "lists the scene 'bus' twice"),
+        ({"more_clips": [Clip("d", "", "tram", "p4")]}, "Clip 'd' has the unknown scene 'tram'"),
+        ({"more_clips": [Clip(" ", "", "bus", "p4")]}, "has a clip without a name"),
+        ({"more_clips": [Clip("a", "", "bus", "p1")]}, r"lists clip 'a' twice\."),
+        (
+            {"more_clips": [Clip("a", "", "bus", "p1", origin="line 4")]},
+            "lists clip 'a' twice, in line 1 and in line 4",
+        ),
+        (
+            {"more_clips": [Clip("a", "", "park", "p1")]},
+            "'a' has the scene 'bus' in line 1 and the scene 'park'",
+        ),
+        ({"train": (), "validation": ()}, "Fold '1' of 'made' has no train clips"),
+        ({"evaluation": ()}, "Fold '1' of 'made' has no evaluation clips"),
+        ({"train": ("a", "b", "a")}, "lists the train clip 'a' twice"),
+        ({"evaluation": ("c", "c")}, "lists the evaluation clip 'c' twice"),
+        ({"train": ("a", "b", "z")}, "lists 'z', which is not in"),
+        ({"train": ("a", "b", "c")}, r"Clip 'c' \(line 3\) is on both sides of fold '1' \(1 such"),
+        ({"validation": ("a", "b")}, "validation part of fold '1' contains all"),
+        ({"validation": ("c",)}, "or clips that are not among them"),
+    ],
+)
+def test_a_corpus_that_contradicts_itself_is_an_error(changes, message):
+    corpus_of()
+    with pytest.raises(DataError, match=message) as raised:
+        corpus_of(**changes)
+    assert raised.value.fix

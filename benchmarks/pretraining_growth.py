@@ -21,6 +21,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from crossask import files
+
 RATE_HZ = 16000
 COMMAND = [sys.executable, "-m", "crossask.cli.main", "pretrain"]
 
@@ -87,7 +89,9 @@ def main() -> None:
                 "--epochs=1",
                 "--balanced",
             ]
-            shutil.rmtree(f"{folder}/run{number}.npz.training", ignore_errors=True)
+            # Of an earlier call, whose weights would not be overwritten.
+            for path in folder.glob(f"run{number}*"):
+                files.remove(path)
             seconds, mebibytes = measure(words)
             print(f"| {clips} | {name} | {seconds:.0f} | {mebibytes:.0f} |", flush=True)
 

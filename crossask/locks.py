@@ -71,6 +71,16 @@ def of_folder(folder: str | Path) -> Iterator[None]:
         files.remove_remains_below(folder)
 
 
+def remove_left_holder(folder: str | Path) -> None:
+    """Removes what says who holds the lock of a folder, if that process was killed."""
+    if not (Path(folder) / f"{NAME}{HOLDER_SUFFIX}").exists():
+        return
+    # Another process may hold the lock, or the folder cannot be written.
+    with contextlib.suppress(CrossaskError), waiting(False), of_folder(folder):
+        # Whoever releases a lock removes it.
+        pass
+
+
 @contextlib.contextmanager
 def of_path(path: str | Path) -> Iterator[None]:
     """Holds the lock of a file, or of a folder that must not exist yet; the lock lies beside it.

@@ -18,10 +18,25 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 MODULES = (
+    "crossask.cli.evaluate",
+    "crossask.cli.export",
+    "crossask.cli.own_recordings",
+    "crossask.cli.predict",
     "crossask.cli.prepare",
+    "crossask.cli.pretrain",
+    "crossask.cli.report",
+    "crossask.cli.train",
     "crossask.datasets.archives",
     "crossask.datasets.soundscapes",
-    "crossask.features.cache",
+    "crossask.evaluation",
+    "crossask.features.beam",
+    "crossask.features.verification",
+    "crossask.grid.preflight",
+    "crossask.pretraining",
+    "crossask.report",
+    "crossask.serving",
+    "crossask.serving.litert",
+    "crossask.training.evaluate",
 )
 
 

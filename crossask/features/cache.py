@@ -139,6 +139,7 @@ def prepare_features(
         _log_older_version(folder, kind, corpus, experiment, event_model)
         files.check_room(folder, 0)
         files.remove_remains(folder)
+        locks.remove_left_holder(folder)
         verification.remove_incomplete(folder, [clip.id for clip in clips])
         _write_description(folder, kind, corpus, experiment)
 

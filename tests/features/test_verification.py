@@ -10,6 +10,7 @@ import renames
 import small_corpus
 import tensorflow as tf
 
+from crossask import locks
 from crossask.datasets import read_corpus
 from crossask.errors import DataError
 from crossask.features import cache as feature_cache
@@ -237,6 +238,23 @@ def test_a_folder_in_place_of_a_shard_is_an_error_that_keeps_its_content(few, wh
     with pytest.raises(DataError, match=r"00000\.tfrecord is a folder"):
         prepare_features(few, ROW, copied)
     assert (path / "mine.txt").read_text() == "kept"
+
+
+def test_a_command_that_was_killed_after_its_last_shard_leaves_nothing(few, whole, copied):
+    left = []
+    for folder in whole.folders.values():
+        holder = copied / folder.name / ".lock.holder"
+        holder.write_text("killed")
+        left.append(holder)
+    prepare_features(few, ROW, copied)
+    assert [holder for holder in left if holder.exists()] == []
+
+
+def test_the_holder_of_a_lock_is_named_while_others_read_the_features(few, whole, copied):
+    folder = copied / next(iter(whole.folders.values())).name
+    with locks.of_folder(folder):
+        prepare_features(few, ROW, copied)
+        assert (folder / ".lock.holder").exists()
 
 
 def test_features_that_are_not_finite_are_not_written(few, tmp_path, monkeypatch):

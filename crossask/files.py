@@ -116,6 +116,13 @@ def working_folder(name: str) -> Iterator[Path]:
     Args:
       name: First part of the folder's name.
     """
+    remove_left_folders(name)
+    with tempfile.TemporaryDirectory(prefix=f"{name}.{_HOST}-{os.getpid()}-") as folder:
+        yield Path(folder)
+
+
+def remove_left_folders(name: str) -> None:
+    """Removes the working folders of a name that killed processes of this machine have left."""
     start = f"{name}.{_HOST}-"
     for path in Path(tempfile.gettempdir()).glob(f"{start}*"):
         process = path.name.removeprefix(start).partition("-")[0]
@@ -124,8 +131,31 @@ def working_folder(name: str) -> Iterator[Path]:
         if is_left_over and not path.is_symlink():
             # A folder of another user cannot be removed.
             shutil.rmtree(path, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f"{start}{os.getpid()}-") as folder:
-        yield Path(folder)
+
+
+@contextlib.contextmanager
+def temporary_files_of(name: str) -> Iterator[None]:
+    """Gives libraries, and processes that they start, a folder for their temporary files.
+
+    Within the block it is that of the system for them. What they leave when this process is killed
+    is removed by the next block of the same name: see `working_folder`.
+
+    Args:
+      name: First part of the folder's name.
+    """
+    of_system = tempfile.tempdir
+    of_children = os.environ.get("TMPDIR")
+    with working_folder(name) as folder:
+        tempfile.tempdir = str(folder)
+        os.environ["TMPDIR"] = str(folder)
+        try:
+            yield
+        finally:
+            tempfile.tempdir = of_system
+            if of_children is None:
+                del os.environ["TMPDIR"]
+            else:
+                os.environ["TMPDIR"] = of_children
 
 
 def check_room(folder: str | Path, needed: int) -> None:

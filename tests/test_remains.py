@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -105,6 +106,20 @@ def test_in_a_container_the_killed_command_had_the_same_number(tmp_path):
     assert left.exists()
     with locks.of_path(tmp_path / "a.csv"):
         assert not left.exists()
+
+
+def test_temporary_files_of_libraries(tmp_path, ended, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    left = tmp_path / f"crossask-beam.{files._HOST}-{ended}-x"
+    (left / "tmp1").mkdir(parents=True)
+    with files.temporary_files_of("crossask-beam"):
+        assert not left.exists()
+        made = Path(tempfile.mkdtemp())
+        assert made.parent.parent == tmp_path
+        assert os.environ["TMPDIR"] == str(made.parent)
+    assert list(tmp_path.iterdir()) == []
+    assert tempfile.gettempdir() == os.environ["TMPDIR"] == str(tmp_path)
 
 
 def test_a_link_to_a_folder_is_removed_and_the_folder_remains(tmp_path, ended):

@@ -13,6 +13,9 @@ from crossask import files
 from crossask.errors import ConfigError, CrossaskError
 from crossask.features.cache import Change, Shard, ShardWriter, log_changes
 
+# Name of the folder for temporary files of Beam and its workers.
+FOLDER = "crossask-beam"
+
 
 def pipeline_writer(options: Sequence[str]) -> Callable[[ShardWriter, list[Shard]], None]:
     """Returns a function that writes shards in a Beam pipeline, in parallel.
@@ -35,6 +38,8 @@ def pipeline_writer(options: Sequence[str]) -> Callable[[ShardWriter, list[Shard
         raise ConfigError(
             "Apache Beam is not installed.", "Install it with: pip install 'crossask[beam]'"
         ) from error
+    # Also if all shards are there, and no pipeline runs.
+    files.remove_left_folders(FOLDER)
     # Otherwise each worker process reports its start and its end. An option that is given wins.
     options = ["--default_sdk_harness_log_level=WARNING", *options]
     try:
@@ -53,7 +58,10 @@ def pipeline_writer(options: Sequence[str]) -> Callable[[ShardWriter, list[Shard
         # While the job runs, the file has its temporary name: if this process is killed, the next
         # `prepare_features` on this machine removes it.
         path = next(iter(write.folders.values())) / f"shards-{uuid.uuid4().hex}"
-        with files.writing(path) as shard_list:
+        with (
+            files.temporary_files_of(FOLDER),
+            files.writing(path) as shard_list,
+        ):
             shard_list.write_bytes(pickle.dumps(shards))
             pipeline = apache_beam.Pipeline(options=PipelineOptions(options))
             numbers = pipeline | apache_beam.Create(range(len(shards)))

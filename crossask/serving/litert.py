@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import re
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -286,7 +285,8 @@ def _convert(model: ClipModel, row: str, precision: str, clips: Sequence[np.ndar
       clips: Waveforms [samples, channels] that calibrate int8.
     """
     try:
-        with _temporary_files_in_one_folder():
+        # The converter writes a copy of the model there.
+        with files.temporary_files_of("crossask-export"):
             if precision == "int8":
                 return _convert_to_int8(model, clips)
             if precision == "float16":
@@ -302,21 +302,6 @@ def _convert(model: ClipModel, row: str, precision: str, clips: Sequence[np.ndar
             f"of it ({missing}).",
             "Export it with --format=saved_model, or train a row of another system, such as FA.",
         ) from error
-
-
-@contextlib.contextmanager
-def _temporary_files_in_one_folder() -> Iterator[None]:
-    """Gives TensorFlow's converter a folder of ours for its temporary files.
-
-    It leaves a copy of the model there if it is killed, which the next export removes.
-    """
-    of_system = tempfile.tempdir
-    with files.working_folder("crossask-export") as folder:
-        tempfile.tempdir = str(folder)
-        try:
-            yield
-        finally:
-            tempfile.tempdir = of_system
 
 
 def _converter(model: ClipModel) -> tf.lite.TFLiteConverter:

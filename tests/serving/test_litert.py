@@ -5,7 +5,6 @@ import functools
 import json
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -165,21 +164,6 @@ def test_every_other_system_converts(system, tmp_path):
     np.testing.assert_allclose(
         litert.Interpreter(tmp_path / "x.tflite").predict(clips), model.predict(clips), atol=1e-4
     )
-
-
-def test_the_next_export_can_remove_the_temporary_files_of_the_converter(monkeypatch):
-    seen = []
-
-    def convert(_model) -> bytes:
-        seen.append(Path(tempfile.mkdtemp()))
-        return b"model"
-
-    monkeypatch.setattr(litert, "_convert_to_float32", convert)
-    of_system = tempfile.gettempdir()
-    assert litert._convert(None, "fa", "float32", []) == b"model"
-    assert seen[0].parent.name.startswith("crossask-export.")
-    assert not seen[0].parent.exists()
-    assert tempfile.gettempdir() == of_system
 
 
 def test_votes_of_frames_are_counted_at_int8_as_in_float(tmp_path):

@@ -117,7 +117,9 @@ def working_folder(name: str) -> Iterator[Path]:
       name: First part of the folder's name.
     """
     remove_left_folders(name)
-    with tempfile.TemporaryDirectory(prefix=f"{name}.{_HOST}-{os.getpid()}-") as folder:
+    # A child process may still write there; the next start then removes the folder.
+    start = f"{name}.{_HOST}-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=start, ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 

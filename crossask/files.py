@@ -116,15 +116,6 @@ def working_folder(name: str) -> Iterator[Path]:
     Args:
       name: First part of the folder's name.
     """
-    remove_left_folders(name)
-    # A child process may still write there; the next start then removes the folder.
-    start = f"{name}.{_HOST}-{os.getpid()}-"
-    with tempfile.TemporaryDirectory(prefix=start, ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
-
-
-def remove_left_folders(name: str) -> None:
-    """Removes the working folders of a name that killed processes of this machine have left."""
     start = f"{name}.{_HOST}-"
     for path in Path(tempfile.gettempdir()).glob(f"{start}*"):
         process = path.name.removeprefix(start).partition("-")[0]
@@ -133,6 +124,10 @@ def remove_left_folders(name: str) -> None:
         if is_left_over and not path.is_symlink():
             # A folder of another user cannot be removed.
             shutil.rmtree(path, ignore_errors=True)
+    # A child process may still write there; the next start then removes the folder.
+    prefix = f"{start}{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 @contextlib.contextmanager

@@ -38,13 +38,12 @@ def pipeline_writer(options: Sequence[str]) -> Callable[[ShardWriter, list[Shard
         raise ConfigError(
             "Apache Beam is not installed.", "Install it with: pip install 'crossask[beam]'"
         ) from error
-    # Also if all shards are there, and no pipeline runs.
-    files.remove_left_folders(FOLDER)
     # Otherwise each worker process reports its start and its end. An option that is given wins.
     options = ["--default_sdk_harness_log_level=WARNING", *options]
     try:
         # Only checks the options, before any feature is computed.
-        apache_beam.Pipeline(options=PipelineOptions(options))
+        with files.temporary_files_of(FOLDER):
+            apache_beam.Pipeline(options=PipelineOptions(options))
     except (ValueError, AttributeError, ImportError) as error:
         raise ConfigError(
             f"Apache Beam rejects --beam_options={' '.join(options)!r} ({error}).",

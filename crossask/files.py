@@ -164,9 +164,9 @@ def check_room(folder: str | Path, needed: int) -> None:
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with writing(folder / "probe") as temporary:
-            temporary.write_bytes(b"0")
-        remove(folder / "probe")
+        # A file without a name leaves nothing if this process is killed.
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"0")
     except OSError as error:
         raise CrossaskError(
             f"{folder} cannot be written: {error.strerror}.",

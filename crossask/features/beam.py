@@ -57,10 +57,7 @@ def pipeline_writer(options: Sequence[str]) -> Callable[[ShardWriter, list[Shard
         # While the job runs, the file has its temporary name: if this process is killed, the next
         # `prepare_features` on this machine removes it.
         path = next(iter(write.folders.values())) / f"shards-{uuid.uuid4().hex}"
-        with (
-            files.temporary_files_of(FOLDER),
-            files.writing(path) as shard_list,
-        ):
+        with files.temporary_files_of(FOLDER), files.writing(path) as shard_list:
             shard_list.write_bytes(pickle.dumps(shards))
             pipeline = apache_beam.Pipeline(options=PipelineOptions(options))
             numbers = pipeline | apache_beam.Create(range(len(shards)))

@@ -131,12 +131,14 @@ def prepare_features(
     if isinstance(event_model, Precomputed):
         event_model.check(clip.id for clip in clips)
         leaks.check_embeddings(corpus, {clip.id: event_model.hash_of(clip.id) for clip in clips})
+    # It reads all weights, so it is computed once.
+    event_digest = _event_digest(experiment, event_model)
     folders = {}
     for kind in experiment.feature_kinds:
-        key = _key(kind, corpus, experiment, event_model)
+        key = _key(kind, corpus, experiment, event_digest)
         folders[kind] = Path(features_dir) / f"{kind}-{key}"
     for kind, folder in folders.items():
-        _log_older_version(folder, kind, corpus, experiment, event_model)
+        _log_older_version(folder, kind, corpus, experiment, event_digest)
         files.check_room(folder, 0)
         files.remove_remains(folder)
         locks.remove_left_holder(folder)
@@ -165,7 +167,7 @@ def prepare_features(
             kind: records.first_shape(records.shard_path(folder, 0), folder.name)
             for kind, folder in folders.items()
         },
-        event_digest=_event_digest(experiment, event_model),
+        event_digest=event_digest,
     )
     for kind in folders:
         leaks.check_samples(corpus, cache.hashes_of_samples(kind))
@@ -563,13 +565,13 @@ def _log_older_version(
     kind: str,
     corpus: Corpus,
     experiment: Experiment,
-    event_model: EventModel | WaveformModel | Precomputed | None,
+    event_digest: str,
 ) -> None:
     """Logs that features of earlier versions are not used, before they are computed again."""
     if folder.exists():
         return
     for version in range(1, FORMAT_VERSION):
-        key = _key(kind, corpus, experiment, event_model, version)
+        key = _key(kind, corpus, experiment, event_digest, version)
         older = folder.with_name(f"{kind}-{key}")
         if older.exists():
             LOG.warning(
@@ -601,7 +603,7 @@ def _key(
     kind: str,
     corpus: Corpus,
     experiment: Experiment,
-    event_model: EventModel | WaveformModel | Precomputed | None,
+    event_digest: str,
     version: int = FORMAT_VERSION,
 ) -> str:
     """Returns a hash of everything that determines the bytes of a kind of feature.
@@ -610,7 +612,7 @@ def _key(
       kind: The kind of feature.
       corpus: The corpus.
       experiment: The row.
-      event_model: The frozen event model of the row.
+      event_digest: `FeatureCache.event_digest`.
       version: FORMAT_VERSION, or a lower one for the key of an earlier version.
     """
     fingerprint = corpus.fingerprint_of_ends if version == 1 else corpus.fingerprint
@@ -646,9 +648,7 @@ def _key(
         if code:
             input_choices.append(code)
         return config.digest(*shared, front_end, *input_choices)
-    return config.digest(
-        *shared, event.name, *input_choices, _event_digest(experiment, event_model)
-    )
+    return config.digest(*shared, event.name, *input_choices, event_digest)
 
 
 def _event_digest(

@@ -115,9 +115,7 @@ def check_event_model(run: Run, digest: str) -> None:
       run: The run.
       digest: `FeatureCache.event_digest`.
     """
-    # Runs of older versions have no record of it.
-    recorded = run.read("config.json").get("event_digest", digest)
-    if recorded != digest:
+    if not run.began_with("event_digest", digest):
         event_model = run.experiment().event_model
         if event_model.embeddings:
             found = (
@@ -145,9 +143,7 @@ def warn_of_other_code(run: Run) -> None:
     The weights may fit the new code and mean something else. A comment may be all that changed.
     """
     experiment = run.experiment()
-    found = code_of(experiment)
-    # Runs of older versions have no record of it.
-    if run.read("config.json").get("system_code", found) != found:
+    if not run.began_with("system_code", code_of(experiment)):
         notices.log_once(
             f"code of {run.folder}",
             logging.WARNING,
@@ -171,8 +167,7 @@ def start_digest(experiment: Experiment, seed: int) -> str:
 
 def check_start(run: Run, digest: str) -> None:
     """Raises WeightsError unless `digest`, see `start_digest`, is that of the run's beginning."""
-    # Runs of older versions have no record of it.
-    if run.read("config.json").get("start_digest", digest) != digest:
+    if not run.began_with("start_digest", digest):
         raise WeightsError(
             f"{run.folder} began with other weights than "
             f"event_model.weights={run.experiment().event_model.weights!r} contains now.",

@@ -103,6 +103,13 @@ class Run:
             self._check_place(values)
         return values
 
+    def began_with(self, entry: str, value: str) -> bool:
+        """Returns whether an entry of config.json is that of the run's beginning.
+
+        Runs of older versions lack some entries, and are taken to have begun with the value.
+        """
+        return self.read("config.json").get(entry, value) == value
+
     def _check_place(self, values: dict[str, Any]) -> None:
         """Raises DataError for a copy under another name, which would count as a run of its own."""
         for entry, expected in (("fold", self.fold), ("seed", self.seed)):

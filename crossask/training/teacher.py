@@ -78,8 +78,7 @@ def digest(distillation: DistillationConfig) -> str:
 
 def check(run: Run, found: str) -> None:
     """Raises DataError unless `found`, see `digest`, is that of the tables the run began with."""
-    # Runs of older versions have no record of it.
-    if run.read("config.json").get("teacher_digest", found) != found:
+    if not run.began_with("teacher_digest", found):
         raise DataError(
             f"{run.folder} began with other tables than distillation.teacher="
             f"{run.experiment().distillation.teacher!r} contains now.",

@@ -65,8 +65,8 @@ def few(tmp_path_factory):
 
 
 def keys_of(corpus, row):
-    event_model = events.frozen(row)
-    return {kind: cache._key(kind, corpus, row, event_model) for kind in ALL}
+    event_digest = events.digest_of(row.event_model, events.frozen(row))
+    return {kind: cache._key(kind, corpus, row, event_digest) for kind in ALL}
 
 
 def test_each_field_changes_the_names_of_the_features_that_it_changes(few):

@@ -58,10 +58,10 @@ def test_features_are_computed_again_when_the_code_changed(
     model = types.SimpleNamespace(weights_digest=lambda: "the same weights")
 
     def digests():
-        found = {}
+        event_digest = events.digest_of(row.event_model, model)
+        found = {"of a run": event_digest}
         for kind in ("log_mel", "patches", "embedding"):
-            found[kind] = cache._key(kind, CORPUS, row, model)
-        found["of a run"] = events.digest_of(row.event_model, model)
+            found[kind] = cache._key(kind, CORPUS, row, event_digest)
         return found
 
     own_module("FACTOR = 1")

@@ -129,6 +129,16 @@ def write_rows(path: Path, *names: str) -> Path:
     return path
 
 
+def write_tagged_embeddings(path: Path, training_clips: int) -> None:
+    """Writes random embeddings with two events, on which a trunk can be pre-trained."""
+    rng = np.random.default_rng(0)
+    arrays = {"event_names": np.array(["dog", "rain"])}
+    for part, clips in (("train", training_clips), ("val", 8)):
+        arrays[f"{part}_x"] = rng.normal(size=(clips, 2, 128)).astype(np.float16)
+        arrays[f"{part}_y"] = rng.integers(0, 2, (clips, 2)).astype(np.uint8)
+    np.savez(path, **arrays)
+
+
 @contextlib.contextmanager
 def without_graphs() -> Iterator[None]:
     """Runs TensorFlow's functions without graphs within: tracing graphs takes longer than a few

@@ -33,13 +33,13 @@ class Page(gr.Blocks):
 
     async def preprocess_data(self, block_fn: Any, *others: Any, **named: Any) -> list[Any]:
         """Returns the values of a request as the handler takes them; gr.Error if it cannot."""
-        # Some events are handled by the browser alone.
-        if block_fn.fn is not None:
-            try:
-                return await super().preprocess_data(block_fn, *others, **named)
-            except Exception as error:
-                raise gr.Error(UNUSABLE_VALUES, print_exception=False) from error
-        raise gr.Error(UNUSABLE_VALUES, print_exception=False)
+        if block_fn.fn is None:
+            # Some events are handled by the browser alone.
+            raise gr.Error(UNUSABLE_VALUES, print_exception=False)
+        try:
+            return await super().preprocess_data(block_fn, *others, **named)
+        except Exception as error:
+            raise gr.Error(UNUSABLE_VALUES, print_exception=False) from error
 
 
 def logged_failures() -> Middleware:

@@ -19,7 +19,7 @@ _UNKNOWN_FRAMES = 2**62
 _SECONDS_BEFORE = 1
 # Whatever the header says, at most so many numbers are read at once; 64 MB.
 _MOST_VALUES = 2**24
-# At the end of the length in the header, so many samples are asked for, in case there are more.
+# Samples that are asked for behind the length in the header, in case the file has more.
 _SAMPLES_BEYOND = 4096
 # Programs that write to a pipe do not know the length, and write a very large one.
 _LARGE_SIZES = range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000)

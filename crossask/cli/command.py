@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +123,24 @@ def _check_numbers(flag_values: flags.FlagValues) -> None:
         value = flag_values[name].value
         if isinstance(value, float) and not math.isfinite(value):
             raise CrossaskError(f"--{name} is {value}.", "Give a finite number.")
+
+
+def refuse(
+    flag_values: flags.FlagValues, names: Iterable[str], given: str, alternative: str = ""
+) -> None:
+    """Raises CrossaskError if a flag is given that has no effect.
+
+    Args:
+      flag_values: The flags.
+      names: Names of the flags without an effect.
+      given: The flag because of which they have none, "--events".
+      alternative: What can be done instead of removing the flag, ", or ...".
+    """
+    for name in names:
+        if flag_values[name].present:
+            raise CrossaskError(
+                f"--{name} has no effect with {given}.", f"Remove --{name}{alternative}."
+            )
 
 
 def with_errors_in_two_lines(call: Callable[[], int]) -> int:

@@ -158,12 +158,9 @@ def _check_flags(values: flags.FlagValues) -> None:
         allowed = OF_EVENTS
     elif catalogue.dataset(values.dataset).is_rendered:
         allowed += OF_SOUNDSCAPES
-    for name in dict.fromkeys(("experiment", "verify", *OF_SOUNDSCAPES, *OF_EVENTS)):
-        if values[name].present and name not in allowed:
-            raise CrossaskError(
-                f"--{name} has no effect with --dataset={values.dataset}.",
-                f"Remove --{name}, or set another --dataset.",
-            )
+    known = ("experiment", "verify", *OF_SOUNDSCAPES, *OF_EVENTS)
+    others = [name for name in known if name not in allowed]
+    command.refuse(values, others, f"--dataset={values.dataset}", ", or set another --dataset")
 
 
 def _write_recordings(values: flags.FlagValues) -> None:

@@ -150,10 +150,9 @@ def pretrain(values: flags.FlagValues, _positional: list[str]) -> int:
     if values.events and values.embeddings:
         raise CrossaskError("Both --events and --embeddings are given.", "Give one of them.")
     given = "embeddings" if values.embeddings else "events"
-    for name in OF_SOUND if values.embeddings else OF_EMBEDDINGS:
-        if values[name].present:
-            raise CrossaskError(f"--{name} has no effect with --{given}.", f"Remove --{name}.")
-    command.required(values, "embeddings" if values.embeddings else "events")
+    others = OF_SOUND if values.embeddings else OF_EMBEDDINGS
+    command.refuse(values, others, f"--{given}")
+    command.required(values, given)
     if not values.out.endswith(".npz"):
         raise CrossaskError(f"--out is {values.out!r}.", "Give a path that ends in .npz.")
     if values.embeddings:

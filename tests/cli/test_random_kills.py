@@ -102,7 +102,7 @@ class Place:
         """Writes what commands read into `folder`."""
         small_corpus.write(self.folder / "corpus", places=6)
         small_corpus.write_rows(self.folder / "rows.py", "FA", "FEATURE_BASED", "VEM")
-        _write_embeddings(self.folder / "events.npz")
+        small_corpus.write_tagged_embeddings(self.folder / "events.npz", 32)
         for words in (
             f"{PREPARE} --features_dir={{place}}/features",
             "prepare --dataset=events --data_dir={place}/events --events=200 --workers=1",
@@ -235,16 +235,6 @@ def assert_ended(sessions: list[int], seconds: float, history: str) -> None:
     while orphans := warm_commands.running(sessions):
         assert time.monotonic() < deadline, f"{history}: {orphans}"
         time.sleep(0.05)
-
-
-def _write_embeddings(path: Path) -> None:
-    """Writes embeddings with events for a trunk."""
-    rng = np.random.default_rng(0)
-    arrays = {"event_names": np.array(["dog", "rain"])}
-    for part, clips in (("train", 32), ("val", 8)):
-        arrays[f"{part}_x"] = rng.normal(size=(clips, 2, 128)).astype(np.float16)
-        arrays[f"{part}_y"] = rng.integers(0, 2, (clips, 2)).astype(np.uint8)
-    np.savez(path, **arrays)
 
 
 def _publish(server: download_server.Server) -> str:

@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import renames
 import small_corpus
@@ -64,12 +63,7 @@ def names_in(folder: Path) -> list[str]:
 
 @pytest.mark.faults
 def test_pretraining_of_a_trunk(tmp_path, eagerly):
-    rng = np.random.default_rng(0)
-    arrays = {"event_names": np.array(["dog", "rain"])}
-    for part, clips in (("train", 16), ("val", 8)):
-        arrays[f"{part}_x"] = rng.normal(size=(clips, 2, 128)).astype(np.float16)
-        arrays[f"{part}_y"] = rng.integers(0, 2, (clips, 2)).astype(np.uint8)
-    np.savez(tmp_path / "events.npz", **arrays)
+    small_corpus.write_tagged_embeddings(tmp_path / "events.npz", 16)
     settings = pretraining.TrunkPretrainingConfig(
         small_corpus.VEM, epochs=2, batch_size=8, learning_rate=1e-2
     )

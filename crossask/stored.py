@@ -138,18 +138,17 @@ def read_arrays(path: str | Path, fix: str) -> dict[str, np.ndarray]:
     problem = ""
     arrays = {}
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("it is a single array")
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            # The file is an .npy, whatever its suffix is.
+            raise ValueError("it is a single array")
+        with loaded as file:
             for name in file.files:
                 arrays[name] = file[name]
     except BROKEN_ARRAYS as error:
         problem = f"is damaged ({error})"
     except OSError as error:
         problem = f"cannot be read ({error.strerror or error})"
-    except AttributeError:
-        # NumPy returns a single array without a context.
-        problem = "is damaged (it is a single array)"
     for name, array in arrays.items():
         if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
             problem = f"contains values that are not finite, in array {name!r}"

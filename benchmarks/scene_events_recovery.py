@@ -248,7 +248,7 @@ def soundscapes_tables(run_dir: str) -> dict[str, tuple[pd.DataFrame, pd.DataFra
     Args:
       run_dir: Folder of a run on soundscapes.
     """
-    from crossask.cli import command
+    from crossask.cli import shared_flags
     from crossask.datasets import read_corpus
     from crossask.events.tagger import read_tagger
     from crossask.features.cache import prepare_features
@@ -258,7 +258,7 @@ def soundscapes_tables(run_dir: str) -> dict[str, tuple[pd.DataFrame, pd.DataFra
     experiment = run.experiment()
     paths = run.read("config.json")["paths"]
     corpus = read_corpus(experiment.dataset, paths["data_dir"])
-    features_dir = command.features_dir(paths["data_dir"], paths.get("features_dir", ""))
+    features_dir = shared_flags.features_dir(paths["data_dir"], paths.get("features_dir", ""))
     cache = prepare_features(corpus, experiment, features_dir)
     tagger = read_tagger(experiment.event_model)
     if tagger is None:

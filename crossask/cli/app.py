@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from crossask.cli import command
+from crossask.cli import command, shared_flags
 from crossask.errors import CrossaskError, Preempted
 
 FLAGS = flags.FlagValues()
@@ -25,7 +25,7 @@ flags.DEFINE_multi_string(
     "Default: the starter model.",
     flag_values=FLAGS,
 )
-command.define_trust_flag(FLAGS)
+shared_flags.define_trust_flag(FLAGS)
 flags.DEFINE_integer("port", 7860, "Port of the page.", 1, 65535, flag_values=FLAGS)
 flags.DEFINE_string(
     "host",
@@ -83,7 +83,7 @@ def app(values: flags.FlagValues, _positional: list[str]) -> None:
             "The page needs gradio, which is not installed.",
             "Install it: pip install 'crossask[app]'.",
         )
-    # Stopping the command is how the page ends.
+    # The page has no other end than that the command is stopped.
     try:
         from crossask.app.outcomes import Limits
         from crossask.app.page import serve
@@ -97,8 +97,15 @@ def app(values: flags.FlagValues, _positional: list[str]) -> None:
         )
         # None is the starter model.
         models = values.model or [None]
-        where = (values.host, values.port)
-        with serve(models, *where, limits, values.public_name, values.trust_model) as address:
+        page = serve(
+            models,
+            host=values.host,
+            port=values.port,
+            limits=limits,
+            public_names=values.public_name,
+            trust_model=values.trust_model,
+        )
+        with page as address:
             print(f"Serving the page at {address}. Press Ctrl-C to stop.", flush=True)
             threading.Event().wait()
     except (KeyboardInterrupt, Preempted):

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from crossask.cli import command
+from crossask.cli import command, shared_flags
 from crossask.config import catalogue
 
 FLAGS = flags.FlagValues()
-command.define_experiment_flags(FLAGS, corpus=False)
+shared_flags.define_experiment_flags(FLAGS, corpus=False)
 flags.DEFINE_integer(
     "classes",
     0,
@@ -50,14 +50,16 @@ def describe(values: flags.FlagValues, _positional: list[str]) -> None:
 
         print(reference.as_text())
         return
-    rows = command.experiments(values)
+    rows = shared_flags.experiments(values)
     from crossask.training.network_size import row_size
 
     lines = [HEADER]
     for row in rows:
         classes = values.classes or catalogue.dataset(row.dataset).classes or DEFAULT_CLASSES
         size = row_size(row, classes)
-        event_parameters = event_trained = event_macs = None
+        event_parameters = None
+        event_trained = None
+        event_macs = None
         if size.event is not None:
             event_parameters = size.event.parameters
             event_trained = size.event.trained

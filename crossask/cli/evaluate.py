@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from crossask import locks, system_errors
-from crossask.cli import command
+from crossask.cli import command, progress, shared_flags
 from crossask.errors import CrossaskError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from crossask.training.run_folder import Run
 
 FLAGS = flags.FlagValues()
-command.define_wait_flag(FLAGS)
+shared_flags.define_wait_flag(FLAGS)
 flags.DEFINE_string("model_dir", "", "A run, or a folder of runs.", flag_values=FLAGS)
 flags.DEFINE_string(
     "predictions",
@@ -49,7 +49,7 @@ flags.DEFINE_string(
     "Folder of the stored features; default: the one that each run was trained with.",
     flag_values=FLAGS,
 )
-command.define_weights_flag(FLAGS)
+shared_flags.define_weights_flag(FLAGS)
 flags.DEFINE_bool(
     "training_clips",
     False,
@@ -71,21 +71,32 @@ Prepare = Callable[["Experiment", str, str], tuple["Corpus", "FeatureCache"]]
 
 
 def evaluate(values: flags.FlagValues, _positional: list[str]) -> int:
-    """Evaluates all finished runs, or scores a table."""
-    from crossask import evaluation
-    from crossask.training import run_folder
-
+    """Evaluates all finished runs, or scores a table; returns the exit code."""
     if values.predictions:
         if values.model_dir:
             raise CrossaskError("Both --predictions and --model_dir are given.", "Give one.")
-        table = evaluation.read_predictions(values.predictions)
-        scores = evaluation.to_json(evaluation.score(table))
-        devices = evaluation.score_devices([table])
-        if devices:
-            scores["devices"] = evaluation.to_json(devices)
-        print(json.dumps(scores, indent=2))
+        _print_scores_of_table(values.predictions)
         return 0
     command.required(values, "model_dir")
+    return _evaluate_runs(values)
+
+
+def _print_scores_of_table(path: str) -> None:
+    """Prints the scores of a table of predictions as JSON."""
+    from crossask import evaluation
+
+    table = evaluation.read_predictions(path)
+    scores = evaluation.to_json(evaluation.score(table))
+    devices = evaluation.score_devices([table])
+    if devices:
+        scores["devices"] = evaluation.to_json(devices)
+    print(json.dumps(scores, indent=2))
+
+
+def _evaluate_runs(values: flags.FlagValues) -> int:
+    """Evaluates the finished runs in a folder, logs their scores, and returns the exit code."""
+    from crossask.training import run_folder
+
     found = run_folder.find_runs(values.model_dir)
     if values.weights:
         found = [run_folder.with_weights(run, values.weights) for run in found]
@@ -102,29 +113,29 @@ def evaluate(values: flags.FlagValues, _positional: list[str]) -> int:
     failed = len(finished) - len(evaluated)
     if unfinished and not failed:
         return command.SOME_FAILED
-    return command.failure(failed, len(found))
+    return command.exit_code(failed, len(found))
 
 
 def _evaluate_all(runs: Sequence["Run"], values: flags.FlagValues) -> list["Run"]:
-    """Evaluates runs; returns those without an error."""
+    """Evaluates runs and returns those that had no error; the errors of others are printed."""
     # Runs of one row share the corpus and the features.
     prepare = functools.cache(_prepared)
     evaluated = []
-    bar = command.progress_bar("evaluation", "run")
+    bar = progress.progress_bar("evaluation", "run")
     for number, run in enumerate(runs, start=1):
         try:
             with system_errors.translated():
                 _evaluate(run, values, prepare)
             evaluated.append(run)
         except CrossaskError as error:
-            # The other runs are evaluated all the same.
+            # One run with an error does not keep the others from being evaluated.
             command.complain(error.problem, error.fix)
         bar(number, len(runs), run.title)
     return evaluated
 
 
 def _evaluate(run: "Run", values: flags.FlagValues, prepare: Prepare) -> None:
-    """Writes the files that are requested and missing."""
+    """Writes the files of a run that are requested, and missing unless --again is set."""
     from crossask import training
 
     wanted = [("scores.json", training.evaluate_run)]
@@ -133,18 +144,25 @@ def _evaluate(run: "Run", values: flags.FlagValues, prepare: Prepare) -> None:
     swaps_events = values.swap_events and training.reads_two_inputs(run.experiment())
     if swaps_events:
         wanted.append(("swapped.json", training.evaluate_swapped))
-    if values.again or not all(run.path(name).is_file() for name, _ in wanted):
+    # Reading the scores of a run needs no lock.
+    if any(_is_needed(run, name, values) for name, _ in wanted):
         with locks.of_folder(run.folder):
             for name, write in wanted:
-                if values.again or not run.path(name).is_file():
+                # The holder of the lock may have written the file while this process waited.
+                if _is_needed(run, name, values):
                     corpus, cache = _data_of(run, values, prepare)
                     write(run, corpus, cache)
     if swaps_events:
         _log_swapped(run)
 
 
+def _is_needed(run: "Run", name: str, values: flags.FlagValues) -> bool:
+    """Returns whether a file of a run is to be written."""
+    return values.again or not run.path(name).is_file()
+
+
 def _by_row(runs: Sequence["Run"]) -> list[list["Run"]]:
-    """Returns the runs of each row, in the order of the first ones."""
+    """Returns the runs of each row; the rows are in the order of their first runs."""
     rows: dict[str, list[Run]] = {}
     for run in runs:
         rows.setdefault(run.row, []).append(run)
@@ -200,7 +218,7 @@ def _data_of(
     # Features in the folder of a data set are moved with it.
     if values.data_dir and not values.features_dir and not os.path.isdir(folder):
         folder = ""
-    return prepare(run.experiment(), data_dir, command.features_dir(data_dir, folder))
+    return prepare(run.experiment(), data_dir, shared_flags.features_dir(data_dir, folder))
 
 
 def _prepared(
@@ -210,7 +228,7 @@ def _prepared(
     from crossask.features.cache import prepare_features
 
     corpus = Corpora(data_dir)(experiment)
-    bar = command.progress_bar(f"features of {experiment.name}")
+    bar = progress.progress_bar(f"features of {experiment.name}")
     return corpus, prepare_features(corpus, experiment, folder, progress=bar)
 
 

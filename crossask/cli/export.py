@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from crossask import locks
-from crossask.cli import command
+from crossask.cli import command, shared_flags
 from crossask.errors import CrossaskError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from crossask.training.run_folder import Run
 
 FLAGS = flags.FlagValues()
-command.define_wait_flag(FLAGS)
+shared_flags.define_wait_flag(FLAGS)
 flags.DEFINE_string("model_dir", "", "Folder of the run to export.", flag_values=FLAGS)
 flags.DEFINE_string(
     "out",
@@ -38,7 +38,7 @@ flags.DEFINE_string(
     flag_values=FLAGS,
 )
 flags.DEFINE_string("precision", "float32", "LiteRT: float32 | float16 | int8.", flag_values=FLAGS)
-command.define_weights_flag(FLAGS)
+shared_flags.define_weights_flag(FLAGS)
 flags.DEFINE_string(
     "calibration",
     "",

@@ -1,4 +1,4 @@
-"""What `crossask train RECORDINGS` does: settings, training, evaluation, report and export."""
+"""Runs `crossask train RECORDINGS`: settings, training, evaluation, report and export."""
 
 import csv
 from collections.abc import Sequence
@@ -69,8 +69,8 @@ def _train_and_export(own: "OwnRecordings", out: Path, values: flags.FlagValues)
         code = _verb(*step)
         if code not in (0, command.SOME_FAILED):
             return code
-        # What is finished is reported and exported all the same. A run that an earlier command
-        # began, and that this one does not train, is among those that are left out.
+        # SOME_FAILED: the finished runs are evaluated, reported and exported all the same. The
+        # others failed, or an earlier command began them and this one does not train them.
         worst_code = max(worst_code, code)
     return max(worst_code, _export(out))
 
@@ -122,13 +122,13 @@ def _export(out: Path) -> int:
     best_row = text_tables.name_of(best["row"])
     model = out / "model"
     command.LOG.info(
-        "The row %s has the best score, which is a little too good, because it was chosen by it.",
+        "The row %s has the best score. The score is optimistic, because it selected the row.",
         best_row,
     )
     if model.exists():
         command.LOG.info("Model: %s (written before; remove it to write another).", model)
         return 0
-    # That of the first fold and the first seed.
+    # The run of the first fold and the first seed.
     run = run_folder.find_runs(out / "runs" / best_row)[0]
     code = _verb("export", f"--model_dir={run.folder}", f"--out={model}")
     if not code:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from crossask import locks
-from crossask.cli import command
+from crossask.cli import command, progress, shared_flags
 from crossask.errors import AudioError, CrossaskError, Preempted
 from crossask.serving import prediction_files
 from crossask.serving.cards import model_digest
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from crossask.serving.sources import RecordingFile
 
 FLAGS = flags.FlagValues()
-command.define_wait_flag(FLAGS)
+shared_flags.define_wait_flag(FLAGS)
 flags.DEFINE_string(
     "model",
     "",
@@ -48,7 +48,7 @@ flags.DEFINE_string(
     "crossask-export; default: the starter model.",
     flag_values=FLAGS,
 )
-command.define_trust_flag(FLAGS)
+shared_flags.define_trust_flag(FLAGS)
 flags.DEFINE_enum(
     "format", "text", prediction_files.FORMATS, "Format of the output.", flag_values=FLAGS
 )
@@ -162,7 +162,7 @@ def _check_flags(values: flags.FlagValues, words: Sequence[str]) -> None:
     for name in ("rate", "channels"):
         if values[name].present and not values.stream:
             raise CrossaskError(
-                f"--{name} applies to --stream alone; sound files say it themselves.",
+                f"--{name} applies to --stream alone; the header of a sound file contains it.",
                 f"Remove --{name}, or add --stream.",
             )
     if values.watch and values.format == "audacity" and not values.out:
@@ -251,7 +251,7 @@ def _predict_recordings(values: flags.FlagValues, words: Sequence[str]) -> int:
     # A single error needs no count.
     if writer.failed and len(recordings) > 1:
         print(f"{writer.failed} of {len(recordings)} files could not be used.", file=sys.stderr)
-    return command.failure(writer.failed, len(recordings))
+    return command.exit_code(writer.failed, len(recordings))
 
 
 def _warn_of_low_rate(name: str, rate: int, classifier: "Classifier") -> None:
@@ -280,29 +280,49 @@ class _Writer:
         self.classifier = classifier
         self.has_timelines = _has_timelines(values)
         self.failed = 0
-        # Base name -> path of a recording, in the formats that name a recording so.
+        # Base name -> path of the recording, for the formats that contain base names.
         self.path_of: dict[str, str] = {}
         # Path of a recording -> the recording as it was before it was read.
         self.origin_of: dict[str, Origin] = {}
-        # Sample rates that were compared with that of the training data.
+        # Sample rates for which the warning about low rates is settled: one warning a rate.
         self.warned_rates: set[int] = set()
-        self.file = None
-        # Which recordings the output has predictions of.
-        self.origins = None
-        if values.out:
-            model = model_digest(classifier.card)
-            if classifier.hop_seconds is not None:
-                model += f" with a hop of {classifier.hop_seconds:g} s"
-            self.origins = Origins(values.out, self.has_timelines, model)
-        if values.out and not self.has_timelines:
+        # The output table; None for timelines, and for standard output.
+        self.file: prediction_files.PredictionFile | None = None
+        # The recordings of which the output has predictions; None for standard output.
+        self.origins: Origins | None = None
+        if not values.out:
+            sys.stdout.write(self._header())
+            return
+        model = model_digest(classifier.card)
+        if classifier.hop_seconds is not None:
+            model += f" with a hop of {classifier.hop_seconds:g} s"
+        self.origins = Origins(values.out, self.has_timelines, model)
+        if not self.has_timelines:
             self.file = prediction_files.PredictionFile(
                 values.out, values.format, classifier.scenes
             )
-        elif not values.out:
-            sys.stdout.write(self._header())
 
     def predict(self, recordings: Sequence["RecordingFile"], shows_progress: bool) -> None:
         """Predicts for the recordings that are not in the output yet, and writes the results."""
+        left = self._not_written(recordings)
+        bar = _SecondsBar(left) if shows_progress and left else None
+        outcomes = self.classifier.predict_each(left, progress=bar.update if bar else None)
+        for recording, outcome in zip(left, outcomes, strict=True):
+            if isinstance(outcome, AudioError):
+                self.failed += 1
+                command.complain(outcome.problem, outcome.fix)
+            else:
+                self._log_warnings(outcome)
+                self._write(recording, outcome)
+            if bar:
+                bar.finish(recording)
+
+    def _not_written(self, recordings: Sequence["RecordingFile"]) -> list["RecordingFile"]:
+        """Returns the recordings that are not in the output yet, and logs how many are.
+
+        Raises:
+          CrossaskError: The output would not distinguish two recordings.
+        """
         self._check_names(recordings)
         for recording in recordings:
             self.origin_of[recording.path] = origin_of(recording.path, self.values.format)
@@ -320,23 +340,15 @@ class _Writer:
                 len(recordings) - len(left),
                 len(recordings),
             )
-        progress = _Progress(left) if shows_progress and left else None
-        outcomes = self.classifier.predict_each(
-            left, progress=progress.update if progress else None
-        )
-        for recording, outcome in zip(left, outcomes, strict=True):
-            if isinstance(outcome, AudioError):
-                self.failed += 1
-                command.complain(outcome.problem, outcome.fix)
-            else:
-                if outcome.sample_rate_hz not in self.warned_rates:
-                    self.warned_rates.add(outcome.sample_rate_hz)
-                    _warn_of_low_rate(outcome.source, outcome.sample_rate_hz, self.classifier)
-                for warning in outcome.warnings:
-                    command.LOG.warning("%s %s.", outcome.source, warning)
-                self._write(recording, outcome)
-            if progress:
-                progress.finish(recording)
+        return left
+
+    def _log_warnings(self, prediction: "Prediction") -> None:
+        """Logs what makes a prediction doubtful; a low sample rate once for each rate."""
+        if prediction.sample_rate_hz not in self.warned_rates:
+            self.warned_rates.add(prediction.sample_rate_hz)
+            _warn_of_low_rate(prediction.source, prediction.sample_rate_hz, self.classifier)
+        for warning in prediction.warnings:
+            command.LOG.warning("%s %s.", prediction.source, warning)
 
     def _header(self) -> str:
         return prediction_files.header_line(
@@ -409,7 +421,7 @@ class _Writer:
         return False
 
     def _key(self, recording: "RecordingFile") -> str:
-        """Returns what the output calls a recording."""
+        """Returns the name of a recording in the output."""
         if self.file is not None:
             return self.file.name_of(str(recording))
         return os.path.relpath(self._timeline_path(recording), self.values.out)
@@ -419,7 +431,7 @@ class _Writer:
         return os.path.join(self.values.out, stem + prediction_files.SUFFIX[self.values.format])
 
     def _check_names(self, recordings: Sequence["RecordingFile"]) -> None:
-        """Raises CrossaskError if a submission would call two recordings the same."""
+        """Raises CrossaskError if two recordings would have one name in a submission."""
         if not self.values.format.startswith("dcase"):
             return
         for recording in recordings:
@@ -445,7 +457,7 @@ class _Writer:
             recording_of[path] = recording
 
 
-class _Progress:
+class _SecondsBar:
     """A progress bar that counts seconds of recordings."""
 
     def __init__(self, recordings: Sequence["RecordingFile"]):
@@ -453,7 +465,7 @@ class _Progress:
         self.total = sum(self.lengths.values())
         # Seconds of the recordings that are finished.
         self.done = 0.0
-        self.bar = command.progress_bar("predict", "s")
+        self.bar = progress.progress_bar("predict", "s")
 
     def update(self, recording: "RecordingFile", seconds: float) -> None:
         """Shows that `seconds` of a recording are done, in addition to the finished ones."""

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from absl import flags
 
 from crossask import locks
-from crossask.cli import command
+from crossask.cli import command, progress, shared_flags
 from crossask.config import catalogue
 from crossask.errors import CrossaskError, WeightsError
 
@@ -43,10 +43,10 @@ def _download_help() -> str:
 
 
 FLAGS = flags.FlagValues()
-command.define_wait_flag(FLAGS)
-command.define_experiment_flags(FLAGS)
+shared_flags.define_wait_flag(FLAGS)
+shared_flags.define_experiment_flags(FLAGS)
 flags.DEFINE_string(
-    "dataset", "", f"Data set to prepare: {command.dataset_names(EVENTS)}.", flag_values=FLAGS
+    "dataset", "", f"Data set to prepare: {shared_flags.dataset_names(EVENTS)}.", flag_values=FLAGS
 )
 flags.DEFINE_boolean("download", False, _download_help(), flag_values=FLAGS)
 flags.DEFINE_boolean(
@@ -70,7 +70,7 @@ flags.DEFINE_boolean(
     "again.",
     flag_values=FLAGS,
 )
-command.define_runner_flags(FLAGS)
+shared_flags.define_runner_flags(FLAGS)
 flags.DEFINE_integer(
     "workers",
     2,
@@ -132,7 +132,7 @@ def prepare(values: flags.FlagValues, _positional: list[str]) -> int:
 def _prepare_dataset(values: flags.FlagValues) -> None:
     command.required(values, "dataset", "data_dir")
     _check_flags(values)
-    elsewhere = command.runner(values)
+    elsewhere = shared_flags.runner(values)
     if values.metadata_only and (values.experiment or not values.download):
         raise CrossaskError(
             "--metadata_only leaves out the recordings, from which features are computed.",
@@ -168,7 +168,7 @@ def _write_recordings(values: flags.FlagValues) -> None:
     if values.download:
         from crossask.datasets import download_corpus
 
-        bar = command.progress_bar(values.dataset, "B")
+        bar = progress.progress_bar(values.dataset, "B")
         download_corpus(values.dataset, values.data_dir, bar, values.metadata_only)
     if values.dataset == EVENTS:
         _render_events(values)
@@ -200,15 +200,15 @@ def _log_corpus(values: flags.FlagValues) -> None:
 
 def _compute_features(values: flags.FlagValues, elsewhere: Callable | None) -> None:
     """Computes the rows' features, in this process or by `elsewhere`."""
-    rows = command.experiments(values)
+    rows = shared_flags.experiments(values)
     from crossask.datasets import Corpora
     from crossask.features import verification
     from crossask.features.cache import prepare_features
 
-    folder = command.features_dir(values.data_dir, values.features_dir)
+    folder = shared_flags.features_dir(values.data_dir, values.features_dir)
     corpora = Corpora(values.data_dir)
     for row in rows:
-        bar = command.progress_bar(f"features of {row.name}")
+        bar = progress.progress_bar(f"features of {row.name}")
         cache = prepare_features(corpora(row), row, folder, values.workers, bar, elsewhere)
         if values.verify:
             damaged = verification.remove_damaged(cache)
@@ -225,7 +225,7 @@ def _render_events(values: flags.FlagValues) -> None:
     config = soundscapes.IsolatedEventsConfig(
         seed=values.soundscapes_seed or 0, count=values.events
     )
-    bar = command.progress_bar("events")
+    bar = progress.progress_bar("events")
     path = soundscapes.write_events(values.data_dir, config, values.workers, bar)
     command.LOG.info("Labelled events: %s", path)
 
@@ -243,7 +243,7 @@ def _render_soundscapes(values: flags.FlagValues) -> None:
     # Without flags, the folder's recordings stay as they are: the call that computes features need
     # not repeat the flags of the call that rendered.
     config = dataclasses.replace(soundscapes.recorded_config(values.data_dir), **changes)
-    bar = command.progress_bar("soundscapes")
+    bar = progress.progress_bar("soundscapes")
     soundscapes.write_soundscapes(values.data_dir, config, values.workers, bar)
 
 
@@ -260,7 +260,7 @@ def _fetch_assets(names: Sequence[str]) -> int:
     errors = {}
     for name in names:
         try:
-            path = assets.fetch(name, progress=command.progress_bar(name, "B"))
+            path = assets.fetch(name, progress=progress.progress_bar(name, "B"))
         except WeightsError as error:
             errors[name] = error
         else:
@@ -269,7 +269,7 @@ def _fetch_assets(names: Sequence[str]) -> int:
         command.complain(f"{name}: {error.problem}", error.fix)
     if errors:
         command.LOG.info("%d of %d assets failed: %s.", len(errors), len(names), ", ".join(errors))
-    return command.failure(len(errors), len(names))
+    return command.exit_code(len(errors), len(names))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from crossask import locks
-from crossask.cli import command
+from crossask.cli import command, progress, shared_flags
 from crossask.config import catalogue
 from crossask.errors import CrossaskError
 
@@ -53,9 +53,9 @@ OF_SOUND = (
 )
 OF_EMBEDDINGS = ("experiment", "config_file", "params_override")
 FLAGS = flags.FlagValues()
-command.define_wait_flag(FLAGS)
-command.define_device_flags(FLAGS)
-command.define_runner_flags(FLAGS)
+shared_flags.define_wait_flag(FLAGS)
+shared_flags.define_device_flags(FLAGS)
+shared_flags.define_runner_flags(FLAGS)
 flags.DEFINE_string("events", "", "CSV of sound files and labels.", flag_values=FLAGS)
 flags.DEFINE_string(
     "test_events",
@@ -83,7 +83,7 @@ flags.DEFINE_string(
     "Instead of --events: .npz of embeddings and events, on which a trunk is trained.",
     flag_values=FLAGS,
 )
-command.define_experiment_flags(FLAGS, corpus=False)
+shared_flags.define_experiment_flags(FLAGS, corpus=False)
 flags.DEFINE_string("out", "", "Weights to write (.npz).", flag_values=FLAGS)
 flags.DEFINE_string(
     "model",
@@ -159,7 +159,7 @@ def pretrain(values: flags.FlagValues, _positional: list[str]) -> int:
         with locks.of_path(values.out):
             _pretrain_trunk(values)
         return 0
-    exit_code = command.exit_code_of_child(values)
+    exit_code = shared_flags.exit_code_of_child(values)
     if exit_code is not None:
         return exit_code
     with contextlib.ExitStack() as held:
@@ -182,7 +182,7 @@ def _is_first_machine(distribution: str) -> bool:
 
 def _pretrain_trunk(values: flags.FlagValues) -> None:
     """Trains the trunk of a row and logs its mean average precision."""
-    rows = command.experiments(values)
+    rows = shared_flags.experiments(values)
     if len(rows) != 1:
         raise CrossaskError(
             f"--experiment selects {len(rows)} rows.", "Select one: --experiment=FILE.py:row."
@@ -196,8 +196,8 @@ def _pretrain_trunk(values: flags.FlagValues) -> None:
         learning_rate=values.learning_rate,
         seed=values.seed,
     )
-    progress = command.progress_bar("pre-training of a trunk", "epoch")
-    report = pretraining.pretrain_trunk(settings, values.embeddings, values.out, progress)
+    bar = progress.progress_bar("pre-training of a trunk", "epoch")
+    report = pretraining.pretrain_trunk(settings, values.embeddings, values.out, bar)
     tested = ""
     if report["test_clips"]:
         tested = f", {100 * report['test_map']:.1f} % on {report['test_clips']} test clips"
@@ -213,7 +213,7 @@ def _pretrain_trunk(values: flags.FlagValues) -> None:
 
 def _pretrain_event_model(values: flags.FlagValues) -> None:
     """Trains the event model and logs its scores."""
-    elsewhere = command.runner(values)
+    elsewhere = shared_flags.runner(values)
     from crossask import config, pretraining
     from crossask.training import devices
 
@@ -242,8 +242,8 @@ def _pretrain_event_model(values: flags.FlagValues) -> None:
         if machines.is_first:
             options = dataclasses.replace(
                 options,
-                clip_progress=command.progress_bar("patches"),
-                epoch_progress=command.progress_bar(f"pre-training {values.model}", "epoch"),
+                clip_progress=progress.progress_bar("patches"),
+                epoch_progress=progress.progress_bar(f"pre-training {values.model}", "epoch"),
             )
         with locks.waiting(locks.waits() or machines.count > 1):
             report = pretraining.pretrain(settings, training, test, values.out, options)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from crossask import locks
-from crossask.cli import command
+from crossask.cli import command, shared_flags
 
 if TYPE_CHECKING:
     from crossask.report.content import Provenance
 
 FLAGS = flags.FlagValues()
-command.define_wait_flag(FLAGS)
+shared_flags.define_wait_flag(FLAGS)
 flags.DEFINE_string("model_dir", "", "Folder of the runs.", flag_values=FLAGS)
 flags.DEFINE_string("out", "", "Folder to write to.", flag_values=FLAGS)
 flags.DEFINE_string(
@@ -45,8 +45,8 @@ def report(values: flags.FlagValues, _positional: list[str]) -> None:
     # Importing the report imports Matplotlib.
     from crossask.report import write_report
 
-    # What the imports made stays to the end. Without this, the search for garbage walks through it
-    # again and again, which is a seventh of the time of a report on many clips.
+    # The objects that the imports created exist to the end. Without this, the garbage collector
+    # visits them again and again, which is a seventh of the time of a report on many clips.
     gc.freeze()
     with locks.of_folder(values.out):
         paths = write_report(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from crossask.cli import command
+from crossask.cli import command, progress, shared_flags
 from crossask.errors import CrossaskError
 
 if TYPE_CHECKING:
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from crossask.training.run_folder import Run
 
 FLAGS = flags.FlagValues()
-command.define_wait_flag(FLAGS)
-command.define_experiment_flags(FLAGS)
+shared_flags.define_wait_flag(FLAGS)
+shared_flags.define_experiment_flags(FLAGS)
 flags.DEFINE_string(
     "dataset",
     "",
-    f"Data set in place of the rows' own: {command.dataset_names()}.",
+    f"Data set in place of the rows' own: {shared_flags.dataset_names()}.",
     flag_values=FLAGS,
 )
 flags.DEFINE_string(
@@ -53,7 +53,7 @@ flags.DEFINE_list(
     "Folds on which the rows are trained; default: the field folds of each row.",
     flag_values=FLAGS,
 )
-command.define_device_flags(FLAGS)
+shared_flags.define_device_flags(FLAGS)
 flags.DEFINE_integer(
     "workers",
     2,
@@ -94,11 +94,11 @@ def train(values: flags.FlagValues, words: list[str]) -> int:
     command.required(values, "experiment", "data_dir")
     if not values.dry_run:
         command.required(values, "model_dir")
-        exit_code = command.exit_code_of_child(values)
+        exit_code = shared_flags.exit_code_of_child(values)
         if exit_code is not None:
             return exit_code
-    rows = command.experiments(values)
-    seeds = command.numbers(values.seeds, "seeds")
+    rows = shared_flags.experiments(values)
+    seeds = shared_flags.numbers(values.seeds, "seeds")
     if values.dry_run:
         _print_plan(rows, len(seeds), values)
         return 0
@@ -108,7 +108,7 @@ def train(values: flags.FlagValues, words: list[str]) -> int:
         rows=tuple(rows),
         seeds=tuple(seeds),
         data_dir=values.data_dir,
-        features_dir=command.features_dir(values.data_dir, values.features_dir),
+        features_dir=shared_flags.features_dir(values.data_dir, values.features_dir),
         model_dir=values.model_dir,
         # A fold that is given twice is trained once.
         folds=tuple(dict.fromkeys(values.folds)),
@@ -125,13 +125,13 @@ def train(values: flags.FlagValues, words: list[str]) -> int:
         peer_timeout=values.peer_timeout,
     )
     failed = []
-    for run, outcome in grid.train(wanted, execution, command.progress_bar):
+    for run, outcome in grid.train(wanted, execution, progress.progress_bar):
         if isinstance(outcome, CrossaskError):
             failed.append(outcome)
         else:
             _log_result(run, outcome)
     _print_errors(failed)
-    return command.failure(len(failed), len(wanted.plan()))
+    return command.exit_code(len(failed), len(wanted.plan()))
 
 
 def _preflight(wanted: "Grid", values: flags.FlagValues) -> list[CrossaskError]:
@@ -176,7 +176,7 @@ def _log_time(
 
     jobs = devices.processes_at_once(values.jobs, values.distribution)
     seconds = plan.seconds_to_train(wanted, step_times, jobs)
-    text = f"Training takes about {command.duration(seconds)}, after the features."
+    text = f"Training takes about {progress.duration(seconds)}, after the features."
     unfinished = dict.fromkeys(row.name for row, run in wanted.plan() if not run.finished)
     not_measured = [name for name in unfinished if name not in step_times]
     if not_measured:
@@ -227,7 +227,7 @@ def _print_plan(rows: Sequence["Experiment"], seeds: int, values: flags.FlagValu
         for fold in values.folds or row.folds:
             corpora(row).fold(fold)
     plans = []
-    bar = command.progress_bar("a step of each row", "row")
+    bar = progress.progress_bar("a step of each row", "row")
     for number, row in enumerate(rows):
         bar(number, len(rows))
         plans.append(plan_row(row, corpora(row), values.folds or row.folds, seeds))
@@ -251,7 +251,7 @@ def _print_row(plan: "RowPlan") -> None:
     parts = []
     for fold, part in plan.parts.items():
         parts.append(f"fold {fold}: {len(part.training):,} + {len(part.validation):,}")
-    duration = command.duration(plan.seconds)
+    duration = progress.duration(plan.seconds)
     print(
         f"{plan.row.name}: {plan.runs} runs (training + validation clips of {', '.join(parts)}), "
         f"{plan.steps:,} steps, {plan.seconds_a_step:.2f} s a step, {duration}."
@@ -271,11 +271,11 @@ def _print_totals(plans: Sequence["RowPlan"], clips: int, workers: int) -> None:
     run_bytes = sum(plan.run_bytes for plan in plans)
     print(
         f"Features: {sum(feature_bytes.values()) / 1e9:.1f} GB, "
-        f"{command.duration(preparing)} without the event model's embeddings."
+        f"{progress.duration(preparing)} without the event model's embeddings."
     )
     print(f"Runs: {runs}, {run_bytes / 1e9:.1f} GB.")
     print(
-        f"Training, one run at a time on this machine: {command.duration(training)}. This is a "
+        f"Training, one run at a time on this machine: {progress.duration(training)}. This is a "
         "rough guide, measured on a few steps of noise."
     )
 

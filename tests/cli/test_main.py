@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from crossask import config
-from crossask.cli import command, main, train
+from crossask.cli import main, progress, train
 from crossask.version import __version__
 
 ROOT = Path(__file__).parents[2]
@@ -126,7 +126,7 @@ def test_bash_completes_verbs_and_flags(tmp_path, capsys):
 
 def test_progress_in_a_file_is_a_line_for_every_tenth(caplog):
     with caplog.at_level(logging.INFO, logger="crossask"):
-        update = command.progress_bar("features", "clip")
+        update = progress.progress_bar("features", "clip")
         for done in range(1, 201):
             update(done, 200, "clip.wav")
     assert len(caplog.messages) == 10
@@ -138,7 +138,7 @@ def test_progress_in_a_file_is_a_line_for_every_tenth(caplog):
 
 def test_progress_that_goes_on_counts_from_where_it_was(caplog):
     with caplog.at_level(logging.INFO, logger="crossask"):
-        update = command.progress_bar("features", "clip")
+        update = progress.progress_bar("features", "clip")
         update(95, 100)
         update(100, 100)
     assert caplog.messages == ["features: 100 % (100 of 100 clips)"]

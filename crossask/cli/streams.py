@@ -1,0 +1,64 @@
+"""Standard output and standard error that the shell, or the program that reads them, has closed."""
+
+import contextlib
+import os
+import select
+import sys
+from collections.abc import Iterator
+
+from crossask.errors import CrossaskError
+
+
+class OutputClosedError(Exception):
+    """The program that reads standard output has closed it."""
+
+
+def replace_closed() -> None:
+    """Puts files in place of standard output and standard error that the shell has closed.
+
+    Python has None there, and the next file that is opened would receive what libraries print.
+    """
+    if sys.stdout is None:
+        # It is opened for reading, so that what is written to it is an error.
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+@contextlib.contextmanager
+def closed_pipe_detected() -> Iterator[None]:
+    """Raises OutputClosedError if the block fails because standard output is a closed pipe."""
+    try:
+        yield
+    except CrossaskError as error:
+        # A closed pipe to another process, such as one that this command started, is an error.
+        if isinstance(error.__cause__, BrokenPipeError) and _is_output_closed():
+            raise OutputClosedError from error
+        raise
+
+
+def discard_output() -> None:
+    """Discards what standard output cannot write: Python would fail again when it flushes it."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _is_output_closed() -> bool:
+    """Returns whether standard output cannot be written, or is a pipe without a reader."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return True
+    try:
+        poll = select.poll()
+    except AttributeError:
+        # Windows has no poll. A command writes to no other pipe but that of its processes.
+        return True
+    try:
+        poll.register(sys.stdout.fileno(), 0)
+    except (OSError, ValueError):
+        return False
+    return bool(poll.poll(0))

@@ -79,7 +79,7 @@ def events_png(explanation: Explanation) -> bytes | None:
     Returns:
       The picture, or None for a model that computes no scores of events.
     """
-    events = [event for event, _ in explanation.events_heard()]
+    events = [event for event, _ in explanation.top_events()]
     if not events:
         return None
     rows = []

@@ -212,7 +212,7 @@ def prediction_json(name: str, prediction: Prediction, explanation: Explanation)
                 "probabilities": segment.probabilities,
             }
         )
-    events = [{"event": event, "score": score} for event, score in explanation.events_heard()]
+    events = [{"event": event, "score": score} for event, score in explanation.top_events()]
     return {
         "model": name,
         "file": prediction.source,
@@ -396,7 +396,7 @@ def _prediction_html(
     figures = []
     if explanation is not None:
         span = _span_text(explanation)
-        events = explanation.events_heard()
+        events = explanation.top_events()
         events_caption = _events_caption(explanation)
         figures = _figures(model.card, prediction, explanation, stem)
     windows = len(prediction.timeline)
@@ -517,7 +517,7 @@ def _events_figure(explanation: Explanation, stem: str) -> _Figure | None:
     picture = drawing.events_png(explanation)
     if picture is None:
         return None
-    events = ", ".join(event for event, _ in explanation.events_heard())
+    events = ", ".join(event for event, _ in explanation.top_events())
     title = f"Events, {_span_text(explanation)}"
     return _Figure(
         title=title,

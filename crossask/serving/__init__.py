@@ -2,7 +2,7 @@
 
 from crossask import lazy
 
-_CLASSIFIER = ("Classifier", "Embeddings", "Explanation", "Prediction", "Segment")
+_RESULTS = ("Embeddings", "Explanation", "Prediction", "Segment")
 _SAVED_MODEL = (
     "WARM_UP",
     "ServedModel",
@@ -13,11 +13,12 @@ _SAVED_MODEL = (
 )
 _LITERT = ("PRECISIONS", "export_litert")
 _STARTER = ("starter_experiment", "starter_facts", "starter_model")
-__all__ = [*_STARTER, *_CLASSIFIER, *_SAVED_MODEL, *_LITERT]
+__all__ = [*_STARTER, "Classifier", *_RESULTS, *_SAVED_MODEL, *_LITERT]
 __getattr__, __dir__ = lazy.attach(
     __name__,
     {
-        **dict.fromkeys(_CLASSIFIER, "crossask.serving.classifier"),
+        "Classifier": "crossask.serving.classifier",
+        **dict.fromkeys(_RESULTS, "crossask.serving.results"),
         **dict.fromkeys(_SAVED_MODEL, "crossask.serving.saved_model"),
         **dict.fromkeys(_LITERT, "crossask.serving.litert"),
         **dict.fromkeys(_STARTER, "crossask.serving.starter"),

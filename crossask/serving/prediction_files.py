@@ -23,7 +23,7 @@ from crossask.errors import CrossaskError
 from crossask.text_tables import cell_of, name_of
 
 if TYPE_CHECKING:
-    from crossask.serving.classifier import Prediction, Segment
+    from crossask.serving.results import Prediction, Segment
 
 FORMATS = ("text", "csv", "json", "audacity", "dcase2019", "dcase2024")
 TIMELINE_FORMATS = ("text", "csv", "json", "audacity")

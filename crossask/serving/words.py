@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from crossask.audio.remarks import LEAST_DBFS
 from crossask.serving import prediction_files
-from crossask.serving.classifier import Prediction
+from crossask.serving.results import Prediction
 
 # Least percentage of the first scene, and its word. "Very likely" and "likely" have the limits of
 # the IPCC's guidance on uncertainty (2010); a scene below 33 % would be "unlikely" there.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from crossask.serving.classifier import Explanation, Prediction, Segment
+from crossask.serving.results import Explanation, Prediction, Segment
 
 CARD = {
     "what": "Acoustic scene classifier written by crossask",

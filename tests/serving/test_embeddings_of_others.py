@@ -14,11 +14,11 @@ import tensorflow as tf
 from crossask import config, serving, training
 from crossask.cli import describe, predict
 from crossask.errors import AudioError, CrossaskError, DataError
-from crossask.events import precomputed
 from crossask.features import records
 from crossask.features.cache import prepare_features
 from crossask.serving import Classifier
-from crossask.serving.classifier import _Recording
+from crossask.serving.recording import Recording
+from crossask.serving.recording_embeddings import RecordingEmbeddings
 from crossask.training import network_size, run_folder
 
 SHAPE = (6, 12)
@@ -134,18 +134,15 @@ def test_predict_needs_the_embeddings_of_each_recording(made, corpus, tmp_path, 
 
 def test_embeddings_belong_to_one_recording(tmp_path):
     names = ["a.wav", "day1/b.wav", "day2/b.wav"]
-    settings = config.EventModelConfig(
-        name="precomputed", embeddings=str(write_embeddings(tmp_path / "e.npz", names))
-    )
-    classifier = object.__new__(Classifier)
-    classifier.embeddings = precomputed.Precomputed(settings)
-    classifier._recording_of = {}
+    path = write_embeddings(tmp_path / "e.npz", names)
+    embeddings = RecordingEmbeddings(path)
 
     def embedding_of(path):
-        return classifier._embedding_of(_Recording(str(path), None))
+        return embeddings.of(Recording(str(path), None))
 
     for name in names:
-        expected = classifier.embeddings.embedding_of(name)
+        with np.load(path) as file:
+            expected = file[name]
         np.testing.assert_array_equal(embedding_of(tmp_path / name), expected)
         # The same file under another spelling of its path, and again.
         np.testing.assert_array_equal(embedding_of(f"{tmp_path}/x/../{name}"), expected)

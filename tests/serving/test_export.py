@@ -241,10 +241,10 @@ def test_an_explanation_shows_the_attention_of_the_window_with_the_highest_proba
         answer.explain(at_seconds=float("nan"))
     first = answer.explain(at_seconds=0.2)
     if why.event_scores is None:
-        assert why.events_heard() == []
+        assert why.top_events() == []
         assert run.experiment().event_input != "embedding"
     else:
-        (_, high), (_, low) = heard = why.events_heard()
+        (_, high), (_, low) = heard = why.top_events()
         assert {name for name, _ in heard} == {"dog", "rain"}
         assert high >= low
         assert high + low == pytest.approx(1, abs=1e-5)  # kinds that exclude each other

@@ -9,7 +9,7 @@ import pytest
 from crossask.cli import predict
 from crossask.errors import CrossaskError
 from crossask.serving import prediction_files, sources
-from crossask.serving.classifier import Segment
+from crossask.serving.results import Segment
 
 SCENES = ("bus", "park")
 PROBABILITIES = {"bus": 0.75, "park": 0.25}

@@ -9,7 +9,8 @@ from crossask.audio import remarks
 from crossask.datasets import tau2019, tut2017
 from crossask.errors import CrossaskError
 from crossask.serving import starter, words
-from crossask.serving.classifier import Classifier, Prediction, Segment
+from crossask.serving.classifier import Classifier
+from crossask.serving.results import Prediction, Segment
 
 SERVING_PAGE = Path(__file__).resolve().parents[2] / "docs" / "serving.md"
 

@@ -20,7 +20,7 @@ from crossask.events import manifest
 from crossask.version import __version__
 
 if TYPE_CHECKING:
-    from crossask.serving.saved_model import ServedModel
+    from crossask.serving.graph import ServedModel
 
 HEAD = Path(__file__).with_name("starter.npz")
 FACTS = Path(__file__).with_name("starter.json")
@@ -93,8 +93,9 @@ def _served_model(experiment: config.Experiment, scratch: Path) -> "ServedModel"
     from crossask import events
     from crossask.events.tagger import read_tagger
     from crossask.models.linear import LINEAR
+    from crossask.serving.graph import ModelParts, ServedModel
     from crossask.serving.model_card import facts_of_row
-    from crossask.serving.saved_model import ServedModel, write_card
+    from crossask.serving.saved_model import write_card
 
     facts = starter_facts()
     scenes = facts["scenes"]
@@ -116,5 +117,12 @@ def _served_model(experiment: config.Experiment, scratch: Path) -> "ServedModel"
         "fold": "all",
         "seed": 0,
     }
-    path = write_card(card, scratch)
-    return ServedModel(experiment, scene_model, event_model, tagger, scenes, path)
+    parts = ModelParts(
+        experiment=experiment,
+        scene_model=scene_model,
+        event_model=event_model,
+        tagger=tagger,
+        scenes=scenes,
+        card=write_card(card, scratch),
+    )
+    return ServedModel(parts)

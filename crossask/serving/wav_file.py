@@ -5,9 +5,12 @@
 
 import dataclasses
 import functools
+import io
+import wave
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from crossask.audio import resampling
@@ -139,6 +142,17 @@ def check_entry(
 ) -> tf.Operation | None:
     """Returns an operation that fails with a message and the entry unless a condition is true."""
     return tf.debugging.Assert(condition, [message, *values, ENTRY, entry])
+
+
+def content_of(samples: np.ndarray, sample_rate_hz: int) -> bytes:
+    """Returns the content of a WAV file with int16 samples [samples, channels]."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(samples.shape[1])
+        writer.setsampwidth(samples.itemsize)
+        writer.setframerate(sample_rate_hz)
+        writer.writeframes(samples.tobytes())
+    return file.getvalue()
 
 
 class _Chunks(NamedTuple):

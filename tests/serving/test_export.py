@@ -329,7 +329,8 @@ def test_every_system_has_its_signatures(system, tmp_path):
     event_model = events.build(row.event_model, trainable=True) if row.event_input else None
     model = models.build(system, 3, small_corpus.NARROW, event_model=event_model)
     (tmp_path / "card").write_text("{}")
-    served = serving.ServedModel(row, model, event_model, None, "abc", str(tmp_path / "card"))
+    parts = serving.ModelParts(row, model, event_model, None, "abc", str(tmp_path / "card"))
+    served = serving.ServedModel(parts)
     # One sample more than the clip length makes two windows.
     waveform = tf.constant(noise(2, round(features.clip_seconds * 16000) + 1, 1))
     answer, embedding, why = (

@@ -41,14 +41,15 @@ def exported(request, tmp_path_factory):
     files.write_json(run.path("result.json"), {"epochs": 1, "parameters": 1})
     (folder / "model_card.json").write_text(json.dumps(model_card(run)))
     event_model = events.build(row.event_model) if row.event_input else None
-    served = serving.ServedModel(
-        row,
-        network.build(row, "ab", 0, {}),
-        event_model,
-        None,
-        "ab",
-        str(folder / "model_card.json"),
+    parts = serving.ModelParts(
+        experiment=row,
+        scene_model=network.build(row, "ab", 0, {}),
+        event_model=event_model,
+        tagger=None,
+        scenes="ab",
+        card=str(folder / "model_card.json"),
     )
+    served = serving.ServedModel(parts)
     tf.saved_model.save(served, str(folder / "model"), signatures={"embed": served.embed})
     return row, folder / "model"
 

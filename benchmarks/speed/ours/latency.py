@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from crossask.serving import model_card, saved_model
+from crossask.serving import graph, model_card, saved_model
 from crossask.training import network, network_size
 from speed import rows
 from speed.ours import features, networks
@@ -36,10 +36,11 @@ def create(options: Mapping[str, Any]) -> Task:
     waveform = np.random.default_rng(0).normal(0, 0.1, (samples, 2)).astype(np.float32)
     np.save(folder / "waveform.npy", waveform)
 
-    def make(scratch: Path) -> saved_model.ServedModel:
+    def make(scratch: Path) -> graph.ServedModel:
         card = model_card.facts_of_row(experiment, SCENES) | {"events": []}
         path = saved_model.write_card(card, scratch)
-        return saved_model.ServedModel(experiment, model, None, None, SCENES, path)
+        parts = graph.ModelParts(experiment, model, None, None, SCENES, path)
+        return graph.ServedModel(parts)
 
     saved_model.write_model(make, experiment.features, folder / f"model{options['cores']}")
     loaded = tf.saved_model.load(str(folder / f"model{options['cores']}"))

@@ -1,27 +1,23 @@
-"""The page: one or two exported models predict the scenes of recordings. Needs gradio.
-
-The handlers of the page never raise an error about a recording: gradio would print "Error" over
-everything that they return. They return a message in place of the result.
-"""
+"""The page: one or two exported models predict the scenes of recordings. Needs gradio."""
 
 import contextlib
 import functools
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
-import anyio.to_thread
 import gradio as gr
 
 from crossask import files
-from crossask.app import examples, failures, fragments, outcomes
-from crossask.app.fragments import Detail, ShownModel
+from crossask.app import examples, failures, fragments, outcomes, style
+from crossask.app.fragments import ShownModel
 from crossask.app.hosts import known_hosts
-from crossask.app.outcomes import Limits, Models, Outcome
+from crossask.app.outcomes import Limits, Models
 from crossask.app.turns import Request, Turns
+from crossask.app.view import NOTHING_CHOSEN, View, in_turn
 from crossask.errors import AudioError, CrossaskError
 from crossask.serving import Classifier
 from crossask.serving.classifier import LITERT_SUFFIX
@@ -33,21 +29,29 @@ STARTER_NAME = "starter model"
 CONCURRENT_REQUESTS = max(2, os.cpu_count() or 1)
 # Recordings of visitors are deleted when they are this old; gradio looks for them this often.
 KEPT_SECONDS = 3600
-INK = "#1f6f78"
-DARK_INK = "#16545b"
-LIGHT_INK = "#7cc4c8"
 TITLE = "crossask: what scene is this?"
 INTRODUCTION = """# What scene is this?
 Upload or record at least one second of sound, or choose an example; then press Classify."""
-NOTHING_CHOSEN = (
-    "There is no recording yet. Upload or record a sound, or choose an example, and press Classify."
-)
 LIMITS_TEXT = "At most {files} files of {megabytes} MB and {minutes:g} minutes each."
 PRIVACY = (
     "The models run on the machine that serves this page. Your recording is not sent anywhere "
     "else, and it is deleted within two hours."
 )
-PROGRESS = gr.Progress()
+
+# Options of gradio that are the same for each page.
+LAUNCH_OPTIONS = {
+    "share": False,
+    "quiet": True,
+    "prevent_thread_lock": True,
+    "ssr_mode": False,
+    "pwa": False,
+    "enable_monitoring": False,
+    "mcp_server": False,
+    "run_history": False,
+    "footer_links": [],
+    # Gradio would wait 3 s for a response of its own page, which takes longer on a busy machine.
+    "_frontend": False,
+}
 
 
 @contextlib.contextmanager
@@ -55,7 +59,7 @@ def serve(
     model_dirs: Sequence[str | Path | None],
     host: str = "127.0.0.1",
     port: int = 7860,
-    limits: Limits = Limits(),  # noqa: B008
+    limits: Limits | None = None,
     public_names: Sequence[str] = (),
     trust_model: bool = False,
 ) -> Iterator[str]:
@@ -68,7 +72,7 @@ def serve(
       model_dirs: Folders of one or two exported models; None is the starter model.
       host: Address at which the page is served.
       port: Port at which the page is served.
-      limits: The largest recordings and requests that the page takes.
+      limits: The largest recordings and requests that the page takes; None is the default.
       public_names: Further names under which visitors reach the page, see `crossask.app.hosts`.
       trust_model: See `load_models`.
 
@@ -80,36 +84,24 @@ def serve(
         address is not available.
     """
     models = load_models(model_dirs, trust_model)
+    limits = limits or Limits()
     with files.working_folder("crossask-app") as folder:
         sounds = folder / "sounds"
         os.environ["GRADIO_TEMP_DIR"] = str(sounds)
         examples_folder = folder / "examples"
         page = build_page(models, examples.write_examples(examples_folder), limits)
+        # Requests pass through these from the first to the last.
+        middleware = [known_hosts([host, *public_names]), failures.logged_failures()]
         try:
             _, url, _ = page.launch(
                 server_name=host,
                 server_port=port,
-                share=False,
-                quiet=True,
-                prevent_thread_lock=True,
-                ssr_mode=False,
-                pwa=False,
-                enable_monitoring=False,
-                mcp_server=False,
-                run_history=False,
-                footer_links=[],
-                theme=_theme(),
-                css=fragments.STYLE,
                 allowed_paths=[str(examples_folder)],
                 max_file_size=f"{limits.file_megabytes}mb",
-                app_kwargs={
-                    "middleware": [
-                        known_hosts([host, *public_names]),
-                        failures.logged_failures(),
-                    ]
-                },
-                # Gradio would wait 3 s for an answer of its own page, which a busy machine misses.
-                _frontend=False,
+                app_kwargs={"middleware": middleware},
+                theme=style.theme(),
+                css=style.STYLE,
+                **LAUNCH_OPTIONS,
             )
         except OSError as error:
             raise CrossaskError(
@@ -201,38 +193,6 @@ def results_json(
     return results
 
 
-def usable_names(results: Sequence[Outcome]) -> list[str]:
-    """Returns the names of the recordings that have predictions."""
-    return [outcome.name for outcome in results if outcome.predictions]
-
-
-def show(
-    models: Models,
-    results: Sequence[Outcome],
-    name: str | None = None,
-    at_seconds: float | None = None,
-) -> tuple[str, Detail | None]:
-    """Returns the HTML of the results, and the recording that it shows in detail.
-
-    Args:
-      models: The models by name.
-      results: The outcomes of all recordings.
-      name: The recording to show in detail; None is the first one that can be used.
-      at_seconds: Time of the window to explain, as in `Prediction.explain`.
-
-    Raises:
-      AudioError: The recording cannot be read any more.
-    """
-    shown_models = [ShownModel(model_name, model.card) for model_name, model in models.items()]
-    detail = None
-    usable = usable_names(results)
-    if usable:
-        shown_name = name if name in usable else usable[0]
-        (outcome,) = [outcome for outcome in results if outcome.name == shown_name]
-        detail = _detail(outcome, at_seconds)
-    return fragments.result_html(shown_models, results, detail), detail
-
-
 def build_page(
     models: Models, example_files: Sequence[tuple[str, Path]], limits: Limits
 ) -> gr.Blocks:
@@ -281,170 +241,12 @@ def build_page(
         gr.HTML(fragments.models_html(shown_models))
         gr.Markdown(f"{limits_text} {PRIVACY}")
         turns = Turns(CONCURRENT_REQUESTS, limits.waiting, limits.request_seconds)
-        view = _View(models, limits, turns, (chooser, moment, result))
+        view = View(models, limits, turns, chooser, moment, result)
         view.connect(recording, button, view.on_recording)
         view.connect(several, several_button, view.on_files)
         view.connect_choices()
         _offer_to_programs(models, recording, limits, turns)
     return page
-
-
-class _View:
-    """The results on the page, and what changes them.
-
-    Attributes:
-      models: The models by name.
-      limits: The largest recordings and requests that the page takes.
-      turns: Decides when a request is computed.
-      results: The outcomes of the visitor.
-      chooser: Chooses one of several recordings.
-      moment: Chooses the window that is explained.
-      result: The HTML of the results.
-    """
-
-    def __init__(
-        self,
-        models: Models,
-        limits: Limits,
-        turns: Turns,
-        components: tuple[gr.Dropdown, gr.Slider, gr.HTML],
-    ):
-        self.models = models
-        self.limits = limits
-        self.turns = turns
-        self.results = gr.State()
-        self.chooser, self.moment, self.result = components
-
-    def connect(
-        self, chosen: gr.Audio | gr.File, button: gr.Button, on_button: Callable[..., tuple]
-    ) -> None:
-        """Connects a place to choose recordings, and the button that classifies them."""
-        outputs = [self.results, self.chooser, self.moment, self.result]
-        quiet = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
-        cleared = button.click(self.cleared, None, outputs, **quiet)
-        classified = cleared.then(
-            on_button,
-            chosen,
-            outputs,
-            api_visibility="private",
-            # Progress would otherwise be written over each of the outputs.
-            show_progress_on=self.result,
-            concurrency_limit=None,
-        )
-        # The results of another recording must not stay beside the new one, or come later.
-        chosen.change(self.cleared, None, outputs, cancels=[classified], **quiet)
-
-    def connect_choices(self) -> None:
-        """Connects the chooser of the recording, and of the window that is explained."""
-        self.chooser.input(
-            self.on_chooser,
-            [self.results, self.chooser],
-            [self.moment, self.result],
-            api_visibility="private",
-            show_progress="hidden",
-            concurrency_limit=None,
-        )
-        self.moment.input(
-            self.on_moment,
-            [self.results, self.chooser, self.moment],
-            self.result,
-            api_visibility="private",
-            trigger_mode="always_last",
-            show_progress="hidden",
-            concurrency_limit=None,
-        )
-
-    async def on_recording(self, path: str | None) -> tuple[Any, ...]:
-        """Classifies one recording; returns the values of the outputs."""
-        return await self._classified([path] if path else [], None)
-
-    async def on_files(
-        self, paths: list[str] | None, progress: gr.Progress = PROGRESS
-    ) -> tuple[Any, ...]:
-        """Classifies several files; returns the values of the outputs."""
-
-        def report(number: int, count: int, name: str) -> None:
-            progress((number, count), desc=name)
-
-        return await self._classified(paths or [], report)
-
-    async def on_chooser(
-        self, results: list[Outcome] | None, name: str | None
-    ) -> tuple[gr.Slider, str]:
-        """Shows another recording; returns the slider and the results."""
-        return await self._shown_in_turn(results, name)
-
-    async def on_moment(
-        self, results: list[Outcome] | None, name: str | None, at_seconds: float
-    ) -> str:
-        """Returns the results with the explanation of another window."""
-        _, html = await self._shown_in_turn(results, name, at_seconds)
-        return html
-
-    def cleared(self) -> tuple[Any, ...]:
-        """Returns the outputs without results."""
-        return self._problem("")
-
-    async def _classified(
-        self, paths: Sequence[str], report: outcomes.Report | None
-    ) -> tuple[Any, ...]:
-        if not paths:
-            return self._problem(fragments.problem_html(NOTHING_CHOSEN))
-
-        def classify(request: Request) -> tuple[Any, ...]:
-            results = outcomes.classify(self.models, paths, self.limits, report, request.check)
-            usable = usable_names(results)
-            chooser = gr.Dropdown(
-                choices=usable, value=usable[0] if usable else None, visible=len(usable) > 1
-            )
-            return results, chooser, *self._shown(results, None)
-
-        try:
-            return await _in_turn(self.turns, paths, classify)
-        except AudioError as error:
-            return self._problem(fragments.problem_html(f"{error.problem} {error.fix}"))
-
-    async def _shown_in_turn(
-        self, results: list[Outcome] | None, name: str | None, at_seconds: float | None = None
-    ) -> tuple[gr.Slider, str]:
-        """Returns what `_shown` returns, when it is its turn."""
-
-        def show_again(_request: Request) -> tuple[gr.Slider, str]:
-            return self._shown(results, name, at_seconds)
-
-        try:
-            # One window is explained.
-            return await self.turns.run(0.0, show_again)
-        except AudioError as error:
-            return gr.Slider(visible=False), fragments.problem_html(f"{error.problem} {error.fix}")
-
-    def _problem(self, html: str) -> tuple[Any, ...]:
-        """Returns the outputs with a message instead of results."""
-        no_chooser = gr.Dropdown(choices=[], value=None, visible=False)
-        return None, no_chooser, gr.Slider(visible=False), html
-
-    def _shown(
-        self, results: list[Outcome] | None, name: str | None, at_seconds: float | None = None
-    ) -> tuple[gr.Slider, str]:
-        """Returns the slider and the HTML for a recording; arguments as in `show`."""
-        hidden = gr.Slider(visible=False)
-        # A page that was open when the server was started again has no results.
-        if not results:
-            return hidden, fragments.problem_html(NOTHING_CHOSEN)
-        try:
-            html, detail = show(self.models, results, name, at_seconds)
-        except AudioError:
-            # Uploads are deleted after some time.
-            text = "This recording is no longer on the server. Choose it again, and press Classify."
-            return hidden, fragments.problem_html(text)
-        return _slider(detail), html
-
-
-async def _in_turn(turns: Turns, paths: Sequence[str], work: Callable[[Request], Any]) -> Any:
-    """Returns the result of a request for files when it was its turn; errors as in `Turns.run`."""
-    # Some files are searched for their length, so it is not read between other requests.
-    seconds = await anyio.to_thread.run_sync(outcomes.seconds_of, paths)
-    return await turns.run(seconds, work)
 
 
 def _offer_to_programs(models: Models, recording: gr.Audio, limits: Limits, turns: Turns) -> None:
@@ -457,7 +259,7 @@ def _offer_to_programs(models: Models, recording: gr.Audio, limits: Limits, turn
             return results_json(models, path, limits, request.check)
 
         try:
-            return await _in_turn(turns, [path] if path else [], compute)
+            return await in_turn(turns, [path] if path else [], compute)
         except AudioError as error:
             # Gradio shows the message as HTML.
             message = escape(f"{error.problem} {error.fix}")
@@ -504,51 +306,3 @@ def _short_name(folder: str | Path | None) -> str:
     if folder is None:
         return STARTER_NAME
     return Path(folder).resolve().name
-
-
-def _detail(outcome: Outcome, at_seconds: float | None) -> Detail:
-    """Returns a recording with the explanations of one window."""
-    explanations = []
-    for prediction in outcome.predictions:
-        # An explanation of silence would show attention to nothing.
-        explanations.append(None if prediction.is_silent else prediction.explain(at_seconds))
-    return Detail(outcome, explanations)
-
-
-def _slider(detail: Detail | None) -> gr.Slider:
-    """Returns the slider for a recording; it is hidden if there is nothing to choose from."""
-    explained = []
-    has_several_windows = False
-    if detail is not None:
-        explained = [why for why in detail.explanations if why is not None]
-        has_several_windows = any(
-            len(prediction.timeline) > 1 for prediction in detail.outcome.predictions
-        )
-    if not explained:
-        return gr.Slider(visible=False)
-    first = explained[0]
-    return gr.Slider(
-        maximum=round(detail.outcome.predictions[0].seconds, 1),
-        value=round((first.start_seconds + first.end_seconds) / 2, 1),
-        visible=has_several_windows,
-    )
-
-
-def _theme() -> gr.themes.Base:
-    """Returns a theme with the report's colour and system fonts, so that no font is downloaded."""
-    theme = gr.themes.Default(
-        primary_hue="teal",
-        neutral_hue="stone",
-        font=("system-ui", "sans-serif"),
-        font_mono=("ui-monospace", "monospace"),
-    )
-    return theme.set(
-        button_primary_background_fill=INK,
-        button_primary_background_fill_hover=DARK_INK,
-        button_primary_text_color="white",
-        button_primary_background_fill_dark=INK,
-        button_primary_background_fill_hover_dark=DARK_INK,
-        button_primary_text_color_dark="white",
-        slider_color=INK,
-        slider_color_dark=LIGHT_INK,
-    )

@@ -30,7 +30,7 @@ from crossask.errors import CrossaskError
 gradio = pytest.importorskip("gradio")
 client = pytest.importorskip("gradio_client")
 
-from crossask.app import drawing, examples, fragments, outcomes, page  # noqa: E402
+from crossask.app import drawing, examples, fragments, outcomes, page, view  # noqa: E402
 from crossask.serving import words  # noqa: E402
 
 LIMITS = outcomes.Limits(file_megabytes=2, files=3)
@@ -79,7 +79,7 @@ def results(models, *paths):
 
 def test_it_shows_what_the_model_predicts(models, recording):
     found = results(models, recording)
-    html, detail = page.show(models, found)
+    html, detail = view.show(models, found)
     assert "a &lt;b&gt;.wav</strong>, 4.5 s" in html
     for (name, model), answer, explanation in zip(
         models.items(), found[0].predictions, detail.explanations, strict=True
@@ -101,7 +101,7 @@ def test_it_shows_what_the_model_predicts(models, recording):
 
 def test_another_moment_is_another_window(models, recording):
     found = results(models, recording)
-    first, last = (page.show(models, found, at_seconds=moment) for moment in (0.1, 4.4))
+    first, last = (view.show(models, found, at_seconds=moment) for moment in (0.1, 4.4))
     starts = []
     for _, detail in (first, last):
         starts.append([explanation.start_seconds for explanation in detail.explanations])
@@ -115,34 +115,34 @@ def test_the_page_shows_a_recording_of_a_phone_and_of_an_odd_rate(models, tmp_pa
     phone = media_files.write(tmp_path / "phone.m4a", noise, 48000, "aac")
     odd = write_noise(tmp_path / "odd.wav", seconds=5.0, rate=12345, channels=6)
     for recording in (phone, odd):
-        _, detail = page.show(models, results(models, recording), at_seconds=4.9)
+        _, detail = view.show(models, results(models, recording), at_seconds=4.9)
         assert len(detail.explanations) == len(models)
         assert all(why.start_seconds >= 3 for why in detail.explanations)
 
 
 def test_a_sound_of_one_window_has_no_timeline(models, tmp_path):
     short = write_noise(tmp_path / "short.wav", seconds=1.2)
-    html, _ = page.show(models, results(models, short))
+    html, _ = view.show(models, results(models, short))
     assert "Probabilities over time" not in html
 
 
 def test_the_page_and_programs_see_that_a_short_recording_was_filled(models, tmp_path, recording):
     short = write_noise(tmp_path / "short.wav", seconds=1.2)
-    html, detail = page.show(models, results(models, short))
+    html, detail = view.show(models, results(models, short))
     assert html.count("was filled with 0.8 s") == 2
     for why in detail.explanations:
         # The log-mel and the attention cover the filled window.
         assert (why.start_seconds, why.end_seconds) == (0, 2)
     told = page.results_json(models, short, LIMITS)
     assert [values["filled_seconds"] for values in told] == [0.8, 0.8]
-    html, _ = page.show(models, results(models, recording))
+    html, _ = view.show(models, results(models, recording))
     assert "was filled" not in html
 
 
 def test_silence_is_shown_as_silence(models, tmp_path):
     soundfile.write(tmp_path / "off.wav", np.zeros((48000, 2)), 16000)
     found = results(models, tmp_path / "off.wav")
-    html, detail = page.show(models, found)
+    html, detail = view.show(models, found)
     assert html.count('<p class="words">Silence: the recording contains no sound</p>') == 2
     assert detail.explanations == [None, None]
     assert "<img" not in html
@@ -155,16 +155,16 @@ def test_several_files_are_a_table_and_each_can_be_shown(models, recording, tmp_
     (tmp_path / "text.mp3").write_text("no sound")
     second = write_noise(tmp_path / "second.wav", seed=1)
     found = results(models, tmp_path / "text.mp3", recording, second)
-    assert page.usable_names(found) == ["a <b>.wav", "second.wav"]
-    html, detail = page.show(models, found)
+    assert view.usable_names(found) == ["a <b>.wav", "second.wav"]
+    html, detail = view.show(models, found)
     assert detail.outcome.name == "a <b>.wav"
     assert "text.mp3 cannot be read as sound" in html
     assert str(tmp_path) not in html
-    html, detail = page.show(models, found, "second.wav")
+    html, detail = view.show(models, found, "second.wav")
     assert detail.outcome.name == "second.wav"
     assert "second.wav</strong>, 2.0 s" in html
     # Without one that can be used, there is a message instead.
-    html, detail = page.show(models, found[:1])
+    html, detail = view.show(models, found[:1])
     assert detail is None
     assert '<p class="problem" role="alert">text.mp3 cannot be read' in html
 

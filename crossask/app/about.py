@@ -9,7 +9,7 @@ from crossask.serving.words import scene_phrase
 
 
 def sentences(card: Mapping[str, Any]) -> list[str]:
-    """Returns what a visitor has to know about a model before believing it.
+    """Returns what a model is, what it predicts, and how it was trained and evaluated.
 
     Args:
       card: The model card. Facts that it does not have are said to be unknown.

@@ -111,8 +111,8 @@ def _table(predictions: Sequence[Prediction]) -> bytes:
 
 def _with_cell(line: str, cell: str) -> str:
     """Returns a line of a CSV with one more cell at its end."""
-    line_end = "\n"
-    return f"{line.removesuffix(line_end)},{prediction_files.csv_line([cell])}"
+    start = line.removesuffix("\n")
+    return f"{start},{prediction_files.csv_line([cell])}"
 
 
 def _audacity_labels(prediction: Prediction) -> bytes:

@@ -118,8 +118,12 @@ def window_png(
     has_pooling = any(name in explanation.attention for name, _, _ in POOLINGS)
     has_upper_panel = has_pooling or explanation.log_mel is not None
     has_cross = "cross" in explanation.attention
-    panels = [has_upper_panel, has_cross].count(True)
-    if not panels:
+    panels = 0
+    if has_upper_panel:
+        panels += 1
+    if has_cross:
+        panels += 1
+    if panels == 0:
         return None
 
     figure = _figure(0.4 + 2.3 * panels)

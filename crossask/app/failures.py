@@ -1,4 +1,4 @@
-"""Requests that fail are one line in the log, and an answer without details of the server.
+"""Logs a failed request in one line, and responds to it without details of the server.
 
 Gradio and its web server would print a stack trace: for a visitor who leaves during an upload, and
 for values that programs make up.
@@ -29,7 +29,7 @@ UNUSABLE_VALUES = (
 
 
 class Page(gr.Blocks):
-    """A page that refuses values it has not asked for: paths, names of choices, other types."""
+    """A page that refuses unexpected values of a request: paths, names of choices, other types."""
 
     async def preprocess_data(self, block_fn: Any, *others: Any, **named: Any) -> list[Any]:
         """Returns the values of a request as the handler takes them; gr.Error if it cannot."""
@@ -43,7 +43,7 @@ class Page(gr.Blocks):
 
 
 def logged_failures() -> Middleware:
-    """Returns what logs a request that fails, and answers it with the status 500."""
+    """Returns the middleware that logs failed requests, and responds with the status 500."""
     return Middleware(_LoggedFailures)
 
 
@@ -59,7 +59,7 @@ class _LoggedFailures:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
-            # The start of the server, whose errors end it.
+            # This is the start of the server. An error there ends it, and is no failed request.
             await self.app(scope, receive, send)
             return
         has_begun = False
@@ -83,14 +83,15 @@ class _LoggedFailures:
         try:
             await self.app(scope, counted, noticed)
         except ClientDisconnect:
-            # Nobody waits for an answer.
+            # The visitor has left and reads no response.
             return
         except _TooLargeError:
             await PlainTextResponse(TOO_LARGE, status_code=413)(scope, receive, send)
         except Exception as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             LOG.warning("The request %r failed (%s).", scope["path"], reason)
-            # Without an end, an answer that has begun is broken off.
+            # A second response cannot be sent. One that has begun remains without an end, which the
+            # browser reports as an error.
             if scope["type"] == "http" and not has_begun:
                 await PlainTextResponse(NOT_ANSWERED, status_code=500)(scope, receive, send)
 

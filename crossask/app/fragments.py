@@ -216,12 +216,11 @@ def result_html(
     else:
         predictions = detail.outcome.predictions
         length = f"{predictions[0].seconds:.1f} s"
-        sections = [
-            _prediction_html(model, prediction, explanation, _stem(detail, model, names))
-            for model, prediction, explanation in zip(
-                models, predictions, detail.explanations, strict=True
-            )
-        ]
+        for model, prediction, explanation in zip(
+            models, predictions, detail.explanations, strict=True
+        ):
+            stem = _stem(detail, model, names)
+            sections.append(_prediction_html(model, prediction, explanation, stem))
     return _render(
         "result",
         outcomes=outcomes,
@@ -379,12 +378,12 @@ def _figures(
     figures = []
     if len(prediction.timeline) > 1:
         figures.append(_timeline_figure(card, prediction, explanation, stem))
-    for figure in (
-        _window_figure(card, explanation, stem),
-        _events_figure(explanation, stem),
-    ):
-        if figure is not None:
-            figures.append(figure)
+    window_figure = _window_figure(card, explanation, stem)
+    if window_figure is not None:
+        figures.append(window_figure)
+    events_figure = _events_figure(explanation, stem)
+    if events_figure is not None:
+        figures.append(events_figure)
     return figures
 
 

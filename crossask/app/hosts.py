@@ -1,9 +1,9 @@
-"""Refuses requests that a strange web page makes the browser of a visitor send.
+"""Refuses requests that a web page of another server makes the browser of a visitor send.
 
-A page of another server can do so in two ways. It gives its own name the address of this one (DNS
-rebinding); then that name is the host of the request. Or it sends the request from its own address;
-then that is the origin. An address in digits cannot be given to another server, so as a host it is
-always allowed.
+There are two ways. The other server lets its own name resolve to the address of this one (DNS
+rebinding); then that name is the host of the request. Or its page sends a request to the address
+of this server; then its own address is the origin of the request. An address in digits is not
+resolved, so it is always allowed as a host.
 """
 
 import ipaddress
@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 def known_hosts(names: Sequence[str]) -> Middleware:
-    """Returns what makes a server answer only under known names.
+    """Returns the middleware that refuses requests with an unknown host or origin.
 
     Args:
       names: Names besides the addresses in digits, localhost and the names of this machine.
@@ -54,7 +54,7 @@ def refusal(host: str, origin: str | None, names: Sequence[str]) -> str | None:
 
 
 class _KnownHosts:
-    """Answers a request with the status 403 if it is refused."""
+    """Responds to a request that is refused with the status 403."""
 
     def __init__(self, app: ASGIApp, names: Sequence[str]):
         self.app = app

@@ -51,11 +51,11 @@ class Outcome:
 
 
 def nothing_to_check(_seconds: float) -> None:
-    """Lets the work go on."""
+    """Does nothing; the default of `Check`."""
 
 
 def seconds_of(paths: Sequence[str]) -> float:
-    """Returns the length of files together, according to their headers."""
+    """Returns the sum of the lengths of files in seconds, according to their headers."""
     return sum(reading.seconds_of(path) for path in paths)
 
 

@@ -30,8 +30,8 @@ class StoppedError(Exception):
     """The visitor has left, or the time of the request is over: nobody needs its result."""
 
 
-class LongerThanSaidError(Exception):
-    """A request that was taken for a short one has more than SHORT_SECONDS of sound."""
+class NotShortError(Exception):
+    """A request that was run as a short one has more than SHORT_SECONDS of sound."""
 
 
 class Request:
@@ -66,13 +66,13 @@ class Request:
 
         Raises:
           StoppedError: The result is not needed any more.
-          LongerThanSaidError: There is more sound than the headers of the files say.
+          NotShortError: There is more sound than the headers of the files promise.
         """
         self._may_go_on.wait(PAUSE_SECONDS)
         if self._is_stopped.is_set():
             raise StoppedError
         if seconds > self.most_seconds:
-            raise LongerThanSaidError
+            raise NotShortError
 
 
 class Turns:
@@ -111,8 +111,9 @@ class Turns:
             try:
                 with self._short_request() as request:
                     return await self._run(request, work, [self._places])
-            except LongerThanSaidError:
-                # It starts again as a long one. A longer pause would keep its place and its memory.
+            except NotShortError:
+                # It starts again as a long one. Waiting here for the places of long requests would
+                # keep its own place and memory.
                 pass
         request = Request(math.inf, self._is_quiet)
         return await self._run(request, work, [self._places_of_long, self._places])
@@ -135,12 +136,12 @@ class Turns:
         with contextlib.ExitStack() as taken:
             for places in needed:
                 await places.take()
-                taken.callback(places.give_back)
+                taken.callback(places.release)
             thread = asyncio.create_task(
                 anyio.to_thread.run_sync(work, request, limiter=self._threads)
             )
             # A thread cannot be ended from outside, so its places are taken until it ends.
-            thread.add_done_callback(functools.partial(_end, taken.pop_all()))
+            thread.add_done_callback(functools.partial(_release_places, taken.pop_all()))
         try:
             await asyncio.wait({thread}, timeout=self.time_limit_seconds)
         finally:
@@ -176,13 +177,14 @@ class _Places:
         finally:
             self._waiting -= 1
 
-    def give_back(self) -> None:
+    def release(self) -> None:
+        """Makes a place free again."""
         self._free.release()
 
 
-def _end(taken: contextlib.ExitStack, thread: asyncio.Task) -> None:
-    """Gives the places of a thread back."""
+def _release_places(taken: contextlib.ExitStack, thread: asyncio.Task) -> None:
+    """Makes the places of a thread free again."""
     taken.close()
-    # An error that nobody asks for would be logged.
+    # asyncio would log an error that is never retrieved.
     if not thread.cancelled():
         thread.exception()

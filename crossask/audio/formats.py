@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 # Suffix in lower case -> name of the format, for messages.
@@ -158,42 +157,60 @@ def folder_content(folder: str | Path) -> FolderContent:
     links that form a circle come to an end.
     """
     found: dict[str, list[Path]] = {field.name: [] for field in dataclasses.fields(FolderContent)}
-
-    def note_unreadable(error: OSError) -> None:
-        found["unreadable"].append(Path(error.filename))
-
     searched: set[tuple[int, int]] = set()
     waiting = [Path(folder)]
     while waiting:
-        linked = []
+        links = []
         for top in waiting:
-            if _number(top) in searched:
+            if _identity(top) in searched:
                 found["linked"].append(top)
-                continue
-            for parent, folders, names in os.walk(top, onerror=note_unreadable):
-                searched.add(_number(parent))
-                hidden = [name for name in folders if name.startswith(".")]
-                found["hidden"] += _paths(parent, hidden)
-                visible = _paths(parent, [name for name in folders if name not in hidden])
-                linked += [path for path in visible if path.is_symlink()]
-                # os.walk enters the folders that are left in this list.
-                folders[:] = [path.name for path in visible if not path.is_symlink()]
-                for path in _paths(parent, names):
-                    kind = _kind(path)
-                    if kind:
-                        found[kind].append(path)
-        waiting = sorted(linked)
+            else:
+                links += _search(top, searched, found)
+        waiting = sorted(links)
     return FolderContent(**{kind: tuple(sorted(paths)) for kind, paths in found.items()})
 
 
-def _number(folder: str | Path) -> tuple[int, int]:
-    """Returns numbers that are the same for a folder and all links to it."""
+def _search(top: Path, searched: set[tuple[int, int]], found: dict[str, list[Path]]) -> list[Path]:
+    """Searches a folder and its subfolders, but not the folders to which links lead.
+
+    Args:
+      top: The folder.
+      searched: Identities of searched folders; those of this search are added.
+      found: Paths by the fields of FolderContent; those of this search are added.
+
+    Returns:
+      The links to folders.
+    """
+
+    def add_unreadable(error: OSError) -> None:
+        found["unreadable"].append(Path(error.filename))
+
+    links = []
+    for parent, folders, names in os.walk(top, onerror=add_unreadable):
+        searched.add(_identity(parent))
+        subfolders = []
+        for name in folders:
+            path = Path(parent, name)
+            if name.startswith("."):
+                found["hidden"].append(path)
+            elif path.is_symlink():
+                links.append(path)
+            else:
+                subfolders.append(name)
+        # os.walk enters the folders that are left in its list.
+        folders[:] = subfolders
+        for name in names:
+            path = Path(parent, name)
+            kind = _kind(path)
+            if kind:
+                found[kind].append(path)
+    return links
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    """Returns two numbers that are the same for a folder and all links to it."""
     status = os.stat(folder)
     return status.st_dev, status.st_ino
-
-
-def _paths(parent: str, names: Iterable[str]) -> list[Path]:
-    return [Path(parent, name) for name in names]
 
 
 def _kind(path: Path) -> str:

@@ -7,8 +7,11 @@ from typing import NamedTuple
 # Bit rates in kbit/s by the four bits of a frame's header; 0 is none.
 _RATES_OF_MPEG_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
 _RATES_OF_MPEG_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0)
-# Sample rates of MPEG 1 in Hz; MPEG 2 has half, and MPEG 2.5 a quarter of them.
+# Sample rates of MPEG 1 in Hz. MPEG 2 has half of them, and MPEG 2.5 a quarter: version in a frame's
+# header -> divisor.
 _SAMPLE_RATES_HZ = (44100, 48000, 32000)
+_RATE_DIVISORS = {3: 1, 2: 2, 0: 4}
+_MPEG_1 = 3
 _HEADER_BYTES = 4
 _ID3_BYTES = 10
 # A file with more places that look like a frame and are none is not searched to its end.
@@ -71,16 +74,19 @@ def _frame_at(content: mmap.mmap, place: int) -> _Frame | None:
     version = header[1] >> 3 & 0b11
     layer = header[1] >> 1 & 0b11
     rate_number = header[2] >> 2 & 0b11
-    # 1 is no version, and layer III has the number 1.
-    if version == 1 or layer != 1 or rate_number == 3:
+    # Layer III has the number 1.
+    if version not in _RATE_DIVISORS or layer != 1 or rate_number == 3:
         return None
-    is_mpeg_1 = version == 3
-    kilobits = (_RATES_OF_MPEG_1 if is_mpeg_1 else _RATES_OF_MPEG_2)[header[2] >> 4]
+    if version == _MPEG_1:
+        rates = _RATES_OF_MPEG_1
+        samples = 1152
+    else:
+        rates = _RATES_OF_MPEG_2
+        samples = 576
+    kilobits = rates[header[2] >> 4]
     if kilobits == 0:
         return None
-    divisor = {3: 1, 2: 2, 0: 4}[version]
-    sample_rate_hz = _SAMPLE_RATES_HZ[rate_number] // divisor
-    samples = 1152 if is_mpeg_1 else 576
+    sample_rate_hz = _SAMPLE_RATES_HZ[rate_number] // _RATE_DIVISORS[version]
     padding = header[2] >> 1 & 1
     length = samples // 8 * kilobits * 1000 // sample_rate_hz + padding
     return _Frame(length, samples / sample_rate_hz)

@@ -120,14 +120,14 @@ def read_clip(path: AnyPath, features: FeatureConfig) -> tuple[np.ndarray, int]:
 
 
 def read_blocks(
-    path: AnyPath, seconds: float, found: Remarks | None = None
+    path: AnyPath, seconds: float, remarks: Remarks | None = None
 ) -> tuple[Iterator[np.ndarray], int]:
     """Reads a sound file piece by piece, so that memory does not grow with its length.
 
     Args:
       path: Path of the file.
       seconds: Length of a piece; the last one may be shorter, and all if they have many channels.
-      found: Takes in what is unusual about the recording. None: it is logged once.
+      remarks: What is unusual about the recording is added to it. None: it is logged once.
 
     Returns:
       An iterator over waveforms, float32 [samples, channels], and the sample rate in Hz.
@@ -136,17 +136,15 @@ def read_blocks(
       AudioError: As `read_audio`; an error in later samples is raised when they are read.
     """
     file = _open(path)
-    logs = found is None
-    notes = Remarks() if found is None else found
+    samples = max(1, round(seconds * file.samplerate))
+    found = Remarks() if remarks is None else remarks
 
     def blocks() -> Iterator[np.ndarray]:
         with file:
-            notes.start(file.remark, file.promised_seconds, file.samplerate)
-            yield from notes.of(
-                _checked_blocks(file, path, max(1, round(seconds * file.samplerate)))
-            )
-        if logs:
-            notes.log_once(path)
+            found.set_header(file.remark, file.promised_seconds, file.samplerate)
+            yield from found.add_each(_checked_blocks(file, path, samples))
+        if remarks is None:
+            found.log_once(path)
 
     return blocks(), file.samplerate
 
@@ -178,7 +176,7 @@ def read_seconds(path: AnyPath, start: float, end: float) -> tuple[np.ndarray, i
 
 @dataclasses.dataclass(frozen=True)
 class FileFacts:
-    """What the header of a sound file says.
+    """Facts in the header of a sound file.
 
     Attributes:
       seconds: Its length; an estimate for some formats.
@@ -289,6 +287,7 @@ def _open(path: AnyPath) -> SoundFile | MediaFile:
 
 
 def _check_file(path: AnyPath) -> None:
+    """Raises AudioError unless a path is that of a regular file with at least one byte."""
     file = Path(path)
     if not formats.is_text(path):
         shown = os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -37,7 +37,7 @@ class Remark:
 
 
 class Remarks:
-    """Notices dead channels, silence and missing ends while a recording is read block by block."""
+    """Detects dead channels, silence and a missing end while a recording is read block by block."""
 
     def __init__(self) -> None:
         self._header_remark = ""
@@ -58,27 +58,27 @@ class Remarks:
         """
         return level_dbfs(self._largest_power)
 
-    def start(self, header_remark: str, promised_seconds: float, rate_hz: int) -> None:
-        """Takes in what the header says; see `sndfile.SoundFile`."""
+    def set_header(self, header_remark: str, promised_seconds: float, rate_hz: int) -> None:
+        """Stores facts of the header; see `sndfile.SoundFile` for the first two."""
         self._header_remark = header_remark
         self._promised_seconds = promised_seconds
         self._rate_hz = rate_hz
 
-    def of(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yields the blocks [samples, channels] of a recording, and takes them in."""
+    def add_each(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yields the blocks [samples, channels] of a recording, after adding each."""
         for block in blocks:
             self.add(block)
             yield block
 
     def add(self, block: np.ndarray) -> None:
-        """Takes in the next block [samples, channels]."""
+        """Adds the next block [samples, channels] to the sums from which levels are computed."""
         if not len(self._sums):
             self._sums = np.zeros(block.shape[1])
             self._squares = np.zeros(block.shape[1])
         samples = len(block)
         self._samples += samples
         powers = np.zeros(block.shape[1])
-        # A channel after the other, in double precision: NumPy is slow along an axis of two, and
+        # One channel after the other, in double precision: NumPy is slow along an axis of two, and
         # a copy of the block would take longer than the sums.
         for number, channel in enumerate(block.T):
             total = channel.sum(dtype=np.float64)

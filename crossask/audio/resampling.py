@@ -138,6 +138,7 @@ class _FilterBank:
 
 @functools.lru_cache
 def _filter_bank(from_hz: int, to_hz: int) -> _FilterBank:
+    """Returns the Kaiser-windowed sinc filters from one rate to another as a matrix."""
     divisor = math.gcd(from_hz, to_hz)
     # Share of the input's band that both rates can represent.
     band_share = min(1.0, to_hz / from_hz)

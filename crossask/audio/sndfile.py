@@ -1,7 +1,7 @@
 """Files that libsndfile reads, from their start to their end, whatever their headers say.
 
-libsndfile believes a header: it stops at the length that is written there, even if there is more
-sound, and a caller that believes it, too, would reserve the memory that it promises.
+libsndfile stops at the length in the header, even if there is more sound. A damaged header may have
+any length, so that memory is not reserved according to it.
 """
 
 import os
@@ -19,12 +19,12 @@ _UNKNOWN_FRAMES = 2**62
 _SECONDS_BEFORE = 1
 # Whatever the header says, at most so many numbers are read at once; 64 MB.
 _MOST_VALUES = 2**24
-# Samples that are asked for behind the length in the header, in case the file has more.
+# Number of samples that are requested beyond the length in the header, in case the file has more.
 _SAMPLES_BEYOND = 4096
 # Programs that write to a pipe do not know the length, and write a very large one.
 _LARGE_SIZES = range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000)
-# What libsndfile notes about a file that ends before its samples should: the size in the header,
-# and that of what is there. W64 and RF64 have it for the whole file.
+# A line in libsndfile's log of a file whose end is missing, with the size in the header and the size
+# of what is present: of the samples, or of the whole file for W64 and RF64.
 _SHORT_SAMPLES = re.compile(r"(?:data|SSND|Data Size|riff|Riff size)\s*: (\d+) \(should be (\d+)\)")
 # Formats in which libsndfile moves to a sample exactly, and up to the end.
 _WITH_SEEK = ("WAV", "WAVEX", "W64", "RF64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3")
@@ -33,7 +33,7 @@ _WITHOUT_SEEK = "DWVW"
 
 
 class HiddenSoundError(Exception):
-    """A file has sound that libsndfile does not read."""
+    """A file contains sound that libsndfile does not read."""
 
 
 class NoHeaderError(Exception):
@@ -75,15 +75,15 @@ class SoundFile(soundfile.SoundFile):
         try:
             super().__init__(os.fspath(path))
         except TypeError:
-            # The name ends in .raw, and soundfile does not look whether there is a header.
+            # The name ends in .raw, so soundfile does not try to read a header.
             self._open_without_name(path)
         if self.format == "MP3":
             self._check_length(path)
 
     def seekable(self) -> bool:
-        """Returns False, so that soundfile reads on without asking where it is.
+        """Returns False, so that soundfile does not request its position before it reads.
 
-        It would fail for encodings such as GSM 6.10, in which libsndfile can only read on.
+        The request would fail for encodings such as GSM 6.10, which libsndfile reads only forwards.
         """
         return False
 

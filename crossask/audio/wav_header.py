@@ -1,4 +1,4 @@
-"""WAV files whose header says less than there is: recorders that crashed, and more than 4 GiB."""
+"""WAV files with more sound than their header states: after a crash, or of more than 4 GiB."""
 
 import os
 import struct
@@ -52,8 +52,8 @@ class RepairedFile:
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Moves to a byte, and returns its index."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._end}[whence]
-        self._place = max(0, base + offset)
+        bases = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._end}
+        self._place = max(0, bases[whence] + offset)
         return self._place
 
     def tell(self) -> int:
@@ -77,23 +77,34 @@ def repaired(path: str | os.PathLike[str]) -> RepairedFile | None:
         riff = file.read(_RIFF_BYTES)
         if riff[:4] != b"RIFF" or riff[8:] != b"WAVE":
             return None
-        for _ in range(_MOST_CHUNKS):
-            chunk = file.read(_CHUNK.size)
-            if len(chunk) < _CHUNK.size:
-                return None
-            name, size = _CHUNK.unpack(chunk)
-            start = file.tell()
-            if name == b"data":
-                break
-            file.seek(start + size + size % 2)
-        else:
+        samples = _find_samples(file)
+        if samples is None:
             return None
+        start, size = samples
         if start + size >= total or _is_end(file, start + size, total):
             return None
         file.seek(_RIFF_BYTES)
         # The chunks before the samples, without the size of the samples.
         chunks = file.read(start - _RIFF_BYTES - 4)
     return RepairedFile(path, _header(chunks, total - start), start, size)
+
+
+def _find_samples(file: BinaryIO) -> tuple[int, int] | None:
+    """Returns the start and the written size of the samples in bytes; None if there are none.
+
+    Args:
+      file: A WAV file, whose first chunk is read next.
+    """
+    for _ in range(_MOST_CHUNKS):
+        chunk = file.read(_CHUNK.size)
+        if len(chunk) < _CHUNK.size:
+            return None
+        name, size = _CHUNK.unpack(chunk)
+        start = file.tell()
+        if name == b"data":
+            return start, size
+        file.seek(start + size + size % 2)
+    return None
 
 
 def _is_end(file: BinaryIO, end: int, total: int) -> bool:

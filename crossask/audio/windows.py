@@ -19,8 +19,7 @@ def sliding_windows(
 
     Windows start `hop` samples apart. If samples remain after the last of them, one more window
     ends with the stream. A stream shorter than `length` is one window of its own length, and an
-    empty stream has no window. Only one window and one block are in memory at
-    a time.
+    empty stream has no window. Only one window and one block are in memory at a time.
 
     Args:
       blocks: The stream in pieces of any length, [samples, channels] each.

@@ -52,7 +52,7 @@ class Recording:
         """Returns the waveform as blocks [samples, channels]; those of a file last `seconds`."""
         if self.is_array:
             self._check_array()
-            return self.remarks.of(self._blocks_of_array(seconds))
+            return self.remarks.add_each(self._blocks_of_array(seconds))
         if not isinstance(self.source, str | os.PathLike):
             raise AudioError(
                 f"A recording has the type {type(self.source).__name__}.",

@@ -78,29 +78,29 @@ def mapped(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Re
     if len(items) < 2 or not can_fork() or len(os.sched_getaffinity(0)) < 2:
         return [function(item) for item in items]
     context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe(duplex=False)
-    arguments = (function, items[1::2], theirs)
+    receiver, sender = context.Pipe(duplex=False)
+    arguments = (function, items[1::2], sender)
     process = context.Process(target=_send_results, args=arguments, daemon=True)
     process.start()
     # The copy has the only other end now, so the connection closes with it.
-    theirs.close()
+    sender.close()
     results: list[Result | None] = [None] * len(items)
     try:
         results[::2] = [function(item) for item in items[::2]]
         try:
-            results[1::2] = ours.recv()
+            results[1::2] = receiver.recv()
         except EOFError:
-            # The copy was killed or met an error, which is raised here, too.
+            # The copy was killed, or it had an error, which this process then has, too.
             results[1::2] = [function(item) for item in items[1::2]]
     finally:
         process.kill()
         process.join()
-        ours.close()
+        receiver.close()
     return results
 
 
 def split(grace_seconds: float = GRACE_SECONDS) -> int | None:
-    """Lets a child of this process do the work, so that SIGTERM and Ctrl-C always end it.
+    """Forks a child that does the work, so that SIGTERM and Ctrl-C always end it.
 
     While TensorFlow connects machines, no Python of its process runs, in no thread, and TensorFlow
     has a handler of its own for SIGTERM. This process passes the signals on, and kills the child if
@@ -142,7 +142,7 @@ def _wait_for(child: int, grace_seconds: float) -> int:
 
     before = {number: signal.signal(number, pass_on) for number in STOPPING}
     try:
-        # It is not reaped before the last signal was passed on, so its number stays its own.
+        # With WNOWAIT, an ended child keeps its number, so no signal is sent to another process.
         options = os.WEXITED | os.WNOHANG | os.WNOWAIT
         while os.waitid(os.P_PID, child, options) is None:
             if time.monotonic() > deadline:
@@ -171,7 +171,7 @@ def _send_results(
     items: Sequence[Item],
     connection: multiprocessing.connection.Connection,
 ) -> None:
-    """Computes results in a copy of this process."""
+    """Computes results in a copy of this process, and sends them; after an error, nothing."""
     prepare_child()
     # The parent's handler would raise an error here.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -95,13 +95,19 @@ def remove_remains_of(path: str | Path) -> None:
 
 
 def _remove_remains(paths: Iterable[Path], is_locked: bool = False) -> None:
+    """Removes temporary files of processes that have ended.
+
+    Args:
+      paths: The files; their names are those of `writing`.
+      is_locked: Whether this process holds the lock of their place.
+    """
     for path in paths:
         process = path.name.removesuffix(".part").rpartition("-")[2]
         if not process.isdigit():
             continue
-        # In a container, a command often has the number of the one that was killed.
-        is_of_killed_namesake = is_locked and int(process) == os.getpid()
-        if is_of_killed_namesake or not _is_running(int(process)):
+        # In a container, a command often has the same number as the one that was killed.
+        is_of_same_number = is_locked and int(process) == os.getpid()
+        if is_of_same_number or not _is_running(int(process)):
             # Another process may remove it at the same time.
             with contextlib.suppress(FileNotFoundError):
                 remove(path)
@@ -132,27 +138,28 @@ def working_folder(name: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def temporary_files_of(name: str) -> Iterator[None]:
-    """Gives libraries, and processes that they start, a folder for their temporary files.
+    """Sets the folder for temporary files of libraries, and of processes that they start.
 
-    Within the block it is that of the system for them. What they leave when this process is killed
-    is removed by the next block of the same name: see `working_folder`.
+    Within the block, it takes the place of the system's folder. Files that are left when this
+    process is killed are removed by the next block of the same name: see `working_folder`.
 
     Args:
       name: First part of the folder's name.
     """
-    of_system = tempfile.tempdir
-    of_children = os.environ.get("TMPDIR")
+    # `tempfile` reads the first one in this process, child processes read the second one.
+    folder_before = tempfile.tempdir
+    variable_before = os.environ.get("TMPDIR")
     with working_folder(name) as folder:
         tempfile.tempdir = str(folder)
         os.environ["TMPDIR"] = str(folder)
         try:
             yield
         finally:
-            tempfile.tempdir = of_system
-            if of_children is None:
+            tempfile.tempdir = folder_before
+            if variable_before is None:
                 del os.environ["TMPDIR"]
             else:
-                os.environ["TMPDIR"] = of_children
+                os.environ["TMPDIR"] = variable_before
 
 
 def check_room(folder: str | Path, needed: int) -> None:

@@ -1,9 +1,10 @@
 """Locks: one command at a time writes a run, features, a table or an export. No TensorFlow.
 
-Whoever takes a lock first removes what killed commands have left in its place.
+A process that acquires a lock first removes the temporary files that killed commands have left.
 
-A lock is held by a process, not by its file, which stays where it is: the system frees the lock
-when the process ends, however it ends. `<lock>.holder` beside it says who holds it.
+A lock belongs to a process. Its file stays where it is, also when no process holds the lock: the
+system frees the lock when the process ends, however it ends. `<lock>.holder` beside it contains the
+process that holds it.
 """
 
 import contextlib
@@ -41,7 +42,7 @@ class LockedError(CrossaskError):
 
 @contextlib.contextmanager
 def waiting(waits: bool = True) -> Iterator[None]:
-    """Within the block, a lock that another process holds is waited for if `waits`."""
+    """Makes locks within the block wait for another process that holds them, if `waits`."""
     token = _WAITS.set(waits)
     try:
         yield
@@ -50,7 +51,7 @@ def waiting(waits: bool = True) -> Iterator[None]:
 
 
 def waits() -> bool:
-    """Returns whether locks that other processes hold are waited for."""
+    """Returns whether locks wait for other processes that hold them."""
     return _WAITS.get()
 
 
@@ -72,12 +73,12 @@ def of_folder(folder: str | Path) -> Iterator[None]:
 
 
 def remove_left_holder(folder: str | Path) -> None:
-    """Removes what says who holds the lock of a folder, if that process was killed."""
+    """Removes the file with the holder of a folder's lock, if that process was killed."""
     if not (Path(folder) / f"{NAME}{HOLDER_SUFFIX}").exists():
         return
     # Another process may hold the lock, or the folder cannot be written.
     with contextlib.suppress(CrossaskError), waiting(False), of_folder(folder):
-        # Whoever releases a lock removes it.
+        # The file is removed when the lock is released.
         pass
 
 
@@ -105,6 +106,12 @@ def of_path(path: str | Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _holding(lock_file: Path, target: Path) -> Iterator[None]:
+    """Holds a lock within the block.
+
+    Args:
+      lock_file: File of the lock.
+      target: The file or folder that is locked, for messages.
+    """
     lock = filelock.FileLock(lock_file)
     holder_file = lock_file.with_name(f"{lock_file.name}{HOLDER_SUFFIX}")
     try:
@@ -118,7 +125,7 @@ def _holding(lock_file: Path, target: Path) -> Iterator[None]:
         yield
         return
     try:
-        # A full disk does not keep the name of the holder from those who do not need it.
+        # The name of the holder is for a message only. A full disk is no reason to stop.
         with contextlib.suppress(OSError):
             holder_file.write_text(json.dumps(_this_process()), encoding="utf-8")
         yield
@@ -129,6 +136,7 @@ def _holding(lock_file: Path, target: Path) -> Iterator[None]:
 
 
 def _acquire(lock: filelock.BaseFileLock, target: Path, holder_file: Path) -> None:
+    """Acquires a lock; waits for it or raises LockedError if another process holds it."""
     try:
         lock.acquire(timeout=0)
         return
@@ -154,7 +162,7 @@ def _this_process() -> dict[str, str | int]:
 
 
 def _in_words(holder_file: Path) -> str:
-    """Returns who holds a lock."""
+    """Returns the process that holds a lock, as part of a sentence."""
     try:
         holder = json.loads(holder_file.read_text(encoding="utf-8"))
         return (
@@ -162,5 +170,5 @@ def _in_words(holder_file: Path) -> str:
             f"({holder['command']})"
         )
     except (OSError, ValueError, KeyError, TypeError):
-        # It has just been taken, or just been released.
+        # The lock was acquired or released a moment ago.
         return "another process"

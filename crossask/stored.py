@@ -160,7 +160,7 @@ def read_arrays(path: str | Path, fix: str) -> dict[str, np.ndarray]:
 
 @contextlib.contextmanager
 def damage_of(path: str | Path, fix: str) -> Iterator[None]:
-    """Raises one error for a file whose content does not have the form that the block expects.
+    """Raises DataError if the block fails because the content of a file has an unexpected form.
 
     Raises:
       DataError: The block raised KeyError, IndexError, TypeError, ValueError or AttributeError.

@@ -1,4 +1,4 @@
-"""What the operating system refuses, in two lines. Imports no TensorFlow."""
+"""Errors of the operating system as CrossaskError. Imports no TensorFlow."""
 
 import contextlib
 import errno
@@ -89,7 +89,7 @@ NAMED_PATHS = (
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Raises what the system refuses within the block as CrossaskError."""
+    """Raises errors of the system within the block as CrossaskError."""
     try:
         yield
     except Exception as error:
@@ -100,10 +100,10 @@ def translated() -> Iterator[None]:
 
 
 def translate(error: BaseException) -> CrossaskError | None:
-    """Returns the error in two lines if the system refused something, else None.
+    """Returns an error of the system as CrossaskError, and None for another error.
 
     Args:
-      error: Any error. Those of h5py, TensorFlow and libsndfile contain the system's in words.
+      error: Any error. Those of h5py, TensorFlow and libsndfile contain the system's as text.
     """
     if isinstance(error, CrossaskError):
         return error
@@ -113,9 +113,9 @@ def translate(error: BaseException) -> CrossaskError | None:
     if isinstance(error, OSError):
         number = error.errno or _number_in(text)
         path = _path_of(error) or _path_in(text)
-        # Python's own words, for example of a missing folder for temporary files, say more.
-        in_other_words = error.strerror and error.strerror != os.strerror(error.errno or 0)
-        if number in ADVICE and (path or not in_other_words):
+        # Python's own texts, for example of a missing folder for temporary files, explain more.
+        has_own_text = error.strerror and error.strerror != os.strerror(error.errno or 0)
+        if number in ADVICE and (path or not has_own_text):
             return _described(number, path)
         return _unknown(error.strerror or text or type(error).__name__, path)
     if _is_of_tensorflow(error) or _is_of_libsndfile(error):
@@ -141,12 +141,12 @@ def _described(number: int, path: str) -> CrossaskError:
         )
     if number == errno.ENOENT and path and not Path(path).parent.exists():
         fix = f"Check the path: the folder {Path(path).parent} does not exist, either."
-    found = _found(number, path)
-    return CrossaskError(f"{problem}{f': {path}' if path else ''}{found}.", fix)
+    place = f": {path}" if path else ""
+    return CrossaskError(f"{problem}{place}{_found(number, path)}.", fix)
 
 
 def _unknown(text: str, path: str) -> CrossaskError:
-    """Returns the error in the words of who reported it."""
+    """Returns an error for which there is no advice, with the text of its library."""
     problem = " ".join(text.split())
     if path and path not in problem:
         problem = f"{path}: {problem}"
@@ -180,6 +180,7 @@ def _no_memory(text: str) -> CrossaskError:
 
 
 def _free_memory() -> str:
+    """Returns the free memory as the end of a problem; "" if the system does not report it."""
     with contextlib.suppress(AttributeError, ValueError, OSError):
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         return f", {free / 2**30:.1f} GiB free"
@@ -202,7 +203,7 @@ def _existing_folder(path: Path) -> Path:
 
 
 def _path_of(error: OSError) -> str:
-    """Returns the path of an error; that of the file that a temporary one is to become."""
+    """Returns the path of an error; for a temporary file the path to which it would be moved."""
     name = error.filename
     # A number is the descriptor of an open file.
     if name is None or isinstance(name, int):
@@ -216,6 +217,7 @@ def _path_of(error: OSError) -> str:
 
 
 def _path_in(text: str) -> str:
+    """Returns the path that a library's message contains; "" if there is none."""
     for pattern in NAMED_PATHS:
         found = pattern.search(text)
         if found:

@@ -112,7 +112,7 @@ def read_csv_lines(path: str | Path) -> list[tuple[int, list[str]]]:
     )
     try:
         for cells in reader:
-            stripped = list(map(str.strip, cells))
+            stripped = [cell.strip() for cell in cells]
             if any(stripped):
                 lines.append((reader.line_num, stripped))
     except csv.Error as error:
@@ -189,7 +189,7 @@ def file_name(cell: str, folder: str | Path) -> str:
 
 
 def spelling_key(name: str) -> str:
-    """Returns what names have in common that differ only in blanks, case or Unicode's form."""
+    """Returns a key that is equal for names which differ only in blanks, case or Unicode's form."""
     folded = unicodedata.normalize("NFKC", name).casefold()
     visible = [character for character in folded if unicodedata.category(character) != "Cf"]
     return "".join("".join(visible).split())
@@ -209,9 +209,11 @@ def difference_of(name: str, other: str) -> str:
 def is_name_of_file(name: str, clip: str) -> bool:
     """Returns whether a name is that of a clip's file, with or without its suffix.
 
-    Clips that were cut from a recording are called after it, such as "park/a.wav@10.0s".
+    The name of a clip that was cut from a recording starts with the recording, such as
+    "park/a.wav@10.0s".
     """
-    return clip.startswith(name) and clip[len(name) : len(name) + 1] in ("", ".", "@")
+    next_character = clip[len(name) : len(name) + 1]
+    return clip.startswith(name) and next_character in ("", ".", "@")
 
 
 def _read_text(path: Path) -> str:
@@ -243,9 +245,13 @@ def _read_text(path: Path) -> str:
 
 def _delimiter(text: str) -> str:
     """Returns the delimiter that the first line with text contains."""
-    header = next((line for line in io.StringIO(text, newline=None) if line.strip()), "")
+    header = ""
+    for line in io.StringIO(text, newline=None):
+        if line.strip():
+            header = line
+            break
+    # Spreadsheets of countries with a decimal comma write semicolons.
     for delimiter in "\t,;":
-        # Spreadsheets of countries with a decimal comma write semicolons.
         if delimiter in header:
             return delimiter
     return ","

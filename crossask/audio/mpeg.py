@@ -7,9 +7,9 @@ from typing import NamedTuple
 # Bit rates in kbit/s by the four bits of a frame's header; 0 is none.
 _RATES_OF_MPEG_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
 _RATES_OF_MPEG_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0)
-# Sample rates of MPEG 1 in Hz. MPEG 2 has half of them, and MPEG 2.5 a quarter: version in a frame's
-# header -> divisor.
+# Sample rates of MPEG 1 in Hz. MPEG 2 has half of them, and MPEG 2.5 a quarter.
 _SAMPLE_RATES_HZ = (44100, 48000, 32000)
+# Version in the header of a frame -> divisor of these rates.
 _RATE_DIVISORS = {3: 1, 2: 2, 0: 4}
 _MPEG_1 = 3
 _HEADER_BYTES = 4

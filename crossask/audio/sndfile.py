@@ -23,8 +23,8 @@ _MOST_VALUES = 2**24
 _SAMPLES_BEYOND = 4096
 # Programs that write to a pipe do not know the length, and write a very large one.
 _LARGE_SIZES = range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000)
-# A line in libsndfile's log of a file whose end is missing, with the size in the header and the size
-# of what is present: of the samples, or of the whole file for W64 and RF64.
+# A line in libsndfile's log of a file whose end is missing: the size in the header, and the size of
+# what is present. They are those of the samples, or of the whole file for W64 and RF64.
 _SHORT_SAMPLES = re.compile(r"(?:data|SSND|Data Size|riff|Riff size)\s*: (\d+) \(should be (\d+)\)")
 # Formats in which libsndfile moves to a sample exactly, and up to the end.
 _WITH_SEEK = ("WAV", "WAVEX", "W64", "RF64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3")

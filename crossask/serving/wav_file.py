@@ -209,6 +209,7 @@ def _find_chunks(files: tf.Tensor, entry: tf.Tensor) -> _Chunks:
         # A file that was cut off, or was written to a pipe, has fewer bytes than its header says.
         present = tf.cast(file_bytes - content, tf.int64)
         length = tf.cast(tf.minimum(size, present), tf.int32)
+        # This chunk contains the samples.
         if_samples = _Chunks(
             format_start=chunks.format_start,
             data_start=content,
@@ -216,9 +217,12 @@ def _find_chunks(files: tf.Tensor, entry: tf.Tensor) -> _Chunks:
             # Not all programs let the next chunk start at an even place.
             is_over=tf.equal(length % 2, 1),
         )
+        # The samples have not been found yet.
         if_before = chunks._replace(
             format_start=tf.where(tf.equal(name, b"fmt "), content, chunks.format_start)
         )
+        # The samples were found before. If neither a tag nor a chunk follows them, the rest of the
+        # file are samples, too.
         is_tag = tf.reduce_any(tf.equal(tf.strings.substr(name, 0, 3), TAGS))
         is_chunk = tf.logical_and(
             tf.strings.regex_full_match(name, CHUNK_NAME), size + size % 2 <= present + 1
@@ -232,7 +236,8 @@ def _find_chunks(files: tf.Tensor, entry: tf.Tensor) -> _Chunks:
         is_samples = tf.equal(name, b"data")
         found = []
         for behind, samples, before in zip(if_behind, if_samples, if_before, strict=True):
-            found.append(tf.where(is_behind, behind, tf.where(is_samples, samples, before)))
+            samples_or_before = tf.where(is_samples, samples, before)
+            found.append(tf.where(is_behind, behind, samples_or_before))
         # A chunk of an odd length is followed by one more byte.
         return content + length + length % 2, _Chunks(*found)
 

@@ -125,7 +125,7 @@ def refuse(
     Args:
       flag_values: The flags.
       names: Names of the flags without an effect.
-      given: The flag because of which they have none, "--events".
+      given: Why they have none: the other flag or source that is given, such as "--events".
       alternative: What can be done instead of removing the flag, ", or ...".
     """
     for name in names:

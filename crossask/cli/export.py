@@ -112,12 +112,9 @@ def _check_flags(values: flags.FlagValues) -> None:
     """Raises CrossaskError for flags that do not fit each other."""
     if values.format not in ("saved_model", "litert"):
         raise CrossaskError(f"--format is {values.format!r}.", "Use saved_model or litert.")
-    for name in ("precision", "calibration"):
-        if values.format == "saved_model" and values[name].present:
-            raise CrossaskError(
-                f"--{name} only applies to LiteRT files.",
-                f"Add --format=litert, or remove --{name}.",
-            )
+    if values.format == "saved_model":
+        of_litert = ("precision", "calibration")
+        command.refuse(values, of_litert, "--format=saved_model", ", or set --format=litert")
 
 
 def _find_run(model_dir: str, weights: str) -> "Run":

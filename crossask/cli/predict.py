@@ -159,12 +159,9 @@ def _check_flags(values: flags.FlagValues, words: Sequence[str]) -> None:
                 "--stream can be combined with --format=text or --format=json only.",
                 "Remove files, --watch, --out, --embeddings and --timeline.",
             )
-    for name in ("rate", "channels"):
-        if values[name].present and not values.stream:
-            raise CrossaskError(
-                f"--{name} applies to --stream alone; the header of a sound file contains it.",
-                f"Remove --{name}, or add --stream.",
-            )
+    else:
+        # The header of a sound file contains both.
+        command.refuse(values, ("rate", "channels"), "sound files", ", or add --stream")
     if values.watch and values.format == "audacity" and not values.out:
         raise CrossaskError(
             "The labels of all recordings that --watch finds would be one track.",

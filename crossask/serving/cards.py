@@ -16,7 +16,7 @@ from crossask.errors import CrossaskError, DataError
 NEEDED = {"scenes": list, "clip_seconds": (int, float), "sample_rate_hz": int}
 # Facts of each card that crossask-export writes: the version, and the row.
 OURS = ("crossask", "experiment")
-# What the page says of a model whose card lacks these facts.
+# Facts in place of those that a card lacks.
 UNKNOWN = {
     "what": "A SavedModel that was not written by crossask",
     "experiment": {
@@ -31,9 +31,7 @@ UNKNOWN = {
     "fold": "unknown",
     "seed": "unknown",
 }
-
-
-# What distinguishes a model from others. The SavedModel and the LiteRT file of a run share it.
+# Facts by which a model differs from others. The SavedModel and the LiteRT file of a run share it.
 IDENTITY = ("scenes", "experiment", "fold", "seed", "trained_on", "training")
 
 
@@ -84,4 +82,6 @@ def read_card(folder: Path, trust_model: bool = False) -> dict[str, Any]:
             "A SavedModel is a program, which can read and write your files. If you trust whoever "
             "wrote it, add --trust_model (in Python trust_model=True).",
         )
-    return {"sample_rates_hz": [card["sample_rate_hz"]]} | UNKNOWN | card
+    # The facts of the card replace the defaults.
+    defaults = {"sample_rates_hz": [card["sample_rate_hz"]]} | UNKNOWN
+    return defaults | card

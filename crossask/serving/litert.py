@@ -209,7 +209,7 @@ def export_litert(
         card["agreement"] = agreement
         written_card = scratch / card_path.name
         stored.write_json(written_card, card, (written.name,))
-        # The file comes last: a card without a file is what a killed command has left.
+        # The file is moved last: a card without a file is then from a killed command.
         files.sync(written)
         os.replace(written_card, card_path)
         os.replace(written, out)
@@ -241,15 +241,19 @@ def _check_out(out: Path, card_path: Path) -> None:
             f"The file name {str(out)!r} does not end in .tflite.", "Use --out=MODEL.tflite."
         )
     for path in (out, card_path):
-        # A link that leads nowhere is there, too.
-        if os.path.lexists(path) and not (path == card_path and _is_left_over(card_path)):
-            raise CrossaskError(
-                f"{str(path)!r} exists already.", "Use another --out, or remove it first."
-            )
+        # A link that leads nowhere exists, too.
+        if not os.path.lexists(path):
+            continue
+        if path == card_path and _is_litert_card(card_path):
+            # There is no file, so a killed command has left its card.
+            continue
+        raise CrossaskError(
+            f"{str(path)!r} exists already.", "Use another --out, or remove it first."
+        )
 
 
-def _is_left_over(card_path: Path) -> bool:
-    """Returns whether a card is one that `export_litert` writes; it is checked without its file."""
+def _is_litert_card(card_path: Path) -> bool:
+    """Returns whether a file is a card that `export_litert` writes."""
     try:
         card = json.loads(card_path.read_text())
     except (OSError, ValueError):

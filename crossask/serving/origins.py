@@ -1,7 +1,8 @@
-"""Which recording and model each prediction in an output is of, because names do not say so.
+"""Records the recording and the model of each prediction in an output.
 
-Relative paths mean other files in another folder, submissions to DCASE contain base names, and the
-timelines of a.wav and a.flac have one name. Without this record, a recording would be skipped
+The names in an output do not identify recordings: relative paths are those of other files in
+another folder, submissions to DCASE contain base names, and the timelines of a.wav and a.flac have
+one name. Without this record, a recording would be skipped
 because the output contains another one of its name; so would one that was recorded anew since.
 Imports no TensorFlow.
 """
@@ -78,7 +79,9 @@ class Origins:
                     entry = json.loads(line)
                     name = entry["name"]
                     # Earlier versions recorded no state.
-                    state = tuple(entry.get("state") or ()) or None
+                    state = entry.get("state")
+                    if state is not None:
+                        state = tuple(state)
                     self._known[name] = Origin(entry["recording"], entry["format"], state)
                     self._check_model(entry["model"])
 
@@ -86,7 +89,7 @@ class Origins:
         """Records a recording before its prediction is written; `add` does afterwards.
 
         Args:
-          name: What the output calls it.
+          name: Its name in the output.
           origin: The recording, as it was before it was read.
         """
         known = self._known.get(name)
@@ -137,7 +140,9 @@ class Origins:
                 f"{known.recording} and {origin.recording} would both be {name} in {self._out}.",
                 "Set another --out for one of them, or rename it.",
             )
-        return None in (known.state, origin.state) or known.state == origin.state
+        if known.state is None or origin.state is None:
+            return True
+        return known.state == origin.state
 
 
 def _are_one_file(one: str, other: str) -> bool:

@@ -216,7 +216,7 @@ class PredictionFile:
         return self.name_of(source) in self._names
 
     def name_of(self, source: str | os.PathLike) -> str:
-        """Returns what lines of the file call a recording."""
+        """Returns the name of a recording in the lines of the file."""
         if self.file_format.startswith("dcase"):
             return _dcase_name(source)
         if self.file_format == "text":
@@ -258,8 +258,11 @@ class PredictionFile:
             content = content.replace("\r\n", "\n")
         # A program that was stopped may have written a part of the last line.
         complete = "".join(self._lines(content))
-        is_other = not complete.startswith(header) if complete else not self._is_start(content)
-        if is_other:
+        if complete:
+            is_continued = complete.startswith(header)
+        else:
+            is_continued = self._is_start(content)
+        if not is_continued:
             raise CrossaskError(
                 f"{self.path} exists with another format, or with the scenes of another model.",
                 "Use another --out, or remove it.",
@@ -276,7 +279,9 @@ class PredictionFile:
         """The delimiter of the file's cells; "" in formats without cells."""
         if self.file_format.startswith("dcase"):
             return "\t"
-        return "," if self.file_format == "csv" else ""
+        if self.file_format == "csv":
+            return ","
+        return ""
 
     def _lines(self, content: str) -> list[str]:
         """Returns the complete lines of a file with their line breaks.
@@ -338,8 +343,9 @@ def _text_line(scenes: Iterable[str]) -> re.Pattern[str]:
     """Returns the pattern of a recording's line in the format "text"."""
     scene = "|".join(re.escape(scene) for scene in scenes)
     percent = rf"(?:{scene}) \d+\.\d %"
-    answer = rf"(?:silent|(?:not sure; perhaps )?{percent}(?:, {percent})*)"
-    return re.compile(rf"(?P<name>.*?): {answer}(?: \(filled with [^()]* s\))?\n")
+    scenes_text = rf"(?:not sure; perhaps )?{percent}(?:, {percent})*"
+    filled = r"(?: \(filled with [^()]* s\))?"
+    return re.compile(rf"(?P<name>.*?): (?:silent|{scenes_text}){filled}\n")
 
 
 def _label_line(label: Label) -> str:
@@ -390,10 +396,14 @@ def _name_in_json(line: str, scenes: Sequence[str]) -> str:
 
 
 def _name_in_cells(cells: Sequence[str], file_format: str, scenes: Sequence[str]) -> str:
-    """Returns the name of the recording in a line of a table; raises ValueError as above."""
+    """Returns the name of the recording in a line of a table.
+
+    Raises:
+      ValueError: The line is no prediction. So does KeyError.
+    """
     name, scene, *numbers = cells
     if file_format == "csv":
-        # The last number is that of the seconds, and a spreadsheet takes no name for a formula.
+        # The last cell has the filled seconds. Names may be marked as text, see `cell_of`.
         if not float(numbers.pop()) >= 0:
             raise ValueError("The seconds are negative.")
         name = name_of(name)

@@ -21,7 +21,7 @@ class Recording:
 
     Attributes:
       source: Path of a sound file, or an array.
-      name: What messages call it.
+      name: Its name in messages.
       own_rate_hz: Its sample rate in Hz; of a file, it is set when the file is opened.
       sample_rate_hz: Sample rate in Hz at which the model reads it; set with the first window.
       unclassified: Number of windows that wait in a batch.

@@ -36,7 +36,7 @@ class RecordingFile(os.PathLike):
     Attributes:
       path: Its path.
       name: Its path below the folder in which it was found.
-      title: What messages and tables call it; "" is its path.
+      title: Its name in messages and tables; "" is its path.
       is_changed: Whether it was found before, and has changed since.
       is_piped: Whether it came through a pipe, so that its name says nothing about its content.
     """
@@ -48,7 +48,7 @@ class RecordingFile(os.PathLike):
     is_piped: bool = False
 
     def __str__(self) -> str:
-        """Returns what messages and tables call the file."""
+        """Returns the name of the file in messages and tables."""
         return self.title or self.path
 
     def __fspath__(self) -> str:
@@ -87,8 +87,8 @@ def find_recordings(words: Iterable[str | Path]) -> list[RecordingFile]:
             found.setdefault(recording.path, recording)
     if searched.left_out:
         LOG.info("Files in folders that are left out: %s.", searched.left_out)
-    if found and not any(map(os.path.lexists, found)):
-        listed = ", ".join(map(repr, found))
+    if found and not any(os.path.lexists(path) for path in found):
+        listed = ", ".join(repr(path) for path in found)
         raise CrossaskError(f"There is no file {listed}.", "Check the path.")
     return list(found.values())
 

@@ -237,7 +237,12 @@ def test_any_table_of_predictions_is_scored(work, capsys):
             "Both --predictions and --model_dir",
             "Give one",
         ),
-        ("predict", ["--rate=16000", "x.wav"], "--rate applies to --stream alone", "add --stream"),
+        (
+            "predict",
+            ["--rate=16000", "x.wav"],
+            "--rate has no effect with sound files",
+            "add --stream",
+        ),
         ("train", ["--data_dir=x", "--model_dir=y"], "--experiment is missing", "--help"),
         (
             "train",

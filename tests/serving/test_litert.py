@@ -392,8 +392,8 @@ def cli_size(run):
     ("arguments", "problem"),
     [
         (["--format=onnx"], "--format is 'onnx'"),
-        (["--precision=int8"], "--precision only applies to LiteRT"),
-        (["--calibration=x"], "--calibration only applies to LiteRT"),
+        (["--precision=int8"], "--precision has no effect with --format=saved_model"),
+        (["--calibration=x"], "--calibration has no effect with --format=saved_model"),
         (["--format=litert", "--precision=int8"], "int8 needs recordings"),
         (["--format=litert", "--calibration=x"], "float32 is not calibrated"),
     ],

@@ -115,7 +115,7 @@ def checksum(path: Path, algorithm: str) -> str:
 
 
 def _wait(seconds: float, pause: Callable[[float], object]) -> None:
-    """Waits, and reports every minute how long it still takes."""
+    """Waits, and logs the remaining time every minute."""
     while seconds > REPORT_SECONDS:
         pause(REPORT_SECONDS)
         seconds -= REPORT_SECONDS
@@ -225,7 +225,7 @@ def _request(client: httpx.Client, url: str, arrived: int) -> tuple[httpx.Respon
         try:
             return _request_at(client, other, arrived)
         except _RefusedError:
-            # The published address is the one to look at.
+            # The message has the address that is published.
             raise error from None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 def attach(
     package: str, modules: Mapping[str, str]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Returns the `__getattr__` and `__dir__` of a package whose names live in its modules.
+    """Returns the `__getattr__` and `__dir__` of a package whose names its modules define.
 
     Importing the package is then quick, whatever its modules import. In the package's __init__.py:
 

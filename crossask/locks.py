@@ -27,9 +27,9 @@ from crossask.errors import CrossaskError
 LOG = logging.getLogger("crossask")
 NAME = ".lock"
 HOLDER_SUFFIX = ".holder"
-# What a folder contains that is or was locked.
+# Files in a folder that is or was locked.
 FILES_IN_FOLDER = (NAME, f"{NAME}{HOLDER_SUFFIX}")
-# What disks report that know no locks.
+# Errors of disks that do not support locks.
 WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 SECONDS_BETWEEN_ATTEMPTS = 0.5
 

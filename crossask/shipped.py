@@ -1,4 +1,4 @@
-"""Finds files that come with the package, but are not inside it: experiments, assets."""
+"""Finds files that are installed beside the package, not in it: experiments, assets."""
 
 import sys
 import sysconfig
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def places(name: str) -> list[Path]:
-    """Returns where a file may be, the first one that exists counts.
+    """Returns the paths where a file may be; the first one that exists is used.
 
     Args:
       name: Path in the source tree, such as "experiments/demo.py".

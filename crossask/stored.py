@@ -1,4 +1,4 @@
-"""Files that this package wrote and reads again: one error if they are damaged. No TensorFlow.
+"""Reads files that this package wrote; one kind of error if they are damaged. No TensorFlow.
 
 A JSON file contains a checksum of itself, and of files that were written before it and belong to
 it. Files of earlier versions have none, and are read without.
@@ -84,7 +84,8 @@ def check_beside(path: str | Path, fix: str) -> None:
     """
     path = Path(path)
     _, checksums = _read(path, fix)
-    _check(path.parent, checksums, path, fix)
+    for name, expected in checksums.items():
+        _check(path.parent / name, expected, path, fix)
 
 
 def check_file(path: str | Path, card: str | Path, fix: str) -> None:
@@ -96,7 +97,8 @@ def check_file(path: str | Path, card: str | Path, fix: str) -> None:
       DataError: The file has changed, or the JSON file is damaged.
     """
     _, checksums = _read(Path(card), fix)
-    _check(Path(), {str(path): expected for expected in checksums.values()}, Path(card), fix)
+    for expected in checksums.values():
+        _check(Path(path), expected, Path(card), fix)
 
 
 def write_checksums(folder: Path) -> None:
@@ -122,7 +124,8 @@ def check_folder(folder: Path, fix: str) -> None:
     _, checksums = _read(path, fix)
     if not checksums:
         raise DataError(f"{path} is damaged: it lists no files.", fix)
-    _check(folder, checksums, path, fix)
+    for name, expected in checksums.items():
+        _check(folder / name, expected, path, fix)
 
 
 def read_arrays(path: str | Path, fix: str) -> dict[str, np.ndarray]:
@@ -201,21 +204,19 @@ def _read(path: Path, fix: str) -> tuple[dict[str, Any], dict[str, str]]:
     return value, checksums
 
 
-def _check(folder: Path, checksums: Mapping[str, str], listed_in: Path, fix: str) -> None:
-    """Compares files with the checksums that another file lists."""
-    for name, expected in checksums.items():
-        path = folder / name
-        try:
-            found = sha256(path)
-        except OSError as error:
-            raise DataError(f"{path} cannot be read ({error.strerror}).", fix) from error
-        if found != expected:
-            size = os.path.getsize(path)
-            raise DataError(
-                f"{path} ({size} bytes) has changed since it was written: its checksum is not that "
-                f"in {listed_in.name}.",
-                fix,
-            )
+def _check(path: Path, expected: str, listed_in: Path, fix: str) -> None:
+    """Raises DataError unless a file has the checksum that another file contains."""
+    try:
+        found = sha256(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}).", fix) from error
+    if found != expected:
+        size = os.path.getsize(path)
+        raise DataError(
+            f"{path} ({size} bytes) has changed since it was written: its checksum is not that "
+            f"in {listed_in.name}.",
+            fix,
+        )
 
 
 def _digest(value: Mapping[str, Any]) -> str:

@@ -390,6 +390,7 @@ def _figures(
 def _timeline_figure(
     card: Mapping[str, Any], prediction: Prediction, explanation: Explanation, stem: str
 ) -> _Figure:
+    """Returns the figure of the probabilities of all windows."""
     scenes = [
         f"{segment.scene} from {segment.start_seconds:g} s" for segment in prediction.timeline
     ]

@@ -133,6 +133,7 @@ class Turns:
     async def _run(
         self, request: Request, work: Callable[[Request], Result], needed: Sequence["_Places"]
     ) -> Result:
+        """Runs a request in a thread when it has all needed places; errors as in `run`."""
         with contextlib.ExitStack() as taken:
             for places in needed:
                 await places.take()

@@ -126,6 +126,7 @@ class View:
     async def _classified(
         self, paths: Sequence[str], report: outcomes.Report | None
     ) -> tuple[Any, ...]:
+        """Classifies files when it is their turn; returns the values of the outputs."""
         if not paths:
             return self._problem(fragments.problem_html(NOTHING_CHOSEN))
 

@@ -1,4 +1,4 @@
-"""Which numbers are samples of a waveform. Imports no TensorFlow."""
+"""Checks that numbers are samples of a waveform. Imports no TensorFlow."""
 
 import os
 

@@ -202,6 +202,7 @@ class MediaFile:
                 yield from self._converted(frame)
 
     def _converted(self, frame: "av.AudioFrame") -> list["av.AudioFrame"]:
+        """Returns a frame with float samples; there may be none yet, or more than one."""
         import av
 
         frame_format = (frame.format.name, frame.layout.name, frame.sample_rate)

@@ -269,6 +269,7 @@ def _help_level(arguments: Sequence[str]) -> int:
 
 
 def _help(doc: str, flag_values: flags.FlagValues, level: int, needs: Sequence[str]) -> str:
+    """Returns the text of --help (level 1) or --helpfull (level 2)."""
     parts = [doc.strip()]
     names = shown_flags(flag_values)
     if needs:
@@ -292,6 +293,7 @@ def shown_flags(flag_values: flags.FlagValues) -> list[str]:
 
 
 def _flag_help(title: str, flag_values: flags.FlagValues, names: Sequence[str]) -> str:
+    """Returns a title and the help of flags, one a line."""
     lines = [f"{title}:"]
     for name in names:
         flag = flag_values[name]

@@ -54,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _script() -> str:
+    """Returns the script for bash, with the flags of each verb."""
     from crossask.cli.main import verbs
 
     cases = []

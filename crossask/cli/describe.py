@@ -72,7 +72,8 @@ def describe(values: flags.FlagValues, _positional: list[str]) -> None:
             size.scene.multiply_accumulates,
             event_macs,
         )
-        lines.append((row.name, row.system, row.strategy, *map(_number, numbers)))
+        cells = [_number(value) for value in numbers]
+        lines.append((row.name, row.system, row.strategy, *cells))
     print(_table(lines))
     seconds = sorted({f"{row.features.clip_seconds:g} s" for row in rows})
     print(

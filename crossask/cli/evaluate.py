@@ -170,6 +170,7 @@ def _by_row(runs: Sequence["Run"]) -> list[list["Run"]]:
 
 
 def _log_scores(run: "Run") -> None:
+    """Logs the macro accuracy of a run with its interval."""
     from crossask.report import formatting
 
     scores = run.read("scores.json")
@@ -197,6 +198,7 @@ def _log_scores_of_row(runs: Sequence["Run"]) -> None:
 
 
 def _log_swapped(run: "Run") -> None:
+    """Logs which input the predictions of a run with swapped embeddings follow."""
     shares = run.read("swapped.json")
     command.LOG.info(
         "%s: with swapped embeddings, %.1f %% of the predictions are the scene of the log-mel, "
@@ -224,6 +226,7 @@ def _data_of(
 def _prepared(
     experiment: "Experiment", data_dir: str, folder: str
 ) -> tuple["Corpus", "FeatureCache"]:
+    """Returns the corpus of a row, and its features, which are computed if they are missing."""
     from crossask.datasets import Corpora
     from crossask.features.cache import prepare_features
 

@@ -152,6 +152,7 @@ def _parameters_line(parameters: int, precision: str) -> str:
 
 
 def _multiply_accumulates_line(size: "RowSize", clip_seconds: float) -> str:
+    """Returns the line about multiply-accumulates, beside the limit of DCASE."""
     limit = f"Limit of DCASE since 2022: {MOST_MULTIPLY_ACCUMULATES // 10**6} M"
     macs = size.scene.multiply_accumulates
     if size.event is not None:

@@ -101,6 +101,7 @@ def _as_text(value: Any) -> str:
 
 
 def _check(words: Sequence[str], values: flags.FlagValues) -> None:
+    """Raises CrossaskError for several folders, and for flags of an experiment file."""
     if len(words) > 1:
         raise CrossaskError(
             f"{len(words)} folders are given.", "Give one folder with a sub-folder for each scene."

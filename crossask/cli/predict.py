@@ -364,6 +364,7 @@ class _Writer:
         self.origins.add(name, origin)
 
     def _write_lines(self, recording: "RecordingFile", prediction: "Prediction") -> None:
+        """Writes the lines of a recording to the table, to its own file, or to standard output."""
         if self.file is not None:
             self.file.append(prediction, self.values.top)
             return
@@ -380,6 +381,7 @@ class _Writer:
             sys.stdout.flush()
 
     def _write_timeline(self, path: str, content: str) -> None:
+        """Writes the file of one recording; raises CrossaskError if that is not possible."""
         from crossask import files
 
         try:

@@ -32,6 +32,7 @@ OF_EVENTS = ("soundscapes_seed", "events")
 
 
 def _download_help() -> str:
+    """Returns the help of --download, with the size of each data set."""
     sizes = []
     for entry in catalogue.DATASETS.values():
         if entry.archives:
@@ -130,6 +131,7 @@ def prepare(values: flags.FlagValues, _positional: list[str]) -> int:
 
 
 def _prepare_dataset(values: flags.FlagValues) -> None:
+    """Writes or checks the recordings of a data set, and computes the features of rows."""
     command.required(values, "dataset", "data_dir")
     _check_flags(values)
     elsewhere = shared_flags.runner(values)
@@ -220,6 +222,7 @@ def _compute_features(values: flags.FlagValues, elsewhere: Callable | None) -> N
 
 
 def _render_events(values: flags.FlagValues) -> None:
+    """Renders isolated events, and logs the path of their CSV."""
     from crossask.datasets import soundscapes
 
     config = soundscapes.IsolatedEventsConfig(
@@ -231,6 +234,7 @@ def _render_events(values: flags.FlagValues) -> None:
 
 
 def _render_soundscapes(values: flags.FlagValues) -> None:
+    """Renders soundscapes with the settings of the flags, else those of the folder."""
     from crossask.datasets import soundscapes
 
     given = {

@@ -185,6 +185,7 @@ def _log_time(
 
 
 def _log_result(run: "Run", result: dict[str, Any]) -> None:
+    """Logs the best epoch of a run, or the last one if there is no validation part."""
     if "validation_macro_accuracy" not in result:
         command.LOG.info(
             "%s: epoch %d of %d, no validation part, %.0f s.",
@@ -248,6 +249,7 @@ def _print_folds(corpora: Iterable["Corpus"]) -> None:
 
 
 def _print_row(plan: "RowPlan") -> None:
+    """Prints the runs, clips, steps and time of a row."""
     parts = []
     for fold, part in plan.parts.items():
         parts.append(f"fold {fold}: {len(part.training):,} + {len(part.validation):,}")
@@ -259,6 +261,7 @@ def _print_row(plan: "RowPlan") -> None:
 
 
 def _print_totals(plans: Sequence["RowPlan"], clips: int, workers: int) -> None:
+    """Prints the disk space and the time that all rows need."""
     from crossask.grid.plan import seconds_a_clip
 
     # Rows that share a feature share its key.

@@ -1,7 +1,7 @@
 """Reads the model card of a SavedModel before its graph is loaded. Imports no TensorFlow.
 
-A SavedModel is a program: its graph may read and write any file of the user. Whoever wrote it can
-also write a card, so a card shows where a model comes from, and does not prove it.
+A SavedModel is a program: its graph may read and write any file of the user. Its author can write
+any card, so a card states where a model comes from, and does not prove it.
 """
 
 from collections.abc import Mapping

@@ -297,6 +297,7 @@ class Classifier:
         )
 
     def _explain(self, recording: Recording, segment: Segment) -> Explanation:
+        """Returns the explanation of one window, whose part of the recording is read again."""
         waveform = recording.read_part(segment.start_seconds, segment.end_seconds)
         outputs = self._run("explain", waveform[np.newaxis], [recording])
         values = {}

@@ -109,6 +109,7 @@ class ClipModel(tf.Module):
         return np.concatenate(rows)
 
     def _probabilities(self, waveform: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the probabilities [1, scenes] of a waveform [1, samples, channels]."""
         with tf.name_scope(FRONT_END):
             inputs = clip_features.clip_features(
                 waveform,

@@ -435,8 +435,13 @@ def _dcase_name(source: str | os.PathLike) -> str:
 
 
 def _in_one_line(name: str) -> str:
-    """Returns a name in which escapes take the place of line breaks."""
-    return LINE_BREAK.sub(lambda found: ascii(found.group())[1:-1], name)
+    """Returns a name with escapes in place of its line breaks."""
+    return LINE_BREAK.sub(_escape, name)
+
+
+def _escape(line_break: re.Match[str]) -> str:
+    """Returns the escape of a line break: its representation without the quotation marks."""
+    return ascii(line_break.group())[1:-1]
 
 
 def _delimited(cells: Sequence[str], delimiter: str) -> str:

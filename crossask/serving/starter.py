@@ -90,6 +90,7 @@ def starter_facts() -> dict[str, Any]:
 
 
 def _served_model(experiment: config.Experiment, scratch: Path) -> "ServedModel":
+    """Returns the starter model; its card is written into the folder `scratch`."""
     from crossask import events
     from crossask.events.tagger import read_tagger
     from crossask.models.linear import LINEAR

@@ -106,24 +106,22 @@ def open_wav(files: tf.Tensor, entry: tf.Tensor) -> WavFile:
         tf.equal([encoding.tag for encoding in ENCODINGS], header.tag),
         tf.equal([encoding.bits for encoding in ENCODINGS], header.bits),
     )
-    checks = [
-        check_entry(
-            entry,
-            tf.reduce_any(matches),
-            "This WAV file is neither PCM of 8, 16, 24 or 32 bits nor float of 32 or 64 bits; "
-            "convert it to one of them. Number of its format, and bits:",
-            header.tag,
-            header.bits,
-        ),
-        check_entry(
-            entry,
-            tf.logical_and(header.channels >= 1, header.channels <= 2),
-            "The WAV file must have 1 or 2 channels. It has:",
-            header.channels,
-        ),
-        resampling.rate_check(header.sample_rate_hz, ENTRY, entry),
-    ]
-    with tf.control_dependencies(checks):
+    encoding_check = check_entry(
+        entry,
+        tf.reduce_any(matches),
+        "This WAV file is neither PCM of 8, 16, 24 or 32 bits nor float of 32 or 64 bits; "
+        "convert it to one of them. Number of its format, and bits:",
+        header.tag,
+        header.bits,
+    )
+    channel_check = check_entry(
+        entry,
+        tf.logical_and(header.channels >= 1, header.channels <= 2),
+        "The WAV file must have 1 or 2 channels. It has:",
+        header.channels,
+    )
+    rate_check = resampling.rate_check(header.sample_rate_hz, ENTRY, entry)
+    with tf.control_dependencies([encoding_check, channel_check, rate_check]):
         frame_bytes = header.channels * header.bits // 8
     return WavFile(
         files=files,
@@ -203,6 +201,7 @@ def _find_chunks(files: tf.Tensor, entry: tf.Tensor) -> _Chunks:
         return tf.logical_and(is_left, tf.logical_not(chunks.is_over))
 
     def read_chunk(start: tf.Tensor, chunks: _Chunks) -> tuple[tf.Tensor, _Chunks]:
+        """Returns the start of the next chunk, and what is known after the chunk at `start`."""
         name = _bytes_of(files, entry, start, 4)
         size = _number(files, entry, start + 4, 4)
         content = start + CHUNK_HEADER_BYTES

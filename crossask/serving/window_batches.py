@@ -85,6 +85,7 @@ def compute_windows(
     def add_batch(
         batch: tf.Tensor, values: dict[str, tf.TensorArray], is_usable: tf.TensorArray
     ) -> tuple:
+        """Adds the values of one batch of windows; returns the next state of the loop."""
         first = batch * BATCH_WINDOWS
         numbers = tf.range(first, tf.minimum(first + BATCH_WINDOWS, count))
         windows = tf.map_fn(

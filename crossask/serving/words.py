@@ -1,4 +1,4 @@
-"""Words a prediction, such as "Most likely a tram (41 %), perhaps a bus".
+"""Writes a prediction in words, such as "Most likely a tram (41 %), perhaps a bus".
 
 The rule is written in docs/serving.md, "The prediction in words". It uses percentages that are
 rounded to whole numbers, so that the words fit the number beside them.

@@ -53,3 +53,11 @@ class WeightsError(CrossaskError):
 
 class DownloadError(CrossaskError):
     """A file that cannot be downloaded, or is not the published one."""
+
+
+def first_line(error: BaseException) -> str:
+    """Returns the first line of an error's message, or the name of its type if it has none."""
+    text = str(error).strip()
+    if not text:
+        return type(error).__name__
+    return text.splitlines()[0].strip()

@@ -16,6 +16,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from crossask.errors import first_line
+
 LOG = logging.getLogger("crossask")
 # Largest body of a request that uploads no file. It is in memory as a whole.
 MOST_BYTES = 10_000_000
@@ -88,8 +90,7 @@ class _LoggedFailures:
         except _TooLargeError:
             await PlainTextResponse(TOO_LARGE, status_code=413)(scope, receive, send)
         except Exception as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            LOG.warning("The request %r failed (%s).", scope["path"], reason)
+            LOG.warning("The request %r failed (%s).", scope["path"], first_line(error))
             # A second response cannot be sent. One that has begun remains without an end, which the
             # browser reports as an error.
             if scope["type"] == "http" and not has_begun:

@@ -17,7 +17,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from crossask import files
-from crossask.errors import CrossaskError
+from crossask.errors import CrossaskError, first_line
 
 T = TypeVar("T")
 Value = np.ndarray | str | tuple[int, ...]
@@ -100,9 +100,8 @@ def write_errors_of(path: str | Path) -> Iterator[None]:
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
-        first_line = str(error).strip().splitlines()[0]
         raise CrossaskError(
-            f"{path} cannot be written ({first_line}).",
+            f"{path} cannot be written ({first_line(error)}).",
             "Free some space and run the same command again: it goes on after the last finished "
             "file.",
         ) from error

@@ -19,7 +19,7 @@ from tensorflow.lite.python.convert_phase import ConverterError
 
 from crossask import config, events, files, stored
 from crossask.audio import amplitudes, clip_features
-from crossask.errors import CrossaskError
+from crossask.errors import CrossaskError, first_line
 from crossask.events.layer import EventModel
 from crossask.events.waveform_model import WaveformModel
 from crossask.models.scene_model import SceneModel
@@ -298,10 +298,9 @@ def _convert(model: ClipModel, row: str, precision: str, clips: Sequence[np.ndar
                 return _convert_to_float16(model)
             return _convert_to_float32(model)
     except ConverterError as error:
-        message = str(error)
-        missing = ", ".join(sorted(set(re.findall(r"'tf\.(\w+)' op", message))))
+        missing = ", ".join(sorted(set(re.findall(r"'tf\.(\w+)' op", str(error)))))
         if not missing:
-            missing = message.strip().splitlines()[0]
+            missing = first_line(error)
         raise CrossaskError(
             f"Row {row!r} cannot be converted to LiteRT, which has no built-in operator for a part "
             f"of it ({missing}).",

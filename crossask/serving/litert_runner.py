@@ -11,7 +11,7 @@ import numpy as np
 from crossask import stored
 from crossask.audio import amplitudes
 from crossask.audio.windows import LEAST_SECONDS
-from crossask.errors import CrossaskError, DataError
+from crossask.errors import CrossaskError, DataError, first_line
 
 EXPORT_AGAIN = "Export the run again with crossask-export --format=litert."
 # Number of the stream of errors.
@@ -45,7 +45,7 @@ class LiteRTModel:
                 self._predict = interpreter.get_signature_runner("serving_default")
         except (ValueError, RuntimeError) as error:
             raise CrossaskError(
-                f"{path} is not a LiteRT model that can be run ({_first_line(error)}).",
+                f"{path} is not a LiteRT model that can be run ({first_line(error)}).",
                 EXPORT_AGAIN,
             ) from error
 
@@ -126,7 +126,3 @@ def _without_notices() -> Iterator[None]:
         os.dup2(stderr, STDERR)
         os.close(stderr)
         os.close(nowhere)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

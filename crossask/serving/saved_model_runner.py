@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from crossask import stored
-from crossask.errors import CrossaskError
+from crossask.errors import CrossaskError, first_line
 from crossask.serving.cards import read_card
 
 # What TensorFlow raises for a damaged SavedModel, beside errors of its own.
@@ -49,8 +49,9 @@ class SavedModel:
         try:
             self.loaded = tf.saved_model.load(str(folder))
         except (*BROKEN_MODEL, DecodeError, tf.errors.OpError) as error:
-            problem = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise CrossaskError(f"{str(folder)!r} is damaged ({problem}).", EXPORT_AGAIN) from error
+            raise CrossaskError(
+                f"{str(folder)!r} is damaged ({first_line(error)}).", EXPORT_AGAIN
+            ) from error
 
     def run(
         self, signature: str, waveform: np.ndarray, rate: int, embedding: np.ndarray | None = None

@@ -25,7 +25,7 @@ import tf_keras as keras
 from google.protobuf.message import DecodeError
 
 from crossask import files, stored, text_tables
-from crossask.errors import CrossaskError, DataError, Preempted
+from crossask.errors import CrossaskError, DataError, Preempted, first_line
 from crossask.training import devices
 from crossask.training.optimizer import without_loss_scaling
 
@@ -310,7 +310,7 @@ class _ResumableState(keras.callbacks.Callback):
         except (tf.errors.OpError, ValueError) as error:
             state = folder / "checkpoints" / "checkpoint"
             raise DataError(
-                f"{state} is damaged ({_first_line(error)}).", self._restart()
+                f"{state} is damaged ({first_line(error)}).", self._restart()
             ) from error
 
     def restore(self) -> tuple[int, int]:
@@ -330,7 +330,7 @@ class _ResumableState(keras.callbacks.Callback):
                 self.checkpoint.restore(latest).assert_existing_objects_matched()
             except BROKEN_CHECKPOINT as error:
                 raise DataError(
-                    f"The checkpoint {latest} is damaged ({_first_line(error)}).",
+                    f"The checkpoint {latest} is damaged ({first_line(error)}).",
                     self._restart(),
                 ) from error
             self.history = self.sums.history or self._read_history(int(self.epoch))
@@ -489,7 +489,7 @@ class _ResumableState(keras.callbacks.Callback):
         except (OSError, *DISK_ERRORS) as error:
             self._remove_incomplete()
             raise CrossaskError(
-                f"{self.plan.title} cannot be saved in {self.folder}: {_first_line(error)}.",
+                f"{self.plan.title} cannot be saved in {self.folder}: {first_line(error)}.",
                 "Free some space and run the same command again: it goes on from the last saved "
                 "state.",
             ) from error
@@ -634,10 +634,3 @@ def _count(variables: Sequence[tf.Variable]) -> int:
 
 def _bytes(variable: tf.Variable) -> int:
     return int(np.prod(variable.shape)) * variable.dtype.size
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    if not text:
-        return type(error).__name__
-    return text.splitlines()[0].strip()

@@ -1,4 +1,4 @@
-"""Downloading one file over HTTP: continues a partial file, and tries again after failures.
+"""Downloads one file over HTTP: continues a partial file, and tries again after failures.
 
 The environment's proxies (HTTP_PROXY, HTTPS_PROXY, NO_PROXY) and certificates (SSL_CERT_FILE,
 REQUESTS_CA_BUNDLE) apply.

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, and checking the space for them. Imports no TensorFlow."""
+"""Writes files whole or not at all, and checks the space for them. Imports no TensorFlow."""
 
 import contextlib
 import errno

@@ -1,4 +1,4 @@
-"""Recordings of any number of channels as mono or stereo. Imports no TensorFlow."""
+"""Converts recordings of any number of channels to mono or stereo. Imports no TensorFlow."""
 
 import logging
 import os

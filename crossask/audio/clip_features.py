@@ -1,4 +1,4 @@
-"""A clip's waveform to the input of a scene model, for the feature cache and the served model."""
+"""Computes the input of a scene model from a clip, for the feature cache and the served model."""
 
 import tensorflow as tf
 

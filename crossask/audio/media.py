@@ -1,4 +1,4 @@
-"""The sound of files that libsndfile does not read, through PyAV (FFmpeg): m4a, WebM, videos.
+"""Reads files that libsndfile does not read, with PyAV (FFmpeg): m4a, WebM, sound of videos.
 
 PyAV is optional (the extra `media`) and is imported when the first such file is opened.
 """

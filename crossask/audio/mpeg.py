@@ -1,4 +1,4 @@
-"""The length of MP3 files, counted frame by frame without decoding them."""
+"""Counts the length of MP3 files frame by frame, without decoding them."""
 
 import mmap
 from pathlib import Path

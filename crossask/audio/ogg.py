@@ -1,4 +1,4 @@
-"""Ogg files without their end: unlike others, they have no length in their header."""
+"""Detects Ogg files whose end is missing: their header contains no length to compare with."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Sample rates that the resampler in the graph does not have, converted before it by soxr.
+"""Converts sample rates that the resampler in the graph does not have, with soxr, before it.
 
 The resampler in the graph (`resampling`) has a filter for each of ten rates. A recording of another
 rate is converted to one of them first, in training and in prediction alike. Imports no TensorFlow.

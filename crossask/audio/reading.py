@@ -1,4 +1,4 @@
-"""Sound files to waveforms, at the file's own sample rate. Imports no TensorFlow.
+"""Reads sound files as waveforms at their own sample rates. Imports no TensorFlow.
 
 libsndfile reads a file if it can, and PyAV (FFmpeg) reads the others; see `formats` for the
 formats, `channels` for recordings of more than two channels.

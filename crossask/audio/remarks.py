@@ -1,4 +1,4 @@
-"""What is unusual about a recording and makes its prediction doubtful. Imports no TensorFlow."""
+"""Detects what makes the prediction for a recording doubtful. Imports no TensorFlow."""
 
 import dataclasses
 import logging

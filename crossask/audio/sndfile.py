@@ -1,4 +1,4 @@
-"""Files that libsndfile reads, from their start to their end, whatever their headers say.
+"""Reads files with libsndfile, up to their end, whatever length is in their headers.
 
 libsndfile stops at the length in the header, even if there is more sound. A damaged header may have
 any length, so that memory is not reserved according to it.

@@ -1,4 +1,4 @@
-"""Cutting a recording of any length into windows, and filling short ones. Imports no TensorFlow."""
+"""Cuts a recording of any length into windows, and fills short ones. Imports no TensorFlow."""
 
 from collections.abc import Iterable, Iterator
 

@@ -1,4 +1,4 @@
-"""The starter model: ten everyday scenes, for a first answer without a model of one's own.
+"""The starter model: ten everyday scenes, for users without a model of their own.
 
 Its scene head is a small file of this package (`starter.npz`); its event model is the published
 YAMNet, which is fetched when it is first used. `starter.json` has what the head was trained and

@@ -6,6 +6,7 @@ Each is answered as the plain recording is, answered with a warning, or refused 
 import contextlib
 import dataclasses
 import io
+import json
 import logging
 import struct
 from collections.abc import Callable
@@ -20,6 +21,7 @@ import crossask
 from crossask.app import outcomes
 from crossask.audio import notices, reading
 from crossask.cli import predict
+from crossask.cli.prediction_writer import PredictionWriter
 from crossask.datasets import Clip
 from crossask.errors import AudioError
 from crossask.features.cache import ClipFeatures
@@ -259,7 +261,7 @@ def by_the_command(path, models, *words):
     flags = predict.FLAGS
     flags.unparse_flags()
     flags(["crossask-predict", "--format=json", *words])
-    writer = predict._Writer(flags, models.saved)
+    writer = PredictionWriter(flags, models.saved)
     errors = io.StringIO()
     output = io.StringIO()
     with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(output):
@@ -267,7 +269,7 @@ def by_the_command(path, models, *words):
     if writer.failed:
         assert not output.getvalue()
         return Outcome(error=errors.getvalue())
-    (line,) = predict.json.loads(f"[{output.getvalue()}]")
+    (line,) = json.loads(f"[{output.getvalue()}]")
     return Outcome(line["probabilities"], warnings=" ".join(line["warnings"]))
 
 

@@ -8,7 +8,7 @@ import types
 import damage
 import pytest
 
-from crossask.cli import predict
+from crossask.cli.prediction_writer import PredictionWriter
 from crossask.errors import CrossaskError
 from crossask.serving import prediction_files
 from crossask.serving.sources import RecordingFile
@@ -214,8 +214,8 @@ def test_two_recordings_of_one_name_in_a_submission_are_an_error(file_format):
     writer = types.SimpleNamespace(values=types.SimpleNamespace(format=file_format), path_of={})
     first = RecordingFile("day1/a.wav", "a.wav")
     second = RecordingFile("day2/a.wav", "a.wav")
-    predict._Writer._check_names(writer, [first, first])
+    PredictionWriter._check_names(writer, [first, first])
     with pytest.raises(CrossaskError, match=r"day1/a\.wav and day2/a\.wav would both be audio/a"):
-        predict._Writer._check_names(writer, [second])
+        PredictionWriter._check_names(writer, [second])
     writer.values.format = "csv"
-    predict._Writer._check_names(writer, [first, second])
+    PredictionWriter._check_names(writer, [first, second])

@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from crossask.cli import predict
+from crossask.cli.prediction_writer import PredictionWriter
 from crossask.errors import CrossaskError
 from crossask.serving import prediction_files, sources
 from crossask.serving.results import Segment
@@ -61,7 +61,7 @@ class OtherHop(Classifier):
 def predict_into(out, file_format, timeline, recordings, classifier=Classifier) -> int:
     """Continues an output, as a command does; returns the number of recordings in it."""
     values = types.SimpleNamespace(out=str(out), format=file_format, timeline=timeline, top=3)
-    writer = predict._Writer(values, classifier())
+    writer = PredictionWriter(values, classifier())
     try:
         writer.predict(recordings, shows_progress=False)
     finally:
@@ -132,7 +132,7 @@ def test_a_recording_that_was_recorded_anew_is_predicted_again(
     os.utime(found[0].path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
     # A command that is killed before it has written the new prediction leaves the old one.
     with monkeypatch.context() as patch:
-        patch.setattr(predict._Writer, "_write_lines", killed)
+        patch.setattr(PredictionWriter, "_write_lines", killed)
         with pytest.raises(KeyboardInterrupt):
             predict_into(out, file_format, timeline, found)
     assert predict_into(out, file_format, timeline, found, Noting) == count

@@ -1,6 +1,7 @@
 """Reads WAV files in the graph, from their bytes.
 
-`tf.audio.decode_wav` reads 16-bit PCM only, and decodes the whole file at once.
+`tf.audio.decode_wav` reads 16-bit PCM only, and decodes the whole file at once. `content_of` writes
+a file outside the graph, for requests to an exported model.
 """
 
 import dataclasses

@@ -9,7 +9,6 @@ import io
 import re
 import zipfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from crossask.app.outcomes import Outcome
 from crossask.serving import Prediction, prediction_files, words
@@ -40,6 +39,11 @@ class Download:
 def data_url(content: bytes, media_type: str) -> str:
     """Returns a URL that contains the content."""
     return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
+
+
+def file_name(name: str) -> str:
+    """Returns a name without the characters that mean folders or drives on some systems."""
+    return re.sub(r"[/\\:\x00-\x1f]", "_", name)
 
 
 def files_of_prediction(prediction: Prediction, stem: str) -> list[Download]:
@@ -81,7 +85,7 @@ def files_of_all(outcomes: Sequence[Outcome], model_names: Sequence[str]) -> lis
         stem = "recordings"
         if len(model_names) > 1:
             title = f", {model_name}"
-            stem = f"recordings_{Path(model_name).name}"
+            stem = f"recordings_{file_name(model_name)}"
         table = Download(
             f"Table of all recordings (CSV{title})", f"{stem}.csv", "text/csv", _table(predictions)
         )
@@ -126,11 +130,6 @@ def _zip_of_labels(predictions: Sequence[Prediction]) -> bytes:
         for prediction in predictions:
             if not prediction.is_silent:
                 # With the suffix of the recording: there may be a.wav and a.mp3.
-                entry = zipfile.ZipInfo(f"{_file_name(prediction.source)}.txt")
+                entry = zipfile.ZipInfo(f"{file_name(prediction.source)}.txt")
                 writer.writestr(entry, _audacity_labels(prediction))
     return archive.getvalue()
-
-
-def _file_name(name: str) -> str:
-    """Returns a name without the characters that mean folders or drives on some systems."""
-    return re.sub(r"[/\\:\x00-\x1f]", "_", name)

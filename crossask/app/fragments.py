@@ -361,7 +361,8 @@ def _stem(detail: Detail, model: ShownModel, model_names: Sequence[str]) -> str:
     stem = Path(detail.outcome.name).stem
     if len(model_names) == 1:
         return stem
-    return f"{stem}_{Path(model.name).name}"
+    # The name of a model is a path if two models have folders of the same name.
+    return f"{stem}_{downloads.file_name(model.name)}"
 
 
 def _events_caption(explanation: Explanation) -> str:

@@ -55,12 +55,13 @@ def test_the_files_of_all_recordings_leave_out_what_cannot_be_used():
 
 def test_each_of_two_models_has_its_own_files():
     pair = (made_up.prediction(), made_up.prediction(first="park", second="rain"))
-    files = downloads.files_of_all([Outcome("a.wav", pair)], ["first", "folder/second"])
+    # The page names two models by their paths if their folders have one name.
+    files = downloads.files_of_all([Outcome("a.wav", pair)], ["first/model", "second/model"])
     assert [file.name for file in files] == [
-        "recordings_first.csv",
-        "recordings_first_labels.zip",
-        "recordings_second.csv",
-        "recordings_second_labels.zip",
+        "recordings_first_model.csv",
+        "recordings_first_model_labels.zip",
+        "recordings_second_model.csv",
+        "recordings_second_model_labels.zip",
     ]
     assert b"tram" in files[0].content
     assert b"park" in files[2].content

@@ -61,6 +61,21 @@ def test_everything_from_a_file_is_escaped():
             assert attributes.get("href", "data:").startswith("data:")
 
 
+def test_files_of_two_models_have_different_names_also_if_their_folders_have_one_name():
+    prediction = made_up.prediction()
+    outcome = Outcome("a.wav", (prediction, prediction))
+    explanation = made_up.explanation()
+    models = [fragments.ShownModel(name, made_up.CARD) for name in ("first/model", "second/model")]
+    detail = fragments.Detail(outcome, [explanation, explanation])
+    names = []
+    for _, attributes in Elements(fragments.result_html(models, [outcome], detail)).found:
+        if "download" in attributes:
+            names.append(attributes["download"])
+    assert "a_first_model.csv" in names
+    assert "a_second_model.csv" in names
+    assert len(set(names)) == len(names)
+
+
 def test_a_dollar_sign_in_a_name_is_not_a_formula():
     prediction = made_up.prediction(first="$\\frac{a$", second="$x$")
     explanation = made_up.explanation(events=("$\\frac{a$", "$x$"))

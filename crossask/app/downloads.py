@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Sequence
 
 from crossask.app.outcomes import Outcome
-from crossask.serving import Prediction, prediction_files, words
+from crossask.serving import Prediction, prediction_lines, words
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +53,8 @@ def files_of_prediction(prediction: Prediction, stem: str) -> list[Download]:
       prediction: The prediction.
       stem: Name of the files without suffix.
     """
-    header = prediction_files.header_line("csv", list(prediction.probabilities), has_timeline=True)
-    table = header + prediction_files.timeline_lines(prediction, "csv")
+    header = prediction_lines.header_line("csv", list(prediction.probabilities), has_timeline=True)
+    table = header + prediction_lines.timeline_lines(prediction, "csv")
     return [
         Download("Table (CSV)", f"{stem}.csv", "text/csv", table.encode()),
         Download("Labels for Audacity", f"{stem}.txt", "text/plain", _audacity_labels(prediction)),
@@ -105,10 +105,10 @@ def _table(predictions: Sequence[Prediction]) -> bytes:
     It is the CSV of crossask-predict with a last column `in_words`, which also says what is silent.
     """
     scenes = list(predictions[0].probabilities)
-    header = prediction_files.header_line("csv", scenes, has_timeline=False)
+    header = prediction_lines.header_line("csv", scenes, has_timeline=False)
     lines = [_with_cell(header, "in_words")]
     for prediction in predictions:
-        line = prediction_files.prediction_line(prediction, "csv")
+        line = prediction_lines.prediction_line(prediction, "csv")
         lines.append(_with_cell(line, words.in_words(prediction)))
     return "".join(lines).encode()
 
@@ -116,11 +116,11 @@ def _table(predictions: Sequence[Prediction]) -> bytes:
 def _with_cell(line: str, cell: str) -> str:
     """Returns a line of a CSV with one more cell at its end."""
     start = line.removesuffix("\n")
-    return f"{start},{prediction_files.csv_line([cell])}"
+    return f"{start},{prediction_lines.csv_line([cell])}"
 
 
 def _audacity_labels(prediction: Prediction) -> bytes:
-    return prediction_files.timeline_lines(prediction, "audacity").encode()
+    return prediction_lines.timeline_lines(prediction, "audacity").encode()
 
 
 def _zip_of_labels(predictions: Sequence[Prediction]) -> bytes:

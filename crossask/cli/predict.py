@@ -31,7 +31,7 @@ from crossask import locks
 from crossask.cli import command, shared_flags
 from crossask.cli.prediction_writer import PredictionWriter, has_timelines, warn_of_low_rate
 from crossask.errors import CrossaskError, Preempted
-from crossask.serving import prediction_files
+from crossask.serving import prediction_lines
 
 if TYPE_CHECKING:
     from crossask.serving import Classifier, Prediction
@@ -47,7 +47,7 @@ flags.DEFINE_string(
 )
 shared_flags.define_trust_flag(FLAGS)
 flags.DEFINE_enum(
-    "format", "text", prediction_files.FORMATS, "Format of the output.", flag_values=FLAGS
+    "format", "text", prediction_lines.FORMATS, "Format of the output.", flag_values=FLAGS
 )
 flags.DEFINE_bool(
     "timeline",
@@ -138,10 +138,10 @@ def _check_flags(values: flags.FlagValues, words: Sequence[str]) -> None:
             "No recording is given.",
             "Give one or more: crossask-predict --model=MODEL FILE_OR_FOLDER...",
         )
-    if has_timelines(values) and values.format not in prediction_files.TIMELINE_FORMATS:
+    if has_timelines(values) and values.format not in prediction_lines.TIMELINE_FORMATS:
         raise CrossaskError(
             f"--timeline cannot be written in the format {values.format}.",
-            f"Use one of: {', '.join(prediction_files.TIMELINE_FORMATS)}.",
+            f"Use one of: {', '.join(prediction_lines.TIMELINE_FORMATS)}.",
         )
     if values.stream:
         excluded = words or values.watch or values.out or values.embeddings
@@ -207,8 +207,8 @@ def _stream_line(seconds: int, prediction: "Prediction | None", values: flags.Fl
         return json.dumps(line)
     text = state
     if state == "predicted":
-        text = prediction_files.top_scenes_text(prediction, values.top)
-    return f"{prediction_files.clock_text(seconds)} {text}"
+        text = prediction_lines.top_scenes_text(prediction, values.top)
+    return f"{prediction_lines.clock_text(seconds)} {text}"
 
 
 def _predict_watched(values: flags.FlagValues, folder: str) -> int:

@@ -10,7 +10,7 @@ from absl import flags
 from crossask import files
 from crossask.cli import command, progress
 from crossask.errors import AudioError, CrossaskError
-from crossask.serving import prediction_files
+from crossask.serving import prediction_files, prediction_lines
 from crossask.serving.cards import model_digest
 from crossask.serving.origins import Origin, Origins, origin_of
 
@@ -102,7 +102,7 @@ class PredictionWriter:
             command.LOG.warning("%s %s.", prediction.source, warning)
 
     def _header(self) -> str:
-        return prediction_files.header_line(
+        return prediction_lines.header_line(
             self.values.format, self.classifier.scenes, self.has_timelines
         )
 
@@ -123,9 +123,9 @@ class PredictionWriter:
             self.file.append(prediction, self.values.top)
             return
         if self.has_timelines:
-            lines = prediction_files.timeline_lines(prediction, self.values.format, self.values.top)
+            lines = prediction_lines.timeline_lines(prediction, self.values.format, self.values.top)
         else:
-            lines = prediction_files.prediction_line(
+            lines = prediction_lines.prediction_line(
                 prediction, self.values.format, self.values.top
             )
         if self.values.out:
@@ -179,7 +179,7 @@ class PredictionWriter:
 
     def _timeline_path(self, recording: "RecordingFile") -> str:
         stem, _ = os.path.splitext(recording.name)
-        return os.path.join(self.values.out, stem + prediction_files.SUFFIX[self.values.format])
+        return os.path.join(self.values.out, stem + prediction_lines.SUFFIX[self.values.format])
 
     def _check_names(self, recordings: Sequence["RecordingFile"]) -> None:
         """Raises CrossaskError if two recordings would have one name in a submission."""

@@ -1,17 +1,12 @@
-"""Writes predictions as text, CSV, JSON lines, Audacity labels or DCASE submissions.
+"""Appends predictions to a file, which may have been written by an earlier command.
 
-In every format a recording is one line, or with a timeline one line for each of its windows. The
-functions below return these lines with their line ends. Text, CSV and JSON show by how many seconds
-a short recording was filled up to the length of a window (`Prediction.filled_seconds`). In a CSV,
-an apostrophe precedes names that a spreadsheet would read as formulas (`text_tables.cell_of`).
+The lines of an existing file are read again, to skip recordings that are in it already, and to
+refuse a file of another format or model.
 """
 
 import csv
-import dataclasses
 import io
-import itertools
 import json
-import operator
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -20,153 +15,18 @@ from typing import TYPE_CHECKING
 
 from crossask import files
 from crossask.errors import CrossaskError
-from crossask.text_tables import cell_of, name_of
+from crossask.serving import prediction_lines
+from crossask.text_tables import name_of
 
 if TYPE_CHECKING:
-    from crossask.serving.results import Prediction, Segment
+    from crossask.serving.results import Prediction
 
-FORMATS = ("text", "csv", "json", "audacity", "dcase2019", "dcase2024")
-TIMELINE_FORMATS = ("text", "csv", "json", "audacity")
-# Suffix of a timeline's file.
-SUFFIX = {"text": ".txt", "csv": ".csv", "json": ".jsonl", "audacity": ".txt"}
 
-# Where one program or another ends a line.
-LINE_BREAK = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
-# Where the recordings of a DCASE submission are.
-DCASE_FOLDER = "audio/"
 # Keys of a JSON line.
 KEYS = frozenset(("file", "scene", "probabilities", "filled_seconds", "sure", "warnings"))
 # Probabilities are rounded to six digits.
 SUM_TOLERANCE = 1e-3
 ROUNDING = 1e-6
-
-
-@dataclasses.dataclass(frozen=True)
-class Label:
-    """A label of Audacity: a stretch of the recording with one scene."""
-
-    start_seconds: float
-    end_seconds: float
-    scene: str
-
-
-def header_line(file_format: str, scenes: Sequence[str], has_timeline: bool) -> str:
-    """Returns the first line of a file, or "" if the format has no header.
-
-    Args:
-      file_format: One of FORMATS.
-      scenes: Names of the scenes in the order of the model's outputs.
-      has_timeline: Whether the file contains timelines.
-    """
-    if file_format == "csv":
-        window = ["start_seconds", "end_seconds"] if has_timeline else []
-        return csv_line(["file", *window, "scene", *scenes, "filled_seconds"])
-    if file_format == "dcase2024":
-        return _delimited(["filename", "scene_label", *scenes], "\t")
-    return ""
-
-
-def prediction_line(prediction: "Prediction", file_format: str, top: int = 3) -> str:
-    """Returns the line of one recording.
-
-    A DCASE submission names the file as audio/NAME. "dcase2019" has file and scene, "dcase2024"
-    also the probability of each scene.
-
-    Args:
-      prediction: The prediction.
-      file_format: One of FORMATS.
-      top: Number of scenes in the format "text".
-    """
-    if file_format == "dcase2019":
-        return _delimited([_dcase_name(prediction.source), prediction.scene], "\t")
-    if file_format == "dcase2024":
-        cells = [_dcase_name(prediction.source), prediction.scene, *_probabilities(prediction)]
-        return _delimited(cells, "\t")
-    if file_format == "csv":
-        cells = [prediction.source, prediction.scene, *_probabilities(prediction)]
-        return csv_line([*cells, f"{prediction.filled_seconds:.3f}"])
-    if file_format == "json":
-        values = {
-            "file": prediction.source,
-            "scene": prediction.scene,
-            "probabilities": prediction.probabilities,
-            "filled_seconds": prediction.filled_seconds,
-            "sure": prediction.is_sure,
-            "warnings": list(prediction.warnings),
-        }
-        return json.dumps(values) + "\n"
-    source = _in_one_line(prediction.source)
-    if prediction.is_silent:
-        # The scene that the model computes for silence means nothing.
-        return f"{source}: silent{filled_text(prediction)}\n"
-    return f"{source}: {top_scenes_text(prediction, top)}{filled_text(prediction)}\n"
-
-
-def timeline_lines(prediction: "Prediction", file_format: str, top: int = 3) -> str:
-    """Returns the lines of one recording's windows.
-
-    In the format "audacity", consecutive windows of one scene are one label.
-
-    Args:
-      prediction: The prediction.
-      file_format: One of TIMELINE_FORMATS.
-      top: Number of scenes in the format "text".
-    """
-    if file_format == "audacity":
-        lines = [_label_line(label) for label in labels(prediction.timeline)]
-    else:
-        lines = [
-            _window_line(prediction, segment, file_format, top) for segment in prediction.timeline
-        ]
-    return "".join(lines)
-
-
-def labels(timeline: Iterable["Segment"]) -> list[Label]:
-    """Returns one label for each group of consecutive windows with the same scene."""
-    groups = []
-    for _, group in itertools.groupby(timeline, key=operator.attrgetter("scene")):
-        groups.append(list(group))
-    # Windows overlap, so two labels meet in the middle of what both groups cover.
-    borders = [groups[0][0].start_seconds]
-    for before, after in itertools.pairwise(groups):
-        borders.append((before[-1].end_seconds + after[0].start_seconds) / 2)
-    borders.append(groups[-1][-1].end_seconds)
-    return [
-        Label(start, end, group[0].scene)
-        for group, start, end in zip(groups, borders[:-1], borders[1:], strict=True)
-    ]
-
-
-def top_scenes_text(prediction: "Prediction | Segment", top: int) -> str:
-    """Returns the most probable scenes as text, such as "park 71.3 %, bus 12.0 %"."""
-    scenes = []
-    for scene, probability in prediction.top(top):
-        scenes.append(f"{scene} {100 * probability:.1f} %")
-    text = ", ".join(scenes)
-    # Windows of a timeline have no such attribute.
-    if getattr(prediction, "is_sure", True):
-        return text
-    return f"not sure; perhaps {text}"
-
-
-def filled_text(prediction: "Prediction") -> str:
-    """Returns by how much a recording was filled, such as " (filled with 4 s)", or ""."""
-    if not prediction.filled_seconds:
-        return ""
-    return f" (filled with {prediction.filled_seconds:.3g} s)"
-
-
-def clock_text(seconds: float) -> str:
-    """Returns a time as hours:minutes:seconds."""
-    whole = round(seconds)
-    hours = whole // 3600
-    minutes = whole // 60 % 60
-    return f"{hours:02d}:{minutes:02d}:{whole % 60:02d}"
-
-
-def csv_line(cells: Iterable[str]) -> str:
-    """Returns a line of a CSV in which no name is a formula."""
-    return _delimited([cell_of(cell) for cell in cells], ",")
 
 
 class PredictionFile:
@@ -191,7 +51,7 @@ class PredictionFile:
         self.file_format = file_format
         self._scenes = tuple(scenes)
         self._text_line = _text_line(scenes)
-        self._header = header_line(file_format, scenes, has_timeline=False)
+        self._header = prediction_lines.header_line(file_format, scenes, has_timeline=False)
         try:
             self._names = self._begin(self._header)
             # Closed by `close`.
@@ -208,7 +68,7 @@ class PredictionFile:
         if name in self._names:
             self._remove(name)
         self._names.add(name)
-        self._file.write(prediction_line(prediction, self.file_format, top))
+        self._file.write(prediction_lines.prediction_line(prediction, self.file_format, top))
         self._file.flush()
 
     def contains(self, source: str | os.PathLike) -> bool:
@@ -218,9 +78,9 @@ class PredictionFile:
     def name_of(self, source: str | os.PathLike) -> str:
         """Returns the name of a recording in the lines of the file."""
         if self.file_format.startswith("dcase"):
-            return _dcase_name(source)
+            return prediction_lines.dcase_name(source)
         if self.file_format == "text":
-            return _in_one_line(str(source))
+            return prediction_lines.in_one_line(str(source))
         return str(source)
 
     def _remove(self, name: str) -> None:
@@ -314,7 +174,7 @@ class PredictionFile:
             start = '{"file": '
         elif self.file_format == "dcase2019":
             written = written.removeprefix('"')
-            start = DCASE_FOLDER
+            start = prediction_lines.DCASE_FOLDER
         if not start:
             return written.isprintable()
         return written.startswith(start) or start.startswith(written)
@@ -348,37 +208,6 @@ def _text_line(scenes: Iterable[str]) -> re.Pattern[str]:
     return re.compile(rf"(?P<name>.*?): (?:silent|{scenes_text}){filled}\n")
 
 
-def _label_line(label: Label) -> str:
-    cells = [f"{label.start_seconds:.6f}", f"{label.end_seconds:.6f}", label.scene]
-    return _delimited(cells, "\t")
-
-
-def _window_line(prediction: "Prediction", segment: "Segment", file_format: str, top: int) -> str:
-    """Returns the line of one window; arguments as in `timeline_lines`."""
-    start = segment.start_seconds
-    end = segment.end_seconds
-    if file_format == "csv":
-        window = [f"{start:.3f}", f"{end:.3f}"]
-        cells = [prediction.source, *window, segment.scene, *_probabilities(segment)]
-        return csv_line([*cells, f"{prediction.filled_seconds:.3f}"])
-    if file_format == "json":
-        values = {
-            "file": prediction.source,
-            "start_seconds": start,
-            "end_seconds": end,
-            "scene": segment.scene,
-            "probabilities": segment.probabilities,
-            "filled_seconds": prediction.filled_seconds,
-        }
-        return json.dumps(values) + "\n"
-    scenes = f"{top_scenes_text(segment, top)}{filled_text(prediction)}"
-    return f"{clock_text(start)} to {clock_text(end)} {scenes}\n"
-
-
-def _probabilities(prediction: "Prediction | Segment") -> list[str]:
-    return [f"{probability:.6f}" for probability in prediction.probabilities.values()]
-
-
 def _name_in_json(line: str, scenes: Sequence[str]) -> str:
     """Returns the name of the recording in a JSON line.
 
@@ -408,7 +237,7 @@ def _name_in_cells(cells: Sequence[str], file_format: str, scenes: Sequence[str]
             raise ValueError("The seconds are negative.")
         name = name_of(name)
         scene = name_of(scene)
-    elif not name.startswith(DCASE_FOLDER):
+    elif not name.startswith(prediction_lines.DCASE_FOLDER):
         raise ValueError("The name is that of no submission.")
     if file_format == "dcase2019":
         if numbers or scene not in scenes:
@@ -428,26 +257,3 @@ def _check_line(scene: str, probabilities: Sequence[float], scenes: Sequence[str
         raise ValueError("The probabilities do not sum to 1.")
     if of_scene[scene] < max(probabilities) - ROUNDING:
         raise ValueError("Another scene is more probable.")
-
-
-def _dcase_name(source: str | os.PathLike) -> str:
-    return f"{DCASE_FOLDER}{Path(source).name}"
-
-
-def _in_one_line(name: str) -> str:
-    """Returns a name with escapes in place of its line breaks."""
-    return LINE_BREAK.sub(_escape, name)
-
-
-def _escape(line_break: re.Match[str]) -> str:
-    """Returns the escape of a line break: its representation without the quotation marks."""
-    return ascii(line_break.group())[1:-1]
-
-
-def _delimited(cells: Sequence[str], delimiter: str) -> str:
-    text = io.StringIO()
-    # The module quotes a line feed, but not a carriage return, where readers also end a line.
-    has_return = any("\r" in cell for cell in cells)
-    quoting = csv.QUOTE_ALL if has_return else csv.QUOTE_MINIMAL
-    csv.writer(text, delimiter=delimiter, lineterminator="\n", quoting=quoting).writerow(cells)
-    return text.getvalue()

@@ -7,7 +7,7 @@ rounded to whole numbers, so that the words fit the number beside them.
 from collections.abc import Sequence
 
 from crossask.audio.remarks import LEAST_DBFS
-from crossask.serving import prediction_files
+from crossask.serving import prediction_lines
 from crossask.serving.results import Prediction
 
 # Least percentage of the first scene, and its word. "Very likely" and "likely" have the limits of
@@ -77,7 +77,7 @@ def in_words(prediction: Prediction) -> str:
 
 def over_time_in_words(prediction: Prediction) -> str:
     """Returns a sentence about the changes of the scene over time, or "" if there are none."""
-    stretches = prediction_files.labels(prediction.timeline)
+    stretches = prediction_lines.labels(prediction.timeline)
     if prediction.is_silent or len(stretches) == 1:
         return ""
     if len(stretches) > MOST_STRETCHES:

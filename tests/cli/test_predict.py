@@ -21,7 +21,7 @@ import crossask
 from crossask.audio import reading, sliding_windows
 from crossask.cli import predict
 from crossask.errors import AudioError, CrossaskError
-from crossask.serving import Prediction, Segment, prediction_files, sources
+from crossask.serving import Prediction, Segment, prediction_files, prediction_lines, sources
 
 
 @pytest.fixture
@@ -210,34 +210,34 @@ def test_the_formats_of_a_prediction():
     answer = Prediction(
         "x/y.wav", 5.0, 16000, {"a": 0.75, "b": 0.25}, segments("a", "a", "b", "b"), None
     )
-    assert prediction_files.prediction_line(answer, "text", 1) == "x/y.wav: a 75.0 %\n"
+    assert prediction_lines.prediction_line(answer, "text", 1) == "x/y.wav: a 75.0 %\n"
     assert (
-        prediction_files.header_line("csv", "ab", False)
-        + prediction_files.prediction_line(answer, "csv")
+        prediction_lines.header_line("csv", "ab", False)
+        + prediction_lines.prediction_line(answer, "csv")
         == "file,scene,a,b,filled_seconds\nx/y.wav,a,0.750000,0.250000,0.000\n"
     )
     assert (
-        prediction_files.header_line("dcase2019", "ab", False)
-        + prediction_files.prediction_line(answer, "dcase2019")
+        prediction_lines.header_line("dcase2019", "ab", False)
+        + prediction_lines.prediction_line(answer, "dcase2019")
         == "audio/y.wav\ta\n"
     )
-    assert prediction_files.header_line(
+    assert prediction_lines.header_line(
         "dcase2024", "ab", False
-    ) + prediction_files.prediction_line(answer, "dcase2024") == (
+    ) + prediction_lines.prediction_line(answer, "dcase2024") == (
         "filename\tscene_label\ta\tb\naudio/y.wav\ta\t0.750000\t0.250000\n"
     )
     # a: 0 to 3 s, b: 2 to 5 s; the border lies in the middle of what both cover
     assert (
-        prediction_files.timeline_lines(answer, "audacity")
+        prediction_lines.timeline_lines(answer, "audacity")
         == "0.000000\t2.500000\ta\n2.500000\t5.000000\tb\n"
     )
     assert (
-        prediction_files.timeline_lines(answer, "text", 1).splitlines()[3]
+        prediction_lines.timeline_lines(answer, "text", 1).splitlines()[3]
         == "00:00:03 to 00:00:05 b 75.0 %"
     )
     assert [
         json.loads(line)["start_seconds"]
-        for line in prediction_files.timeline_lines(answer, "json").splitlines()
+        for line in prediction_lines.timeline_lines(answer, "json").splitlines()
     ] == [0, 1, 2, 3]
 
 
@@ -252,18 +252,18 @@ def test_every_format_of_ours_shows_that_a_recording_was_filled():
         filled_seconds=0.5,
     )
     assert (
-        prediction_files.prediction_line(answer, "text", 1)
+        prediction_lines.prediction_line(answer, "text", 1)
         == "x/y.wav: a 75.0 % (filled with 0.5 s)\n"
     )
     assert (
-        prediction_files.timeline_lines(answer, "text", 1)
+        prediction_lines.timeline_lines(answer, "text", 1)
         == "00:00:00 to 00:00:02 a 75.0 % (filled with 0.5 s)\n"
     )
     for has_timeline, lines in (
-        (False, prediction_files.prediction_line),
-        (True, prediction_files.timeline_lines),
+        (False, prediction_lines.prediction_line),
+        (True, prediction_lines.timeline_lines),
     ):
-        table = prediction_files.header_line("csv", "ab", has_timeline) + lines(answer, "csv")
+        table = prediction_lines.header_line("csv", "ab", has_timeline) + lines(answer, "csv")
         (line,) = csv.DictReader(io.StringIO(table))
         assert line["filled_seconds"] == "0.500"
         assert json.loads(lines(answer, "json"))["filled_seconds"] == 0.5

@@ -10,7 +10,7 @@ import pytest
 
 from crossask.cli.prediction_writer import PredictionWriter
 from crossask.errors import CrossaskError
-from crossask.serving import prediction_files
+from crossask.serving import prediction_files, prediction_lines
 from crossask.serving.sources import RecordingFile
 from crossask.text_tables import name_of
 
@@ -98,10 +98,10 @@ def test_a_changed_recording_takes_the_place_of_its_line(tmp_path, file_format, 
     file.append(prediction(name, scene="park"))
     file.append(prediction("d.wav"))
     file.close()
-    header = prediction_files.header_line(file_format, SCENES, has_timeline=False)
+    header = prediction_lines.header_line(file_format, SCENES, has_timeline=False)
     expected = [prediction("a.wav"), prediction("c.wav"), prediction(name, "park")]
     expected.append(prediction("d.wav"))
-    lines = [prediction_files.prediction_line(each, file_format) for each in expected]
+    lines = [prediction_lines.prediction_line(each, file_format) for each in expected]
     assert path.read_bytes().decode() == header + "".join(lines)
 
 
@@ -192,7 +192,7 @@ for of_format, changes in CHANGES.items():
 @pytest.mark.parametrize(("file_format", "old", "new"), CHANGED_LINES)
 def test_a_line_with_a_changed_scene_or_number_is_an_error(tmp_path, file_format, old, new):
     path = tmp_path / "out"
-    header = prediction_files.header_line(file_format, SCENES, has_timeline=False)
+    header = prediction_lines.header_line(file_format, SCENES, has_timeline=False)
     path.write_text(header + LINES[file_format])
     assert write(path, file_format, ["a.wav", "b.wav"]) == ["b.wav"]
     path.write_text(header + LINES[file_format].replace(old, new))

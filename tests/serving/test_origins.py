@@ -8,7 +8,7 @@ import pytest
 
 from crossask.cli.prediction_writer import PredictionWriter
 from crossask.errors import CrossaskError
-from crossask.serving import prediction_files, sources
+from crossask.serving import prediction_lines, sources
 from crossask.serving.results import Segment
 
 SCENES = ("bus", "park")
@@ -69,7 +69,7 @@ def predict_into(out, file_format, timeline, recordings, classifier=Classifier) 
             writer.file.close()
     if timeline:
         return len([path for path in out.rglob("*") if not path.name.startswith(".")])
-    header = prediction_files.header_line(file_format, SCENES, timeline)
+    header = prediction_lines.header_line(file_format, SCENES, timeline)
     return len(out.read_text().removeprefix(header).splitlines())
 
 

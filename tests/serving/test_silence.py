@@ -6,7 +6,7 @@ import soundfile
 
 from crossask.audio import remarks
 from crossask.cli import predict
-from crossask.serving import Classifier, prediction_files
+from crossask.serving import Classifier, prediction_lines
 
 
 def silence(rng, kind, samples=32000):
@@ -29,7 +29,7 @@ def test_silence_is_recognised_as_such(model, kind):
     prediction = model.predict(waveform, 16000)
     assert prediction.is_silent
     assert not prediction.is_sure
-    assert prediction_files.prediction_line(prediction, "text") == "the array: silent\n"
+    assert prediction_lines.prediction_line(prediction, "text") == "the array: silent\n"
     assert -200 <= prediction.level_dbfs < remarks.SILENCE_DBFS
 
 

@@ -11,7 +11,7 @@ import crossask
 from crossask.cli import main
 from crossask.errors import WeightsError
 from crossask.events import assets
-from crossask.serving import prediction_files, starter
+from crossask.serving import prediction_lines, starter
 
 FREE = ("CC0", "CC-BY-4.0", "see SOUNDS_LICENSING.md")
 
@@ -91,5 +91,5 @@ def test_an_answer_with_a_low_probability_is_not_sure(cache):
     prediction = model.predict(noise, sample_rate_hz=16000)
     probabilities = prediction.probabilities.values()
     assert prediction.is_sure is False
-    text = prediction_files.top_scenes_text(prediction, 1)
+    text = prediction_lines.top_scenes_text(prediction, 1)
     assert text == f"not sure; perhaps {prediction.scene} {100 * max(probabilities):.1f} %"

@@ -1,0 +1,217 @@
+"""Formats predictions as text, CSV, JSON lines, Audacity labels or DCASE submissions.
+
+In every format a recording is one line, or with a timeline one line for each of its windows. The
+functions return these lines with their line ends. Text, CSV and JSON show by how many seconds a
+short recording was filled up to the length of a window (`Prediction.filled_seconds`). In a CSV, an
+apostrophe precedes names that a spreadsheet would read as formulas (`text_tables.cell_of`).
+"""
+
+import csv
+import dataclasses
+import io
+import itertools
+import json
+import operator
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crossask.text_tables import cell_of
+
+if TYPE_CHECKING:
+    from crossask.serving.results import Prediction, Segment
+
+FORMATS = ("text", "csv", "json", "audacity", "dcase2019", "dcase2024")
+TIMELINE_FORMATS = ("text", "csv", "json", "audacity")
+# Suffix of a timeline's file.
+SUFFIX = {"text": ".txt", "csv": ".csv", "json": ".jsonl", "audacity": ".txt"}
+
+# Where one program or another ends a line.
+LINE_BREAK = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+# Where the recordings of a DCASE submission are.
+DCASE_FOLDER = "audio/"
+
+
+@dataclasses.dataclass(frozen=True)
+class Label:
+    """A label of Audacity: a stretch of the recording with one scene."""
+
+    start_seconds: float
+    end_seconds: float
+    scene: str
+
+
+def header_line(file_format: str, scenes: Sequence[str], has_timeline: bool) -> str:
+    """Returns the first line of a file, or "" if the format has no header.
+
+    Args:
+      file_format: One of FORMATS.
+      scenes: Names of the scenes in the order of the model's outputs.
+      has_timeline: Whether the file contains timelines.
+    """
+    if file_format == "csv":
+        window = ["start_seconds", "end_seconds"] if has_timeline else []
+        return csv_line(["file", *window, "scene", *scenes, "filled_seconds"])
+    if file_format == "dcase2024":
+        return _delimited(["filename", "scene_label", *scenes], "\t")
+    return ""
+
+
+def prediction_line(prediction: "Prediction", file_format: str, top: int = 3) -> str:
+    """Returns the line of one recording.
+
+    A DCASE submission names the file as audio/NAME. "dcase2019" has file and scene, "dcase2024"
+    also the probability of each scene.
+
+    Args:
+      prediction: The prediction.
+      file_format: One of FORMATS.
+      top: Number of scenes in the format "text".
+    """
+    if file_format == "dcase2019":
+        return _delimited([dcase_name(prediction.source), prediction.scene], "\t")
+    if file_format == "dcase2024":
+        cells = [dcase_name(prediction.source), prediction.scene, *_probabilities(prediction)]
+        return _delimited(cells, "\t")
+    if file_format == "csv":
+        cells = [prediction.source, prediction.scene, *_probabilities(prediction)]
+        return csv_line([*cells, f"{prediction.filled_seconds:.3f}"])
+    if file_format == "json":
+        values = {
+            "file": prediction.source,
+            "scene": prediction.scene,
+            "probabilities": prediction.probabilities,
+            "filled_seconds": prediction.filled_seconds,
+            "sure": prediction.is_sure,
+            "warnings": list(prediction.warnings),
+        }
+        return json.dumps(values) + "\n"
+    source = in_one_line(prediction.source)
+    if prediction.is_silent:
+        # The scene that the model computes for silence means nothing.
+        return f"{source}: silent{filled_text(prediction)}\n"
+    return f"{source}: {top_scenes_text(prediction, top)}{filled_text(prediction)}\n"
+
+
+def timeline_lines(prediction: "Prediction", file_format: str, top: int = 3) -> str:
+    """Returns the lines of one recording's windows.
+
+    In the format "audacity", consecutive windows of one scene are one label.
+
+    Args:
+      prediction: The prediction.
+      file_format: One of TIMELINE_FORMATS.
+      top: Number of scenes in the format "text".
+    """
+    if file_format == "audacity":
+        lines = [_label_line(label) for label in labels(prediction.timeline)]
+    else:
+        lines = [
+            _window_line(prediction, segment, file_format, top) for segment in prediction.timeline
+        ]
+    return "".join(lines)
+
+
+def labels(timeline: Iterable["Segment"]) -> list[Label]:
+    """Returns one label for each group of consecutive windows with the same scene."""
+    groups = []
+    for _, group in itertools.groupby(timeline, key=operator.attrgetter("scene")):
+        groups.append(list(group))
+    # Windows overlap, so two labels meet in the middle of what both groups cover.
+    borders = [groups[0][0].start_seconds]
+    for before, after in itertools.pairwise(groups):
+        borders.append((before[-1].end_seconds + after[0].start_seconds) / 2)
+    borders.append(groups[-1][-1].end_seconds)
+    return [
+        Label(start, end, group[0].scene)
+        for group, start, end in zip(groups, borders[:-1], borders[1:], strict=True)
+    ]
+
+
+def top_scenes_text(prediction: "Prediction | Segment", top: int) -> str:
+    """Returns the most probable scenes as text, such as "park 71.3 %, bus 12.0 %"."""
+    scenes = []
+    for scene, probability in prediction.top(top):
+        scenes.append(f"{scene} {100 * probability:.1f} %")
+    text = ", ".join(scenes)
+    # Windows of a timeline have no such attribute.
+    if getattr(prediction, "is_sure", True):
+        return text
+    return f"not sure; perhaps {text}"
+
+
+def filled_text(prediction: "Prediction") -> str:
+    """Returns by how much a recording was filled, such as " (filled with 4 s)", or ""."""
+    if not prediction.filled_seconds:
+        return ""
+    return f" (filled with {prediction.filled_seconds:.3g} s)"
+
+
+def clock_text(seconds: float) -> str:
+    """Returns a time as hours:minutes:seconds."""
+    whole = round(seconds)
+    hours = whole // 3600
+    minutes = whole // 60 % 60
+    return f"{hours:02d}:{minutes:02d}:{whole % 60:02d}"
+
+
+def csv_line(cells: Iterable[str]) -> str:
+    """Returns a line of a CSV in which no name is a formula."""
+    return _delimited([cell_of(cell) for cell in cells], ",")
+
+
+def _label_line(label: Label) -> str:
+    cells = [f"{label.start_seconds:.6f}", f"{label.end_seconds:.6f}", label.scene]
+    return _delimited(cells, "\t")
+
+
+def _window_line(prediction: "Prediction", segment: "Segment", file_format: str, top: int) -> str:
+    """Returns the line of one window; arguments as in `timeline_lines`."""
+    start = segment.start_seconds
+    end = segment.end_seconds
+    if file_format == "csv":
+        window = [f"{start:.3f}", f"{end:.3f}"]
+        cells = [prediction.source, *window, segment.scene, *_probabilities(segment)]
+        return csv_line([*cells, f"{prediction.filled_seconds:.3f}"])
+    if file_format == "json":
+        values = {
+            "file": prediction.source,
+            "start_seconds": start,
+            "end_seconds": end,
+            "scene": segment.scene,
+            "probabilities": segment.probabilities,
+            "filled_seconds": prediction.filled_seconds,
+        }
+        return json.dumps(values) + "\n"
+    scenes = f"{top_scenes_text(segment, top)}{filled_text(prediction)}"
+    return f"{clock_text(start)} to {clock_text(end)} {scenes}\n"
+
+
+def _probabilities(prediction: "Prediction | Segment") -> list[str]:
+    return [f"{probability:.6f}" for probability in prediction.probabilities.values()]
+
+
+def dcase_name(source: str | os.PathLike) -> str:
+    """Returns the name of a recording in a DCASE submission."""
+    return f"{DCASE_FOLDER}{Path(source).name}"
+
+
+def in_one_line(name: str) -> str:
+    """Returns a name with escapes in place of its line breaks."""
+    return LINE_BREAK.sub(_escape, name)
+
+
+def _escape(line_break: re.Match[str]) -> str:
+    """Returns the escape of a line break: its representation without the quotation marks."""
+    return ascii(line_break.group())[1:-1]
+
+
+def _delimited(cells: Sequence[str], delimiter: str) -> str:
+    text = io.StringIO()
+    # The module quotes a line feed, but not a carriage return, where readers also end a line.
+    has_return = any("\r" in cell for cell in cells)
+    quoting = csv.QUOTE_ALL if has_return else csv.QUOTE_MINIMAL
+    csv.writer(text, delimiter=delimiter, lineterminator="\n", quoting=quoting).writerow(cells)
+    return text.getvalue()

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Keys of a JSON line.
 KEYS = frozenset(("file", "scene", "probabilities", "filled_seconds", "sure", "warnings"))
+# What reading a line raises that is no prediction; RecursionError is that of nested JSON.
+NO_PREDICTION = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 # Probabilities are rounded to six digits.
 SUM_TOLERANCE = 1e-3
 ROUNDING = 1e-6
@@ -188,7 +190,7 @@ class PredictionFile:
                 return _name_in_json(line, self._scenes)
             (cells,) = csv.reader(io.StringIO(line, newline=""), delimiter=self._delimiter)
             return _name_in_cells(cells, self.file_format, self._scenes)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except NO_PREDICTION as error:
             raise self._no_prediction(line) from error
 
     def _no_prediction(self, line: str) -> CrossaskError:
@@ -212,7 +214,7 @@ def _name_in_json(line: str, scenes: Sequence[str]) -> str:
     """Returns the name of the recording in a JSON line.
 
     Raises:
-      ValueError: The line is no prediction. So do KeyError, TypeError and AttributeError.
+      Exception: One of NO_PREDICTION.
     """
     values = json.loads(line)
     found = values["probabilities"]
@@ -228,7 +230,7 @@ def _name_in_cells(cells: Sequence[str], file_format: str, scenes: Sequence[str]
     """Returns the name of the recording in a line of a table.
 
     Raises:
-      ValueError: The line is no prediction. So does KeyError.
+      Exception: One of NO_PREDICTION.
     """
     name, scene, *numbers = cells
     if file_format == "csv":

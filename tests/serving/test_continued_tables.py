@@ -200,6 +200,20 @@ def test_a_line_with_a_changed_scene_or_number_is_an_error(tmp_path, file_format
         write(path, file_format, ["a.wav", "b.wav"])
 
 
+@pytest.mark.parametrize(
+    ("file_format", "line"),
+    [("csv", "a.wav,bus\n"), ("csv", "a.wav\n"), ("json", "[" * 100_000 + "\n")],
+    ids=["two cells", "one cell", "nested brackets"],
+)
+def test_a_line_of_another_form_is_an_error(tmp_path, file_format, line):
+    path = tmp_path / "out"
+    header = prediction_lines.header_line(file_format, SCENES, has_timeline=False)
+    path.write_text(header + line)
+    with pytest.raises(CrossaskError, match="which is not a prediction"):
+        write(path, file_format, ["b.wav"])
+    assert path.read_text() == header + line
+
+
 @FORMATS
 def test_a_file_of_something_else_is_not_overwritten(tmp_path, file_format):
     path = tmp_path / "out"

@@ -30,7 +30,7 @@ STOPPING = (signal.SIGTERM, signal.SIGINT)
 def prepare_child() -> None:
     """Prepares a child process: only its parent ends it, and it does not outlive the parent.
 
-    A child that survives a killed command would write where the next command goes on.
+    A child that survives a killed command would write to the files that the next command continues.
     """
     # Ctrl-C reaches every process of the terminal; only the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

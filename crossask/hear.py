@@ -1,4 +1,4 @@
-"""The HEAR 2021 interface, at the address that users of the benchmark import."""
+"""The HEAR 2021 interface, under the name that users of the benchmark import."""
 
 from crossask.serving.hear import (
     get_scene_embeddings,

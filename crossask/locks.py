@@ -57,7 +57,7 @@ def waits() -> bool:
 
 @contextlib.contextmanager
 def of_folder(folder: str | Path) -> Iterator[None]:
-    """Holds the lock of a folder, which is created; the lock lies inside.
+    """Holds the lock of a folder, which is created; the lock's file is in the folder.
 
     Raises:
       LockedError: Another process holds it, and it is not waited for.
@@ -84,7 +84,7 @@ def remove_left_holder(folder: str | Path) -> None:
 
 @contextlib.contextmanager
 def of_path(path: str | Path) -> Iterator[None]:
-    """Holds the lock of a file, or of a folder that must not exist yet; the lock lies beside it.
+    """Holds the lock of a file or a folder that may not exist yet; the lock's file is beside it.
 
     Raises:
       LockedError: Another process holds it, and it is not waited for.

@@ -34,7 +34,7 @@ def timeline_png(prediction: Prediction, explanation: Explanation) -> bytes:
 
     Args:
       prediction: The prediction; the most probable scene is on top.
-      explanation: The explained window, which gets a frame.
+      explanation: The explained window, around which a frame is drawn.
     """
     scenes = [scene for scene, _ in prediction.top(SHOWN_SCENES)]
     percentages = []

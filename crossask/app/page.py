@@ -279,7 +279,7 @@ def _offer_to_programs(models: Models, recording: gr.Audio, limits: Limits, turn
 
 
 def _title_of_examples(models: Models) -> str:
-    """Returns the title of the examples, which says so if no model knows their scenes."""
+    """Returns the title of the examples; another one if no model predicts their scenes."""
     known = set()
     for model in models.values():
         known.update(model.scenes)

@@ -22,12 +22,12 @@ Result = TypeVar("Result")
 # A request with at most this much sound is short.
 SHORT_SECONDS = 60.0
 # Longest pause of a long request after each batch of windows, while there are short requests. A
-# batch takes about a quarter of that, so a long request goes on at a fifth of its speed.
+# batch takes about a quarter of that, so a long request continues at a fifth of its speed.
 PAUSE_SECONDS = 1.0
 
 
 class StoppedError(Exception):
-    """The visitor has left, or the time of the request is over: nobody needs its result."""
+    """The visitor has left, or the time of the request is over: its result is not needed."""
 
 
 class NotShortError(Exception):
@@ -57,7 +57,7 @@ class Request:
         self._is_stopped.set()
 
     def check(self, seconds: float) -> None:
-        """Pauses while others go first; raises an error unless the work should go on.
+        """Pauses while other requests have priority; raises an error if the work should end.
 
         The work calls it often.
 

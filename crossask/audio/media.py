@@ -41,7 +41,7 @@ _WITHOUT_HEADER = (
 # The decoder starts this much before a wanted sample, so that it has all that it needs for it.
 _SECONDS_BEFORE = 1
 # Samples as float32 from -1 to 1, all channels in one array. For more than eight arrays, PyAV reads
-# memory that is none of the frame's.
+# memory outside of the frame.
 _FLOAT = "flt"
 
 
@@ -71,7 +71,7 @@ class MediaFile:
 
         self.remark = ""
         self._name = path
-        # The resampler only converts the samples to floats. It is made anew where the format of the
+        # The resampler only converts the samples to floats. It is replaced where the format of the
         # stream changes, and then also converts the rest to the first rate and channels.
         self._resampler: av.AudioResampler | None = None
         self._resampler_input: tuple[Any, ...] = ()

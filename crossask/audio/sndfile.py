@@ -17,7 +17,7 @@ from crossask.audio import mpeg, wav_header
 _UNKNOWN_FRAMES = 2**62
 # Decoding starts this much before a wanted sample: MP3 needs earlier frames to decode one.
 _SECONDS_BEFORE = 1
-# Whatever the header says, at most so many numbers are read at once; 64 MB.
+# Largest number of values that are read in one call, for any length in the header; 64 MB.
 _MOST_VALUES = 2**24
 # Number of samples that are requested beyond the length in the header, in case the file has more.
 _SAMPLES_BEYOND = 4096
@@ -28,7 +28,7 @@ _LARGE_SIZES = range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000)
 _SHORT_SAMPLES = re.compile(r"(?:data|SSND|Data Size|riff|Riff size)\s*: (\d+) \(should be (\d+)\)")
 # Formats in which libsndfile moves to a sample exactly, and up to the end.
 _WITH_SEEK = ("WAV", "WAVEX", "W64", "RF64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3")
-# An encoding in which it cannot, although it says so.
+# An encoding in which it does not, although it reports that it can.
 _WITHOUT_SEEK = "DWVW"
 
 

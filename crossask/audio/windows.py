@@ -7,8 +7,8 @@ import numpy as np
 # Length of the shortest waveform that an exported model accepts. A model that was trained on
 # shorter clips accepts their length.
 LEAST_SECONDS = 1.0
-# Largest number of windows that an exported model computes at once, and that it is given in one
-# call. Its memory grows with it.
+# Largest number of windows that an exported model computes at a time, and that one call has.
+# Its memory grows with this number.
 BATCH_WINDOWS = 8
 
 

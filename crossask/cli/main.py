@@ -32,7 +32,7 @@ def verbs() -> tuple[str, ...]:
 
 def summary(verb: str) -> str:
     """Returns what a verb does: the first sentence of its module's docstring."""
-    # The module is not imported, because the list of verbs has to appear at once.
+    # The module is not imported, because the list of verbs has to appear without delay.
     source = Path(__file__).with_name(f"{verb}.py")
     return command.first_line(source).partition(": ")[2]
 

@@ -20,7 +20,7 @@ def progress_bar(description: str, unit: str = "clip") -> Callable[..., None]:
     def update(done: int, total: int, note: str = "") -> None:
         nonlocal bar
         if bar is None:
-            # The bar is drawn with the first progress, so that an error before it stands alone.
+            # The bar is drawn with the first progress, so that an error before it has no bar above.
             from tqdm import tqdm
 
             # What an earlier command did is left out of the speed.

@@ -55,7 +55,7 @@ def define_wait_flag(flag_values: flags.FlagValues) -> None:
 
 
 def define_trust_flag(flag_values: flags.FlagValues) -> None:
-    """Defines the flag of commands that load a model that somebody else may have written."""
+    """Defines the flag of commands that load a model of unknown origin."""
     flags.DEFINE_bool(
         "trust_model",
         False,

@@ -242,7 +242,7 @@ def _check_out(out: Path, card_path: Path) -> None:
             f"The file name {str(out)!r} does not end in .tflite.", "Use --out=MODEL.tflite."
         )
     for path in (out, card_path):
-        # A link that leads nowhere exists, too.
+        # A link without a target exists, too.
         if not os.path.lexists(path):
             continue
         if path == card_path and _is_litert_card(card_path):

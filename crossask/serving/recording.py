@@ -117,7 +117,7 @@ class Recording:
 
 
 def _whole_rate(sample_rate_hz: float) -> int:
-    """Returns the sample rate of an array as an integer; AudioError if it is none of a sound."""
+    """Returns the sample rate of an array as an integer; AudioError if it is not usable."""
     # Some libraries return 44100.0. Of text and other objects, the comparison is not possible.
     is_number = isinstance(sample_rate_hz, numbers.Real)
     is_usable = is_number and reading.LEAST_RATE_HZ <= sample_rate_hz <= reading.MOST_RATE_HZ

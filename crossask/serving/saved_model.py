@@ -68,7 +68,7 @@ def write_model(
       out_dir: Folder of the SavedModel; it must not exist.
     """
     out_dir = Path(out_dir)
-    # A link that leads nowhere is there, too.
+    # A link without a target exists, too.
     if os.path.lexists(out_dir):
         raise CrossaskError(
             f"{str(out_dir)!r} exists already.", "Use another --out, or remove it first."

@@ -60,6 +60,17 @@ def ending_with_parent() -> Callable[[], None] | None:
     return prepare
 
 
+def end_with(parent: int) -> None:
+    """Ends this process when its parent ends, or at once if it has ended already.
+
+    Unlike `prepare_child`, it does not need a process that `multiprocessing` has started.
+
+    Args:
+      parent: Number of the process that has started this one.
+    """
+    threading.Thread(target=_end_when_orphaned, args=(parent,), daemon=True).start()
+
+
 def can_fork() -> bool:
     """Returns whether a copy of this process can do work."""
     # Threads, of which TensorFlow has many, would not exist in the copy.
@@ -186,4 +197,12 @@ def _send_results(
 def _end_with_parent() -> None:
     """Ends this process when its parent ends."""
     multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
+
+
+def _end_when_orphaned(parent: int) -> None:
+    """Ends this process when it has another parent."""
+    # A process whose parent has ended becomes a child of another one.
+    while os.getppid() == parent:
+        time.sleep(SECONDS_BETWEEN_LOOKS)
     os._exit(1)

@@ -11,6 +11,7 @@ from typing import Any
 
 from crossask import files
 from crossask.errors import ConfigError, CrossaskError
+from crossask.features import beam_worker
 from crossask.features.cache import Change, Shard, ShardWriter, log_changes
 
 # Name of the folder for temporary files of Beam and its workers.
@@ -59,7 +60,7 @@ def pipeline_writer(options: Sequence[str]) -> Callable[[ShardWriter, list[Shard
         path = next(iter(write.folders.values())) / f"shards-{uuid.uuid4().hex}"
         with files.temporary_files_of(FOLDER), files.writing(path) as shard_list:
             shard_list.write_bytes(pickle.dumps(shards))
-            pipeline = apache_beam.Pipeline(options=PipelineOptions(options))
+            pipeline = _new_pipeline(PipelineOptions(options))
             numbers = pipeline | apache_beam.Create(range(len(shards)))
             # Without the reshuffle, a runner fuses all shards into one worker's task.
             spread = numbers | apache_beam.Reshuffle()
@@ -69,6 +70,31 @@ def pipeline_writer(options: Sequence[str]) -> Callable[[ShardWriter, list[Shard
         files.remove(path)
 
     return run
+
+
+def _new_pipeline(
+    options: "apache_beam.options.pipeline_options.PipelineOptions",  # noqa: F821
+) -> "apache_beam.Pipeline":  # noqa: F821
+    """Returns an empty pipeline. Its worker processes on this machine end with this process."""
+    import apache_beam
+    from apache_beam.transforms.environments import SubprocessSDKEnvironment
+
+    class Pipeline(apache_beam.Pipeline):
+        def to_runner_api(
+            self, *arguments: Any, default_environment: Any = None, **others: Any
+        ) -> Any:
+            # Beam's runner on this machine has no option for the command of its workers. It passes
+            # the command here, when it asks for the graph.
+            if isinstance(default_environment, SubprocessSDKEnvironment):
+                command = beam_worker.command_ending_with_this_process(
+                    default_environment.command_string
+                )
+                default_environment = SubprocessSDKEnvironment.from_command_string(command)
+            return super().to_runner_api(
+                *arguments, default_environment=default_environment, **others
+            )
+
+    return Pipeline(options=options)
 
 
 def _run_and_count(pipeline: "apache_beam.Pipeline") -> tuple[int, int]:  # noqa: F821

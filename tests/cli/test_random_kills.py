@@ -34,8 +34,6 @@ OF_TENSORFLOW = "__autograph_generated_file"
 NEVER_EQUAL = ("fingerprint.pb", "checksums.json")
 # How long a process may take to end after its parent was killed.
 PATIENCE_SECONDS = 60
-# Beam's workers end when they give up to reach the process that was killed.
-PATIENCE_SECONDS_WITH_BEAM = 300
 CORPUS = "--data_dir={place}/corpus/clips.csv"
 ROWS = "--experiment={place}/rows.py"
 RUN = "{place}/runs/fa/fold1/seed0"
@@ -177,8 +175,7 @@ def test_a_command_that_is_killed_at_random_moments_ends_as_one_that_was_left_al
         is_complete = name.startswith("export") and "exists already" in output
         assert ended.code == 0 or is_complete, f"{history}:\n{output}"
         assert_same(contents(out), expected, history)
-        patience = PATIENCE_SECONDS_WITH_BEAM if "Beam" in name else PATIENCE_SECONDS
-        assert_ended(sessions, patience, history)
+        assert_ended(sessions, history)
         assert remains(place.commands.temporary) == [], history
 
 
@@ -229,9 +226,9 @@ def assert_same(found: dict[str, object], expected: dict[str, object], history: 
     assert different == [], history
 
 
-def assert_ended(sessions: list[int], seconds: float, history: str) -> None:
+def assert_ended(sessions: list[int], history: str) -> None:
     """Asserts that no process is left after some seconds of the commands in these sessions."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while orphans := warm_commands.running(sessions):
         assert time.monotonic() < deadline, f"{history}: {orphans}"
         time.sleep(0.05)

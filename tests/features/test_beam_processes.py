@@ -1,5 +1,6 @@
-"""Apache Beam's pipeline on several processes of this machine, one of which is killed."""
+"""Apache Beam's pipeline on several processes of this machine, some of which are killed."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,10 +12,14 @@ import pytest
 import small_corpus
 
 from crossask.datasets import read_corpus
+from crossask.features import beam_worker
 from crossask.features.cache import prepare_features
 
 OPTIONS = "--runner=DirectRunner --direct_running_mode=multi_processing --direct_num_workers=2"
-WORKER = "apache_beam.runners.worker.sdk_worker_main"
+# The module of a worker: ours, which runs Beam's, and Beam's.
+WORKERS = (beam_worker.__name__, beam_worker.OF_BEAM)
+# How long a worker may take to end after the command was killed.
+PATIENCE_SECONDS = 60
 
 
 @pytest.mark.faults
@@ -40,6 +45,46 @@ def test_a_killed_worker_ends_the_command_and_loses_nothing(tmp_path):
 
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
     check_bytes(tmp_path)
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(not Path("/proc/self/cmdline").is_file(), reason="finds processes in /proc")
+def test_workers_that_start_end_with_a_command_that_is_killed(tmp_path):
+    """Beam's own worker would try for two minutes to connect to the command."""
+    pytest.importorskip("apache_beam", reason="needs Apache Beam: pip install 'crossask[beam]'")
+    command = subprocess.Popen(prepare_command(tmp_path, OPTIONS), stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 240
+        while len(workers := workers_below(command.pid)) < 2:
+            assert command.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        command.kill()
+        command.wait()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while any(is_worker(worker) for worker in workers):
+        assert time.monotonic() < deadline, "the workers outlived the command"
+        time.sleep(0.05)
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(os.name != "posix", reason="Windows keeps the number of a parent that ended")
+def test_a_worker_whose_parent_has_ended_before_it_starts_ends_at_once():
+    another = str(os.getppid())
+    command = [sys.executable, "-m", beam_worker.__name__, another]
+    worker = subprocess.run(command, capture_output=True, timeout=60)
+    assert worker.returncode == 1
+    # Beam's worker would end with a stack trace, because no address is given.
+    assert worker.stderr == b""
+
+
+def test_only_the_command_of_beams_runner_on_this_machine_is_replaced():
+    command = f"{sys.executable} -m {beam_worker.OF_BEAM}"
+    replaced = beam_worker.command_ending_with_this_process(command)
+    assert beam_worker.__name__ in replaced
+    for other in (replaced, "ssh host " + command, ""):
+        assert beam_worker.command_ending_with_this_process(other) == other
 
 
 @pytest.mark.faults
@@ -84,16 +129,23 @@ def workers_below(pid: int) -> list[int]:
     """Returns the processes of Beam's workers below a process, the deepest ones."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "cmdline").read_bytes().decode().split("\0")
-            parents = ancestors(int(folder.name))
-        except (OSError, ValueError):
-            # The process has ended.
-            continue
-        is_program = words[0].endswith("python") or "python3" in words[0]
-        if is_program and WORKER in words and pid in parents:
-            found.append(int(folder.name))
+        number = int(folder.name)
+        # It may end meanwhile.
+        with contextlib.suppress(OSError, ValueError):
+            if is_worker(number) and pid in ancestors(number):
+                found.append(number)
     return found
+
+
+def is_worker(pid: int) -> bool:
+    """Returns whether a process is one of Beam's workers, and not the shell that starts it."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    except (OSError, ValueError):
+        # The process has ended.
+        return False
+    is_program = words[0].endswith("python") or "python3" in words[0]
+    return is_program and not set(WORKERS).isdisjoint(words)
 
 
 def ancestors(pid: int) -> list[int]:

@@ -17,6 +17,9 @@ from crossask.errors import CrossaskError
 
 # It is part of temporary names: on a shared disk, only processes of this machine can be checked.
 _HOST = re.sub(r"\W", "_", platform.node())
+# Environment variables: the folders for temporary files and for modules of TensorFlow Hub.
+TEMPORARY = "TMPDIR"
+HUB_CACHE = "TFHUB_CACHE_DIR"
 
 
 @contextlib.contextmanager
@@ -146,20 +149,37 @@ def temporary_files_of(name: str) -> Iterator[None]:
     Args:
       name: First part of the folder's name.
     """
-    # `tempfile` reads the first one in this process, child processes read the second one.
+    # `tempfile` reads the first one in this process, child processes read the others.
     folder_before = tempfile.tempdir
-    variable_before = os.environ.get("TMPDIR")
+    variables_before = {variable: os.environ.get(variable) for variable in (TEMPORARY, HUB_CACHE)}
     with working_folder(name) as folder:
-        tempfile.tempdir = str(folder)
-        os.environ["TMPDIR"] = str(folder)
+        write_temporary_files_to(folder)
         try:
             yield
         finally:
             tempfile.tempdir = folder_before
-            if variable_before is None:
-                del os.environ["TMPDIR"]
-            else:
-                os.environ["TMPDIR"] = variable_before
+            for variable, value in variables_before.items():
+                if value is None:
+                    del os.environ[variable]
+                else:
+                    os.environ[variable] = value
+
+
+def write_temporary_files_to(folder: Path) -> None:
+    """Makes libraries, and processes that they start, write their temporary files to a folder.
+
+    TensorFlow Hub has its cache beside them by default. It remains where it is.
+    """
+    # Otherwise modules that it has would be downloaded again.
+    os.environ[HUB_CACHE] = str(hub_cache())
+    tempfile.tempdir = str(folder)
+    os.environ[TEMPORARY] = str(folder)
+
+
+def hub_cache() -> Path:
+    """Returns the folder to which TensorFlow Hub downloads modules."""
+    given = os.environ.get(HUB_CACHE)
+    return Path(given) if given else Path(tempfile.gettempdir(), "tfhub_modules")
 
 
 def check_room(folder: str | Path, needed: int) -> None:

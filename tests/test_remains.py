@@ -122,6 +122,19 @@ def test_temporary_files_of_libraries(tmp_path, ended, monkeypatch):
     assert tempfile.gettempdir() == os.environ["TMPDIR"] == str(tmp_path)
 
 
+def test_the_cache_of_tensorflow_hub_remains_where_it_is(tmp_path, monkeypatch):
+    resolver = pytest.importorskip("tensorflow_hub.resolver")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.delenv("TFHUB_CACHE_DIR", raising=False)
+    cache = resolver.tfhub_cache_dir(use_temp=True)
+    with files.temporary_files_of("crossask-beam"):
+        assert resolver.tfhub_cache_dir(use_temp=True) == cache
+        # Processes that are started there have it from their environment.
+        assert os.environ["TFHUB_CACHE_DIR"] == cache
+    assert "TFHUB_CACHE_DIR" not in os.environ
+    assert str(files.hub_cache()) == cache
+
+
 def test_a_link_to_a_folder_is_removed_and_the_folder_remains(tmp_path, ended):
     folder = tmp_path / "mine"
     folder.mkdir()

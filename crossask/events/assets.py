@@ -11,7 +11,6 @@ import logging
 import os
 import subprocess
 import sys
-import tempfile
 import textwrap
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -295,8 +294,7 @@ def _places_of_module(name: str, entry: Entry, cache_dir: str | Path | None) -> 
     places = {folder: folder / "saved_model.pb"}
     # The names of TF-Hub's folders are digests of the handles. A folder is renamed when it is
     # complete.
-    hub_cache = os.environ.get("TFHUB_CACHE_DIR") or Path(tempfile.gettempdir(), "tfhub_modules")
-    folder = Path(hub_cache, hashlib.sha1(entry["hub"].encode()).hexdigest())
+    folder = files.hub_cache() / hashlib.sha1(entry["hub"].encode()).hexdigest()
     places[folder] = folder / "saved_model.pb"
     if "kaggle" in entry:
         kaggle_cache = os.environ.get("KAGGLEHUB_CACHE") or Path.home() / ".cache" / "kagglehub"

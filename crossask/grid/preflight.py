@@ -13,7 +13,6 @@ import os
 import resource
 import signal
 import sys
-import tempfile
 import threading
 import time
 import traceback
@@ -387,8 +386,7 @@ def _check_row(connection: Connection, task: _Task) -> None:
     # The file holds what C++ prints before it ends the process; nothing of it is of use otherwise.
     os.dup2(os.open(task.stderr, os.O_WRONLY | os.O_CREAT), 2)
     # AutoGraph's temporary files would remain where a process is killed.
-    os.environ["TMPDIR"] = str(task.folder)
-    tempfile.tempdir = str(task.folder)
+    files.write_temporary_files_to(task.folder)
     if task.most_bytes:
         resource.setrlimit(resource.RLIMIT_AS, (task.most_bytes, task.most_bytes))
     clock = _EpochClock()

@@ -160,7 +160,7 @@ def temporary_files_of(name: str) -> Iterator[None]:
             tempfile.tempdir = folder_before
             for variable, value in variables_before.items():
                 if value is None:
-                    del os.environ[variable]
+                    os.environ.pop(variable, None)
                 else:
                     os.environ[variable] = value
 

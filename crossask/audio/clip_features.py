@@ -4,9 +4,10 @@ import tensorflow as tf
 
 from crossask.audio import frontends, resampling
 from crossask.config import EventModelConfig, FeatureConfig, catalogue
+from crossask.tracing import as_written
 
-# AutoGraph cannot convert an import and would log a warning about it.
-_load = tf.autograph.experimental.do_not_convert(catalogue.load)
+# A user's own tf.function may call this module; AutoGraph cannot translate an import.
+_load = as_written(catalogue.load)
 
 
 def clip_features(

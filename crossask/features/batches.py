@@ -29,6 +29,7 @@ from crossask.features.augmentation import augment, fold_in
 from crossask.features.cache import FeatureCache
 from crossask.features.targets import Labels, Targets
 from crossask.models.target import Target
+from crossask.tracing import as_written
 
 # Keys that keep the random numbers of different purposes apart.
 ORDER_KEY = 0x0C11
@@ -153,6 +154,7 @@ class TrainingData:
         examples_of_clip = examples(self.cache, self.clip_ids[:1], self.settings.context_frames)
         return clips * examples_of_clip // self._examples_of_a_stream
 
+    @as_written
     def batches(
         self, first_epoch: int = 0, first_step: int = 0, share: Share = WHOLE
     ) -> tf.data.Dataset:
@@ -329,6 +331,7 @@ class EvaluationData:
         """The clips in the order of the batches."""
         return ordered(self.cache, self.clip_ids)
 
+    @as_written
     def batches(self, share: Share = WHOLE) -> tf.data.Dataset:
         """Returns a dataset of every example once; the last batch is filled with weight 0.
 

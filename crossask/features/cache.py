@@ -29,6 +29,7 @@ from crossask.events.layer import EventModel
 from crossask.events.precomputed import Precomputed
 from crossask.events.waveform_model import WaveformModel
 from crossask.features import records, samples, verification
+from crossask.tracing import as_written
 
 # 1: recordings were recognised by their size and both ends. 2: by all their bytes. 3: the front-end
 # is compiled, and several clips are embedded together, which changes the last bits of features.
@@ -463,7 +464,7 @@ class ClipFeatures:
         with self._lock:
             if key not in self._graphs:
                 traced = tf.function(
-                    function,
+                    as_written(function),
                     input_signature=[tf.TensorSpec(shape, tf.float32)],
                     jit_compile=is_compiled,
                 )

@@ -16,6 +16,7 @@ from crossask.config import EventModelConfig, Experiment, FeatureConfig
 from crossask.datasets import Corpora, Corpus
 from crossask.features.batches import examples_of
 from crossask.grid.runs import Grid, StepTime
+from crossask.tracing import as_written
 from crossask.training import devices, network, network_size
 from crossask.training.parts import Parts, parts_of
 
@@ -161,6 +162,7 @@ def _seconds_of_features(features: FeatureConfig, event_model: EventModelConfig 
     waveform = tf.constant(noise, tf.float32)
 
     @tf.function
+    @as_written
     def compute(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
         return clip_features.clip_features(waveform, features.sample_rate_hz, features, event_model)
 

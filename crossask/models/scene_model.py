@@ -22,6 +22,7 @@ from crossask.models.residual import (
 )
 from crossask.models.standardisation import Standardisation
 from crossask.models.target import Target
+from crossask.tracing import as_written
 
 # Classes of the values of `ModelConfig.encoder`.
 ENCODERS = {"conv": ConvEncoder, "residual": ResidualEncoder}
@@ -122,6 +123,7 @@ class SceneModel(keras.Model):
         """
         raise NotImplementedError
 
+    @as_written
     def scene_logits(
         self, inputs: Inputs, training: bool, seed: tf.Tensor | None
     ) -> tuple[tf.Tensor, Attention]:

@@ -27,6 +27,7 @@ from crossask.features.augmentation import fold_in
 from crossask.models.scene_model import SceneModel
 from crossask.pretraining.claims import claim_folder
 from crossask.pretraining.tagger import MeanAveragePrecision
+from crossask.tracing import as_written
 from crossask.training import devices, loop, trunk
 
 FORMAT_HELP = (
@@ -269,6 +270,7 @@ def _batches(
 ) -> loop.Batches:
     training = parts["train"]
 
+    @as_written
     def training_batches(first_epoch: int, first_step: int) -> tf.data.Dataset:
         def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
             key = fold_in(tf.constant([settings.seed, ORDER_KEY], tf.int64), epoch)
@@ -287,6 +289,7 @@ def _batches(
     )
 
 
+@as_written
 def _in_order(part: TaggedEmbeddings, batch_size: int) -> tf.data.Dataset:
     """Returns a dataset of every clip once."""
     batches = tf.data.Dataset.range(part.count).batch(batch_size)

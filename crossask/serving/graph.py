@@ -14,6 +14,7 @@ from crossask.events.tagger import Tagger
 from crossask.events.waveform_model import WaveformModel
 from crossask.models.scene_model import SceneModel
 from crossask.serving import wav_file, window_batches
+from crossask.tracing import as_written
 
 TOP_SCENES = 3
 
@@ -67,6 +68,15 @@ class ModelParts:
     card: str
     embedding_shape: tuple[int, int] | None = None
 
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """The variables of both networks; the event model may be a part of the scene model."""
+        variables = list(self._parts.scene_model.variables)
+        if self._parts.event_model is not None:
+            variables += self._parts.event_model.variables
+        # Variables are distinguished by identity, because == compares their values.
+        return list({id(variable): variable for variable in variables}.values())
+
 
 class BaseServedModel(tf.Module):
     """The base of the exported models: windows of waveforms, features and predictions.
@@ -81,8 +91,13 @@ class BaseServedModel(tf.Module):
     def __init__(self, parts: ModelParts):
         """Creates the model from its trained parts."""
         super().__init__()
-        self.scene_model = parts.scene_model
-        self.event_model = parts.event_model
+        # For each Keras layer in an attribute, `tf.saved_model.save` also writes functions that
+        # create the layer again. Nothing reads them, and they take a tenth of the time. It does not
+        # look into `parts`, so what it has to save is an attribute, too.
+        self._parts = parts
+        self.network_variables = parts.variables
+        if isinstance(parts.event_model, WaveformModel):
+            self.waveform_model = parts.event_model
         self.tagger = parts.tagger
         self._features = parts.experiment.features
         self._event_config = parts.experiment.event_model_read
@@ -112,12 +127,14 @@ class BaseServedModel(tf.Module):
 
     def _probabilities_of(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Returns the probabilities [n, scenes] of the scene model's inputs of windows."""
-        logits = self.scene_model(inputs, training=False)
+        logits = self._parts.scene_model(inputs, training=False)
         return {"probabilities": tf.nn.softmax(logits)}
 
     def _embeddings_of(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Returns the values of the signature embed for the scene model's inputs of windows."""
-        scene, _ = self.scene_model.scene_embedding(inputs, training=False, seed=None)  # [n, D]
+        scene, _ = self._parts.scene_model.scene_embedding(
+            inputs, training=False, seed=None
+        )  # [n, D]
         result = {"scene_embedding": tf.cast(scene, tf.float32)}
         if self._event_input:
             result["event_embedding"] = tf.cast(self._event_embedding(inputs), tf.float32)
@@ -125,15 +142,16 @@ class BaseServedModel(tf.Module):
 
     def _explanations_of(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Returns the values of the signature explain for the scene model's inputs of windows."""
-        _, attention = self.scene_model.explain(inputs)
+        _, attention = self._parts.scene_model.explain(inputs)
         result = {f"attention_{name}": weights for name, weights in attention.items()}
-        if "log_mel" in self.scene_model.reads:
+        if "log_mel" in self._parts.scene_model.reads:
             result["log_mel"] = inputs["log_mel"]
         if self.tagger is not None:
             result["event_scores"] = self.tagger(self._event_embedding(inputs))
         return result
 
     @tf.function(input_signature=_WINDOWS)
+    @as_written
     def _inputs(self, windows: tf.Tensor, sample_rate_hz: tf.Tensor) -> dict[str, tf.Tensor]:
         """Computes the scene model's inputs of windows [n, samples, channels]."""
         # Double mono.
@@ -143,15 +161,15 @@ class BaseServedModel(tf.Module):
         inputs = clip_features.clip_features(
             stereo, sample_rate_hz, self._features, self._event_config
         )
-        if self._event_input == "embedding" and self.event_model is not None:
-            inputs["embedding"] = self.event_model(inputs.pop("patches"))
+        if self._event_input == "embedding" and self._parts.event_model is not None:
+            inputs["embedding"] = self._parts.event_model(inputs.pop("patches"))
         return inputs
 
     def _event_embedding(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """Returns the embeddings [n, patches, E] of the scene model's inputs."""
         if "embedding" in inputs:
             return inputs["embedding"]
-        return self.event_model(inputs["patches"])
+        return self._parts.event_model(inputs["patches"])
 
     def _with_names(self, probabilities: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the values of `classify` for probabilities [batch, scenes]."""
@@ -182,6 +200,7 @@ class ServedModel(BaseServedModel):
         return {**super().signatures(), "classify_wav": self.classify_wav}
 
     @tf.function(input_signature=_INPUTS)
+    @as_written
     def classify(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> dict[str, tf.Tensor]:
         """Predicts the scene of each recording.
 
@@ -194,6 +213,7 @@ class ServedModel(BaseServedModel):
         return self._with_names(tf.reduce_mean(values["probabilities"], axis=1))
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="wav_bytes")])
+    @as_written
     def classify_wav(self, wav_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """Predicts the scene of each WAV file from its bytes.
 
@@ -224,6 +244,7 @@ class ServedModel(BaseServedModel):
         return self._with_names(probabilities)
 
     @tf.function(input_signature=_INPUTS)
+    @as_written
     def embed(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> dict[str, tf.Tensor]:
         """Computes the embeddings of each window.
 
@@ -235,6 +256,7 @@ class ServedModel(BaseServedModel):
         return self._by_window(_waveforms(waveform, sample_rate_hz), self._embeddings)
 
     @tf.function(input_signature=_INPUTS)
+    @as_written
     def explain(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> dict[str, tf.Tensor]:
         """Computes the attention weights, the log-mel and the event scores of each window.
 
@@ -272,16 +294,19 @@ class ServedModel(BaseServedModel):
         return result
 
     @tf.function(input_signature=_WINDOWS)
+    @as_written
     def _probabilities(self, windows: tf.Tensor, sample_rate_hz: tf.Tensor) -> dict[str, tf.Tensor]:
         """Computes the probabilities [n, scenes] of windows."""
         return self._probabilities_of(self._inputs(windows, sample_rate_hz))
 
     @tf.function(input_signature=_WINDOWS)
+    @as_written
     def _embeddings(self, windows: tf.Tensor, sample_rate_hz: tf.Tensor) -> dict[str, tf.Tensor]:
         """Computes the values of `embed` for windows."""
         return self._embeddings_of(self._inputs(windows, sample_rate_hz))
 
     @tf.function(input_signature=_WINDOWS)
+    @as_written
     def _explanations(self, windows: tf.Tensor, sample_rate_hz: tf.Tensor) -> dict[str, tf.Tensor]:
         """Computes the values of `explain` for windows."""
         return self._explanations_of(self._inputs(windows, sample_rate_hz))
@@ -321,6 +346,7 @@ class ServedModelOfEmbeddings(BaseServedModel):
         embedding_spec = tf.TensorSpec([None, *self.embedding_shape], tf.float32, name="embedding")
 
         @tf.function(input_signature=[*_INPUTS, embedding_spec])
+        @as_written
         def signature(
             waveform: tf.Tensor, sample_rate_hz: tf.Tensor, embedding: tf.Tensor
         ) -> dict[str, tf.Tensor]:

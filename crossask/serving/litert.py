@@ -26,6 +26,7 @@ from crossask.models.scene_model import SceneModel
 from crossask.serving import tflite_file
 from crossask.serving.calibration import calibration_clips
 from crossask.serving.model_card import exportable_experiment, model_card
+from crossask.tracing import as_written
 from crossask.training import network
 from crossask.training.run_folder import Run
 
@@ -82,7 +83,7 @@ class ClipModel(tf.Module):
         channels = 1 if self.features.mono else 2
         self.shape = (1, samples, channels)
         self.probabilities = tf.function(
-            self._probabilities,
+            as_written(self._probabilities),
             input_signature=[tf.TensorSpec(self.shape, tf.float32, name="waveform")],
         )
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from crossask.errors import ConfigError
+from crossask.tracing import as_written
 from crossask.training import peers
 
 DISTRIBUTIONS = ("one_device", "mirrored", "multi_worker_mirrored", "tpu")
@@ -148,6 +149,7 @@ def _sum_over_devices(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor],
     """Returns a function that adds up the tensors of all devices of all machines."""
 
     @tf.function
+    @as_written
     def added(value: tf.Tensor) -> tf.Tensor:
         values = strategy.run(tf.identity, args=(value,))
         return strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)

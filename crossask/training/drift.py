@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 import tensorflow as tf
 
 from crossask.events.layer import EventModel
+from crossask.tracing import as_written
 
 
 def embedding_drift(start: EventModel, event_model: EventModel, batches: Iterable) -> float:
@@ -18,6 +19,7 @@ def embedding_drift(start: EventModel, event_model: EventModel, batches: Iterabl
     """
 
     @tf.function
+    @as_written
     def squared_lengths(patches: tf.Tensor, weight: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         before = tf.cast(start(patches, training=False), tf.float32)  # [B, P, E]
         after = tf.cast(event_model(patches, training=False), tf.float32)
@@ -49,6 +51,7 @@ def drift_from_here(event_model: EventModel, batches: Iterable) -> Callable[[], 
     weight = tf.reshape(weight, [-1, 1, 1])
 
     @tf.function
+    @as_written
     def embed() -> tf.Tensor:
         return weight * tf.cast(event_model(patches, training=False), tf.float32)
 

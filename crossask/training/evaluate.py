@@ -14,6 +14,7 @@ from crossask.features import controls
 from crossask.features.batches import EvaluationData
 from crossask.features.cache import FeatureCache
 from crossask.features.verification import damage_named
+from crossask.tracing import as_written
 from crossask.training import network
 from crossask.training.event_scores import EVENT_SCORES, write_event_scores
 from crossask.training.parts import check_same_data, parts_of
@@ -130,6 +131,7 @@ def _probabilities(run: Run, data: EvaluationData) -> np.ndarray:
     model = network.load(run)
 
     @tf.function(reduce_retracing=True)
+    @as_written
     def step(inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         logits = model(inputs, training=False)
         # Half-precision logits are too coarse for small probabilities.

@@ -12,6 +12,7 @@ from crossask import events, models
 from crossask.audio import clip_features
 from crossask.config import EventModelConfig, Experiment, ModelConfig, catalogue
 from crossask.errors import CrossaskError
+from crossask.tracing import as_written
 
 COUNTED_OPERATIONS = ("Conv2D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2")
 
@@ -86,7 +87,7 @@ def multiply_accumulates(function: Callable, spec: Any) -> int:
     Raises:
       CrossaskError: The shape of a product is unknown.
     """
-    graph = tf.function(function).get_concrete_function(spec).graph
+    graph = tf.function(as_written(function)).get_concrete_function(spec).graph
     return sum(_multiplications(operation) for operation in graph.get_operations())
 
 
@@ -96,6 +97,7 @@ def _feature_shapes(experiment: Experiment) -> dict[str, tuple[int, ...]]:
     samples = round(features.clip_seconds * features.sample_rate_hz)
 
     @tf.function(input_signature=[tf.TensorSpec([1, samples, 2], tf.float32)])
+    @as_written
     def compute(waveform: tf.Tensor) -> dict[str, tf.Tensor]:
         return clip_features.clip_features(
             waveform,

@@ -17,6 +17,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,7 @@ def compute(study: Study, settings: Settings) -> None:
       StudyError: A command failed.
     """
     print(f"\n== {study.name} ==", flush=True)
+    start_seconds = time.monotonic()
     # crossask-train rejects a folder with another row, and crossask-report reads every run.
     _set_outdated_runs_aside(study, settings)
     _prepare(study, settings)
@@ -203,6 +205,9 @@ def compute(study: Study, settings: Settings) -> None:
         _run(command)
     _complete(study, settings)
     files.write_json(settings.folder(study) / "finished.json", _digest(study, settings))
+    # What an earlier, stopped call has computed is not in this time.
+    minutes = (time.monotonic() - start_seconds) / 60
+    print(f"\n{study.name} took {minutes:.1f} min, {settings.jobs} runs at a time.", flush=True)
 
 
 def store(study: Study, settings: Settings) -> bool:

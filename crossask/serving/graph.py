@@ -132,9 +132,8 @@ class BaseServedModel(tf.Module):
 
     def _embeddings_of(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Returns the values of the signature embed for the scene model's inputs of windows."""
-        scene, _ = self._parts.scene_model.scene_embedding(
-            inputs, training=False, seed=None
-        )  # [n, D]
+        scene_model = self._parts.scene_model
+        scene, _ = scene_model.scene_embedding(inputs, training=False, seed=None)  # [n, D]
         result = {"scene_embedding": tf.cast(scene, tf.float32)}
         if self._event_input:
             result["event_embedding"] = tf.cast(self._event_embedding(inputs), tf.float32)

@@ -157,6 +157,7 @@ def _training_step(row: str, batch: int, count: int, precision: str) -> Callable
     import tensorflow as tf
 
     from crossask import config, training
+    from crossask.precision import policy
     from crossask.training import devices, network, network_size
 
     cpu = tf.config.list_physical_devices("CPU")[0]
@@ -176,7 +177,7 @@ def _training_step(row: str, batch: int, count: int, precision: str) -> Callable
     inputs = {}
     for kind, shape in shapes.items():
         inputs[kind] = rng.normal(size=(batch, *shape)).astype(np.float32)
-    with distribution.scope(), devices.precision(precision):
+    with distribution.scope(), policy(precision):
         model = network.build(experiment, [""] * CLASSES, 0, {})
         training.compile_model(model, experiment, CLASSES, shapes)
 

@@ -190,6 +190,26 @@ def _embeddings_of_8_bits_are_not_trained(row: "Experiment") -> None:
         )
 
 
+def _precision_needs_frozen_layers(row: "Experiment") -> None:
+    event = row.event_model
+    if event.precision == type(event)().precision:
+        return
+    if row.event_input != "embedding":
+        raise ConfigError(
+            f"event_model.precision is {event.precision!r}, but the row computes no frozen "
+            "embeddings.",
+            "Set strategy=feature_based with a system that reads events. A trained event model has "
+            "the precision training.precision.",
+        )
+    if not catalogue.event_model(event.name).is_trainable:
+        raise ConfigError(
+            f"event_model.precision is {event.precision!r}, but event_model.name is "
+            f"{event.name!r}, which comes from outside and has its own precision.",
+            f"Leave event_model.precision at its default, or set event_model.name to one of: "
+            f"{', '.join(catalogue.trainable_event_models())}.",
+        )
+
+
 def _encoder_fields_need_an_encoder(row: "Experiment") -> None:
     model = row.model
     has_deltas = model.deltas or model.first_deltas
@@ -259,6 +279,7 @@ RULES = (
     _models_from_outside_are_frozen,
     _fields_of_one_event_model_need_it,
     _embeddings_of_8_bits_are_not_trained,
+    _precision_needs_frozen_layers,
     _encoder_fields_need_an_encoder,
     _first_deltas_are_the_second_of_two_channels,
     _penalty_needs_attention_pooling,

@@ -186,6 +186,13 @@ class EventModelConfig(Settings):
         systems=EVENT_SYSTEMS,
         open_because="The published versions of YAMNet have ReLU or ReLU6.",
     )
+    precision: Literal["float32", "mixed_bfloat16"] = ours(
+        "float32",
+        "VGGish and YAMNet, strategy=feature_based: precision of the arithmetic; weights and "
+        "embeddings stay float32.",
+        systems=EVENT_SYSTEMS,
+        open_because="The precision of the arithmetic is not mentioned.",
+    )
     pca: str = ours(
         "",
         "embedding_tap=pca or vggish_2019: .npz of a PCA from crossask-pretrain; empty: Google's "

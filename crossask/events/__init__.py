@@ -68,15 +68,20 @@ def digest_of(
 ) -> str:
     """Returns digits that change with the embeddings that an event model computes.
 
-    These are its weights and, of an event model or front-end of the user's own, the code.
+    These are its weights, its precision and, of an event model or front-end of the user's own, the
+    code.
     """
     entry = catalogue.event_model(settings.name)
     codes = [catalogue.code_of(entry.layer)]
     if entry.front_end:
         codes.append(catalogue.code_of(catalogue.front_end(entry.front_end).patches))
-    if not any(codes):
-        return event_model.weights_digest()
-    return digest(event_model.weights_digest(), codes)
+    digits = event_model.weights_digest()
+    if any(codes):
+        digits = digest(digits, codes)
+    # Digits of embeddings in float32 are as they were before this field.
+    if settings.precision != "float32":
+        digits = digest(digits, settings.precision)
+    return digits
 
 
 def build(
@@ -89,7 +94,8 @@ def build(
         (.h5), a folder with a SavedModel or a TF-Hub handle; if it is empty, the weights are
         random. The embedding taps "pca" and "vggish_2019" use `config.pca`, as crossask-pretrain
         writes it, or else the file that `crossask-prepare --assets=vggish_pca` stored in the cache.
-      trainable: Whether the model is trained; a frozen one runs in inference mode.
+      trainable: Whether the model is trained, with the Keras policy that is set; a frozen one runs
+        in inference mode, with `config.precision`.
       seed: Seed of random weights.
 
     Raises:
@@ -97,8 +103,6 @@ def build(
         outside that should be trained.
       WeightsError: The weights are missing, or belong to another model.
     """
-    from crossask.events import assets, weights
-
     model_class = event_model_class(config.name)
     if not catalogue.event_model(config.name).is_trainable:
         if trainable:
@@ -107,6 +111,20 @@ def build(
                 f"Use one of: {', '.join(catalogue.trainable_event_models())}.",
             )
         return model_class(config)
+    if trainable:
+        return _layer(config, trainable, seed)
+    # TensorFlow is imported on first use.
+    from crossask import precision
+
+    with precision.policy(config.precision):
+        return _layer(config, trainable, seed)
+
+
+def _layer(config: EventModelConfig, trainable: bool, seed: int) -> "EventModel":
+    """Returns an event model of this package with its weights; see `build`."""
+    from crossask.events import assets, weights
+
+    model_class = event_model_class(config.name)
     options = {
         "trainable": trainable,
         "embedding_tap": config.embedding_tap,

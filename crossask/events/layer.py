@@ -92,7 +92,7 @@ class EventModel(keras.layers.Layer):
         self.source = "random"
 
     def call(self, patches: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Returns the embeddings [..., embedding_size] of patches [..., 96, 64].
+        """Returns the embeddings [..., embedding_size] of patches [..., 96, 64], in float32.
 
         Raises:
           ConfigError: The last axes are not (96, 64).
@@ -108,6 +108,8 @@ class EventModel(keras.layers.Layer):
         leading = tf.shape(patches)[:-2]
         images = tf.reshape(patches, [-1, *PATCH, 1])  # [n, 96, 64, 1]
         embedding = self._embed(images, training=training and self.trainable)  # [n, embedding_size]
+        # Layers in half precision return half precision, which is not stored.
+        embedding = tf.cast(embedding, tf.float32)
         embedding = tf.reshape(embedding, tf.concat([leading, [self.embedding_size]], 0))
         # The dynamic reshape loses the static sizes of the leading axes.
         embedding = tf.ensure_shape(embedding, [*shape[:-2], self.embedding_size])

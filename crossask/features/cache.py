@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from crossask import config, events, files, locks
+from crossask import config, events, files, locks, precision
 from crossask.audio import clip_features, fill_window, rates, reading, resampling
 from crossask.config import Experiment, catalogue
 from crossask.datasets import Clip, Corpus, embeddings, file_hashes, leaks
@@ -150,6 +150,7 @@ def prepare_features(
     tally = _Tally(len(clips), progress)
     with contextlib.ExitStack() as held:
         if write.missing(clips):
+            _log_slow_precision(experiment)
             # In one order, so that two commands do not wait for each other.
             for folder in sorted(folders.values()):
                 held.enter_context(locks.of_folder(folder))
@@ -581,6 +582,20 @@ def _log_older_version(
                 "features are computed again.",
                 older,
             )
+
+
+def _log_slow_precision(experiment: Experiment) -> None:
+    """Logs if the embeddings are computed in a precision that the processor does not have."""
+    chosen = experiment.event_model.precision
+    if chosen == "float32" or tf.config.list_physical_devices("GPU"):
+        return
+    if precision.lacks_bfloat16():
+        LOG.warning(
+            "This processor has no instructions for bfloat16 (%s), so event_model.precision=%s is "
+            "slower than float32 here.",
+            " or ".join(precision.BFLOAT16_INSTRUCTIONS),
+            chosen,
+        )
 
 
 def _highest_rate_hz(experiment: Experiment) -> int:

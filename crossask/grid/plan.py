@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from crossask import config, events, training
+from crossask import config, events, precision, training
 from crossask.audio import clip_features
 from crossask.config import EventModelConfig, Experiment, FeatureConfig
 from crossask.datasets import Corpora, Corpus
 from crossask.features.batches import examples_of
 from crossask.grid.runs import Grid, StepTime
 from crossask.tracing import as_written
-from crossask.training import devices, network, network_size
+from crossask.training import network, network_size
 from crossask.training.parts import Parts, parts_of
 
 # Clips of a step that is timed without a GPU, at most; the time is scaled to the whole batch.
@@ -176,7 +176,7 @@ def _seconds_a_step(row: Experiment, classes: int, shapes: Mapping[str, tuple[in
     if frames:
         shapes["log_mel"] = (frames, *shapes["log_mel"][1:])
     plain = _without_weights(row)
-    with devices.precision(row.training.precision):
+    with precision.policy(row.training.precision):
         model = network.build(plain, [""] * classes, seed=0, statistics={})
         training.compile_model(model, plain, classes, shapes)
 

@@ -89,9 +89,12 @@ class ClipModel(tf.Module):
 
     @classmethod
     def from_run(cls, run: Run) -> "ClipModel":
-        """Returns the model of a finished run; raises CrossaskError if it cannot be exported."""
+        """Returns the model of a finished run; raises CrossaskError if it cannot be exported.
+
+        A frozen event model computes in float32: LiteRT has no convolutions in bfloat16.
+        """
         experiment = exportable_experiment(run)
-        return cls(experiment, network.load(run), network.frozen_event_model(run))
+        return cls(experiment, network.load(run), network.frozen_event_model(run, "float32"))
 
     @property
     def parameters(self) -> int:
@@ -162,7 +165,8 @@ def export_litert(
 
     The file uses LiteRT's built-in operators only. Its signature `serving_default` takes `waveform`
     [1, samples, channels] float32 (-1..1, at the row's own sample rate) and returns `probabilities`
-    [1, scenes]. It is compared with the run before it is moved to its place.
+    [1, scenes]. It is compared with the run before it is moved to its place. A frozen event model
+    computes in float32 in both, whatever `event_model.precision` is.
 
     Args:
       run: The finished run.
@@ -191,6 +195,7 @@ def export_litert(
             "Export it with --format=saved_model.",
         )
     _warn_of_low_rate(run.experiment())
+    _warn_of_other_precision(run.experiment())
     model = ClipModel.from_run(run)
     if precision == "int8" and isinstance(model.event_model, WaveformModel):
         raise CrossaskError(
@@ -233,6 +238,18 @@ def _warn_of_low_rate(experiment: config.Experiment) -> None:
             rate,
             event_rate,
             rate // 2,
+        )
+
+
+def _warn_of_other_precision(experiment: config.Experiment) -> None:
+    """Logs if the event model of the file computes in another precision than in training."""
+    event_model = experiment.event_model_read
+    if event_model is not None and event_model.precision != "float32":
+        LOG.warning(
+            "The event model of the file computes in float32, and in training it computed in %s "
+            "(event_model.precision). The file is compared with the run's model in float32; the "
+            "run's predictions differ slightly.",
+            event_model.precision,
         )
 
 

@@ -1,4 +1,4 @@
-"""Where a run is computed: distribution, seeds, determinism, precision, threads.
+"""Where a run is computed: distribution, seeds, determinism, threads.
 
 This is the only module that imports Model Garden.
 """
@@ -200,21 +200,6 @@ def set_seeds(seed: int, strategy: tf.distribute.Strategy | None = None) -> None
     keras.utils.set_random_seed(seed)
     if not isinstance(strategy, tf.distribute.TPUStrategy):
         tf.config.experimental.enable_op_determinism()
-
-
-@contextlib.contextmanager
-def precision(name: str) -> Iterator[None]:
-    """Sets the Keras policy within the block.
-
-    Args:
-      name: "float32", "mixed_bfloat16" or "mixed_float16"; weights are float32 in all of them.
-    """
-    before = keras.mixed_precision.global_policy()
-    keras.mixed_precision.set_global_policy(name)
-    try:
-        yield
-    finally:
-        keras.mixed_precision.set_global_policy(before)
 
 
 def check_machines(distribution: str) -> None:

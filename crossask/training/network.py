@@ -8,7 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 import tf_keras as keras
 
-from crossask import events, models, stored
+from crossask import config, events, models, stored
 from crossask.audio import notices
 from crossask.config import Experiment, catalogue
 from crossask.errors import DataError, WeightsError
@@ -94,17 +94,25 @@ def restore(run: Run) -> keras.Model:
     return model
 
 
-def frozen_event_model(run: Run) -> EventModel | WaveformModel | Precomputed | None:
+def frozen_event_model(
+    run: Run, precision: str = ""
+) -> EventModel | WaveformModel | Precomputed | None:
     """Returns the frozen event model whose embeddings the run was trained on.
 
     Returns None for a row that reads no events or trains its own event model.
 
+    Args:
+      run: The run.
+      precision: Precision of its arithmetic; "" for that of the run, `event_model.precision`.
+
     Raises:
       WeightsError: Its weights are missing, or have changed since the training.
     """
-    event_model = events.frozen(run.experiment())
+    experiment = run.experiment()
+    changes = {"event_model.precision": precision} if precision else {}
+    event_model = events.frozen(config.override(experiment, changes))
     if event_model is not None:
-        check_event_model(run, events.digest_of(run.experiment().event_model, event_model))
+        check_event_model(run, events.digest_of(experiment.event_model, event_model))
     return event_model
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from crossask import config, files, locks, stored
+from crossask import config, files, locks, precision, stored
 from crossask.config import Experiment
 from crossask.datasets import Corpus, recording_count
 from crossask.errors import CrossaskError, DataError
@@ -124,7 +124,7 @@ def _train(
     # Model and optimiser, with initial weights that depend on the seed alone
     devices.set_seeds(run.seed, distribution)
     statistics = _statistics(run, experiment, corpus, cache, parts, writes)
-    with distribution.scope(), devices.precision(settings.precision):
+    with distribution.scope(), precision.policy(settings.precision):
         model = network.build(experiment, scenes, run.seed, statistics)
         compile_model(model, experiment, len(scenes), cache.shapes, data.steps)
 

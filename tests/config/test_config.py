@@ -140,6 +140,7 @@ TOGETHER = {
     "model.trunk_training": {"system": "VEM"},
     "event_control": {"system": "CMAM", "strategy": "feature_based"},
     "features.clip_hop_seconds": {"dataset": "folder"},
+    "event_model.precision": {"system": "CMAM", "strategy": "feature_based"},
     "event_model.sample_rate_hz": {"event_model.name": "saved_model"},
     "event_model.embeddings": {"event_model.name": "precomputed"},
     "event_model.output": {"event_model.name": "saved_model"},
@@ -250,6 +251,20 @@ def test_the_strategy_decides_the_input_of_the_event_branch():
             "no encoder of the log-mel",
         ),
         ({"system": "CMAM", "event_model.embedding_tap": "vggish_2019"}, "has no gradient"),
+        ({"event_model.precision": "mixed_bfloat16"}, "computes no frozen embeddings"),
+        (
+            {"system": "CMAM", "event_model.precision": "mixed_bfloat16"},
+            "has the precision training.precision",
+        ),
+        (
+            {
+                "system": "CMAM",
+                "strategy": "feature_based",
+                "event_model.name": "saved_model",
+                "event_model.precision": "mixed_bfloat16",
+            },
+            "comes from outside and has its own precision",
+        ),
         ({"system": "CMAM", "event_model.name": "saved_model"}, "which cannot be trained"),
         ({"event_model.sample_rate_hz": 32000}, "'vggish', which has no such choice"),
         ({"event_model.output": 1}, "event_model.output is '1', but event_model.name is 'vggish'"),

@@ -2,6 +2,7 @@
 weights that are damaged.
 """
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,7 +11,8 @@ import tensorflow as tf
 import tf_keras as keras
 from scipy.signal import correlate2d
 
-from crossask import events
+from crossask import events, precision
+from crossask.audio import frontends
 from crossask.config import EventModelConfig, catalogue
 from crossask.errors import ConfigError, WeightsError
 from crossask.events import weights as weight_files
@@ -157,6 +159,48 @@ def test_lower_precision_is_close(tap, tmp_path):
     exact = VGGish(**options)(patches(3)).numpy()
     rough = tf.cast(VGGish(dtype="mixed_bfloat16", **options)(patches(3)), tf.float32).numpy()
     assert 0 < np.abs(rough - exact).max() < 0.1 * np.abs(exact).max()
+
+
+def assert_close_and_not_equal(rough, exact):
+    """Asserts the difference that docs/running.md states for bfloat16."""
+    assert rough.dtype == exact.dtype == np.float32
+    assert 0 < np.abs(rough - exact).max() < 0.03 * np.abs(exact).max()
+    lengths = np.linalg.norm(rough, axis=-1) * np.linalg.norm(exact, axis=-1)
+    assert ((rough * exact).sum(-1) > 0.999 * lengths).all()
+
+
+@pytest.mark.parametrize("name", catalogue.trainable_event_models())
+def test_a_frozen_event_model_in_bfloat16_returns_embeddings_close_to_those_of_float32(name):
+    config = EventModelConfig(name=name, width=1 / 8)
+    exact = events.build(config)
+    rough = events.build(dataclasses.replace(config, precision="mixed_bfloat16"))
+    assert rough.weights_digest() == exact.weights_digest()
+    x = patches(2, 5)
+    assert_close_and_not_equal(rough(x).numpy(), exact(x).numpy())
+    # What is made afterwards is in float32 again.
+    assert keras.mixed_precision.global_policy().name == "float32"
+
+
+def test_the_published_yamnet_in_bfloat16_returns_embeddings_close_to_those_of_float32(real_data):
+    config = EventModelConfig(name="yamnet", weights=str(real_data("yamnet_float")))
+    half = dataclasses.replace(config, precision="mixed_bfloat16")
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.1, 5 * frontends.EVENT_RATE_HZ).astype(np.float32)
+    brown = np.cumsum(noise).astype(np.float32)
+    brown *= 0.3 / np.abs(brown).max()
+    for waveform in (noise, brown):
+        x = frontends.yamnet_patches(waveform)
+        assert_close_and_not_equal(events.build(half)(x).numpy(), events.build(config)(x).numpy())
+
+
+def test_the_precision_of_the_training_does_not_change_a_frozen_event_model():
+    config = EventModelConfig(width=WIDTH)
+    expected = events.build(config)(patches(3)).numpy()
+    with precision.policy("mixed_bfloat16"):
+        frozen = events.build(config)
+        trained = events.build(config, trainable=True)
+    np.testing.assert_array_equal(frozen(patches(3)).numpy(), expected)
+    assert (trained(patches(3)).numpy() != expected).any()
 
 
 @pytest.mark.parametrize("shape", [(3, 64, 96), (3, 96, 128), (6144,), (2, 48, 64)])

@@ -11,13 +11,17 @@ import small_corpus
 import soundfile
 import soxr
 
-from crossask import config
+from crossask import config, precision
 from crossask.config import TrainingConfig
 from crossask.datasets import clips, read_corpus
 from crossask.errors import AudioError, ConfigError, CrossaskError, DataError
 from crossask.features import cache, records
 from crossask.features.batches import EvaluationData, TrainingData, feature_statistics, ordered
 from crossask.features.cache import in_order, prepare_features
+
+HALF = config.override(
+    small_corpus.FEATURE_BASED, {"event_model.precision": "mixed_bfloat16", "name": "half"}
+)
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +93,39 @@ def test_rows_share_what_they_have_in_common(few, tmp_path):
     assert both.folders["log_mel"] == alone.folders["log_mel"]
     assert set(both.folders) == {"log_mel", "patches"}
     assert (both.shapes["log_mel"], both.shapes["patches"]) == ((198, 64, 2), (2, 96, 64))
+
+
+def test_embeddings_in_bfloat16_have_their_own_folder_and_are_close_to_float32(few, tmp_path):
+    exact = prepare_features(few, small_corpus.FEATURE_BASED, tmp_path)
+    rough = prepare_features(few, HALF, tmp_path)
+    assert rough.folders["embedding"] != exact.folders["embedding"]
+    assert rough.folders["log_mel"] == exact.folders["log_mel"]
+    found = dict(records.read_clips(rough.shards("embedding")))
+    for clip_id, expected in records.read_clips(exact.shards("embedding")):
+        difference = np.abs(found[clip_id] - expected).max()
+        assert 0 < difference < 0.03 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize(
+    ("processor", "is_logged"),
+    [
+        ("model name\t: x\nflags\t\t: avx2 avx512f\n", True),
+        ("flags\t\t: avx2 avx512f avx512_bf16\n", False),
+        ("flags\t\t: avx512f amx_bf16\n", False),
+        # An ARM processor; what it computes with is not known.
+        ("Features\t: asimd\n", False),
+    ],
+)
+def test_a_processor_without_bfloat16_is_logged_once_if_something_is_computed(
+    few, tmp_path, monkeypatch, caplog, processor, is_logged
+):
+    cpu_info = tmp_path / "cpuinfo"
+    cpu_info.write_text(processor)
+    monkeypatch.setattr(precision, "CPU_INFO", cpu_info)
+    for row in (small_corpus.FEATURE_BASED, HALF, HALF):
+        prepare_features(few, row, tmp_path / "features")
+    lines = [line for line in caplog.messages if "no instructions for bfloat16" in line]
+    assert len(lines) == is_logged
 
 
 def test_broken_files_are_named_and_the_others_kept(tmp_path):

@@ -35,6 +35,7 @@ CHANGES = {
     "event_model.initialisation": ("glorot", {"embedding"}),
     "event_model.embedding_tap": ("relu", {"embedding"}),
     "event_model.activation": ("relu6", {"embedding"}),
+    "event_model.precision": ("mixed_bfloat16", {"embedding"}),
     "event_model.pad_end": (True, EVENTS),
     "event_model.level": (-26.0, EVENTS),
 }

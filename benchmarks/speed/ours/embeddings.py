@@ -22,10 +22,14 @@ def create(options: Mapping[str, Any]) -> Task:
     """Returns the task.
 
     It writes the weights and the patches into files, for the peers. `options` has "event_model",
-    the number of "clips" of a call, that of "patches" of a clip, and the "folder" for the files.
+    its "precision", the number of "clips" of a call, that of "patches" of a clip, and the "folder"
+    for the files.
     """
     name = options["event_model"]
-    model = events.build(config.EventModelConfig(name=name, embedding_tap="linear"))
+    settings = config.EventModelConfig(
+        name=name, embedding_tap="linear", precision=options["precision"]
+    )
+    model = events.build(settings)
     rng = np.random.default_rng(0)
     clips = options["clips"]
     shape = (clips, options["patches"], 96, 64)

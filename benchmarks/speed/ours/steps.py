@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from crossask import training
+from crossask import precision, training
 from crossask.models.layers import MultiHeadAttention
 from crossask.models.scene_model import SceneModel
 from crossask.training import devices, network, network_size
@@ -31,7 +31,7 @@ def create(options: Mapping[str, Any]) -> Task:
     size = network_size.row_size(experiment, CLASSES)
     shapes = size.shapes
     batch = random_batch(shapes, options["batch"])
-    with distribution.scope(), devices.precision(options["precision"]):
+    with distribution.scope(), precision.policy(options["precision"]):
         model = network.build(experiment, [""] * CLASSES, 0, {})
         training.compile_model(model, experiment, CLASSES, shapes)
     folder = Path(options["folder"])

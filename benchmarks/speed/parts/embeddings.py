@@ -1,4 +1,7 @@
-"""Patches of clips of 10 s to the embeddings of VGGish and of YAMNet."""
+"""Patches of clips of 10 s to the embeddings of VGGish and of YAMNet, in float32 and in bfloat16.
+
+ONNX Runtime has no convolutions in bfloat16 for a CPU, so it always computes in float32.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,25 +12,30 @@ from speed.setup import Setup
 
 UNIT = "clip"
 PATCHES = {"vggish": 10, "yamnet": 20}
-TOLERANCES = {"embedding": 1e-4}
+# Precision -> the largest difference of the embeddings.
+TOLERANCES = {"float32": 1e-4, "mixed_bfloat16": 3e-2}
 
 
 def measure(setup: Setup) -> Iterator[tuple[str, Any]]:
     """Yields each work with its figures on one core and on all cores."""
     for name, patches in PATCHES.items():
-        folder = setup.folder(f"embeddings_{name}")
-        options = {
-            "event_model": name,
-            "clips": 1 if setup.short else cache.CLIPS_PER_CALL,
-            "patches": patches,
-            "folder": str(folder),
-        }
-        sides = [
-            setup.ours("embeddings", options),
-            setup.peer("PyTorch", "torch_embeddings", options),
-            setup.peer("ONNX Runtime", "onnx_embeddings", options),
-        ]
-        yield f"embeddings of {name}", setup.compare(sides, TOLERANCES)
+        for precision, tolerance in TOLERANCES.items():
+            options = {
+                "event_model": name,
+                "precision": precision,
+                "clips": 1 if setup.short else cache.CLIPS_PER_CALL,
+                "patches": patches,
+                "folder": str(setup.folder(f"embeddings_{name}_{precision}")),
+            }
+            sides = [
+                setup.ours("embeddings", options),
+                setup.peer("PyTorch", "torch_embeddings", options),
+                setup.peer("ONNX Runtime", "onnx_embeddings", options),
+            ]
+            work = f"embeddings of {name}"
+            if precision != "float32":
+                work += f", {precision}"
+            yield work, setup.compare(sides, {"embedding": tolerance})
 
 
 def section(figures: tables.Figures) -> str:

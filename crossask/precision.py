@@ -1,0 +1,40 @@
+"""The precision of Keras layers, and what the processor computes it with."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import tf_keras as keras
+
+CPU_INFO = Path("/proc/cpuinfo")
+# Instructions of x86 that multiply bfloat16; each is enough.
+BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
+
+
+@contextlib.contextmanager
+def policy(name: str) -> Iterator[None]:
+    """Sets the Keras policy within the block; layers made there keep it.
+
+    Args:
+      name: "float32", "mixed_bfloat16" or "mixed_float16"; weights are float32 in all of them.
+    """
+    before = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy(name)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(before)
+
+
+def lacks_bfloat16() -> bool:
+    """Returns whether the processor is known to have no instructions for bfloat16.
+
+    Only Linux lists the instructions of x86 processors; others are not known.
+    """
+    if not CPU_INFO.is_file():
+        return False
+    for line in CPU_INFO.read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "flags":
+            return not set(value.split()) & set(BFLOAT16_INSTRUCTIONS)
+    return False

@@ -76,7 +76,9 @@ class EventModel(keras.layers.Layer):
         Raises:
           ConfigError: A value that does not exist or is out of range.
         """
-        super().__init__(trainable=trainable, **kwargs)
+        # Keras would cast the patches to half precision before a layer in float32 reads them. The
+        # layers inside cast their own inputs.
+        super().__init__(trainable=trainable, autocast=False, **kwargs)
         # The configuration of a row has the same fields, and checks their values.
         EventModelConfig(
             width=float(width),

@@ -62,6 +62,9 @@ class YAMNet(EventModel):
     3,729,481 and the method `scores`. The batch normalisations have a centre and no scale; on
     several devices, their statistics are those of all devices.
 
+    Frozen and in half precision, the first layer computes in float32. The model takes 7 % longer,
+    and the largest RMS error of 45 recordings of scenes is 4.5 % instead of 17 %.
+
     The published forms differ in `activation`: ReLU in the Keras source, ReLU6 in the TFLite file.
     The embedding is a mean of activations and never negative, so the taps "linear" and "relu" are
     the same.
@@ -173,6 +176,7 @@ class YAMNet(EventModel):
         return tf.reduce_mean(x, [1, 2])  # [n, 1024]
 
     def _first_step(self, stride: int, channels: int) -> _Step:
+        dtype = None if self.trainable else "float32"
         convolution = keras.layers.Conv2D(
             self._wide(channels),
             3,
@@ -180,9 +184,11 @@ class YAMNet(EventModel):
             padding="same",
             use_bias=False,
             kernel_initializer=self._initializer(0),
+            dtype=dtype,
             name="layer1_conv",
         )
-        return _Step("layer1/conv", "kernel", convolution, self._batch_norm("layer1_norm"))
+        batch_norm = self._batch_norm("layer1_norm", dtype)
+        return _Step("layer1/conv", "kernel", convolution, batch_norm)
 
     def _depthwise_step(self, number: int, stride: int) -> _Step:
         convolution = keras.layers.DepthwiseConv2D(
@@ -209,12 +215,14 @@ class YAMNet(EventModel):
         batch_norm = self._batch_norm(f"layer{number}_pointwise_norm")
         return _Step(f"layer{number}/pointwise_conv", "kernel", convolution, batch_norm)
 
-    def _batch_norm(self, name: str) -> keras.layers.Layer:
+    def _batch_norm(self, name: str, dtype: str | None = None) -> keras.layers.Layer:
+        """Returns a batch normalisation with a dtype; None for that of the Keras policy."""
         devices = tf.distribute.get_strategy().num_replicas_in_sync
         return keras.layers.BatchNormalization(
             momentum=self.batch_norm_momentum,
             epsilon=BATCH_NORM_EPSILON,
             scale=False,
             synchronized=devices > 1,
+            dtype=dtype,
             name=name,
         )

@@ -152,21 +152,22 @@ def test_yamnets_statistics_are_those_of_both_devices(trainable, two_devices):
         assert (value != before[name]).any() == (trainable and "moving" in name), name
 
 
+def assert_close_and_not_equal(rough, exact, least_cosine=0.999):
+    """Asserts that embeddings [..., E] are float32, differ, and have at least this cosine."""
+    assert rough.dtype == exact.dtype == np.float32
+    assert 0 < np.abs(rough - exact).max() < 0.1 * np.abs(exact).max()
+    lengths = np.linalg.norm(rough, axis=-1) * np.linalg.norm(exact, axis=-1)
+    assert ((rough * exact).sum(-1) > least_cosine * lengths).all()
+
+
 @pytest.mark.parametrize("tap", ["linear", "pca"])
 def test_lower_precision_is_close(tap, tmp_path):
     np.savez(tmp_path / "pca.npz", pca_eigen_vectors=np.eye(128), pca_means=np.zeros(128))
     options = {"width": WIDTH, "seed": 1, "embedding_tap": tap, "pca": tmp_path / "pca.npz"}
     exact = VGGish(**options)(patches(3)).numpy()
-    rough = tf.cast(VGGish(dtype="mixed_bfloat16", **options)(patches(3)), tf.float32).numpy()
-    assert 0 < np.abs(rough - exact).max() < 0.1 * np.abs(exact).max()
-
-
-def assert_close_and_not_equal(rough, exact):
-    """Asserts the difference that docs/running.md states for bfloat16."""
-    assert rough.dtype == exact.dtype == np.float32
-    assert 0 < np.abs(rough - exact).max() < 0.03 * np.abs(exact).max()
-    lengths = np.linalg.norm(rough, axis=-1) * np.linalg.norm(exact, axis=-1)
-    assert ((rough * exact).sum(-1) > 0.999 * lengths).all()
+    with precision.policy("mixed_bfloat16"):
+        rough = VGGish(**options)(patches(3)).numpy()
+    assert_close_and_not_equal(rough, exact)
 
 
 @pytest.mark.parametrize("name", catalogue.trainable_event_models())
@@ -190,7 +191,15 @@ def test_the_published_yamnet_in_bfloat16_returns_embeddings_close_to_those_of_f
     brown *= 0.3 / np.abs(brown).max()
     for waveform in (noise, brown):
         x = frontends.yamnet_patches(waveform)
-        assert_close_and_not_equal(events.build(half)(x).numpy(), events.build(config)(x).numpy())
+        rough = events.build(half)(x).numpy()
+        assert_close_and_not_equal(rough, events.build(config)(x).numpy(), least_cosine=0.998)
+
+
+def test_the_first_layer_of_a_frozen_yamnet_in_bfloat16_computes_in_float32():
+    config = EventModelConfig(name="yamnet", width=1 / 8, precision="mixed_bfloat16")
+    layer = scatter(events.build(config))
+    rounded = tf.cast(tf.cast(patches(3), tf.bfloat16), tf.float32)
+    assert (layer(patches(3)).numpy() != layer(rounded).numpy()).any()
 
 
 def test_the_precision_of_the_training_does_not_change_a_frozen_event_model():

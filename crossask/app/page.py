@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
 from crossask import files
 from crossask.app import examples, failures, fragments, outcomes, style
@@ -29,6 +30,8 @@ STARTER_NAME = "starter model"
 CONCURRENT_REQUESTS = max(2, os.cpu_count() or 1)
 # Recordings of visitors are deleted when they are this old; gradio looks for them this often.
 KEPT_SECONDS = 3600
+# Sample rate of the clip that a model predicts when it is loaded.
+NOISE_RATE_HZ = 16000
 TITLE = "crossask: what scene is this?"
 INTRODUCTION = """# What scene is this?
 Upload or record at least one second of sound, or choose an example; then press Classify."""
@@ -128,6 +131,9 @@ def load_models(
 ) -> dict[str, Classifier]:
     """Loads models and names them by their folders, or by the whole paths if names are equal.
 
+    Each model predicts a clip. TensorFlow prepares a graph when it runs for the first time, which
+    takes seconds, and the first visitors would wait for it.
+
     Args:
       model_dirs: Folders of one or two exported models; None is the starter model.
       trust_model: Whether SavedModels that are not from crossask-export are loaded, too.
@@ -156,7 +162,14 @@ def load_models(
     models = {}
     for name, folder in zip(names, model_dirs, strict=True):
         models[name] = Classifier(folder, trust_model=trust_model)
+        _predict_noise(models[name])
     return models
+
+
+def _predict_noise(model: Classifier) -> None:
+    samples = round(model.clip_seconds * NOISE_RATE_HZ)
+    noise = np.random.default_rng(0).normal(0, 0.01, samples)
+    model.predict(noise, NOISE_RATE_HZ).explain()
 
 
 def results_json(

@@ -71,9 +71,9 @@ class ModelParts:
     @property
     def variables(self) -> list[tf.Variable]:
         """The variables of both networks; the event model may be a part of the scene model."""
-        variables = list(self._parts.scene_model.variables)
-        if self._parts.event_model is not None:
-            variables += self._parts.event_model.variables
+        variables = list(self.scene_model.variables)
+        if self.event_model is not None:
+            variables += self.event_model.variables
         # Variables are distinguished by identity, because == compares their values.
         return list({id(variable): variable for variable in variables}.values())
 

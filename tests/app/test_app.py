@@ -52,6 +52,18 @@ def recording(tmp_path_factory):
     return write_noise(tmp_path_factory.mktemp("sound") / "a <b>.wav", seconds=4.5)
 
 
+def test_a_model_predicts_before_the_first_visitor_comes(exports, monkeypatch):
+    predicted = []
+
+    def watched(model, source, sample_rate_hz=None):
+        predicted.append(model)
+        return of_classifier(model, source, sample_rate_hz)
+
+    of_classifier = page.Classifier.predict
+    monkeypatch.setattr(page.Classifier, "predict", watched)
+    assert list(page.load_models(exports[:1]).values()) == predicted
+
+
 def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))

@@ -427,8 +427,8 @@ def test_a_port_that_is_taken_is_an_error(exports, capsys):
 def test_the_flags_are_the_limits_of_the_page_and_no_model_is_the_starter_model(monkeypatch):
     served = []
 
-    def serve(*arguments):
-        served.append(arguments)
+    def serve(models, **arguments):
+        served.append((models, arguments))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(page, "serve", serve)
@@ -436,7 +436,14 @@ def test_the_flags_are_the_limits_of_the_page_and_no_model_is_the_starter_model(
     command += ["--request_timeout=9", "--max_waiting=5", "--public_name=a.example", "--port=1"]
     assert app.main(command) == 0
     limits = outcomes.Limits(7, 2.5, files=3, request_seconds=9, waiting=5)
-    assert served == [([None], "127.0.0.1", 1, limits, ["a.example"], False)]
+    arguments = {
+        "host": "127.0.0.1",
+        "port": 1,
+        "limits": limits,
+        "public_names": ["a.example"],
+        "trust_model": False,
+    }
+    assert served == [([None], arguments)]
 
 
 def test_without_gradio_it_says_what_to_install(exports, monkeypatch, capsys):

@@ -151,12 +151,13 @@ def _preflight(wanted: "Grid", values: flags.FlagValues) -> list[CrossaskError]:
         if isinstance(outcome, CrossaskError):
             problems.append(outcome)
             continue
+        memory = "" if outcome.peak_bytes is None else f", {outcome.peak_bytes / 1e9:.1f} GB"
         command.LOG.info(
-            "preflight: %s: %s: %.0f s, %.1f GB",
+            "preflight: %s: %s: %.0f s%s",
             outcome.row,
             ", ".join(outcome.stages),
             outcome.seconds,
-            outcome.peak_bytes / 1e9,
+            memory,
         )
         step_times[outcome.row] = outcome.step
     if step_times and not problems:

@@ -10,7 +10,6 @@ import dataclasses
 import itertools
 import logging
 import os
-import resource
 import signal
 import sys
 import threading
@@ -31,6 +30,12 @@ from crossask.grid.runs import Grid, StepTime
 from crossask.training.parts import Parts, parts_of
 from crossask.training.run_folder import run_at
 
+try:
+    import resource
+except ImportError:
+    # Windows has no limits of processes.
+    resource = None
+
 # A child process limits its memory before it imports TensorFlow.
 if TYPE_CHECKING:
     from crossask.features.cache import FeatureCache
@@ -43,6 +48,9 @@ OUT_OF_MEMORY = (
     "out of memory",
     "Cannot allocate memory",
 )
+# Signals of a process whose memory ran out. Windows does not have all of them.
+KILLED = "SIGKILL"
+CRASHED = ("SIGSEGV", "SIGABRT", "SIGBUS")
 # Distributions whose devices a second process cannot use.
 NOT_CHECKED = ("multi_worker_mirrored", "tpu")
 TRAIN_ANYWAY = "--preflight=never trains anyway"
@@ -57,14 +65,14 @@ class Passed:
       row: Name of the row.
       stages: Names of the stages.
       seconds: Duration of its process.
-      peak_bytes: Largest memory of its process.
+      peak_bytes: Largest memory of its process; None if the system does not say.
       step: Time of a training step.
     """
 
     row: str
     stages: tuple[str, ...]
     seconds: float
-    peak_bytes: int
+    peak_bytes: int | None
     step: StepTime
 
 
@@ -356,7 +364,7 @@ def _failure(task: _Task, stage: str, kind: str, trace: Any, exit_code: int) -> 
     if kind != "bug":
         how = f"ended with exit code {exit_code}"
         if exit_code < 0:
-            how = f"was ended by {signal.Signals(-exit_code).name}"
+            how = f"was ended by {_signal_of(exit_code)}"
         trace = f"{stderr[-2000:]}\nthe process {how}."
     LOG.error("preflight: %s: %s:\n%s", name, stage, trace.strip())
     last_line = trace.strip().splitlines()[-1]
@@ -367,12 +375,24 @@ def _failure(task: _Task, stage: str, kind: str, trace: Any, exit_code: int) -> 
 
 def _ended_for_memory(exit_code: int, stderr: str, most_bytes: int | None) -> bool:
     """Returns whether a process that sent no message ended because memory ran out."""
-    if exit_code == -signal.SIGKILL or any(words in stderr for words in OUT_OF_MEMORY):
+    name = _signal_of(exit_code)
+    if name == KILLED or any(words in stderr for words in OUT_OF_MEMORY):
         return True
     # TensorFlow does not check every allocation: with a limit on its address space it crashes.
+    return name in CRASHED and (most_bytes is not None or _has_memory_limit())
+
+
+def _signal_of(exit_code: int) -> str:
+    """Returns the name of the signal that ended a process; "" if none did."""
+    return signal.Signals(-exit_code).name if exit_code < 0 else ""
+
+
+def _has_memory_limit() -> bool:
+    """Returns whether the address space of this process is limited."""
+    if resource is None:
+        return False
     soft_limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    has_limit = bool(most_bytes) or soft_limit != resource.RLIM_INFINITY
-    return has_limit and exit_code in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS)
+    return soft_limit != resource.RLIM_INFINITY
 
 
 def _check_row(connection: Connection, task: _Task) -> None:
@@ -550,13 +570,15 @@ def _is_out_of_memory(error: Exception) -> bool:
     return any(words in str(error) for words in OUT_OF_MEMORY)
 
 
-def _peak_bytes() -> int:
-    """Returns the largest memory that this process had."""
+def _peak_bytes() -> int | None:
+    """Returns the largest memory that this process had; None if the system does not say."""
     status = Path("/proc/self/status")
     if status.is_file():
         # The other figure includes the parent's memory from before the process had its own.
         for line in status.read_text().splitlines():
             if line.startswith("VmHWM"):
                 return int(line.split()[1]) * 1024
+    if resource is None:
+        return None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

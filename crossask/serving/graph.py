@@ -95,7 +95,6 @@ class BaseServedModel(tf.Module):
         # create the layer again. Nothing reads them, and they take a tenth of the time. It does not
         # look into `parts`, so what it has to save is an attribute, too.
         self._parts = parts
-        self.network_variables = parts.variables
         if isinstance(parts.event_model, WaveformModel):
             self.waveform_model = parts.event_model
         self.tagger = parts.tagger
@@ -104,6 +103,12 @@ class BaseServedModel(tf.Module):
         self._event_input = parts.experiment.event_input
         self._scenes = tf.constant(list(parts.scenes))
         self.model_card = tf.saved_model.Asset(parts.card)
+
+    def _track_variables(self) -> None:
+        """Makes the variables of the networks an attribute, so that they are saved."""
+        # A network that was never called creates its variables when it is traced.
+        self.classify.get_concrete_function()
+        self.network_variables = self._parts.variables
 
     def signatures(self) -> dict[str, Callable]:
         """Returns the SavedModel's signatures by name."""
@@ -193,6 +198,11 @@ class ServedModel(BaseServedModel):
     windows are computed at a time (`window_batches`). Samples that are not finite or of amplitude
     8 or more are an error that lists their entries of the batch.
     """
+
+    def __init__(self, parts: ModelParts):
+        """Creates the model from its trained parts."""
+        super().__init__(parts)
+        self._track_variables()
 
     def signatures(self) -> dict[str, Callable]:
         """Returns the SavedModel's signatures by name."""
@@ -326,6 +336,7 @@ class ServedModelOfEmbeddings(BaseServedModel):
         self.classify = self._with_embedding(self._classified)
         self.embed = self._with_embedding(self._embedded)
         self.explain = self._with_embedding(self._explained)
+        self._track_variables()
 
     def _classified(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return self._with_names(self._probabilities_of(inputs)["probabilities"])

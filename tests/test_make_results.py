@@ -321,3 +321,21 @@ def test_a_student_is_set_aside_with_its_teacher(tmp_path):
     left = tmp_path / "out" / "small" / "runs"
     assert (left / "fa" / "fold1" / "seed0" / "config.json").is_file()
     assert not (left / "student" / "fold1" / "seed0").exists()
+
+
+def test_a_run_of_another_row_is_set_aside_even_if_its_row_cannot_be_read(tmp_path):
+    rows = tmp_path / "rows.py"
+    rows.write_text('from crossask import config\nROWS = (config.Experiment("fa"),)\n')
+    study = studies.Study("small", "a test", "demo", (studies.Training(str(rows), (0,)),))
+    settings = settings_of(tmp_path)
+    runs = tmp_path / "out" / "small" / "runs"
+    write_run(runs, "fa", (2, 3), corpus="tau2019")
+    removed = write_run(runs, "removed", (2, 3), corpus="tau2019")
+    # A field that another version had.
+    content = json.loads((removed / "config.json").read_text())
+    content["experiment"]["unknown"] = 1
+    (removed / "config.json").write_text(json.dumps(content))
+    make_results._set_outdated_runs_aside(study, settings)
+    aside = tmp_path / "out" / "small" / "outdated"
+    assert [path.name for path in aside.iterdir()] == ["removed"]
+    assert (runs / "fa" / "fold1" / "seed0" / "config.json").is_file()

@@ -368,10 +368,17 @@ def _set_outdated_runs_aside(study: Study, settings: Settings) -> None:
     except DataError:
         # There are no runs yet.
         return
-    outdated = [run for run in found if wanted.get((run.row, run.seed)) != _fields_of_run(run)]
+    outdated = []
+    current = []
+    for run in found:
+        key = (run.row, run.seed)
+        if key in wanted and _fields_of_run(run) == wanted[key]:
+            current.append(run)
+        else:
+            outdated.append(run)
     if outdated:
         # A student learned from runs of the study that are about to be replaced.
-        outdated += [run for run in found if run not in outdated and _has_teacher(run)]
+        outdated += [run for run in current if _has_teacher(run)]
     for run in outdated:
         target = folder / "outdated" / run.folder.relative_to(folder / "runs")
         print(f"{run.title} is not of the study's present rows. Moved to {target}.", flush=True)

@@ -148,6 +148,20 @@ def test_a_side_that_ends_early_is_an_error_with_its_last_words(sides):
         rounds.compare(broken, {}, QUICK, ONE_CORE)
 
 
+@pytest.mark.processes
+@pytest.mark.skipif(not IS_LINUX, reason="pins processes to cores, as Linux can")
+def test_a_side_that_was_killed_between_two_requests_is_an_error_and_can_be_ended(sides):
+    (side, _) = sides(2.0, 2.0)
+    worker = rounds._Worker(side, ONE_CORE)
+    worker.read()
+    worker.process.kill()
+    worker.process.wait()
+    with pytest.raises(CrossaskError, match=r"made_up\.task ended early"):
+        worker.request("go 1")
+    worker.end()
+    assert worker.process.stdout.closed
+
+
 def test_arrays_of_different_shapes_are_not_compared():
     with pytest.raises(CrossaskError, match=r"\(2,\), crossask's \(3,\)"):
         rounds.relative_difference(np.ones(3), np.ones(2))

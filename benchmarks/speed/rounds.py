@@ -233,7 +233,9 @@ class _Worker:
 
     def end(self) -> None:
         """Ends the process."""
-        self.process.stdin.close()
+        # Closing writes again what an ended process did not read.
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.kill()
         self.process.wait()
         self.process.stdout.close()

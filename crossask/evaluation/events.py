@@ -74,7 +74,8 @@ def read_event_scores(path: str | Path) -> pd.DataFrame:
     """Reads a table of event scores.
 
     Raises:
-      DataError: It cannot be read, or a column is missing.
+      DataError: It cannot be read, a column is missing, a score is not a finite number, or a
+        number of clips is not a positive integer.
     """
     fix = "Run crossask-evaluate with --again."
     try:
@@ -86,11 +87,16 @@ def read_event_scores(path: str | Path) -> pd.DataFrame:
             raise DataError(f"{path} has no column {column!r}.", fix)
     scores = table.drop(columns=list(UNIT_COLUMNS))
     try:
-        finite = np.isfinite(scores.to_numpy(float)).all()
+        are_finite = np.isfinite(scores.to_numpy(float)).all()
     except ValueError as error:
         raise DataError(f"{path} contains a score that is no number ({error}).", fix) from error
-    if not finite:
+    if not are_finite:
         raise DataError(f"{path} contains a score that is no number.", fix)
+    clips = table["clips"]
+    if not pd.api.types.is_integer_dtype(clips) or (clips < 1).any():
+        raise DataError(
+            f"{path} contains a value in the column 'clips' that is not a number of clips.", fix
+        )
     return table
 
 

@@ -107,7 +107,15 @@ def test_what_is_written_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "truth,location,dog\na,b,1\n", "truth,location,clips,dog\na,b,1,loud\n"]
+    "text",
+    [
+        "",
+        "truth,location,dog\na,b,1\n",
+        "truth,location,clips,dog\na,b,1,loud\n",
+        "truth,location,clips,dog\na,b,many,1\n",
+        "truth,location,clips,dog\na,b,0,1\n",
+        "truth,location,clips,dog\na,b,1.5,1\n",
+    ],
 )
 def test_another_table_is_an_error_with_its_path(tmp_path, text):
     (tmp_path / "scores.csv").write_text(text)

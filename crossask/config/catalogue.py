@@ -50,7 +50,8 @@ class FrontEnd:
     Attributes:
       name: Value of `EventModel.front_end`.
       patches: "module:function", waveform [..., samples] -> patches [..., patches, frames, mels].
-      sample_rate_hz: Sample rate of that waveform; None if `EventModelConfig.sample_rate_hz` is.
+      sample_rate_hz: Sample rate of that waveform in Hz; None if the row sets it with
+        `EventModelConfig.sample_rate_hz`.
       patch_hop_seconds: Time from the start of one patch to the start of the next; None if the
         event model decides it.
       can_pad_end: Whether the function takes `pad_end` (keep the last, incomplete patch).
@@ -69,7 +70,7 @@ PCA_TAPS = ("pca", "vggish_2019")
 
 @dataclasses.dataclass(frozen=True)
 class EventModel:
-    """A network that recognises acoustic events and gives one embedding a patch.
+    """A network that recognises acoustic events and computes an embedding of each patch.
 
     Attributes:
       name: Value of `EventModelConfig.name`.
@@ -81,7 +82,7 @@ class EventModel:
       is_trainable: Whether it is a layer of this package, which rows and crossask-pretrain can
         train. Otherwise it comes from outside and is always frozen.
       has_pca: Whether a PCA of its embeddings is published, for the `PCA_TAPS`.
-      has_tagger: Whether the published weights hold the layer that names events, too.
+      has_tagger: Whether the published weights also contain the layer that predicts events.
     """
 
     name: str
@@ -349,14 +350,18 @@ def load(target: str) -> Any:
 def code_of(target: str) -> str:
     """Returns hexadecimal digits that change with the file of the module of "module:name".
 
-    They are "" for modules of this package, whose versions are numbered. A module of the user's
-    own may be edited between two commands, and what it computed before is then out of date.
+    They are "" for modules of this package, whose versions are numbered, and for modules without a
+    file. A module of the user's own may be edited between two commands, and what it computed before
+    is then out of date.
     """
     name = target.partition(":")[0]
-    if name.partition(".")[0] == __name__.partition(".")[0]:
+    package = __name__.partition(".")[0]
+    if name.partition(".")[0] == package:
         return ""
     path = getattr(importlib.import_module(name), "__file__", None)
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else ""
+    if path is None:
+        return ""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

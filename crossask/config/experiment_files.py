@@ -135,9 +135,9 @@ def _split(reference: str) -> tuple[Path, str]:
     if file.is_file():
         return file, names
     if path and Path(path).exists():
-        kind = (
-            "a folder" if Path(path).is_dir() else "no Python file (its name does not end in .py)"
-        )
+        kind = "no Python file (its name does not end in .py)"
+        if Path(path).is_dir():
+            kind = "a folder"
         raise ConfigError(
             f"{path} is {kind}.",
             "Give an experiment file; fields in JSON are given with --config_file.",
@@ -185,7 +185,7 @@ def _import_file(file: Path) -> ModuleType:
 
 
 def _check_encoding(file: Path) -> None:
-    """Raises ConfigError unless a file can be text in UTF-8 or another encoding of single bytes."""
+    """Raises ConfigError for a file in UTF-16 or UTF-32, which Python cannot run."""
     encoding = json_files.other_encoding(file.read_bytes())
     if encoding:
         raise ConfigError(f"{file} is encoded as {encoding}.", "Save it as UTF-8.")
@@ -194,7 +194,8 @@ def _check_encoding(file: Path) -> None:
 def _syntax_error(file: Path, error: SyntaxError) -> ConfigError:
     """Returns the error of a file that is not Python, or of a module that it imports."""
     # Without a file name, the error is about the whole file.
-    place = f"{error.filename or file}"
+    place = str(error.filename or file)
+    # Text that was compiled without a file has a name such as "<string>".
     if place.startswith("<"):
         place = str(file)
     if Path(place).absolute() == file.absolute():

@@ -93,12 +93,21 @@ def read(path: Path) -> JsonFile:
 
 
 def other_encoding(data: bytes) -> str:
-    """Returns the encoding of a text that is not written in bytes, such as UTF-16, else ""."""
+    """Returns in words why a file is not UTF-8 or another encoding of single bytes, else "".
+
+    Args:
+      data: Content of the file, or its start.
+
+    Returns:
+      What follows "is encoded as" in a message: "UTF-16" or "UTF-32".
+    """
     for mark, encoding in MARKS.items():
         if data.startswith(mark):
             return encoding
     # Editors of Windows may leave out the mark.
-    return "UTF-16, or is no text: it contains bytes of zero" if b"\0" in data else ""
+    if b"\0" in data:
+        return "UTF-16, or is no text: it contains bytes of zero"
+    return ""
 
 
 def _text(path: Path) -> str:

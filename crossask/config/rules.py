@@ -54,8 +54,11 @@ def _layers_have_sizes(row: "Experiment") -> None:
         sizes = getattr(row.model, name)
         flat: list[int] = []
         for entry in sizes:
-            # Pools have two numbers for each layer.
-            flat += entry if isinstance(entry, tuple) else (entry,)
+            # Channels are one number for each layer, pools two.
+            if isinstance(entry, tuple):
+                flat += entry
+            else:
+                flat.append(entry)
         if not flat or min(flat) < 1:
             raise ConfigError(
                 f"model.{name} is {sizes!r}.", "Give integers of at least 1, one entry a layer."

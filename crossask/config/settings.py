@@ -15,14 +15,14 @@ from pydantic.fields import FieldInfo
 from crossask.config import catalogue
 from crossask.errors import ConfigError
 
-# Values are taken as they are: a string is no number and a boolean no integer.
+# Values are not converted: a string is not accepted as a number, nor a boolean as an integer.
 STRICT = pydantic.ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 LARGEST_INTEGER = 2**31 - 1
 # Characters of a value in a message.
 LONGEST_SHOWN = 100
 
-# JSON knows no tuples, so a list is taken for one.
+# JSON has no tuples, so a list is converted to one.
 _LISTS_TOO = pydantic.Strict(False)
 Integers = Annotated[tuple[int, ...], _LISTS_TOO]
 Names = Annotated[tuple[str, ...], _LISTS_TOO]
@@ -180,7 +180,7 @@ def _shown(value: Any) -> str:
     try:
         text = repr(value)
     except ValueError:
-        # Python writes integers of up to 4300 digits.
+        # Python refuses to write integers of more than 4300 digits.
         return f"an integer of {value.bit_length()} bits"
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
@@ -197,7 +197,7 @@ def _config_error(cls: type, error: dict[str, Any]) -> ConfigError:
             f"Give a {cls.__name__}, or set its fields ({first}=...).",
         )
     if isinstance(location[0], int):
-        # pydantic gives the position of an argument that was passed without its name
+        # pydantic reports the position of an argument that was passed without its name.
         location[0] = list(fields(cls))[location[0]]
     name = location[0]
     if error["type"] == "unexpected_keyword_argument":

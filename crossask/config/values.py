@@ -81,7 +81,10 @@ def override(settings: S, changes: Mapping[str, Any]) -> S:
 def parse_overrides(text: str) -> dict[str, Any]:
     """Returns `training.epochs=3,model.encoder_channels=(8,16,32,64)` as {name: value}.
 
-    Values are Python literals; what is no literal is taken as text.
+    A value that is not a Python literal is text; true, false and none may be lower case.
+
+    Raises:
+      ConfigError: A part is not name=value, a name is repeated, or brackets do not match.
     """
     changes = {}
     for part in _split_outside_brackets(text):

@@ -23,14 +23,28 @@ THREADS = 4
 LOGGED_BYTES = 1e9
 
 
-class Content(NamedTuple):
-    """The content of a file, and how to see without reading that it is still the same.
+class Stamp(NamedTuple):
+    """The size and the times of a file, which show without reading it that it is still the same.
 
     Attributes:
       size: Number of bytes.
       mtime_ns: Time of the last change of the content.
       ctime_ns: Time of the last change of content, name or rights; unlike the other time, programs
         that copy files do not set it back.
+    """
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+class Content(NamedTuple):
+    """The content of a file, and its stamp when it was read; see `Stamp`.
+
+    Attributes:
+      size: Number of bytes.
+      mtime_ns: Time of the last change of the content.
+      ctime_ns: Time of the last change of content, name or rights.
       sha256: SHA-256 of all bytes, in hexadecimal digits.
     """
 
@@ -38,6 +52,11 @@ class Content(NamedTuple):
     mtime_ns: int
     ctime_ns: int
     sha256: str
+
+    @property
+    def stamp(self) -> Stamp:
+        """Size and times of the file when it was read."""
+        return Stamp(self.size, self.mtime_ns, self.ctime_ns)
 
 
 # Absolute path -> content of a file that this process has read, or has found in a file of hashes.
@@ -55,13 +74,13 @@ def contents(paths: Iterable[str]) -> dict[str, Content]:
     unknown = []
     unknown_bytes = 0
     for path in dict.fromkeys(paths):
-        size, times = _size_and_times(path)
+        stamp = _stamp(path)
         known = _known.get(os.path.abspath(path))
-        if known is not None and known[:3] == (size, *times):
+        if known is not None and known.stamp == stamp:
             found[path] = known
         else:
             unknown.append(path)
-            unknown_bytes += size
+            unknown_bytes += stamp.size
     if unknown_bytes > LOGGED_BYTES:
         LOG.info(
             "Reading %d files (%.1f GB) to recognise later changes.",
@@ -83,21 +102,24 @@ def changed(known: dict[str, Content]) -> list[str]:
     paths = []
     for path, content in known.items():
         try:
-            size, times = _size_and_times(path)
+            has_changed = _stamp(path) != content.stamp
         except DataError:
+            has_changed = True
+        if has_changed:
             paths.append(path)
-        else:
-            if content[:3] != (size, *times):
-                paths.append(path)
     return paths
 
 
 @contextlib.contextmanager
 def kept_in(path: Path, names: Iterable[str]) -> Iterator[None]:
-    """Takes hashes from a file, and adds those of the files `names` to it when the block ends.
+    """Reads a file of hashes, and adds those of the files `names` to it when the block ends.
 
-    Files whose content differs from the recorded one are named in the log. A file of hashes that
-    is missing or damaged only costs time: it is written anew.
+    A warning is logged for each file whose content differs from the recorded one. A file of hashes
+    that is missing or damaged only costs time: it is written anew.
+
+    Args:
+      path: The file of hashes.
+      names: Paths of files of the corpus.
     """
     before = _load(path)
     with _lock:
@@ -107,9 +129,10 @@ def kept_in(path: Path, names: Iterable[str]) -> Iterator[None]:
     finally:
         found = {}
         with _lock:
-            for name in map(os.path.abspath, dict.fromkeys(names)):
-                if name in _known:
-                    found[name] = _known[name]
+            for name in names:
+                absolute = os.path.abspath(name)
+                if absolute in _known:
+                    found[absolute] = _known[absolute]
         if any(before.get(name) != content for name, content in found.items()):
             # Another process may have added others.
             _write(path, {**_load(path), **found})
@@ -118,28 +141,31 @@ def kept_in(path: Path, names: Iterable[str]) -> Iterator[None]:
 def _read(path: str) -> Content:
     """Returns the content of a file, and keeps it in memory."""
     started_ns = time.time_ns()
-    size, times = _size_and_times(path)
+    stamp = _stamp(path)
     try:
         digest = stored.sha256(Path(path))
     except OSError as error:
         raise unreadable(path, error) from error
-    content = Content(size, *times, digest)
+    content = Content(*stamp, digest)
     settled_ns = started_ns - round(SETTLED_SECONDS * 1e9)
+    is_settled = max(stamp.mtime_ns, stamp.ctime_ns) < settled_ns
     with _lock:
         before = _known.pop(os.path.abspath(path), None)
-        if max(times) < settled_ns and _size_and_times(path) == (size, times):
+        # The file may have changed while it was read.
+        if is_settled and _stamp(path) == stamp:
             _known[os.path.abspath(path)] = content
     if before is not None and before.sha256 != content.sha256:
         LOG.warning("%s has changed since its features were computed.", path)
     return content
 
 
-def _size_and_times(path: str) -> tuple[int, tuple[int, int]]:
+def _stamp(path: str) -> Stamp:
+    """Returns the present stamp of a file; raises DataError if there is no such file."""
     try:
         status = os.stat(path)
     except OSError as error:
         raise unreadable(path, error) from error
-    return status.st_size, (status.st_mtime_ns, status.st_ctime_ns)
+    return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def unreadable(path: str, error: OSError) -> DataError:

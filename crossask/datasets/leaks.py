@@ -44,13 +44,36 @@ def sources(names: Iterable[str]) -> dict[str, str]:
 
     Returns:
       Name -> name of the source without a suffix. Two files that differ in their suffix alone have
-      one source. A variant such as "walk_pitch2" counts only if
-      there is "walk" or another variant of it, and a span such as "walk_10_20" only if another one
-      begins where it ends, or ends where it begins.
+      one source. A variant such as "walk_pitch2" counts only if there is "walk" or another variant
+      of it, and a span such as "walk_10_20" only if another one begins where it ends, or ends where
+      it begins.
     """
     stem_of = {name: _stem(name) for name in names if name}
+    name_of = {stem: name for name, stem in stem_of.items()}
+    source_of = _named_sources(stem_of, name_of)
+    # Files that differ in their suffix alone are one recording in several formats.
+    names_with = collections.Counter(stem_of.values())
+    for name, stem in stem_of.items():
+        if names_with[stem] > 1:
+            source_of.setdefault(name, stem)
+    # A source that is among the names belongs to itself.
+    for source in set(source_of.values()):
+        if source in name_of:
+            source_of.setdefault(name_of[source], source)
+    first_sources = {}
+    for name in source_of:
+        first_sources[name] = _first_source(name, source_of, name_of)
+    return first_sources
+
+
+def _named_sources(stem_of: Mapping[str, str], name_of: Mapping[str, str]) -> dict[str, str]:
+    """Returns name -> source for the names of parts, variants and spans; see `sources`.
+
+    Args:
+      stem_of: Name -> name without a suffix.
+      name_of: Name without a suffix -> name.
+    """
     found: dict[str, str] = {}
-    clips_with = collections.Counter(stem_of.values())
     variants: dict[str, list[str]] = collections.defaultdict(list)
     spans: dict[tuple[str, int], list[str]] = collections.defaultdict(list)
     for name, stem in stem_of.items():
@@ -65,7 +88,6 @@ def sources(names: Iterable[str]) -> dict[str, str]:
             seconds = int(span["end"]) - int(span["start"])
             if seconds >= SHORTEST_SPAN_SECONDS:
                 spans[span["source"], seconds].append(name)
-    name_of = {stem: name for name, stem in stem_of.items()}
     for source, members in variants.items():
         if source in name_of or len(members) > 1:
             found.update(dict.fromkeys(members, source))
@@ -74,27 +96,35 @@ def sources(names: Iterable[str]) -> dict[str, str]:
         ends = {SPAN.fullmatch(stem_of[name])["end"] for name in members}
         if starts & ends:
             found.update(dict.fromkeys(members, source))
-    # One recording in two formats.
-    for name, stem in stem_of.items():
-        if clips_with[stem] > 1:
-            found.setdefault(name, stem)
-    # The source itself, too.
-    for source in set(found.values()):
-        if source in name_of:
-            found.setdefault(name_of[source], source)
-    # The first source of all: each one is shorter than what was made from it.
-    first_sources = {}
-    for name, source in found.items():
-        while found.get(name_of.get(source), source) != source:
-            source = found[name_of[source]]
-        first_sources[name] = source
-    return first_sources
+    return found
+
+
+def _first_source(name: str, source_of: Mapping[str, str], name_of: Mapping[str, str]) -> str:
+    """Returns the first recording in the chain of sources of a name.
+
+    In "walk_aug1_part2", the chain is "walk_aug1", then "walk".
+
+    Args:
+      name: A name that has a source.
+      source_of: Name -> source.
+      name_of: Name without a suffix -> name.
+    """
+    source = source_of[name]
+    while source in name_of:
+        earlier = source_of.get(name_of[source], source)
+        if earlier == source:
+            break
+        # A source is shorter than what was made from it, so this ends.
+        source = earlier
+    return source
 
 
 def _stem(name: str) -> str:
     """Returns the name of a sound file without its suffix; other names remain."""
     path = PurePosixPath(name)
-    return path.with_suffix("").as_posix() if path.suffix.lower() in reading.SUFFIXES else name
+    if path.suffix.lower() not in reading.SUFFIXES:
+        return name
+    return path.with_suffix("").as_posix()
 
 
 def check_sources(corpus: "Corpus") -> None:

@@ -94,19 +94,18 @@ def download_corpus(
     """
     from crossask.datasets.archives import fetch_corpus
 
-    published = catalogue.dataset(name).archives
-    if catalogue.dataset(name).by_hand:
+    entry = catalogue.dataset(name)
+    if entry.by_hand:
         raise ConfigError(
-            f"The data set {name!r} cannot be downloaded by this command.",
-            catalogue.dataset(name).by_hand,
+            f"The data set {name!r} cannot be downloaded by this command.", entry.by_hand
         )
-    if not published:
-        others = [entry.name for entry in catalogue.DATASETS.values() if entry.archives]
+    if not entry.archives:
+        others = [other.name for other in catalogue.DATASETS.values() if other.archives]
         raise ConfigError(
             f"The data set {name!r} has nothing to download.",
             f"These data sets have: {', '.join(others)}.",
         )
-    archives = catalogue.load(published)
+    archives = catalogue.load(entry.archives)
     if metadata_only:
         archives = [archive for archive in archives if METADATA_ARCHIVE in archive[0]]
     fetch_corpus(archives, data_dir, progress)

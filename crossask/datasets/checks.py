@@ -239,8 +239,10 @@ def _check_side(
 
 
 def named(clip: "Clip") -> str:
-    """Returns what messages call a clip: its id, and where it was read."""
-    return f"{clip.id!r} ({clip.origin})" if clip.origin else repr(clip.id)
+    """Returns the id of a clip, and where it was read if that is known, for a message."""
+    if not clip.origin:
+        return repr(clip.id)
+    return f"{clip.id!r} ({clip.origin})"
 
 
 def _in(clip: "Clip") -> str:

@@ -117,9 +117,10 @@ def _listed_twice(table: text_tables.Table, first: ClipLine, second: ClipLine) -
     """Returns the error for two lines of one clip; it shows where they differ."""
     differences = []
     for column in table.columns:
-        values = (first.row[column], second.row[column])
-        if column != "filename" and values[0] != values[1]:
-            differences.append(f"{column} {values[0]!r} and {values[1]!r}")
+        value = first.row[column]
+        other = second.row[column]
+        if column != "filename" and value != other:
+            differences.append(f"{column} {value!r} and {other!r}")
     contradiction = f", with {', '.join(differences)}" if differences else ""
     return DataError(
         f"Lines {first.number} and {second.number} of {table.path} list {first.name!r} "

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from crossask.audio import reading
@@ -74,14 +75,11 @@ def read(data_dir: str | Path, need_audio: bool = True, name: str = "cochlscene"
                 how_to_get(name, data_dir),
             )
         files += found
-    participants = []
-    for clip_set in SETS:
-        participants.append({file.participant for file in files if file.clip_set == clip_set})
-    are_disjoint = sum(map(len, participants)) == len(set().union(*participants))
+    is_in_several_sets = _is_any_participant_in_several_sets(files)
     clips = []
     for file in files:
         location = file.participant
-        if not are_disjoint:
+        if is_in_several_sets:
             location = f"{file.participant}_{file.recording}"
         clips.append(Clip(file.id, str(file.path), file.path.parent.name, location))
     fold = Fold(
@@ -91,6 +89,15 @@ def read(data_dir: str | Path, need_audio: bool = True, name: str = "cochlscene"
         validation=tuple(file.id for file in files if file.clip_set == "Val"),
     )
     return Corpus(name, SCENES, tuple(clips), (fold,))
+
+
+def _is_any_participant_in_several_sets(files: Sequence[_File]) -> bool:
+    set_of: dict[str, str] = {}
+    for file in files:
+        first_set = set_of.setdefault(file.participant, file.clip_set)
+        if file.clip_set != first_set:
+            return True
+    return False
 
 
 def _files(folder: Path, clip_set: str) -> list[_File]:

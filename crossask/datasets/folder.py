@@ -156,7 +156,7 @@ def _clips_of_folders(folder: Path) -> list[Clip]:
     if searched.left_out:
         reasons.append(searched.left_out)
     left_out = ", ".join(reasons)
-    deeper = sum(len(Path(clip.id).parts) > 2 for clip in clips)
+    deeper = [clip for clip in clips if len(Path(clip.id).parts) > 2]
     if deeper:
         notices.log_once(
             f"deeper in {folder}",
@@ -164,7 +164,7 @@ def _clips_of_folders(folder: Path) -> list[Clip]:
             "%d recordings in %s are in folders below those of the scenes, and each one counts as "
             "a location. If such a folder is one place, give a CSV with a column location, so that "
             "its recordings stay on one side of a split.",
-            deeper,
+            len(deeper),
             folder,
         )
     if not clips:
@@ -193,7 +193,7 @@ def _read_table(path: Path) -> ClipTable:
     table.require(("filename", "scene"), "Give a header with filename and scene.")
     filled = ["scene"]
     for column in ("location", "fold"):
-        # Spreadsheets keep the header of a column that nobody filled.
+        # Spreadsheets also write the header of an empty column.
         if column in table.columns and any(table.column(column)):
             filled.append(column)
     return ClipTable(table, filled)
@@ -228,7 +228,11 @@ def _clips_of_table(lines: ClipTable, need_audio: bool) -> list[Clip]:
 
 
 def _folds_of_table(lines: ClipTable) -> dict[str, str]:
-    """Returns {clip id: name of its fold} from the column `fold`; {} if the column is not there."""
+    """Returns {clip id: name of its fold} from the column `fold`; {} without it, or if it is empty.
+
+    Raises:
+      DataError: The name of one fold is written in two ways, such as 1 and 01.
+    """
     fold_of = {}
     line_of: dict[str, ClipLine] = {}
     for line in lines:

@@ -56,8 +56,8 @@ class OwnRecordings:
     @property
     def has_validation(self) -> bool:
         """Whether there are enough clips and locations to hold some out for validation."""
-        locations = collections.Counter(scene for scene, _ in _locations(self.corpus.clips))
-        has_locations = min(locations.values()) > folder.MOST_FOLDS
+        locations_of = collections.Counter(scene for scene, _ in _locations(self.corpus.clips))
+        has_locations = min(locations_of.values()) > folder.MOST_FOLDS
         return self.clips >= FEWEST_CLIPS_TO_VALIDATE and has_locations
 
     def in_words(self) -> str:
@@ -105,17 +105,16 @@ def look_at(data_dir: str | Path) -> OwnRecordings:
     clips, grouped = _with_sources(found.clips)
     facts = [reading.facts_of(clip.path) for clip in found.clips]
     seconds = np.array([fact.seconds for fact in facts])
-    rate = collections.Counter(fact.sample_rate_hz for fact in facts).most_common(1)[0][0]
-    mono = sum(1 for fact in facts if fact.channels == 1)
-    longest = min(LONGEST_CLIP_SECONDS, float(np.median(seconds)))
+    mono = [fact for fact in facts if fact.channels == 1]
+    clip_seconds = min(LONGEST_CLIP_SECONDS, float(np.median(seconds)))
     return OwnRecordings(
         corpus=folder.corpus_of(clips, fold_of) if grouped else found,
         fold_of=fold_of,
         grouped=grouped,
         seconds=seconds,
-        sample_rate_hz=max((known for known in RATES_HZ if known <= rate), default=RATES_HZ[0]),
-        is_mono=mono > len(facts) / 2,
-        clip_seconds=max(SHORTEST_CLIP_SECONDS, round(longest, 1)),
+        sample_rate_hz=_common_rate([fact.sample_rate_hz for fact in facts]),
+        is_mono=len(mono) > len(facts) / 2,
+        clip_seconds=max(SHORTEST_CLIP_SECONDS, round(clip_seconds, 1)),
     )
 
 
@@ -167,8 +166,15 @@ def experiment_text(own: OwnRecordings, table: Path) -> str:
     )
 
 
+def _common_rate(rates_hz: Sequence[int]) -> int:
+    """Returns the rate of `RATES_HZ` at or below the most frequent one, or else the lowest."""
+    ((most_frequent, _),) = collections.Counter(rates_hz).most_common(1)
+    not_above = [rate for rate in RATES_HZ if rate <= most_frequent]
+    return max(not_above, default=RATES_HZ[0])
+
+
 def _with_sources(clips: Sequence[Clip]) -> tuple[list[Clip], int]:
-    """Returns clips in which takes of one source share a location, and their number.
+    """Returns clips in which takes of one source share a location, and the number of such takes.
 
     Locations that the user gave stay as they are.
     """
@@ -183,7 +189,8 @@ def _with_sources(clips: Sequence[Clip]) -> tuple[list[Clip], int]:
     location_of = {}
     for (_, source), members in takes.items():
         if len(members) > 1:
-            location_of |= {clip.id: source for clip in members}
+            for clip in members:
+                location_of[clip.id] = source
     changed = []
     for clip in clips:
         location = location_of.get(clip.id, clip.location)

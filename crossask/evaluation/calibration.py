@@ -31,7 +31,12 @@ class Bin:
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """Agreement of confidence and accuracy; see `calibration`."""
+    """Agreement of confidence and accuracy; see `calibration`.
+
+    Attributes:
+      expected_calibration_error: Mean over seeds, 0 to 1.
+      bins: The bins in ascending order, [15].
+    """
 
     expected_calibration_error: float
     bins: tuple[Bin, ...]
@@ -71,9 +76,12 @@ def calibration(seeds: Sequence[Predictions]) -> Calibration:
       seeds: Predictions of the same clips by one or more seeds.
     """
     edges = np.linspace(0, 1, BINS + 1)
-    sums = np.array([_sums_by_bin(predictions, edges) for predictions in seeds])
-    gaps = np.abs(sums[..., 2] - sums[..., 1]).sum(axis=1)  # [seeds]
-    errors = gaps / len(seeds[0].truth)
+    sums = np.array([_sums_by_bin(predictions, edges) for predictions in seeds])  # [seeds, bins, 3]
+    confidences = sums[..., 1]
+    correct_clips = sums[..., 2]
+    # Accuracy and mean confidence of a bin are sums over its clips, divided by their number; the
+    # weight of the bin is that number over all clips. The number cancels.
+    errors = np.abs(correct_clips - confidences).sum(axis=1) / len(seeds[0].truth)  # [seeds]
     bins = []
     for number, (clips, confidence, correct) in enumerate(sums.sum(axis=0)):
         bins.append(

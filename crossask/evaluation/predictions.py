@@ -194,9 +194,8 @@ def check(table: pd.DataFrame, where: str) -> None:
     Raises:
       DataError: A column is missing, a clip is repeated, a truth is not one of the scenes, a
         location, city or device is missing in some rows only, two of them differ only in blanks or
-        case, a probability is outside 0..1, or
-        the probabilities of a clip do not sum to 1 within 1e-3. The message contains the first such
-        row and its value.
+        case, a probability is outside 0..1, or the probabilities of a clip do not sum to 1 within
+        1e-3. The message contains the first such row and its value.
     """
     scenes = scenes_of(table)
     _check_columns(table, where, scenes)
@@ -286,7 +285,12 @@ def check_same_clips(a: Predictions, b: Predictions, name_a: str, name_b: str) -
     if not np.array_equal(a.clips, b.clips):
         only_a = sorted(set(a.clips) - set(b.clips))
         only_b = sorted(set(b.clips) - set(a.clips))
-        lacking, clip = (name_b, only_a[0]) if only_a else (name_a, only_b[0])
+        if only_a:
+            lacking = name_b
+            clip = only_a[0]
+        else:
+            lacking = name_a
+            clip = only_b[0]
         raise DataError(
             f"The clips differ: {len(only_a)} only in {name_a}, {len(only_b)} only in {name_b}; "
             f"{lacking} lacks {str(clip)!r}.",

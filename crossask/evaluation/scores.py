@@ -291,12 +291,13 @@ def seen_and_unseen(
         return {}, []
     scores = {}
     notes = []
+    # The notes of the whole table name these scenes already.
+    single_anyway = first.single_unit_scenes()
     is_seen = np.isin(groups.names, sorted(groups.seen))
     for name, selected in (("seen", is_seen), ("unseen", ~is_seen)):
         if not selected.any():
             continue
         scores[name] = part_score(first, correct, selected, bootstrap)
-        single_anyway = first.single_unit_scenes()
         single = [
             scene for scene in first.single_unit_scenes(selected) if scene not in single_anyway
         ]
@@ -330,7 +331,7 @@ def part_score(
 
 
 def deviation(values: Sequence[float] | np.ndarray) -> float | None:
-    """Returns the standard deviation with n - 1; None for one value."""
+    """Returns the standard deviation with n - 1; None for fewer than two values."""
     if len(values) < 2:
         return None
     return float(np.std(values, ddof=1))

@@ -307,8 +307,10 @@ def event_matrix(effects: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure
     axes = figure.add_subplot(facecolor=GROUND)
     most = max(EFFECT_SIZES)
     image = axes.imshow(values, cmap=EFFECTS, vmin=-most, vmax=most, aspect="auto")
-    for is_strong, colour in ((False, INK), (True, GROUND)):
-        is_drawn = ((low > 0) | (high < 0)) & ((np.abs(values) > most / 2) == is_strong)
+    # Dots are light on the dark colours of large effects.
+    excludes_zero = (low > 0) | (high < 0)
+    is_dark = np.abs(values) > most / 2
+    for is_drawn, colour in ((excludes_zero & ~is_dark, INK), (excludes_zero & is_dark, GROUND)):
         rows, columns = np.nonzero(is_drawn)
         axes.scatter(columns, rows, s=5, color=colour, linewidths=0)
     names = [shortened(formatting.scene(scene)) for scene in scenes]
@@ -512,18 +514,22 @@ def _draw_events(axes: Axes, scene: str, events: Sequence[EventInScene]) -> None
 
 
 def _first_events(effects: Mapping[str, Mapping[str, Sequence[float]]]) -> list[str]:
-    """Returns the first events of the scenes, each beside the scene with its largest effect."""
+    """Returns the first events of the scenes, each beside the scene with its largest effect.
+
+    Args:
+      effects: Scene -> event -> lower end of the interval, effect, upper end.
+    """
     events: set[str] = set()
     for of_scene in effects.values():
         ordered = sorted(of_scene, key=lambda event: -of_scene[event][1])
         events |= set(ordered[:EVENTS_OF_SCENE])
-    found = []
-    for number, scene in enumerate(effects):
-        for event in events:
-            of_event = [of_scene[event][1] for of_scene in effects.values()]
-            if of_event.index(max(of_event)) == number:
-                found.append((number, -effects[scene][event][1], event))
-    return [event for _, _, event in sorted(found)]
+    keys = []
+    for event in events:
+        of_scenes = [of_scene[event][1] for of_scene in effects.values()]
+        largest = max(of_scenes)
+        # By scene, then from the largest effect to the smallest; the name decides between equals.
+        keys.append((of_scenes.index(largest), -largest, event))
+    return [event for _, _, event in sorted(keys)]
 
 
 def shortened(name: str, most: int = 34) -> str:

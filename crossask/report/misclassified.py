@@ -102,5 +102,5 @@ def folder_of(row: Row) -> str:
 
 
 def _order(clip: MisclassifiedClip) -> tuple[int, float, str]:
-    """Returns by what clips are sorted; their names make the order the same in every report."""
+    """Returns the key by which clips are sorted; the name makes the order of ties the same."""
     return -clip.wrong_seeds, -clip.probability_of_predicted, clip.clip

@@ -21,6 +21,7 @@ MARKDOWN_CHARACTERS = re.compile(r"[\\`*\[\]|~&]|(?<![^\W_])_|_(?![^\W_])")
 MARKDOWN_STARTS = re.compile(r"^(\s*(?:\d+(?=[.)]\s))?)([#+\-=>.)])")
 # The page folds longer tables.
 MOST_LINES = 20
+CONTROL_CHARACTERS = [chr(code) for code in (*range(32), 127)]
 LATEX_CHARACTERS = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -41,7 +42,7 @@ LATEX_CHARACTERS = {
     "±": r"\ensuremath{\pm}",
     "\u202f": r"\,",
     # An empty line would end the paragraph, and LaTeX refuses the other control characters.
-    **dict.fromkeys(map(chr, (*range(32), 127)), " "),
+    **dict.fromkeys(CONTROL_CHARACTERS, " "),
 }
 
 

@@ -181,7 +181,7 @@ def _row(finished: list[EvaluatedRun], title: str, resamples: int) -> Row:
     for run in finished:
         folds_of_seed.setdefault(run.seed, []).append(run.fold)
     # Seeds are compared on the same clips, so all of them need the same folds.
-    folds = max((sorted(folds) for folds in folds_of_seed.values()), key=len)
+    folds = sorted(max(folds_of_seed.values(), key=len))
     seeds = tuple(seed for seed in sorted(folds_of_seed) if sorted(folds_of_seed[seed]) == folds)
     runs = tuple(run for run in finished if run.seed in seeds)
     left_out = tuple(run for run in finished if run.seed not in seeds)
@@ -192,11 +192,8 @@ def _row(finished: list[EvaluatedRun], title: str, resamples: int) -> Row:
     # Checked and sorted once for all scores and comparisons.
     predictions = tuple(aligned(tables))
     cities = {run.training_cities for run in runs}
-    # Cities are seen or unseen only if all runs were trained on the same ones.
-    seen_cities = next(iter(cities)) if len(cities) == 1 else None
-    summary = evaluation.summarise(predictions, resamples, seen_cities=seen_cities)
     devices = {run.training_devices for run in runs}
-    training_devices = next(iter(devices)) if len(devices) == 1 else None
+    summary = evaluation.summarise(predictions, resamples, seen_cities=_only(cities))
     spread = None
     if len(folds) > 1:
         spread = evaluation.spread({(run.fold, run.seed): run.predictions for run in runs})
@@ -229,9 +226,20 @@ def _row(finished: list[EvaluatedRun], title: str, resamples: int) -> Row:
         predictions=predictions,
         summary=summary,
         spread=spread,
-        devices=evaluation.score_devices(predictions, training_devices, resamples),
+        devices=evaluation.score_devices(predictions, _only(devices), resamples),
         notes=tuple(notes),
     )
+
+
+def _only(sets: set[frozenset[str] | None]) -> frozenset[str] | None:
+    """Returns the cities or devices on which all runs were trained; None if the runs differ.
+
+    Without the same ones, it is not defined which cities or devices are seen.
+    """
+    if len(sets) != 1:
+        return None
+    (found,) = sets
+    return found
 
 
 def _titles(rows: list[EvaluatedRun]) -> list[str]:

@@ -199,7 +199,7 @@ def _read_history(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     _must_exist(path)
     try:
         history = pd.read_csv(path)
-    except (ValueError, pd.errors.EmptyDataError) as error:
+    except ValueError as error:
         raise DataError(f"{path} cannot be read ({error}).", "Train the run again.") from error
     missing = [name for name in columns if name not in history]
     if missing:

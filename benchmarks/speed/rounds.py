@@ -70,7 +70,7 @@ def compare(
     length: Length,
     cores: Sequence[int],
 ) -> Figures:
-    """Proves that all sides compute the same, and measures them in turn.
+    """Checks that all sides compute the same, and measures them in turn.
 
     Args:
       sides: The sides; the first one is crossask's, to which the others are compared.
@@ -93,10 +93,12 @@ def compare(
             workers[-1].read()
         differences = _differences(workers, tolerances)
         rounds = []
-        while len(rounds) < length.most:
-            rounds.append([worker.request(f"go {length.round_seconds}") for worker in workers])
-            if sum(counts(turns, len(cores)) for turns in rounds) == length.counted:
-                break
+        counted = 0
+        while len(rounds) < length.most and counted < length.counted:
+            turns = [worker.request(f"go {length.round_seconds}") for worker in workers]
+            rounds.append(turns)
+            if counts(turns, len(cores)):
+                counted += 1
     finally:
         for worker in workers:
             worker.end()
@@ -199,12 +201,10 @@ class _Worker:
             "TF_CPP_MIN_LOG_LEVEL": "2",
         }
         numbers = ",".join(str(core) for core in cores)
+        options = json.dumps(dict(side.options))
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (`end` closes it)
         self.process = subprocess.Popen(
-            [
-                *(side.python, "-m", "speed.worker"),
-                *(side.module, numbers, json.dumps(dict(side.options))),
-            ],
+            [side.python, "-m", "speed.worker", side.module, numbers, options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
@@ -263,7 +263,7 @@ def _differences(
         for name, tolerance in tolerances.items():
             difference = relative_difference(outputs[0][name], of_peer[name])
             found[worker.side.name][name] = difference
-            # A difference that is not a number is none that is allowed.
+            # Written so that NaN, which is not below any number, is an error, too.
             if not difference <= tolerance:
                 raise CrossaskError(
                     f"{worker.side.name} computes another {name} than crossask: the mean "

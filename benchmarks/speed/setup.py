@@ -16,7 +16,7 @@ class Setup:
 
     Attributes:
       peers_python: Python of the peers' environment.
-      scratch: Folder for what is measured with; removed afterwards.
+      scratch: Folder for recordings, models and features; removed afterwards.
       short: Whether a quick run is wanted whose figures mean nothing.
       clips: Largest number of clips of the part `growth`.
     """
@@ -37,10 +37,11 @@ class Setup:
 
         A quick run has only the last of them.
         """
-        found = {"one core": self.all_cores[-1:]}
-        if len(self.all_cores) > 1:
-            found["all cores"] = self.all_cores
-        return dict(list(found.items())[-1:]) if self.short else found
+        one = {"one core": self.all_cores[-1:]}
+        if len(self.all_cores) == 1:
+            return one
+        several = {"all cores": self.all_cores}
+        return several if self.short else one | several
 
     @property
     def all_cores(self) -> tuple[int, ...]:

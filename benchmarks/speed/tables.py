@@ -27,14 +27,14 @@ def comparisons(figures: Figures, unit: str) -> str:
         for cores, measured in of_cores.items():
             for name, side in measured["sides"].items():
                 differences = measured["differences"].get(name, {})
-                rows.append(
-                    [
-                        *(work, cores, name, duration(side["seconds"])),
-                        ratio(side) if "ratio" in side else "",
-                        f"{side['cpu_ratio']:.2f}" if "ratio" in side else "",
-                        f"{max(differences.values()):.1e}" if differences else "",
-                    ]
-                )
+                row = [work, cores, name, duration(side["seconds"])]
+                # The first side is crossask's and has no ratio.
+                if "ratio" in side:
+                    row += [ratio(side), f"{side['cpu_ratio']:.2f}"]
+                else:
+                    row += ["", ""]
+                row.append(f"{max(differences.values()):.1e}" if differences else "")
+                rows.append(row)
     return table(header, rows)
 
 

@@ -58,7 +58,10 @@ def create(options: Mapping[str, Any]) -> Task:
 
 
 def _learn_statistics(model: EventModel, patches: np.ndarray) -> None:
-    """Gives batch normalisations the statistics of the patches; else signals fade to 1e-17."""
+    """Sets the moving statistics of batch normalisation to those of the patches.
+
+    With the initial statistics, random weights shrink the activations to 1e-17.
+    """
     model.trainable = True
     for _ in range(STATISTICS_STEPS):
         model(patches, training=True)

@@ -48,13 +48,8 @@ def section(figures: tables.Figures) -> str:
     rows = []
     for row, of_cores in figures.items():
         for cores, measured in of_cores.items():
-            sides = measured["sides"]
-            rows.append(
-                [
-                    *(row, cores),
-                    tables.duration(sides[SYNTHETIC]["seconds"]),
-                    tables.duration(sides[CACHE]["seconds"]),
-                    tables.ratio(sides[CACHE]),
-                ]
-            )
+            synthetic = measured["sides"][SYNTHETIC]
+            cache = measured["sides"][CACHE]
+            times = [tables.duration(synthetic["seconds"]), tables.duration(cache["seconds"])]
+            rows.append([row, cores, *times, tables.ratio(cache)])
     return tables.table(["row", "cores", SYNTHETIC, CACHE, "ratio"], rows)

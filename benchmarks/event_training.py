@@ -1,8 +1,9 @@
-"""Whether a full-size VGGish learns from scratch inside a scene model, on a task of its events.
+"""Tests whether a full-size VGGish learns from scratch inside a scene model.
 
-Four clips have the same log-mel and differ in their patches alone: each has an event in a quarter
-of the mel bins. Without the events the loss cannot be below ln 4 = 1.386. It prints the loss and
-the standard deviation of the embeddings over the patches. Eight gigabytes of memory are enough.
+The task needs the events: four clips have the same log-mel and differ in their patches alone, of
+which each has an event in a quarter of the mel bins. Without the events the loss cannot be below
+ln 4 = 1.386. The script prints the loss and the standard deviation of the embeddings over the
+patches. Eight gigabytes of memory are enough.
 
   python benchmarks/event_training.py --system CMAM --initialisation he --learning_rate 1e-4
 """
@@ -63,7 +64,7 @@ def train(
 
 
 def main() -> None:
-    """Reads the command line."""
+    """Parses the command line and trains."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--system", default="CMAM", choices=["VEM", "JRM", "CMAM"])
     parser.add_argument("--initialisation", default="he")

@@ -78,21 +78,26 @@ def counted(population: Population, corpora: int, resamples: int = 500) -> dict[
       the difference over the locations alone excludes zero.
     """
     rng = np.random.default_rng([population.locations, population.seeds, corpora])
-    counts = {"macro_accuracy": 0, "difference": 0, "alarms": 0, "alarms_locations_alone": 0}
+    outcomes: dict[str, list[bool]] = {
+        "macro_accuracy": [],
+        "difference": [],
+        "alarms": [],
+        "alarms_locations_alone": [],
+    }
     for number in range(corpora):
         correct, truth, location = population.corpus(rng)
         first, second = _runs(correct, truth, location, Bootstrap(resamples, number))
         freedom = intervals.freedom_of_units(truth, location)
         low, high = intervals.mean_over_seeds(first, freedom).ends(CONFIDENCE)
-        counts["macro_accuracy"] += int(low <= 0.5 <= high)
+        outcomes["macro_accuracy"].append(low <= 0.5 <= high)
         difference = intervals.difference_of_means(first, second, freedom)
         low, high = difference.ends(CONFIDENCE)
-        counts["difference"] += int(low <= 0 <= high)
+        outcomes["difference"].append(low <= 0 <= high)
         p_value = difference.p_value
-        counts["alarms"] += int(p_value is not None and p_value < 1 - CONFIDENCE)
+        outcomes["alarms"].append(p_value is not None and p_value < 1 - CONFIDENCE)
         low, high = intervals.percentiles(difference.drawn, CONFIDENCE)
-        counts["alarms_locations_alone"] += int(not low <= 0 <= high)
-    return {name: count / corpora for name, count in counts.items()}
+        outcomes["alarms_locations_alone"].append(low > 0 or high < 0)
+    return {name: float(np.mean(of_corpora)) for name, of_corpora in outcomes.items()}
 
 
 def _runs(

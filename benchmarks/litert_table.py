@@ -107,6 +107,7 @@ def serve_predictions(folder: Path, threads: int) -> None:
         clip = calibration.first_clip(line.strip(), experiment.features)
         scenes = {}
         seconds = {}
+        # Each clip starts with another model, so that none is always measured first.
         for turn in range(len(KINDS)):
             kind = KINDS[(number + turn) % len(KINDS)]
             start = time.perf_counter()

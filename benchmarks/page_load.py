@@ -1,11 +1,12 @@
-"""Loads the page with hour-long and short sounds at once, and checks each answer.
+"""Loads the page with hour-long and short sounds at once, and checks each prediction.
 
   python benchmarks/page_load.py [--model=MODEL] [--requests=1000] [--visitors=4] [--minutes=60]
 
 The page runs in a process of its own. Four visitors send sounds of an hour all the time, the others
-short sounds, one after the other; each sound has its own answer, which was computed before. Printed
-are the times of the short requests, wrong answers, and the memory of the server over time, which is
-read from /proc, so this needs Linux.
+short sounds, one after the other. The prediction of each sound differs from those of the others and
+is computed before, by `crossask.load`. The script prints the times of the short requests, the wrong
+predictions, and the memory of the server over time. The memory is read from /proc, so this needs
+Linux.
 """
 
 import argparse
@@ -40,12 +41,12 @@ MEBIBYTE = 2**20
 
 @dataclasses.dataclass
 class Outcomes:
-    """What the visitors have seen.
+    """What was measured, and what was wrong.
 
     Attributes:
       short_seconds: Time of each request with a short sound.
       long_seconds: Time of each request with a sound of an hour.
-      problems: What was wrong.
+      problems: A line for each request that failed or had a wrong probability.
       memory: Memory of the server in MiB, once a second.
     """
 
@@ -56,18 +57,18 @@ class Outcomes:
 
 
 def write_sound(path: Path, seed: int, seconds: float) -> Path:
-    """Writes noise whose colour and level vary with the seed, so that the answers do, too."""
+    """Writes noise whose colour and level vary with the seed, so that the predictions do, too."""
     rng = np.random.default_rng(seed)
     level = rng.uniform(0.02, 0.2)
     share = rng.uniform(0, 0.95)
     with soundfile.SoundFile(path, "w", RATE_HZ, 1, "PCM_16") as file:
-        left = round(seconds * RATE_HZ)
-        while left:
-            samples = min(left, 60 * RATE_HZ)
+        remaining = round(seconds * RATE_HZ)
+        while remaining:
+            samples = min(remaining, 60 * RATE_HZ)
             noise = rng.normal(0, level, samples)
             smooth = np.convolve(noise, np.ones(32) / 8, "same")
             file.write(np.clip((1 - share) * noise + share * smooth, -1, 1))
-            left -= samples
+            remaining -= samples
     return path
 
 
@@ -93,27 +94,38 @@ def page(model: str | None, minutes: float) -> Iterator[tuple[str, int]]:
 
 
 def visitor(address: str) -> Client:
-    """Returns a program that waits as long as a request takes."""
+    """Returns a client of the page that waits up to an hour for a prediction."""
     return Client(address, verbose=False, httpx_kwargs={"timeout": 3600})
 
 
-def ask(client: Client, sound: Path, expected: dict[str, float], outcomes: Outcomes) -> float:
-    """Returns the seconds that a request takes, and notes a wrong answer."""
+def request(client: Client, sound: Path, expected: dict[str, float], outcomes: Outcomes) -> float:
+    """Requests the prediction of a sound, and records a failure or a wrong probability.
+
+    Args:
+      client: A client of the page.
+      sound: The sound file.
+      expected: Scene -> its probability.
+      outcomes: Its problems are extended.
+
+    Returns:
+      Seconds that the request took.
+    """
     start = time.perf_counter()
     try:
-        (answer,) = client.predict(handle_file(sound), api_name="/listen")
-    except Exception as error:  # whatever the client raises is a request without an answer
+        (prediction,) = client.predict(handle_file(sound), api_name="/listen")
+    except Exception as error:  # The client raises many kinds of errors.
         outcomes.problems.append(f"{sound.name}: {type(error).__name__}: {error}")
         return time.perf_counter() - start
     seconds = time.perf_counter() - start
     for scene, probability in expected.items():
-        if abs(answer["probabilities"][scene] - probability) > TOLERANCE:
-            outcomes.problems.append(f"{sound.name}: {scene} is {answer['probabilities'][scene]}")
+        found = prediction["probabilities"][scene]
+        if abs(found - probability) > TOLERANCE:
+            outcomes.problems.append(f"{sound.name}: {scene} is {found}")
     return seconds
 
 
 def watch_memory(process: int, outcomes: Outcomes, is_over: threading.Event) -> None:
-    """Notes the memory of a process once a second."""
+    """Records the memory of a process once a second until `is_over` is set."""
     page_bytes = os.sysconf("SC_PAGE_SIZE")
     while not is_over.wait(1):
         pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
@@ -160,7 +172,7 @@ def run(
     def visit_with_long_sounds() -> None:
         client = visitor(address)
         while not is_over.is_set():
-            outcomes.long_seconds.append(ask(client, long, expected[long], outcomes))
+            outcomes.long_seconds.append(request(client, long, expected[long], outcomes))
 
     def visit_with_short_sounds() -> None:
         client = visitor(address)
@@ -170,7 +182,7 @@ def run(
             if number is None:
                 return
             sound = short[number % len(short)]
-            outcomes.short_seconds.append(ask(client, sound, expected[sound], outcomes))
+            outcomes.short_seconds.append(request(client, sound, expected[sound], outcomes))
 
     watcher = threading.Thread(target=watch_memory, args=(process, outcomes, is_over))
     watcher.start()
@@ -204,7 +216,7 @@ def print_figures(outcomes: Outcomes) -> None:
         f"memory: {memory[tenth : 2 * tenth].max():.0f} MiB in the second tenth of the time, "
         f"{memory[-tenth:].max():.0f} MiB in the last, at most {memory.max():.0f} MiB"
     )
-    print(f"{len(outcomes.problems)} wrong or without an answer")
+    print(f"{len(outcomes.problems)} wrong or failed")
     for problem in outcomes.problems[:10]:
         print(f"  {problem}")
     sys.exit(1 if outcomes.problems else 0)

@@ -89,7 +89,7 @@ def main() -> None:
                 "--epochs=1",
                 "--balanced",
             ]
-            # Of an earlier call, whose weights would not be overwritten.
+            # crossask-pretrain does not overwrite the weights of an earlier call.
             for path in folder.glob(f"run{number}*"):
                 files.remove(path)
             seconds, mebibytes = measure(words)

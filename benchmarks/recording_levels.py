@@ -1,12 +1,12 @@
-"""What an event model finds in recordings at several levels.
+"""Prints the events that an event model predicts in recordings at several levels.
 
   python benchmarks/recording_levels.py SOUNDS --weights=YAMNET
 
 For each sound file of a folder, the script prints its level and the three events with the largest
-mean score, as recorded and at each level of `event_model.level`. A last table shows what the front-
-ends of YAMNet and VGGish make of the level: the share of the mel bins (frame by band) that lie
-below the offset inside log(mel + offset), where the logarithm is flat, and the deviation of the
-log-mel. `--json` writes all of it to a file.
+mean score, as recorded and at each level of `event_model.level`. A second table shows the effect of
+the level on the front-ends of YAMNet and VGGish: the share of the mel bins (frame by band) that are
+below the offset inside log(mel + offset), where the logarithm is flat, and the standard deviation
+of the log-mel. `--json` writes all figures to a file.
 """
 
 import argparse
@@ -44,7 +44,7 @@ class Events:
         self.tagger = read_tagger(self.config)
 
     def top(self, waveform: np.ndarray, rate: int, level: float | None) -> list[tuple[str, float]]:
-        """Returns the names and mean scores of the events that are found.
+        """Returns the names and mean scores of the events with the largest mean scores.
 
         Args:
           waveform: Waveform [samples, channels].

@@ -326,9 +326,11 @@ def main() -> int:
     parser.add_argument("--pca", type=Path, help="VGGish's published PCA, with --audioset")
     parser.add_argument("--json", type=Path, help="file to write")
     arguments = parser.parse_args()
-    if bool(arguments.run) == bool(arguments.audioset) or bool(arguments.audioset) != bool(
-        arguments.pca
-    ):
+    if arguments.run:
+        is_valid = arguments.audioset is None and arguments.pca is None
+    else:
+        is_valid = arguments.audioset is not None and arguments.pca is not None
+    if not is_valid:
         parser.error("give RUN, or --audioset and --pca")
     if arguments.run:
         tables = soundscapes_tables(arguments.run)

@@ -19,7 +19,10 @@ import io, sys, time, wave
 import numpy as np
 import tensorflow as tf
 
-folder, kind, seconds, rate_hz = sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4])
+folder = sys.argv[1]
+kind = sys.argv[2]
+seconds = float(sys.argv[3])
+rate_hz = int(sys.argv[4])
 
 def mebibytes(key):
     for line in open("/proc/self/status"):

@@ -117,8 +117,8 @@ def _outcomes(model: ClipModel, corpus: Corpus, fold: str) -> list[dict[str, boo
 
 def _figures(outcomes: list[dict[str, bool]]) -> dict[str, Any]:
     """Returns the accuracies of one system, as JSON values."""
-    clips = len(outcomes)
-    figures = {"clips": clips, "whole": sum(outcome["whole"] for outcome in outcomes) / clips}
+    is_right_whole = [outcome["whole"] for outcome in outcomes]
+    figures = {"clips": len(outcomes), "whole": float(np.mean(is_right_whole))}
     for seconds in SECONDS:
         is_right_padded = np.array([outcome[f"padded {seconds} s"] for outcome in outcomes])
         is_right_repeated = np.array([outcome[f"repeated {seconds} s"] for outcome in outcomes])

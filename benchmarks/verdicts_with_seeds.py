@@ -53,13 +53,12 @@ def _renew_corpus(corpus: dict[str, Any]) -> list[str]:
     for first, second, comparison in found:
         p_value = _renew_interval(rows[first], rows[second], comparison, corpus["scenes"])
         if p_value is not None:
-            # A pair in either order is one comparison.
-            p_values[min(first, second), max(first, second)] = p_value
+            p_values[_pair(first, second)] = p_value
     adjusted = holm(p_values)
     corpus["comparisons"] = len(p_values)
     changes = {}
     for first, second, comparison in found:
-        adjusted_p = adjusted.get((min(first, second), max(first, second)))
+        adjusted_p = adjusted.get(_pair(first, second))
         comparison["adjusted_p_value"] = _rounded(adjusted_p)
         before = comparison["verdict"]
         comparison["verdict"] = _verdict(comparison["interval"], adjusted_p)
@@ -69,6 +68,11 @@ def _renew_corpus(corpus: dict[str, Any]) -> list[str]:
                 f"({100 * comparison['difference']:+.1f} points, p adjusted {_shown(adjusted_p)})"
             )
     return list(changes.values())
+
+
+def _pair(first: str, second: str) -> tuple[str, str]:
+    """Returns two names in alphabetical order, because a pair in either order is one comparison."""
+    return min(first, second), max(first, second)
 
 
 def _comparisons(corpus: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

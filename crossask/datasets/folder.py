@@ -156,6 +156,22 @@ def _clips_of_folders(folder: Path) -> list[Clip]:
     if searched.left_out:
         reasons.append(searched.left_out)
     left_out = ", ".join(reasons)
+    if not clips:
+        found = f" It contains {left_out}." if left_out else ""
+        raise DataError(
+            f"{folder} contains no sound files in sub-folders.{found}",
+            f"Put {' '.join(reading.SUFFIXES)} files into one sub-folder for each scene.",
+        )
+    _log_deeper(clips, folder)
+    if left_out:
+        notices.log_once(
+            f"left out of {folder}", logging.INFO, "Left out of %s: %s.", folder, left_out
+        )
+    return clips
+
+
+def _log_deeper(clips: Iterable[Clip], folder: Path) -> None:
+    """Logs once how many recordings are in folders below those of the scenes."""
     deeper = [clip for clip in clips if len(Path(clip.id).parts) > 2]
     if deeper:
         notices.log_once(
@@ -167,17 +183,6 @@ def _clips_of_folders(folder: Path) -> list[Clip]:
             len(deeper),
             folder,
         )
-    if not clips:
-        found = f" It contains {left_out}." if left_out else ""
-        raise DataError(
-            f"{folder} contains no sound files in sub-folders.{found}",
-            f"Put {' '.join(reading.SUFFIXES)} files into one sub-folder for each scene.",
-        )
-    if left_out:
-        notices.log_once(
-            f"left out of {folder}", logging.INFO, "Left out of %s: %s.", folder, left_out
-        )
-    return clips
 
 
 def _clip_in_folder(file: Path, folder: Path) -> Clip:

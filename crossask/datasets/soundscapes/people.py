@@ -133,9 +133,10 @@ def music(rng: np.random.Generator, sample_rate_hz: int, seconds: float) -> np.n
             degree = int(rng.choice([0, 3, 4, 5]))
             notes = [degree, degree + 2, degree + 4]
         else:
-            # One note of the chord, sometimes an octave higher.
-            octave = int(rng.random() < 0.3)
-            notes = [degree + (0, 2, 4)[number % 3] + 7 * octave]
+            # One note of the chord, sometimes an octave (seven degrees) higher.
+            above = 7 if rng.random() < 0.3 else 0
+            degree_of_chord = (0, 2, 4)[number % 3]
+            notes = [degree + degree_of_chord + above]
         for note in notes:
             semitones = scale[note % 7] + 12 * (note // 7)
             pitch_hz = root_hz * 2 ** (semitones / 12)

@@ -137,7 +137,8 @@ class _Job:
     def is_done(self) -> bool:
         """Whether the file exists with all of its samples.
 
-        The header promises the number of samples, and the size of the file proves it.
+        The number of samples in the header and the size of the file are compared, because the
+        header of a file that was cut is still whole.
         """
         if not self.path.is_file():
             return False

@@ -201,16 +201,12 @@ def _row(finished: list[EvaluatedRun], title: str, resamples: int) -> Row:
     notes = list(summary.notes)
     if runs[0].experiment.get("note"):
         notes.append(runs[0].experiment["note"])
-    if len(cities) > 1:
-        notes.append(
-            "The runs of this row were trained on different cities, so there are no scores of seen "
-            "and unseen cities."
-        )
-    if len(devices) > 1:
-        notes.append(
-            "The runs of this row were trained on different devices, so there are no scores of "
-            "seen and unseen devices."
-        )
+    for kind, sets in (("cities", cities), ("devices", devices)):
+        if len(sets) > 1:
+            notes.append(
+                f"The runs of this row were trained on different {kind}, so there are no scores of "
+                f"seen and unseen {kind}."
+            )
     if left_out:
         listed = ", ".join(f"seed {run.seed} on fold {run.fold}" for run in left_out)
         notes.append(

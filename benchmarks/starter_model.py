@@ -12,8 +12,8 @@ The head is linear in m, the mean of YAMNet's embeddings over a clip:
 `learned` is a logistic regression with a strong penalty. `prior` needs no recording of a scene: it
 is the mean over the scene's events in `EVENTS` of YAMNet's own logits, standardised over the
 training clips. Penalty, weight of the prior and level were chosen, and temperature and the least
-probability of a sure answer are fitted, by leaving out one location of the training recordings at a
-time: macro accuracy 72 to 75 % of the recordings at their own level, 57 to 65 % at -26 dBFS.
+probability of a sure prediction are fitted, by leaving out one location of the training recordings
+at a time: macro accuracy 72 to 75 % of the recordings at their own level, 57 to 65 % at -26 dBFS.
 """
 
 import argparse
@@ -46,7 +46,8 @@ LEVEL_DBFS = None
 # Inverse of the penalty of the logistic regression.
 INVERSE_PENALTY = 3e-4
 PRIOR_WEIGHT = 1.5
-# An answer is sure from the probability on at which so many of the sure answers are right.
+# A prediction is sure if its probability reaches a threshold. The threshold is the lowest one at
+# which this share of the sure predictions is right.
 SURE_ACCURACY = 0.8
 # The events of each scene, by what the words mean.
 EVENTS = {
@@ -269,7 +270,7 @@ def fit_temperature(clips: Clips, scores: np.ndarray) -> float:
 
 
 def least_sure(truth: np.ndarray, probabilities: np.ndarray) -> float:
-    """Returns the least probability from which on `SURE_ACCURACY` of the answers are right."""
+    """Returns the lowest probability from which on `SURE_ACCURACY` of the predictions are right."""
     top = probabilities.max(axis=1)
     is_right = probabilities.argmax(axis=1) == truth
     for threshold in np.sort(top):
@@ -279,7 +280,13 @@ def least_sure(truth: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 def figures(truth: np.ndarray, probabilities: np.ndarray, threshold: float) -> dict[str, Any]:
-    """Returns macro accuracy with its 95 % interval over recordings, and the sure answers."""
+    """Returns macro accuracy with its 95 % interval, and the accuracy of sure predictions.
+
+    Args:
+      truth: Index of the scene of each recording, [n].
+      probabilities: Mean probabilities of each recording, [n, scenes].
+      threshold: Least probability of a sure prediction.
+    """
     is_right = (probabilities.argmax(axis=1) == truth).astype(float)
     is_sure = probabilities.max(axis=1) >= threshold
     bootstrap = Bootstrap()

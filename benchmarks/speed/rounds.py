@@ -213,14 +213,18 @@ class _Worker:
         )
 
     def request(self, line: str) -> Figures:
-        """Sends a line to the process and returns its answer."""
+        """Sends a line to the process and returns its response."""
         # What a process that ended has written is read below.
         with contextlib.suppress(BrokenPipeError):
             print(line, file=self.process.stdin, flush=True)
         return self.read()
 
     def read(self) -> Figures:
-        """Returns the next answer of the process."""
+        """Returns the next response of the process.
+
+        Raises:
+          CrossaskError: The process has ended.
+        """
         line = self.process.stdout.readline()
         if not line:
             self.log.seek(0)

@@ -28,7 +28,7 @@ BUSY_FIELDS = (0, 1, 2, 5, 6, 7)
 
 
 def serve(task: Task, cores: list[int], requests: Iterator[str]) -> Iterator[dict[str, Any]]:
-    """Yields the answers to requests.
+    """Yields the response to each request.
 
     Args:
       task: The work.
@@ -86,14 +86,14 @@ def main() -> None:
     cores = [int(number) for number in core_numbers.split(",")]
     # Before the libraries are imported: they count the cores that they may use.
     os.sched_setaffinity(0, cores)
-    # What libraries print must not end up among the answers.
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    # What libraries print must not end up among the responses.
+    responses = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     task = importlib.import_module(module).create(json.loads(options) | {"cores": len(cores)})
     task.repeat()  # The first repetition prepares graphs.
-    print("{}", file=answers, flush=True)
-    for answer in serve(task, cores, sys.stdin):
-        print(json.dumps(answer), file=answers, flush=True)
+    print("{}", file=responses, flush=True)
+    for response in serve(task, cores, sys.stdin):
+        print(json.dumps(response), file=responses, flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -13,6 +14,9 @@ from crossask.errors import ConfigError
 S = TypeVar("S", bound=Settings)
 
 WORDS = {"true": True, "false": False, "none": None}
+# Quoted text that is a whole value, or a whole entry of a value in brackets. An apostrophe within a
+# word does not begin one.
+QUOTED = re.compile(r"""[=(\[,]\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(?=\s*(?:[,)\]]|$))""")
 
 
 def to_dict(settings: Settings) -> dict[str, Any]:
@@ -81,13 +85,14 @@ def override(settings: S, changes: Mapping[str, Any]) -> S:
 def parse_overrides(text: str) -> dict[str, Any]:
     """Returns `training.epochs=3,model.encoder_channels=(8,16,32,64)` as {name: value}.
 
-    A value that is not a Python literal is text; true, false and none may be lower case.
+    A value that is not a Python literal is text; true, false and none may be lower case. Text with
+    commas or brackets is given in quotes.
 
     Raises:
       ConfigError: A part is not name=value, a name is repeated, or brackets do not match.
     """
     changes = {}
-    for part in _split_outside_brackets(text):
+    for part in _split(text):
         name, equals, value = part.partition("=")
         if not equals or not name.strip():
             raise ConfigError(
@@ -121,11 +126,17 @@ def _literal(text: str) -> Any:
         return WORDS.get(text.lower(), text)
 
 
-def _split_outside_brackets(text: str) -> list[str]:
-    """Returns the parts of `text` between commas that are not in brackets."""
+def _split(text: str) -> list[str]:
+    """Returns the parts of `text` between commas that are not in brackets or quotes."""
+    quoted: set[int] = set()
+    for match in QUOTED.finditer(text):
+        quoted.update(range(*match.span(1)))
     parts = [""]
     depth = 0
-    for character in text:
+    for position, character in enumerate(text):
+        if position in quoted:
+            parts[-1] += character
+            continue
         if character in "([":
             depth += 1
         elif character in ")]":

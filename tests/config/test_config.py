@@ -53,6 +53,22 @@ def test_overrides_are_read_from_one_line():
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("note='one, two',training.epochs=3", {"note": "one, two", "training.epochs": 3}),
+        ('training.epochs=3,note= "a) b" ', {"training.epochs": 3, "note": "a) b"}),
+        ('folds=("a,b", "c(")', {"folds": ("a,b", "c(")}),
+        (r"note='it\'s, so'", {"note": "it's, so"}),
+        # An apostrophe is no quote.
+        ("note=it's,training.epochs=3", {"note": "it's", "training.epochs": 3}),
+        ("note='tis,training.epochs=3", {"note": "'tis", "training.epochs": 3}),
+    ],
+)
+def test_text_in_quotes_may_contain_commas_and_brackets(text, expected):
+    assert config.parse_overrides(text) == expected
+
+
+@pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"training.epoch": 3}, ["training.epoch", "'epochs'"]),

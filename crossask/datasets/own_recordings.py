@@ -3,6 +3,7 @@
 import collections
 import csv
 import dataclasses
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -155,8 +156,10 @@ def experiment_text(own: OwnRecordings, table: Path) -> str:
             "# With few recordings, all are trained on, and the last epoch is kept.\n"
             'VALIDATION = {"validation_share": 0.0, "keep": "last"}'
         )
+    # Escaped as in JSON, because the path is written into a string of Python.
+    escaped_path = json.dumps(str(table), ensure_ascii=False)[1:-1]
     return TEMPLATE.format(
-        table=table,
+        table=escaped_path,
         folds=tuple(fold.name for fold in own.corpus.folds),
         sample_rate_hz=own.sample_rate_hz,
         clip_seconds=own.clip_seconds,

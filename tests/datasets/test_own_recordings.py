@@ -1,5 +1,6 @@
 """Settings that `crossask train RECORDINGS` chooses, and what it refuses."""
 
+import ast
 import csv
 from pathlib import Path
 
@@ -119,6 +120,14 @@ def test_the_written_files_are_read_again_and_an_edited_one_is_kept(sounds, caps
     (out / "rows.py").write_text(edited)
     assert train.main(words) == 0
     assert (out / "rows.py").read_text() == edited
+
+
+@pytest.mark.parametrize("path", [r"C:\Users\me\clips.csv", 'a"""b".csv', "über/clips.csv"])
+def test_the_experiment_file_of_any_path_is_python(sounds, path):
+    own = own_recordings.look_at(sounds)
+    # The "\U" of a path of Windows begins an escape sequence in Python.
+    text = own_recordings.experiment_text(own, path)
+    assert path in ast.get_docstring(ast.parse(text))
 
 
 def test_the_folder_beside_recordings_has_their_whole_name(tmp_path, monkeypatch):

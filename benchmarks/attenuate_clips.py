@@ -43,7 +43,7 @@ def write_corpus(table: Path, out: Path, lowest: float, highest: float) -> None:
       highest: Highest level in dBFS.
     """
     out.mkdir(parents=True, exist_ok=True)
-    with open(table, newline="") as file:
+    with open(table, newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     for line in lines:
         name = line["filename"]
@@ -52,7 +52,7 @@ def write_corpus(table: Path, out: Path, lowest: float, highest: float) -> None:
         level = rng.uniform(lowest, highest)
         waveform, rate = soundfile.read(table.parent / name, always_2d=True)
         soundfile.write(out / name, attenuated(waveform, level, rng), rate, "PCM_24")
-    with open(out / "clips.csv", "w", newline="") as file:
+    with open(out / "clips.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, lines[0])
         writer.writeheader()
         writer.writerows(lines)

@@ -19,7 +19,7 @@ def write_table(folder: Path, out: Path) -> None:
       folder: The folder of ESC-10.
       out: The CSV to write.
     """
-    with open(out, "w", newline="") as file:
+    with open(out, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["filename", "scene", "category", "location", "fold"])
         for path in sorted(folder.resolve().glob("*/*.ogg")):

@@ -154,7 +154,7 @@ def _export(run: "Run", corpus: "Corpus", folder: Path) -> None:
 
 def _write_training_clips(path: Path, corpus: "Corpus", fold: str) -> None:
     training = set(corpus.fold(fold).train)
-    with open(path, "w", newline="") as file:
+    with open(path, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["filename"])
         for clip in corpus.clips:

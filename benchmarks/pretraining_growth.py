@@ -41,7 +41,7 @@ def write_collection(folder: Path, clips: int, seconds: float, labels: int) -> P
         soundfile.write(folder / "audio" / name, noise, RATE_HZ)
         chosen = rng.choice(labels, rng.integers(1, 4), replace=False)
         lines.append([name, ";".join(f"event {label}" for label in chosen)])
-    with open(table, "w", newline="") as file:
+    with open(table, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(lines)
     return table
 

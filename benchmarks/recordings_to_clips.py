@@ -54,7 +54,7 @@ def cut(table: Path, out: Path, seconds: float, folds: int) -> int:
     """
     out.mkdir(parents=True, exist_ok=True)
     recordings = []
-    with open(table, newline="") as file:
+    with open(table, newline="", encoding="utf-8") as file:
         for recording in csv.DictReader(file):
             path = table.parent / recording["filename"]
             if soundfile.info(path).duration >= seconds:
@@ -73,7 +73,7 @@ def cut(table: Path, out: Path, seconds: float, folds: int) -> int:
             soundfile.write(out / name, part, rate, "PCM_24")
             location = recording["location"]
             lines.append([name, recording["scene"], location, fold_of[location]])
-    with open(out / "clips.csv", "w", newline="") as file:
+    with open(out / "clips.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["filename", "scene", "location", "fold"])
         writer.writerows(lines)

@@ -179,7 +179,7 @@ def read_clips(table: Path, weights: str, licences: Sequence[str]) -> Clips:
         "recordings": [],
         "locations": [],
     }
-    with open(table, newline="") as file:
+    with open(table, newline="", encoding="utf-8") as file:
         recordings = list(csv.DictReader(file))
     for recording in recordings:
         if recording["licence"] not in licences:
@@ -313,7 +313,7 @@ def figures(truth: np.ndarray, probabilities: np.ndarray, threshold: float) -> d
 
 def credits_of(table: Path) -> list[dict[str, str]]:
     """Returns name, licence and source of each recording that is trained on."""
-    with open(table, newline="") as file:
+    with open(table, newline="", encoding="utf-8") as file:
         recordings = [line for line in csv.DictReader(file) if line["licence"] in FREE]
     found = []
     for recording in recordings:

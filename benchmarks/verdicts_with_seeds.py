@@ -29,7 +29,7 @@ METHOD = "published interval over locations and scores of the seeds; Student's t
 
 def renew(path: Path) -> list[str]:
     """Rewrites a table, and returns a line for each verdict that changes."""
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     if "corpora" not in content:
         # It is no table of crossask-report.
         return []
@@ -40,7 +40,7 @@ def renew(path: Path) -> list[str]:
         changes += _renew_corpus(corpus)
         corpus["intervals"] = METHOD
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
-    path.write_text(f"{text}\n")
+    path.write_text(f"{text}\n", encoding="utf-8")
     return changes
 
 

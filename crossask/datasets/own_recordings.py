@@ -120,7 +120,7 @@ def look_at(data_dir: str | Path) -> OwnRecordings:
 
 
 def write_table(own: OwnRecordings, path: Path) -> None:
-    """Writes the recordings as a CSV with absolute file names, scenes, locations and folds.
+    """Writes the recordings as a CSV in UTF-8: absolute file names, scenes, locations and folds.
 
     Cities and devices are written, too, if there are any. Folds are those that a CSV gave.
     """
@@ -129,7 +129,10 @@ def write_table(own: OwnRecordings, path: Path) -> None:
         if any(getattr(clip, column) for clip in own.corpus.clips):
             columns.append(column)
     fold_columns = ["fold"] if own.fold_of else []
-    with files.writing(path) as temporary, open(temporary, "w", newline="") as file:
+    with (
+        files.writing(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(["filename", *columns, *fold_columns])
         for clip in own.corpus.clips:

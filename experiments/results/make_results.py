@@ -403,7 +403,7 @@ def _complete(study: Study, settings: Settings) -> None:
     """Adds the command to the JSON file, and to that of a benchmark what its runs record."""
     folder = settings.folder(study)
     path = folder / f"{study.name}.json"
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     if study.benchmark and study.trainings:
         runs = report_runs.read_runs(folder / "runs")
         content["versions"] = report_runs.versions(runs)
@@ -415,7 +415,7 @@ def _complete(study: Study, settings: Settings) -> None:
     content["command"] = make_command(study, settings)
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
     with files.writing(path) as temporary:
-        temporary.write_text(f"{text}\n")
+        temporary.write_text(f"{text}\n", encoding="utf-8")
 
 
 def _digest(study: Study, settings: Settings) -> str:

@@ -341,7 +341,9 @@ class Stored:
 
 def read_stored(folder: Path = RESULTS) -> Stored:
     """Returns the results of the JSON files in a folder."""
-    contents = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+    contents = {}
+    for path in sorted(folder.glob("*.json")):
+        contents[path.stem] = json.loads(path.read_text(encoding="utf-8"))
     tables = {}
     for name, content in contents.items():
         # The table of a benchmark has no corpora.
@@ -416,20 +418,20 @@ def pages(folder: Path = RESULTS) -> dict[Path, str]:
         def block(match: re.Match) -> str:
             return f"{match[1]}\n{render(match[2], stored)}\n{match[3]}"
 
-        written[page] = BLOCK.sub(block, page.read_text())
+        written[page] = BLOCK.sub(block, page.read_text(encoding="utf-8"))
     return written
 
 
 def main() -> None:
     """Writes the pages and the pictures."""
     for path, text in pages().items():
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
     found = {f"{picture.name}.svg": picture for picture in drawn()}
     for path in IMAGES.glob("*.svg"):
         if path.name not in found:
             path.unlink()
     for name, picture in found.items():
-        (IMAGES / name).write_text(picture.svg())
+        (IMAGES / name).write_text(picture.svg(), encoding="utf-8")
 
 
 def _environment() -> jinja2.Environment:

@@ -122,6 +122,21 @@ def test_the_written_files_are_read_again_and_an_edited_one_is_kept(sounds, caps
     assert (out / "rows.py").read_text() == edited
 
 
+def test_the_written_table_is_utf_8_whatever_the_locale(tmp_path, monkeypatch):
+    for scene in ("café", "park"):
+        for number in range(2):
+            write(tmp_path / "sounds", f"{scene}/{number}.wav", seconds=1)
+    own = own_recordings.look_at(tmp_path / "sounds")
+
+    def open_with_locale(path, mode, encoding="ascii", **options):
+        return open(path, mode, encoding=encoding, **options)
+
+    monkeypatch.setattr(own_recordings, "open", open_with_locale, raising=False)
+    own_recordings.write_table(own, tmp_path / "clips.csv")
+    monkeypatch.undo()
+    assert read_corpus("folder", tmp_path / "clips.csv").scenes == ("café", "park")
+
+
 @pytest.mark.parametrize("path", [r"C:\Users\me\clips.csv", 'a"""b".csv', "über/clips.csv"])
 def test_the_experiment_file_of_any_path_is_python(sounds, path):
     own = own_recordings.look_at(sounds)

@@ -27,7 +27,7 @@ ADVICE = "Give an empty folder, or remove this one yourself."
 def recorded_config(data_dir: str | Path) -> SoundscapesConfig:
     """Returns the configuration of the scenes in a folder, or the default if there are none."""
     try:
-        recipe = json.loads((Path(data_dir) / FILE_NAME).read_text())
+        recipe = json.loads((Path(data_dir) / FILE_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return SoundscapesConfig()
     if not isinstance(recipe, dict) or recipe.get("content") != SCENE_CONTENT:
@@ -70,7 +70,7 @@ def claim(folder: Path, content: str, config: SoundscapesConfig | IsolatedEvents
 
 def _check_same(path: Path, recipe: dict[str, Any]) -> None:
     try:
-        present = json.loads(path.read_text())
+        present = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"{path} is not JSON ({error}).", ADVICE) from error
     if not isinstance(present, dict):

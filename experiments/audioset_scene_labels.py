@@ -1,9 +1,9 @@
 """VEM on AudioSet's five labels of places, from published VGGish embeddings.
 
-The clips bear exactly one of the five labels and are few (benchmarks/audioset_embeddings.py). The
+The clips have exactly one of the five labels and are few (benchmarks/audioset_embeddings.py). The
 trunk of the other rows was pre-trained on AudioSet's events without these five labels, but with the
 other labels of the same training clips. Clips of rare scenes count more (balanced weights), because
-scores are macro accuracies. The row "vem_equal_weights" does without.
+scores are macro accuracies. In the row "vem_equal_weights" all clips count the same.
 """
 
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""Features by PyTorch, with soxr as the resampler; torch is what torchaudio calls, too."""
+"""Features by PyTorch, with soxr as the resampler.
+
+torchaudio is not measured: its transforms call the same functions of torch.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -265,7 +265,7 @@ DATASETS: dict[str, Dataset] = _by_name(
         "cochlscene",
         title="CochlScene",
         reader="crossask.datasets.cochlscene:read",
-        # One archive in six parts, whose sums we do not know; zipfile cannot read such archives.
+        # One archive in six parts, which zipfile cannot read and whose checksums we do not have.
         by_hand="Download CochlScene.z01 to CochlScene.z05 and CochlScene.zip from "
         "https://zenodo.org/records/7080122 (about 54 GB), and unpack them together into the "
         "folder, for example with 7z x CochlScene.zip.",

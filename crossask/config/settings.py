@@ -106,7 +106,7 @@ def required(description: str) -> Any:
 
 
 def part(cls: type, description: str) -> Any:
-    """Declares a field that holds a configuration of its own, `cls`, with that class's defaults."""
+    """Declares a field whose value is another configuration, by default `cls()`."""
     return pydantic.Field(default_factory=cls, description=description)
 
 

@@ -51,7 +51,7 @@ class OwnRecordings:
 
     @property
     def clips(self) -> int:
-        """About how many clips the recordings give."""
+        """Approximate number of clips into which the recordings are cut."""
         return int(np.maximum(1, np.round(self.seconds / self.clip_seconds)).sum())
 
     @property

@@ -243,10 +243,10 @@ def mcnemar(a: Predictions, b: Predictions) -> McNemar:
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     """Adjusts p-values for their number by Holm's step-down method (1979).
 
-    The i-th smallest of m p-values becomes the largest, over j <= i, of (m - j + 1) times the j-th
-    smallest, but at most 1. The probability of calling at least one true zero a difference is then
-    at most the level to which the adjusted values are compared, however the tests depend on each
-    other.
+    The adjusted i-th smallest of m p-values is the largest, over j <= i, of (m - j + 1) times the
+    j-th smallest, but at most 1. The probability of calling at least one true zero a difference is
+    then at most the level to which the adjusted values are compared, however the tests depend on
+    each other.
 
     Args:
       p_values: Name of a comparison -> its p-value.

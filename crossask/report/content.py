@@ -246,10 +246,14 @@ class Report:
 
 
 class Slugs:
-    """Parts of file names, no two of them alike."""
+    """Makes parts of file names and anchors, each of them only once."""
 
     def __init__(self, *taken: str) -> None:
-        """Starts with some names taken."""
+        """Reserves names.
+
+        Args:
+          *taken: Names that are never returned.
+        """
         self._taken = set(taken)
 
     def of(self, text: str) -> str:

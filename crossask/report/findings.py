@@ -234,14 +234,14 @@ def verdict_on_best(claims: Iterable[TestedClaim], comparisons: Comparisons) -> 
     worse = titles.get("worse", [])
     claim = tested[0]
     if worse:
-        answer = f"is refuted: {formatting.listed(worse, 'and')} did better"
+        outcome = f"is refuted: {formatting.listed(worse, 'and')} did better"
     elif len(better) == len(tested):
-        answer = "is shown for the rows run here"
+        outcome = "is shown for the rows run here"
     elif "one seed" in titles:
-        answer = "has no verdict, because some of the rows have one seed"
+        outcome = "has no verdict, because some of the rows have one seed"
     else:
-        answer = "is not shown"
-    sentence = f"“{claim.claim.says}” {answer}."
+        outcome = "is not shown"
+    sentence = f"“{claim.claim.says}” {outcome}."
     if list(titles) == ["one seed"]:
         return sentence
     return (

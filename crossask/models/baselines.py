@@ -64,12 +64,9 @@ class DCASE2017(SceneModel):
     def _contexts(self, inputs: Inputs, training: bool, seed: tf.Tensor | None) -> tf.Tensor:
         """Returns the last hidden layer of each context, [B, T - 4, 50]."""
         x = self.read_log_mel(inputs)  # [B, T, 40, 1]
+        _check_frames("DCASE2017", x, CONTEXT_FRAMES, "Give longer clips.")
         x = tf.signal.frame(x, CONTEXT_FRAMES, 1, axis=1)  # [B, T - 4, 5, 40, 1]
         contexts = axis_size(x, 1)
-        if contexts == 0:
-            raise DataError(
-                f"DCASE2017 needs {CONTEXT_FRAMES} frames of log-mel.", "Give longer clips."
-            )
         features = x.shape[2] * x.shape[3] * x.shape[4]
         x = tf.reshape(x, [-1, contexts, features])  # [B, T - 4, 200]
         for number, layer in enumerate(self.hidden):
@@ -126,13 +123,12 @@ class DCASE2019(SceneModel):
           DataError: There are fewer than 500 frames.
         """
         x = self.read_log_mel(inputs)  # [B, T, 40, 1]
-        frames = x.shape[1]
-        if frames is not None and frames < SEQUENCE_FRAMES:
-            raise DataError(
-                f"DCASE2019 got {frames} frames of log-mel and needs {SEQUENCE_FRAMES}.",
-                "Give clips of 10 s.",
-            )
-        x = tf.transpose(x[:, :SEQUENCE_FRAMES], [0, 2, 1, 3])  # [B, 40, 500, 1]
+        _check_frames("DCASE2019", x, SEQUENCE_FRAMES, "Give clips of 10 s.")
+        x = x[:, :SEQUENCE_FRAMES]  # [B, 500, 40, 1]
+        if x.shape[1] is None:
+            # The graph does not know T, and the dense layer needs a static size.
+            x = tf.ensure_shape(x, [None, SEQUENCE_FRAMES, None, None])
+        x = tf.transpose(x, [0, 2, 1, 3])  # [B, 40, 500, 1]
         blocks = zip(self.convolutions, self.batch_norms, self.poolings, strict=True)
         for number, (convolution, batch_norm, pooling) in enumerate(blocks):
             x = convolution(x)
@@ -146,6 +142,13 @@ class DCASE2019(SceneModel):
         if training:
             x = dropout(x, SEQUENCE_DROPOUT, fold_in(seed, 2))
         return x, {}
+
+
+def _check_frames(model_name: str, log_mel: tf.Tensor, needed: int, fix: str) -> None:
+    """Raises DataError if the log-mel [B, T, 40, 1] has a known T below `needed` frames."""
+    frames = log_mel.shape[1]
+    if frames is not None and frames < needed:
+        raise DataError(f"{model_name} got {frames} frames of log-mel and needs {needed}.", fix)
 
 
 def _dense(

@@ -135,6 +135,7 @@ class CMAM(SceneModel):
 def _attention_block(
     config: ModelConfig, layer_norm_epsilon: float | None, name: str
 ) -> MultiHeadAttention:
+    """Returns an attention block of the configured size; see `MultiHeadAttention`."""
     return MultiHeadAttention(
         config.attention_heads,
         config.attention_dim,

@@ -102,6 +102,7 @@ class Encoder(keras.layers.Layer):
         }
 
     def _check_size(self, shape: tf.TensorShape) -> None:
+        """Raises DataError if a known T or F is smaller than the product of its pools."""
         times = [time for time, _ in self.pools]
         frequencies = [frequency for _, frequency in self.pools]
         axes = (("frames", shape[1], times), ("frequency bins", shape[2], frequencies))
@@ -387,6 +388,7 @@ class MultiHeadAttention(keras.layers.Layer):
         }
 
     def _check_width(self, width: int) -> None:
+        """Raises ConfigError if queries of this width cannot be added in equation 6."""
         if width != self.dim:
             raise ConfigError(
                 f"The attention block {self.name!r} got queries {width} wide, and attention_dim is "

@@ -20,9 +20,9 @@ class LINEAR(SceneModel):
       logits = dense(x)                                          [B, classes]
 
     It reads {"embedding": [B, P, E]} or, with an event model, {"patches": [B, P, 96, 64]}. It has
-    few parameters, so a corpus of some dozens of recordings can train it. A row in which it scores
-    above CMAM says that the corpus is too small for CMAM. `config.linear_penalty` times the sum of
-    the squared weights of the layer is added to the training loss.
+    few parameters, so a corpus of some dozens of recordings can train it. If it scores above CMAM,
+    the corpus is too small for CMAM. `config.linear_penalty` times the sum of the squared weights
+    of the layer is added to the training loss.
     """
 
     reads = ("embedding",)

@@ -26,6 +26,8 @@ from crossask.tracing import as_written
 
 # Classes of the values of `ModelConfig.encoder`.
 ENCODERS = {"conv": ConvEncoder, "residual": ResidualEncoder}
+# Keeps the logarithm of a teacher's probability finite.
+LEAST_PROBABILITY = 1e-12
 
 Inputs = dict[str, tf.Tensor]
 Attention = dict[str, tf.Tensor]
@@ -183,7 +185,7 @@ class SceneModel(keras.Model):
     def read_log_mel(self, inputs: Inputs) -> tf.Tensor:
         """Returns the standardised log-mel [B, T, 64, 2]; [B, T, 64, 6] with `config.deltas`.
 
-        With `config.first_deltas`, the log-mel of a mono signal, [B, T, 64, 1], becomes [B, T, 64,
+        With `config.first_deltas` and the log-mel of a mono signal, [B, T, 64, 1], it is [B, T, 64,
         2].
 
         Raises:
@@ -207,10 +209,10 @@ class SceneModel(keras.Model):
           DataError: There is neither an embedding nor, with an event model, patches; or the
             statistics have another width.
         """
-        known = ["embedding"]
+        alternatives = ["embedding"]
         if self.event_model is not None:
-            known.append("patches")
-        self._check_inputs(inputs, known)
+            alternatives.append("patches")
+        self._check_inputs(inputs, alternatives)
         if "embedding" in inputs:
             embedding = inputs["embedding"]
         else:
@@ -222,25 +224,25 @@ class SceneModel(keras.Model):
 
     def _check_inputs(self, inputs: Inputs, names: Sequence[str]) -> None:
         """Raises DataError unless `inputs` is a dictionary with one of `names`."""
-        given = []
-        got = f"a {type(inputs).__name__}"
+        keys = []
+        found = f"a {type(inputs).__name__}"
         if isinstance(inputs, dict):
-            given = sorted(inputs)
-            got = f"the keys {', '.join(given)}" if given else "the keys (none)"
-        if any(name in given for name in names):
+            keys = sorted(inputs)
+            found = f"the keys {', '.join(keys) or '(none)'}"
+        if any(name in keys for name in names):
             return
         fix = f"Give a dictionary with {' or '.join(repr(name) for name in names)}"
-        if "patches" in given and "patches" not in names:
+        if "patches" in keys and "patches" not in names:
             fix += ", or build the model with an event_model that turns patches into embeddings"
         raise DataError(
-            f"{type(self).__name__} needs {' or '.join(names)}, but was given {got}.", f"{fix}."
+            f"{type(self).__name__} needs {' or '.join(names)}, but was given {found}.", f"{fix}."
         )
 
     # Training.
 
     @property
     def trainable(self) -> bool:
-        """Whether the layers are trained; the event model and a frozen trunk have own flags."""
+        """Whether the layers are trained; event model and frozen trunk have flags of their own."""
         return keras.Model.trainable.fget(self)
 
     @trainable.setter
@@ -251,9 +253,9 @@ class SceneModel(keras.Model):
         if event_model is None:
             keras.Model.trainable.fset(self, value)
         else:
-            event_model_is_trainable = event_model.trainable
+            is_trained = event_model.trainable
             keras.Model.trainable.fset(self, value)
-            event_model.trainable = event_model_is_trainable
+            event_model.trainable = is_trained
         self.freeze_trunk()
 
     def trunk_upward(self) -> list[list[keras.layers.Layer]]:
@@ -313,7 +315,7 @@ class SceneModel(keras.Model):
           logits: Logits of the student [B, classes].
         """
         weight, temperature = self.distillation
-        teacher_logits = tf.math.log(tf.maximum(teacher, 1e-12))
+        teacher_logits = tf.math.log(tf.maximum(teacher, LEAST_PROBABILITY))
         softened = tf.nn.softmax(teacher_logits / temperature)  # [B, classes]
         cross_entropy = tf.nn.softmax_cross_entropy_with_logits(softened, logits / temperature)
         # Keras adds up the losses of all devices, so each returns its share of the mean.
@@ -442,6 +444,7 @@ def event_image(embedding: tf.Tensor, narrowing: keras.layers.Dense, encoder: En
 
 
 def _encoder(config: ModelConfig, name: str) -> Encoder:
+    """Returns the encoder that `config.encoder` names."""
     encoder_class = ENCODERS[config.encoder]
     return encoder_class(
         config.encoder_channels,

@@ -77,6 +77,7 @@ class Standardisation:
         return dataclasses.asdict(self)
 
     def _constants(self, name: str) -> tuple[Sequence[float] | None, Sequence[float] | None]:
+        """Returns the mean and the deviation of an input; None without statistics."""
         return getattr(self, f"{name}_mean"), getattr(self, f"{name}_deviation")
 
 

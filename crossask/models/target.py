@@ -1,4 +1,4 @@
-"""What a training batch is compared with when there is a teacher."""
+"""The target of a training batch with a teacher: scenes, and the teacher's probabilities."""
 
 from typing import NamedTuple
 

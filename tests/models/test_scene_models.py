@@ -180,6 +180,16 @@ def test_the_2019_baseline_reads_500_frames_and_asks_for_them():
         model({"log_mel": log_mel[:, :499]})
 
 
+@pytest.mark.parametrize(("system", "needed"), [("DCASE2017", 5), ("DCASE2019", 500)])
+def test_a_graph_of_a_baseline_takes_clips_of_unknown_length(system, needed):
+    model = models.build(system, 3)
+    log_mel = noise(2, needed + 1, 40, 1)
+    graph = tf.function(model, input_signature=[{"log_mel": tf.TensorSpec([None, None, 40, 1])}])
+    np.testing.assert_allclose(graph({"log_mel": log_mel}), model({"log_mel": log_mel}), atol=1e-5)
+    with pytest.raises(DataError, match=f"got {needed - 1} frames"):
+        model({"log_mel": log_mel[:, : needed - 1]})
+
+
 def test_linear_is_one_layer_of_mean_and_deviation_in_numpy():
     model = models.build("LINEAR", 3)
     embedding = noise(2, 5, 7)

@@ -16,6 +16,7 @@ an undisturbed one, and so do several machines, each of which reads its part of 
 
 import collections
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -35,9 +36,12 @@ from crossask.tracing import as_written
 ORDER_KEY = 0x0C11
 AUGMENTATION_KEY = 0xA06
 REPETITION_KEY = 0x5A3
-# A clip is read so often in an epoch, at most: copies of it come close to each other.
+# How often an epoch reads one clip, at most. More copies would often be in one batch.
 MOST_REPETITIONS = 8
-STEPS_OF_FREQUENCIES = 2**20
+# Cumulative numbers of repetitions are multiples of 1 / REPETITION_STEPS.
+REPETITION_STEPS = 2**20
+# Smaller variances are raised to this one, because the network divides by the deviation.
+LEAST_VARIANCE = 1e-12
 
 Inputs = dict[str, tf.Tensor]
 Batch = tuple[Inputs, tf.Tensor | Target, tf.Tensor]
@@ -84,21 +88,23 @@ WHOLE = Share()
 NO_AUGMENTATION = AugmentationConfig()
 
 
-def examples(cache: FeatureCache, clip_ids: Sequence[str], context_frames: int = 0) -> int:
+def count_examples(cache: FeatureCache, clip_ids: Sequence[str], context_frames: int = 0) -> int:
     """Returns the number of training examples in an epoch over `clip_ids`.
 
     An example is a clip, or with `context_frames` any stretch of so many frames of a clip.
     """
-    return examples_of(cache.shapes, len(clip_ids), context_frames)
+    return count_examples_of_shapes(cache.shapes, len(clip_ids), context_frames)
 
 
-def examples_of(shapes: Mapping[str, Sequence[int]], clips: int, context_frames: int = 0) -> int:
-    """Returns the number of training examples in an epoch over `clips` clips; see `examples`.
+def count_examples_of_shapes(
+    shapes: Mapping[str, Sequence[int]], clips: int, context_frames: int = 0
+) -> int:
+    """Returns the number of training examples in an epoch over `clips` clips.
 
     Args:
       shapes: Kind of feature -> shape of one clip's feature.
       clips: Number of clips.
-      context_frames: See `examples`.
+      context_frames: See `count_examples`.
     """
     if not context_frames:
         return clips
@@ -151,7 +157,8 @@ class TrainingData:
     def steps(self) -> int:
         """Batches in an epoch, as many as the smallest stream can fill."""
         clips = min(sum(stream.values()) for stream in self._streams)
-        examples_of_clip = examples(self.cache, self.clip_ids[:1], self.settings.context_frames)
+        frames = self.settings.context_frames
+        examples_of_clip = count_examples(self.cache, self.clip_ids[:1], frames)
         return clips * examples_of_clip // self._examples_of_a_stream
 
     @as_written
@@ -176,7 +183,8 @@ class TrainingData:
         streams = self._streams
         count = len(streams)
         # If the streams can be divided among the machines, each reads the files of its streams
-        # only. Otherwise each machine reads all files, and drops the rest of each batch below.
+        # only. Otherwise each machine reads all files, and `share.rows` below drops what other
+        # machines train on.
         reads_whole_streams = count % share.count == 0
         numbers = share.streams(count) if reads_whole_streams else range(count)
 
@@ -258,6 +266,8 @@ class TrainingData:
         return lambda number: read(number, repetitions)
 
     def _augmented(self, batches: tf.data.Dataset, key: tf.Tensor) -> tf.data.Dataset:
+        """Returns the batches with random changes, a pure function of `key` and their number."""
+
         def augmented(number: tf.Tensor, batch: Batch) -> Batch:
             inputs, target, weight = batch
             batch_key = fold_in(fold_in(key, AUGMENTATION_KEY), number)
@@ -316,14 +326,14 @@ class EvaluationData:
     @property
     def steps(self) -> int:
         """Number of batches."""
-        count = examples(self.cache, self.clip_ids, self.context_frames)
-        # Rounded up: the last batch is filled.
-        return -(-count // self.batch_size)
+        count = count_examples(self.cache, self.clip_ids, self.context_frames)
+        # The last batch is filled, so it counts as one.
+        return math.ceil(count / self.batch_size)
 
     @property
     def mean_weight(self) -> float:
         """Mean weight of the examples in all batches; 1 if no clips fill the last batch."""
-        count = examples(self.cache, self.clip_ids, self.context_frames)
+        count = count_examples(self.cache, self.clip_ids, self.context_frames)
         return count / (self.steps * self.batch_size)
 
     @property
@@ -346,7 +356,7 @@ class EvaluationData:
             frames = self.context_frames
             # `_contexts` expects a batch of clips.
             clips = clips.batch(1).map(lambda *block: _contexts(frames, *block)).unbatch()
-        count = examples(self.cache, self.clip_ids, self.context_frames)
+        count = count_examples(self.cache, self.clip_ids, self.context_frames)
         # All batches have one size, so that each machine can take an equal part of each.
         missing = self.steps * self.batch_size - count
         if missing:
@@ -369,7 +379,8 @@ def ends_of_repetitions(frequencies: Sequence[float]) -> np.ndarray:
     count = np.count_nonzero(means)
     is_free = means > 0
     left = float(count)
-    # What a clip exceeds the limit by is divided among the clips below it.
+    # Repetitions above the limit of a clip are divided among the clips below their limit, some of
+    # which may then exceed it, too.
     while True:
         means[is_free] *= left / means[is_free].sum()
         is_above = is_free & (means > MOST_REPETITIONS)
@@ -379,7 +390,7 @@ def ends_of_repetitions(frequencies: Sequence[float]) -> np.ndarray:
         is_free &= ~is_above
         left -= MOST_REPETITIONS * np.count_nonzero(is_above)
     # Multiples of a power of two have no rounding errors when a random start is added to them.
-    return np.round(np.cumsum(means) * STEPS_OF_FREQUENCIES) / STEPS_OF_FREQUENCIES
+    return np.round(np.cumsum(means) * REPETITION_STEPS) / REPETITION_STEPS
 
 
 def shuffled(dataset: tf.data.Dataset, block: int, key: tf.Tensor) -> tf.data.Dataset:
@@ -432,9 +443,8 @@ def feature_statistics(
         total += entries.sum(1)
         squares += np.square(entries).sum(1)
     mean = total / count
-    # The variance of a constant feature is 0, or negative by rounding. The network divides by the
-    # deviation.
-    variance = np.maximum(squares / count - mean**2, 1e-12)
+    # The variance of a constant feature is 0, or negative by rounding.
+    variance = np.maximum(squares / count - mean**2, LEAST_VARIANCE)
     return mean.tolist(), np.sqrt(variance).tolist()
 
 
@@ -485,7 +495,8 @@ def _contexts(frames: int, inputs: Inputs, target: tf.Tensor, weight: tf.Tensor)
 
 
 def _without_weight(inputs: Inputs, target: tf.Tensor, weight: tf.Tensor) -> Batch:
-    return inputs, target, 0.0 * weight
+    """Returns an example of weight 0, which fills the last batch of an evaluation."""
+    return inputs, target, tf.zeros_like(weight)
 
 
 def _wanted_shards(cache: FeatureCache, clip_ids: Iterable[str]) -> dict[int, int]:
@@ -552,10 +563,12 @@ class _ShardReader:
             return inputs, self.targets.position.lookup(ids[0])
 
     def _with_target(self, inputs: Inputs, position: tf.Tensor) -> Batch:
+        """Returns the features of one clip with its target and the weight 1."""
         return inputs, self.targets.at(position), tf.constant(1.0)
 
 
 def _with_options(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns the dataset with a fixed order, which TensorFlow does not divide among machines."""
     options = tf.data.Options()
     options.deterministic = True
     # `Share` determines what each machine reads, so TensorFlow must not divide the data again.

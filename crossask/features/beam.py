@@ -39,7 +39,8 @@ def pipeline_writer(options: Sequence[str]) -> Callable[[ShardWriter, list[Shard
         raise ConfigError(
             "Apache Beam is not installed.", "Install it with: pip install 'crossask[beam]'"
         ) from error
-    # Otherwise each worker process reports its start and its end. An option that is given wins.
+    # Without this option, each worker process logs its start and its end. The user's own options
+    # follow, and replace it if they set it, too.
     options = ["--default_sdk_harness_log_level=WARNING", *options]
     try:
         # Only checks the options, before any feature is computed.
@@ -51,7 +52,7 @@ def pipeline_writer(options: Sequence[str]) -> Callable[[ShardWriter, list[Shard
             "Correct the options, or leave them out to run on this machine.",
         ) from error
 
-    def run(write: ShardWriter, shards: list[Shard]) -> None:
+    def write_in_pipeline(write: ShardWriter, shards: list[Shard]) -> None:
         # The list of shards may be larger than the few megabytes to which runners limit the graph
         # of a job. It is therefore a file in a folder of features, which all workers can read. Each
         # call uses another name, because a worker caches the list that it has read (`_shards`).
@@ -69,7 +70,7 @@ def pipeline_writer(options: Sequence[str]) -> Callable[[ShardWriter, list[Shard
             log_changes(padded, cut, write.experiment)
         files.remove(path)
 
-    return run
+    return write_in_pipeline
 
 
 def _new_pipeline(
@@ -84,7 +85,7 @@ def _new_pipeline(
             self, *arguments: Any, default_environment: Any = None, **others: Any
         ) -> Any:
             # Beam's runner on this machine has no option for the command of its workers. It passes
-            # the command here, when it asks for the graph.
+            # the command to this method, which returns the graph.
             if isinstance(default_environment, SubprocessSDKEnvironment):
                 command = beam_worker.command_ending_with_this_process(
                     default_environment.command_string
@@ -99,13 +100,13 @@ def _new_pipeline(
 
 def _run_and_count(pipeline: "apache_beam.Pipeline") -> tuple[int, int]:  # noqa: F821
     """Runs the pipeline; returns the numbers of clips that were padded and cut."""
-    again = "Run it again; finished shards are kept."
+    fix = "Run it again; finished shards are kept."
     try:
         result = _finished(pipeline)
     except LostWorker as error:
-        raise CrossaskError(f"A worker process of the Beam job died: {error}.", again) from error
+        raise CrossaskError(f"A worker process of the Beam job died: {error}.", fix) from error
     except RuntimeError as error:
-        raise CrossaskError(f"The Beam job failed: {error}", again) from error
+        raise CrossaskError(f"The Beam job failed: {error}", fix) from error
     try:
         found = result.metrics().query()["counters"]
     except NotImplementedError:
@@ -125,8 +126,8 @@ class LostWorker(Exception):
 def _finished(pipeline: "apache_beam.Pipeline") -> Any:  # noqa: F821
     """Runs the pipeline to its end and returns its result.
 
-    Beam's runner on this machine would wait for ever for a worker process that died. It notices the
-    death in a thread of its own, whose exception is therefore watched here.
+    Beam's runner on this machine waits for ever for a worker process that died. Its thread that
+    notices the death raises an exception, which is caught here.
 
     Raises:
       LostWorker: A worker process of this machine died.
@@ -144,11 +145,11 @@ def _finished(pipeline: "apache_beam.Pipeline") -> Any:  # noqa: F821
             outcome["error"] = error
         ended.set()
 
-    def note_death(error: BaseException) -> None:
+    def record_death(error: BaseException) -> None:
         outcome.setdefault("error", LostWorker(str(error)))
         ended.set()
 
-    with _deaths_of_workers(note_death):
+    with _deaths_of_workers(record_death):
         # The process can end although a job that lost a worker does not.
         threading.Thread(target=run, daemon=True).start()
         # Python handles no signals while it waits without a limit.
@@ -160,21 +161,21 @@ def _finished(pipeline: "apache_beam.Pipeline") -> Any:  # noqa: F821
 
 
 @contextlib.contextmanager
-def _deaths_of_workers(note: Callable[[BaseException], None]) -> Iterator[None]:
-    """Calls `note` with the exception by which Beam says that a worker process died."""
-    before = threading.excepthook
+def _deaths_of_workers(on_death: Callable[[BaseException], None]) -> Iterator[None]:
+    """Calls `on_death` with the exception that Beam raises when a worker process died."""
+    previous_hook = threading.excepthook
 
     def hook(arguments: threading.ExceptHookArgs) -> None:
         if "Worker subprocess exited" in str(arguments.exc_value):
-            note(arguments.exc_value)
+            on_death(arguments.exc_value)
         else:
-            before(arguments)
+            previous_hook(arguments)
 
     threading.excepthook = hook
     try:
         yield
     finally:
-        threading.excepthook = before
+        threading.excepthook = previous_hook
 
 
 def _write(number: int, write: ShardWriter, shard_list: str) -> None:
@@ -192,4 +193,5 @@ def _write(number: int, write: ShardWriter, shard_list: str) -> None:
 
 @functools.lru_cache(1)
 def _shards(shard_list: str) -> list[Shard]:
+    """Returns the content of the file that lists the shards, which a worker reads once."""
     return pickle.loads(Path(shard_list).read_bytes())

@@ -1,7 +1,6 @@
 """A worker process of Beam's runner on this machine, which ends with the process that started it.
 
-Beam's own worker goes on for about two minutes after its parent was killed, until it gives up
-reconnecting.
+Beam's own worker tries to reconnect for about two minutes after its parent was killed.
 """
 
 import os
@@ -12,7 +11,7 @@ from collections.abc import Sequence
 from crossask import child_processes
 
 # The module that Beam runs as a worker.
-OF_BEAM = "apache_beam.runners.worker.sdk_worker_main"
+BEAM_WORKER_MODULE = "apache_beam.runners.worker.sdk_worker_main"
 
 
 def command_ending_with_this_process(command: str) -> str:
@@ -25,7 +24,7 @@ def command_ending_with_this_process(command: str) -> str:
       The command itself, unless it is the one that Beam's runner on this machine uses. On Windows,
       where a process does not notice that its parent has ended, it is always the command itself.
     """
-    if os.name != "posix" or command != f"{sys.executable} -m {OF_BEAM}":
+    if os.name != "posix" or command != f"{sys.executable} -m {BEAM_WORKER_MODULE}":
         return command
     # Beam runs the command in a shell. With `exec`, the worker is a child of this process and not
     # of the shell, which would survive this process.

@@ -31,11 +31,14 @@ from crossask.events.waveform_model import WaveformModel
 from crossask.features import records, samples, verification
 from crossask.tracing import as_written
 
-# 1: recordings were recognised by their size and both ends. 2: by all their bytes. 3: the front-end
-# is compiled, and several clips are embedded together, which changes the last bits of features.
+# Version of the features, in their keys:
+# 1: recordings were recognised by their size, start and end.
+# 2: recordings were recognised by all their bytes.
+# 3: the front-end is compiled, and several clips are embedded together, which changes the last bits
+#    of features.
 FORMAT_VERSION = 3
-# Clips whose patches the event model reads in one call. Its weights are then read from memory once
-# for all of them; VGGish takes a quarter less time for a clip.
+# Clips whose patches the event model reads in one call. Its weights are read from memory once a
+# call, so VGGish takes a quarter less time for each of 8 clips than for a single one.
 CLIPS_PER_CALL = 8
 # Hashes of the recordings, beside the folders of the features.
 HASHES_FILE = "recordings.json"
@@ -132,7 +135,7 @@ def prepare_features(
     if isinstance(event_model, Precomputed):
         event_model.check(clip.id for clip in clips)
         leaks.check_embeddings(corpus, {clip.id: event_model.hash_of(clip.id) for clip in clips})
-    # It reads all weights, so it is computed once.
+    # The digest is computed once, because it reads all weights.
     event_digest = _event_digest(experiment, event_model)
     folders = {}
     for kind in experiment.feature_kinds:
@@ -148,12 +151,14 @@ def prepare_features(
 
     write = ShardWriter(experiment, folders, corpus.ready_made, event_model)
     tally = _Tally(len(clips), progress)
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as locked:
         if write.missing(clips):
             _log_slow_precision(experiment)
-            # In one order, so that two commands do not wait for each other.
+            # All commands lock folders in the same order. Otherwise, two commands could each wait
+            # for a folder that the other one has locked.
             for folder in sorted(folders.values()):
-                held.enter_context(locks.of_folder(folder))
+                locked.enter_context(locks.of_folder(folder))
+        # Another command may have written shards while this one waited for its locks.
         missing = write.missing(clips)
         if elsewhere is not None and missing:
             elsewhere(write, missing)
@@ -192,7 +197,7 @@ def log_changes(padded: int, cut: int, experiment: Experiment) -> None:
 
 
 class ShardWriter:
-    """Computes and writes shards. Can be pickled; it then loads its event model anew.
+    """Computes and writes shards. It can be pickled; the copy loads its own event model.
 
     Args:
       experiment: The row whose features are computed.
@@ -266,7 +271,7 @@ class ShardWriter:
         for kind, lines in encoded.items():
             path = records.shard_path(self.folders[kind], shard.number)
             if any(hash_of_clip.values()):
-                # Before the shard, so that no shard is without them after a kill.
+                # The hashes are written first, so that every shard has them after a kill.
                 with records.write_errors_of(path):
                     samples.write(self.folders[kind], shard.number, hash_of_clip)
             records.write_shard(path, lines)
@@ -287,7 +292,7 @@ class ShardWriter:
             self._features.embed([outcome.computed for outcome in usable], kinds)
         for outcome in usable:
             try:
-                self._check(outcome.clip, outcome.computed.values)
+                self._check_values(outcome.clip, outcome.computed.values)
             except AudioError as error:
                 outcome.problem = error.problem
         return outcomes
@@ -295,7 +300,7 @@ class ShardWriter:
     def _encoded(self, clip: Clip, kind: str, value: np.ndarray) -> bytes:
         return records.encode_clip(clip.id, value, self.folders[kind].name)
 
-    def _check(self, clip: Clip, values: Features) -> None:
+    def _check_values(self, clip: Clip, values: Features) -> None:
         """Raises AudioError for features that are not finite, or of another shape than others."""
         for kind, value in values.items():
             shape = self._shapes.setdefault(kind, value.shape)
@@ -311,6 +316,7 @@ class ShardWriter:
                 )
 
     def _features_of(self, clips: Sequence[Clip]) -> "ClipFeatures | StoredEmbeddings":
+        """Returns the source of the features of a corpus, of which `clips` are a part."""
         if self.ready_made:
             return StoredEmbeddings(clips[0].path)
         event_model = self.event_model
@@ -321,7 +327,7 @@ class ShardWriter:
 
 @dataclasses.dataclass
 class _Outcome:
-    """A clip, and what was computed of it.
+    """A clip, and what was computed from it.
 
     Attributes:
       clip: The clip.
@@ -345,7 +351,7 @@ class StoredEmbeddings:
         return Computed(dict.fromkeys(kinds, self.arrays[clip.id]))
 
     def embed(self, clips: Sequence[Computed], kinds: Sequence[str]) -> None:
-        """Does nothing: the embeddings are there."""
+        """Does nothing: `of_sound` has returned the embeddings."""
 
 
 class ClipFeatures:
@@ -408,7 +414,7 @@ class ClipFeatures:
             clip.values["embedding"] = embedding
 
     def _from_sound(self, clip: Clip, kinds: Sequence[str]) -> Computed:
-        """Returns what the front-end computes of a sound file."""
+        """Returns what the front-end computes from a sound file."""
         if clip.start_seconds is None:
             waveform, rate = reading.read_clip(clip.path, self.features)
             waveform, rate = rates.to_graph_rate(waveform, rate, self.highest_rate_hz)
@@ -424,7 +430,7 @@ class ClipFeatures:
         )
 
     def _part_of_recording(self, clip: Clip) -> tuple[np.ndarray, int, Change]:
-        """Returns the waveform of a clip of a longer recording, its rate and whether it was filled.
+        """Returns a part of a recording: waveform [samples, channels], rate in Hz, and the change.
 
         A clip at the end of a recording may be shorter, and is filled as in prediction.
         """
@@ -435,7 +441,8 @@ class ClipFeatures:
         length = round(features.clip_seconds * rate)
         most_silence = round(features.max_padding_seconds * rate)
         filled = fill_window(waveform, length, most_silence)[:length]
-        return filled, rate, "padded" if len(waveform) < length else ""
+        change: Change = "padded" if len(waveform) < length else ""
+        return filled, rate, change
 
     def _front_end(self, rate: int, shape: tuple[int, ...], kinds: tuple[str, ...]) -> Callable:
         """Returns the graph from a waveform of one format to features."""
@@ -486,7 +493,7 @@ class _Tally:
         self._lock = threading.Lock()
 
     def start(self, done: int) -> None:
-        """Takes in the clips that an earlier call finished."""
+        """Counts the clips that an earlier call finished, and shows them if some are missing."""
         self.done = done
         if self.progress is not None and done < self.clips:
             self.progress(done, self.clips)
@@ -531,11 +538,12 @@ def _write_in_threads(
 
 
 def read_recordings(corpus: Corpus, features_dir: Path) -> None:
-    """Reads the recordings that are new or changed, so that the corpus's fingerprint is known."""
+    """Reads the recordings that are new or changed, and stores their hashes in `features_dir`."""
     files.check_room(features_dir, 0)
     files.remove_remains(features_dir)
     paths = [clip.path for clip in corpus.clips]
     with file_hashes.kept_in(features_dir / HASHES_FILE, paths):
+        # The first access reads the recordings; the corpus keeps the result.
         _ = corpus.contents
 
 
@@ -545,11 +553,11 @@ def _check_unchanged(corpus: Corpus, folders: dict[str, Path], written: Sequence
     Raises:
       DataError: There are such recordings.
     """
-    known = {}
+    content_of = {}
     for shard in written:
         for clip in shard.clips:
-            known[clip.path] = corpus.contents[clip.path]
-    changed = sorted(file_hashes.changed(known))
+            content_of[clip.path] = corpus.contents[clip.path]
+    changed = sorted(file_hashes.changed(content_of))
     if not changed:
         return
     for shard in written:
@@ -599,7 +607,7 @@ def _log_slow_precision(experiment: Experiment) -> None:
 
 
 def _highest_rate_hz(experiment: Experiment) -> int:
-    """Returns the higher one of the rates that the scene model and the event model read."""
+    """Returns the higher of the sample rates that the scene model and the event model read."""
     rate_hz = experiment.features.sample_rate_hz
     if experiment.event_model_read is not None:
         rate_hz = max(rate_hz, clip_features.event_rate_hz(experiment.event_model_read))
@@ -607,6 +615,7 @@ def _highest_rate_hz(experiment: Experiment) -> int:
 
 
 def _check_kinds(corpus: Corpus, experiment: Experiment) -> None:
+    """Raises DataError for a row that needs the sound of a corpus that has embeddings alone."""
     if corpus.ready_made and experiment.feature_kinds != ("embedding",):
         raise DataError(
             f"Row {experiment.name!r} reads {' and '.join(experiment.feature_kinds)}, but corpus "
@@ -636,7 +645,7 @@ def _key(
     if corpus.ready_made:
         return config.digest(*stored)
     features = experiment.features
-    event = experiment.event_model
+    event_model = experiment.event_model
     lengths = [features.clip_seconds, features.max_padding_seconds, features.max_cut_seconds]
     plain_features = config.to_dict(features)
     # Keys of whole recordings are as they were before this field.
@@ -645,26 +654,26 @@ def _key(
     else:
         lengths.append(features.clip_hop_seconds)
     shared = [*stored, resampling.RESAMPLER_VERSION, lengths]
-    # The rate to which recordings of other rates are converted first, if the event model raises it.
+    # Recordings of other rates are first converted to a rate that the event model may raise.
     rate_hz = _highest_rate_hz(experiment)
     if rate_hz > max(features.sample_rate_hz, rates.EVENT_RATE_HZ):
         shared.append(rate_hz)
     if kind == "log_mel":
         return config.digest(*shared, plain_features)
-    input_choices = [event.pad_end]
-    if event.level is not None:
-        input_choices.append(event.level)
+    input_choices = [event_model.pad_end]
+    if event_model.level is not None:
+        input_choices.append(event_model.level)
     if version >= 3:
-        # What the event model reads of recordings whose rate the graph does not have: they are
-        # converted to a rate that depends on that of the scene model, too.
-        input_choices.append(rates.graph_rate(0, _highest_rate_hz(experiment)))
+        # The rate to which a recording is converted whose own rate the graph does not have. It also
+        # depends on the rate of the scene model.
+        input_choices.append(rates.graph_rate(0, rate_hz))
     if kind == "patches":
-        front_end = catalogue.event_model(event.name).front_end
+        front_end = catalogue.event_model(event_model.name).front_end
         code = catalogue.code_of(catalogue.front_end(front_end).patches)
         if code:
             input_choices.append(code)
         return config.digest(*shared, front_end, *input_choices)
-    return config.digest(*shared, event.name, *input_choices, event_digest)
+    return config.digest(*shared, event_model.name, *input_choices, event_digest)
 
 
 def _event_digest(

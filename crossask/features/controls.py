@@ -103,8 +103,8 @@ def derangement(clip_ids: Sequence[str], rng: np.random.Generator) -> dict[str, 
     """Returns {clip id: another clip id}, each used once: one random cycle through all clips."""
     if len(clip_ids) < 2:
         raise DataError(
-            f"A part of the fold has {len(clip_ids)} clip, so there is no other clip whose "
-            "embedding could be used.",
+            f"A part of the fold has {len(clip_ids)} clip, so there is no other clip to take an "
+            "embedding from.",
             "Add clips.",
         )
     order = rng.permutation(clip_ids).tolist()
@@ -120,6 +120,7 @@ def read_embeddings(cache: FeatureCache) -> Embeddings:
 def _with_other_clips(
     cache: FeatureCache, corpus: Corpus, experiment: Experiment, fold: str, seed: int
 ) -> FeatureCache:
+    """Returns the cache with embeddings of another clip of the same part; see `controlled`."""
     settings = experiment.training
     wanted = corpus.fold(fold)
     training, validation = training_parts(
@@ -137,6 +138,7 @@ def _with_other_clips(
 
 
 def _shuffled_in_time(cache: FeatureCache, seed: int) -> FeatureCache:
+    """Returns the cache with each clip's patches in a random order; see `controlled`."""
     rng = np.random.default_rng([seed, SHUFFLE_KEY])
     embeddings = read_embeddings(cache)
     values = {clip_id: rng.permutation(embeddings[clip_id]) for clip_id in cache.clip_ids}
@@ -144,6 +146,7 @@ def _shuffled_in_time(cache: FeatureCache, seed: int) -> FeatureCache:
 
 
 def _with_true_events(cache: FeatureCache, corpus: Corpus, clip_seconds: float) -> FeatureCache:
+    """Returns the cache with true events in place of embeddings; see `controlled`."""
     values = _true_events(cache, corpus, clip_seconds)
     digest = config.digest({clip_id: value.tolist() for clip_id, value in values.items()})
     return _written(cache, values, f"true_events-{digest}")
@@ -158,7 +161,7 @@ def _from_donors(cache: FeatureCache, donors: Mapping[str, str]) -> Embeddings:
 def _true_events(cache: FeatureCache, corpus: Corpus, clip_seconds: float) -> Embeddings:
     """Returns for every clip the share of each patch in which each kind of event sounds."""
     patches = cache.shapes["embedding"][0]
-    edges = np.arange(patches + 1) * clip_seconds / patches
+    edges = np.arange(patches + 1) * clip_seconds / patches  # seconds
     # The sound files are in <corpus>/audio.
     table = _read_events(Path(corpus.clips[0].path).parent.parent / "events.csv", corpus.name)
     kinds = sorted({event["event_label"] for event in table})
@@ -178,6 +181,7 @@ def _true_events(cache: FeatureCache, corpus: Corpus, clip_seconds: float) -> Em
 
 
 def _read_events(path: Path, corpus_name: str) -> tuple[dict[str, str], ...]:
+    """Returns the lines of events.csv; raises DataError if it is missing or lacks columns."""
     if not path.is_file():
         raise DataError(
             f"Corpus {corpus_name!r} has no table of its events: there is no {path}.",

@@ -1,4 +1,4 @@
-"""The TFRecord files that store features: what a record contains and which clips a file holds.
+"""The TFRecord files that store features: what a record contains, and the clips of each file.
 
 A record is a serialised `tf.train.Example`. Arrays are stored as the bytes of little-endian float32
 numbers, so that one cast reads them back.
@@ -6,6 +6,7 @@ numbers, so that one cast reads them back.
 
 import contextlib
 import functools
+import math
 import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,7 +29,7 @@ CLIPS_PER_SHARD = 32
 
 def shard_count(clips: Sequence) -> int:
     """Returns the number of shards that `clips` take."""
-    return -(-len(clips) // CLIPS_PER_SHARD)
+    return math.ceil(len(clips) / CLIPS_PER_SHARD)
 
 
 def clips_of_shard(clips: Sequence[T], number: int) -> Sequence[T]:
@@ -55,8 +56,8 @@ def encode_clip(clip_id: str, value: np.ndarray, features: str) -> bytes:
     Args:
       clip_id: Id of the clip.
       value: Its feature.
-      features: Name of the folder, which says how the feature was computed. It shows a shard that
-        was copied from another folder.
+      features: Name of the folder, which depends on how the feature was computed. With it, a shard
+        that was copied from another folder is recognised.
     """
     return encode({"clip": clip_id, "features": features, "shape": value.shape, "value": value})
 
@@ -68,8 +69,8 @@ def decode(
 
     Args:
       record: Scalar string tensor, a record that `encode` returned.
-      shapes: Name -> shape of each array to read, which becomes a float32 tensor.
-      texts: Names of the texts to read, which become scalar string tensors.
+      shapes: Name -> shape of each array to read, as a float32 tensor.
+      texts: Names of the texts to read, as scalar string tensors.
     """
     features = {name: tf.io.FixedLenFeature([], tf.string) for name in (*shapes, *texts)}
     parsed = tf.io.parse_single_example(record, features)
@@ -143,7 +144,7 @@ def order_problem(
       path: The shard.
       clip_ids: The clips that it should contain.
       features: See `encode_clip`.
-      shape: Shape of a clip's feature; None if the first record did not say.
+      shape: Shape of a clip's feature, from `first_shape`.
     """
     if shape is None:
         return "does not begin with a whole record of this folder"
@@ -201,6 +202,7 @@ def _around_id(length: int, features: str, shape: tuple[int, ...]) -> tuple[byte
 
 
 def _feature(value: Value) -> tf.train.Feature:
+    """Returns a text or an array as bytes, and a shape as integers."""
     if isinstance(value, str):
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode()]))
     if isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""Hashes of what clips sound like: one recording as WAV and as FLAC has one hash.
+"""Hashes of the decoded samples of clips: one recording as WAV and as FLAC has one hash.
 
 A hash is computed where a clip's features are, which decodes its file anyway, and is stored beside
 the shard of the clip. Shards of earlier versions have none.
@@ -24,7 +24,7 @@ HASH_BYTES = 16
 def hash_of(waveform: np.ndarray, rate_hz: int) -> str:
     """Returns a hash of a clip's samples, the same for mono and for stereo of two equal channels.
 
-    It is "" for silence and other waveforms that are constant, which say nothing.
+    It is "" for silence and other constant waveforms, which different recordings have in common.
 
     Args:
       waveform: Waveform [samples, channels], float32.
@@ -34,15 +34,16 @@ def hash_of(waveform: np.ndarray, rate_hz: int) -> str:
     whole = len(waveform) // PERIOD_SAMPLES * PERIOD_SAMPLES
     periods = waveform[:whole].reshape(-1, PERIOD_SAMPLES, channels)
     starts = periods[:, :HASHED_SAMPLES].reshape(-1, channels)
-    some = np.concatenate([starts, waveform[whole:][:HASHED_SAMPLES]], dtype="<f4")
+    last_start = waveform[whole:][:HASHED_SAMPLES]
+    hashed = np.concatenate([starts, last_start], dtype="<f4")  # [hashed samples, channels]
     # This changes -0 to 0, whose bytes differ.
-    some += np.float32(0)
-    # Most waveforms differ in the first comparison already.
-    if (some[0] == some[-1]).all() and (some == some[0]).all():
+    hashed += np.float32(0)
+    # The first comparison is fast, and excludes most waveforms that are not constant.
+    if (hashed[0] == hashed[-1]).all() and (hashed == hashed[0]).all():
         return ""
-    if np.array_equal(some[:, 0], some[:, -1]):
-        some = np.ascontiguousarray(some[:, 0])
-    digest = hashlib.blake2b(some, digest_size=HASH_BYTES)
+    if np.array_equal(hashed[:, 0], hashed[:, -1]):
+        hashed = np.ascontiguousarray(hashed[:, 0])
+    digest = hashlib.blake2b(hashed, digest_size=HASH_BYTES)
     digest.update(f"{len(waveform)} samples at {rate_hz} Hz".encode())
     return digest.hexdigest()
 
@@ -63,7 +64,9 @@ def read(folder: Path, number: int) -> dict[str, str]:
     if not path_of(folder, number).exists():
         return {}
     record = stored.read_record(path_of(folder, number))
-    return record["clips"] if record.get("version") == FORMAT_VERSION else {}
+    if record.get("version") != FORMAT_VERSION:
+        return {}
+    return record["clips"]
 
 
 def problem_of(folder: Path, number: int, clip_ids: Sequence[str]) -> str:
@@ -75,10 +78,10 @@ def problem_of(folder: Path, number: int, clip_ids: Sequence[str]) -> str:
         record = stored.read_json(path, "")
     except DataError as error:
         return f"has damaged hashes of samples beside it: {error.problem.rstrip('.')}"
+    if record.get("version") != FORMAT_VERSION:
+        return ""
     clips = record.get("clips")
-    if record.get("version") == FORMAT_VERSION and (
-        not isinstance(clips, dict) or sorted(clips) != sorted(clip_ids)
-    ):
+    if not isinstance(clips, dict) or sorted(clips) != sorted(clip_ids):
         return f"has hashes of other clips' samples beside it, in {path.name}"
     return ""
 
@@ -87,7 +90,7 @@ def of_folder(folder: Path, shards: int) -> dict[str, str]:
     """Returns the hashes of all clips of a folder by id; clips without a hash are left out."""
     found = {}
     for number in range(shards):
-        for clip_id, samples in read(folder, number).items():
-            if samples:
-                found[clip_id] = samples
+        for clip_id, digest in read(folder, number).items():
+            if digest:
+                found[clip_id] = digest
     return found

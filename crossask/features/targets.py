@@ -1,4 +1,4 @@
-"""What a model should answer for clips: their scenes, probabilities of scenes, or labels."""
+"""Targets that a model is trained on: scenes of clips, probabilities of scenes, or labels."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -24,7 +24,7 @@ class Labels:
 
 
 class Targets:
-    """What a model should answer for some clips.
+    """The targets of some clips, as constants of a graph.
 
     Args:
       corpus: The corpus, which contains the scene of each clip.
@@ -45,10 +45,10 @@ class Targets:
         self.classes = len(corpus.scenes) if labels is None else len(labels.names)
         self.soft = soft
         scene_of = {clip.id: clip.scene for clip in corpus.clips}
+        # A dictionary drops repetitions and keeps the order, which is that of the constants below.
         ids = [clip_id for clip_id in dict.fromkeys(clip_ids) if clip_id in scene_of]
-        # The clips, in the order of the constants below.
         self.clip_ids = ids
-        # clip id -> its position; -1 for any other clip
+        # Clip id -> its position; -1 for any other clip.
         self.position = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(tf.constant(ids), tf.range(len(ids))),
             default_value=-1,
@@ -64,7 +64,11 @@ class Targets:
             self.labels = tf.ragged.constant(numbers, tf.int32, ragged_rank=1)
 
     def at(self, position: tf.Tensor) -> tf.Tensor | Target:
-        """Returns the target of the clip at a position."""
+        """Returns the target of the clip at a position; see `crossask.features.batches`.
+
+        It is a scene, int32 [], probabilities [classes] or labels [labels]; with a teacher, a
+        `Target`.
+        """
         if self.labels is not None:
             return tf.reduce_max(tf.one_hot(self.labels[position], self.classes), axis=0)
         scene = tf.gather(self.scenes, position)

@@ -1,4 +1,4 @@
-"""Damaged files of features are found, named and removed, so that they are computed again."""
+"""Finds damaged files of features, and removes them or raises an error with their names."""
 
 import contextlib
 import logging
@@ -29,7 +29,7 @@ DAMAGE_ERRORS = (
 
 
 def remove_incomplete(folder: Path, clip_ids: Sequence[str]) -> None:
-    """Removes shards that lack clips, or contain others or those of another folder.
+    """Removes shards that lack clips, contain others, or were copied from another folder.
 
     Only the starts of the records are read, so that this can be done whenever features are used.
 
@@ -58,7 +58,7 @@ def remove_damaged(cache: "FeatureCache") -> list[str]:
 
 @contextlib.contextmanager
 def damage_named(cache: "FeatureCache", fix: str = VERIFY) -> Iterator[None]:
-    """Names file and clip if a damaged file of features is read within the block.
+    """Raises an error with file and clip if the block reads a damaged file of features.
 
     Args:
       cache: The features.
@@ -70,9 +70,12 @@ def damage_named(cache: "FeatureCache", fix: str = VERIFY) -> Iterator[None]:
     try:
         yield
     except DAMAGE_ERRORS as error:
-        for path, problem in _problems_of_cache(cache):
-            raise DataError(f"{path} {problem}.", fix) from error
-        raise
+        first = next(_problems_of_cache(cache), None)
+        if first is None:
+            # The error has another cause than the files of features.
+            raise
+        path, problem = first
+        raise DataError(f"{path} {problem}.", fix) from error
 
 
 def _problems_of_cache(cache: "FeatureCache") -> Iterator[tuple[Path, str]]:
@@ -102,7 +105,7 @@ def _problems(
                 f"{path} is a folder, but should be a file of features.",
                 "Remove it, and run the same command again.",
             )
-        # A file that may not be read is no damaged file.
+        # A file without permission to read is not damaged: this raises PermissionError.
         open(path, "rb").close()
         of_shard = records.clips_of_shard(clip_ids, number)
         if shape is None:

@@ -14,7 +14,7 @@ from crossask import config, events, precision, training
 from crossask.audio import clip_features
 from crossask.config import EventModelConfig, Experiment, FeatureConfig
 from crossask.datasets import Corpora, Corpus
-from crossask.features.batches import examples_of
+from crossask.features.batches import count_examples_of_shapes
 from crossask.grid.runs import Grid, StepTime
 from crossask.tracing import as_written
 from crossask.training import network, network_size
@@ -76,7 +76,8 @@ def plan_row(
     parts = {name: parts_of(corpus, name, settings) for name in folds}
     steps = 0
     for part in parts.values():
-        examples = examples_of(size.shapes, len(part.training), settings.context_frames)
+        clips = len(part.training)
+        examples = count_examples_of_shapes(size.shapes, clips, settings.context_frames)
         steps += seeds * settings.epochs * (examples // settings.batch_size)
     runs = seeds * len(parts)
     return RowPlan(

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import itertools
 import logging
+import math
 import os
 import signal
 import sys
@@ -533,10 +534,10 @@ def _filled(
 ) -> "FeatureCache":
     """Returns the cache with its training clips repeated until they fill one batch."""
     from crossask.features import records
-    from crossask.features.batches import examples
+    from crossask.features.batches import count_examples
 
-    examples_of_clip = examples(cache, training_ids[:1], settings.context_frames)
-    clips = -(-settings.batch_size // examples_of_clip)
+    examples_of_clip = count_examples(cache, training_ids[:1], settings.context_frames)
+    clips = math.ceil(settings.batch_size / examples_of_clip)
     missing = max(0, clips - len(training_ids))
     repeated = itertools.islice(itertools.cycle(training_ids), missing)
     filled = dataclasses.replace(

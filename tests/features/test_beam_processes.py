@@ -17,7 +17,7 @@ from crossask.features.cache import prepare_features
 
 OPTIONS = "--runner=DirectRunner --direct_running_mode=multi_processing --direct_num_workers=2"
 # The module of a worker: ours, which runs Beam's, and Beam's.
-WORKERS = (beam_worker.__name__, beam_worker.OF_BEAM)
+WORKERS = (beam_worker.__name__, beam_worker.BEAM_WORKER_MODULE)
 # How long a worker may take to end after the command was killed.
 PATIENCE_SECONDS = 60
 
@@ -80,7 +80,7 @@ def test_a_worker_whose_parent_has_ended_before_it_starts_ends_at_once():
 
 
 def test_only_the_command_of_beams_runner_on_this_machine_is_replaced():
-    command = f"{sys.executable} -m {beam_worker.OF_BEAM}"
+    command = f"{sys.executable} -m {beam_worker.BEAM_WORKER_MODULE}"
     replaced = beam_worker.command_ending_with_this_process(command)
     assert beam_worker.__name__ in replaced
     for other in (replaced, "ssh host " + command, ""):

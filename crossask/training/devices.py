@@ -89,19 +89,19 @@ def connected(name: str, tpu: str | None, peer_timeout: float) -> Iterator[tf.di
 
     Raises:
       ConfigError: See `make_distribution`.
-      CrossaskError: A machine does not come in time.
+      CrossaskError: A machine does not start in time.
     """
     check_machines(name)
     if name != "multi_worker_mirrored":
         yield make_distribution(name, tpu)
         return
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as watching:
         cluster = peers.read(os.environ)
         if cluster is not None:
             peers.meet(cluster, peer_timeout)
-            held.enter_context(peers.ending_in_time())
+            watching.enter_context(peers.ending_in_time())
         strategy = make_distribution(name, tpu)
-        peers.take_back_signals()
+        peers.reinstall_signal_handlers()
         yield strategy
 
 
@@ -125,10 +125,10 @@ def machines(strategy: tf.distribute.Strategy) -> Machines:
 
 
 def values_of_machines(strategy: tf.distribute.Strategy, value: float) -> list[float]:
-    """Returns the values that all machines have given, in the order of the machines.
+    """Returns the values that all machines passed, in the order of the machines.
 
-    All machines have to call this function at the same point of their work: each waits for the
-    others.
+    All machines have to call this function at the same point of their work, because each waits for
+    the others.
 
     Args:
       strategy: The distribution.
@@ -138,7 +138,8 @@ def values_of_machines(strategy: tf.distribute.Strategy, value: float) -> list[f
     if count == 1:
         return [value]
     devices_of_machine = strategy.num_replicas_in_sync // count
-    # Each device adds its share of the machine's value at the machine's place.
+    # All devices of a machine pass an equal share of its value, in the machine's element of the
+    # array, so the sum over all devices contains the value of each machine in its element.
     shares = np.zeros(count, np.float32)
     shares[number] = value / devices_of_machine
     return _sum_over_devices(strategy)(tf.constant(shares)).numpy().tolist()
@@ -150,11 +151,11 @@ def _sum_over_devices(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor],
 
     @tf.function
     @as_written
-    def added(value: tf.Tensor) -> tf.Tensor:
+    def sum_over_devices(value: tf.Tensor) -> tf.Tensor:
         values = strategy.run(tf.identity, args=(value,))
         return strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None)
 
-    return added
+    return sum_over_devices
 
 
 def distributed(
@@ -185,7 +186,7 @@ def distributed(
 
     def of_machine(context: tf.distribute.InputContext) -> tf.data.Dataset:
         rows = batches(context.input_pipeline_id, context.num_input_pipelines)
-        # Each device of the machine takes one element at a time, so each element is made its part.
+        # In each step, each device of the machine takes one element. It is a part of the batch.
         return rows.rebatch(batch_size // count, drop_remainder=True)
 
     return strategy.distribute_datasets_from_function(of_machine)

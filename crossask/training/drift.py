@@ -8,6 +8,9 @@ import tensorflow as tf
 from crossask.events.layer import EventModel
 from crossask.tracing import as_written
 
+# Keeps the drift finite if all embeddings were zero at the start.
+LEAST_SQUARED_LENGTH = 1e-30
+
 
 def embedding_drift(start: EventModel, event_model: EventModel, batches: Iterable) -> float:
     """Returns |e - e0| / |e0| over all patches; 0 if the embeddings did not move.
@@ -34,7 +37,7 @@ def embedding_drift(start: EventModel, event_model: EventModel, batches: Iterabl
         moved, length = squared_lengths(inputs["patches"], weight)
         total_moved += float(moved)
         total_length += float(length)
-    return math.sqrt(total_moved / max(total_length, 1e-30))
+    return math.sqrt(total_moved / max(total_length, LEAST_SQUARED_LENGTH))
 
 
 def drift_from_here(event_model: EventModel, batches: Iterable) -> Callable[[], float]:
@@ -57,7 +60,10 @@ def drift_from_here(event_model: EventModel, batches: Iterable) -> Callable[[], 
 
     start = embed()
 
+    least_length = math.sqrt(LEAST_SQUARED_LENGTH)
+
     def drift() -> float:
-        return float(tf.norm(embed() - start) / tf.norm(start))
+        moved = tf.norm(embed() - start)
+        return float(moved / tf.maximum(tf.norm(start), least_length))
 
     return drift

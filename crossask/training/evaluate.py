@@ -1,4 +1,4 @@
-"""Predictions and scores of finished runs; no other code reads the evaluation fold."""
+"""Predictions and scores of finished runs. No other module predicts the evaluation fold."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whether a trained row uses its events: a control for rows whose event model does not train.
+"""Whether a trained row uses its events: a check for event models that learned nothing.
 
 An event model whose embeddings are the same for every clip adds a constant to the scene features.
 The row's score is then that of a network without events.
@@ -35,7 +35,7 @@ class EventUse:
 
 
 def event_use(model: keras.Model, batches: Iterable) -> EventUse:
-    """Measures how a scene model uses its events.
+    """Returns how much a scene model's embeddings vary, and their effect on its predictions.
 
     Args:
       model: A scene model that reads events.

@@ -176,7 +176,7 @@ def fit(
         the current step is saved.
     """
     folder = Path(folder)
-    with _sigterm_noted() as sigterm:
+    with _sigterm_event() as sigterm:
         state = _ResumableState(folder, model, batches, plan, sigterm)
         state.progress = progress
         state.scalars = scalars
@@ -220,7 +220,7 @@ def _fit_epochs(
     done: int,
     callbacks: list[keras.callbacks.Callback],
 ) -> None:
-    """Trains the epochs from `first` to before `last`; of the first, `done` steps are done."""
+    """Trains the epochs from `first` to `last` - 1, without the first `done` steps of the first."""
     model.fit(
         batches.training(first, done),
         epochs=last,
@@ -236,6 +236,7 @@ def _fit_epochs(
 def _result(
     model: keras.Model, steps: int, plan: Plan, history: Sequence[EpochRecord]
 ) -> dict[str, Any]:
+    """Returns what `fit` returns; `steps` is the number of batches in an epoch."""
     best = plan.selection.kept(history)
     result = {
         "epochs": len(history),
@@ -283,11 +284,12 @@ class _ResumableState(keras.callbacks.Callback):
         # first one keeps the file.
         self.writes = model.distribute_strategy.extended.should_checkpoint
 
-        # The present epoch: when it began, its first step and the seconds before an interruption.
+        # The current epoch: when it began or went on, the number of its steps before an
+        # interruption, and their seconds.
         self.started = 0.0
         self.first_step = 0
         self.seconds_before = 0.0
-        # Metrics of an epoch whose last step follows an interruption immediately.
+        # Metrics of the epoch, if its only step after an interruption is its last one.
         self.means: dict[str, float] = {}
 
         self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -300,8 +302,8 @@ class _ResumableState(keras.callbacks.Callback):
             step=self.step,
             sums=self.sums,
         )
-        # The counter is created by this access. Within a strategy's scope, the machine that saves
-        # would wait for the others to create theirs.
+        # This access creates the counter of checkpoints. Later, within a strategy's scope, the
+        # machine that saves would wait for the others to create theirs.
         self.checkpoint.save_counter  # noqa: B018
         try:
             self.manager = tf.train.CheckpointManager(
@@ -354,7 +356,7 @@ class _ResumableState(keras.callbacks.Callback):
         """Raises DataError if the file that names the checkpoint is damaged."""
         state = self.folder / "checkpoints" / "checkpoint"
         is_damaged = latest is None and state.exists()
-        # Its checkpoint may be missing, and the manager then finds none.
+        # The file names a checkpoint, which may be missing.
         if latest is not None and not Path(f"{latest}.index").is_file():
             is_damaged = True
         if is_damaged:
@@ -395,7 +397,7 @@ class _ResumableState(keras.callbacks.Callback):
         is_due = save_steps > 0 and done % save_steps == 0
         if is_preempted or is_due:
             self.step.assign(done)
-            self.sums.take(self.network, self._seconds())
+            self.sums.copy_from(self.network, self._seconds())
             self._save()
         if is_preempted:
             raise Preempted
@@ -440,12 +442,14 @@ class _ResumableState(keras.callbacks.Callback):
     def _is_preempted(self) -> bool:
         """Returns whether SIGTERM has arrived, here or on another machine.
 
-        All machines ask after each step, so they stop after the same one and save it together.
+        All machines exchange this after each step, so they stop after the same step and save it
+        together.
         """
         strategy = self.network.distribute_strategy
         return any(devices.values_of_machines(strategy, float(self.sigterm.is_set())))
 
     def _record(self, epoch: int, logs: dict) -> EpochRecord:
+        """Returns the line of history.csv for an epoch, numbered from 0 here and from 1 there."""
         metrics = self.plan.metrics
         names = ["loss", *metrics]
         if "val_loss" in logs:
@@ -484,7 +488,7 @@ class _ResumableState(keras.callbacks.Callback):
                 files.sync(path)
             files.sync(latest.with_name("checkpoint"))
             files.sync(latest.parent)
-            # The one before is removed only now, when this one is on the disk.
+            # The previous checkpoint is removed only now, when the new one is on the disk.
             self._remove_incomplete()
         except (OSError, *DISK_ERRORS) as error:
             self._remove_incomplete()
@@ -495,9 +499,9 @@ class _ResumableState(keras.callbacks.Callback):
             ) from error
 
     def _read_history(self, epochs: int) -> list[EpochRecord]:
-        """Returns the records of the first `epochs` epochs, for a checkpoint of earlier versions.
+        """Returns the records of the first `epochs` epochs from history.csv.
 
-        Later ones contain the records.
+        It is for checkpoints of earlier versions; later ones contain the records.
         """
         if not epochs:
             return []
@@ -508,7 +512,7 @@ class _ResumableState(keras.callbacks.Callback):
                 record = {name: float(value) for name, value in row.items()}
                 record["epoch"] = int(record["epoch"])
                 records.append(record)
-        # A process that was killed before its checkpoint was complete has recorded one epoch more.
+        # If the process was killed before its checkpoint was complete, the file has one epoch more.
         if [record["epoch"] for record in records[:epochs]] != list(range(1, epochs + 1)):
             raise DataError(
                 f"{path} does not contain the {epochs} epochs of the checkpoint.", self._restart()
@@ -526,24 +530,29 @@ class _ResumableState(keras.callbacks.Callback):
     def _remove_incomplete(self) -> None:
         """Removes what an interrupted save left beside the last complete checkpoint."""
         folder = self.folder / "checkpoints"
-        # This reads the folder, not the manager's memory of what it was about to write.
+        # The folder is read, because the manager also lists a checkpoint whose writing failed.
         complete = tf.train.latest_checkpoint(str(folder))
         if complete is None and (folder / "checkpoint").is_file():
+            # The list of checkpoints is damaged, so none of them can be called incomplete.
             return
+        complete_name = Path(complete).name if complete is not None else ""
         for path in folder.glob("ckpt-*"):
-            if path.name.split(".")[0] != Path(complete or "").name:
+            # A checkpoint consists of several files: ckpt-3.index, ckpt-3.data-00000-of-00001.
+            if path.name.split(".")[0] != complete_name:
                 files.remove(path)
 
     def _swap_averages(self) -> None:
+        """Exchanges the weights and their averages, if the optimiser computes averages."""
         optimizer = without_loss_scaling(self.network.optimizer)
         if hasattr(optimizer, "swap_averages"):
             optimizer.swap_averages(self.network.trainable_variables)
 
     def _seconds(self) -> float:
-        """Returns the duration of the present epoch, with the time before an interruption."""
+        """Returns the duration of the current epoch, with the time before an interruption."""
         return self.seconds_before + time.monotonic() - self.started
 
     def _show_progress(self) -> None:
+        """Calls `progress` with the epochs done, and the last loss and accuracy in words."""
         if self.progress is None:
             return
         note = "starts"
@@ -567,8 +576,8 @@ class _MetricSums(tf.train.experimental.PythonState):
         self.seconds = 0.0
         self.history: list[EpochRecord] = []
 
-    def take(self, model: keras.Model, seconds: float) -> None:
-        """Copies the sums of the model's metrics."""
+    def copy_from(self, model: keras.Model, seconds: float) -> None:
+        """Copies the sums of the model's metrics, and the duration of the epoch so far."""
         self.values = {}
         for metric in model.metrics:
             for variable in metric.variables:
@@ -602,33 +611,35 @@ class _MetricSums(tf.train.experimental.PythonState):
 
 
 @contextlib.contextmanager
-def _sigterm_noted() -> Iterator[threading.Event]:
+def _sigterm_event() -> Iterator[threading.Event]:
     """Yields an event that SIGTERM sets instead of ending the process.
 
     Signals can be handled in the main thread alone; elsewhere the event is never set.
     """
-    noted = threading.Event()
+    arrived = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield noted
+        yield arrived
         return
 
-    def note(_number: int, _frame: Any) -> None:
-        noted.set()
+    def set_event(_number: int, _frame: Any) -> None:
+        arrived.set()
 
-    before = signal.signal(signal.SIGTERM, note)
+    previous_handler = signal.signal(signal.SIGTERM, set_event)
     try:
-        yield noted
+        yield arrived
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous_handler)
 
 
 def _write_arrays(path: str | Path, values: Sequence[np.ndarray]) -> None:
+    """Writes arrays as an .npz, named by their numbers: "0000", "0001", ..."""
     arrays = {f"{number:04d}": value for number, value in enumerate(values)}
     with files.writing(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
 
 
 def _count(variables: Sequence[tf.Variable]) -> int:
+    """Returns the number of values in some variables."""
     return int(sum(np.prod(variable.shape) for variable in variables))
 
 

@@ -146,9 +146,10 @@ def code_of(experiment: Experiment) -> str:
 
 
 def warn_of_other_code(run: Run) -> None:
-    """Logs if the code of the run's system was edited since the run began.
+    """Logs a warning if the code of the run's system was edited since the run began.
 
-    The weights may fit the new code and mean something else. A comment may be all that changed.
+    It is no error, because perhaps only a comment has changed. But the weights may fit the new code
+    and the network may still compute something else.
     """
     experiment = run.experiment()
     if not run.began_with("system_code", code_of(experiment)):
@@ -165,8 +166,8 @@ def warn_of_other_code(run: Run) -> None:
 def start_digest(experiment: Experiment, seed: int) -> str:
     """Returns the digest of the weights from which a row fine-tunes its event model.
 
-    It is "" for other rows. Later training pulls the weights back to them (`l2_to_start`), and the
-    result says how far they moved.
+    It is "" for other rows. Training may pull the weights back to these (`l2_to_start`), and the
+    result contains how far the embeddings moved.
     """
     if not experiment.trains_events or experiment.strategy != "fine_tuning":
         return ""
@@ -184,6 +185,11 @@ def check_start(run: Run, digest: str) -> None:
 
 
 def _trained_event_model(experiment: Experiment, seed: int) -> EventModel:
+    """Returns the event model that the row trains, with random or pre-trained weights.
+
+    Raises:
+      WeightsError: A fine_tuning row has no weights for its event model.
+    """
     event_model = experiment.event_model
     if experiment.strategy == "from_scratch":
         event_model = dataclasses.replace(event_model, weights="")

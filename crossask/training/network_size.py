@@ -111,6 +111,7 @@ def _feature_shapes(experiment: Experiment) -> dict[str, tuple[int, ...]]:
 
 
 def _multiplications(operation: tf.Operation) -> int:
+    """Returns the multiplications of one operation; 0 if it is none of COUNTED_OPERATIONS."""
     if operation.type not in COUNTED_OPERATIONS:
         return 0
     output = operation.outputs[0].shape
@@ -118,7 +119,7 @@ def _multiplications(operation: tf.Operation) -> int:
     second = operation.inputs[1].shape
     if not output.is_fully_defined():
         raise CrossaskError(f"The shape of {operation.name} is unknown.", "Please report this.")
-    # the length of the sums of which each output is one
+    # Each value of the output is a sum of this many products.
     if operation.type == "Conv2D":
         summed = math.prod(second[:3])
     elif operation.type == "DepthwiseConv2dNative":
@@ -150,7 +151,7 @@ def _event_size(
     return _outside_size(event_config, *patches)
 
 
-# A grid needs it twice: for the time of training, and for the weight of each row in the progress.
+# Cached because a grid needs the size of each row twice: for the plan and for the progress bar.
 @functools.cache
 def _scene_size(
     system: str, classes: int, plain: ModelConfig, shapes: tuple[tuple[str, tuple[int, ...]], ...]
@@ -164,7 +165,7 @@ def _scene_size(
     return _size(model, specs)
 
 
-# The rows of a table share their event model, which is the largest part of them.
+# Cached because the rows of a table share their event model, which is their largest part.
 @functools.cache
 def _layer_size(
     event_config: EventModelConfig, trainable: bool, patches: tuple[int, ...]
@@ -183,6 +184,8 @@ def _outside_size(event_config: EventModelConfig, samples: int) -> tuple[Size, t
 
 
 def _size(layer: Any, spec: Any) -> Size:
+    """Returns the size of a layer or model for an input of the given shapes."""
+
     def infer(inputs: Any) -> tf.Tensor:
         return layer(inputs, training=False)
 
@@ -194,4 +197,5 @@ def _size(layer: Any, spec: Any) -> Size:
 
 
 def _count(variables: list[tf.Variable]) -> int:
+    """Returns the number of values in some variables."""
     return sum(math.prod(variable.shape) for variable in variables)

@@ -111,7 +111,7 @@ class LayerwiseAdam(keras.optimizers.Adam):
         super().build(var_list)
         if was_built:
             return
-        # starting values of the variables that have a pull
+        # Starting values of the variables that have a pull.
         self._starts = []
         for variable, pull in zip(var_list, self.pulls, strict=True):
             if pull:
@@ -169,8 +169,9 @@ class LayerwiseAdam(keras.optimizers.Adam):
         return self._starts[pulled_before]
 
     def _update_variable(self, index: int, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        """Moves variable `index` and its moments; does nothing before its first step."""
         first_step = self.first_steps[index]
-        # 0 before the variable's first step, and 1 from it on: a graph has no cheap branches
+        # 0 before the variable's first step, and 1 from it on. A product costs less than a branch.
         active = tf.cast(self.iterations >= first_step, variable.dtype)
         step = tf.cast(tf.maximum(self.iterations - first_step, 0) + 1, variable.dtype)
         rate = active * self.rates[index] * tf.cast(self.learning_rate, variable.dtype)
@@ -179,7 +180,7 @@ class LayerwiseAdam(keras.optimizers.Adam):
         v = self._velocities[index]
         m.assign_add(active * (1 - self.beta_1) * (gradient - m))
         v.assign_add(active * (1 - self.beta_2) * (tf.square(gradient) - v))
-        # Adam's correction of the moments for their start at zero
+        # Adam's correction of the moments for their start at zero.
         unbiased = tf.sqrt(1 - tf.pow(self.beta_2, step)) / (1 - tf.pow(self.beta_1, step))
         change = rate * unbiased * m / (tf.sqrt(v) + self.epsilon)
         if self.pulls[index]:
@@ -187,13 +188,14 @@ class LayerwiseAdam(keras.optimizers.Adam):
         variable.assign_sub(change)
 
     def _update_average(self, index: int, variable: tf.Variable) -> None:
+        """Moves the average of variable `index` if an update is due; see the class."""
         steps = self.iterations + 1 - self.average_from
-        # the how many-th update this is, if it is one
+        # Number n of this update, from 1, if an update is due.
         number = tf.cast(tf.maximum(steps // self.average_every, 1), variable.dtype)
         decay = tf.cast(self.average_decay, variable.dtype)
         share = 1 - tf.minimum(decay, (number - 1) / number)
         is_due = tf.cast(steps % self.average_every == 0, variable.dtype)
-        # until `average_from` the average is the variable itself
+        # Until `average_from`, the average is the variable itself.
         share = tf.where(steps <= 0, tf.ones_like(share), is_due * share)
         average = self._averages[index]
         average.assign_add(share * (variable - average))
@@ -260,9 +262,20 @@ def _layerwise_adam(
     tuning: FineTuningConfig,
     steps: int,
 ) -> LayerwiseAdam:
+    """Returns the optimiser with the rates, first steps and pulls of `tuning`.
+
+    Args:
+      model: See `build_optimizer`.
+      rate: Learning rate of layers that are not pre-trained.
+      training: The averages are used.
+      tuning: Learning rates of pre-trained layers.
+      steps: Batches in an epoch.
+    """
+    # id of a variable -> its arguments. TensorFlow's variables cannot be keys themselves.
     plan = {}
     layers = list(_tuned_layers(model).values())
-    for height, layer in enumerate(reversed(layers)):  # 0 is the topmost layer
+    # Height 0 is the topmost layer.
+    for height, layer in enumerate(reversed(layers)):
         of_layer = _VariablePlan(
             rate=tuning.event_rate * tuning.layer_decay**height,
             first_step=steps * (tuning.probe_epochs + tuning.unfreeze_epochs * height),
@@ -280,9 +293,9 @@ def _layerwise_adam(
         }
     return LayerwiseAdam(
         rate,
-        rates=[plan.rate for plan in plans],
-        first_steps=[plan.first_step for plan in plans],
-        pulls=[plan.pull for plan in plans],
+        rates=[of_variable.rate for of_variable in plans],
+        first_steps=[of_variable.first_step for of_variable in plans],
+        pulls=[of_variable.pull for of_variable in plans],
         **averages,
     )
 

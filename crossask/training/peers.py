@@ -1,7 +1,8 @@
 """The machines that train together: reading TF_CONFIG, waiting for them, and ending in time.
 
-While TensorFlow waits for another machine, it runs no Python, so it neither shows whom it waits for
-nor ends with a signal. Therefore the machines find each other here, before TensorFlow begins.
+While TensorFlow waits for another machine, no Python code runs: nothing shows which machine is
+missing, and signals have no effect. Therefore the machines find each other here, before TensorFlow
+connects them.
 """
 
 import contextlib
@@ -30,7 +31,7 @@ LARGEST_PORT = 65535
 SECONDS_BETWEEN_ATTEMPTS = 0.5
 SECONDS_BETWEEN_LINES = 20
 SECONDS_TO_CONNECT = 2
-# From a signal to the end of a process that TensorFlow keeps waiting.
+# From a signal to the end of a process in which TensorFlow waits.
 GRACE_SECONDS = 15
 # Exit codes of crossask.cli.command.
 STOPPED = {signal.SIGTERM: 75, signal.SIGINT: 2}
@@ -58,7 +59,7 @@ def read(environment: Mapping[str, str]) -> Cluster | None:
     """Returns the machines of TF_CONFIG, or None if it is not set.
 
     Raises:
-      ConfigError: It cannot be used; the message says what is wrong with it.
+      ConfigError: It cannot be used.
     """
     text = environment.get("TF_CONFIG")
     if not text:
@@ -82,8 +83,8 @@ def _cluster(text: str) -> Cluster:
     for job in cluster:
         if job not in JOBS:
             nearest = did_you_mean(job, JOBS).lower().rstrip("? ")
-            known = f"; {nearest}" if nearest else "; only chief and worker are known"
-            raise ValueError(f"the cluster has the job {job!r}{known}")
+            advice = nearest or "only chief and worker are known"
+            raise ValueError(f"the cluster has the job {job!r}; {advice}")
     places: list[tuple[str, int]] = []
     addresses: list[str] = []
     for job in JOBS:
@@ -148,9 +149,9 @@ def _number(task: Mapping[str, Any], places: list[tuple[str, int]]) -> int:
 
 
 def meet(cluster: Cluster, timeout_seconds: float) -> None:
-    """Waits until all other machines have started, and logs for whom it waits.
+    """Waits until all other machines have started, and logs which ones are missing.
 
-    Each machine listens at its own address meanwhile, as TensorFlow does afterwards.
+    Meanwhile each machine listens at its own address, as TensorFlow does afterwards.
 
     Raises:
       CrossaskError: Some did not start in time, or the address of this machine is in use.
@@ -163,18 +164,19 @@ def meet(cluster: Cluster, timeout_seconds: float) -> None:
     except OSError as error:
         raise CrossaskError(
             f"This machine cannot listen at {own}, its address in TF_CONFIG ({error.strerror}).",
-            "End the process that uses the port, or give another port.",
+            "End the process that uses the port, or set another port in TF_CONFIG on all machines.",
         ) from error
     with listener:
         _wait_for(cluster.others, timeout_seconds)
 
 
 def _wait_for(addresses: tuple[str, ...], timeout_seconds: float) -> None:
+    """Waits until something listens at each address; raises CrossaskError after the timeout."""
     start = time.monotonic()
     next_line = start + SECONDS_BETWEEN_ATTEMPTS
     missing = list(addresses)
     while True:
-        missing = [address for address in missing if not _answers(address)]
+        missing = [address for address in missing if not _is_listening(address)]
         now = time.monotonic()
         if not missing:
             return
@@ -199,7 +201,7 @@ def _wait_for(addresses: tuple[str, ...], timeout_seconds: float) -> None:
         time.sleep(SECONDS_BETWEEN_ATTEMPTS)
 
 
-def _answers(address: str) -> bool:
+def _is_listening(address: str) -> bool:
     """Returns whether something listens at an address."""
     host, _, port = address.rpartition(":")
     try:
@@ -234,11 +236,11 @@ def ending_in_time(grace_seconds: float = GRACE_SECONDS) -> Iterator[None]:
         os.close(writer)
 
 
-def take_back_signals() -> None:
+def reinstall_signal_handlers() -> None:
     """Installs Python's handlers of SIGTERM and Ctrl-C again, after the machines were connected.
 
-    Connecting them, TensorFlow installs a handler of its own for SIGTERM, and Python would not
-    learn of the signal.
+    When TensorFlow connects the machines, it replaces the handler of SIGTERM by one of its own.
+    Python's handler would then not be called.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -249,6 +251,13 @@ def take_back_signals() -> None:
 
 
 def _watch(reader: int, ended: threading.Event, grace_seconds: float) -> None:
+    """Ends this process if a signal arrives and `ended` is not set some seconds later.
+
+    Args:
+      reader: Pipe from which the numbers of signals are read, until its other end is closed.
+      ended: Set when the watched block has ended.
+      grace_seconds: Seconds from the signal to the end of the process.
+    """
     try:
         while True:
             received = os.read(reader, 1)

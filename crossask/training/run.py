@@ -1,4 +1,4 @@
-"""Training of one run: a row on one fold with one seed. It can be killed and goes on."""
+"""Training of one run: a row on one fold with one seed. A killed run goes on when called again."""
 
 import contextlib
 import dataclasses
@@ -92,8 +92,8 @@ def train(
         of features is damaged, or the loss is not finite.
       Preempted: See `loop.fit`.
     """
-    with damage_named(cache), contextlib.ExitStack() as held:
-        return _train(run, experiment, corpus, cache, options, held)
+    with damage_named(cache), contextlib.ExitStack() as locked:
+        return _train(run, experiment, corpus, cache, options, locked)
 
 
 def _train(
@@ -102,9 +102,9 @@ def _train(
     corpus: Corpus,
     cache: FeatureCache,
     options: Options,
-    held: contextlib.ExitStack,
+    locked: contextlib.ExitStack,
 ) -> dict[str, Any]:
-    """Trains a run as `train` does. The lock of its folder is added to `held`."""
+    """Trains a run as `train` does. The lock of its folder is added to `locked`."""
     settings = experiment.training
     scenes = corpus.scenes
     distribution = options.distribution or devices.make_distribution("one_device")
@@ -116,7 +116,7 @@ def _train(
     data = training_data(experiment, corpus, cache, parts.training, run.seed)
     record = _record(run, experiment, corpus, cache, parts, options)
     if writes and not run.finished:
-        held.enter_context(locks.of_folder(run.folder))
+        locked.enter_context(locks.of_folder(run.folder))
     _claim_folder(run, record, corpus, parts, writes)
     if run.finished:
         return run.read("result.json")
@@ -263,6 +263,7 @@ def _examined_clips(cache: FeatureCache, parts: Parts) -> tuple[str, ...]:
 
 
 def _plan(run: Run, experiment: Experiment, options: Options) -> loop.Plan:
+    """Returns how long the row is trained, which epoch is kept, and what is recorded."""
     settings = experiment.training
     return loop.Plan(
         title=run.title,
@@ -311,13 +312,15 @@ class _Scalars:
             self.drift = drift_from_here(event_model, examined.batches())
 
     def __call__(self) -> dict[str, float]:
+        """Returns the numbers by name."""
         values = {}
         for group, rate in learning_rates(self.model).items():
             values[f"learning_rate/{group}"] = rate
         if self.validates:
-            accuracy = next(m for m in self.model.metrics if isinstance(m, MacroAccuracy))
-            for scene, value in zip(self.scenes, accuracy.by_class(), strict=True):
-                values[f"val_accuracy/{scene}"] = value
+            for metric in self.model.metrics:
+                if isinstance(metric, MacroAccuracy):
+                    for scene, value in zip(self.scenes, metric.by_class(), strict=True):
+                        values[f"val_accuracy/{scene}"] = value
         if self.drift is not None:
             values["embedding_drift"] = self.drift()
         return values
@@ -368,9 +371,10 @@ def _record(
     options: Options,
 ) -> dict[str, Any]:
     """Returns the content of config.json, without the versions and the machine."""
-    devices = {}
-    if corpus.training_devices(run.fold):
-        devices["training_devices"] = corpus.training_devices(run.fold)
+    recorded_devices = {}
+    training_devices = corpus.training_devices(run.fold)
+    if training_devices:
+        recorded_devices["training_devices"] = training_devices
     recordings = {}
     if experiment.features.clip_hop_seconds is not None:
         evaluated = set(parts.evaluation)
@@ -391,7 +395,7 @@ def _record(
             "validation": len(parts.validation),
             "evaluation": len(parts.evaluation),
             "training_cities": corpus.training_cities(run.fold),
-            **devices,
+            **recorded_devices,
             "division": parts.digest,
             "ready_made": corpus.ready_made,
             **recordings,
@@ -416,6 +420,10 @@ def _claim_folder(
       corpus: The corpus.
       parts: The parts of the fold.
       writes: Whether this machine writes the folder.
+
+    Raises:
+      CrossaskError: The folder contains a run of another configuration, other recordings or parts,
+        or another event model, trunk or teacher; or it cannot be written.
     """
     if writes and not run.finished:
         files.check_room(run.folder, 0)
@@ -427,16 +435,15 @@ def _claim_folder(
 
 
 def _check_same_run(run: Run, record: Mapping[str, Any], corpus: Corpus, parts: Parts) -> None:
+    """Raises an error if config.json is not that of this run; see `_claim_folder`."""
     # Fields that did not exist when the run began have their defaults.
-    # Runs of older versions have recorded paths as they were given.
-    found_experiment = config.to_dict(config.with_absolute_paths(run.experiment()))
+    found = run.experiment()
     wanted = config.from_dict(Experiment, record["experiment"])
-    differing = []
-    for name in _differing_fields(
-        found_experiment, config.to_dict(config.with_absolute_paths(wanted))
-    ):
-        if name not in NOT_COMPARED:
-            differing.append(name)
+    # Runs of older versions recorded paths as the user wrote them.
+    found_fields = config.to_dict(config.with_absolute_paths(found))
+    wanted_fields = config.to_dict(config.with_absolute_paths(wanted))
+    names = _differing_fields(found_fields, wanted_fields)
+    differing = [name for name in names if name not in NOT_COMPARED]
     if differing:
         raise CrossaskError(
             f"{run.folder} contains a run with other values of {', '.join(differing)}.",
@@ -469,13 +476,14 @@ def _statistics(
     parts: Parts,
     writes: bool,
 ) -> dict[str, list[float]]:
-    """Returns mean and deviation of the features that the network standardises.
+    """Returns mean and deviation of the features that the network standardises, by name.
 
-    They are computed once and stored with the run; every machine computes the same numbers.
+    They are computed once and stored with the run; every machine computes the same numbers. For the
+    names see `network.build`.
     """
     path = run.path("statistics.npz")
     if not path.is_file():
-        values = _feature_statistics(run, experiment, corpus, cache, parts)
+        values = _computed_statistics(run, experiment, corpus, cache, parts)
         if not writes:
             return values
         with files.writing(path) as temporary, open(temporary, "wb") as file:
@@ -483,9 +491,10 @@ def _statistics(
     return network.read_statistics(path)
 
 
-def _feature_statistics(
+def _computed_statistics(
     run: Run, experiment: Experiment, corpus: Corpus, cache: FeatureCache, parts: Parts
 ) -> dict[str, list[float]]:
+    """Returns what `_statistics` does, computed from the features."""
     clip_ids = parts.training
     if experiment.training.statistics_over == "training_fold":
         clip_ids = corpus.fold(run.fold).train

@@ -1,4 +1,6 @@
-"""The folder of a run (row x fold x seed): its layout, and finding and reading runs. No TensorFlow.
+"""The folder of a run (row x fold x seed): its layout, and finding and reading runs.
+
+Imports no TensorFlow.
 
 <root>/<row>/fold<fold>/seed<seed>/
   config.json      the resolved experiment, the corpus, versions and the machine
@@ -104,14 +106,14 @@ class Run:
         return values
 
     def began_with(self, entry: str, value: str) -> bool:
-        """Returns whether an entry of config.json is that of the run's beginning.
+        """Returns whether an entry of config.json, written when the run began, is `value`.
 
-        Runs of older versions lack some entries, and are taken to have begun with the value.
+        It is true for runs of older versions that lack the entry.
         """
         return self.read("config.json").get(entry, value) == value
 
     def _check_place(self, values: dict[str, Any]) -> None:
-        """Raises DataError for a copy under another name, which would count as a run of its own."""
+        """Raises DataError if the folder is named after another fold or seed, as a copy may be."""
         for entry, expected in (("fold", self.fold), ("seed", self.seed)):
             found = values.get(entry, expected)
             if found != expected:
@@ -129,11 +131,13 @@ class Run:
         stored.check_beside(self.path(name), FIXES[name])
 
     def experiment(self) -> Experiment:
-        """Returns the row as it was resolved when the run began, but with moved files."""
+        """Returns the row as it was resolved when the run began, with the paths of `moved`."""
         values = self.read("config.json")
         with stored.damage_of(self.path("config.json"), FIXES["config.json"]):
             row = config.from_dict(Experiment, values["experiment"])
-        return config.override(row, dict(self.moved)) if self.moved else row
+        if not self.moved:
+            return row
+        return config.override(row, dict(self.moved))
 
 
 def run_at(root: str | Path, row: str, fold: str, seed: int) -> Run:
@@ -145,8 +149,8 @@ def run_at(root: str | Path, row: str, fold: str, seed: int) -> Run:
 def with_weights(run: Run, path: str) -> Run:
     """Returns the run with its event model's weights, or the file of its embeddings, at `path`.
 
-    A run that reads no such file is returned as it is. That the file is the one of the training is
-    checked when it is read.
+    A run that reads no such file is returned as it is. Whether the file has the content that the
+    run was trained with is checked when it is read.
     """
     row = run.experiment()
     if not path or not row.reads_events:
@@ -188,7 +192,7 @@ def versions() -> dict[str, str]:
             found[name] = importlib.metadata.version(name)
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         commit = _git("describe", "--always")
-        # Stored results and pages are written while the studies run.
+        # Other tracked files, such as stored results, change while studies run.
         changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":(top)*.py")
         found["commit"] = f"{commit}-dirty" if changed else commit
     return found
@@ -215,6 +219,7 @@ def _git(*arguments: str) -> str:
 
 
 def _cpu_model() -> str:
+    """Returns the model name of the CPU, or else the name of its architecture."""
     with contextlib.suppress(OSError):
         for line in CPU_INFO.read_text().splitlines():
             name, _, value = line.partition(":")
@@ -230,7 +235,10 @@ def _run_of(folder: Path) -> Run | None:
     seed = whole.name
     fold = whole.parent.name
     row = whole.parent.parent.name
-    is_seed = seed.startswith("seed") and seed[4:].isdigit()
-    if not (is_seed and fold.startswith("fold")):
+    if not (seed.startswith("seed") and fold.startswith("fold")):
         return None
-    return Run(folder, row, fold.removeprefix("fold"), int(seed.removeprefix("seed")))
+    number = seed.removeprefix("seed")
+    # Without `isascii`, the check also accepts digits that `int` rejects, such as a superscript 2.
+    if not (number.isascii() and number.isdigit()):
+        return None
+    return Run(folder, row, fold.removeprefix("fold"), int(number))

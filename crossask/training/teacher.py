@@ -11,7 +11,7 @@ from crossask.datasets import Corpus
 from crossask.errors import DataError
 from crossask.training.run_folder import Run
 
-# Probabilities that are rounded in a table may lack this much of 1.
+# The sum of a clip's probabilities, which a table rounds, may be below 1 by this much.
 MOST_MISSING = 2e-3
 
 
@@ -87,4 +87,5 @@ def check(run: Run, found: str) -> None:
 
 
 def _paths(distillation: DistillationConfig) -> list[str]:
+    """Returns the paths of the teacher's tables, which semicolons separate in the field."""
     return [path.strip() for path in distillation.teacher.split(";") if path.strip()]

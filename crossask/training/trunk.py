@@ -25,7 +25,7 @@ from crossask.models.scene_model import SceneModel
 from crossask.training.run_folder import Run
 
 KIND = "trunk"  # value of "kind" in the record of the file
-# Fields of ModelConfig that say how a trunk is trained, and not what its weights mean.
+# Fields of ModelConfig that change how a trunk is trained, and not what its weights compute.
 NOT_COMPARED = ("trunk", "trunk_training", "pooling_penalty", "batch_norm_momentum")
 # Embeddings of another event model or of another tap are another input.
 EVENT_FIELDS = ("name", "embedding_tap")
@@ -109,7 +109,7 @@ def _variables(model: SceneModel) -> dict[str, tf.Variable]:
 
 
 def _fields(experiment: Experiment) -> dict[str, Any]:
-    """Returns the fields of a row that decide what the weights of its trunk mean."""
+    """Returns the fields of a row on which depends what the weights of its trunk compute."""
     fields = {}
     for name, field in settings.fields(ModelConfig).items():
         concerns_system = experiment.system in settings.facts_of(field).systems
@@ -122,6 +122,7 @@ def _fields(experiment: Experiment) -> dict[str, Any]:
 
 
 def _digest(fields: Mapping[str, Any], arrays: Arrays) -> str:
+    """Returns hexadecimal digits that change with any field and any weight of a trunk."""
     return weights.digest([config.digest(fields)], arrays)
 
 

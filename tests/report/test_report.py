@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 
 import pytest
 from report.made_up_runs import change_json, write_run, write_two_seeds
@@ -332,6 +333,14 @@ def test_runs_are_found_by_a_relative_path_and_from_inside(tmp_path, monkeypatch
         assert (found.folder / "config.json").is_file()
     monkeypatch.chdir(tmp_path)
     assert write_report("runs", "out", resamples=RESAMPLES)["report.md"].is_file()
+
+
+@pytest.mark.parametrize("seed", ["seed²", "seed", "seed-1", "seed1 copy"])
+def test_folders_that_are_named_after_no_seed_are_no_runs(tmp_path, seed):
+    write_run(tmp_path, "fa", (2, 3))
+    (expected,) = run_folder.find_runs(tmp_path)
+    shutil.copytree(expected.folder, expected.folder.with_name(seed))
+    assert run_folder.find_runs(tmp_path) == [expected]
 
 
 def test_runs_that_did_not_use_their_events_are_listed(tmp_path):

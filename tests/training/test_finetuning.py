@@ -14,7 +14,7 @@ from crossask import events
 from crossask.config import FineTuningConfig, TrainingConfig
 from crossask.errors import ConfigError
 from crossask.training import network
-from crossask.training.drift import embedding_drift
+from crossask.training.drift import drift_from_here, embedding_drift
 from crossask.training.optimizer import FusedAdam, LayerwiseAdam, build_optimizer
 
 CONSTANT = TrainingConfig(learning_rate=1e-3)
@@ -259,6 +259,15 @@ def test_drift_is_the_length_of_the_way_over_that_of_the_start():
         1.25 * moved.named_variables()["vggish/fc2/biases"]
     )
     assert embedding_drift(start, moved, batches(1.0)) == pytest.approx(0.25, rel=1e-4)
+
+
+def test_embeddings_that_are_zero_and_stay_so_have_no_drift():
+    def embed_as_zeros(patches, training):
+        return tf.zeros([*patches.shape[:2], 4])
+
+    batches = [({"patches": tf.ones((2, 3, 96, 64))}, None, tf.ones([2]))]
+    assert embedding_drift(embed_as_zeros, embed_as_zeros, batches) == 0
+    assert drift_from_here(embed_as_zeros, batches)() == 0
 
 
 @pytest.mark.trains

@@ -160,7 +160,7 @@ def test_an_address_that_is_in_use_is_an_error(fast):
 def test_the_machine_listens_while_it_waits(fast, monkeypatch):
     own = free_address()
     answers = []
-    monkeypatch.setattr(peers.LOG, "info", lambda *_: answers.append(peers._answers(own)))
+    monkeypatch.setattr(peers.LOG, "info", lambda *_: answers.append(peers._is_listening(own)))
     with pytest.raises(CrossaskError):
         peers.meet(peers.Cluster((own, free_address()), 0), 0.1)
     assert answers
@@ -294,7 +294,7 @@ def test_a_handler_that_a_library_replaced_is_installed_again():
         ctypes.CDLL(None).signal(int(signal.SIGTERM), ignore)
         os.kill(os.getpid(), signal.SIGTERM)
         assert received == []
-        peers.take_back_signals()
+        peers.reinstall_signal_handlers()
         os.kill(os.getpid(), signal.SIGTERM)
         assert received == [signal.SIGTERM]
     finally:

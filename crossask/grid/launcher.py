@@ -1,8 +1,8 @@
 """Several processes of this machine that train one model together.
 
-TensorFlow's MultiWorkerMirroredStrategy cannot go on without one of its processes, so all of them
-are started again when one ends early; the run's folder says where to go on. On a cluster its
-scheduler does the same: it starts one process a machine, each with its own TF_CONFIG.
+TensorFlow's MultiWorkerMirroredStrategy cannot go on without one of its processes. So all of them
+are started again when one ends early, and continue from the checkpoint in the run's folder. On a
+cluster, its scheduler does the same: it starts one process a machine, each with its own TF_CONFIG.
 """
 
 import contextlib
@@ -19,11 +19,13 @@ from typing import IO
 from crossask.child_processes import ending_with_parent
 from crossask.errors import CrossaskError
 
-# Exit codes that would only come again: a user's mistake, and failed runs.
+# Exit codes that a restart would not change: a user's mistake, and failed runs.
 NOT_RESTARTED = (2, 3)
 # From SIGTERM to SIGKILL.
 PATIENCE_SECONDS = 20
+# Lines at the end of the output of a process that failed, at most.
 SHOWN_LINES = 20
+SECONDS_BETWEEN_LOOKS = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,9 +56,10 @@ def launch_processes(
     restarts: int = 3,
     log: Callable[[str], None] = print,
 ) -> int:
-    """Runs a command several times side by side, each with its TF_CONFIG, until all succeed.
+    """Runs a command in several processes side by side, each with its TF_CONFIG, until all succeed.
 
-    The output of the first process is shown; of the others, the end of their output if they fail.
+    The whole output of the first process is shown, and the end of the output of another one that
+    fails.
 
     Args:
       command: Program and arguments.
@@ -107,15 +110,20 @@ def _run_once(command: Sequence[str], processes: int) -> _Failure | None:
 def _start(
     command: Sequence[str], addresses: list[str], number: int, output: IO[str] | None
 ) -> subprocess.Popen:
-    place = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": number}}
-    environment = {**os.environ, "TF_CONFIG": json.dumps(place)}
+    """Starts process `number`, which writes to `output`, or to this process's own output if None.
+
+    Raises:
+      CrossaskError: The command cannot be run.
+    """
+    settings = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": number}}
+    environment = {**os.environ, "TF_CONFIG": json.dumps(settings)}
     try:
         return subprocess.Popen(
             command,
             env=environment,
             stdout=output,
             stderr=output,
-            # Without it, the processes of a killed launcher would go on.
+            # Without this, the processes would outlive a launcher that is killed.
             preexec_fn=ending_with_parent(),
         )
     except OSError as error:
@@ -125,7 +133,7 @@ def _start(
 
 
 def _wait(started: list[subprocess.Popen], outputs: list[IO[str] | None]) -> _Failure | None:
-    """Waits until all processes have succeeded or one has failed."""
+    """Waits until all processes have succeeded (None) or one has failed."""
     while True:
         codes = [process.poll() for process in started]
         for number, code in enumerate(codes):
@@ -133,7 +141,7 @@ def _wait(started: list[subprocess.Popen], outputs: list[IO[str] | None]) -> _Fa
                 return _Failure(number, code, _last_lines(outputs[number]))
         if all(code == 0 for code in codes):
             return None
-        time.sleep(0.05)
+        time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 def _end(started: list[subprocess.Popen]) -> None:
@@ -150,6 +158,7 @@ def _end(started: list[subprocess.Popen]) -> None:
 
 
 def _last_lines(output: IO[str] | None) -> str:
+    """Returns the last SHOWN_LINES lines of an output file; "" without a file."""
     if output is None:
         return ""
     output.seek(0)
@@ -158,8 +167,9 @@ def _last_lines(output: IO[str] | None) -> str:
 
 def _free_ports(count: int) -> list[int]:
     """Returns ports that are free now; all are open at once, so they differ."""
-    sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
+    ports = []
+    with contextlib.ExitStack() as opened:
+        for _ in range(count):
+            server = opened.enter_context(socket.create_server(("localhost", 0)))
+            ports.append(server.getsockname()[1])
     return ports

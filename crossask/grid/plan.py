@@ -1,4 +1,4 @@
-"""What a grid of runs needs before it starts: clips, steps, disk space, and measured time."""
+"""What a grid of runs will need: clips, training steps, disk space, and time from measurements."""
 
 import collections
 import dataclasses
@@ -23,9 +23,10 @@ from crossask.training.parts import Parts, parts_of
 # Clips of a step that is timed without a GPU, at most; the time is scaled to the whole batch.
 LARGEST_TIMED_BATCH = 4
 TIMED_STEPS = 2
-# A run stores its weights four times: the best epoch's, and in the checkpoint with Adam's two
-# moments. Averages are one more.
+# A run stores four arrays of the size of its weights: the best epoch's weights, and in the
+# checkpoint the last weights and Adam's two moments. Averages are one more.
 COPIES_OF_WEIGHTS = 4
+BYTES_OF_FLOAT32 = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,22 +128,24 @@ def seconds_a_clip(rows: Iterable[Experiment]) -> float:
 
 
 def _run_bytes(row: Experiment, size: network_size.RowSize) -> int:
+    """Returns the disk space of one run."""
     parameters = size.scene.parameters
     if row.trains_events:
         parameters += size.event.parameters
     copies = COPIES_OF_WEIGHTS
     if row.training.average_decay:
         copies += 1
-    return copies * 4 * parameters
+    return copies * BYTES_OF_FLOAT32 * parameters
 
 
 def _feature_bytes(
     row: Experiment, shapes: Mapping[str, Sequence[int]], clips: int
 ) -> dict[str, int]:
+    """Returns the disk space of the row's features; see `RowPlan.feature_bytes`."""
     sizes = {}
     for kind, shape in shapes.items():
         key = f"{kind} {config.digest(*_determining(kind, row))}"
-        sizes[key] = 4 * math.prod(shape) * clips
+        sizes[key] = BYTES_OF_FLOAT32 * math.prod(shape) * clips
     return sizes
 
 
@@ -150,14 +153,20 @@ def _determining(kind: str, row: Experiment) -> list[Any]:
     """Returns the choices of a row that determine a kind of feature."""
     if kind == "log_mel":
         return [row.features]
-    event = row.event_model
-    choices = [row.features.clip_seconds, event.name, event.pad_end, event.level]
+    event_model = row.event_model
+    choices = [
+        row.features.clip_seconds,
+        event_model.name,
+        event_model.pad_end,
+        event_model.level,
+    ]
     if kind == "embedding":
-        choices.append(event)
+        choices.append(event_model)
     return choices
 
 
 def _seconds_of_features(features: FeatureConfig, event_model: EventModelConfig | None) -> float:
+    """Returns the time of a front-end for one clip; see `seconds_a_clip`."""
     samples = round(features.clip_seconds * features.sample_rate_hz)
     noise = np.random.default_rng(0).normal(0, 0.1, (1, samples, 2))
     waveform = tf.constant(noise, tf.float32)
@@ -212,8 +221,10 @@ def _without_weights(row: Experiment) -> Experiment:
 
 
 def _timed_clips(row: Experiment) -> int:
+    """Returns the number of clips in a step that is timed."""
     whole = row.training.batch_size
-    # A GPU computes a batch as one piece, so the time of a part would say nothing about the whole.
+    # A GPU computes all clips of a batch at once, so the time of a part cannot be scaled to the
+    # whole.
     has_gpu = bool(tf.config.list_physical_devices("GPU"))
     if has_gpu or row.training.context_frames:
         return whole

@@ -1,7 +1,7 @@
-"""A little of every stage of every row before a grid starts, to find problems in minutes.
+"""Runs a little of every stage of every row before a grid starts, to find problems in minutes.
 
-Each row is checked in a process of its own, so that one that runs out of memory affects nothing
-else. Nothing is left behind.
+Each row is checked in a process of its own, so that a row that runs out of memory affects nothing
+else. Everything is written to a temporary folder.
 """
 
 import concurrent.futures
@@ -41,8 +41,11 @@ except ImportError:
 if TYPE_CHECKING:
     from crossask.features.cache import FeatureCache
 
+# Clips that are computed of each part of the fold.
 CLIPS_OF_A_PART = 2
-# What the C++ below TensorFlow says when memory runs out.
+# Characters of the error output of a process that ended without a message.
+LONGEST_STDERR = 2000
+# Texts in messages of TensorFlow and of the C++ library when memory runs out.
 OUT_OF_MEMORY = (
     "bad_alloc",
     "OOM when allocating",
@@ -66,7 +69,7 @@ class Passed:
       row: Name of the row.
       stages: Names of the stages.
       seconds: Duration of its process.
-      peak_bytes: Largest memory of its process; None if the system does not say.
+      peak_bytes: Largest memory of its process; None if the system does not report it.
       step: Time of a training step.
     """
 
@@ -148,7 +151,7 @@ def check_scenes(grid: Grid, rows: Sequence[Experiment]) -> None:
             continue
         if row.dataset not in corpora:
             corpora[row.dataset] = read_corpus(row.dataset, grid.data_dir, need_audio=False)
-        # Recordings that are cut into clips have the scenes of their clips.
+        # With metadata alone, recordings are not cut into clips; the clips have the same scenes.
         _check_trained(row, corpora[row.dataset], fold)
 
 
@@ -185,25 +188,25 @@ def check(
     if problems:
         return
     corpora = Corpora(grid.data_dir)
-    sound = []
+    rows_with_folds = []
     reported = set()
     for row in rows:
         try:
             _check_folds(row, corpora(row), grid.folds_of(row))
-            sound.append(row)
+            rows_with_folds.append(row)
         except CrossaskError as error:
             # Rows share a corpus and its folds, so they share the problem.
             if str(error) not in reported:
                 yield error
             reported.add(str(error))
-    if not sound:
+    if not rows_with_folds:
         return
-    jobs = min(devices.processes_at_once(jobs, distribution), len(sound))
+    jobs = min(devices.processes_at_once(jobs, distribution), len(rows_with_folds))
     threads = max(1, devices.cores() // jobs) if jobs > 1 else 0
     with files.working_folder("crossask-preflight") as scratch:
         tasks = []
         exported = set()
-        for number, row in enumerate(sound):
+        for number, row in enumerate(rows_with_folds):
             export_key = (row.system, row.strategy, _exported_event_model(row), row.features)
             tasks.append(
                 _Task(
@@ -223,7 +226,7 @@ def check(
 
 
 def _exported_event_model(row: Experiment) -> str | EventModelConfig:
-    """Returns what must be equal for the event models of two rows to be exported alike."""
+    """Returns a value that is equal for two rows whose event models are exported in one way."""
     if catalogue.event_model(row.event_model.name).is_trainable:
         return row.event_model.name
     return row.event_model
@@ -276,7 +279,11 @@ def _check_folds(row: Experiment, corpus: Corpus, folds: Sequence[str]) -> None:
 
 
 def _check_trained(row: Experiment, corpus: Corpus, fold: str) -> Parts:
-    """Returns the parts of a fold; DataError unless it trains on all scenes, and two or more."""
+    """Returns the parts of a fold.
+
+    Raises:
+      DataError: The fold does not train on every scene, or there is only one.
+    """
     if len(corpus.scenes) < 2:
         raise DataError(
             f"Corpus {corpus.name!r} has one scene only, {corpus.scenes[0]!r}.",
@@ -363,10 +370,10 @@ def _failure(task: _Task, stage: str, kind: str, trace: Any, exit_code: int) -> 
             "Lower training.batch_size, or --jobs.",
         )
     if kind != "bug":
-        how = f"ended with exit code {exit_code}"
+        ending = f"ended with exit code {exit_code}"
         if exit_code < 0:
-            how = f"was ended by {_signal_of(exit_code)}"
-        trace = f"{stderr[-2000:]}\nthe process {how}."
+            ending = f"was ended by {_signal_of(exit_code)}"
+        trace = f"{stderr[-LONGEST_STDERR:]}\nthe process {ending}."
     LOG.error("preflight: %s: %s:\n%s", name, stage, trace.strip())
     last_line = trace.strip().splitlines()[-1]
     return CrossaskError(
@@ -404,9 +411,9 @@ def _check_row(connection: Connection, task: _Task) -> None:
     ("bug", stack trace).
     """
     prepare_child()
-    # The file holds what C++ prints before it ends the process; nothing of it is of use otherwise.
+    # C++ libraries may print a reason and end the process. `_failure` reads this file.
     os.dup2(os.open(task.stderr, os.O_WRONLY | os.O_CREAT), 2)
-    # AutoGraph's temporary files would remain where a process is killed.
+    # AutoGraph's temporary files would remain after a process is killed.
     files.write_temporary_files_to(task.folder)
     if task.most_bytes:
         resource.setrlimit(resource.RLIMIT_AS, (task.most_bytes, task.most_bytes))
@@ -420,17 +427,17 @@ def _check_row(connection: Connection, task: _Task) -> None:
     except Preempted:
         return
     except Exception as error:
-        refused = system_errors.translate(error)
+        translated = system_errors.translate(error)
         if _is_out_of_memory(error):
             connection.send(("memory", ""))
-        elif refused:
-            connection.send(("error", refused))
+        elif translated:
+            connection.send(("error", translated))
         else:
             connection.send(("bug", traceback.format_exc()))
 
 
 class _EpochClock:
-    """Notes when a run begins and when each of its two epochs ends."""
+    """Records when a run begins and when each of its two epochs ends."""
 
     def __init__(self) -> None:
         self.times: list[float] = []
@@ -445,7 +452,7 @@ class _EpochClock:
 
 
 def _stages(task: _Task, clock: _EpochClock) -> Iterator[str]:
-    """Yields the name of each stage, and computes it when the next one is requested."""
+    """Yields the name of each stage, and computes the stage when the next name is requested."""
     yield "features"
     from crossask import serving, training
     from crossask.features.cache import in_order, prepare_features
@@ -537,8 +544,8 @@ def _filled(
     from crossask.features.batches import count_examples
 
     examples_of_clip = count_examples(cache, training_ids[:1], settings.context_frames)
-    clips = math.ceil(settings.batch_size / examples_of_clip)
-    missing = max(0, clips - len(training_ids))
+    needed = math.ceil(settings.batch_size / examples_of_clip)
+    missing = max(0, needed - len(training_ids))
     repeated = itertools.islice(itertools.cycle(training_ids), missing)
     filled = dataclasses.replace(
         cache,
@@ -548,7 +555,8 @@ def _filled(
     for kind in cache.folders:
         values = dict(records.read_clips(cache.shards(kind)))
         filled.folders[kind].mkdir(parents=True)
-        # Many shards contain the same clips; the second one is a link to the first.
+        # The repeated clips fill shards of equal content. The first is written, and the others are
+        # links to it.
         written: dict[tuple[str, ...], str] = {}
         for number, path in enumerate(filled.shards(kind)):
             clip_ids = records.clips_of_shard(filled.clip_ids, number)
@@ -564,6 +572,7 @@ def _filled(
 
 
 def _is_out_of_memory(error: Exception) -> bool:
+    """Returns whether an error was raised because memory ran out."""
     import tensorflow as tf
 
     if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):
@@ -572,10 +581,11 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _peak_bytes() -> int | None:
-    """Returns the largest memory that this process had; None if the system does not say."""
+    """Returns the largest memory that this process had; None if the system does not report it."""
     status = Path("/proc/self/status")
     if status.is_file():
-        # The other figure includes the parent's memory from before the process had its own.
+        # `ru_maxrss`, below, is never less than the memory of the parent when it started this
+        # process.
         for line in status.read_text().splitlines():
             if line.startswith("VmHWM"):
                 return int(line.split()[1]) * 1024

@@ -96,15 +96,20 @@ def train_side_by_side(
 
 
 class _Pool:
-    """Processes that train runs, and the runs that wait for them."""
+    """Processes that train runs, and the runs that have not begun.
+
+    A process sends ("progress", epochs done, text) after each epoch, and at the end of a run
+    ("outcome", its result or a CrossaskError) or ("bug", stack trace).
+    """
 
     def __init__(self, tasks: Sequence[Task], jobs: int):
         from crossask.training import devices
 
         self.jobs = jobs
         self.threads = max(1, devices.cores() // jobs)
+        # The next run is the last of the list, where `pop` removes it.
         self.waiting = list(reversed(tasks))
-        # connection to a process -> the run that it trains
+        # Connection to a process -> the run that it trains.
         self.busy: dict[Connection, Task] = {}
         self.processes: list[multiprocessing.Process] = []
 
@@ -120,7 +125,7 @@ class _Pool:
             try:
                 message = connection.recv()
             except (EOFError, OSError):
-                # The process was killed: another one takes its place.
+                # The process was killed. A new one trains the next run.
                 del self.busy[connection]
                 yield run, _killed(run)
                 if self.waiting:
@@ -143,8 +148,8 @@ class _Pool:
         for process in self.processes:
             process.terminate()
         for connection in self.busy:
-            # A run that is terminated first saves its state, or has just ended: until the process
-            # closes the connection it may write.
+            # A terminated process first saves the state of its run, or has just ended it. It may
+            # send messages until it closes the connection.
             with contextlib.suppress(EOFError, OSError):
                 while connection.recv()[0] == "progress":
                     pass
@@ -153,6 +158,7 @@ class _Pool:
             process.join()
 
     def _start(self) -> None:
+        """Starts a process, and sends it a run."""
         process, connection = start_child(_train_tasks, self.threads)
         self.processes.append(process)
         self._assign(connection)
@@ -170,6 +176,7 @@ class _Pool:
 
 
 def _killed(run: Run) -> CrossaskError:
+    """Returns the error of a run whose process ended without a message."""
     return CrossaskError(
         f"The process that trained {run.folder} was killed.", "Free some memory or lower --jobs."
     )
@@ -199,6 +206,7 @@ def _train_tasks(connection: Connection, threads: int) -> None:
 
 
 def _train(task: Task, connection: Connection) -> dict[str, Any]:
+    """Trains a run, sends its progress, and returns its result."""
     from crossask import training
 
     def report(epochs: int, _total: int, note: str) -> None:
@@ -211,7 +219,7 @@ def _train(task: Task, connection: Connection) -> dict[str, Any]:
 def _run_child(
     target: Callable[..., None], added: Sequence[catalogue.Entry], waits: bool, *arguments: Any
 ) -> None:
-    """Calls the target of a child process as the parent would.
+    """Calls the target of a child process with the parent's catalogue and treatment of locks.
 
     Args:
       target: The function.

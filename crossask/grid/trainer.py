@@ -58,9 +58,9 @@ def train(
     Args:
       grid: The grid.
       execution: How the runs are computed.
-      progress_bar: Returns a function that draws a bar. The epochs of all runs are one bar, on
-        which an epoch counts by the row's multiply-accumulates, so that the time left is right
-        although rows differ in cost.
+      progress_bar: Function(description, unit) that returns a function which draws a bar. One bar
+        shows the epochs of all runs. Each epoch is weighted by the row's multiply-accumulates, so
+        that the estimate of the remaining time is right for rows of different cost.
 
     Yields:
       Each run with its result (see `crossask.training.train`), or with the CrossaskError that ended
@@ -69,24 +69,24 @@ def train(
     Raises:
       CrossaskError: The corpus or the features are not available; no run has begun.
     """
-    with contextlib.ExitStack() as held:
-        yield from _train_all(grid, execution, progress_bar, held)
+    with contextlib.ExitStack() as connected:
+        yield from _train_all(grid, execution, progress_bar, connected)
 
 
 def _train_all(
     grid: Grid,
     execution: Execution,
     progress_bar: ProgressBar | None,
-    held: contextlib.ExitStack,
+    connected: contextlib.ExitStack,
 ) -> Iterator[tuple[Run, Outcome]]:
-    """Does what `train` does. What has to end with it is added to `held`."""
+    """Does what `train` does. The connection to other machines is added to `connected`."""
     distribution = execution.distribution
     devices.check_machines(distribution)
     strategy = None
     if distribution == "multi_worker_mirrored":
         # The machines must find each other before anything is computed.
         connection = devices.connected(distribution, execution.tpu, execution.peer_timeout)
-        strategy = held.enter_context(connection)
+        strategy = connected.enter_context(connection)
         if not devices.machines(strategy).is_first:
             # Only the first machine shows progress.
             progress_bar = None
@@ -105,7 +105,7 @@ def _train_all(
     else:
         strategy = strategy or devices.make_distribution(distribution, execution.tpu)
         outcomes = _one_by_one(tasks, strategy, progress.report)
-    # An iteration that is abandoned must end the processes, too.
+    # If the caller stops iterating, closing ends the processes, too.
     with contextlib.closing(outcomes):
         for run, outcome in outcomes:
             failed = isinstance(outcome, CrossaskError)
@@ -150,6 +150,8 @@ def _one_by_one(
 
 
 def _train(task: Task, strategy: tf.distribute.Strategy, report: Report) -> dict[str, Any]:
+    """Trains a run in this process and returns its result."""
+
     def progress(epochs: int, _total: int, note: str) -> None:
         report(task.run, epochs, note)
 
@@ -158,7 +160,7 @@ def _train(task: Task, strategy: tf.distribute.Strategy, report: Report) -> dict
 
 
 class _Progress:
-    """One bar for the epochs of all runs, which count by their cost."""
+    """One bar for the epochs of all runs, weighted by the cost of the rows."""
 
     def __init__(
         self, plan: Sequence[tuple[Experiment, Run]], corpora: Corpora, bar: Callable[..., None]
@@ -187,6 +189,7 @@ class _Progress:
         self.report(run, self.epochs[run], note)
 
     def _work(self, epochs: dict[Run, int]) -> float:
+        """Returns the cost of so many epochs of each run."""
         return sum(self.cost[run] * count for run, count in epochs.items())
 
 
@@ -203,6 +206,8 @@ def _costs(rows: Iterable[Experiment], corpora: Corpora) -> dict[Experiment, int
 
 
 def _no_bar(_description: str, _unit: str = "") -> Callable[..., None]:
+    """Returns a function that draws nothing."""
+
     def update(_done: int, _total: int, _note: str = "") -> None:
         pass
 

@@ -1,8 +1,8 @@
 """AudioSet's own files: a CSV of segments of videos, and the names of its labels.
 
 A line of the segments is `YTID, start_seconds, end_seconds, "/m/09x0r,/m/05zppz"`, after lines of
-comments that begin with #. The sound of a segment is a file of its own, which people name in
-several ways: YTID.wav, YYTID.wav (with the letter Y, because some identifiers begin with a hyphen),
+comments that begin with #. The sound of a segment is a file of its own, for which several names are
+in use: YTID.wav, YYTID.wav (with the letter Y, because some identifiers begin with a hyphen),
 YTID_30000_40000.flac and so on. An identifier has eleven characters.
 """
 
@@ -18,7 +18,7 @@ from crossask.pretraining.labels import LabelledClip
 
 LOG = logging.getLogger("crossask")
 ID_LENGTH = 11
-# The header, without which a file is no list of segments.
+# Start of a line that every list of segments has.
 HEADER = "# YTID"
 COLUMNS = 4
 NUMBER = re.compile(r"\d+(\.\d+)?")
@@ -74,19 +74,18 @@ def read_segments(
             raise DataError(
                 f"Line {number} of {path} has the start {cells[1]!r}.", "Give it in seconds."
             )
-        labels = []
-        for label in cells[3].split(","):
-            name = name_of.get(label.strip())
-            if name is None:
-                raise DataError(
-                    f"Line {number} of {path} has the label {label!r}, which is not in {names}.",
-                    "Give the class_labels_indices.csv of the same AudioSet.",
-                )
-            labels.append(name)
+        labels = [label.strip() for label in cells[3].split(",")]
+        unknown = [label for label in labels if label not in name_of]
+        if unknown:
+            raise DataError(
+                f"Line {number} of {path} has the label {unknown[0]!r}, which is not in {names}.",
+                "Give the class_labels_indices.csv of the same AudioSet.",
+            )
         if identifier in sounds_of:
             sound = _sound_of_segment(identifier, cells[1], sounds_of[identifier])
-            distinct = tuple(dict.fromkeys(labels))
-            clips.append(LabelledClip(str(sound), distinct))
+            # A dictionary keeps the order and drops repetitions.
+            distinct = dict.fromkeys(name_of[label] for label in labels)
+            clips.append(LabelledClip(str(sound), tuple(distinct)))
     if not clips:
         raise DataError(
             f"{audio_dir} contains the sound of none of the {len(line_of)} segments of {path}.",
@@ -123,10 +122,10 @@ def _sound_of_segment(identifier: str, start_seconds: str, paths: Sequence[Path]
         if times and float(times["start"]) in (seconds, 1000 * seconds):
             matching.append(path)
     if len(matching) != 1:
-        first, second, *_ = matching or paths
+        candidates = matching or paths
         raise DataError(
-            f"{first} and {second} both may be the segment of {identifier!r} that begins at "
-            f"{start_seconds} s.",
+            f"{candidates[0]} and {candidates[1]} both may be the segment of {identifier!r} that "
+            f"begins at {start_seconds} s.",
             "Remove one of them, or name both after their segments, such as YTID_30000_40000.wav.",
         )
     return matching[0]
@@ -136,12 +135,13 @@ def _sounds_by_id(folder: str | Path) -> dict[str, list[Path]]:
     """Returns {identifier of a video: its sound files}."""
     found: dict[str, list[Path]] = {}
     for path in reading.sound_files(folder):
-        # An identifier may begin with Y itself, so the longer reading of a name comes second.
-        for start in (0, 1):
-            if start == 1 and not path.stem.startswith("Y"):
-                continue
-            identifier = path.stem[start : start + ID_LENGTH]
-            rest = path.stem[start + ID_LENGTH :]
+        # The Y before an identifier may be a part of it, so the name is read in both ways.
+        names = [path.stem]
+        if path.stem.startswith("Y"):
+            names.append(path.stem[1:])
+        for name in names:
+            identifier = name[:ID_LENGTH]
+            rest = name[ID_LENGTH:]
             if len(identifier) == ID_LENGTH and (not rest or rest.startswith("_")):
                 found.setdefault(identifier, []).append(path)
     return found

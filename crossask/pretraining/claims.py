@@ -1,4 +1,4 @@
-"""The folder of a pre-training, from which a killed one goes on."""
+"""The folder of a pre-training: which one it belongs to. A killed one goes on from it."""
 
 import json
 from collections.abc import Iterable, Mapping

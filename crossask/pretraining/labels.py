@@ -151,6 +151,16 @@ def validation_split(
 
 
 def _audio_path(table: text_tables.Table, name: str, number: int) -> str:
+    """Returns the path of a file, beside the CSV or in its folder `audio`.
+
+    Args:
+      table: The CSV.
+      name: Name of the file.
+      number: Number of the line that lists it, for the error.
+
+    Raises:
+      DataError: There is no such file.
+    """
     folder = table.path.parent
     for path in (folder / name, folder / "audio" / name):
         if os.path.isfile(path):

@@ -1,4 +1,4 @@
-"""The network that is pre-trained, an event model with a layer that names events, and metrics."""
+"""The network that is pre-trained, an event model with a layer of event logits, and its metrics."""
 
 from typing import Any
 
@@ -96,7 +96,8 @@ class MeanAveragePrecision(keras.metrics.Metric):
         step = tf.clip_by_value(step, 0, LOGIT_STEPS - 1)  # [B, events]
         event = tf.broadcast_to(tf.range(self.events), tf.shape(step))
         cells = tf.stack([event, step], axis=-1)  # [B, events, 2]
-        # On several devices, each adds up its own clips; only whole tensors can be added there.
+        # With several devices, each counts its own clips in a variable of its own. Such a variable
+        # supports `assign_add` of a whole tensor, but no update of single elements.
         size = [self.events, LOGIT_STEPS]
         self.positives.assign_add(tf.scatter_nd(cells, weights * labels, size))
         self.negatives.assign_add(tf.scatter_nd(cells, weights * (1 - labels), size))
@@ -114,7 +115,7 @@ class MeanAveragePrecision(keras.metrics.Metric):
         return tf.math.divide_no_nan(tf.reduce_sum(average_precision), events_with_clips)
 
     def reset_state(self) -> None:
-        """Forgets all clips."""
+        """Sets all counts to zero."""
         self.positives.assign(tf.zeros_like(self.positives))
         self.negatives.assign(tf.zeros_like(self.negatives))
 
@@ -123,4 +124,5 @@ class MeanAveragePrecision(keras.metrics.Metric):
         return super().get_config() | {"events": self.events}
 
     def _counts(self, name: str) -> tf.Variable:
+        """Returns a variable [events, steps] of zeros."""
         return self.add_weight(name=name, shape=(self.events, LOGIT_STEPS), initializer="zeros")

@@ -26,8 +26,8 @@ from crossask.pretraining.tagger import EventTagger, MeanAveragePrecision, TagAc
 from crossask.training import devices, loop
 from crossask.training.distributed_data import batches_for_fit
 
-# Principal components whose variance is below this share of the largest variance are scaled as if
-# they had it. They then have a variance below 1.
+# Principal components are scaled to a variance of 1. Those whose variance is below this share of
+# the largest variance are scaled as if they had that share, so that they have less than 1.
 LEAST_VARIANCE = 1e-6
 COMPUTE_AGAIN = "Remove that file and run the same command again: its patches are computed again."
 
@@ -129,7 +129,7 @@ def pretrain(
     distribution = options.distribution or devices.make_distribution("one_device")
     writes = devices.machines(distribution).is_first
     kinds = _kinds(training, test)
-    fitted, validation = _divided(training, settings)
+    fitted, validation = _split(training, settings)
 
     # Patches, computed once
     folder = Path(f"{out}.training")
@@ -140,10 +140,10 @@ def pretrain(
     check_apart(training, test, hash_of)
     record = _record(settings, corpus, training, test)
     if writes:
-        beside = (out.with_suffix(".json"), tags_path(out), pca_path(out))
-        for written in beside:
-            files.remove_remains_of(written)
-        claim_folder(folder, record, (out, *beside))
+        files_beside = (out.with_suffix(".json"), tags_path(out), pca_path(out))
+        for path in files_beside:
+            files.remove_remains_of(path)
+        claim_folder(folder, record, (out, *files_beside))
     cache = prepare_features(
         corpus,
         examples.row(settings.event_model, settings.clip_seconds),
@@ -161,8 +161,8 @@ def pretrain(
     is_exclusive = all(len(clip.labels) == 1 for clip in training)
     with distribution.scope():
         # The tagger is trained on the linear output of the event model, whatever `embedding_tap`
-        # is: the taps "relu" and "pca" only change how embeddings are read, and the PCA is fitted
-        # below.
+        # is. The taps "relu" and "pca" change how embeddings are read, not the weights, and the PCA
+        # is fitted below.
         linear = dataclasses.replace(settings.event_model, embedding_tap="linear")
         event_model = events.build(linear, trainable=True, seed=settings.seed)
         model = _compiled(event_model, len(kinds), data.shape, settings, is_exclusive)
@@ -171,21 +171,17 @@ def pretrain(
         data.evaluation(validation),
         distribution,
     )
+    # The first metric chooses the best epoch.
     metrics = ("tag_accuracy",) if is_exclusive else ("map", "tag_accuracy")
+    plan = loop.Plan(
+        title=f"pre-training {settings.event_model.name}",
+        epochs=settings.epochs,
+        selection=loop.Selection(metrics[0]),
+        metrics=metrics,
+        save_steps=options.save_steps,
+    )
     with damage_named(cache, COMPUTE_AGAIN):
-        result = loop.fit(
-            folder,
-            model,
-            batches,
-            loop.Plan(
-                title=f"pre-training {settings.event_model.name}",
-                epochs=settings.epochs,
-                selection=loop.Selection(metrics[0]),
-                metrics=metrics,
-                save_steps=options.save_steps,
-            ),
-            options.epoch_progress,
-        )
+        result = loop.fit(folder, model, batches, plan, options.epoch_progress)
     report = {
         **result,
         "kinds": kinds,
@@ -210,7 +206,11 @@ def pca_path(out: str | Path) -> Path:
 
 
 def _kinds(training: Sequence[LabelledClip], test: Sequence[LabelledClip]) -> list[str]:
-    """Returns the sorted kinds of events of the training clips."""
+    """Returns the sorted kinds of events of the training clips.
+
+    Raises:
+      DataError: A test clip has a label that no training clip has.
+    """
     kinds = sorted(_labels(training))
     unknown = sorted(_labels(test) - set(kinds))
     if unknown:
@@ -222,16 +222,21 @@ def _kinds(training: Sequence[LabelledClip], test: Sequence[LabelledClip]) -> li
 
 
 def _labels(clips: Sequence[LabelledClip]) -> set[str]:
+    """Returns the labels that the clips have."""
     labels = set()
     for clip in clips:
         labels.update(clip.labels)
     return labels
 
 
-def _divided(
+def _split(
     clips: Sequence[LabelledClip], settings: PretrainingConfig
 ) -> tuple[list[LabelledClip], list[LabelledClip]]:
-    """Returns the clips to train on and those to validate on."""
+    """Returns the clips to train on and those to validate on.
+
+    Raises:
+      DataError: There are too few clips for a batch, or for a validation part.
+    """
     fitted, validation = validation_split(clips, settings.validation_share, settings.seed)
     if len(fitted) < settings.batch_size:
         raise DataError(
@@ -287,12 +292,12 @@ def _test_scores(model: EventTagger, test: EvaluationData) -> dict[str, float]:
     labels = []
     logits = []
     for inputs, target, weight in test.batches():
-        answer = model(inputs, training=False)
-        accuracy.update_state(target, answer, weight)
+        batch_logits = model(inputs, training=False)  # [B, kinds]
+        accuracy.update_state(target, batch_logits, weight)
         # Clips that fill the last batch have the weight 0.
         is_counted = weight.numpy() > 0
         labels.append(target.numpy()[is_counted])
-        logits.append(answer.numpy()[is_counted])
+        logits.append(batch_logits.numpy()[is_counted])
     scores = tagging_scores(np.concatenate(labels), np.concatenate(logits))
     scores["tag_accuracy"] = float(accuracy.result())
     return {f"test_{name}": value for name, value in scores.items()}
@@ -305,7 +310,7 @@ def _write(
     report: dict[str, Any],
     is_exclusive: bool,
 ) -> None:
-    """Writes the layer that names events, the PCA of VGGish, the report and the weights."""
+    """Writes the layer that predicts events, the PCA of VGGish, the report and the weights."""
     out.parent.mkdir(parents=True, exist_ok=True)
     head = model.head
     tagger = Tagger(report["kinds"], head.kernel, head.bias, exclusive=is_exclusive)
@@ -321,8 +326,8 @@ def _write(
 def _fit_pca(event_model: EventModel, clips: EvaluationData, path: Path) -> None:
     """Fits a whitening PCA to the embeddings of some clips and writes it.
 
-    The file has the keys of Google's vggish_pca_params.npz and a key `source`, which says that
-    crossask-pretrain fitted it.
+    The file has the keys of Google's vggish_pca_params.npz, and a key `source` with the text that
+    crossask-pretrain fitted it, and on how many clips.
 
     Args:
       event_model: The trained event model.
@@ -332,7 +337,8 @@ def _fit_pca(event_model: EventModel, clips: EvaluationData, path: Path) -> None
     parts = []
     for inputs, _, weight in clips.batches():
         # Clips that fill the last batch have the weight 0.
-        parts.append(event_model(inputs["patches"]).numpy()[weight.numpy() > 0])
+        is_counted = weight.numpy() > 0
+        parts.append(event_model(inputs["patches"]).numpy()[is_counted])
     embeddings = np.concatenate(parts).reshape(-1, event_model.embedding_size)  # [patches, E]
     mean = embeddings.mean(0, dtype=np.float64)
     covariance = np.cov(embeddings.astype(np.float64), rowvar=False)

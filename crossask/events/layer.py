@@ -278,7 +278,10 @@ class EventModel(keras.layers.Layer):
     ) -> None:
         """Raises WeightsError unless `arrays` fit the variables."""
         advice = f"Give the published weights of {self.model_name}, or set event_model.width."
-        missing = _shapes({name: v for name, v in variables.items() if name not in arrays})
+        missing = {}
+        for name, shape in _shapes(variables).items():
+            if name not in arrays:
+                missing[name] = shape
         unknown = {}
         for name in sorted(set(arrays) - {*variables, *self.optional_variables}):
             shape = tuple(arrays[name].shape)
@@ -342,12 +345,13 @@ class EventModel(keras.layers.Layer):
         return {}
 
     def _activate(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns the activation of `x`: ReLU or ReLU6."""
         if self.activation == "relu6":
             return tf.nn.relu6(x)
         return tf.nn.relu(x)
 
     def _initializer(self, number: int) -> str | keras.initializers.Initializer:
-        """Returns the initialiser of the kernel with this number."""
+        """Returns the initialiser of a kernel; its number makes its seed differ from others."""
         if self.seed is None:
             return "zeros"
         return INITIALISERS[self.initialisation](seed=self.seed * 100 + number)
@@ -363,6 +367,7 @@ class EventModel(keras.layers.Layer):
 
 
 def _shapes(variables: Mapping[str, tf.Variable]) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of variables by name."""
     return {name: tuple(variable.shape) for name, variable in variables.items()}
 
 

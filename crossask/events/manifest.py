@@ -21,12 +21,12 @@ def entries() -> dict[str, Entry]:
     Raises:
       WeightsError: The manifest is missing or cannot be read.
     """
-    found = path()
+    manifest = path()
     try:
-        return json.loads(found.read_text())
+        return json.loads(manifest.read_text())
     except ValueError as error:
         raise WeightsError(
-            f"{found} is not readable JSON ({error}).",
+            f"{manifest} is not readable JSON ({error}).",
             "Repair it, or install the package again.",
         ) from error
 
@@ -67,7 +67,7 @@ def cache_folder(given: str | Path | None = None) -> Path:
 
 
 def _places() -> list[Path]:
-    """Returns the paths where the manifest may be, the first one that exists counts."""
+    """Returns the paths where the manifest may be; the first one that exists is used."""
     given = os.environ.get("CROSSASK_ASSETS_MANIFEST")
     if given:
         return [Path(given)]

@@ -54,7 +54,7 @@ class Precomputed:
         return self._arrays[clip_id]
 
     def hash_of(self, clip_id: str) -> str:
-        """Returns hexadecimal digits that change with the embeddings of a clip."""
+        """Returns hexadecimal digits that change with the embeddings of a clip of the file."""
         return hashlib.sha256(np.ascontiguousarray(self._arrays[clip_id]).tobytes()).hexdigest()
 
     def check(self, clip_ids: Iterable[str]) -> None:
@@ -79,7 +79,11 @@ class Precomputed:
 
 
 def _read(path: str) -> weights.Arrays:
-    """Returns the arrays of the file, float32 [n, width], by name; see `Precomputed`."""
+    """Returns the arrays of the file, float32 [n, width], by name.
+
+    Raises:
+      DataError: See `Precomputed`.
+    """
     if not path:
         raise DataError(
             "event_model.name is 'precomputed', but event_model.embeddings is empty.",

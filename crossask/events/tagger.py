@@ -13,7 +13,7 @@ from crossask.errors import CrossaskError, DataError, WeightsError
 from crossask.events import assets, manifest, weights
 from crossask.events.vggish import PCA_CLIP, STEPS_PER_UNIT, read_pca
 
-HEADS = ("dense", "logits")  # names of the head in published YAMNets
+HEADS = ("dense", "logits")  # names of the head in published weights of YAMNet
 CLASS_MAP = "yamnet_class_map.csv"
 
 
@@ -146,7 +146,7 @@ def _check_same_weights(path: Path) -> None:
     arrays, _ = weights.from_npz(tags_path(path))
     expected = str(arrays.get("weights_sha256", ""))
     if not expected:
-        # Earlier versions recorded none.
+        # Files of earlier versions have no digest.
         return
     _, record = weights.from_npz(path)
     if record.get("sha256") != expected:
@@ -175,7 +175,7 @@ def read_class_map(path: str | Path) -> list[str]:
         raise WeightsError(f"{path} is no class map ({error}).", fix) from error
     names = [row["display_name"] for row in rows]
     numbers = [int(row["index"]) for row in rows]
-    # With an event left out or listed twice, all others would get the names of their neighbours.
+    # If an event were left out or listed twice, all events after it would have wrong names.
     if numbers != list(range(len(rows))) or not all(names):
         raise WeightsError(
             f"{path} is no class map: it has no name, or two, for one of {len(rows)} events.", fix

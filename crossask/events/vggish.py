@@ -43,8 +43,8 @@ LAST = "fc2"
 FIRST_DENSE_SEED = 10
 LAST_SEED = 20
 
-PCA_CLIP = 2.0
-STEPS_PER_UNIT = 255.0 / (2 * PCA_CLIP)  # of the 8 bits
+PCA_CLIP = 2.0  # values after the PCA are clipped to -2..2
+STEPS_PER_UNIT = 255.0 / (2 * PCA_CLIP)  # 8-bit steps in a difference of 1
 
 
 @keras.saving.register_keras_serializable("crossask")
@@ -147,6 +147,7 @@ class VGGish(EventModel):
         return super().get_config() | {"pca": self.pca}
 
     def _embed(self, x: tf.Tensor, training: bool) -> tf.Tensor:
+        """Returns the embeddings of patches, [n, 96, 64, 1] -> [n, 128]."""
         for layer, convolution in zip(self._convolutions, CONVOLUTIONS, strict=True):
             x = self._activate(layer(x))
             if convolution.is_pooled:
@@ -173,6 +174,7 @@ class VGGish(EventModel):
         return tf.clip_by_value(projected, -PCA_CLIP, PCA_CLIP)
 
     def _constants(self) -> Arrays:
+        """Returns the PCA, if the embedding tap uses it."""
         if self._projection is None:
             return {}
         vectors, mean = self._projection
@@ -185,7 +187,7 @@ def _in_8_bits(x: tf.Tensor) -> tf.Tensor:
 
 
 def pca_source(path: str | Path) -> str:
-    """Returns what the file of a PCA says about its source; "published" if it says nothing."""
+    """Returns the source that the file of a PCA contains; "published" if it contains none."""
     with np.load(path, allow_pickle=False) as file:
         if "source" in file.files:
             return str(file["source"])

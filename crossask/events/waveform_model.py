@@ -63,7 +63,7 @@ class WaveformModel(tf.Module):
             )
         self.source = config.weights
         self.sample_rate_hz = config.sample_rate_hz
-        # The configured output, and the one that a trial has found.
+        # Name of the configured output; "" if the model has only one, whose name a trial sets.
         self._output = config.output
         self._output_name = config.output
         self._folder = _folder(config.weights)
@@ -86,7 +86,7 @@ class WaveformModel(tf.Module):
         """
         waveform = tf.convert_to_tensor(waveform, tf.float32)
         samples = waveform.shape[-1]
-        # In a graph, the trial must run now, and not become a part of the graph.
+        # In a graph, the trial must run now instead of being added to the graph.
         with tf.init_scope():
             count, width = self.embedding_shape(samples)
         windows = self._windows(waveform)  # [..., windows, window]
@@ -158,16 +158,16 @@ class WaveformModel(tf.Module):
         return tf.stack([embed_one(waveform) for waveform in tf.unstack(waveforms)])
 
     def _tried_shape(self, samples: int) -> tuple[int, int]:
-        """Returns what `embedding_shape` does."""
+        """Returns what `embedding_shape` does, by calling the model on noise."""
         # A batch of two shows which axis of the output is that of the batch.
         batch = 2 if self._function.takes_batch else 1
         noise = np.random.default_rng(0).normal(0, NOISE_DEVIATION, samples)
         windows = self._windows(tf.constant(noise, tf.float32))  # [windows, window]
         length = windows.shape[-1]
         seconds = length / self.sample_rate_hz
-        tried = tf.tile(windows[:1], [batch, 1])
+        noise_batch = tf.tile(windows[:1], [batch, 1])  # [batch, window]
         try:
-            outputs = self._function(tried if self._function.takes_batch else tried[0])
+            outputs = self._function(noise_batch if self._function.takes_batch else noise_batch[0])
         # The model may be of any project, and raise anything.
         except Exception as error:
             raise WeightsError(
@@ -286,6 +286,7 @@ def _folder(handle: str) -> Path:
 
 
 def _load(folder: Path) -> Any:
+    """Returns the object of a SavedModel; raises WeightsError if it cannot be loaded."""
     try:
         return tf.saved_model.load(str(folder))
     # A SavedModel may need operators or files that are missing, which raises many kinds of errors.
@@ -305,8 +306,8 @@ def _callable_of(loaded: Any, folder: Path) -> _Function:
     if functions:
         name = "the function"
         function = loaded
-        # Keras has one for training and one for inference, with the same arguments. Its default is
-        # inference.
+        # Keras has one for training and one for inference, with the same arguments. Without an
+        # argument `training`, a call is inference.
         concrete = functions[0]
         arguments = dict(enumerate(concrete.structured_input_signature[0]))
         arguments |= concrete.structured_input_signature[1]
@@ -326,16 +327,17 @@ def _callable_of(loaded: Any, folder: Path) -> _Function:
     for key, value in arguments.items():
         if isinstance(value, tf.TensorSpec):
             specs[key] = value
-    # The order of a signature's arguments is not kept.
+    # Sorted, because TensorFlow does not keep the order of a signature's arguments.
     listed = ", ".join(
         sorted(f"{spec.dtype.name} {_shape_text(spec.shape)}" for spec in specs.values())
     )
-    if [_is_waveform(spec) for spec in specs.values()] != [True]:
+    takes_one_waveform = len(specs) == 1 and all(_is_waveform(spec) for spec in specs.values())
+    if not takes_one_waveform:
         raise WeightsError(
             f"In {folder}, {name} takes {listed or 'no tensor'}, which is not one waveform.",
             WRAP_IT,
         )
-    ((key, spec),) = specs.items()
+    key, spec = next(iter(specs.items()))
     keyword = key if isinstance(key, str) else ""
     return _Function(function, keyword, spec, tuple(concrete.graph.variables))
 
@@ -365,11 +367,13 @@ def _listed(outputs: Outputs) -> str:
 
 
 def _shape_text(shape: tf.TensorShape) -> str:
+    """Returns a shape for a message, such as "[None, 16000]"."""
     if shape.rank is None:
         return "of any shape"
     return str(shape.as_list())
 
 
 def _first_line(error: Exception) -> str:
+    """Returns the type of an error and the first line of its text."""
     lines = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[0]}"

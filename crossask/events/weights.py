@@ -27,7 +27,7 @@ BROKEN_NPZ = (*stored.BROKEN_ARRAYS, OSError, AttributeError, TypeError)
 # Errors that a SavedModel raises that is truncated or damaged.
 _BROKEN_MODULE = (OSError, tf.errors.OpError, ValueError, IndexError, DecodeError)
 
-# Names of variables of Keras metrics that are no scalars.
+# Names of the variables of Keras metrics that are no scalars.
 _METRICS = frozenset(
     (
         "total",
@@ -304,7 +304,7 @@ def _checkpoint_keys(
         name = ""
         if node.WhichOneof("kind") == "variable":
             name = node.variable.name.removesuffix(":0")
-        # Two metrics have variables of the same names.
+        # Variables of metrics are left out first, because two metrics may have equal names.
         shape = [axis.size for axis in node.variable.shape.dim]
         if name and not is_training_state(name, shape):
             if name in keys:

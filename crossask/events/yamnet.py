@@ -107,7 +107,7 @@ class YAMNet(EventModel):
             else:
                 self._steps.append(self._depthwise_step(number, stride))
                 self._steps.append(self._pointwise_step(number, channels))
-        # Keras finds layers in a list, but not in dataclasses.
+        # Keras finds layers in a list that is an attribute, but not in dataclasses.
         layers = []
         for step in self._steps:
             layers += [step.convolution, step.batch_norm]
@@ -164,11 +164,13 @@ class YAMNet(EventModel):
         }
 
     def _load(self, arrays: Arrays, source: str) -> "YAMNet":
-        # Older files have another name for the head.
+        """Assigns `arrays` to the variables and returns the layer; see `EventModel`."""
+        # In older files, the head is called "logits".
         renamed = {name.replace("logits/", "dense/"): value for name, value in arrays.items()}
         return super()._load(renamed, source)
 
     def _embed(self, x: tf.Tensor, training: bool) -> tf.Tensor:
+        """Returns the embeddings of patches, [n, 96, 64, 1] -> [n, 1024]."""
         for step in self._steps:
             x = step.convolution(x)
             x = step.batch_norm(x, training=training)
@@ -176,6 +178,8 @@ class YAMNet(EventModel):
         return tf.reduce_mean(x, [1, 2])  # [n, 1024]
 
     def _first_step(self, stride: int, channels: int) -> _Step:
+        """Returns the first convolution, 3x3, in float32 if the model is frozen; see the class."""
+        # None is the dtype of the Keras policy.
         dtype = None if self.trainable else "float32"
         convolution = keras.layers.Conv2D(
             self._wide(channels),
@@ -191,6 +195,7 @@ class YAMNet(EventModel):
         return _Step("layer1/conv", "kernel", convolution, batch_norm)
 
     def _depthwise_step(self, number: int, stride: int) -> _Step:
+        """Returns the 3x3 convolution of each channel of layer `number`."""
         convolution = keras.layers.DepthwiseConv2D(
             3,
             stride,
@@ -203,6 +208,7 @@ class YAMNet(EventModel):
         return _Step(f"layer{number}/depthwise_conv", "depthwise_kernel", convolution, batch_norm)
 
     def _pointwise_step(self, number: int, channels: int) -> _Step:
+        """Returns the 1x1 convolution across the channels of layer `number`."""
         convolution = keras.layers.Conv2D(
             self._wide(channels),
             1,

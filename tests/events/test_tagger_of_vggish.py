@@ -179,6 +179,17 @@ def test_an_exported_model_explains_itself_with_the_head(exported, tmp_path, mon
     assert scores.shape[-1] == len(NAMES)
 
 
+@pytest.mark.parametrize("name", ["weights.npz", "weights[1].npz"])
+def test_weights_that_have_changed_are_no_longer_the_published_ones(tmp_path, name):
+    path = tmp_path / name
+    published().save_npz(path)
+    entry = {"model": "vggish", "width": WIDTH, "bytes": path.stat().st_size}
+    config = EventModelConfig(weights=str(path), width=WIDTH)
+    assert assets.is_published(config, entry)
+    path.write_bytes(b"other weights")
+    assert not assets.is_published(config, entry)
+
+
 def test_the_head_in_the_repository_has_its_published_precision(real_data):
     audioset = real_data("audioset_vggish")
     pca = real_data("vggish_pca") / "vggish_pca_params.npz"

@@ -1,4 +1,6 @@
-"""Reads files that this package wrote; one kind of error if they are damaged. No TensorFlow.
+"""Writes and reads files of this package, with one kind of error for damaged ones.
+
+Imports no TensorFlow.
 
 A JSON file contains a checksum of itself, and of files that were written before it and belong to
 it. Files of earlier versions have none, and are read without.
@@ -74,6 +76,18 @@ def read_record(path: str | Path) -> dict[str, Any]:
         return read_json(path, "")
     except DataError:
         return {}
+
+
+def write_arrays(path: str | Path, arrays: Mapping[str, Any]) -> None:
+    """Writes arrays as an .npz, whole or not at all.
+
+    Args:
+      path: The file.
+      arrays: Name -> array, or a value that NumPy converts to one.
+    """
+    # The file is opened here, because NumPy would append ".npz" to its temporary name.
+    with files.writing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)
 
 
 def check_beside(path: str | Path, fix: str) -> None:

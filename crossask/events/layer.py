@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from crossask import files
+from crossask import stored
 from crossask.config import EventModelConfig, catalogue
 from crossask.errors import ConfigError, WeightsError
 from crossask.events import weights
@@ -213,8 +213,7 @@ class EventModel(keras.layers.Layer):
         """Writes all variables by their published names, and `record`."""
         arrays = self._arrays()
         arrays[weights.RECORD] = np.array(json.dumps(self.record))
-        with files.writing(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **arrays)
+        stored.write_arrays(path, arrays)
 
     @property
     def record(self) -> dict[str, Any]:

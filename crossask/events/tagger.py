@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from crossask import files, stored, text_tables
+from crossask import stored, text_tables
 from crossask.config import EventModelConfig, catalogue
 from crossask.errors import CrossaskError, DataError, WeightsError
 from crossask.events import assets, manifest, weights
@@ -99,15 +99,14 @@ class Tagger(tf.Module):
           path: The file.
           weights_sha256: Digest of the weights to which the head belongs, see `EventModel.record`.
         """
-        with files.writing(path) as temporary, open(temporary, "wb") as file:
-            np.savez(
-                file,
-                names=np.array(self.names),
-                kernel=self.kernel.numpy(),
-                bias=self.bias.numpy(),
-                exclusive=self.exclusive,
-                weights_sha256=weights_sha256,
-            )
+        arrays = {
+            "names": np.array(self.names),
+            "kernel": self.kernel.numpy(),
+            "bias": self.bias.numpy(),
+            "exclusive": self.exclusive,
+            "weights_sha256": weights_sha256,
+        }
+        stored.write_arrays(path, arrays)
 
 
 def tags_path(weights_path: str | Path) -> Path:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crossask import files, system_errors
-from crossask.child_processes import prepare_child
+from crossask.child_processes import cores, prepare_child
 from crossask.config import EventModelConfig, Experiment, TrainingConfig, catalogue
 from crossask.datasets import Corpora, Corpus, Fold, read_corpus
 from crossask.errors import CrossaskError, DataError, Preempted
@@ -188,21 +188,12 @@ def check(
     if problems:
         return
     corpora = Corpora(grid.data_dir)
-    rows_with_folds = []
-    reported = set()
-    for row in rows:
-        try:
-            _check_folds(row, corpora(row), grid.folds_of(row))
-            rows_with_folds.append(row)
-        except CrossaskError as error:
-            # Rows share a corpus and its folds, so they share the problem.
-            if str(error) not in reported:
-                yield error
-            reported.add(str(error))
+    rows_with_folds, problems = _rows_with_folds(grid, rows, corpora)
+    yield from problems
     if not rows_with_folds:
         return
     jobs = min(devices.processes_at_once(jobs, distribution), len(rows_with_folds))
-    threads = max(1, devices.cores() // jobs) if jobs > 1 else 0
+    threads = max(1, cores() // jobs) if jobs > 1 else 0
     with files.working_folder("crossask-preflight") as scratch:
         tasks = []
         exported = set()
@@ -223,6 +214,22 @@ def check(
             )
             exported.add(export_key)
         yield from _in_processes(tasks, jobs)
+
+
+def _rows_with_folds(
+    grid: Grid, rows: Sequence[Experiment], corpora: Corpora
+) -> tuple[list[Experiment], list[CrossaskError]]:
+    """Returns the rows whose corpus and folds can be used, and the problems of the others."""
+    usable = []
+    problems: dict[str, CrossaskError] = {}
+    for row in rows:
+        try:
+            _check_folds(row, corpora(row), grid.folds_of(row))
+            usable.append(row)
+        except CrossaskError as error:
+            # Rows share a corpus and its folds, so they share the problem.
+            problems.setdefault(str(error), error)
+    return usable, list(problems.values())
 
 
 def _exported_event_model(row: Experiment) -> str | EventModelConfig:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from crossask import locks, system_errors
-from crossask.child_processes import prepare_child
+from crossask.child_processes import cores, prepare_child
 from crossask.config import Experiment, catalogue
 from crossask.datasets import Corpus
 from crossask.errors import CrossaskError, Preempted
@@ -103,10 +103,8 @@ class _Pool:
     """
 
     def __init__(self, tasks: Sequence[Task], jobs: int):
-        from crossask.training import devices
-
         self.jobs = jobs
-        self.threads = max(1, devices.cores() // jobs)
+        self.threads = max(1, cores() // jobs)
         # The next run is the last of the list, where `pop` removes it.
         self.waiting = list(reversed(tasks))
         # Connection to a process -> the run that it trains.

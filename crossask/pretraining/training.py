@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from crossask import config, events, files
+from crossask import config, events, files, stored
 from crossask.config import EventModelConfig, catalogue
 from crossask.datasets import Corpus
 from crossask.errors import DataError
@@ -350,8 +350,8 @@ def _fit_pca(event_model: EventModel, clips: EvaluationData, path: Path) -> None
     scales = 1 / np.sqrt(np.maximum(values[order], floor))
     matrix = vectors[:, order].T * scales[:, np.newaxis]  # [E, E], a component in each row
     source = f"fitted on {len(clips.clip_ids)} clips by crossask-pretrain"
-    with files.writing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, pca_eigen_vectors=matrix, pca_means=mean, source=source)
+    arrays = {"pca_eigen_vectors": matrix, "pca_means": mean, "source": source}
+    stored.write_arrays(path, arrays)
 
 
 def _record(

@@ -236,13 +236,6 @@ def processes_at_once(jobs: int, distribution: str) -> int:
     return jobs
 
 
-def cores() -> int:
-    """Returns the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def limit_threads(count: int) -> None:
     """Limits TensorFlow to `count` threads for one operation and `count` operations at a time.
 

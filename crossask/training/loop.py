@@ -634,8 +634,7 @@ def _sigterm_event() -> Iterator[threading.Event]:
 def _write_arrays(path: str | Path, values: Sequence[np.ndarray]) -> None:
     """Writes arrays as an .npz, named by their numbers: "0000", "0001", ..."""
     arrays = {f"{number:04d}": value for number, value in enumerate(values)}
-    with files.writing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **arrays)
+    stored.write_arrays(path, arrays)
 
 
 def _count(variables: Sequence[tf.Variable]) -> int:

@@ -486,8 +486,7 @@ def _statistics(
         values = _computed_statistics(run, experiment, corpus, cache, parts)
         if not writes:
             return values
-        with files.writing(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, **values)
+        stored.write_arrays(path, values)
     return network.read_statistics(path)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from crossask import config, files
+from crossask import config, stored
 from crossask.config import Experiment, ModelConfig, settings
 from crossask.errors import WeightsError
 from crossask.events import weights
@@ -44,8 +44,7 @@ def save(path: str | Path, experiment: Experiment, model: SceneModel) -> None:
     fields = _fields(experiment)
     record = {"kind": KIND, "fields": fields, "sha256": _digest(fields, arrays)}
     arrays[weights.RECORD] = np.array(json.dumps(record))
-    with files.writing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **arrays)
+    stored.write_arrays(path, arrays)
 
 
 def load(experiment: Experiment, model: SceneModel) -> None:

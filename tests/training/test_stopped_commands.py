@@ -22,9 +22,10 @@ ONE_JOB = ("-m", "crossask.cli.train", "--jobs=1")
 LIKE_ONE_OF_TWO_JOBS = (
     "-c",
     "import sys\n"
+    "from crossask.child_processes import cores\n"
     "from crossask.training import devices\n"
     "from crossask.cli import train\n"
-    "devices.limit_threads(max(1, devices.cores() // 2))\n"
+    "devices.limit_threads(max(1, cores() // 2))\n"
     "sys.exit(train.main(sys.argv))",
     "--jobs=1",
 )

@@ -159,34 +159,25 @@ class WaveformModel(tf.Module):
 
     def _tried_shape(self, samples: int) -> tuple[int, int]:
         """Returns what `embedding_shape` does, by calling the model on noise."""
-        # A batch of two shows which axis of the output is that of the batch.
-        batch = 2 if self._function.takes_batch else 1
         noise = np.random.default_rng(0).normal(0, NOISE_DEVIATION, samples)
         windows = self._windows(tf.constant(noise, tf.float32))  # [windows, window]
-        length = windows.shape[-1]
-        seconds = length / self.sample_rate_hz
-        noise_batch = tf.tile(windows[:1], [batch, 1])  # [batch, window]
-        try:
-            outputs = self._function(noise_batch if self._function.takes_batch else noise_batch[0])
-        # The model may be of any project, and raise anything.
-        except Exception as error:
-            raise WeightsError(
-                f"{self._folder} cannot read a waveform of {length} samples ({seconds:g} s at "
-                f"{self.sample_rate_hz} Hz): {_first_line(error)}",
-                f"Set event_model.sample_rate_hz and event_model.window_seconds. {WRAP_IT}",
-            ) from error
+        window = windows[0]
+        # A batch of two shows which axis of the output is that of the batch.
+        waveform = tf.stack([window, window]) if self._function.takes_batch else window
+        outputs = self._outputs_of(waveform)
         embedding = self._chosen(outputs)
         shape = tuple(embedding.shape)
         if self._function.takes_batch:
-            is_of_waveform = len(shape) in (2, 3) and shape[0] == batch
+            is_of_waveform = len(shape) in (2, 3) and shape[0] == waveform.shape[0]
             shape = shape[1:]
         else:
             is_of_waveform = len(shape) in (1, 2)
         if not is_of_waveform or not embedding.dtype.is_floating or 0 in shape:
-            given = f"waveforms [{batch}, {length}]" if batch > 1 else f"a waveform [{length}]"
+            read = "waveforms" if self._function.takes_batch else "a waveform"
             raise WeightsError(
                 f"The output {self._output_name} of {self._folder} is {embedding.dtype.name} "
-                f"{list(embedding.shape)} for {given}, which is no sequence of embeddings.",
+                f"{list(embedding.shape)} for {read} {list(waveform.shape)}, which is no sequence "
+                "of embeddings.",
                 f"Set event_model.output to another of {_listed(outputs)}. {WRAP_IT}",
             )
         if not np.isfinite(embedding.numpy()).all():
@@ -197,6 +188,24 @@ class WaveformModel(tf.Module):
         # A single embedding is a sequence of one.
         per_window = shape[0] if len(shape) == 2 else 1
         return per_window * windows.shape[0], shape[-1]
+
+    def _outputs_of(self, waveform: tf.Tensor) -> Outputs:
+        """Returns the outputs for one waveform [samples], or a batch [batch, samples].
+
+        Raises:
+          WeightsError: The SavedModel raises an error.
+        """
+        try:
+            return self._function(waveform)
+        # The model may be of any project, and raise anything.
+        except Exception as error:
+            samples = waveform.shape[-1]
+            seconds = samples / self.sample_rate_hz
+            raise WeightsError(
+                f"{self._folder} cannot read a waveform of {samples} samples ({seconds:g} s at "
+                f"{self.sample_rate_hz} Hz): {_first_line(error)}",
+                f"Set event_model.sample_rate_hz and event_model.window_seconds. {WRAP_IT}",
+            ) from error
 
     def _chosen(self, outputs: Outputs) -> tf.Tensor:
         """Returns the output with the embeddings, and stores its name.

@@ -17,6 +17,8 @@ import small_corpus
 import soundfile
 from report.made_up_runs import MACHINE, write_run
 
+from crossask.errors import CrossaskError
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results"
 sys.path.insert(0, str(RESULTS))
@@ -194,6 +196,18 @@ def test_a_study_that_fails_is_reported_and_the_others_go_on(tmp_path, capfd):
     assert "first: python" in printed.err
     assert "Failed: first, second." in printed.err
     assert f"Changed in {tmp_path}/stored: nothing." in printed.out
+
+
+def test_a_study_whose_file_cannot_be_completed_is_reported_as_well(tmp_path, capfd, monkeypatch):
+    def refused(study, settings):
+        raise CrossaskError("The disk is full.", "Free some space.")
+
+    monkeypatch.setattr(make_results, "compute", refused)
+    corpus = studies.Corpus(data="{out}/x.csv")
+    found = [studies.Study(name, "a test", "any", ()) for name in ("first", "second")]
+    settings = make_results.Settings(tmp_path / "out", {}, {"any": corpus}, tmp_path / "stored")
+    assert make_results.make_results(found, settings) == make_results.ALL_FAILED
+    assert "Failed: first, second." in capfd.readouterr().err
 
 
 def test_sigterm_reaches_the_command_and_waits_for_it(tmp_path):

@@ -106,7 +106,7 @@ def make_results(studies: Sequence[Study], settings: Settings, is_dry_run: bool 
                 compute(study, settings)
             if store(study, settings):
                 changed.append(f"{study.name}.json")
-        except StudyError as error:
+        except (StudyError, CrossaskError) as error:
             # The other studies are computed all the same.
             print(f"{study.name}: {error}", file=sys.stderr, flush=True)
             failed.append(study.name)

@@ -4,6 +4,7 @@ The lines of an existing file are read again, to skip recordings that are in it 
 refuse a file of another format or model.
 """
 
+import contextlib
 import csv
 import io
 import json
@@ -65,13 +66,32 @@ class PredictionFile:
             ) from error
 
     def append(self, prediction: "Prediction", top: int = 3) -> None:
-        """Writes the line of one recording; `top` as in `prediction_line`."""
+        """Writes the line of one recording; `top` as in `prediction_line`.
+
+        Raises:
+          CrossaskError: The file was removed or replaced since it was opened.
+        """
+        self._check_is_in_place()
         name = self.name_of(prediction.source)
         if name in self._names:
             self._remove(name)
         self._names.add(name)
         self._file.write(prediction_lines.prediction_line(prediction, self.file_format, top))
         self._file.flush()
+
+    def _check_is_in_place(self) -> None:
+        """Raises CrossaskError if the opened file is no longer the one at its path.
+
+        The lines would be written to a file without a name, and be lost when it is closed.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(self._file.fileno()), os.stat(self.path)):
+                return
+        raise CrossaskError(
+            f"{self.path} was removed, renamed or replaced while predictions were written to it.",
+            "Run the same command again. If the file was removed, all recordings are predicted "
+            "again; if it was moved, move it back first to keep its lines.",
+        )
 
     def contains(self, source: str | os.PathLike) -> bool:
         """Returns whether the file has a line for a recording."""

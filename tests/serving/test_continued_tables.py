@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import types
 
 import damage
@@ -233,3 +234,27 @@ def test_two_recordings_of_one_name_in_a_submission_are_an_error(file_format):
         PredictionWriter._check_names(writer, [second])
     writer.values.format = "csv"
     PredictionWriter._check_names(writer, [first, second])
+
+
+@FORMATS
+@pytest.mark.parametrize("change", ["removed", "renamed", "replaced", "folder removed"])
+def test_a_table_that_goes_away_while_it_is_written_is_an_error(tmp_path, file_format, change):
+    path = tmp_path / "folder" / "table"
+    file = prediction_files.PredictionFile(path, file_format, SCENES)
+    file.append(prediction("first.wav"))
+    if change == "removed":
+        path.unlink()
+    elif change == "folder removed":
+        shutil.rmtree(path.parent)
+    else:
+        path.rename(path.with_name("moved"))
+    if change == "replaced":
+        path.write_text("another file")
+    # One recording is new, the other has changed: its earlier line would be removed.
+    for name in ("second.wav", "first.wav"):
+        with pytest.raises(CrossaskError, match="table was removed, renamed or replaced") as error:
+            file.append(prediction(name))
+        assert "Run the same command again" in error.value.fix
+    file.close()
+    if change == "replaced":
+        assert path.read_text() == "another file"

@@ -3,12 +3,14 @@
 The converter runs the model on them to measure the range of values of each tensor.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from crossask import config, text_tables
 from crossask.audio import fill_window, rates, reading, resampling
+from crossask.audio.remarks import SILENCE_DBFS, level_dbfs
 from crossask.errors import DataError
 
 LEAST_CLIPS = 5
@@ -29,8 +31,8 @@ def calibration_clips(source: str | Path, features: config.FeatureConfig) -> lis
       Waveforms as `first_clip` returns them.
 
     Raises:
-      DataError: There are fewer than LEAST_CLIPS recordings, there is no such folder or CSV, or the
-        CSV lists no files.
+      DataError: There are fewer than LEAST_CLIPS different recordings with sound, there is no such
+        folder or CSV, or the CSV lists no files.
       AudioError: A file cannot be read.
     """
     paths = _paths(Path(source))
@@ -43,7 +45,34 @@ def calibration_clips(source: str | Path, features: config.FeatureConfig) -> lis
     if len(paths) > MOST_CLIPS:
         chosen = np.random.default_rng(0).choice(len(paths), MOST_CLIPS, replace=False)
         paths = [paths[number] for number in sorted(chosen)]
-    return [first_clip(path, features) for path in paths]
+    clips = [first_clip(path, features) for path in paths]
+    _check_differences(source, clips)
+    return clips
+
+
+def _check_differences(source: str | Path, clips: Sequence[np.ndarray]) -> None:
+    """Raises DataError if too few of the clips differ and have sound.
+
+    From silence, or from one clip in several files, the converter measures ranges of values that
+    other recordings exceed. The model would then predict one scene for all of them, and agree
+    with the run's model on the calibration clips.
+    """
+    silent = 0
+    different = set()
+    for clip in clips:
+        power = float(np.mean(np.square(clip, dtype=np.float64)))
+        if level_dbfs(power) < SILENCE_DBFS:
+            silent += 1
+        else:
+            different.add(clip.tobytes())
+    if len(different) < LEAST_CLIPS:
+        repeated = len(clips) - silent - len(different)
+        raise DataError(
+            f"{str(source)!r} contains {len(different)} different clips with sound (silent: "
+            f"{silent}, repetitions of another one: {repeated}); calibration needs at least "
+            f"{LEAST_CLIPS}.",
+            "Use recordings of every scene, for example clips of the training part.",
+        )
 
 
 def first_clip(path: str | Path, features: config.FeatureConfig) -> np.ndarray:

@@ -265,7 +265,9 @@ def test_a_model_without_operators_of_litert_is_told(fa, tmp_path, monkeypatch):
 def test_calibration_reads_any_rate_length_and_number_of_channels(tmp_path):
     features = dataclasses.replace(small_corpus.FEATURES, sample_rate_hz=24000)
     tone = np.sin(2 * np.pi * 440 * np.arange(3 * 16000) / 16000) / 2
-    for number, part in enumerate((tone, tone[:16000], np.stack([tone, -tone], 1), tone, tone)):
+    stereo = np.stack([tone, -tone], 1)
+    parts = (tone, tone[:16000], stereo, tone / 2, tone / 3, tone / 4)
+    for number, part in enumerate(parts):
         soundfile.write(tmp_path / f"{number}.wav", part, 16000, "FLOAT")
     long, short, stereo, *_ = clips = calibration.calibration_clips(tmp_path, features)
     assert {clip.shape for clip in clips} == {(48000, 2)}
@@ -313,6 +315,25 @@ def test_calibrations_mistakes_are_told(tmp_path):
     (tmp_path / "clips.csv").write_text("scene\tfilename\n" + "x\ta.wav\n" * 5)
     with pytest.raises(AudioError, match=r"a\.wav"):
         calibration.calibration_clips(tmp_path / "clips.csv", small_corpus.FEATURES)
+
+
+@pytest.mark.parametrize(
+    ("silent", "repeated", "different"), [(6, 0, 0), (0, 5, 1), (2, 0, 4), (1, 1, 4), (3, 2, 5)]
+)
+def test_calibration_needs_different_clips_with_sound(tmp_path, silent, repeated, different):
+    noises = np.random.default_rng(0).normal(0, 0.1, (different, 16000)).tolist()
+    # Dither of 16 bits is silent, too.
+    dither = np.random.default_rng(1).normal(0, 2.0**-16, (silent, 16000)).tolist()
+    for number, waveform in enumerate(noises + noises[:1] * repeated + dither):
+        soundfile.write(tmp_path / f"{number}.wav", waveform, 16000, "FLOAT")
+    if different >= calibration.LEAST_CLIPS:
+        clips = calibration.calibration_clips(tmp_path, small_corpus.FEATURES)
+        assert len(clips) == silent + repeated + different
+        return
+    with pytest.raises(
+        DataError, match=f"silent: {silent}, repetitions of another one: {repeated}"
+    ):
+        calibration.calibration_clips(tmp_path, small_corpus.FEATURES)
 
 
 def test_peak_memory_against_a_sum_by_hand():

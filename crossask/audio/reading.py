@@ -306,6 +306,11 @@ def _check_file(path: AnyPath) -> None:
         raise AudioError(f"There is no file {os.fspath(path)!r}.", "Check the path.")
     if file.stat().st_size == 0:
         raise AudioError(f"{path} is empty (0 bytes).", "Record it again, or leave it out.")
+    # The libraries that decode would report the file as damaged.
+    if not os.access(path, os.R_OK):
+        raise AudioError(
+            f"{path} cannot be read: permission is denied.", "Change the permissions of the file."
+        )
 
 
 def _needs_pyav(path: AnyPath, problem: str) -> AudioError:

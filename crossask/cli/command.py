@@ -141,6 +141,7 @@ def with_errors_in_two_lines(call: Callable[[], int]) -> int:
     A bug of this package keeps its stack trace.
     """
     streams.replace_closed()
+    streams.refuse_unknown_characters()
     try:
         with streams.closed_pipe_detected(), system_errors.translated():
             code = call()

@@ -1,12 +1,18 @@
 """Standard output and standard error that the shell, or the program that reads them, has closed."""
 
+import codecs
 import contextlib
+import io
 import os
 import select
 import sys
 from collections.abc import Iterator
 
 from crossask.errors import CrossaskError
+
+
+# Name under which Python finds `_refuse_characters`.
+_REFUSE = "crossask_refuse_characters"
 
 
 class OutputClosedError(Exception):
@@ -23,6 +29,27 @@ def replace_closed() -> None:
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+def refuse_unknown_characters() -> None:
+    """Makes it an error with a remedy to print what the encoding of standard output lacks.
+
+    Names are not changed instead, because a program may read them in the output.
+    """
+    codecs.register_error(_REFUSE, _refuse_characters)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors=_REFUSE)
+
+
+def _refuse_characters(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Raises CrossaskError for characters that cannot be encoded."""
+    assert isinstance(error, UnicodeEncodeError)
+    characters = ascii(error.object[error.start : error.end])
+    raise CrossaskError(
+        f"Standard output has the encoding {sys.stdout.encoding}, which lacks {characters} in "
+        f"{ascii(error.object.strip())}.",
+        "Set the environment variable PYTHONIOENCODING=utf-8, or use --out if the command has it.",
+    ) from error
 
 
 @contextlib.contextmanager

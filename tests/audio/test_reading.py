@@ -108,3 +108,14 @@ def test_other_lengths_are_errors_with_file_and_field(samples, field):
     with pytest.raises(AudioError, match=field) as error:
         reading.fit_length(noise(samples, 1), 16000, ONE_SECOND, "some.wav")
     assert "some.wav" in error.value.problem
+
+
+def test_a_file_without_permission_is_not_called_damaged(tmp_path, monkeypatch):
+    path = tmp_path / "private.wav"
+    soundfile.write(path, noise(1600, 1), 16000)
+    # The administrator may read every file, whatever its permissions are.
+    monkeypatch.setattr(reading.os, "access", lambda name, _: name != path)
+    for read in (reading.read_audio, reading.facts_of):
+        with pytest.raises(AudioError, match=r"private\.wav cannot be read: permission") as error:
+            read(path)
+        assert "permissions" in error.value.fix

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import json
 import os
 import resource
@@ -216,6 +217,26 @@ def test_output_that_cannot_be_written(verb, shell, code, error):
         assert error in problem
     else:
         assert done.stderr == ""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_a_name_that_the_encoding_of_the_output_lacks_is_refused(encoding, monkeypatch, capsys):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding))
+    assert run(lambda: print("a.wav: park\n\u65e5\u672c.wav: park")) == 2
+    problem, fix = capsys.readouterr().err.splitlines()
+    assert f"the encoding {encoding}, which lacks '\\u65e5\\u672c'" in problem
+    assert "PYTHONIOENCODING=utf-8" in fix
+    # What can be encoded is written as it is.
+    assert run(lambda: print("plain.wav: park")) == 0
+    assert written.getvalue() == b"plain.wav: park\n"
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("verb", ["--help", "experiments"])
+def test_texts_of_the_package_are_printed_in_any_encoding(verb):
+    done = command_line(verb, shell="> /dev/null", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_pipe_to_a_process_of_ours_is_an_error(capsys):

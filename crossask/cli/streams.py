@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 from crossask.errors import CrossaskError
 
-
 # Name under which Python finds `_refuse_characters`.
 _REFUSE = "crossask_refuse_characters"
 
@@ -47,7 +46,7 @@ def _refuse_characters(error: UnicodeError) -> tuple[str | bytes, int]:
     characters = ascii(error.object[error.start : error.end])
     raise CrossaskError(
         f"Standard output has the encoding {sys.stdout.encoding}, which lacks {characters} in "
-        f"{ascii(error.object.strip())}.",
+        f"{error.object.strip()!a}.",
         "Set the environment variable PYTHONIOENCODING=utf-8, or use --out if the command has it.",
     ) from error
 

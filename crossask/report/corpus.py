@@ -185,7 +185,7 @@ def make_results(
 
 def _baseline(rows: Sequence[Row], name: str) -> Row | None:
     for row in rows:
-        if row.name == name:
+        if name in (row.name, row.unique_name):
             return row
     for row in rows:
         if row.experiment.get("system") == name:

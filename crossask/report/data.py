@@ -36,7 +36,7 @@ def misclassified_csv(results: CorpusResults) -> str:
     for row, clips in zip(results.rows, results.misclassified, strict=True):
         for clip in clips:
             cells = {name: getattr(clip, name) for name in names}
-            lines.append({"row": row.name} | cells)
+            lines.append({"row": row.unique_name} | cells)
     return _csv(["row", *names], lines)
 
 
@@ -89,7 +89,7 @@ def _csv_line(results: CorpusResults, row: Row) -> dict[str, Any]:
         "corpus": results.name,
         "corpus_digest": results.digest,
         "folds": " ".join(row.folds),
-        "row": row.name,
+        "row": row.unique_name,
         "system": row.experiment.get("system"),
         "strategy": row.experiment.get("strategy"),
         "seeds": len(row.seeds),
@@ -111,7 +111,7 @@ def _csv_line(results: CorpusResults, row: Row) -> dict[str, Any]:
         "expected_calibration_error": summary.calibration.expected_calibration_error,
         "seen_macro_accuracy": summary.seen.macro_accuracy if summary.seen else None,
         "unseen_macro_accuracy": summary.unseen.macro_accuracy if summary.unseen else None,
-        "baseline": results.baseline.name if results.baseline else None,
+        "baseline": results.baseline.unique_name if results.baseline else None,
         "difference": comparison.difference if comparison else None,
         "difference_low": comparison.interval.low if comparison else None,
         "difference_high": comparison.interval.high if comparison else None,
@@ -146,7 +146,7 @@ def _row(results: CorpusResults, row: Row) -> dict[str, Any]:
     summary = row.summary
     difference = _difference(results.against_baseline(row))
     if difference is not None:
-        difference["against"] = results.baseline.name
+        difference["against"] = results.baseline.unique_name
     per_class = {}
     for scene, score in summary.per_class.items():
         per_class[scene] = {"accuracy": score.accuracy, "clips": score.clips}
@@ -157,7 +157,7 @@ def _row(results: CorpusResults, row: Row) -> dict[str, Any]:
     if row.devices:
         device_scores["devices"] = evaluation.to_json(row.devices)
     return {
-        "name": row.name,
+        "name": row.unique_name,
         "title": row.title,
         "system": row.experiment.get("system"),
         "strategy": row.experiment.get("strategy"),
@@ -213,7 +213,7 @@ def _cell(cell: PaperCell) -> dict[str, Any]:
         }
     return {
         "title": cell.title,
-        "row": cell.row.name if cell.row else None,
+        "row": cell.row.unique_name if cell.row else None,
         "paper_macro_accuracy": _fraction(cell.paper_percent),
         "against": _json_or_none(cell.agreement),
         "official": official,
@@ -224,8 +224,8 @@ def _cell(cell: PaperCell) -> dict[str, Any]:
 def _claim(results: CorpusResults, tested: TestedClaim) -> dict[str, Any]:
     difference = results.comparisons.between(tested.first, tested.second)
     return {
-        "first": tested.first.name,
-        "second": tested.second.name,
+        "first": tested.first.unique_name,
+        "second": tested.second.unique_name,
         "says": tested.claim.says,
         "found": _difference(difference),
         "paper_difference": tested.paper_difference,
@@ -241,14 +241,14 @@ def _controls(results: CorpusResults) -> dict[str, Any] | None:
         difference = results.comparisons.between(found.reference, control.row)
         controls.append(
             {
-                "row": control.row.name,
+                "row": control.row.unique_name,
                 "instead": control.instead,
                 "found": _difference(difference),
             }
         )
     gain = studies.gain(found)
     return {
-        "of": found.reference.name,
+        "of": found.reference.unique_name,
         "controls": controls,
         "share_of_possible_gain": gain.share if gain else None,
         "swapped": _json_or_none(found.swapped),
@@ -259,7 +259,7 @@ def _controls(results: CorpusResults) -> dict[str, Any] | None:
 def _choice(results: CorpusResults, change: ChangedChoice) -> dict[str, Any]:
     difference = results.comparisons.between(change.row, results.study.reference)
     return {
-        "row": change.row.name,
+        "row": change.row.unique_name,
         "field": change.field,
         "value": change.value,
         "found": _difference(difference),
@@ -271,7 +271,7 @@ def _scene_events(results: CorpusResults) -> dict[str, Any] | None:
     if found is None:
         return None
     return {
-        "row": found.row.name,
+        "row": found.row.unique_name,
         "interval_over": found.over,
         "confidence": found.confidence,
         "events": [evaluation.to_json(event) for event in found.found],

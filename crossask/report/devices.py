@@ -111,7 +111,7 @@ def _csv_line(
     row: Row, part: str, device: str, in_training: str, score: PartScore
 ) -> dict[str, Any]:
     return {
-        "row": row.name,
+        "row": row.unique_name,
         "seeds": len(row.seeds),
         "part": part,
         "device": device,

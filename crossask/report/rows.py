@@ -21,7 +21,8 @@ class Row:
     """A row of a results table; accuracies are fractions.
 
     Attributes:
-      title: "CMAM feature-based", with the row's name if two rows share it.
+      title: "CMAM feature-based", with `unique_name` if two rows share it.
+      unique_name: Name of the row; its folder (`key`) if another row of the corpus has this name.
       runs: The runs that are scored: each of `seeds` on each of `folds`.
       left_out: Evaluated runs whose seed lacks a fold that other seeds have.
       folds: Names of the folds.
@@ -34,6 +35,7 @@ class Row:
     """
 
     title: str
+    unique_name: str
     runs: tuple[EvaluatedRun, ...]
     left_out: tuple[EvaluatedRun, ...]
     folds: tuple[str, ...]
@@ -159,8 +161,13 @@ def make_rows(groups: Sequence[list[EvaluatedRun]], resamples: int) -> list[Row]
       groups: The evaluated runs of each row.
       resamples: Number of draws of the bootstrap.
     """
-    titles = _titles([runs[0] for runs in groups])
-    return [_row(runs, title, resamples) for runs, title in zip(groups, titles, strict=True)]
+    firsts = [runs[0] for runs in groups]
+    unique_names = _unique_names(firsts)
+    titles = _titles(firsts, unique_names)
+    rows = []
+    for runs, title, unique_name in zip(groups, titles, unique_names, strict=True):
+        rows.append(_row(runs, title, unique_name, resamples))
+    return rows
 
 
 def title_of(system: str, strategy: str) -> str:
@@ -176,7 +183,7 @@ def _reads_events(system: str) -> bool:
     return system not in SYSTEMS or SYSTEMS[system].reads_events
 
 
-def _row(finished: list[EvaluatedRun], title: str, resamples: int) -> Row:
+def _row(finished: list[EvaluatedRun], title: str, unique_name: str, resamples: int) -> Row:
     folds_of_seed: dict[int, list[str]] = {}
     for run in finished:
         folds_of_seed.setdefault(run.seed, []).append(run.fold)
@@ -215,6 +222,7 @@ def _row(finished: list[EvaluatedRun], title: str, resamples: int) -> Row:
         )
     return Row(
         title=title,
+        unique_name=unique_name,
         runs=runs,
         left_out=left_out,
         folds=tuple(folds),
@@ -238,18 +246,21 @@ def _only(sets: set[frozenset[str] | None]) -> frozenset[str] | None:
     return found
 
 
-def _titles(rows: list[EvaluatedRun]) -> list[str]:
+def _unique_names(rows: list[EvaluatedRun]) -> list[str]:
+    """Returns the name of each row; of rows with the same name, as in two studies, the folders."""
+    names = [run.name for run in rows]
+    return [run.row if names.count(run.name) > 1 else run.name for run in rows]
+
+
+def _titles(rows: list[EvaluatedRun], unique_names: list[str]) -> list[str]:
     """Returns a title for each row, no two alike.
 
-    Rows with the same system and strategy are distinguished by their names, and rows with the same
-    name by their folders.
+    Rows with the same system and strategy are distinguished by their unique names.
     """
     short = [title_of(run.system, run.strategy) for run in rows]
-    names = [run.name for run in rows]
     titles = []
-    for run, title in zip(rows, short, strict=True):
-        detail = run.row if names.count(run.name) > 1 else run.name
-        titles.append(f"{title} ({detail})" if short.count(title) > 1 else title)
+    for title, unique_name in zip(short, unique_names, strict=True):
+        titles.append(f"{title} ({unique_name})" if short.count(title) > 1 else title)
     return titles
 
 

@@ -674,7 +674,7 @@ def _result_line(results: CorpusResults, row: Row) -> ResultLine:
         difference_bar = _bar(difference.comparison.difference, difference.comparison.interval)
     return ResultLine(
         title=row.title,
-        name=row.name,
+        name=row.unique_name,
         seeds=len(row.seeds),
         runs=f"{formatting.several(len(row.seeds), 'seed')}, {row.folds_text}",
         validation=formatting.percent(row.validation),

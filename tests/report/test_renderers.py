@@ -586,6 +586,28 @@ def test_a_summary_lists_some_rows_and_counts_the_others(tmp_path):
     assert lines[-1] == "  and 4 more rows in the report"
 
 
+def test_rows_of_one_name_are_distinguished_in_every_table(tmp_path):
+    runs = tmp_path / "runs"
+    for study, hits in (("first", (2, 3)), ("second", (4, 3))):
+        write_run(runs / study, "fa", hits, devices=("a", "b", "a", "b"))
+    write_run(
+        runs / "second", "cmam", (3, 3), "CMAM", "feature_based", devices=("a", "b", "a", "b")
+    )
+    paths = write_report(
+        runs, tmp_path / "out", "second/fa", resamples=20, json_file=tmp_path / "j"
+    )
+    named = {"first/fa", "second/fa", "cmam"}
+    for name in ("table.csv", "misclassified.csv", "devices.csv"):
+        with open(paths[name], newline="") as file:
+            assert {line["row"] for line in csv.DictReader(file)} == named, name
+    lines = paths["summary.txt"].read_text().splitlines()
+    assert {line.split()[0] for line in lines if line.startswith("  ")} == named
+    (corpus,) = json.loads((tmp_path / "j").read_text())["corpora"]
+    assert {row["name"] for row in corpus["rows"]} == named
+    against = {row["name"]: (row["difference"] or {}).get("against") for row in corpus["rows"]}
+    assert against == {"first/fa": "second/fa", "second/fa": None, "cmam": "second/fa"}
+
+
 def test_ties_are_rounded_away_from_zero():
     # Floating point has one of the ties 0.6125 and 0.6625 slightly above and one slightly below.
     numbers = [formatting.number(value) for value in (0.6125, 0.6625, 0.0725, 0.0, 0.724)]

@@ -93,6 +93,11 @@ def _train_all(
     if progress_bar is None:
         progress_bar = _no_bar
     plan = grid.plan()
+    if strategy is not None:
+        # Each machine begins the next run when it has ended one, so all need the same runs.
+        runs = [[run.row, run.fold, run.seed] for _, run in plan]
+        facts = {"--experiment, --folds or --seeds": runs, "--save_steps": execution.save_steps}
+        devices.check_agreement(strategy, facts)
     corpora = Corpora(grid.data_dir)
     # Machines of one cluster may share the folder of the features.
     with locks.waiting(locks.waits() or strategy is not None):

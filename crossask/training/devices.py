@@ -5,15 +5,17 @@ This is the only module that imports Model Garden.
 
 import contextlib
 import functools
+import hashlib
+import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from crossask.errors import ConfigError
+from crossask.errors import ConfigError, CrossaskError
 from crossask.tracing import as_written
 from crossask.training import peers
 
@@ -143,6 +145,41 @@ def values_of_machines(strategy: tf.distribute.Strategy, value: float) -> list[f
     shares = np.zeros(count, np.float32)
     shares[number] = value / devices_of_machine
     return _sum_over_devices(strategy)(tf.constant(shares)).numpy().tolist()
+
+
+def check_agreement(strategy: tf.distribute.Strategy, facts: Mapping[str, Any]) -> None:
+    """Raises CrossaskError on every machine unless all of them have the same facts.
+
+    All machines have to call this function at the same point of their work.
+
+    Args:
+      strategy: The distribution.
+      facts: What has to be the same, as JSON, by the name that the error lists.
+    """
+    if machines(strategy).count == 1:
+        return
+    if _have_same(strategy, facts):
+        return
+    # Machines with other names, such as those of another version, would wait for each other.
+    names = sorted(facts)
+    differing = ["versions of crossask"]
+    if _have_same(strategy, names):
+        differing = [name for name in names if not _have_same(strategy, facts[name])]
+    raise CrossaskError(
+        f"The machines were started with different values of {', '.join(differing)}.",
+        "Start the same command, with the same files, on every machine.",
+    )
+
+
+def _have_same(strategy: tf.distribute.Strategy, value: Any) -> bool:
+    """Returns whether a value, as JSON, is the same on all machines."""
+    digest = hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).digest()
+    # Three bytes are a number that `values_of_machines` gives exactly.
+    for start in (0, 3):
+        part = int.from_bytes(digest[start : start + 3], "big")
+        if len(set(values_of_machines(strategy, part))) > 1:
+            return False
+    return True
 
 
 @functools.lru_cache

@@ -12,6 +12,7 @@ import tf_keras as keras
 
 from crossask import config, files, locks, precision, stored
 from crossask.config import Experiment
+from crossask.config.experiment_files import PATHS
 from crossask.datasets import Corpus, recording_count
 from crossask.errors import CrossaskError, DataError
 from crossask.features import controls
@@ -115,6 +116,7 @@ def _train(
     cache = controls.controlled(cache, corpus, experiment, run.fold, run.seed)
     data = training_data(experiment, corpus, cache, parts.training, run.seed)
     record = _record(run, experiment, corpus, cache, parts, options)
+    devices.check_agreement(distribution, _facts(record))
     if writes and not run.finished:
         locked.enter_context(locks.of_folder(run.folder))
     _claim_folder(run, record, corpus, parts, writes)
@@ -407,6 +409,27 @@ def _record(
         "teacher_digest": teacher.digest(experiment.distillation),
         "paths": dict(options.paths or {}),
     }
+
+
+def _facts(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what all machines must have alike, by name: each field, and the data.
+
+    Args:
+      record: Content of config.json, without the versions and the machine.
+    """
+    facts = {}
+    for name, value in record["experiment"].items():
+        section = value if isinstance(value, dict) else {"": value}
+        for field, content in section.items():
+            path = f"{name}.{field}".rstrip(".")
+            # Machines may have the same files at other paths; digests compare their content.
+            if path not in (*PATHS, *NOT_COMPARED):
+                facts[path] = content
+    facts["the recordings in --data_dir"] = [record["corpus"], record["scenes"]]
+    facts["event_model.weights"] = record["event_digest"]
+    facts["model.trunk"] = record["trunk_digest"]
+    facts["distillation.teacher"] = record["teacher_digest"]
+    return facts
 
 
 def _claim_folder(

@@ -4,6 +4,7 @@ whatever is killed.
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -237,6 +238,41 @@ def start_together(words: list[str]) -> list[subprocess.Popen]:
     """Starts a command as two machines."""
     addresses = [f"localhost:{port}" for port in launcher_module._free_ports(2)]
     return [launcher_module._start(words, addresses, number, None) for number in range(2)]
+
+
+@pytest.mark.trains
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("flag", "named"),
+    [
+        ("--seeds=1", "--experiment, --folds or --seeds"),
+        ("--params_override=training.learning_rate=0.5", "training.learning_rate"),
+        ("--data_dir", "the recordings in --data_dir"),
+    ],
+)
+def test_machines_that_were_started_differently_all_end_with_an_error(
+    place, tmp_path, capfd, flag, named
+):
+    words = command(place, tmp_path / "runs", small_corpus.TWO_STREAMS)
+    if flag == "--data_dir":
+        shutil.copytree(place / "corpus", tmp_path / "corpus")
+        table = tmp_path / "corpus" / "clips.csv"
+        lines = table.read_text().splitlines()
+        # The last clip is missing on one of the machines.
+        table.write_text("\n".join(lines[:-1]) + "\n")
+        flag = f"--data_dir={table}"
+    addresses = [f"localhost:{port}" for port in launcher_module._free_ports(2)]
+    started = []
+    for number, others in enumerate(([], [flag])):
+        started.append(launcher_module._start([*words, *others], addresses, number, None))
+    try:
+        assert [process.wait(240) for process in started] == [2, 2]
+    finally:
+        for process in started:
+            process.kill()
+    errors = capfd.readouterr().err
+    assert errors.count(f"were started with different values of {named}.") == 2
+    assert not (tmp_path / "runs" / small_corpus.TWO_STREAMS.name).exists()
 
 
 def checkpoint_numbers(folder: Path) -> list[int]:

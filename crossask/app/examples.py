@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
+from crossask.audio import sndfile
 from crossask.datasets import soundscapes
 
 # Generated data sets have the seed 0 by default, so they do not contain these locations.
@@ -43,6 +43,6 @@ def write_examples(
             clip, _ = soundscapes.render_scene_clip(key, sample_rate_hz=RATE_HZ)
             clips.append(clip)
         path = folder / f"{name.replace(',', '').replace(' ', '_')}.wav"
-        soundfile.write(path, np.concatenate(clips), RATE_HZ, "PCM_16")
+        sndfile.write_wav(path, np.concatenate(clips), RATE_HZ, "PCM_16")
         written.append((name, path))
     return written

@@ -1,9 +1,10 @@
-"""Reads files with libsndfile, up to their end, whatever length is in their headers.
+"""Reads files with libsndfile, up to their end, whatever length is in their headers; writes WAV.
 
 libsndfile stops at the length in the header, even if there is more sound. A damaged header may have
 any length, so that memory is not reserved according to it.
 """
 
+import io
 import os
 import re
 from pathlib import Path
@@ -166,3 +167,26 @@ class SoundFile(soundfile.SoundFile):
                 f"it reads {self.seconds:.1f} s of {seconds:.1f} s, because the file has no index, "
                 "or consists of several files"
             )
+
+
+def write_wav(path: str | Path, waveform: np.ndarray, sample_rate_hz: int, encoding: str) -> None:
+    """Writes a waveform as a WAV file.
+
+    Args:
+      path: The file.
+      waveform: Samples, [samples] or [samples, channels].
+      sample_rate_hz: Sample rate in Hz.
+      encoding: Encoding in the names of libsndfile, such as "PCM_16".
+
+    Raises:
+      OSError: The file cannot be written; it has the path and the number of the error.
+    """
+    # Of a full disk, libsndfile would report "System error" alone.
+    content = io.BytesIO()
+    soundfile.write(content, waveform, sample_rate_hz, encoding, format="WAV")
+    try:
+        Path(path).write_bytes(content.getbuffer())
+    except OSError as error:
+        # Python adds no path if a file was opened and cannot be written.
+        error.filename = os.fspath(path)
+        raise

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from crossask import system_errors
 from crossask.audio import mpeg, notices, ogg, reading, sndfile, wav_header
 from crossask.config import FeatureConfig
-from crossask.errors import AudioError
+from crossask.errors import AudioError, CrossaskError
 
 RATE = 8000
 
@@ -315,3 +316,17 @@ def test_a_sample_rate_that_no_recorder_has_is_refused(tmp_path, rate):
     with pytest.raises(AudioError, match=f"{rate} Hz"):
         reading.read_audio(tmp_path / "x.wav")
     assert reading.seconds_of(tmp_path / "x.wav") == 0
+
+
+@pytest.mark.parametrize("encoding", ["PCM_16", "PCM_24"])
+def test_a_written_wav_has_the_bytes_of_libsndfile(tmp_path, encoding):
+    soundfile.write(tmp_path / "expected.wav", tones(), RATE, encoding, format="WAV")
+    sndfile.write_wav(tmp_path / "written.wav", tones(), RATE, encoding)
+    assert (tmp_path / "written.wav").read_bytes() == (tmp_path / "expected.wav").read_bytes()
+
+
+def test_a_full_disk_is_reported_with_the_path_of_the_sound():
+    refused = pytest.raises(CrossaskError, match="The disk is full: /dev/full")
+    with refused as error, system_errors.translated():
+        sndfile.write_wav("/dev/full", tones(), RATE, "PCM_16")
+    assert "Free some space" in error.value.fix

@@ -16,6 +16,7 @@ import numpy as np
 import soundfile
 
 from crossask import child_processes, files
+from crossask.audio import sndfile
 from crossask.datasets.soundscapes import composition, design, recipe, rendering
 from crossask.datasets.soundscapes.design import (
     DesignedClip,
@@ -199,7 +200,7 @@ def _render_one(job: _Job) -> None:
     with files.writing(job.path) as temporary:
         # Unlike a float WAV, PCM_24 has no chunk with a time stamp, so equal samples are equal
         # bytes.
-        soundfile.write(temporary, wave, job.sample_rate_hz, "PCM_24", format="WAV")
+        sndfile.write_wav(temporary, wave, job.sample_rate_hz, "PCM_24")
 
 
 def _write_event_table(path: Path, clips: Iterable[DesignedClip], clip_seconds: float) -> None:

@@ -374,6 +374,8 @@ STUDIES = (
         about="VEM on VGGish embeddings of TUT 2017 clips, on two kinds of evaluation clips",
         corpus="tut2017_embeddings",
         trainings=(Training("experiments/tut2017_embeddings.py", FIVE_SEEDS),),
+        # 10.2 minutes with other work at the same time.
+        minutes=10,
     ),
     Study(
         name="tut2017_embeddings_study",

@@ -383,6 +383,9 @@ STUDIES = (
         corpus="tut2017_embeddings",
         trainings=(Training("experiments/tut2017_embeddings_study.py", FIVE_SEEDS),),
         baseline="vem_unseen_places",
+        # 25 such runs to the 10 of the study before.
+        minutes=25,
+        is_measured=False,
     ),
     Study(
         name="tut2017_trunk",

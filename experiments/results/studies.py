@@ -506,8 +506,7 @@ STUDIES = (
             "student={runs}/student/fold1/seed0",
             "--json={stored}",
         ),
-        minutes=5,
-        is_measured=False,
+        minutes=4,
     ),
     Study(
         name="scene_events_recovery",

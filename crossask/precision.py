@@ -2,11 +2,11 @@
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import tf_keras as keras
 
-CPU_INFO = Path("/proc/cpuinfo")
+from crossask import processors
+
 # Instructions of x86 that multiply bfloat16; each is enough.
 BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
 
@@ -31,10 +31,9 @@ def lacks_bfloat16() -> bool:
 
     Only Linux lists the instructions of x86 processors; others are not known.
     """
-    if not CPU_INFO.is_file():
+    if not processors.CPU_INFO.is_file():
         return False
-    for line in CPU_INFO.read_text().splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() == "flags":
-            return not set(value.split()) & set(BFLOAT16_INSTRUCTIONS)
-    return False
+    instructions = processors.cpu_info("flags")
+    if instructions is None:
+        return False
+    return not set(instructions.split()) & set(BFLOAT16_INSTRUCTIONS)

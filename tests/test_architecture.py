@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # a room may import from floors below its own, and from within itself
 FLOORS = (
-    {"errors", "lazy", "shipped", "tracing", "version"},
+    {"errors", "lazy", "processors", "shipped", "tracing", "version"},
     {"child_processes", "config", "files", "precision", "system_errors", "text_tables"},
     {"audio", "downloading", "evaluation", "locks", "stored"},
     {"datasets", "events", "models"},

@@ -5,8 +5,9 @@ import os
 import platform
 import subprocess
 from importlib import metadata
-from pathlib import Path
 from typing import Any
+
+from crossask import processors
 
 OURS = ("tensorflow-cpu", "tensorflow", "tf-keras", "numpy", "ai-edge-litert", "soxr")
 PEERS = ("torch", "onnxruntime", "librosa", "soxr", "numpy")
@@ -45,15 +46,9 @@ def versions(peers_python: str) -> dict[str, dict[str, str]]:
 def _processor() -> str:
     """Returns the name of the processor and the instructions for half precision."""
     name = platform.processor() or platform.machine()
-    path = Path("/proc/cpuinfo")
-    if not path.exists():
+    if not processors.CPU_INFO.exists():
         return name
-    flags: list[str] = []
-    for line in path.read_text().splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() == "model name":
-            name = value.strip()
-        if key.strip() == "flags":
-            flags = value.split()
+    name = processors.cpu_info("model name") or name
+    flags = (processors.cpu_info("flags") or "").split()
     units = [flag for flag in ("avx512f", "avx512_bf16", "amx_bf16") if flag in flags]
     return f"{name} ({', '.join(units)})" if units else name

@@ -1,4 +1,4 @@
-"""Standard output and standard error that the shell, or the program that reads them, has closed."""
+"""Standard output and standard error: closed by others, or without characters that they need."""
 
 import codecs
 import contextlib

@@ -27,7 +27,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from crossask import child_processes, config, stored
+from crossask import child_processes, config, processors, stored
 from crossask.config import Experiment
 from crossask.errors import DataError
 from crossask.version import __version__
@@ -56,7 +56,6 @@ NEEDED = {
     "result.json": {"epochs": int, "parameters": int},
     "scores.json": {"macro_accuracy": float},
 }
-CPU_INFO = Path("/proc/cpuinfo")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -217,10 +216,9 @@ def _git(*arguments: str) -> str:
 def _cpu_model() -> str:
     """Returns the model name of the CPU, or else the name of its architecture."""
     with contextlib.suppress(OSError):
-        for line in CPU_INFO.read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                return value.strip()
+        model = processors.cpu_info("model name")
+        if model is not None:
+            return model
     return platform.processor() or platform.machine()
 
 

@@ -11,7 +11,7 @@ import small_corpus
 import soundfile
 import soxr
 
-from crossask import config, precision
+from crossask import config, processors
 from crossask.config import TrainingConfig
 from crossask.datasets import clips, read_corpus
 from crossask.errors import AudioError, ConfigError, CrossaskError, DataError
@@ -121,7 +121,7 @@ def test_a_processor_without_bfloat16_is_logged_once_if_something_is_computed(
 ):
     cpu_info = tmp_path / "cpuinfo"
     cpu_info.write_text(processor)
-    monkeypatch.setattr(precision, "CPU_INFO", cpu_info)
+    monkeypatch.setattr(processors, "CPU_INFO", cpu_info)
     for row in (small_corpus.FEATURE_BASED, HALF, HALF):
         prepare_features(few, row, tmp_path / "features")
     lines = [line for line in caplog.messages if "no instructions for bfloat16" in line]

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from crossask import processors
 from crossask.errors import Preempted
 
 Item = TypeVar("Item")
@@ -71,14 +72,6 @@ def end_with(parent: int) -> None:
     threading.Thread(target=_end_when_orphaned, args=(parent,), daemon=True).start()
 
 
-def cores() -> int:
-    """Returns the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        # A container or `taskset` may allow fewer cores than the machine has.
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def can_fork() -> bool:
     """Returns whether a copy of this process can do work."""
     # Threads, of which TensorFlow has many, would not exist in the copy.
@@ -94,7 +87,7 @@ def mapped(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Re
     call, however that ends.
     """
     items = list(items)
-    if len(items) < 2 or not can_fork() or cores() < 2:
+    if len(items) < 2 or not can_fork() or processors.cores() < 2:
         return [function(item) for item in items]
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)

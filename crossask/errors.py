@@ -29,10 +29,23 @@ class CrossaskError(Exception):
 
 
 class Preempted(BaseException):
-    """SIGTERM arrived: what can be saved is saved, and the same command goes on from there.
+    """The work was stopped from outside, and the same command goes on from the saved state.
 
     It is no Exception, like KeyboardInterrupt, because only the command line should catch it.
+
+    Args:
+      problem: One sentence that says what stopped the work.
+      fix: One sentence that says how to go on.
     """
+
+    def __init__(
+        self,
+        problem: str = "Stopped by SIGTERM.",
+        fix: str = "Run the same command again: it goes on from the saved state.",
+    ):
+        super().__init__(f"{problem}\n{fix}")
+        self.problem = problem
+        self.fix = fix
 
 
 class ConfigError(CrossaskError):

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from crossask import system_errors
 from crossask.errors import CrossaskError
 
 # It is part of temporary names: on a shared disk, only processes of this machine can be checked.
@@ -33,10 +34,11 @@ def writing(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{_HOST}-{os.getpid()}.part")
     try:
-        yield temporary
-        sync(temporary)
-        os.replace(temporary, path)
-        sync(path.parent)
+        with system_errors.free_space_recorded(path):
+            yield temporary
+            sync(temporary)
+            os.replace(temporary, path)
+            sync(path.parent)
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
@@ -49,7 +51,8 @@ def folder_beside(path: str | Path) -> Iterator[Path]:
     folder = path.with_name(f".{path.name}.{_HOST}-{os.getpid()}.part")
     folder.mkdir(parents=True)
     try:
-        yield folder
+        with system_errors.free_space_recorded(path):
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -136,7 +139,10 @@ def working_folder(name: str) -> Iterator[Path]:
             shutil.rmtree(path, ignore_errors=True)
     # A child process may still write there; the next start then removes the folder.
     prefix = f"{start}{os.getpid()}-"
-    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder,
+        system_errors.free_space_recorded(folder),
+    ):
         yield Path(folder)
 
 

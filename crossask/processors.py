@@ -1,8 +1,18 @@
-"""What Linux states about the processor of this machine."""
+"""The processor of this machine: its name, and the cores that this process may use."""
 
+import os
 from pathlib import Path
 
+# Linux only
 CPU_INFO = Path("/proc/cpuinfo")
+
+
+def cores() -> int:
+    """Returns the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        # A container or `taskset` may allow fewer cores than the machine has.
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def cpu_info(name: str) -> str | None:

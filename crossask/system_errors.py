@@ -77,6 +77,8 @@ ADVICE = {
     errno.ENETUNREACH: ("The network cannot be reached", "Check the network, and try again."),
 }
 SPACE = (errno.ENOSPC, errno.EDQUOT)
+# Attribute of the error of a full disk.
+FREE_SPACE = "free_space"
 # A temporary name of `files.writing`.
 TEMPORARY = re.compile(r"^\.(.+)\.\w+-\d+\.part$")
 # A path in the message of a library: h5py's, TensorFlow's or libsndfile's.
@@ -116,7 +118,7 @@ def translate(error: BaseException) -> CrossaskError | None:
         # Python's own texts, for example of a missing folder for temporary files, explain more.
         has_own_text = error.strerror and error.strerror != os.strerror(error.errno or 0)
         if number in ADVICE and (path or not has_own_text):
-            return _described(number, path)
+            return _described(number, path, getattr(error, FREE_SPACE, ""))
         return _unknown(error.strerror or text or type(error).__name__, path)
     if _is_of_tensorflow(error) or _is_of_libsndfile(error):
         # TensorFlow's name for memory that is used up.
@@ -132,8 +134,34 @@ def translate(error: BaseException) -> CrossaskError | None:
     return None
 
 
-def _described(number: int, path: str) -> CrossaskError:
-    """Returns the error of a number, with the path and what was found there."""
+@contextlib.contextmanager
+def free_space_recorded(path: str | Path) -> Iterator[None]:
+    """Records the free space of a disk with the error of a full one that leaves the block.
+
+    The space is that of the moment of the error: the caller removes what was written so far, and
+    `translate` would then find that space.
+
+    Args:
+      path: The file or folder that is written.
+    """
+    try:
+        yield
+    except OSError as error:
+        number = error.errno or _number_in(str(error))
+        if number in SPACE and not hasattr(error, FREE_SPACE):
+            # The block may also write elsewhere.
+            setattr(error, FREE_SPACE, _free_space(_path_of(error) or str(path)))
+        raise
+
+
+def _described(number: int, path: str, free_space: str = "") -> CrossaskError:
+    """Returns the error of a number, with the path and what was found there.
+
+    Args:
+      number: The error's number.
+      path: The path; "" if it is not known.
+      free_space: What `free_space_recorded` recorded; "" for the free space of now.
+    """
     problem, fix = ADVICE[number]
     if number == errno.ENOENT and not path and not _current_folder():
         return CrossaskError(
@@ -142,7 +170,7 @@ def _described(number: int, path: str) -> CrossaskError:
     if number == errno.ENOENT and path and not Path(path).parent.exists():
         fix = f"Check the path: the folder {Path(path).parent} does not exist, either."
     place = f": {path}" if path else ""
-    return CrossaskError(f"{problem}{place}{_found(number, path)}.", fix)
+    return CrossaskError(f"{problem}{place}{free_space or _found(number, path)}.", fix)
 
 
 def _unknown(text: str, path: str) -> CrossaskError:
@@ -158,9 +186,7 @@ def _unknown(text: str, path: str) -> CrossaskError:
 def _found(number: int, path: str) -> str:
     """Returns the free space or the limit that the error is about, in brackets; "" for none."""
     if number in SPACE and path:
-        with contextlib.suppress(OSError):
-            folder = _existing_folder(Path(path))
-            return f" ({shutil.disk_usage(folder).free / 1e6:,.0f} MB free in {folder})"
+        return _free_space(path)
     if number == errno.EMFILE:
         with contextlib.suppress(ImportError):
             import resource
@@ -168,6 +194,14 @@ def _found(number: int, path: str) -> str:
             return f" (limit: {resource.getrlimit(resource.RLIMIT_NOFILE)[0]})"
     if number == errno.ENOMEM:
         return _free_memory()
+    return ""
+
+
+def _free_space(path: str) -> str:
+    """Returns the free space of a path's disk, in brackets; "" if the disk does not report it."""
+    with contextlib.suppress(OSError):
+        folder = _existing_folder(Path(path))
+        return f" ({shutil.disk_usage(folder).free / 1e6:,.0f} MB free in {folder})"
     return ""
 
 

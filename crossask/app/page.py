@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from crossask import child_processes, files
+from crossask import files, processors
 from crossask.app import examples, failures, fragments, outcomes, style
 from crossask.app.fragments import ShownModel
 from crossask.app.hosts import known_hosts
@@ -27,7 +27,7 @@ from crossask.serving.sources import RecordingFile
 MOST_MODELS = 2
 STARTER_NAME = "starter model"
 # Number of requests that are computed at once; others wait.
-CONCURRENT_REQUESTS = max(2, child_processes.cores())
+CONCURRENT_REQUESTS = max(2, processors.cores())
 # Recordings of visitors are deleted when they are this old; gradio looks for them this often.
 KEPT_SECONDS = 3600
 # Sample rate of the clip that a model predicts when it is loaded.

@@ -70,8 +70,8 @@ def run(
 
     Returns:
       The exit code: 0 for success; 2 for a mistake of the user, which is printed as two lines; 3 if
-      some of several files or runs failed; 75 after SIGTERM, if the command can go on later. A bug
-      of this package keeps its stack trace.
+      some of several files or runs failed; 75 after SIGTERM or the loss of a machine that trained
+      with this one, if the command can go on later. A bug of this package keeps its stack trace.
     """
     argv = list(sys.argv if argv is None else argv)
     help_command = f"See {os.path.basename(argv[0])} --help."
@@ -164,10 +164,8 @@ def with_errors_in_two_lines(call: Callable[[], int]) -> int:
         return 0
     except KeyboardInterrupt:
         return complain("Stopped.", "Run the same command again to go on.")
-    except Preempted:
-        complain(
-            "Stopped by SIGTERM.", "Run the same command again: it goes on from the saved state."
-        )
+    except Preempted as stopped:
+        complain(stopped.problem, stopped.fix)
         return PREEMPTED
 
 

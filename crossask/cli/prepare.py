@@ -216,7 +216,8 @@ def _compute_features(values: flags.FlagValues, elsewhere: Callable | None) -> N
             damaged = verification.remove_damaged(cache)
             if damaged:
                 prepare_features(corpora(row), row, folder, values.workers, bar, elsewhere)
-            command.LOG.info("Features of %s: %d files were damaged.", row.name, len(damaged))
+            count = len(cache.replaced) + len(damaged)
+            command.LOG.info("Features of %s: %d files were damaged.", row.name, count)
         for kind, path in cache.folders.items():
             command.LOG.info("%s %s: %s", kind, list(cache.shapes[kind]), path)
 

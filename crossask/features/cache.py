@@ -74,12 +74,14 @@ class FeatureCache:
       folders: Kind of feature -> folder of its shards.
       shapes: Kind of feature -> shape of one clip's feature.
       event_digest: Digest of the frozen event model that computed the embeddings; "" without one.
+      replaced: What was wrong with files that `prepare_features` removed and computed again.
     """
 
     clip_ids: tuple[str, ...]
     folders: dict[str, Path]
     shapes: dict[str, tuple[int, ...]]
     event_digest: str = ""
+    replaced: tuple[str, ...] = ()
 
     def shards(self, kind: str) -> list[str]:
         """Returns the paths of all shards of a kind of feature, in order."""
@@ -141,12 +143,13 @@ def prepare_features(
     for kind in experiment.feature_kinds:
         key = _key(kind, corpus, experiment, event_digest)
         folders[kind] = Path(features_dir) / f"{kind}-{key}"
+    replaced: list[str] = []
     for kind, folder in folders.items():
         _log_older_version(folder, kind, corpus, experiment, event_digest)
         files.check_room(folder, 0)
         files.remove_remains(folder)
         locks.remove_left_holder(folder)
-        verification.remove_incomplete(folder, [clip.id for clip in clips])
+        replaced += verification.remove_incomplete(folder, [clip.id for clip in clips])
         _write_description(folder, kind, corpus, experiment)
 
     write = ShardWriter(experiment, folders, corpus.ready_made, event_model)
@@ -175,6 +178,7 @@ def prepare_features(
             for kind, folder in folders.items()
         },
         event_digest=event_digest,
+        replaced=tuple(replaced),
     )
     for kind in folders:
         leaks.check_samples(corpus, cache.hashes_of_samples(kind))

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ DAMAGE_ERRORS = (
 )
 
 
-def remove_incomplete(folder: Path, clip_ids: Sequence[str]) -> None:
+def remove_incomplete(folder: Path, clip_ids: Sequence[str]) -> list[str]:
     """Removes shards that lack clips, contain others, or were copied from another folder.
 
     Only the starts of the records are read, so that this can be done whenever features are used.
@@ -36,10 +36,11 @@ def remove_incomplete(folder: Path, clip_ids: Sequence[str]) -> None:
     Args:
       folder: Folder of the shards.
       clip_ids: The clips of all shards in the order of the records.
+
+    Returns:
+      What was wrong with each of them.
     """
-    for path, problem in _problems(folder, clip_ids, reads_values=False):
-        LOG.warning("%s %s. It is computed again.", path, problem)
-        files.remove(path)
+    return _remove(_problems(folder, clip_ids, reads_values=False))
 
 
 def remove_damaged(cache: "FeatureCache") -> list[str]:
@@ -48,8 +49,13 @@ def remove_damaged(cache: "FeatureCache") -> list[str]:
     Returns:
       What was wrong with each of them.
     """
+    return _remove(_problems_of_cache(cache))
+
+
+def _remove(problems: Iterable[tuple[Path, str]]) -> list[str]:
+    """Removes damaged files, and returns what was wrong with each of them."""
     found = []
-    for path, problem in _problems_of_cache(cache):
+    for path, problem in problems:
         LOG.warning("%s %s. It is computed again.", path, problem)
         files.remove(path)
         found.append(f"{path} {problem}")

@@ -21,8 +21,8 @@ from multiprocessing import Process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crossask import files, system_errors
-from crossask.child_processes import cores, prepare_child
+from crossask import files, processors, system_errors
+from crossask.child_processes import prepare_child
 from crossask.config import EventModelConfig, Experiment, TrainingConfig, catalogue
 from crossask.datasets import Corpora, Corpus, Fold, read_corpus
 from crossask.errors import CrossaskError, DataError, Preempted
@@ -193,7 +193,7 @@ def check(
     if not rows_with_folds:
         return
     jobs = min(devices.processes_at_once(jobs, distribution), len(rows_with_folds))
-    threads = max(1, cores() // jobs) if jobs > 1 else 0
+    threads = max(1, processors.cores() // jobs) if jobs > 1 else 0
     with files.working_folder("crossask-preflight") as scratch:
         tasks = []
         exported = set()

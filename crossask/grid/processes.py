@@ -8,8 +8,8 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from crossask import locks, system_errors
-from crossask.child_processes import cores, prepare_child
+from crossask import locks, processors, system_errors
+from crossask.child_processes import prepare_child
 from crossask.config import Experiment, catalogue
 from crossask.datasets import Corpus
 from crossask.errors import CrossaskError, Preempted
@@ -104,7 +104,7 @@ class _Pool:
 
     def __init__(self, tasks: Sequence[Task], jobs: int):
         self.jobs = jobs
-        self.threads = max(1, cores() // jobs)
+        self.threads = max(1, processors.cores() // jobs)
         # The next run is the last of the list, where `pop` removes it.
         self.waiting = list(reversed(tasks))
         # Connection to a process -> the run that it trains.

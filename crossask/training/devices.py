@@ -7,6 +7,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -15,11 +16,19 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from crossask.errors import ConfigError, CrossaskError
+from crossask.errors import ConfigError, CrossaskError, Preempted, first_line
 from crossask.tracing import as_written
 from crossask.training import peers
 
+LOG = logging.getLogger("crossask")
 DISTRIBUTIONS = ("one_device", "mirrored", "multi_worker_mirrored", "tpu")
+# What TensorFlow raises on a machine when another one ends in the middle of training.
+LOST_MACHINE = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+)
 
 
 class Machines(NamedTuple):
@@ -92,6 +101,7 @@ def connected(name: str, tpu: str | None, peer_timeout: float) -> Iterator[tf.di
     Raises:
       ConfigError: See `make_distribution`.
       CrossaskError: A machine does not start in time.
+      Preempted: A machine ended, or could not be reached any more, within the block.
     """
     check_machines(name)
     if name != "multi_worker_mirrored":
@@ -104,7 +114,14 @@ def connected(name: str, tpu: str | None, peer_timeout: float) -> Iterator[tf.di
             watching.enter_context(peers.ending_in_time())
         strategy = make_distribution(name, tpu)
         peers.reinstall_signal_handlers()
-        yield strategy
+        try:
+            yield strategy
+        except LOST_MACHINE as error:
+            LOG.info("TensorFlow reports: %s", first_line(error))
+            raise Preempted(
+                "Another machine ended, or cannot be reached any more.",
+                "Run the same command again on all machines: it goes on from the saved state.",
+            ) from error
 
 
 @contextlib.contextmanager

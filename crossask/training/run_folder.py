@@ -27,7 +27,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from crossask import child_processes, config, processors, stored
+from crossask import config, processors, stored
 from crossask.config import Experiment
 from crossask.errors import DataError
 from crossask.version import __version__
@@ -199,7 +199,7 @@ def versions() -> dict[str, str]:
 
 def machine() -> dict[str, Any]:
     """Returns the machine's cores, memory in GiB and model of CPU, without its name."""
-    found = {"cores": child_processes.cores(), "cpu": _cpu_model()}
+    found = {"cores": processors.cores(), "cpu": _cpu_model()}
     with contextlib.suppress(AttributeError, ValueError, OSError):
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         found["memory_gib"] = round(memory / 2**30, 1)

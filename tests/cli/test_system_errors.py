@@ -93,6 +93,28 @@ def test_a_full_disk_says_where_and_how_much_is_free(tmp_path, monkeypatch, caps
     assert problem == f"Error: The disk is full: {path} (3 MB free in {path.parent})."
 
 
+@pytest.mark.parametrize("writing", [files.writing, files.folder_beside])
+def test_the_space_of_a_full_disk_is_that_before_the_unfinished_file_is_removed(
+    tmp_path, monkeypatch, capsys, writing
+):
+    def usage(_folder):
+        is_unfinished = any(path.name.endswith(".part") for path in tmp_path.iterdir())
+        return shutil._ntuple_diskusage(100, 100, 0 if is_unfinished else 9_000_000)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    path = tmp_path / "best.npz"
+
+    def full():
+        with writing(path) as temporary:
+            if not temporary.exists():
+                temporary.write_bytes(b"a part")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(temporary))
+
+    assert run(full) == 2
+    problem, _ = two_lines(capsys)
+    assert problem == f"Error: The disk is full: {path} (0 MB free in {tmp_path})."
+
+
 def open_many_files():
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     open_now = len(os.listdir("/proc/self/fd"))

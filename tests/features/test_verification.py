@@ -3,6 +3,7 @@
 import logging
 import shutil
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import small_corpus
 import tensorflow as tf
 
 from crossask import locks
+from crossask.cli import prepare as prepare_command
 from crossask.datasets import read_corpus
 from crossask.errors import DataError
 from crossask.features import cache as feature_cache
@@ -203,6 +205,20 @@ def test_a_flipped_bit_is_named_in_training_and_mended_by_verification(
     prepare_features(few, ROW, copied)
     assert path.read_bytes() == before
     assert verification.remove_damaged(cache) == []
+
+
+def test_the_command_counts_all_damaged_files(few, whole, copied, tmp_path, capsys):
+    table = Path(few.clips[0].path).with_name("clips.csv")
+    rows = small_corpus.write_rows(tmp_path / "rows.py", "FEATURE_BASED")
+    words = ["crossask-prepare", "--dataset=folder", f"--data_dir={table}", "--verify"]
+    words += [f"--experiment={rows}", f"--features_dir={copied}"]
+    # The first file is replaced when the features are looked at, the second when they are read.
+    cut(shard(copied, whole, "log_mel", 0), {})
+    flipped = shard(copied, whole, "embedding", 1)
+    flip(flipped, positions_in_values(flipped)[0])
+    for count in (2, 0):
+        assert prepare_command.main(words) == 0
+        assert f": {count} files were damaged." in capsys.readouterr().err
 
 
 def test_values_that_are_not_finite_are_found_by_verification(few, whole, copied):

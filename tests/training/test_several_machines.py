@@ -202,6 +202,28 @@ def test_sigterm_on_one_machine_saves_the_state_of_all(place, two_processes, tmp
 
 @pytest.mark.trains
 @pytest.mark.processes
+def test_a_machine_whose_peer_is_killed_says_so_and_can_be_started_again(place, tmp_path, capfd):
+    words = command(place, tmp_path, small_corpus.TWO_STREAMS)
+    saved = run_at(tmp_path, small_corpus.TWO_STREAMS).path("checkpoints")
+    started = start_together(words)
+    try:
+        deadline = time.monotonic() + 240
+        while not checkpoint_numbers(saved):
+            assert time.monotonic() < deadline
+            assert [process.poll() for process in started] == [None, None]
+            time.sleep(0.005)
+        started[1].kill()
+        assert started[0].wait(240) == 75
+    finally:
+        for process in started:
+            process.kill()
+    errors = capfd.readouterr().err
+    assert "Error: Another machine ended, or cannot be reached any more.\n" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.trains
+@pytest.mark.processes
 def test_two_processes_pretrain_an_event_model_together(tmp_path):
     rng = np.random.default_rng(0)
     lines = ["filename,category"]

@@ -22,7 +22,7 @@ ONE_JOB = ("-m", "crossask.cli.train", "--jobs=1")
 LIKE_ONE_OF_TWO_JOBS = (
     "-c",
     "import sys\n"
-    "from crossask.child_processes import cores\n"
+    "from crossask.processors import cores\n"
     "from crossask.training import devices\n"
     "from crossask.cli import train\n"
     "devices.limit_threads(max(1, cores() // 2))\n"

@@ -73,7 +73,8 @@ flags.DEFINE_enum(
     "auto",
     ["auto", "always", "never"],
     "Whether to check each row with a few clips before the first run: features, a training step, "
-    "evaluation, export. auto: rows of which no run has begun, if more than one run is left.",
+    "evaluation, export. auto: rows of which no run has begun, if more than one run is left and "
+    "training will probably take more than five minutes.",
     flag_values=FLAGS,
 )
 flags.DEFINE_bool(
@@ -140,10 +141,10 @@ def _preflight(wanted: "Grid", values: flags.FlagValues) -> list[CrossaskError]:
 
     problems = []
     step_times = {}
-    rows = preflight.rows_to_check(wanted, values.preflight)
+    rows = preflight.rows_to_check(wanted, values.preflight, values.jobs)
     if values.preflight != "never":
-        # One run, several machines and runs that go on have no preflight, but a scene that is
-        # never trained on would make their scores meaningless.
+        # One run, short training, several machines and runs that go on have no preflight, but a
+        # scene that is never trained on would make their scores meaningless.
         is_checked = values.distribution not in preflight.NOT_CHECKED
         left_out = [row for row in wanted.rows if row not in rows or not is_checked]
         preflight.check_scenes(wanted, left_out)

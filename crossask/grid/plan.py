@@ -27,6 +27,13 @@ TIMED_STEPS = 2
 # checkpoint the last weights and Adam's two moments. Averages are one more.
 COPIES_OF_WEIGHTS = 4
 BYTES_OF_FLOAT32 = 4
+# For `expected_seconds`: multiply-accumulates a second of a small network in training, on one core;
+# the passes of a step (the gradients of the features and of the weights cost one each); the least
+# time of a step; and the time until the first step.
+ASSUMED_RATE = 5e9
+PASSES_OF_A_STEP = 3
+LEAST_SECONDS_OF_A_STEP = 0.01
+SECONDS_TO_START_A_RUN = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +118,32 @@ def seconds_to_train(grid: Grid, step_times: Mapping[str, StepTime], jobs: int =
         plan = plan_row(row, corpora(row), grid.folds_of(row), len(grid.seeds), timed=False)
         steps_of_a_run = plan.steps / all_runs[row.name]
         seconds += unfinished[row.name] * (step.first + steps_of_a_run * step.later)
+    return seconds / max(1, min(jobs, unfinished.total()))
+
+
+def expected_seconds(grid: Grid, corpora: Corpora, jobs: int = 1) -> float:
+    """Returns a rough time of the runs of a grid that are not finished, without their features.
+
+    It is computed from the sizes of the networks, without a measurement, for a CPU.
+
+    Args:
+      grid: The grid.
+      corpora: The corpora of its rows.
+      jobs: Runs trained at once.
+
+    Raises:
+      CrossaskError: A corpus or a fold cannot be used.
+    """
+    unfinished = collections.Counter(row for row, run in grid.plan() if not run.finished)
+    seconds = 0.0
+    for row, runs in unfinished.items():
+        corpus = corpora(row)
+        plan = plan_row(row, corpus, grid.folds_of(row), len(grid.seeds), timed=False)
+        cost = network_size.row_size(row, len(corpus.scenes)).training_cost
+        operations_of_a_step = row.training.batch_size * cost * PASSES_OF_A_STEP
+        seconds_of_a_step = max(LEAST_SECONDS_OF_A_STEP, operations_of_a_step / ASSUMED_RATE)
+        steps_of_a_run = plan.steps / plan.runs
+        seconds += runs * (SECONDS_TO_START_A_RUN + steps_of_a_run * seconds_of_a_step)
     return seconds / max(1, min(jobs, unfinished.total()))
 
 

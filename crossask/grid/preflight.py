@@ -57,6 +57,8 @@ KILLED = "SIGKILL"
 CRASHED = ("SIGSEGV", "SIGABRT", "SIGBUS")
 # Distributions whose devices a second process cannot use.
 NOT_CHECKED = ("multi_worker_mirrored", "tpu")
+# Training that probably takes less time is not checked: the check takes about a minute itself.
+SHORTEST_CHECKED_SECONDS = 300
 TRAIN_ANYWAY = "--preflight=never trains anyway"
 LOG = logging.getLogger("crossask")
 
@@ -115,13 +117,14 @@ class _Task:
         return self.folder / "stderr"
 
 
-def rows_to_check(grid: Grid, mode: str = "auto") -> list[Experiment]:
+def rows_to_check(grid: Grid, mode: str = "auto", jobs: int = 1) -> list[Experiment]:
     """Returns the rows that `check` should check.
 
     Args:
       grid: The grid.
-      mode: "auto" (rows with a run that has not begun, if more than one run is left), "always" (all
-        rows) or "never".
+      mode: "auto" (rows with a run that has not begun, if more than one run is left and training
+        will probably take more than SHORTEST_CHECKED_SECONDS), "always" (all rows) or "never".
+      jobs: Runs trained at once.
     """
     plan = grid.plan()
     if mode == "never":
@@ -129,9 +132,21 @@ def rows_to_check(grid: Grid, mode: str = "auto") -> list[Experiment]:
     if mode == "always":
         return list(dict.fromkeys(row for row, _ in plan))
     unfinished = [run for _, run in plan if not run.finished]
-    if len(unfinished) < 2:
+    if len(unfinished) < 2 or _is_short(grid, jobs):
         return []
     return list(dict.fromkeys(row for row, run in plan if not run.path("config.json").is_file()))
+
+
+def _is_short(grid: Grid, jobs: int) -> bool:
+    """Returns whether training will probably take less than SHORTEST_CHECKED_SECONDS."""
+    from crossask.grid import plan
+
+    try:
+        seconds = plan.expected_seconds(grid, Corpora(grid.data_dir), jobs)
+    except CrossaskError:
+        # `check` reports the problems of all rows together.
+        return False
+    return seconds < SHORTEST_CHECKED_SECONDS
 
 
 def check_scenes(grid: Grid, rows: Sequence[Experiment]) -> None:

@@ -151,7 +151,7 @@ def _event_size(
     return _outside_size(event_config, *patches)
 
 
-# Cached because a grid needs the size of each row twice: for the plan and for the progress bar.
+# Cached because a grid needs the size of each row for the plan and for the progress bar.
 @functools.cache
 def _scene_size(
     system: str, classes: int, plain: ModelConfig, shapes: tuple[tuple[str, tuple[int, ...]], ...]

@@ -3,6 +3,7 @@ is left behind.
 """
 
 import csv
+import dataclasses
 import os
 import re
 import signal
@@ -16,9 +17,9 @@ import small_corpus
 from crossask import config, grid
 from crossask.cli import command
 from crossask.cli import train as train_command
-from crossask.datasets import read_corpus
+from crossask.datasets import Corpora, read_corpus
 from crossask.errors import CrossaskError
-from crossask.grid import preflight, runs
+from crossask.grid import plan, preflight, runs
 
 pytestmark = pytest.mark.processes
 ROWS = """
@@ -28,6 +29,7 @@ import small_corpus
 ROWS = (small_corpus.FA,)
 """
 GIB = 2**30
+SHORTEST_CHECKED_SECONDS = preflight.SHORTEST_CHECKED_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,12 @@ def scratch(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     monkeypatch.setenv("TMPDIR", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def short_training_is_checked(monkeypatch):
+    """Makes small grids be checked as large ones are."""
+    monkeypatch.setattr(preflight, "SHORTEST_CHECKED_SECONDS", 0)
 
 
 def a_grid(data, folder, *rows, **changes):
@@ -135,6 +143,27 @@ def test_rows_are_checked_that_have_not_begun_where_more_than_one_run_is_left(da
     assert names() == []
     assert names("always") == ["fa", "cmam"]
     assert names("never") == []
+
+
+def test_only_training_of_more_than_some_minutes_is_checked(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(preflight, "SHORTEST_CHECKED_SECONDS", SHORTEST_CHECKED_SECONDS)
+    short = a_grid(data, tmp_path)
+    settings = dataclasses.replace(small_corpus.FA.training, epochs=5_000)
+    long = a_grid(data, tmp_path, dataclasses.replace(small_corpus.FA, training=settings))
+    assert preflight.rows_to_check(short) == []
+    assert preflight.rows_to_check(short, "always") == list(short.rows)
+    assert preflight.rows_to_check(long) == list(long.rows)
+    corpora = Corpora(long.data_dir)
+    (row,) = long.rows
+    steps = plan.plan_row(row, corpora(row), long.folds_of(row), 2, timed=False).steps
+    seconds = plan.expected_seconds(long, corpora)
+    assert seconds >= steps * plan.LEAST_SECONDS_OF_A_STEP
+    assert plan.expected_seconds(long, corpora, jobs=2) == seconds / 2
+
+
+def test_a_corpus_that_cannot_be_read_is_left_to_the_check(tmp_path):
+    wanted = a_grid(tmp_path / "missing.csv", tmp_path)
+    assert preflight.rows_to_check(wanted) == list(wanted.rows)
 
 
 def test_the_time_names_the_rows_that_it_leaves_out(data, tmp_path, monkeypatch):

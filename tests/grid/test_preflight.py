@@ -19,7 +19,7 @@ from crossask.cli import command
 from crossask.cli import train as train_command
 from crossask.datasets import Corpora, read_corpus
 from crossask.errors import CrossaskError
-from crossask.grid import plan, preflight, runs
+from crossask.grid import plan, preflight, row_check, runs
 
 pytestmark = pytest.mark.processes
 ROWS = """
@@ -221,7 +221,7 @@ def test_a_class_that_one_of_several_folds_evaluates(data, tmp_path):
         writer.writeheader()
         writer.writerows(lines)
     (outcome,) = checked(a_grid(table, tmp_path, folds=("1", "2", "3")))
-    assert isinstance(outcome, preflight.Passed)
+    assert isinstance(outcome, row_check.Passed)
     (error,) = checked(a_grid(table, tmp_path, folds=("3",)))
     assert "Fold '3' of corpus 'folder' has no clips of b to evaluate on." in error.problem
 
@@ -313,24 +313,24 @@ def test_embeddings_of_another_toolkit_that_lack_any_clip(data, tmp_path):
 
 
 def _killed(pipe, task):
-    """In place of preflight._check_row."""
+    """In place of row_check.check_row."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _crashed(pipe, task):
-    """In place of preflight._check_row."""
+    """In place of row_check.check_row."""
     pipe.send(("stage", "export"))
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
 def test_a_process_that_the_kernel_kills_has_run_out_of_memory(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(preflight, "_check_row", _killed)
+    monkeypatch.setattr(row_check, "check_row", _killed)
     (error,) = checked(a_grid(data, tmp_path))
     assert error.problem == "Row fa runs out of memory at its batch size 4 (start)."
     assert "Lower training.batch_size" in error.fix
 
 
 def test_a_process_that_crashes_is_told_with_its_stage(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(preflight, "_check_row", _crashed)
+    monkeypatch.setattr(row_check, "check_row", _crashed)
     (error,) = checked(a_grid(data, tmp_path))
     assert error.problem == "Row fa, export: the process was ended by SIGSEGV."

@@ -6,7 +6,7 @@ This command computes the variance of a difference again, L + sum of s^2 / n ove
 `crossask.evaluation.intervals`): L follows from the published interval, s^2 from the scores of the
 seeds. The part of s^2 that L already contains is unknown without the predictions and is not
 subtracted, so that the intervals are rather too long. It marks the files as computed so, and prints
-each verdict that changes:
+each verdict that changes. Tables of later versions stay as they are:
 
   python benchmarks/verdicts_with_seeds.py experiments/results/*.json
 """
@@ -33,15 +33,22 @@ def renew(path: Path) -> list[str]:
     if "corpora" not in content:
         # It is no table of crossask-report.
         return []
+    old = [corpus for corpus in content["corpora"] if not _covers_seeds(corpus)]
+    if not old:
+        return []
     changes = []
-    for corpus in content["corpora"]:
-        if corpus.get("intervals") == METHOD:
-            continue
+    for corpus in old:
         changes += _renew_corpus(corpus)
         corpus["intervals"] = METHOD
     text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
     path.write_text(f"{text}\n", encoding="utf-8")
     return changes
+
+
+def _covers_seeds(corpus: dict[str, Any]) -> bool:
+    """Returns whether the intervals of a corpus cover the seeds already, or were renewed before."""
+    # Versions whose intervals covered the locations alone did not record what they cover.
+    return any("covers_seeds" in row["interval"] for row in corpus["rows"])
 
 
 def _renew_corpus(corpus: dict[str, Any]) -> list[str]:
@@ -105,13 +112,15 @@ def _renew_interval(
 ) -> float | None:
     """Rewrites interval and p-value of a comparison; returns the p-value, None for one seed."""
     rows = (first, second)
+    has_width = comparison["interval"]["high"] > comparison["interval"]["low"]
     found = _widened(comparison["difference"], comparison["interval"], rows, scenes)
     comparison["p_value"] = None
     if found is None:
         return None
     standard_error, freedom = found
+    # Without a width, as with one location a scene, nothing is known about other locations.
     p_value = 1.0
-    if standard_error:
+    if has_width:
         p_value = float(2 * t.sf(abs(comparison["difference"]) / standard_error, freedom))
     comparison["p_value"] = _rounded(p_value)
     return p_value

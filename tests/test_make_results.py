@@ -337,6 +337,39 @@ def test_a_student_is_set_aside_with_its_teacher(tmp_path):
     assert not (left / "student" / "fold1" / "seed0").exists()
 
 
+def test_a_finished_run_stays_whose_weights_the_study_names_by_a_relative_path(
+    tmp_path, monkeypatch
+):
+    # As with the default of `make results`, OUT=results_output.
+    monkeypatch.chdir(tmp_path)
+    rows = tmp_path / "rows.py"
+    rows.write_text(
+        "from crossask import config\n"
+        'ROWS = (config.Experiment("cmam", "CMAM", "feature_based"),)\n'
+    )
+    weights = Path("out", "demo_files", "event_model.npz")
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    training = studies.Training(str(rows), (0,), override=studies.DEMO_WEIGHTS)
+    study = studies.Study("small", "a test", "demo", (training,))
+    settings = settings_of(Path())
+    (row,) = make_results.rows_of(training, study, settings)
+    assert row.event_model.weights == str(weights)
+    # crossask-train records absolute paths.
+    run = write_run(
+        Path("out", "small", "runs"),
+        "cmam",
+        (2, 3),
+        system="CMAM",
+        strategy="feature_based",
+        corpus="tau2019",
+        fields={"event_model.weights": str(weights.absolute())},
+    )
+    make_results._set_outdated_runs_aside(study, settings)
+    assert (run / "config.json").is_file()
+    assert not Path("out", "small", "outdated").exists()
+
+
 def test_a_run_of_another_row_is_set_aside_even_if_its_row_cannot_be_read(tmp_path):
     rows = tmp_path / "rows.py"
     rows.write_text('from crossask import config\nROWS = (config.Experiment("fa"),)\n')

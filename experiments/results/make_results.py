@@ -362,7 +362,7 @@ def _set_outdated_runs_aside(study: Study, settings: Settings) -> None:
     for training in study.trainings:
         for row in rows_of(training, study, settings):
             for seed in training.seeds:
-                wanted[row.name, seed] = _fields(row)
+                wanted[row.name, seed] = _fields_for_run(row)
     try:
         found = run_folder.find_runs(folder / "runs")
     except DataError:
@@ -390,9 +390,14 @@ def _set_outdated_runs_aside(study: Study, settings: Settings) -> None:
 def _fields_of_run(run: run_folder.Run) -> dict[str, Any] | None:
     """Returns the fields of a run's row; None if this version cannot read them."""
     try:
-        return _fields(run.experiment())
+        return _fields_for_run(run.experiment())
     except CrossaskError:
         return None
+
+
+def _fields_for_run(row: config.Experiment) -> dict[str, Any]:
+    """Returns the fields of a row with absolute paths, as crossask-train records them in a run."""
+    return _fields(config.with_absolute_paths(row))
 
 
 def _has_teacher(run: run_folder.Run) -> bool:

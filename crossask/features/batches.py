@@ -109,7 +109,7 @@ def count_examples_of_shapes(
     if not context_frames:
         return clips
     frames = shapes["log_mel"][0]
-    return clips * (frames - context_frames + 1)
+    return clips * max(0, frames - context_frames + 1)
 
 
 def balanced_weights(scenes: Sequence[str], all_scenes: Sequence[str]) -> list[float]:

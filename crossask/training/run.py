@@ -178,9 +178,18 @@ def training_data(
     Only clip ids and shapes of `cache` are used here; its files are read later.
 
     Raises:
-      DataError: The clips do not fill one batch, or the teacher's tables lack some of them.
+      DataError: The clips do not fill one batch, they are shorter than `context_frames`, or the
+        teacher's tables lack some of them.
     """
     settings = experiment.training
+    frames = cache.shapes["log_mel"][0] if "log_mel" in cache.shapes else 0
+    # Rows without a log-mel have no context_frames (config/rules.py).
+    if settings.context_frames > frames:
+        raise DataError(
+            f"The log-mel of a clip has {frames} frames, but training.context_frames is "
+            f"{settings.context_frames}.",
+            "Lower training.context_frames, or set it to 0 for whole clips.",
+        )
     data = TrainingData(
         cache,
         corpus,

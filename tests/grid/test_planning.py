@@ -5,9 +5,11 @@ import dataclasses
 import pytest
 import small_corpus
 
-from crossask import config, grid
+from crossask import config, grid, training
 from crossask.config import TrainingConfig
 from crossask.datasets import read_corpus
+from crossask.errors import DataError
+from crossask.features.cache import FeatureCache
 from crossask.grid.plan import plan_row, seconds_to_train
 
 
@@ -39,6 +41,15 @@ def test_contexts_of_frames_are_counted_where_a_row_learns_from_them(corpus):
     )
     plan = plan_row(row, corpus, ("1",), 1, timed=False)
     assert plan.steps == len(plan.parts["1"].training) * (198 - 4) // 256  # 2 s: 198 frames
+
+
+def test_clips_that_are_shorter_than_the_context_fill_no_batch(corpus):
+    settings = TrainingConfig(epochs=1, batch_size=256, context_frames=250)
+    row = dataclasses.replace(small_corpus.FA, training=settings)
+    assert plan_row(row, corpus, ("1",), 1, timed=False).steps == 0
+    cache = FeatureCache(tuple(clip.id for clip in corpus.clips), {}, {"log_mel": (198, 64, 2)})
+    with pytest.raises(DataError, match=r"198 frames, but training\.context_frames"):
+        training.training_data(row, corpus, cache, corpus.fold("1").train, 0)
 
 
 def test_rows_that_share_features_name_them_alike(corpus):

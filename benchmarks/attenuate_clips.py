@@ -46,16 +46,29 @@ def write_corpus(table: Path, out: Path, lowest: float, highest: float) -> None:
     with open(table, newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     for line in lines:
+        _check_target(table, out, line["filename"])
+    for line in lines:
         name = line["filename"]
         digest = hashlib.sha256(name.encode()).digest()
         rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
         level = rng.uniform(lowest, highest)
         waveform, rate = soundfile.read(table.parent / name, always_2d=True)
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(out / name, attenuated(waveform, level, rng), rate, "PCM_24")
     with open(out / "clips.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, lines[0])
         writer.writeheader()
         writer.writerows(lines)
+
+
+def _check_target(table: Path, out: Path, name: str) -> None:
+    """Ends the program if the copy of a recording would replace a recording."""
+    target = (out / name).resolve()
+    if out.resolve() not in target.parents:
+        # An absolute name, or one that begins with "..".
+        raise SystemExit(f"{target} is not below {out}. Give names relative to the table's folder.")
+    if target == (table.parent / name).resolve():
+        raise SystemExit(f"The copy would replace {target}. Give another folder.")
 
 
 def main() -> None:

@@ -61,6 +61,7 @@ def cut(table: Path, out: Path, seconds: float, folds: int) -> int:
                 recordings.append(recording)
             else:
                 print(f"{path.name} is shorter than {seconds:g} s and is left out.")
+    _check_names(recordings)
     fold_of = folds_of_locations(recordings, folds)
     lines = []
     for recording in recordings:
@@ -78,6 +79,18 @@ def cut(table: Path, out: Path, seconds: float, folds: int) -> int:
         writer.writerow(["filename", "scene", "location", "fold"])
         writer.writerows(lines)
     return len(lines)
+
+
+def _check_names(recordings: Iterable[Mapping[str, str]]) -> None:
+    """Ends the program if the clips of two recordings would have the same names."""
+    first_of: dict[str, str] = {}
+    for recording in recordings:
+        name = recording["filename"]
+        first = first_of.setdefault(Path(name).stem, name)
+        if first != name:
+            raise SystemExit(
+                f"The clips of {first} and {name} would have the same names. Rename one of them."
+            )
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
+import tensorflow as tf
 import tf_keras as keras
 
 from crossask import processors
@@ -37,3 +38,19 @@ def lacks_bfloat16() -> bool:
     if instructions is None:
         return False
     return not set(instructions.split()) & set(BFLOAT16_INSTRUCTIONS)
+
+
+def slowness(field: str, name: str) -> str:
+    """Returns a sentence for the log if the processor computes slowly in a precision, else "".
+
+    Args:
+      field: The field of a row that sets the precision.
+      name: Its value, see `policy`.
+    """
+    if name != "mixed_bfloat16" or tf.config.list_physical_devices("GPU") or not lacks_bfloat16():
+        return ""
+    instructions = " or ".join(BFLOAT16_INSTRUCTIONS)
+    return (
+        f"This processor has no instructions for bfloat16 ({instructions}), so {field}={name} is "
+        "slower than float32 here."
+    )

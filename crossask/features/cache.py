@@ -156,7 +156,9 @@ def prepare_features(
     tally = _Tally(len(clips), progress)
     with contextlib.ExitStack() as locked:
         if write.missing(clips):
-            _log_slow_precision(experiment)
+            slowness = precision.slowness("event_model.precision", experiment.event_model.precision)
+            if slowness:
+                LOG.warning("%s", slowness)
             # All commands lock folders in the same order. Otherwise, two commands could each wait
             # for a folder that the other one has locked.
             for folder in sorted(folders.values()):
@@ -594,20 +596,6 @@ def _log_older_version(
                 "features are computed again.",
                 older,
             )
-
-
-def _log_slow_precision(experiment: Experiment) -> None:
-    """Logs if the embeddings are computed in a precision that the processor does not have."""
-    chosen = experiment.event_model.precision
-    if chosen == "float32" or tf.config.list_physical_devices("GPU"):
-        return
-    if precision.lacks_bfloat16():
-        LOG.warning(
-            "This processor has no instructions for bfloat16 (%s), so event_model.precision=%s is "
-            "slower than float32 here.",
-            " or ".join(precision.BFLOAT16_INSTRUCTIONS),
-            chosen,
-        )
 
 
 def _highest_rate_hz(experiment: Experiment) -> int:

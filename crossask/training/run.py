@@ -11,7 +11,8 @@ import tensorflow as tf
 import tf_keras as keras
 
 from crossask import config, files, locks, precision, stored
-from crossask.config import Experiment
+from crossask.audio import notices
+from crossask.config import Experiment, TrainingConfig
 from crossask.config.experiment_files import PATHS
 from crossask.datasets import Corpus, recording_count
 from crossask.errors import CrossaskError, DataError
@@ -123,6 +124,8 @@ def _train(
     if run.finished:
         return run.read("result.json")
 
+    _warn_of_slow_precision(settings, distribution)
+
     # Model and optimiser, with initial weights that depend on the seed alone
     devices.set_seeds(run.seed, distribution)
     statistics = _statistics(run, experiment, corpus, cache, parts, writes)
@@ -164,6 +167,15 @@ def _train(
             run.path("result.json"), result, ("best.npz", "statistics.npz", "history.csv")
         )
     return result
+
+
+def _warn_of_slow_precision(settings: TrainingConfig, distribution: tf.distribute.Strategy) -> None:
+    """Logs once if training uses a precision that the processor does not have."""
+    if isinstance(distribution, tf.distribute.TPUStrategy):
+        return
+    slowness = precision.slowness("training.precision", settings.precision)
+    if slowness:
+        notices.log_once("slow training.precision", logging.WARNING, "%s", slowness)
 
 
 def training_data(

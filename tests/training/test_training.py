@@ -14,7 +14,8 @@ import small_corpus
 import tensorflow as tf
 import tf_keras as keras
 
-from crossask import config, evaluation, training
+from crossask import config, evaluation, processors, training
+from crossask.audio import notices
 from crossask.config import FineTuningConfig
 from crossask.datasets import read_corpus, training_parts
 from crossask.errors import CrossaskError, DataError, WeightsError
@@ -172,12 +173,17 @@ def test_half_precision_trains_and_predicts_in_full_precision(corpus, features, 
     ids=lambda value: getattr(value, "name", value),
 )
 def test_an_epoch_in_half_precision_trains_every_kind_of_row(
-    corpus, features, trained, tmp_path, row, precision
+    corpus, features, trained, tmp_path, monkeypatch, caplog, row, precision
 ):
     full = trained(row)
+    notices.forget()
+    (tmp_path / "cpuinfo").write_text("flags : avx2 avx512f\n")
+    monkeypatch.setattr(processors, "CPU_INFO", tmp_path / "cpuinfo")
     changes = {"training.precision": precision, "training.epochs": 1}
     with small_corpus.without_graphs():
         half, _ = train(corpus, features, tmp_path, row, **changes)
+    lines = [line for line in caplog.messages if "so training.precision=mixed_bfloat16" in line]
+    assert len(lines) == (precision == "mixed_bfloat16")
     assert_trained_in_half_precision(half, full)
     table = training.predict(half, corpus, prepare_features(corpus, row, features))
     assert np.isfinite(table[["a", "b"]].to_numpy()).all()

@@ -7,6 +7,7 @@ The table has the columns clip, truth (the true scene), optionally location, cit
 one column of probabilities for each scene.
 """
 
+import dataclasses
 import functools
 import json
 import os
@@ -14,6 +15,7 @@ import statistics
 import sys
 import types
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags
@@ -105,11 +107,11 @@ def _evaluate_runs(values: flags.FlagValues) -> int:
         command.LOG.warning("%s has not finished training and is left out.", run.folder)
     finished = [run for run in found if run.finished]
     evaluated = _evaluate_all(finished, values)
-    for runs in _by_row(evaluated):
+    for name, runs in _by_row(evaluated).items():
         if len(runs) == 1:
-            _log_scores(runs[0])
+            _log_scores(name, runs[0])
         else:
-            _log_scores_of_row(runs)
+            _log_scores_of_row(name, runs)
     failed = len(finished) - len(evaluated)
     if unfinished and not failed:
         return command.SOME_FAILED
@@ -161,16 +163,23 @@ def _is_needed(run: "Run", name: str, values: flags.FlagValues) -> bool:
     return values.again or not run.path(name).is_file()
 
 
-def _by_row(runs: Sequence["Run"]) -> list[list["Run"]]:
-    """Returns the runs of each row; the rows are in the order of their first runs."""
-    rows: dict[str, list[Run]] = {}
+def _by_row(runs: Sequence["Run"]) -> dict[str, list["Run"]]:
+    """Returns the runs of each row by its name, in the order of their first runs.
+
+    Two folders may have rows of one name. Their names are then the paths of their folders.
+    """
+    by_folder: dict[Path, list[Run]] = {}
     for run in runs:
-        rows.setdefault(run.row, []).append(run)
-    return list(rows.values())
+        by_folder.setdefault(run.folder.parent.parent, []).append(run)
+    names = [found[0].row for found in by_folder.values()]
+    rows = {}
+    for (folder, found), name in zip(by_folder.items(), names, strict=True):
+        rows[str(folder) if names.count(name) > 1 else name] = found
+    return rows
 
 
-def _log_scores(run: "Run") -> None:
-    """Logs the macro accuracy of a run with its interval."""
+def _log_scores(row: str, run: "Run") -> None:
+    """Logs the macro accuracy of the only run of a row with its interval."""
     from crossask.report import formatting
 
     scores = run.read("scores.json")
@@ -179,17 +188,18 @@ def _log_scores(run: "Run") -> None:
     if percents != formatting.NONE:
         percents = f"{formatting.confidence(interval)} interval over {interval.over}s {percents}"
     accuracy = formatting.with_range(formatting.percent(scores["macro_accuracy"]), percents)
-    command.LOG.info("%s: macro accuracy %s, %d clips.", run.title, accuracy, scores["clips"])
+    title = dataclasses.replace(run, row=row).title
+    command.LOG.info("%s: macro accuracy %s, %d clips.", title, accuracy, scores["clips"])
 
 
-def _log_scores_of_row(runs: Sequence["Run"]) -> None:
+def _log_scores_of_row(row: str, runs: Sequence["Run"]) -> None:
     """Logs the mean and the range of the scores of a row's runs: one line instead of many."""
     from crossask.report import formatting
 
     accuracies = [run.read("scores.json")["macro_accuracy"] for run in runs]
     command.LOG.info(
         "%s: macro accuracy %s, the mean of %d runs (%s to %s).",
-        runs[0].row,
+        row,
         formatting.percent(statistics.fmean(accuracies)),
         len(runs),
         formatting.percent(min(accuracies)),

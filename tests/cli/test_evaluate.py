@@ -43,3 +43,15 @@ def test_the_only_run_of_a_row_has_its_interval(evaluated_run, tmp_path, capsys)
     found = lines(tmp_path, capsys)
     expected = "fa fold 1 seed 0: macro accuracy 62.5 % (95 % interval over locations 40.0 to 90.0)"
     assert f"{expected}, 8 clips." in found
+
+
+def test_rows_of_one_name_in_two_folders_are_not_averaged(evaluated_run, tmp_path, capsys):
+    for study, macro_accuracies in (("first", [0.25, 0.5]), ("second", [0.75, 1.0])):
+        for seed, macro_accuracy in enumerate(macro_accuracies):
+            evaluated_run(f"{study}/fa", seed, macro_accuracy)
+    evaluated_run("third/fa", 0, 0.625)
+    found = lines(tmp_path, capsys)
+    for study, mean in (("first", 37.5), ("second", 87.5)):
+        row = tmp_path / study / "fa"
+        assert f"{row}: macro accuracy {mean} %, the mean of 2 runs" in found
+    assert f"{tmp_path / 'third' / 'fa'} fold 1 seed 0: macro accuracy 62.5 %" in found

@@ -68,11 +68,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
+from crossask.errors import DataError
+
 # The variance has a negative term, which chance can make too large. The variance is never smaller
 # than this share of the variance over the locations.
 LEAST_SHARE = 0.25
 # Draws of more units are not kept, for they would fill the memory: 16 MB for 2,000 resamples.
 MOST_KEPT_UNITS = 1000
+# Smaller differences and standard errors are rounding errors: means over different numbers of seeds
+# differ in their last bits.
+LEAST_DIFFERENCE = 1e-12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,11 +88,27 @@ class Bootstrap:
       resamples: Number of draws.
       seed: Seed of the draws.
       confidence: Share of the draws between the ends of an interval, 0..1.
+
+    Raises:
+      DataError: One of them is out of range.
     """
 
     resamples: int = 2000
     seed: int = 0
     confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        """Checks the settings."""
+        if self.resamples < 1:
+            raise DataError(f"The number of resamples is {self.resamples}.", "Give at least 1.")
+        if self.seed < 0:
+            raise DataError(f"The seed of the bootstrap is {self.seed}.", "Give 0 or more.")
+        # The comparison is also false for NaN.
+        if not 0 < self.confidence < 1:
+            raise DataError(
+                f"The confidence is {self.confidence}.",
+                "Give a fraction above 0 and below 1, such as 0.95.",
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -278,7 +299,7 @@ def difference_of_means(first: Runs, second: Runs, freedom_of_locations: int) ->
       second: Scores of the second row under the same draws of locations.
       freedom_of_locations: See `freedom_of_units`.
     """
-    value = float(first.scores.mean() - second.scores.mean())
+    value = _without_rounding_error(float(first.scores.mean() - second.scores.mean()))
     drawn = first.drawn.mean(axis=1) - second.drawn.mean(axis=1)
     return _estimate(value, drawn, (first, second), freedom_of_locations)
 
@@ -348,4 +369,8 @@ def _estimate(
     freedom = float(freedom_of_locations)
     if uncertainty:
         freedom = max(variance**2 / uncertainty, float(least))
-    return Estimate(value, drawn, variance**0.5, freedom)
+    return Estimate(value, drawn, _without_rounding_error(variance**0.5), freedom)
+
+
+def _without_rounding_error(value: float) -> float:
+    return 0.0 if abs(value) < LEAST_DIFFERENCE else value

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from evaluation.tables import random_table
 from scipy.stats import t, ttest_1samp, ttest_ind
 
 from crossask import evaluation
+from crossask.errors import DataError
 from crossask.evaluation import intervals
 from crossask.evaluation.intervals import Bootstrap, Runs
 
@@ -133,6 +135,33 @@ def test_equal_rows_have_a_p_value_of_one_and_certain_differences_one_of_zero():
     better = Runs(np.array([0.6, 0.6]), np.full((10, 2), 0.6))
     assert intervals.difference_of_means(same, same, 5).p_value == 1
     assert intervals.difference_of_means(better, same, 5).p_value == 0
+
+
+@pytest.mark.parametrize("seeds", [(2, 3), (3, 5), (3, 7)])
+def test_rounding_errors_are_no_difference_of_equal_rows(seeds):
+    # The mean of three equal numbers may differ from that of seven in the last bit.
+    table = random_table(5)
+    for clips in range(60, 90):
+        rows = [[table.iloc[:clips]] * count for count in seeds]
+        found = evaluation.compare(*rows, resamples=50)
+        assert (found.difference, found.p_value, found.verdict) == (0, 1, "cannot tell")
+        assert (found.interval.low, found.interval.high) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"confidence": 95}, "The confidence is 95"),
+        ({"confidence": 1.0}, r"The confidence is 1\.0"),
+        ({"confidence": float("nan")}, "The confidence is nan"),
+        ({"resamples": 0}, "The number of resamples is 0"),
+        ({"seed": -1}, "The seed of the bootstrap is -1"),
+    ],
+)
+def test_settings_of_the_bootstrap_that_mean_nothing_are_errors(settings, message):
+    # Two seeds: quantiles of Student's t would make an interval of NaN.
+    with pytest.raises(DataError, match=message):
+        evaluation.summarise([random_table(1)] * 2, **settings)
 
 
 def test_degrees_of_freedom_are_locations_minus_one_in_each_scene():

@@ -29,6 +29,8 @@ from crossask.evaluation import intervals
 from crossask.evaluation.intervals import Bootstrap
 
 UNIT_COLUMNS = ("truth", "location", "clips")
+# Shorter intervals are rounding errors.
+LEAST_WIDTH = 1e-9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,8 +68,8 @@ class EventInScene:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether the interval of the effect excludes zero."""
-        return self.effect_low > 0 or self.effect_high < 0
+        """Whether the interval of the effect excludes zero; see `excludes_zero`."""
+        return bool(excludes_zero(self.effect_low, self.effect_high))
 
 
 def read_event_scores(path: str | Path) -> pd.DataFrame:
@@ -199,10 +201,30 @@ def cohens_h(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return _angle(first) - _angle(second)
 
 
+def excludes_zero(low: float | np.ndarray, high: float | np.ndarray) -> bool | np.ndarray:
+    """Returns whether intervals exclude zero.
+
+    An interval without a width does not: where every scene has one location, all draws are alike
+    and show nothing about other locations.
+
+    Args:
+      low: Lower end, or ends.
+      high: Upper end, or ends.
+    """
+    has_width = (high - low) > LEAST_WIDTH
+    return has_width & ((low > 0) | (high < 0))
+
+
 def means_elsewhere(means: np.ndarray) -> np.ndarray:
     """Returns for each scene the mean over the other scenes, [..., scenes, events]."""
     scenes = means.shape[-2]
     return (means.sum(axis=-2, keepdims=True) - means) / (scenes - 1)
+
+
+def single_unit_scenes(table: pd.DataFrame) -> list[str]:
+    """Returns the scenes of a table of event scores that have one location, sorted."""
+    units = table["truth"].value_counts()
+    return sorted(units.index[units == 1])
 
 
 def has_locations(table: pd.DataFrame) -> bool:

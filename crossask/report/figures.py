@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 
 from crossask import child_processes
 from crossask.evaluation import EventInScene
+from crossask.evaluation import events as events_in_scenes
 from crossask.report import formatting
 from crossask.report.findings import paper_differences
 from crossask.report.rows import Row
@@ -308,7 +309,7 @@ def event_matrix(effects: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure
     most = max(EFFECT_SIZES)
     image = axes.imshow(values, cmap=EFFECTS, vmin=-most, vmax=most, aspect="auto")
     # Dots are light on the dark colours of large effects.
-    excludes_zero = (low > 0) | (high < 0)
+    excludes_zero = events_in_scenes.excludes_zero(low, high)
     is_dark = np.abs(values) > most / 2
     for is_drawn, colour in ((excludes_zero & ~is_dark, INK), (excludes_zero & is_dark, GROUND)):
         rows, columns = np.nonzero(is_drawn)

@@ -22,12 +22,14 @@ class SceneEvents:
       compared: Every event that stands out in a scene, in every scene.
       over: What the intervals draw: "location" or "clip".
       confidence: Confidence of the intervals, a fraction.
+      single: Scenes of one location (of one clip, if the locations are unknown).
     """
 
     row: Row
     compared: tuple[evaluation.EventInScene, ...]
     over: str
     confidence: float
+    single: tuple[str, ...]
 
     @property
     def found(self) -> tuple[evaluation.EventInScene, ...]:
@@ -67,5 +69,6 @@ def find_scene_events(rows: Sequence[Row], resamples: int) -> SceneEvents | None
         compared = evaluation.compare_events(table, EVENTS_OF_SCENE, bootstrap)
         if compared:
             over = "location" if events.has_locations(table) else "clip"
-            return SceneEvents(row, compared, over, bootstrap.confidence)
+            single = tuple(events.single_unit_scenes(table))
+            return SceneEvents(row, compared, over, bootstrap.confidence, single)
     return None

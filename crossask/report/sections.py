@@ -391,6 +391,9 @@ def scene_events(results: CorpusResults, ending: str) -> Section | None:
             "No locations are given: the intervals resample clips, which makes them too narrow "
             "where clips share a location."
         )
+    if found.single:
+        names = ", ".join(formatting.scene(scene) for scene in found.single)
+        notes.append(f"Scenes with a single {found.over}: {names}. The intervals are too narrow.")
     scope = results.scope(found.row)
     pictures = [
         Picture(

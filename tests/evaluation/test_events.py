@@ -6,6 +6,7 @@ import pytest
 
 from crossask.errors import DataError
 from crossask.evaluation import compare_events, outstanding_events, read_event_scores
+from crossask.evaluation.events import excludes_zero, single_unit_scenes
 from crossask.evaluation.intervals import Bootstrap
 
 BOOTSTRAP = Bootstrap(resamples=200)
@@ -92,7 +93,19 @@ def test_events_of_any_scene_are_compared_in_every_scene():
     }
     effects = {(event.scene, event.event): event.effect for event in found}
     assert effects["bus", "dog"] == pytest.approx(-effects["park", "dog"])
-    assert all(event.excludes_zero for event in found)
+    # With one location a scene, the intervals have no width and show nothing.
+    assert not any(event.excludes_zero for event in found)
+
+
+def test_an_interval_excludes_zero_if_it_has_a_width_on_one_side_of_it():
+    low = np.array([0.1, 0.1, -0.2, -0.2, 0.0])
+    high = np.array([0.3, 0.1, -0.1, 0.1, 0.0])
+    assert excludes_zero(low, high).tolist() == [True, False, True, False, False]
+
+
+def test_scenes_of_one_location_are_listed():
+    scores = (("park", "p1", 1, 0.8, 0.1), ("bus", "b1", 1, 0.1, 0.6), ("bus", "b2", 1, 0.1, 0.6))
+    assert single_unit_scenes(table(*scores)) == ["park"]
 
 
 def test_one_scene_has_nothing_to_be_compared_with():

@@ -73,6 +73,17 @@ def test_intervals_over_clips_have_a_note(tmp_path):
     assert "too narrow" in section.notes[-1]
 
 
+def test_scenes_of_one_location_have_a_note(runs_root, tmp_path):
+    folder = write_run(tmp_path / "single", "vem", (4, 3), "VEM", "feature_based")
+    write_scores(folder)
+    table = pd.read_csv(folder / "event_scores.csv")
+    table[table["location"] != "park1"][:-1].to_csv(folder / "event_scores.csv", index=False)
+    assert (
+        section_of(tmp_path / "single").notes[-1].startswith("Scenes with a single location: park.")
+    )
+    assert not any("single location" in note for note in section_of(runs_root).notes)
+
+
 def test_all_formats_contain_the_events(runs_root, tmp_path):
     paths = write_report(
         runs_root, tmp_path / "report", resamples=RESAMPLES, json_file=tmp_path / "all.json"

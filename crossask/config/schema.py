@@ -124,7 +124,8 @@ class FeatureConfig(Settings):
         None,
         "Data set folder: recordings are cut into clips of clip_seconds that start every so many "
         "seconds, and shorter recordings are repeated; None: a recording is one clip.",
-        gt=0,
+        # Ids of clips have their starts with three decimals.
+        ge=0.001,
     )
     mono: bool = paper(
         False,

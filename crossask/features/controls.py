@@ -4,6 +4,7 @@ A control row (`Experiment.event_control`) is trained and evaluated on such a ca
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -163,9 +164,15 @@ def _true_events(cache: FeatureCache, corpus: Corpus, clip_seconds: float) -> Em
     patches = cache.shapes["embedding"][0]
     edges = np.arange(patches + 1) * clip_seconds / patches  # seconds
     # The sound files are in <corpus>/audio.
-    table = _read_events(Path(corpus.clips[0].path).parent.parent / "events.csv", corpus.name)
+    folder = Path(corpus.clips[0].path).parent.parent
+    table = _read_events(folder / "events.csv", corpus.name)
     kinds = sorted({event["event_label"] for event in table})
-    clip_of_file = {Path(clip.path).name: clip.id for clip in corpus.clips}
+    clip_of_file = _clips_by_file(corpus)
+    if not any(_is_of_corpus(event["filename"], folder, clip_of_file) for event in table):
+        raise DataError(
+            f"{folder / 'events.csv'} has no events of any clip of corpus {corpus.name!r}.",
+            "Its column filename contains the names of the clips' files.",
+        )
     values = {clip_id: np.zeros((patches, len(kinds)), np.float32) for clip_id in cache.clip_ids}
     for event in table:
         clip_id = clip_of_file.get(Path(event["filename"]).name)
@@ -180,8 +187,32 @@ def _true_events(cache: FeatureCache, corpus: Corpus, clip_seconds: float) -> Em
     return values
 
 
+def _clips_by_file(corpus: Corpus) -> dict[str, str]:
+    """Returns {name of a file: id of its clip}; raises DataError if two clips have one name."""
+    clip_of_file: dict[str, str] = {}
+    for clip in corpus.clips:
+        first = clip_of_file.setdefault(Path(clip.path).name, clip.id)
+        if first != clip.id:
+            raise DataError(
+                f"The clips {first!r} and {clip.id!r} have files of one name, so it is not known "
+                "which of them an event of events.csv is in.",
+                "Use the corpus soundscapes, or files of different names that are not cut into "
+                "clips.",
+            )
+    return clip_of_file
+
+
+def _is_of_corpus(file: str, folder: Path, clip_of_file: Mapping[str, str]) -> bool:
+    """Returns whether a file of events.csv is one of the corpus, of which a part may be read."""
+    return Path(file).name in clip_of_file or (folder / file).is_file()
+
+
 def _read_events(path: Path, corpus_name: str) -> tuple[dict[str, str], ...]:
-    """Returns the lines of events.csv; raises DataError if it is missing or lacks columns."""
+    """Returns the lines of events.csv.
+
+    Raises:
+      DataError: It is missing, lacks columns, or has a time that is no number.
+    """
     if not path.is_file():
         raise DataError(
             f"Corpus {corpus_name!r} has no table of its events: there is no {path}.",
@@ -189,7 +220,21 @@ def _read_events(path: Path, corpus_name: str) -> tuple[dict[str, str], ...]:
         )
     table = text_tables.read_tab_separated(path)
     table.require(EVENT_COLUMNS, "Use the corpus soundscapes, or a table of the same format.")
+    for number, row in table.numbered_rows():
+        for column in ("onset", "offset"):
+            if not _is_time(row[column]):
+                raise table.line_error(
+                    number, f"has the {column} {row[column]!r}", "Give it in seconds, such as 1.5."
+                )
     return table.rows
+
+
+def _is_time(cell: str) -> bool:
+    """Returns whether a cell is a finite number."""
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
 
 
 def _written(cache: FeatureCache, values: Embeddings, name: str) -> FeatureCache:

@@ -118,6 +118,37 @@ def test_true_events_are_shares_of_the_patches_time(prepared):
     (folder / "events.csv").unlink()
 
 
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["a.wav\tnow\t2.0\tdog"], "Line 2 of .*events.csv has the onset 'now'"),
+        (["a.wav\t1.0\tnan\tdog"], "Line 2 of .*events.csv has the offset 'nan'"),
+        (["a.wav\t1.0\t\tdog"], "Line 2 of .*events.csv has the offset ''"),
+        (["nowhere.wav\t1.0\t2.0\tdog"], "has no events of any clip"),
+    ],
+)
+def test_a_table_of_events_that_says_nothing_of_the_clips_is_an_error(prepared, lines, message):
+    path = prepared[0] / "events.csv"
+    path.write_text("\n".join(["filename\tonset\toffset\tevent_label", *lines]) + "\n")
+    with pytest.raises(DataError, match=message):
+        controlled(prepared, "true_events")
+    path.unlink()
+
+
+def test_true_events_need_a_file_name_of_its_own_for_each_clip(prepared):
+    folder, corpus, cache = prepared
+    (folder / "events.csv").write_text("filename\tonset\toffset\tevent_label\n")
+    first = corpus.clips[0]
+    cut = [dataclasses.replace(first, id=f"{first.id}@{start}.0s") for start in (0, 2)]
+    twice = dataclasses.replace(
+        corpus, clips=tuple(dataclasses.replace(clip, start_seconds=0.0) for clip in cut), folds=()
+    )
+    row = dataclasses.replace(ROW, event_control="true_events")
+    with pytest.raises(DataError, match="have files of one name"):
+        controls.controlled(cache, twice, row, "1", 0)
+    (folder / "events.csv").unlink()
+
+
 @pytest.mark.trains
 @pytest.mark.parametrize(
     "row", ["other_clip", "shuffled_in_time", "attends_itself", "events_alone"]

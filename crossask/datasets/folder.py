@@ -229,7 +229,32 @@ def _clips_of_table(lines: ClipTable, need_audio: bool) -> list[Clip]:
             f"first is {missing[0]}.",
             "Correct the paths (they start at the folder of the table) or remove the lines.",
         )
+    _log_cities_of_one_location(clips, table.path)
     return clips
+
+
+def _log_cities_of_one_location(clips: Iterable[Clip], table: Path) -> None:
+    """Logs once if a location has several cities: it may be the same name of several places."""
+    cities_of: dict[str, set[str]] = {}
+    for clip in clips:
+        if clip.city:
+            cities_of.setdefault(clip.location, set()).add(clip.city)
+    shared = sorted(location for location, cities in cities_of.items() if len(cities) > 1)
+    if shared:
+        location = shared[0]
+        cities = sorted(cities_of[location])
+        notices.log_once(
+            f"cities of one location in {table}",
+            logging.WARNING,
+            "%d locations in %s have several cities, such as %r with %s. Each counts as one place, "
+            "in folds and in intervals. If they are several, name them by their cities: %s-%s.",
+            len(shared),
+            table,
+            location,
+            " and ".join(cities),
+            cities[0],
+            location,
+        )
 
 
 def _folds_of_table(lines: ClipTable) -> dict[str, str]:

@@ -101,6 +101,26 @@ def test_clips_of_one_location_are_in_one_fold(tmp_path):
     assert [len(fold.evaluation) for fold in corpus.folds] == [6, 6, 6]
 
 
+def test_one_name_of_locations_in_two_cities_is_a_warning(tmp_path, caplog):
+    rows = []
+    for city in ("lyon", "paris"):
+        for place in range(3):
+            rows += [(f"{scene}-{city}{place}.wav", scene, place, city) for scene in "ab"]
+    write_table(tmp_path, (*LOCATIONS, "city"), rows)
+    notices.forget()
+    read_corpus("folder", tmp_path)
+    (message,) = caplog.messages
+    assert message.startswith(f"3 locations in {tmp_path / 'clips.csv'} have several cities, such")
+    assert "'0' with lyon and paris" in message
+    assert message.endswith("name them by their cities: lyon-0.")
+    caplog.clear()
+    notices.forget()
+    rows = [(name, scene, f"{city}-{place}", city) for name, scene, place, city in rows]
+    write_table(tmp_path, (*LOCATIONS, "city"), rows)
+    read_corpus("folder", tmp_path)
+    assert not caplog.messages
+
+
 def test_a_scene_whose_locations_have_other_scenes_too_counts_all_of_them(tmp_path):
     rows = []
     for place in range(5):

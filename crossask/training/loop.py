@@ -170,8 +170,8 @@ def fit(
       out, and so are the columns "val_..." of history.csv.
 
     Raises:
-      CrossaskError: The loss is not finite, or `folder` cannot be written or its disk is full; the
-        last saved state remains.
+      CrossaskError: The loss is not finite, or the weights to keep are not, or `folder` cannot be
+        written or its disk is full; the last saved state remains.
       Preempted: SIGTERM arrived here, or on any machine that trains with this one. The state of
         the current step is saved.
     """
@@ -429,6 +429,7 @@ class _ResumableState(keras.callbacks.Callback):
         best_weights = None
         if self.plan.selection.kept(self.history)["epoch"] == epoch + 1:
             best_weights = self._averaged_weights()
+            self._check_kept(best_weights)
         self.epoch.assign(epoch + 1)
         self.step.assign(0)
         self.sums.clear()
@@ -438,6 +439,23 @@ class _ResumableState(keras.callbacks.Callback):
         self._show_progress()
         if self._is_preempted():
             raise Preempted
+
+    def _check_kept(self, weights: Sequence[np.ndarray]) -> None:
+        """Raises CrossaskError if the epoch to keep cannot predict.
+
+        The loss of an epoch is that before its last step, and may be finite nevertheless.
+        """
+        record = self.history[-1]
+        problem = ""
+        if not all(np.isfinite(array).all() for array in weights):
+            problem = "Some weights"
+        elif not np.isfinite(record.get("val_loss", 0.0)):
+            problem = "Validation losses"
+        if problem:
+            raise CrossaskError(
+                f"{problem} of {self.plan.title} are not finite after epoch {record['epoch']}.",
+                "Lower the learning rate and train again.",
+            )
 
     def _is_preempted(self) -> bool:
         """Returns whether SIGTERM has arrived, here or on another machine.

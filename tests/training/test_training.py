@@ -367,6 +367,18 @@ def test_a_loss_that_is_not_a_number_stops_the_run_with_advice(corpus, features,
         train(corpus, features, tmp_path, small_corpus.FA, **{"training.learning_rate": 1e30})
 
 
+@pytest.mark.parametrize("row", [small_corpus.FA, small_corpus.FA_ON_ALL], ids=lambda row: row.name)
+def test_a_last_step_that_ruins_the_weights_stops_the_run_with_advice(
+    corpus, features, tmp_path, eagerly, row
+):
+    # One batch: the loss of the only step is that of the initial weights.
+    clips = len(parts_of(corpus, "1", row.training).training)
+    changes = {"training.epochs": 1, "training.batch_size": clips, "training.learning_rate": 1e39}
+    with pytest.raises(CrossaskError, match="are not finite after epoch 1") as error:
+        train(corpus, features, tmp_path, row, **changes)
+    assert "learning rate" in error.value.fix
+
+
 def test_without_a_validation_part_every_clip_is_trained_on_and_the_last_epoch_kept(
     corpus, trained
 ):

@@ -54,6 +54,7 @@ def read_segments(
     name_of = _names_of_labels(Path(names))
     sounds_of = _sounds_by_id(audio_dir)
     clips = []
+    of_other_segments: list[Path] = []
     line_of: dict[str, int] = {}
     for number, cells in text_tables.read_csv_lines(path):
         if cells[0].startswith("#"):
@@ -83,9 +84,20 @@ def read_segments(
             )
         if identifier in sounds_of:
             sound = _sound_of_segment(identifier, cells[1], sounds_of[identifier])
+            if sound is None:
+                of_other_segments += sounds_of[identifier]
+                continue
             # A dictionary keeps the order and drops repetitions.
             distinct = dict.fromkeys(name_of[label] for label in labels)
             clips.append(LabelledClip(str(sound), tuple(distinct)))
+    if of_other_segments:
+        LOG.warning(
+            "%d sound files begin at another time than the segment of their video in %s, by their "
+            "names, and are left out, such as %s.",
+            len(of_other_segments),
+            path,
+            of_other_segments[0],
+        )
     if not clips:
         raise DataError(
             f"{audio_dir} contains the sound of none of the {len(line_of)} segments of {path}.",
@@ -102,8 +114,8 @@ def _names_of_labels(path: Path) -> dict[str, str]:
     return {row["mid"]: row["display_name"] for row in table.rows}
 
 
-def _sound_of_segment(identifier: str, start_seconds: str, paths: Sequence[Path]) -> Path:
-    """Returns the sound file of a segment.
+def _sound_of_segment(identifier: str, start_seconds: str, paths: Sequence[Path]) -> Path | None:
+    """Returns the sound file of a segment; None if all are of other segments, by their names.
 
     Args:
       identifier: Identifier of the video.
@@ -111,24 +123,28 @@ def _sound_of_segment(identifier: str, start_seconds: str, paths: Sequence[Path]
       paths: Files that begin with the identifier: of several segments, or formats, of the video.
 
     Raises:
-      DataError: There are several, and not exactly one has the start of the segment in its name.
+      DataError: Several have the start of the segment in their names, or several have no start.
     """
-    if len(paths) == 1:
-        return paths[0]
     seconds = float(start_seconds)
     matching = []
+    without_times = []
     for path in paths:
-        times = TIMES.search(path.stem)
-        if times and float(times["start"]) in (seconds, 1000 * seconds):
+        # The identifier may end like times, too.
+        times = TIMES.search(path.stem.partition(identifier)[2])
+        if times is None:
+            without_times.append(path)
+        elif float(times["start"]) in (seconds, 1000 * seconds):
             matching.append(path)
-    if len(matching) != 1:
-        candidates = matching or paths
+    candidates = matching or without_times
+    if not candidates:
+        return None
+    if len(candidates) > 1:
         raise DataError(
             f"{candidates[0]} and {candidates[1]} both may be the segment of {identifier!r} that "
             f"begins at {start_seconds} s.",
             "Remove one of them, or name both after their segments, such as YTID_30000_40000.wav.",
         )
-    return matching[0]
+    return candidates[0]
 
 
 def _sounds_by_id(folder: str | Path) -> dict[str, list[Path]]:

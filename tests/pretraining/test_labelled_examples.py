@@ -205,6 +205,27 @@ def test_of_several_segments_of_a_video_the_one_that_begins_where_the_line_says_
         pretraining.read_segments(*paths)
 
 
+def test_the_sound_of_another_segment_of_a_video_does_not_get_the_labels(audioset, caplog):
+    sounds = audioset / "sounds"
+    (sounds / "Y--4gqARaEJE.wav").rename(sounds / "Y--4gqARaEJE_70000_80000.wav")
+    clips = pretraining.read_segments(audioset / "segments.csv", sounds, audioset / "names.csv")
+    assert [clip.path for clip in clips] == [
+        str(sounds / "Y0123456789_0_10000.wav"),
+        str(sounds / "part" / "abcdefghijk.wav"),
+    ]
+    (message,) = caplog.messages
+    assert message.startswith("1 sound files begin at another time than the segment of their video")
+    assert message.endswith("Y--4gqARaEJE_70000_80000.wav.")
+    # A file without times is of the segment, also if its identifier ends like times.
+    shutil.copy(sounds / "other.wav", sounds / "Y--4gqARaEJE.wav")
+    shutil.copy(sounds / "other.wav", sounds / "abcdef_12_3.wav")
+    line = 'abcdef_12_3, 30.000, 40.000, "/m/0jbk"\n'
+    (audioset / "segments.csv").write_text(SEGMENTS + line)
+    clips = pretraining.read_segments(audioset / "segments.csv", sounds, audioset / "names.csv")
+    assert clips[0].path == str(sounds / "Y--4gqARaEJE.wav")
+    assert clips[-1].path == str(sounds / "abcdef_12_3.wav")
+
+
 def test_a_folder_without_the_sounds_of_the_segments_is_an_error(audioset):
     (audioset / "empty").mkdir()
     with pytest.raises(DataError, match="the sound of none of the 4 segments"):

@@ -49,7 +49,7 @@ def read(data_dir: str | Path, need_audio: bool = True, name: str = "embeddings"
     arrays = _load(path)
     if "class_names" not in arrays or arrays["class_names"].ndim != 1:
         raise DataError(f"{path} has no array class_names [scenes].", FORMAT_HELP)
-    scenes = tuple(str(scene) for scene in arrays["class_names"])
+    scenes = tuple(_text(scene) for scene in arrays["class_names"])
     clips = []
     ids = {}
     for part in _parts(arrays):
@@ -153,7 +153,7 @@ def _clips(
             f"{part}_location of {path} is {list(locations.shape)} for {len(embeddings)} clips.",
             FORMAT_HELP,
         )
-    locations = [str(location).strip() for location in locations]
+    locations = [_text(location).strip() for location in locations]
     if any(locations) and not all(locations):
         raise DataError(
             f"{part}_location of {path} is blank for clip {locations.index('')}, others have one.",
@@ -164,6 +164,13 @@ def _clips(
         clip_id = _clip_id(part, number)
         clips.append(Clip(clip_id, str(path), scenes[int(label)], locations[number]))
     return clips
+
+
+def _text(value: np.generic) -> str:
+    """Returns an entry of an array as text. Arrays from HDF5 files have bytes in place of text."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return str(value)
 
 
 def _labels(path: Path, part: str, arrays: Mapping[str, np.ndarray], scenes: int) -> np.ndarray:

@@ -54,6 +54,15 @@ def test_parts_are_folds_with_their_own_validation(write):
     assert {clip.location for clip in corpus.clips} == {""}
 
 
+def test_names_in_bytes_are_read_as_text(write):
+    names = {"class_names": np.array([b"caf\xc3\xa9", b"park"])}
+    for part, clips in (("train", 24), ("val", 8), ("unseen", 12)):
+        names[f"{part}_location"] = np.array([f"{part}{n // 2}".encode() for n in range(clips)])
+    corpus = read_corpus("embeddings", write(**names))
+    assert corpus.scenes == ("caf\xe9", "park")
+    assert corpus.clips[0].location == "train0"
+
+
 @pytest.fixture
 def trained(write, tmp_path):
     """A run that was trained on the embeddings, its corpus and its features."""

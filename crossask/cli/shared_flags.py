@@ -201,7 +201,11 @@ def dataset_names(*others: str) -> str:
 
 
 def experiments(flag_values: flags.FlagValues) -> list["Experiment"]:
-    """Returns the rows that the flags select, with all replaced fields."""
+    """Returns the rows that the flags select, with all replaced fields.
+
+    Raises:
+      CrossaskError: A row or a field does not exist, or two rows have one name after the changes.
+    """
     from crossask import config
 
     command.required(flag_values, "experiment")
@@ -216,6 +220,14 @@ def experiments(flag_values: flags.FlagValues) -> list["Experiment"]:
             # And afterwards, because one of the fields may be the data set.
             row = _on_dataset(row, dataset)
         rows.append(config.with_absolute_paths(row))
+    names = [row.name for row in rows]
+    for name in names:
+        if names.count(name) > 1:
+            # Their runs would have one folder.
+            raise CrossaskError(
+                f"--params_override or --config_file gives several rows the name {name!r}.",
+                "Select one row (--experiment=FILE.py:row), or leave out the field name.",
+            )
     return rows
 
 

@@ -280,6 +280,17 @@ def test_any_table_of_predictions_is_scored(work, capsys):
         ),
         (
             "train",
+            [
+                "--experiment={rows}",
+                "--params_override=name=mine",
+                "--data_dir=x",
+                "--model_dir=y",
+            ],
+            "gives several rows the name 'mine'",
+            "Select one row",
+        ),
+        (
+            "train",
             ["--experiment={rows}", "--seeds=one", "--data_dir=x", "--model_dir=y"],
             "--seeds",
             "0,1,2",

@@ -11,7 +11,7 @@ from every_verb import call
 from crossask import files
 from crossask.datasets import read_corpus, soundscapes
 from crossask.datasets.soundscapes import ClipKey, IsolatedEventsConfig, design, writing
-from crossask.errors import ConfigError, DataError
+from crossask.errors import ConfigError, CrossaskError, DataError
 
 SMALL = soundscapes.SoundscapesConfig(
     seed=3, locations_per_scene=3, clips_per_location=1, clip_seconds=1.0
@@ -40,6 +40,24 @@ def corpus(tmp_path_factory):
     assert meta == folder / "meta.csv"
     assert seen == [(done, 30) for done in range(31)]
     return folder
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda folder: soundscapes.write_soundscapes(
+            folder, dataclasses.replace(SMALL, locations_per_scene=2**31 - 1)
+        ),
+        lambda folder: soundscapes.write_events(
+            folder, dataclasses.replace(THREE_EVENTS, count=2**31 - 1)
+        ),
+    ],
+)
+def test_recordings_that_no_disk_would_hold_are_an_error_at_once(tmp_path, write):
+    with pytest.raises(CrossaskError, match=r"recordings need \d+ GB, but the disk of"):
+        write(tmp_path / "corpus")
+    # The folder can be used for fewer recordings.
+    assert list((tmp_path / "corpus").iterdir()) == []
 
 
 def test_the_corpus_is_read_as_tau_2019(corpus):

@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import math
 import multiprocessing
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from crossask.datasets.soundscapes.design import (
     SoundscapesConfig,
 )
 from crossask.datasets.soundscapes.event_kinds import EVENT_KINDS
+from crossask.datasets.soundscapes.scenes import SCENES
+from crossask.errors import CrossaskError
 
 # Called with (recordings done, recordings in all).
 Progress = Callable[[int, int], None]
@@ -61,9 +64,12 @@ def write_soundscapes(
 
     Raises:
       DataError: The folder has another recipe, or files but no recipe.
+      CrossaskError: The folder cannot be written, or its disk is too small.
     """
     folder = Path(data_dir)
     config = config or recipe.recorded_config(folder)
+    count = len(SCENES) * config.locations_per_scene * config.clips_per_location
+    _check_disk(folder, count, config.clip_seconds * config.sample_rate_hz)
     recipe.claim(folder, recipe.SCENE_CONTENT, config)
     clips = design.clips_of(config)
     jobs = []
@@ -101,6 +107,7 @@ def write_events(
     """
     folder = Path(data_dir)
     config = config or IsolatedEventsConfig()
+    _check_disk(folder, config.count, config.seconds * config.sample_rate_hz)
     recipe.claim(folder, recipe.EVENT_CONTENT, config)
     jobs = []
     lines = ["filename,category,fold"]
@@ -116,6 +123,28 @@ def write_events(
         lines.append(f"{name},{kind},{fold}")
     _render(jobs, workers, progress)
     return _write_lines(folder / "events.csv", lines)
+
+
+def _check_disk(folder: Path, recordings: int, samples: float) -> None:
+    """Raises CrossaskError for recordings that would not fit on the disk even if it were empty.
+
+    A list of so many would fill the memory first. What is free may suffice for the recordings that
+    are missing, so it is not compared.
+
+    Args:
+      folder: The folder of the recordings.
+      recordings: Their number.
+      samples: Length of each of them in samples.
+    """
+    needed = recordings * samples * BYTES_PER_SAMPLE
+    files.check_room(folder, 0)
+    whole = shutil.disk_usage(folder).total
+    if needed > whole:
+        raise CrossaskError(
+            f"{recordings} recordings need {needed / 1e9:.0f} GB, but the disk of {folder} has "
+            f"{whole / 1e9:.0f} GB in all.",
+            "Render fewer recordings.",
+        )
 
 
 @dataclasses.dataclass(frozen=True)

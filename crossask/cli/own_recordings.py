@@ -1,13 +1,13 @@
 """Runs `crossask train RECORDINGS`: settings, training, evaluation, report and export."""
 
-import csv
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from crossask import files, locks, text_tables
+from crossask import files, locks
 from crossask.cli import command
 from crossask.errors import CrossaskError
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from crossask.datasets.own_recordings import OwnRecordings
 
 SEEDS = "0,1,2"
+# All numbers of the report, beside the folder of the runs.
+RESULTS = "results.json"
 # Flags of `crossask train` that also apply to a folder of recordings.
 PASSED_ON = ("folds", "jobs", "workers", "distribution", "tpu", "save_steps")
 
@@ -62,7 +64,7 @@ def _train_and_export(own: "OwnRecordings", out: Path, values: flags.FlagValues)
     steps = (
         ("train", *grid, f"--preflight={values.preflight}"),
         ("evaluate", f"--model_dir={runs}"),
-        ("report", f"--model_dir={runs}", f"--out={out / 'report'}"),
+        ("report", f"--model_dir={runs}", f"--out={out / 'report'}", f"--json={out / RESULTS}"),
     )
     worst_code = 0
     for step in steps:
@@ -118,9 +120,12 @@ def _export(out: Path) -> int:
     """Exports a run of the row with the best score, and returns the exit code."""
     from crossask.training import run_folder
 
-    with open(out / "report" / "table.csv", newline="", encoding="utf-8") as file:
-        best = max(csv.DictReader(file), key=lambda row: float(row["macro_accuracy"]))
-    best_row = text_tables.name_of(best["row"])
+    content = json.loads((out / RESULTS).read_text(encoding="utf-8"))
+    rows = []
+    for corpus in content["corpora"]:
+        # Rows whose recordings were cut differently are in tables of their own.
+        rows += corpus["rows"]
+    best_row = max(rows, key=lambda row: row["macro_accuracy"])["name"]
     model = out / "model"
     command.LOG.info(
         "The row %s has the best score. The score is optimistic, because it selected the row.",
@@ -129,8 +134,9 @@ def _export(out: Path) -> int:
     if model.exists():
         command.LOG.info("Model: %s (written before; remove it to write another).", model)
         return 0
-    # The run of the first fold and the first seed.
-    run = run_folder.find_runs(out / "runs" / best_row)[0]
+    # The run of the first fold and the first seed, among those that are finished.
+    runs = run_folder.find_runs(out / "runs" / best_row)
+    run = next(run for run in runs if run.finished)
     code = _verb("export", f"--model_dir={run.folder}", f"--out={model}")
     if not code:
         command.LOG.info("Predict with it: crossask predict --model=%s RECORDING", model)

@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -170,15 +171,40 @@ def test_flags_of_the_grid_apply_to_a_folder_of_recordings(sounds, tmp_path, cap
 
 
 def test_the_best_row_is_exported_by_its_name(tmp_path, monkeypatch):
-    # In table.csv, an apostrophe precedes this name, so that no spreadsheet runs it.
     write_run(tmp_path / "runs", "@best", (4, 4), "CMAM", "feature_based")
     write_run(tmp_path / "runs", "fa", (2, 3))
-    write_report(tmp_path / "runs", tmp_path / "report", resamples=20)
+    assert exported(tmp_path, monkeypatch) == tmp_path / "runs" / "@best" / "fold1" / "seed0"
+
+
+def test_the_best_row_is_found_among_rows_whose_recordings_were_cut_differently(
+    tmp_path, monkeypatch
+):
+    write_run(tmp_path / "runs", "fa", (2, 3))
+    assert exported(tmp_path, monkeypatch) == tmp_path / "runs" / "fa" / "fold1" / "seed0"
+    # Then a row with clips of another length was added: a report on two corpora.
+    other = write_run(tmp_path / "runs", "fa_5_s", (4, 4), seed=1)
+    content = json.loads((other / "config.json").read_text())
+    content["corpus"]["fingerprint"] = "beef"
+    (other / "config.json").write_text(json.dumps(content))
+    assert exported(tmp_path, monkeypatch) == other
+
+
+def test_a_run_that_is_not_finished_is_not_exported(tmp_path, monkeypatch):
+    write_run(tmp_path / "runs", "fa", (2, 3), seed=0, finished=False)
+    finished = write_run(tmp_path / "runs", "fa", (2, 3), seed=1)
+    assert exported(tmp_path, monkeypatch) == finished
+
+
+def exported(out, monkeypatch):
+    """Reports on the runs in a folder, and returns the folder of the run that is exported."""
+    results = out / of_command.RESULTS
+    write_report(out / "runs", out / "report", resamples=20, json_file=results)
     verbs = []
     monkeypatch.setattr(of_command, "_verb", lambda *words: verbs.append(words) or 0)
-    assert of_command._export(tmp_path) == 0
-    run = tmp_path / "runs" / "@best" / "fold1" / "seed0"
-    assert verbs == [("export", f"--model_dir={run}", f"--out={tmp_path / 'model'}")]
+    assert of_command._export(out) == 0
+    ((verb, run, target),) = verbs
+    assert (verb, target) == ("export", f"--out={out / 'model'}")
+    return Path(run.removeprefix("--model_dir="))
 
 
 def test_what_is_finished_is_reported_and_exported_beside_a_run_that_is_not(

@@ -9,7 +9,9 @@ Arrays of the .npz with embeddings and events:
 """
 
 import dataclasses
-from collections.abc import Callable
+import hashlib
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from crossask.pretraining.tagger import MeanAveragePrecision
 from crossask.tracing import as_written
 from crossask.training import devices, loop, trunk
 
+LOG = logging.getLogger("crossask")
 FORMAT_HELP = (
     "Give an .npz with event_names [events] and, for train, val and optionally test, PART_x "
     "[clips, patches, width] and PART_y [clips, events]."
@@ -37,6 +40,7 @@ FORMAT_HELP = (
 PARTS = ("train", "val", "test")
 # Keeps the random numbers of the order apart from others of the same seed.
 ORDER_KEY = 0x7271
+HASH_BYTES = 16
 # Smaller deviations are raised to this one, because embeddings are divided by them.
 LEAST_DEVIATION = 1e-6
 # Keeps the initial probability of an event, its share of the clips, away from 0 and 1.
@@ -189,7 +193,37 @@ def read_tagged_embeddings(path: str | Path) -> dict[str, TaggedEmbeddings]:
         raise DataError(
             f"val_y of {path} has no event in any clip.", "The validation part chooses the epoch."
         )
+    _log_trained_clips(path, parts)
     return parts
+
+
+def _log_trained_clips(path: str | Path, parts: dict[str, TaggedEmbeddings]) -> None:
+    """Logs how many clips of the other parts have the same embeddings as a training clip.
+
+    It is no error, because silent clips have equal embeddings.
+    """
+    trained = set(_hashes(parts["train"]))
+    for name, part in parts.items():
+        if name == "train":
+            continue
+        count = sum(1 for digest in _hashes(part) if digest in trained)
+        if count:
+            LOG.warning(
+                "%d of %d clips of %s_x of %s have the same embeddings as training clips. If they "
+                "are not silent, the scores on this part are too high.",
+                count,
+                part.count,
+                name,
+                path,
+            )
+
+
+def _hashes(part: TaggedEmbeddings) -> Iterator[bytes]:
+    """Yields a hash of the embeddings of each clip."""
+    for embedding in part.embeddings:
+        # Parts may have different types of numbers.
+        content = np.ascontiguousarray(embedding, np.float32)
+        yield hashlib.blake2b(content, digest_size=HASH_BYTES).digest()
 
 
 def _check_values(

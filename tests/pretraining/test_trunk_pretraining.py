@@ -69,6 +69,19 @@ def test_clips_of_weight_0_do_not_count_in_the_metric():
     assert float(metric.result()) == 1
 
 
+def test_test_clips_with_the_embeddings_of_training_clips_are_counted_in_a_warning(
+    tmp_path, caplog
+):
+    trunk_pretraining.read_tagged_embeddings(write(tmp_path / "apart.npz"))
+    assert not caplog.messages
+    train_x = arrays()["train_x"]
+    test_x = arrays()["test_x"].astype(np.float32)
+    test_x[:3] = train_x[[5, 7, 7]]
+    trunk_pretraining.read_tagged_embeddings(write(tmp_path / "shared.npz", test_x=test_x))
+    (message,) = caplog.messages
+    assert message.startswith("3 of 24 clips of test_x of")
+
+
 def loaded(path):
     """Returns the row's network with the trunk of a file."""
     row = config.override(ROW, {"model.trunk": str(path)})

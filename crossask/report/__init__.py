@@ -23,6 +23,9 @@ from crossask.report.corpus import make_results
 from crossask.report.runs import machines, read_runs, versions
 from crossask.report.sounds import Sounds
 
+# Tables of a report on one corpus. With several, their names contain that of the corpus.
+TABLES = ("table.csv", "table.tex", "misclassified.csv", "devices.csv")
+
 
 def write_report(
     runs_root: str | Path,
@@ -33,6 +36,9 @@ def write_report(
     provenance: Provenance | None = None,
 ) -> dict[str, Path]:
     """Writes a report on every run at or below `runs_root`; the same arguments give the same bytes.
+
+    Files of an earlier report in the folder are replaced. Its tables that this one does not have,
+    such as "table.csv" if there are several corpora now, are removed.
 
     Args:
       runs_root: Folder that contains <row>/fold<fold>/seed<seed>/, at any depth.
@@ -85,4 +91,8 @@ def write_report(
     for name, content in contents.items():
         with files.writing(paths[name]) as temporary:
             temporary.write_bytes(content)
+    for name in TABLES:
+        # A table of an earlier report in this folder would be taken for one of this report.
+        if name not in contents:
+            files.remove(Path(out_dir, name))
     return paths

@@ -352,3 +352,16 @@ def test_runs_that_did_not_use_their_events_are_listed(tmp_path):
     notes = results_of(tmp_path).notes
     expected = "CMAM from scratch: training this row did not use the events in 1 of 2 runs."
     assert any(note.startswith(expected) for note in notes)
+
+
+def test_the_table_of_an_earlier_report_does_not_stay_beside_those_of_two_corpora(tmp_path):
+    write_run(tmp_path / "runs", "fa", (2, 3), devices=("a", "b", "a", "b"))
+    out = tmp_path / "report"
+    first = write_report(tmp_path / "runs", out, resamples=RESAMPLES)
+    assert {"table.csv", "devices.csv"} < set(first)
+    (out / "notes.csv").write_text("mine")
+    write_run(tmp_path / "runs", "other", (2, 3), corpus="other")
+    second = write_report(tmp_path / "runs", out, resamples=RESAMPLES)
+    assert {"table_demo.csv", "table_other.csv", "devices_demo.csv"} < set(second)
+    tables = {path.name for path in out.glob("*.csv")} | {path.name for path in out.glob("*.tex")}
+    assert tables == {name for name in second if name.endswith((".csv", ".tex"))} | {"notes.csv"}

@@ -14,6 +14,13 @@ from crossask.report.paper import Cell
 from crossask.report.runs import EvaluatedRun
 
 Corpus = tuple[str, str]
+# Entry of config.json with a digest of files that a run began with -> what these files are.
+DIGESTS = {
+    "event_digest": "weights, embeddings or PCA of its event model",
+    "start_digest": "weights of its event model",
+    "trunk_digest": "content of model.trunk",
+    "teacher_digest": "tables of distillation.teacher",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -301,3 +308,13 @@ def _check_same(first: EvaluatedRun, other: EvaluatedRun) -> None:
             f"{first.corpus} and {other.corpus}.",
             "Keep runs of different data in different folders.",
         )
+    for entry, what in DIGESTS.items():
+        # Runs of older versions have no record of some files.
+        found = first.config.get(entry)
+        other_found = other.config.get(entry)
+        if found is not None and other_found is not None and found != other_found:
+            raise DataError(
+                f"{first.folder} and {other.folder} are one row, but began with different {what}.",
+                "Train the row with the same files, or keep such runs in rows (folders) of "
+                "different names.",
+            )

@@ -317,6 +317,29 @@ def test_runs_of_one_row_with_different_data_are_refused(tmp_path):
         make_results(read_runs(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("entry", "what"),
+    [
+        ("event_digest", "weights, embeddings or PCA of its event model"),
+        ("start_digest", "weights of its event model"),
+        ("trunk_digest", "content of model.trunk"),
+        ("teacher_digest", "tables of distillation.teacher"),
+    ],
+)
+def test_runs_of_one_row_that_began_with_different_files_are_refused(runs_root, entry, what):
+    configs = [runs_root / "cmam" / "fold1" / f"seed{seed}" / "config.json" for seed in (0, 1)]
+    for path in configs:
+        change_json(path, **{entry: "same"})
+    assert results_of(runs_root)
+    # The file was written again between the trainings of two seeds.
+    change_json(configs[1], **{entry: "other"})
+    with pytest.raises(DataError, match=f"are one row, but began with different {what}"):
+        results_of(runs_root)
+    # A run of an older version has no such entry.
+    change_json(configs[1], **{entry: None})
+    assert results_of(runs_root)
+
+
 def test_runs_are_found_by_a_relative_path_and_from_inside(tmp_path, monkeypatch):
     write_run(tmp_path / "runs", "fa", (2, 3))
     (expected,) = run_folder.find_runs(tmp_path / "runs")

@@ -114,7 +114,7 @@ def app(values: flags.FlagValues, _positional: list[str]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return command.run(__doc__, FLAGS, app, argv)
+    return command.run(__doc__, FLAGS, app, argv, takes_words=False)
 
 
 if __name__ == "__main__":

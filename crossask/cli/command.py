@@ -58,6 +58,7 @@ def run(
     action: Action,
     argv: Sequence[str] | None = None,
     needs: Sequence[str] = (),
+    takes_words: bool = True,
 ) -> int:
     """Parses the flags and calls the action.
 
@@ -67,6 +68,7 @@ def run(
       action: Function(flags, positional arguments) -> exit code, or None for 0.
       argv: Program and arguments; None is those of the process.
       needs: Names of the flags without which the verb does nothing.
+      takes_words: Whether the verb reads positional arguments; otherwise they are a mistake.
 
     Returns:
       The exit code: 0 for success; 2 for a mistake of the user, which is printed as two lines; 3 if
@@ -90,6 +92,12 @@ def run(
         flag_values.unparse_flags()
         positional = flag_values(argv)[1:]
         _check_numbers(flag_values)
+        _check_texts(flag_values)
+        if positional and not takes_words:
+            raise CrossaskError(
+                f"The argument {positional[0]!r} follows no flag, and would be ignored.",
+                f"Give it as the value of a flag. {help_command}",
+            )
         required(flag_values, *needs)
         if "" in positional:
             # Python takes an empty path for the current folder.
@@ -115,6 +123,21 @@ def _check_numbers(flag_values: flags.FlagValues) -> None:
         value = flag_values[name].value
         if isinstance(value, float) and not math.isfinite(value):
             raise CrossaskError(f"--{name} is {value}.", "Give a finite number.")
+
+
+def _check_texts(flag_values: flags.FlagValues) -> None:
+    """Raises CrossaskError for a flag that is given without a text.
+
+    The default would silently take the place of what the user wanted, such as the starter model.
+    """
+    for name in flag_values:
+        value = flag_values[name].value
+        values = value if isinstance(value, list) else [value]
+        if flag_values[name].present and "" in values:
+            raise CrossaskError(
+                f"--{name} is empty.",
+                "Give a value, or leave it out; is a variable of the shell not set?",
+            )
 
 
 def refuse(

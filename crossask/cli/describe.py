@@ -104,7 +104,7 @@ def _table(lines: list[Sequence[str]]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return command.run(__doc__, FLAGS, describe, argv)
+    return command.run(__doc__, FLAGS, describe, argv, takes_words=False)
 
 
 if __name__ == "__main__":

@@ -69,6 +69,9 @@ flags.DEFINE_bool(
     "again", False, "Evaluate runs again that already have scores.", flag_values=FLAGS
 )
 
+# Flags without an effect on a table of predictions.
+OF_RUNS = ("data_dir", "features_dir", "weights", "training_clips", "swap_events", "again")
+
 Prepare = Callable[["Experiment", str, str], tuple["Corpus", "FeatureCache"]]
 
 
@@ -77,6 +80,7 @@ def evaluate(values: flags.FlagValues, _positional: list[str]) -> int:
     if values.predictions:
         if values.model_dir:
             raise CrossaskError("Both --predictions and --model_dir are given.", "Give one.")
+        command.refuse(values, OF_RUNS, "--predictions")
         _print_scores_of_table(values.predictions)
         return 0
     command.required(values, "model_dir")
@@ -247,7 +251,7 @@ def _prepared(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return command.run(__doc__, FLAGS, evaluate, argv)
+    return command.run(__doc__, FLAGS, evaluate, argv, takes_words=False)
 
 
 if __name__ == "__main__":

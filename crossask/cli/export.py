@@ -174,7 +174,7 @@ def _verdict(is_satisfied: bool) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return command.run(__doc__, FLAGS, export, argv, needs=("model_dir", "out"))
+    return command.run(__doc__, FLAGS, export, argv, needs=("model_dir", "out"), takes_words=False)
 
 
 if __name__ == "__main__":

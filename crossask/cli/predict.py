@@ -143,7 +143,11 @@ def _check_flags(values: flags.FlagValues, words: Sequence[str]) -> None:
             f"--timeline cannot be written in the format {values.format}.",
             f"Use one of: {', '.join(prediction_lines.TIMELINE_FORMATS)}.",
         )
+    if values.format != "text":
+        command.refuse(values, ("top",), f"--format={values.format}", ", or set --format=text")
     if values.stream:
+        # A stream has one window, which moves by a second.
+        command.refuse(values, ("hop",), "--stream")
         excluded = words or values.watch or values.out or values.embeddings
         excluded = excluded or has_timelines(values)
         if excluded or values.format not in ("text", "json"):

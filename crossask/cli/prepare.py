@@ -279,7 +279,7 @@ def _fetch_assets(names: Sequence[str]) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return command.run(__doc__, FLAGS, prepare, argv)
+    return command.run(__doc__, FLAGS, prepare, argv, takes_words=False)
 
 
 if __name__ == "__main__":

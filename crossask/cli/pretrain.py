@@ -305,7 +305,7 @@ def _log_scores(report: Mapping[str, Any], out: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return command.run(__doc__, FLAGS, pretrain, argv, needs=("out",))
+    return command.run(__doc__, FLAGS, pretrain, argv, needs=("out",), takes_words=False)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def _provenance(values: flags.FlagValues) -> "Provenance":
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    return command.run(__doc__, FLAGS, report, argv, needs=("model_dir", "out"))
+    return command.run(__doc__, FLAGS, report, argv, needs=("model_dir", "out"), takes_words=False)
 
 
 if __name__ == "__main__":

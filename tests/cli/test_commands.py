@@ -243,6 +243,30 @@ def test_any_table_of_predictions_is_scored(work, capsys):
             "--rate has no effect with sound files",
             "add --stream",
         ),
+        ("predict", ["--model=", "x.wav"], "--model is empty", "variable of the shell"),
+        ("app", ["--model="], "--model is empty", "variable of the shell"),
+        ("predict", ["--format=csv", "--top=1", "x.wav"], "--top has no effect", "--format=text"),
+        ("predict", ["--stream", "--hop=1"], "--hop has no effect with --stream", "Remove --hop"),
+        *[
+            (
+                "evaluate",
+                ["--predictions=x.csv", flag],
+                "has no effect with --predictions",
+                "Remove",
+            )
+            for flag in (
+                "--data_dir=x",
+                "--features_dir=x",
+                "--weights=x",
+                "--training_clips",
+                "--swap_events",
+                "--again",
+            )
+        ],
+        *[
+            (verb, ["my_model"], "'my_model' follows no flag", f"{verb} --help")
+            for verb in ("app", "evaluate", "report", "export", "prepare", "pretrain", "describe")
+        ],
         ("train", ["--data_dir=x", "--model_dir=y"], "--experiment is missing", "--help"),
         (
             "train",

@@ -55,14 +55,15 @@ def export(setup: Setup, row: str = "fa") -> Exported:
     folder = setup.folder(f"trained_{row}")
     table = write_corpus(folder / "clips", 8)
     options = rows.options(row, setup.short, *ONE_EPOCH)
-    _run(
-        "train",
+    words = [
         f"--experiment={options['row']}",
         f"--data_dir={table}",
         f"--model_dir={folder / 'runs'}",
         f"--features_dir={folder / 'features'}",
-        f"--params_override={options['overrides']}",
-    )
+    ]
+    if options["overrides"]:
+        words.append(f"--params_override={options['overrides']}")
+    _run("train", *words)
     exported = Exported(folder / "model", folder / "model.tflite")
     run = f"--model_dir={folder / 'runs'}"
     _run("export", run, f"--out={exported.saved_model}")

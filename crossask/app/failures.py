@@ -4,8 +4,8 @@ Gradio and its web server would print a stack trace: for a visitor who leaves du
 for values that programs make up.
 """
 
-import contextlib
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -103,8 +103,16 @@ def remove_old_files(folder: Path, seconds: float) -> None:
     Gradio does so, too, but not with what was uploaded before a visitor left.
     """
     oldest = time.time() - seconds
-    for path in folder.rglob("*"):
-        # Gradio may remove it at the same time.
-        with contextlib.suppress(FileNotFoundError):
-            if path.is_file() and path.stat().st_ctime < oldest:
-                path.unlink()
+    # os.walk ignores folders that are removed at the same time; rglob raises an error.
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = Path(parent, name)
+            try:
+                if path.is_file() and path.stat().st_ctime < oldest:
+                    path.unlink()
+            except FileNotFoundError:
+                # Gradio may remove it at the same time.
+                continue
+            except OSError as error:
+                # The next file is removed all the same.
+                LOG.warning("%s cannot be removed (%s).", path, error.strerror)

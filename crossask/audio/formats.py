@@ -1,5 +1,6 @@
 """The formats of sound files by the suffixes of their names, and the sound files in a folder."""
 
+import contextlib
 import dataclasses
 import os
 from pathlib import Path
@@ -187,7 +188,9 @@ def _search(top: Path, searched: set[tuple[int, int]], found: dict[str, list[Pat
 
     links = []
     for parent, folders, names in os.walk(top, onerror=add_unreadable):
-        searched.add(_identity(parent))
+        # The folder may have been removed since it was listed.
+        with contextlib.suppress(FileNotFoundError):
+            searched.add(_identity(parent))
         subfolders = []
         for name in folders:
             path = Path(parent, name)
@@ -217,13 +220,20 @@ def _kind(path: Path) -> str:
     """Returns the field of FolderContent to which a file belongs; "" if it exists no more."""
     if path.name.startswith("."):
         return "hidden"
-    if not path.is_file():
-        return "special" if os.path.lexists(path) else ""
+    try:
+        if not path.is_file():
+            return "special" if os.path.lexists(path) else ""
+        size = path.stat().st_size
+    except PermissionError:
+        # The folder may be listed, but not entered.
+        return "unreadable"
+    except FileNotFoundError:
+        return ""
     if not is_sound_file(path):
         return "unknown"
     if not os.access(path, os.R_OK):
         return "unreadable"
-    if path.stat().st_size == 0:
+    if size == 0:
         return "empty"
     if not is_text(path):
         return "unnameable"

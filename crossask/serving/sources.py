@@ -84,11 +84,11 @@ def find_recordings(words: Iterable[str | Path]) -> list[RecordingFile]:
         else:
             recordings = _matches(str(word))
         for recording in recordings:
-            found.setdefault(recording.path, recording)
+            found.setdefault(_place(recording.path), recording)
     if searched.left_out:
         LOG.info("Files in folders that are left out: %s.", searched.left_out)
-    if found and not any(os.path.lexists(path) for path in found):
-        listed = ", ".join(repr(path) for path in found)
+    if found and not any(os.path.lexists(place) for place in found):
+        listed = ", ".join(repr(recording.path) for recording in found.values())
         raise CrossaskError(f"There is no file {listed}.", "Check the path.")
     return list(found.values())
 
@@ -103,6 +103,7 @@ def watch_folder(
     """Yields lists of new and changed recordings in a folder and its subfolders, once complete.
 
     A file counts as complete when two looks, a second apart, find the same size and time of change.
+    Files that cannot be read, and those whose names are not in UTF-8, are logged once.
 
     Args:
       folder: The folder.
@@ -117,8 +118,13 @@ def watch_folder(
         )
     yielded: dict[Path, tuple[int, int]] = {}
     before: dict[Path, tuple[int, int]] = {}
+    logged: set[Path] = set()
     while not is_over():
-        now = _file_states(folder)
+        content = reading.folder_content(folder)
+        _log_left_out(content, logged)
+        now = _file_states(content.files)
+        # Since then, a file may have grown.
+        looked = time.monotonic()
         complete = []
         for file, state in now.items():
             if before.get(file) == state and yielded.get(file) != state:
@@ -128,8 +134,8 @@ def watch_folder(
         before = now
         if complete:
             yield complete
-        else:
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+        # The recordings may have been predicted, or skipped, in less than a second.
+        time.sleep(max(0.0, looked + SECONDS_BETWEEN_LOOKS - time.monotonic()))
 
 
 @contextlib.contextmanager
@@ -224,10 +230,12 @@ def _matches(word: str) -> list[RecordingFile]:
     """Returns the recordings that a path or a pattern on the command line selects."""
     path = Path(word)
     if glob.has_magic(word) and not path.exists():
-        matches = sorted(glob.glob(word, recursive=True))
-        recordings = [
-            RecordingFile(file, Path(file).name) for file in matches if os.path.isfile(file)
-        ]
+        # Links that form a circle lead to one file by several paths; the shortest one is kept.
+        matches: dict[str, str] = {}
+        for file in sorted(glob.glob(word, recursive=True), key=len):
+            if os.path.isfile(file):
+                matches.setdefault(_place(file), file)
+        recordings = [RecordingFile(file, Path(file).name) for file in sorted(matches.values())]
         if not recordings:
             raise CrossaskError(
                 f"No file matches {word!r}.", "Check the pattern; ** matches any subfolders."
@@ -241,10 +249,35 @@ def _in_folder(file: Path, folder: str | Path) -> RecordingFile:
     return RecordingFile(path=str(file), name=str(file.relative_to(folder)))
 
 
-def _file_states(folder: str | Path) -> dict[Path, tuple[int, int]]:
-    """Returns the size and time of change of each sound file."""
+def _place(path: str) -> str:
+    """Returns what is the same for all paths of a file; a link to a file is another file."""
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder), name)
+
+
+def _log_left_out(content: reading.FolderContent, logged: set[Path]) -> None:
+    """Logs each file of a watched folder that will never be predicted.
+
+    Args:
+      content: The content of the folder.
+      logged: Files that were logged; those of this call are added.
+    """
+    reasons = (
+        ("it cannot be read (permission is denied)", content.unreadable),
+        ("its name is not in UTF-8", content.unnameable),
+    )
+    for reason, paths in reasons:
+        for path in paths:
+            if path not in logged:
+                logged.add(path)
+                shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+                LOG.warning("%s is left out: %s.", shown, reason)
+
+
+def _file_states(paths: Iterable[Path]) -> dict[Path, tuple[int, int]]:
+    """Returns the size and time of change of each file."""
     states = {}
-    for file in reading.sound_files(folder):
+    for file in paths:
         # The file may have been removed since it was listed.
         with contextlib.suppress(OSError):
             status = file.stat()

@@ -1,6 +1,8 @@
 """Requests that fail: no stack trace, no detail of the server, and no file that stays."""
 
+import errno
 import os
+import shutil
 import socket
 import types
 
@@ -97,3 +99,31 @@ def test_what_a_broken_upload_left_is_removed_when_it_is_old(tmp_path):
     failures.remove_old_files(tmp_path, seconds=-60)
     assert os.listdir(tmp_path) == ["0123"]
     assert not classified.exists()
+
+
+def test_old_uploads_are_removed_beside_a_folder_that_vanishes_and_a_file_that_stays(
+    tmp_path, monkeypatch, caplog
+):
+    for name in ("0/a.wav", "1/b.wav", "2/c.wav"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"sound")
+    scandir = os.scandir
+    unlink = failures.Path.unlink
+
+    def removed_before(folder):
+        if str(folder).endswith("/1"):
+            shutil.rmtree(folder)
+        return scandir(folder)
+
+    def refused(path):
+        if path.name == "a.wav":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        unlink(path)
+
+    monkeypatch.setattr(os, "scandir", removed_before)
+    monkeypatch.setattr(failures.Path, "unlink", refused)
+    monkeypatch.setattr(failures.LOG, "propagate", True)
+    failures.remove_old_files(tmp_path, seconds=-60)
+    assert (tmp_path / "0" / "a.wav").exists()
+    assert not (tmp_path / "2" / "c.wav").exists()
+    assert "a.wav cannot be removed (Permission denied)." in caplog.text

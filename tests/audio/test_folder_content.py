@@ -1,10 +1,12 @@
 """What a folder contains: links are followed, and everything that is left out is counted."""
 
+import errno
 import os
+from pathlib import Path
 
 import pytest
 
-from crossask.audio import reading
+from crossask.audio import formats, reading
 from crossask.errors import AudioError
 
 
@@ -54,6 +56,43 @@ def test_each_reason_is_counted(tmp_path):
         "2 with another suffix (.csv, .txt), 3 hidden, 1 empty (0 bytes), "
         "1 with a name that is not in UTF-8 (caf\\xe9.wav), 2 pipes or links without a target"
     )
+
+
+def test_files_and_folders_that_are_removed_during_the_search_are_no_error(tmp_path, monkeypatch):
+    touch(tmp_path, "a.wav", "b.wav", "day/c.wav")
+    is_file = Path.is_file
+    stat = os.stat
+
+    def removed_afterwards(path):
+        result = is_file(path)
+        if path.name == "b.wav":
+            path.unlink()
+        return result
+
+    def removed_before(path, **options):
+        if os.path.basename(path) == "day":
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "is_file", removed_afterwards)
+    monkeypatch.setattr(formats.os, "stat", removed_before)
+    content = reading.folder_content(tmp_path)
+    assert names(content, tmp_path) == ["a.wav", "day/c.wav"]
+
+
+def test_files_in_a_folder_that_may_not_be_entered_are_counted(tmp_path, monkeypatch):
+    touch(tmp_path, "a.wav", "closed/b.wav")
+    is_file = Path.is_file
+
+    def refused(path):
+        if path.parent.name == "closed":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    content = reading.folder_content(tmp_path)
+    assert names(content, tmp_path) == ["a.wav"]
+    assert content.left_out == "1 without permission to read"
 
 
 def test_a_name_that_is_not_in_utf_8_is_an_error_with_the_name(tmp_path):

@@ -437,6 +437,70 @@ def test_a_file_in_a_watched_folder_is_found_once_it_is_finished(tmp_path, monke
     assert list(looks) == []
 
 
+def test_a_file_that_grows_in_a_watched_folder_waits_also_behind_a_finished_one(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "finished.wav").write_bytes(b"RIFF")
+    (tmp_path / "growing.wav").write_bytes(b"RIFF")
+    sleeps = 0
+
+    def sleep(_seconds):
+        nonlocal sleeps
+        sleeps += 1
+        if sleeps < 5:
+            with open(tmp_path / "growing.wav", "ab") as file:
+                file.write(b"more")
+
+    monkeypatch.setattr(sources.time, "sleep", sleep)
+    looks = sources.watch_folder(tmp_path)
+    assert [source.name for source in next(looks)] == ["finished.wav"]
+    assert sleeps == 1
+    # The first one was skipped at once, and there is a second before the next look all the same.
+    assert [source.name for source in next(looks)] == ["growing.wav"]
+    assert sleeps == 5
+
+
+def test_a_file_of_a_watched_folder_that_is_never_predicted_is_logged_once(
+    tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(sources, "SECONDS_BETWEEN_LOOKS", 0.001)
+    monkeypatch.setattr(sources.LOG, "propagate", True)
+    names = ["a.wav", "secret.wav"]
+    try:
+        (tmp_path / os.fsdecode(b"caf\xe9.wav")).write_bytes(b"RIFF")
+    except OSError:
+        pytest.skip("this file system has only names in UTF-8")
+    for name in names:
+        (tmp_path / name).write_bytes(b"RIFF")
+    access = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: path.name != "secret.wav" and access(path, mode)
+    )
+    looks = sources.watch_folder(tmp_path)
+    assert [source.name for source in next(looks)] == ["a.wav"]
+    (tmp_path / "b.wav").write_bytes(b"RIFF")
+    assert [source.name for source in next(looks)] == ["b.wav"]
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == [
+        f"{tmp_path}/secret.wav is left out: it cannot be read (permission is denied).",
+        f"{tmp_path}/caf\\xe9.wav is left out: its name is not in UTF-8.",
+    ]
+
+
+def test_a_file_that_is_found_by_several_paths_is_one_recording(tmp_path, monkeypatch):
+    day = tmp_path / "day"
+    day.mkdir()
+    for name in ("one.wav", "two.wav"):
+        (day / name).write_bytes(b"RIFF")
+    (day / "copy.wav").symlink_to(day / "one.wav")
+    (day / "circle").symlink_to(day)
+    monkeypatch.chdir(day)
+    expected = ["copy.wav", "one.wav", "two.wav"]
+    words = ([".", "./one.wav", day / "two.wav"], ["**/*.wav"], ["*.wav", "circle"])
+    for chosen in words:
+        assert [str(found) for found in sources.find_recordings(chosen)] == expected
+
+
 @pytest.mark.processes
 def test_watching_ends_with_sigterm_and_exit_code_0(model, recordings, tmp_path):
     command = [

@@ -96,6 +96,10 @@ def of_path(path: str | Path) -> Iterator[None]:
         return
     # Two names of one file have one lock.
     path = path.resolve()
+    if not path.name:
+        raise CrossaskError(
+            f"{path} is the top folder of a disk.", "Give the path of a place in it."
+        )
     with system_errors.translated():
         path.parent.mkdir(parents=True, exist_ok=True)
     with _holding(path.with_name(f".{path.name}{NAME}"), path):

@@ -23,6 +23,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
@@ -158,6 +159,7 @@ def _check_flags(values: flags.FlagValues, words: Sequence[str]) -> None:
     else:
         # The header of a sound file contains both.
         command.refuse(values, ("rate", "channels"), "sound files", ", or add --stream")
+    _check_out(values)
     if values.watch and values.format == "audacity" and not values.out:
         raise CrossaskError(
             "The labels of all recordings that --watch finds would be one track.",
@@ -167,6 +169,23 @@ def _check_flags(values: flags.FlagValues, words: Sequence[str]) -> None:
         raise CrossaskError(
             f"--watch needs one folder, but {len(words)} folders are given.", "Give one folder."
         )
+
+
+def _check_out(values: flags.FlagValues) -> None:
+    """Raises CrossaskError if the output table is no file."""
+    out = Path(values.out)
+    if not values.out or has_timelines(values) or not out.exists() or out.is_file():
+        return
+    if out.is_dir():
+        raise CrossaskError(
+            f"{out} cannot be used as output file: it is a folder.",
+            "Give the path of a file, or add --timeline for a file for each recording.",
+        )
+    # It would be read first, to continue it, and a pipe to another program has no end.
+    raise CrossaskError(
+        f"{out} cannot be used as output file: it is a pipe or a device.",
+        "Remove --out: predictions are then written to standard output.",
+    )
 
 
 def _predict_stream(values: flags.FlagValues) -> int:

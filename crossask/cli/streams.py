@@ -10,8 +10,12 @@ from collections.abc import Iterator
 
 from crossask.errors import CrossaskError
 
-# Name under which Python finds `_refuse_characters`.
+# Names under which Python finds `_refuse_characters` and `_escape_or_refuse`.
 _REFUSE = "crossask_refuse_characters"
+_ESCAPE_OR_REFUSE = "crossask_escape_or_refuse"
+# Python's ways to fail at characters that an encoding lacks -> ours. The second one is that of the
+# locale C, and prints bytes of file names that are no text as they are.
+_STRICTER = {"strict": _REFUSE, "surrogateescape": _ESCAPE_OR_REFUSE}
 
 
 class OutputClosedError(Exception):
@@ -19,10 +23,12 @@ class OutputClosedError(Exception):
 
 
 def replace_closed() -> None:
-    """Puts files in place of standard output and standard error that the shell has closed.
+    """Puts files in place of standard streams that the shell has closed.
 
     Python has None there, and the next file that is opened would receive what libraries print.
     """
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115
     if sys.stdout is None:
         # It is opened for reading, so that what is written to it is an error.
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
@@ -36,8 +42,9 @@ def refuse_unknown_characters() -> None:
     Names are not changed instead, because a program may read them in the output.
     """
     codecs.register_error(_REFUSE, _refuse_characters)
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors=_REFUSE)
+    codecs.register_error(_ESCAPE_OR_REFUSE, _escape_or_refuse)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors in _STRICTER:
+        sys.stdout.reconfigure(errors=_STRICTER[sys.stdout.errors])
 
 
 def _refuse_characters(error: UnicodeError) -> tuple[str | bytes, int]:
@@ -49,6 +56,14 @@ def _refuse_characters(error: UnicodeError) -> tuple[str | bytes, int]:
         f"{error.object.strip()!a}.",
         "Set the environment variable PYTHONIOENCODING=utf-8, or use --out if the command has it.",
     ) from error
+
+
+def _escape_or_refuse(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Returns bytes of file names as they are; raises CrossaskError for other characters."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return _refuse_characters(error)
 
 
 @contextlib.contextmanager

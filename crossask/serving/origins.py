@@ -16,6 +16,8 @@ from pathlib import Path
 from crossask.errors import CrossaskError
 
 SUFFIX = ".recordings"
+# Some disks store times of change in steps of two seconds, so that a moved file gets another one.
+MOST_MOVED_NANOSECONDS = 2_000_000_000
 # The state of no file.
 NO_STATE = (-1, -1)
 
@@ -64,9 +66,12 @@ class Origins:
         """
         self._out = Path(out)
         self._model = model
-        self._path = self._out.with_name(f".{self._out.name}{SUFFIX}")
         if is_folder:
             self._path = self._out / SUFFIX
+        else:
+            # Two names of one table have one record.
+            table = self._out.resolve()
+            self._path = table.with_name(f".{table.name}{SUFFIX}")
         # Name in the output -> its origin.
         self._known: dict[str, Origin] = {}
         if not self._out.exists():
@@ -120,7 +125,7 @@ class Origins:
         """Returns whether the output has the prediction of a recording as it is now.
 
         It is False if the file at this path has changed since. A recording that is no longer where
-        it was counts as moved.
+        it was counts as moved if its size and its time of change are those of this one.
 
         Raises:
           CrossaskError: The name in the output is that of another recording.
@@ -133,16 +138,29 @@ class Origins:
                 f"{name} in {self._out} has the format {known.format}.",
                 f"Use another --out for the format {origin.format}.",
             )
+        has_states = known.state is not None and origin.state is not None
         if not os.path.exists(known.recording):
-            return True
+            if not has_states or _may_be_moved(known.state, origin.state):
+                return True
+            # Another disk, such as the next card of a recorder, has a recording of this name.
+            raise CrossaskError(
+                f"{known.recording}, which is no longer there, and {origin.recording} would both "
+                f"be {name} in {self._out}, and they differ in size or time of change.",
+                "Set another --out, or rename this recording.",
+            )
         if not _are_one_file(origin.recording, known.recording):
             raise CrossaskError(
                 f"{known.recording} and {origin.recording} would both be {name} in {self._out}.",
                 "Set another --out for one of them, or rename it.",
             )
-        if known.state is None or origin.state is None:
-            return True
-        return known.state == origin.state
+        return not has_states or known.state == origin.state
+
+
+def _may_be_moved(before: tuple[int, int], now: tuple[int, int]) -> bool:
+    """Returns whether two states may be those of one file, the second one on another disk."""
+    size_before, time_before = before
+    size, time = now
+    return size_before == size and abs(time_before - time) <= MOST_MOVED_NANOSECONDS
 
 
 def _are_one_file(one: str, other: str) -> bool:

@@ -51,6 +51,8 @@ class PredictionFile:
             written.
         """
         self.path = Path(path)
+        # A link stays one when its file is written anew.
+        self._written_path = Path(os.path.realpath(path))
         self.file_format = file_format
         self._scenes = tuple(scenes)
         self._text_line = _text_line(scenes)
@@ -114,7 +116,7 @@ class PredictionFile:
             if self._name_in(line) != name:
                 kept.append(line)
         self._file.close()
-        with files.writing(self.path) as temporary:
+        with files.writing(self._written_path) as temporary:
             temporary.write_text("".join(kept), encoding="utf-8", newline="")
         self._file = open(self.path, "a", encoding="utf-8", newline="")  # noqa: SIM115
 
@@ -152,7 +154,7 @@ class PredictionFile:
         if not complete:
             self.path.write_text(header, encoding="utf-8", newline="")
         elif complete != written:
-            with files.writing(self.path) as temporary:
+            with files.writing(self._written_path) as temporary:
                 temporary.write_text(complete, encoding="utf-8", newline="")
         return {self._name_in(line) for line in self._lines(complete[len(header) :])}
 

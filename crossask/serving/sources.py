@@ -24,8 +24,22 @@ STANDARD_INPUT = "-"
 SECONDS_BETWEEN_LOOKS = 1.0
 # A 16-bit sample is at most this large.
 FULL_SCALE = 32768
-# How WAV, FLAC, Ogg, AIFF and CAF begin.
-STARTS_OF_FILES = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"FORM", b"caff")
+# How files of sound begin: WAV, Wave64, FLAC, Ogg, AIFF, Core Audio, AU, VOC, MP3 with a title,
+# Matroska and WebM. arecord writes AU and VOC, too.
+STARTS_OF_FILES = (
+    b"RIFF",
+    b"RIFX",
+    b"RF64",
+    b"riff",
+    b"fLaC",
+    b"OggS",
+    b"FORM",
+    b"caff",
+    b".snd",
+    b"Creative Voice File",
+    b"ID3",
+    b"\x1a\x45\xdf\xa3",
+)
 LOG = logging.getLogger("crossask")
 
 
@@ -150,7 +164,7 @@ def standard_input(stream: BinaryIO | None = None) -> Iterator[RecordingFile]:
     with files.working_folder("crossask-standard-input") as folder:
         path = folder / "recording.sound"
         with open(path, "wb") as file:
-            shutil.copyfileobj(stream or sys.stdin.buffer, file)
+            shutil.copyfileobj(stream or _standard_input(), file)
         yield RecordingFile(str(path), "standard_input", "standard input", is_piped=True)
 
 
@@ -194,7 +208,7 @@ def pcm_stream(
     """
     if channels not in (1, 2):
         raise AudioError(f"The stream has {channels} channels.", "Set --channels to 1 or 2.")
-    stream = stream or sys.stdin.buffer
+    stream = stream or _standard_input()
     bytes_per_second = rate * channels * 2
     longest = round(seconds * rate)
     waveform = np.zeros((0, channels), np.float32)
@@ -216,6 +230,18 @@ def pcm_stream(
         waveform = np.concatenate([waveform, samples])[-longest:]
         seconds_read += 1
         yield seconds_read, waveform
+
+
+def _standard_input() -> BinaryIO:
+    """Returns standard input, whose reads wait until there is something.
+
+    A program that shares it, such as the shell's terminal, may have made it non-blocking. Reads
+    then return nothing before the end, and the rest would be lost.
+    """
+    # Text in place of standard input has no descriptor; not every system has the function.
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.set_blocking(sys.stdin.fileno(), True)
+    return sys.stdin.buffer
 
 
 def _folder_content(folder: str | Path) -> reading.FolderContent:

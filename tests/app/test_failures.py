@@ -122,7 +122,6 @@ def test_old_uploads_are_removed_beside_a_folder_that_vanishes_and_a_file_that_s
 
     monkeypatch.setattr(os, "scandir", removed_before)
     monkeypatch.setattr(failures.Path, "unlink", refused)
-    monkeypatch.setattr(failures.LOG, "propagate", True)
     failures.remove_old_files(tmp_path, seconds=-60)
     assert (tmp_path / "0" / "a.wav").exists()
     assert not (tmp_path / "2" / "c.wav").exists()

@@ -22,6 +22,7 @@ from crossask.audio import reading, sliding_windows
 from crossask.cli import predict
 from crossask.errors import AudioError, CrossaskError
 from crossask.serving import Prediction, Segment, prediction_files, prediction_lines, sources
+from crossask.serving.origins import Origins, origin_of
 
 
 @pytest.fixture
@@ -292,14 +293,67 @@ def test_windows_of_a_stream_reach_its_end_whatever_its_blocks(samples, starts, 
         np.testing.assert_array_equal(window, stream[start : start + 10])
 
 
-@pytest.mark.parametrize("start", [b"RIFF", b"fLaC", b"OggS"])
+@pytest.mark.parametrize("start", sources.STARTS_OF_FILES)
 def test_a_stream_that_is_a_file_is_refused(start):
     stream = sources.pcm_stream(1000, 1, 1.0, io.BytesIO(start + bytes(5000)))
     with pytest.raises(AudioError, match=r"begins with .* as a sound file does"):
         next(stream)
     # Later, it may be sound.
-    stream = sources.pcm_stream(1000, 1, 1.0, io.BytesIO(bytes(2000) + start + bytes(1996)))
+    later = bytes(2000) + start + bytes(2000 - len(start))
+    stream = sources.pcm_stream(1000, 1, 1.0, io.BytesIO(later))
     assert [seconds for seconds, _ in stream] == [1, 2]
+
+
+@pytest.mark.skipif(not hasattr(os, "set_blocking"), reason="needs non-blocking pipes")
+def test_standard_input_that_does_not_block_is_read_to_its_end(monkeypatch):
+    def pieces():
+        for _ in range(8):
+            time.sleep(0.02)
+            yield bytes(1000)
+
+    def open_pipe():
+        reading_end, writing_end = os.pipe()
+        os.set_blocking(reading_end, False)
+
+        def write():
+            with open(writing_end, "wb", buffering=0) as pipe:
+                for piece in pieces():
+                    pipe.write(piece)
+
+        threading.Thread(target=write).start()
+        monkeypatch.setattr(sys, "stdin", os.fdopen(reading_end))
+
+    open_pipe()
+    assert [seconds for seconds, _ in sources.pcm_stream(1000, 1, 1.0)] == [1, 2, 3, 4]
+    open_pipe()
+    with sources.standard_input() as recording:
+        assert os.path.getsize(recording) == 8000
+
+
+@pytest.mark.parametrize(
+    ("words", "problem", "fix"),
+    [
+        (["--out=."], "it is a folder", "--timeline"),
+        (["--out=/", "--format=csv"], "it is a folder", "--timeline"),
+        (["--out=pipe", "--format=csv"], "it is a pipe or a device", "Remove --out"),
+    ],
+)
+def test_a_table_that_is_no_file_is_refused_before_the_model_is_loaded(
+    tmp_path, monkeypatch, capfd, words, problem, fix
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    # As /dev/stdout is, if another program reads the output.
+    os.mkfifo(tmp_path / "pipe")
+    assert predict.main(["predict", "--model=nowhere", *words, "a.wav"]) == 2
+    first, second = capfd.readouterr().err.splitlines()
+    assert problem in first
+    assert fix in second
+
+
+def test_timelines_may_be_written_to_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert Origins(".", is_folder=True, model="m").is_same("a.txt", origin_of("a.wav", "text"))
 
 
 def test_labels_of_a_watched_folder_need_files_of_their_own(tmp_path, capsys):
@@ -464,7 +518,6 @@ def test_a_file_of_a_watched_folder_that_is_never_predicted_is_logged_once(
     tmp_path, monkeypatch, caplog
 ):
     monkeypatch.setattr(sources, "SECONDS_BETWEEN_LOOKS", 0.001)
-    monkeypatch.setattr(sources.LOG, "propagate", True)
     names = ["a.wav", "secret.wav"]
     try:
         (tmp_path / os.fsdecode(b"caf\xe9.wav")).write_bytes(b"RIFF")

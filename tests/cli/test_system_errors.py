@@ -254,6 +254,26 @@ def test_a_name_that_the_encoding_of_the_output_lacks_is_refused(encoding, monke
     assert written.getvalue() == b"plain.wav: park\n"
 
 
+def test_in_the_locale_c_bytes_of_names_are_printed_and_other_characters_refused(
+    monkeypatch, capsys
+):
+    written = io.BytesIO()
+    stdout = io.TextIOWrapper(written, "ascii", errors="surrogateescape")
+    monkeypatch.setattr(sys, "stdout", stdout)
+    name = "caf\u00e9.wav".encode().decode("ascii", "surrogateescape")
+    assert run(lambda: print(name)) == 0
+    assert written.getvalue() == "caf\u00e9.wav\n".encode()
+    assert run(lambda: print("caf\u00e9: 97 %")) == 2
+    problem, fix = capsys.readouterr().err.splitlines()
+    assert "the encoding ascii, which lacks '\\xe9'" in problem
+    assert "PYTHONIOENCODING=utf-8" in fix
+
+
+def test_standard_input_that_the_shell_has_closed_is_empty(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert run(lambda: print(sys.stdin.read())) == 0
+
+
 @pytest.mark.processes
 @pytest.mark.parametrize("verb", ["--help", "experiments"])
 def test_texts_of_the_package_are_printed_in_any_encoding(verb):

@@ -106,8 +106,50 @@ def test_another_recording_of_the_same_name_is_an_error_and_is_not_skipped(
     with pytest.raises(CrossaskError, match=r"day1/a\.wav and .*day2/a\.wav would both be"):
         predict_into(out, file_format, timeline, sources.find_recordings(["a.wav"]))
     # The former recording was moved to where the other one was.
-    first.unlink()
+    os.replace(first, second)
     assert predict_into(out, file_format, timeline, sources.find_recordings(["a.wav"])) == 1
+
+
+@FORMATS
+def test_the_next_card_of_a_recorder_is_an_error_and_is_not_skipped(
+    tmp_path, monkeypatch, file_format, timeline
+):
+    out = tmp_path / "out"
+    for number in (1, 2, 3):
+        recording = write(tmp_path / f"card{number}" / "a.wav")
+        # All recordings of a recorder may have one size.
+        os.utime(recording, (1000 * number, 1000 * number))
+        monkeypatch.chdir(recording.parent)
+        found = sources.find_recordings(["a.wav"])
+        if number == 1:
+            assert predict_into(out, file_format, timeline, found) == 1
+        else:
+            with pytest.raises(CrossaskError, match=r"card1/a\.wav, which is no longer there, and"):
+                predict_into(out, file_format, timeline, found)
+        shutil.rmtree(recording.parent)
+
+
+@pytest.mark.parametrize("file_format", TABLES)
+def test_a_table_behind_a_link_stays_there(tmp_path, file_format):
+    (tmp_path / "disk").mkdir()
+    table = tmp_path / "disk" / "table"
+    link = tmp_path / "link"
+    link.symlink_to(table)
+    recording = write(tmp_path / "sounds" / "a.wav")
+    found = sources.find_recordings([recording])
+    assert predict_into(link, file_format, False, found) == 1
+    recording.write_text("recorded anew")
+    # Its line is removed, and written again.
+    assert predict_into(link, file_format, False, found) == 1
+    with open(table, "a") as file:
+        file.write("a part of a li")
+    assert predict_into(link, file_format, False, found) == 1
+    assert link.is_symlink()
+    assert predict_into(table, file_format, False, found) == 1
+    # Both names have one record.
+    assert sorted(os.listdir(tmp_path / "disk")) == [".table.recordings", "table"]
+    with pytest.raises(CrossaskError, match="contains predictions of another model"):
+        predict_into(table, file_format, False, found, OtherSeed)
 
 
 @FORMATS

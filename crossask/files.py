@@ -229,6 +229,15 @@ def write_json(path: str | Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
+def state_of(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """Returns the size of a file and its time of change in nanoseconds; None if there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
 def _is_running(process: int) -> bool:
     """Returns whether a process with this number exists; on Windows, True for every number."""
     if sys.platform == "win32":

@@ -82,7 +82,7 @@ class Remarks:
         # a copy of the block would take longer than the sums.
         for number, channel in enumerate(block.T):
             total = channel.sum(dtype=np.float64)
-            square = np.einsum("s,s->", channel, channel, dtype=np.float64)
+            square = np.einsum("s,s->", channel, channel, dtype=np.float64, casting="same_kind")
             powers[number] = square / samples - (total / samples) ** 2
             self._sums[number] += total
             self._squares[number] += square

@@ -104,6 +104,9 @@ flags.DEFINE_integer(
     "channels", 2, "Channels of --stream.", lower_bound=1, upper_bound=2, flag_values=FLAGS
 )
 
+# Suffixes of tables that are no text, unless the user says so.
+FORMAT_OF_SUFFIX = {".csv": "csv", ".json": "json", ".jsonl": "json"}
+
 
 def predict(values: flags.FlagValues, words: list[str]) -> int:
     """Predicts the scenes of the recordings that the words of the command line select."""
@@ -172,9 +175,17 @@ def _check_flags(values: flags.FlagValues, words: Sequence[str]) -> None:
 
 
 def _check_out(values: flags.FlagValues) -> None:
-    """Raises CrossaskError if the output table is no file."""
+    """Raises CrossaskError if the output table is no file, or has the suffix of another format."""
     out = Path(values.out)
-    if not values.out or has_timelines(values) or not out.exists() or out.is_file():
+    if not values.out or has_timelines(values):
+        return
+    file_format = FORMAT_OF_SUFFIX.get(out.suffix.lower())
+    if file_format is not None and not values["format"].present:
+        raise CrossaskError(
+            f"--out ends in {out.suffix}, and the format is text.",
+            f"Add --format={file_format}, or --format=text for lines of text.",
+        )
+    if not out.exists() or out.is_file():
         return
     if out.is_dir():
         raise CrossaskError(

@@ -315,14 +315,25 @@ def _places_of_module(name: str, entry: Entry, cache_dir: str | Path | None) -> 
     # complete.
     folder = files.hub_cache() / hashlib.sha1(entry["hub"].encode()).hexdigest()
     places[folder] = folder / "saved_model.pb"
-    if "kaggle" in entry:
-        kaggle_cache = os.environ.get("KAGGLEHUB_CACHE") or Path.home() / ".cache" / "kagglehub"
-        folder = Path(kaggle_cache, "models", entry["kaggle"])
+    kaggle_cache = _kaggle_cache()
+    if "kaggle" in entry and kaggle_cache is not None:
+        folder = kaggle_cache / "models" / entry["kaggle"]
         places[folder] = folder.with_name(f"{folder.name}.complete")
     if "checkpoint" in entry:
         path = _place(manifest.entry(entry["checkpoint"]), cache_dir)
         places[path] = path
     return places
+
+
+def _kaggle_cache() -> Path | None:
+    """Returns the cache of kagglehub; None for a user without a home folder."""
+    given = os.environ.get("KAGGLEHUB_CACHE")
+    if given:
+        return Path(given)
+    try:
+        return Path.home() / ".cache" / "kagglehub"
+    except RuntimeError:
+        return None
 
 
 def _fetch_from_kaggle(handle: str) -> Path:

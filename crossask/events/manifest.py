@@ -54,6 +54,9 @@ def cache_folder(given: str | Path | None = None) -> Path:
     """Returns the folder of downloaded files.
 
     It is the given one, or else CROSSASK_CACHE_DIR, or else crossask in the user's cache folder.
+
+    Raises:
+      WeightsError: None of them is known.
     """
     if given is not None:
         return Path(given)
@@ -63,7 +66,14 @@ def cache_folder(given: str | Path | None = None) -> Path:
     user_cache = os.environ.get("XDG_CACHE_HOME")
     if user_cache:
         return Path(user_cache) / "crossask"
-    return Path.home() / ".cache" / "crossask"
+    try:
+        return Path.home() / ".cache" / "crossask"
+    except RuntimeError as error:
+        # The system does not know this number of a user, as in some containers.
+        raise WeightsError(
+            "This user has no home folder, in which downloaded files are kept.",
+            "Set the environment variable CROSSASK_CACHE_DIR to a folder.",
+        ) from error
 
 
 def _places() -> list[Path]:

@@ -90,8 +90,17 @@ def first_clip(path: str | Path, features: config.FeatureConfig) -> np.ndarray:
       AudioError: The file cannot be read.
     """
     blocks, rate = reading.read_blocks(path, features.clip_seconds)
+    wanted = max(1, round(features.clip_seconds * rate))
+    pieces = []
+    count = 0
+    # Files with many channels are read in blocks that are shorter than a clip.
+    for block in blocks:
+        pieces.append(block)
+        count += len(block)
+        if count >= wanted:
+            break
     # A file without samples becomes a clip of silence.
-    waveform = next(blocks, np.zeros((1, 1), np.float32))
+    waveform = np.concatenate(pieces or [np.zeros((1, 1), np.float32)])[:wanted]
     waveform, rate = rates.to_graph_rate(waveform, rate, features.sample_rate_hz)
     if features.mono:
         waveform = waveform.mean(axis=1, keepdims=True)

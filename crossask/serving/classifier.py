@@ -212,9 +212,11 @@ class Classifier:
         if self.hop_seconds is not None:
             hop = min(max(1, round(self.hop_seconds * rate)), length)
         least_seconds = self.card["least_seconds"]
+        # Rounded as the length of a window, which may be the least one.
+        least_samples = round(least_seconds * rate)
         is_empty = True
         for start, waveform in sliding_windows(blocks, length, hop):
-            if len(waveform) < least_seconds * rate:
+            if len(waveform) < least_samples:
                 raise AudioError(
                     f"{recording.name} lasts {len(waveform) / rate:.3f} s.",
                     f"Use a recording of at least {least_seconds:g} s.",

@@ -361,9 +361,16 @@ class ServedModelOfEmbeddings(BaseServedModel):
             waveform: tf.Tensor, sample_rate_hz: tf.Tensor, embedding: tf.Tensor
         ) -> dict[str, tf.Tensor]:
             clips = self._clips(waveform, sample_rate_hz)
+            # Some models would predict a batch of one for all others, or more than there are.
+            has_each = tf.debugging.assert_equal(
+                tf.shape(embedding)[0],
+                tf.shape(waveform)[0],
+                "Each waveform of the batch needs its embedding; the two numbers differ.",
+            )
             message = "The embedding has values that are not finite."
             inputs = self._inputs(clips, sample_rate_hz)
-            inputs["embedding"] = tf.debugging.check_numerics(embedding, message)
+            with tf.control_dependencies([has_each]):
+                inputs["embedding"] = tf.debugging.check_numerics(embedding, message)
             return compute(inputs)
 
         return signature

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from crossask.errors import CrossaskError, DataError, first_line
 EXPORT_AGAIN = "Export the run again with crossask-export --format=litert."
 # Number of the stream of errors.
 STDERR = 2
+_STDERR_LOCK = threading.Lock()
 
 
 class LiteRTModel:
@@ -117,12 +119,19 @@ def _without_notices() -> Iterator[None]:
 
     Errors are exceptions.
     """
-    stderr = os.dup(STDERR)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, STDERR)
-        yield
-    finally:
-        os.dup2(stderr, STDERR)
-        os.close(stderr)
-        os.close(nowhere)
+    # Two threads at once would restore the stream of the other one, which leads nowhere.
+    with _STDERR_LOCK:
+        try:
+            stderr = os.dup(STDERR)
+        except OSError:
+            # The process has no stream of errors, as daemons and programs with windows.
+            yield
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, STDERR)
+            yield
+        finally:
+            os.dup2(stderr, STDERR)
+            os.close(stderr)
+            os.close(nowhere)

@@ -13,6 +13,7 @@ import json
 import os
 from pathlib import Path
 
+from crossask import files
 from crossask.errors import CrossaskError
 
 SUFFIX = ".recordings"
@@ -39,11 +40,7 @@ class Origin:
 
 def origin_of(recording: str, file_format: str) -> Origin:
     """Returns the origin of a prediction that is written now, in a format."""
-    state = None
-    with contextlib.suppress(OSError):
-        status = os.stat(recording)
-        state = (status.st_size, status.st_mtime_ns)
-    return Origin(os.path.abspath(recording), file_format, state)
+    return Origin(os.path.abspath(recording), file_format, files.state_of(recording))
 
 
 class Origins:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from crossask import files
 from crossask.audio import amplitudes, rates, reading
 from crossask.audio.remarks import Remarks
 from crossask.errors import AudioError
@@ -42,6 +43,9 @@ class Recording:
         self.filled_seconds = 0.0
         self.remarks = Remarks()
         self.error: AudioError | None = None
+        # Of a file when it is first read: its absolute path, and its size and time of change.
+        self._path = ""
+        self._state: tuple[int, int] | None = None
 
     @property
     def is_done(self) -> bool:
@@ -58,11 +62,17 @@ class Recording:
                 f"A recording has the type {type(self.source).__name__}.",
                 "Give the path of a sound file, or a NumPy array with sample_rate_hz.",
             )
+        self._path = os.path.abspath(self.source)
+        self._state = files.state_of(self._path)
         blocks, self.own_rate_hz = reading.read_blocks(self.source, seconds, self.remarks)
         return blocks
 
     def read_part(self, start_seconds: float, end_seconds: float) -> np.ndarray:
-        """Returns the waveform [samples, channels] between two moments, as the model reads it."""
+        """Returns the waveform [samples, channels] between two moments, as the model reads it.
+
+        Raises:
+          AudioError: The file cannot be read any more, or has changed since `read_blocks`.
+        """
         to_hz = self.sample_rate_hz
         if self.own_rate_hz == to_hz:
             return self._samples(round(start_seconds * to_hz), round(end_seconds * to_hz))
@@ -80,7 +90,15 @@ class Recording:
         """Returns samples of the recording at its own rate."""
         if self.is_array:
             return self._columns()[start:end]
-        return reading.read_part(self.source, start, end)
+        # The current folder may be another one than at the first time.
+        has_moved = os.path.abspath(self.source) != self._path
+        path = self._path if has_moved else self.source
+        state = files.state_of(path)
+        if state is not None and state != self._state:
+            raise AudioError(
+                f"{path} has changed since its scene was predicted.", "Predict its scene again."
+            )
+        return reading.read_part(path, start, end)
 
     def _blocks_of_array(self, seconds: float) -> Iterator[np.ndarray]:
         """Yields the array in blocks [samples, channels]."""

@@ -304,8 +304,8 @@ def _file_states(paths: Iterable[Path]) -> dict[Path, tuple[int, int]]:
     """Returns the size and time of change of each file."""
     states = {}
     for file in paths:
+        state = files.state_of(file)
         # The file may have been removed since it was listed.
-        with contextlib.suppress(OSError):
-            status = file.stat()
-            states[file] = (status.st_size, status.st_mtime_ns)
+        if state is not None:
+            states[file] = state
     return states

@@ -115,6 +115,15 @@ def open_wav(files: tf.Tensor, entry: tf.Tensor) -> WavFile:
         header.tag,
         header.bits,
     )
+    # libsndfile takes such a file for floats of an old program; the samples of others are integers.
+    has_gaps = tf.logical_and(
+        tf.equal(header.bits, 24), tf.equal(header.block_bytes, 4 * header.channels)
+    )
+    gap_check = check_entry(
+        entry,
+        tf.logical_not(has_gaps),
+        "This WAV file has samples of 24 bits in 4 bytes each; convert it to 24 or 32 bits.",
+    )
     channel_check = check_entry(
         entry,
         tf.logical_and(header.channels >= 1, header.channels <= 2),
@@ -122,7 +131,7 @@ def open_wav(files: tf.Tensor, entry: tf.Tensor) -> WavFile:
         header.channels,
     )
     rate_check = resampling.rate_check(header.sample_rate_hz, ENTRY, entry)
-    with tf.control_dependencies([encoding_check, channel_check, rate_check]):
+    with tf.control_dependencies([encoding_check, gap_check, channel_check, rate_check]):
         frame_bytes = header.channels * header.bits // 8
     return WavFile(
         files=files,
@@ -180,12 +189,14 @@ class _Format:
       tag: Number of the encoding.
       channels: Number of channels.
       sample_rate_hz: Sample rate.
+      block_bytes: Bytes of one sample of all channels, according to the file.
       bits: Bits of a sample.
     """
 
     tag: tf.Tensor
     channels: tf.Tensor
     sample_rate_hz: tf.Tensor
+    block_bytes: tf.Tensor
     bits: tf.Tensor
 
 
@@ -263,6 +274,7 @@ def _read_format(files: tf.Tensor, entry: tf.Tensor, start: tf.Tensor) -> _Forma
         tag=tf.where(tf.equal(tag, EXTENSIBLE), field(24, 2), tag),
         channels=field(2, 2),
         sample_rate_hz=field(4, 4),
+        block_bytes=field(12, 2),
         bits=field(14, 2),
     )
 

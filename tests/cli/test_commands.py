@@ -243,6 +243,8 @@ def test_any_table_of_predictions_is_scored(work, capsys):
             "--rate has no effect with sound files",
             "add --stream",
         ),
+        ("predict", ["--out=x.csv", "x.wav"], "ends in .csv", "Add --format=csv"),
+        ("predict", ["--out=x.JSON", "x.wav"], "ends in .JSON", "Add --format=json"),
         ("predict", ["--model=", "x.wav"], "--model is empty", "variable of the shell"),
         ("app", ["--model="], "--model is empty", "variable of the shell"),
         ("predict", ["--format=csv", "--top=1", "x.wav"], "--top has no effect", "--format=text"),

@@ -101,7 +101,7 @@ def test_a_table_of_predictions(tmp_path, capsys, first, second):
     out = tmp_path / "table.csv"
     out.write_text("file\n")
     # another name of the same file
-    flags = [f"--out={tmp_path}/../{tmp_path.name}/table.csv", tmp_path]
+    flags = [f"--out={tmp_path}/../{tmp_path.name}/table.csv", "--format=csv", tmp_path]
     if second != "predict":
         flags.append("--watch")
     refused("predict", first, locks.of_path(out), *flags, capsys=capsys)

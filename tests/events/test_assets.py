@@ -75,6 +75,19 @@ def test_a_good_file_is_fetched_once_with_progress(cache, server):
     assert len(server.requests) == 1
 
 
+def test_a_user_without_a_home_folder_gives_a_cache_folder(cache, monkeypatch):
+    def unknown():
+        raise RuntimeError("Could not determine home directory.")
+
+    for variable in ("CROSSASK_CACHE_DIR", "XDG_CACHE_HOME", "KAGGLEHUB_CACHE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(manifest.Path, "home", unknown)
+    with pytest.raises(WeightsError, match="no home folder"):
+        manifest.cache_folder()
+    assert manifest.cache_folder(cache) == cache
+    assert assets._kaggle_cache() is None
+
+
 def test_a_cache_folder_may_be_given(cache, tmp_path):
     assert (
         assets.fetch("narrow", cache_dir=tmp_path / "elsewhere") == tmp_path / "elsewhere" / "w.npz"

@@ -91,6 +91,13 @@ def test_the_exported_model_takes_them_and_predicts_like_the_run(made, corpus):
         signature(**values | {"waveform": tf.zeros([1, 40001, 1])})
     with pytest.raises(tf.errors.InvalidArgumentError, match="not finite"):
         signature(**values | {"embedding": tf.fill([1, *SHAPE], np.nan)})
+    for waveforms, embeddings in ((2, 1), (1, 2)):
+        batch = {
+            "waveform": tf.zeros([waveforms, 32000, 1]),
+            "embedding": tf.zeros([embeddings, *SHAPE]),
+        }
+        with pytest.raises(tf.errors.InvalidArgumentError, match="needs its embedding"):
+            signature(**values | batch)
 
 
 @pytest.mark.trains

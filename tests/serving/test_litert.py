@@ -1,10 +1,14 @@
 """The LiteRT file answers like the run it came from, at every precision, or is not there."""
 
 import dataclasses
+import errno
 import functools
 import json
+import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +18,13 @@ import soundfile
 import tensorflow as tf
 
 from crossask import config, events, models, serving, stored, training
-from crossask.audio import frontends
+from crossask.audio import frontends, sndfile
 from crossask.cli import export as cli
 from crossask.config import catalogue
 from crossask.datasets import read_corpus
 from crossask.errors import AudioError, CrossaskError, DataError, WeightsError
 from crossask.features.cache import prepare_features
-from crossask.serving import calibration, litert, tflite_file
+from crossask.serving import calibration, litert, litert_runner, tflite_file
 from crossask.training import run_folder
 
 
@@ -281,6 +285,50 @@ def test_calibration_reads_any_rate_length_and_number_of_channels(tmp_path):
     np.testing.assert_allclose(stereo[:, 0], -stereo[:, 1], atol=1e-6)
     (mono, *_) = calibration.calibration_clips(tmp_path, dataclasses.replace(features, mono=True))
     np.testing.assert_allclose(mono, long[:, :1], atol=1e-6)
+
+
+def test_calibration_reads_a_whole_clip_of_a_file_with_many_channels(tmp_path, monkeypatch):
+    samples = np.linspace(-0.5, 0.5, 3 * 16000)
+    soundfile.write(tmp_path / "a.wav", np.stack([samples] * 4, axis=1), 16000, "FLOAT")
+    expected = calibration.first_clip(tmp_path / "a.wav", small_corpus.FEATURES)
+    # Its blocks are then shorter than a clip.
+    monkeypatch.setattr(sndfile, "_MOST_VALUES", 4 * 5000)
+    found = calibration.first_clip(tmp_path / "a.wav", small_corpus.FEATURES)
+    np.testing.assert_array_equal(found, expected)
+    assert len(np.unique(found[:, 0])) > 0.9 * len(found)
+
+
+def test_threads_that_load_files_at_once_leave_standard_error_as_it_was(tmp_path):
+    with open(tmp_path / "stderr", "wb") as file:
+        before = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+
+            def load(seconds):
+                with litert_runner._without_notices():
+                    time.sleep(seconds)
+
+            # The second one would begin within the block of the first, and end after it.
+            threads = [threading.Thread(target=load, args=[0.2]) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+                time.sleep(0.1)
+            for thread in threads:
+                thread.join()
+            os.write(2, b"seen")
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+    assert (tmp_path / "stderr").read_bytes() == b"seen"
+
+
+def test_a_process_without_standard_error_loads_files(monkeypatch):
+    def closed(_descriptor):
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    monkeypatch.setattr(os, "dup", closed)
+    with litert_runner._without_notices():
+        pass
 
 
 def test_calibration_takes_a_seeded_choice_of_a_table(tmp_path, monkeypatch):

@@ -114,9 +114,9 @@ def test_what_follows_the_samples_is_no_sound(behind):
     np.testing.assert_array_equal(found, read(wav(noise(0.1)))[0])
 
 
-def of_format(tag=1, channels=2, rate=16000, bits=16) -> bytes:
-    frame = channels * bits // 8
-    fields = struct.pack("<HHIIHH", tag, channels, rate, 0, frame, bits)
+def of_format(tag=1, channels=2, rate=16000, bits=16, block_bytes=None) -> bytes:
+    block_bytes = block_bytes or channels * bits // 8
+    fields = struct.pack("<HHIIHH", tag, channels, rate, 0, block_bytes, bits)
     return riff(chunk(b"fmt ", fields), chunk(b"data", bytes(400)))
 
 
@@ -134,6 +134,7 @@ def of_format(tag=1, channels=2, rate=16000, bits=16) -> bytes:
         (riff(chunk(b"data", bytes(4)), b"fmt "), "no format or no samples"),
         (of_format(tag=7, bits=8), "neither PCM of 8"),
         (of_format(bits=20), "neither PCM of 8"),
+        (of_format(bits=24, block_bytes=8), "24 bits in 4 bytes each"),
         (of_format(tag=3, bits=16), "neither PCM of 8"),
         (of_format(channels=0), "must have 1 or 2 channels"),
         (of_format(channels=6), "must have 1 or 2 channels"),

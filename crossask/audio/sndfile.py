@@ -4,6 +4,7 @@ libsndfile stops at the length in the header, even if there is more sound. A dam
 any length, so that memory is not reserved according to it.
 """
 
+import contextlib
 import io
 import os
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from crossask.audio import mpeg, wav_header
+from crossask.audio import interruptions, mpeg, wav_header
 
 # The length that libsndfile gives files without one in their header, such as FLAC from a pipe.
 _UNKNOWN_FRAMES = 2**62
@@ -65,9 +66,13 @@ class SoundFile(soundfile.SoundFile):
         self.remark = ""
         # Number of the sample that is read next.
         self._place = 0
+        # libsndfile reads a repaired file through functions of Python.
+        self._calls_python = False
         repaired = wav_header.repaired(path)
         if repaired is not None:
-            super().__init__(repaired)
+            self._calls_python = True
+            with interruptions.deferred():
+                super().__init__(repaired)
             self.remark = (
                 "was not finished by the program that recorded it: its header says that it has "
                 f"{repaired.written_bytes:,} bytes of sound. It is read to its end"
@@ -124,7 +129,8 @@ class SoundFile(soundfile.SoundFile):
         samples = min(samples, max(1, _MOST_VALUES // self.channels))
         # libsndfile writes zeros for samples that are not there, which takes time.
         samples = min(samples, max(_SAMPLES_BEYOND, self.frames - self._place))
-        waveform = super().read(samples, dtype="float32", always_2d=True)
+        with self._interruptions_handled():
+            waveform = super().read(samples, dtype="float32", always_2d=True)
         self._place += len(waveform)
         if len(waveform) < samples:
             # The rest of the memory was reserved for nothing.
@@ -137,7 +143,8 @@ class SoundFile(soundfile.SoundFile):
         can_move = self.format in _WITH_SEEK and not self.subtype.startswith(_WITHOUT_SEEK)
         if can_move and super().seekable() and self.has_exact_seconds:
             start = min(max(0, sample - _SECONDS_BEFORE * self.samplerate), self.frames)
-            self.seek(start)
+            with self._interruptions_handled():
+                self.seek(start)
             self._place = start
         left = sample - start
         while left > 0:
@@ -145,6 +152,10 @@ class SoundFile(soundfile.SoundFile):
             if len(skipped) == 0:
                 return
             left -= len(skipped)
+
+    def _interruptions_handled(self) -> contextlib.AbstractContextManager[None]:
+        """Returns the context of a call of libsndfile."""
+        return interruptions.deferred() if self._calls_python else contextlib.nullcontext()
 
     def _open_without_name(self, path: str | os.PathLike[str]) -> None:
         """Opens a file whatever its suffix is."""
@@ -183,7 +194,8 @@ def write_wav(path: str | Path, waveform: np.ndarray, sample_rate_hz: int, encod
     """
     # Of a full disk, libsndfile would report "System error" alone.
     content = io.BytesIO()
-    soundfile.write(content, waveform, sample_rate_hz, encoding, format="WAV")
+    with interruptions.deferred():
+        soundfile.write(content, waveform, sample_rate_hz, encoding, format="WAV")
     try:
         Path(path).write_bytes(content.getbuffer())
     except OSError as error:

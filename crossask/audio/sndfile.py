@@ -8,6 +8,7 @@ import contextlib
 import io
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -67,11 +68,9 @@ class SoundFile(soundfile.SoundFile):
         # Number of the sample that is read next.
         self._place = 0
         # libsndfile reads a repaired file through functions of Python.
-        self._calls_python = False
-        repaired = wav_header.repaired(path)
+        self._repaired = repaired = wav_header.repaired(path)
         if repaired is not None:
-            self._calls_python = True
-            with interruptions.deferred():
+            with self._calling_python():
                 super().__init__(repaired)
             self.remark = (
                 "was not finished by the program that recorded it: its header says that it has "
@@ -129,7 +128,7 @@ class SoundFile(soundfile.SoundFile):
         samples = min(samples, max(1, _MOST_VALUES // self.channels))
         # libsndfile writes zeros for samples that are not there, which takes time.
         samples = min(samples, max(_SAMPLES_BEYOND, self.frames - self._place))
-        with self._interruptions_handled():
+        with self._calling_python():
             waveform = super().read(samples, dtype="float32", always_2d=True)
         self._place += len(waveform)
         if len(waveform) < samples:
@@ -143,7 +142,7 @@ class SoundFile(soundfile.SoundFile):
         can_move = self.format in _WITH_SEEK and not self.subtype.startswith(_WITHOUT_SEEK)
         if can_move and super().seekable() and self.has_exact_seconds:
             start = min(max(0, sample - _SECONDS_BEFORE * self.samplerate), self.frames)
-            with self._interruptions_handled():
+            with self._calling_python():
                 self.seek(start)
             self._place = start
         left = sample - start
@@ -153,9 +152,16 @@ class SoundFile(soundfile.SoundFile):
                 return
             left -= len(skipped)
 
-    def _interruptions_handled(self) -> contextlib.AbstractContextManager[None]:
-        """Returns the context of a call of libsndfile."""
-        return interruptions.deferred() if self._calls_python else contextlib.nullcontext()
+    @contextlib.contextmanager
+    def _calling_python(self) -> Iterator[None]:
+        """Handles signals and raises errors of the disk at the end of a call of libsndfile."""
+        if self._repaired is None:
+            yield
+            return
+        with interruptions.deferred():
+            yield
+        if self._repaired.error is not None:
+            raise self._repaired.error
 
     def _open_without_name(self, path: str | os.PathLike[str]) -> None:
         """Opens a file whatever its suffix is."""

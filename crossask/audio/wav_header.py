@@ -20,6 +20,7 @@ class RepairedFile:
 
     Attributes:
       written_bytes: Size of the samples according to the header in the file.
+      error: Error of the disk in one of the reads, which libsndfile takes for the end of the file.
     """
 
     def __init__(self, path: str | os.PathLike[str], header: bytes, start: int, written_bytes: int):
@@ -32,6 +33,7 @@ class RepairedFile:
           written_bytes: See the class.
         """
         self.written_bytes = written_bytes
+        self.error: OSError | None = None
         self._file = open(path, "rb")  # noqa: SIM115, closed when the reader is garbage
         self._header = header
         self._start = start
@@ -39,7 +41,15 @@ class RepairedFile:
         self._end = len(header) + os.fstat(self._file.fileno()).st_size - start
 
     def read(self, count: int) -> bytes:
-        """Returns the next bytes; fewer at the end."""
+        """Returns the next bytes; fewer at the end, and none after an error."""
+        try:
+            return self._read(count)
+        except OSError as error:
+            # libsndfile calls this function, so that an error would not reach its caller.
+            self.error = error
+            return b""
+
+    def _read(self, count: int) -> bytes:
         content = b""
         if self._place < len(self._header):
             content = self._header[self._place : self._place + count]

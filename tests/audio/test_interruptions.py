@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM while libsndfile calls Python: nothing is lost, and the command ends."""
 
+import errno
 import io
 import os
 import signal
@@ -11,6 +12,7 @@ import pytest
 import soundfile
 
 from crossask.audio import interruptions, reading, sndfile, wav_header
+from crossask.errors import AudioError
 
 NOISE = np.random.default_rng(0).normal(0, 0.1, (16000 * 3, 2))
 
@@ -64,6 +66,23 @@ def test_an_unfinished_file_stops_being_read(unfinished, monkeypatch, capfd, num
         reading.read_audio(unfinished)
     # The next one is read whole.
     assert len(reading.read_audio(unfinished)[0]) == len(NOISE)
+    assert "ignored" not in capfd.readouterr().err
+
+
+def test_an_error_of_the_disk_is_no_end_of_an_unfinished_file(unfinished, monkeypatch, capfd):
+    read = wav_header.RepairedFile._read
+    calls = 0
+
+    def broken(file, count):
+        nonlocal calls
+        calls += 1
+        if calls > 20:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read(file, count)
+
+    monkeypatch.setattr(wav_header.RepairedFile, "_read", broken)
+    with pytest.raises(AudioError, match="Input/output error"):
+        reading.read_audio(unfinished)
     assert "ignored" not in capfd.readouterr().err
 
 

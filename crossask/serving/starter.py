@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crossask import config, files, stored
+from crossask import config, files, locks, stored
 from crossask.errors import DataError, WeightsError
 from crossask.events import manifest
 from crossask.version import __version__
@@ -39,15 +39,34 @@ def starter_model(cache_dir: str | Path | None = None) -> Path:
     """
     digest = hashlib.sha256(HEAD.read_bytes() + FACTS.read_bytes()).hexdigest()[:8]
     folder = manifest.cache_folder(cache_dir) / f"starter-{__version__}-{digest}"
-    if (folder / "saved_model.pb").is_file():
-        try:
-            stored.check_folder(folder, "Remove it.")
-        except DataError as error:
-            LOG.warning("%s The starter model is written again.", error.problem)
-            files.remove(folder)
-        else:
-            return folder
-    # Most calls end above, and need none of what writing a model imports.
+    if not _problem_of(folder):
+        return folder
+    # Another command may use the model for the first time, too.
+    with locks.waiting(), locks.of_path(folder):
+        problem = _problem_of(folder)
+        if problem:
+            if folder.exists():
+                LOG.warning("%s The starter model is written again.", problem)
+                files.remove(folder)
+            _write(folder, cache_dir)
+    return folder
+
+
+def _problem_of(folder: Path) -> str:
+    """Returns why a folder is not that of the whole starter model; "" if it is."""
+    if not (folder / "saved_model.pb").is_file():
+        # Programs that clean caches also remove single files.
+        return f"There is no {folder / 'saved_model.pb'}."
+    try:
+        stored.check_folder(folder, "Remove it.")
+    except DataError as error:
+        return error.problem
+    return ""
+
+
+def _write(folder: Path, cache_dir: str | Path | None) -> None:
+    """Writes the starter model into a folder that does not exist; errors as `starter_model`."""
+    # Most commands find the model, and need none of what writing it imports.
     from crossask.events import assets
     from crossask.serving.saved_model import write_model
 
@@ -60,9 +79,8 @@ def starter_model(cache_dir: str | Path | None = None) -> Path:
             f"{error.fix} Or use a model of your own: --model=MODEL.",
         ) from error
     experiment = starter_experiment(str(weights))
-    folder.parent.mkdir(parents=True, exist_ok=True)
     make = functools.partial(_served_model, experiment)
-    return write_model(make, experiment.features, folder)
+    write_model(make, experiment.features, folder)
 
 
 def starter_experiment(weights: str) -> config.Experiment:

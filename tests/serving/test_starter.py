@@ -2,16 +2,19 @@
 
 import json
 import shutil
+import time
+from concurrent import futures
 
 import numpy as np
 import pytest
 import soundfile
 
 import crossask
+from crossask import stored
 from crossask.cli import main
 from crossask.errors import WeightsError
 from crossask.events import assets
-from crossask.serving import prediction_lines, starter
+from crossask.serving import prediction_lines, saved_model, starter
 
 FREE = ("CC0", "CC-BY-4.0", "see SOUNDS_LICENSING.md")
 
@@ -48,6 +51,41 @@ def test_without_yamnet_the_error_names_the_other_way(monkeypatch, tmp_path):
     monkeypatch.setattr(assets, "fetch", fail)
     with pytest.raises(WeightsError, match=r"yamnet is nowhere\.\nFetch it\. Or use a model of"):
         starter.starter_model(tmp_path)
+
+
+@pytest.fixture
+def written(monkeypatch):
+    """The folders that are written; each takes a moment, and must not exist."""
+    folders = []
+
+    def write(_make, _features, folder):
+        assert not folder.exists()
+        time.sleep(0.2)
+        (folder / "assets").mkdir(parents=True)
+        (folder / "saved_model.pb").write_bytes(b"model")
+        stored.write_checksums(folder)
+        folders.append(folder)
+
+    monkeypatch.setattr(saved_model, "write_model", write)
+    monkeypatch.setattr(assets, "fetch", lambda name, cache_dir: "yamnet.npz")
+    return folders
+
+
+def test_commands_that_use_it_for_the_first_time_at_once_write_it_once(written, tmp_path):
+    with futures.ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(starter.starter_model, [tmp_path, tmp_path])
+    assert written == [first] == [second]
+
+
+def test_a_cache_from_which_a_file_was_removed_is_written_again(written, tmp_path, caplog):
+    folder = starter.starter_model(tmp_path)
+    (folder / "saved_model.pb").unlink()
+    assert starter.starter_model(tmp_path) == folder
+    assert written == [folder] * 2
+    (message,) = [text for text in caplog.messages if "written again" in text]
+    assert "There is no" in message
+    assert starter.starter_model(tmp_path) == folder
+    assert written == [folder] * 2
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import dataclasses
 import glob
 import logging
 import os
+import re
 import shutil
 import sys
 import time
@@ -40,6 +41,9 @@ STARTS_OF_FILES = (
     b"ID3",
     b"\x1a\x45\xdf\xa3",
 )
+# A pattern with a part ** between its slashes, or between backslashes on Windows.
+_SLASH = f"[{re.escape(os.sep + (os.altsep or ''))}]"
+ANY_FOLDERS = re.compile(rf"(?P<before>(?:.*?{_SLASH})??)\*\*(?:{_SLASH}(?P<after>.*))?", re.DOTALL)
 LOG = logging.getLogger("crossask")
 
 
@@ -256,9 +260,9 @@ def _matches(word: str) -> list[RecordingFile]:
     """Returns the recordings that a path or a pattern on the command line selects."""
     path = Path(word)
     if glob.has_magic(word) and not path.exists():
-        # Links that form a circle lead to one file by several paths; the shortest one is kept.
+        # Links may lead to one file by several paths; the shortest one is kept.
         matches: dict[str, str] = {}
-        for file in sorted(glob.glob(word, recursive=True), key=len):
+        for file in sorted(_expanded(word), key=len):
             if os.path.isfile(file):
                 matches.setdefault(_place(file), file)
         recordings = [RecordingFile(file, Path(file).name) for file in sorted(matches.values())]
@@ -268,6 +272,56 @@ def _matches(word: str) -> list[RecordingFile]:
             )
         return recordings
     return [RecordingFile(word, path.name)]
+
+
+def _expanded(pattern: str) -> list[str]:
+    """Returns the files and folders that match a pattern, some of them more than once.
+
+    Python's `glob` searches links that form circles along each of their ways, which has no end.
+    """
+    parts = ANY_FOLDERS.fullmatch(pattern)
+    if parts is None:
+        return glob.glob(pattern)
+    found = []
+    # "*" matches what "**" at the end does.
+    rest = "*" if parts["after"] is None else parts["after"]
+    for top in glob.glob(parts["before"]) if parts["before"] else [""]:
+        for folder in _folders_below(top):
+            found += _expanded(os.path.join(glob.escape(folder), rest))
+    return found
+
+
+def _folders_below(top: str) -> list[str]:
+    """Returns a folder and those below it; "" is the current folder.
+
+    Hidden folders are left out. Links are followed after all other folders, and each folder is
+    searched once.
+    """
+    found = []
+    searched = set()
+    waiting = [top]
+    while waiting:
+        links = []
+        for start in waiting:
+            for parent, names, _ in os.walk(start or os.curdir):
+                identity = os.path.realpath(parent)
+                visible = [name for name in sorted(names) if not name.startswith(".")]
+                names.clear()
+                if identity in searched:
+                    continue
+                searched.add(identity)
+                # The current folder has no name in paths.
+                folder = parent if start else os.path.relpath(parent).removeprefix(os.curdir)
+                found.append(folder)
+                for name in visible:
+                    path = os.path.join(folder, name)
+                    if os.path.islink(path):
+                        links.append(path)
+                    else:
+                        # os.walk enters the folders that are left in its list.
+                        names.append(name)
+        waiting = links
+    return found
 
 
 def _in_folder(file: Path, folder: str | Path) -> RecordingFile:

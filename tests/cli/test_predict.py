@@ -2,6 +2,7 @@
 
 import csv
 import doctest
+import glob
 import io
 import json
 import os
@@ -538,6 +539,37 @@ def test_a_file_of_a_watched_folder_that_is_never_predicted_is_logged_once(
         f"{tmp_path}/secret.wav is left out: it cannot be read (permission is denied).",
         f"{tmp_path}/caf\\xe9.wav is left out: its name is not in UTF-8.",
     ]
+
+
+PATTERNS = ("**/*.wav", "**", "*/**/*.wav", "a/**/d/*.wav", "**/d/**/*.wav", "[ab]/**", "a/**/")
+
+
+@pytest.mark.parametrize("pattern", [*PATTERNS, "./**/*", "**/*.flac", "a/**b/*.wav", "no/**/*"])
+def test_patterns_match_what_they_match_in_python(tmp_path, monkeypatch, pattern):
+    for name in ("x.wav", "a/x.wav", "a/d/y.wav", "a/b/d/z.wav", "b/d/e/d/w.wav", ".h/x.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"RIFF")
+    (tmp_path / "a" / ".hidden.wav").write_bytes(b"RIFF")
+    monkeypatch.chdir(tmp_path)
+    for start in ("", f"{tmp_path}/"):
+        found = {os.path.normpath(path) for path in sources._expanded(start + pattern)}
+        expected = {os.path.normpath(path) for path in glob.glob(start + pattern, recursive=True)}
+        files = {path for path in expected if os.path.isfile(path)}
+        assert {path for path in found if os.path.isfile(path)} == files
+
+
+def test_a_pattern_in_a_folder_with_circles_of_links_comes_to_an_end(tmp_path, monkeypatch):
+    day = tmp_path / "day"
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "two.wav").write_bytes(b"RIFF")
+    day.mkdir()
+    (day / "one.wav").write_bytes(b"RIFF")
+    for name in ("a_circle", "b_circle", "c_circle"):
+        (day / name).symlink_to(day)
+    (day / "link").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.chdir(day)
+    found = [str(recording) for recording in sources.find_recordings(["**/*.wav"])]
+    assert found == ["link/two.wav", "one.wav"]
 
 
 def test_a_file_that_is_found_by_several_paths_is_one_recording(tmp_path, monkeypatch):

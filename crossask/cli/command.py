@@ -93,6 +93,7 @@ def run(
         positional = flag_values(argv)[1:]
         _check_numbers(flag_values)
         _check_texts(flag_values)
+        _expand_home(flag_values)
         if positional and not takes_words:
             raise CrossaskError(
                 f"The argument {positional[0]!r} follows no flag, and would be ignored.",
@@ -138,6 +139,24 @@ def _check_texts(flag_values: flags.FlagValues) -> None:
                 f"--{name} is empty.",
                 "Give a value, or leave it out; is a variable of the shell not set?",
             )
+
+
+def _expand_home(flag_values: flags.FlagValues) -> None:
+    """Replaces ~ at the start of paths: shells do so for words, but not after "--out=".
+
+    Otherwise a folder of this name would be created in the current one.
+    """
+    for name in flag_values:
+        flag = flag_values[name]
+        if not flag.present:
+            continue
+        if isinstance(flag.value, str):
+            flag.value = os.path.expanduser(flag.value)
+        elif isinstance(flag.value, list):
+            flag.value = [
+                os.path.expanduser(value) if isinstance(value, str) else value
+                for value in flag.value
+            ]
 
 
 def refuse(

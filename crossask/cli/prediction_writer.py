@@ -113,6 +113,8 @@ class PredictionWriter:
             return
         name = self._key(recording)
         origin = self.origin_of[recording.path]
+        if self.has_timelines and not (recording.is_changed or self.origins.has(name)):
+            self._check_is_new(recording)
         self.origins.begin(name, origin)
         self._write_lines(recording, prediction)
         self.origins.add(name, origin)
@@ -133,6 +135,19 @@ class PredictionWriter:
         else:
             sys.stdout.write(lines)
             sys.stdout.flush()
+
+    def _check_is_new(self, recording: "RecordingFile") -> None:
+        """Raises CrossaskError if there is a file at the path of a recording's timeline.
+
+        When the command began, there was none: it is that of another recording.
+        """
+        path = self._timeline_path(recording)
+        if os.path.lexists(path):
+            raise CrossaskError(
+                f"{path} was written for another recording. On some disks, names that differ in "
+                "upper and lower case alone are those of one file.",
+                f"Set another --out for {recording}, or rename it.",
+            )
 
     def _write_timeline(self, path: str, content: str) -> None:
         """Writes the file of one recording; raises CrossaskError if that is not possible."""

@@ -260,6 +260,11 @@ class Classifier:
         recordings = [window.recording for window in batch]
         values = self._run("serving_default", np.stack(waveforms), recordings)
         for window, probabilities in zip(batch, values["probabilities"], strict=True):
+            if not np.isfinite(probabilities).all():
+                window.recording.error = AudioError(
+                    f"For {window.recording.name}, the model computes no finite probabilities.",
+                    "Use another model: the weights or the precision of this one are not usable.",
+                )
             segment = Segment(
                 start_seconds=window.start / rate,
                 end_seconds=(window.start + len(window.waveform)) / rate,

@@ -118,6 +118,10 @@ class Origins:
                 "Set another --out, or remove it to predict all recordings again.",
             )
 
+    def has(self, name: str) -> bool:
+        """Returns whether it is known to which recording a name in the output belongs."""
+        return name in self._known
+
     def is_same(self, name: str, origin: Origin) -> bool:
         """Returns whether the output has the prediction of a recording as it is now.
 

@@ -225,7 +225,7 @@ class PredictionFile:
 
 def _text_line(scenes: Iterable[str]) -> re.Pattern[str]:
     """Returns the pattern of a recording's line in the format "text"."""
-    scene = "|".join(re.escape(scene) for scene in scenes)
+    scene = "|".join(re.escape(prediction_lines.in_one_line(scene)) for scene in scenes)
     percent = rf"(?:{scene}) \d+\.\d %"
     scenes_text = rf"(?:not sure; perhaps )?{percent}(?:, {percent})*"
     filled = r"(?: \(filled with [^()]* s\))?"

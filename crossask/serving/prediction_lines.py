@@ -134,7 +134,7 @@ def top_scenes_text(prediction: "Prediction | Segment", top: int) -> str:
     """Returns the most probable scenes as text, such as "park 71.3 %, bus 12.0 %"."""
     scenes = []
     for scene, probability in prediction.top(top):
-        scenes.append(f"{scene} {100 * probability:.1f} %")
+        scenes.append(f"{in_one_line(scene)} {100 * probability:.1f} %")
     text = ", ".join(scenes)
     # Windows of a timeline have no such attribute.
     if getattr(prediction, "is_sure", True):
@@ -163,8 +163,9 @@ def csv_line(cells: Iterable[str]) -> str:
 
 
 def _label_line(label: Label) -> str:
-    cells = [f"{label.start_seconds:.6f}", f"{label.end_seconds:.6f}", label.scene]
-    return _delimited(cells, "\t")
+    # Audacity reads no quotation marks: all behind the second tab is the text.
+    scene = in_one_line(label.scene)
+    return f"{label.start_seconds:.6f}\t{label.end_seconds:.6f}\t{scene}\n"
 
 
 def _window_line(prediction: "Prediction", segment: "Segment", file_format: str, top: int) -> str:

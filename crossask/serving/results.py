@@ -157,12 +157,15 @@ class Prediction(_SceneProbabilities):
     def explain(self, at_seconds: float | None = None) -> Explanation:
         """Returns the explanation of one window, whose part of the recording is read again.
 
+        Nothing notices that an array was changed since; a file that was is an error.
+
         Args:
           at_seconds: The window whose centre is nearest to this time is explained. None is the
             window in which the probability of `scene` is highest.
 
         Raises:
           CrossaskError: The time is not a finite number.
+          AudioError: The file has changed since the prediction, or is not there any more.
         """
         if at_seconds is not None and not is_finite(at_seconds):
             raise CrossaskError(

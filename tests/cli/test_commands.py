@@ -52,6 +52,17 @@ def test_a_number_that_is_not_finite_is_a_mistake_although_it_is_in_the_range(ve
     assert f"{name} is {value}." in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("verb", "flag"), [("predict", "--model"), ("app", "--model")])
+def test_a_path_after_a_flag_may_begin_with_the_home_folder(
+    tmp_path, monkeypatch, capsys, verb, flag
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    words = [str(tmp_path / "a.wav")] if verb == "predict" else []
+    assert call(verb, f"{flag}=~/my model", *words) == 2
+    assert f"{tmp_path}/my model" in capsys.readouterr().err
+
+
 @pytest.mark.trains
 def test_each_step_leaves_what_the_next_one_reads(work):
     for row in ("fa", "cmam_feature_based"):

@@ -243,6 +243,27 @@ def test_the_formats_of_a_prediction():
     ] == [0, 1, 2, 3]
 
 
+def test_names_of_scenes_with_quotes_and_line_breaks_are_one_line_each(tmp_path):
+    scenes = ('living "room"', "two\nlines", "a, b", "c: d 5.0 %")
+    probabilities = dict(zip(scenes, (0.4, 0.3, 0.2, 0.1), strict=True))
+    timeline = (Segment(0.0, 1.0, probabilities),)
+    answer = Prediction("a: b.wav", 1.0, 16000, probabilities, timeline, None)
+    # Audacity would show quotation marks around a name.
+    labels = prediction_lines.timeline_lines(answer, "audacity")
+    assert labels == '0.000000\t1.000000\tliving "room"\n'
+    line = prediction_lines.prediction_line(answer, "text", 4)
+    assert line == (
+        'a: b.wav: living "room" 40.0 %, two\\nlines 30.0 %, a, b 20.0 %, c: d 5.0 % 10.0 %\n'
+    )
+    for file_format in ("text", "csv", "json", "dcase2019", "dcase2024"):
+        for _ in range(2):
+            file = prediction_files.PredictionFile(tmp_path / file_format, file_format, scenes)
+            if not file.contains("a: b.wav"):
+                file.append(answer, 4)
+            file.close()
+        assert (tmp_path / file_format).read_text().count("b.wav") == 1
+
+
 def test_every_format_of_ours_shows_that_a_recording_was_filled():
     answer = Prediction(
         "x/y.wav",

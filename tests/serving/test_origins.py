@@ -183,6 +183,25 @@ def test_a_recording_that_was_recorded_anew_is_predicted_again(
     assert len(predicted) == 1
 
 
+def test_a_timeline_that_was_written_meanwhile_is_not_overwritten(tmp_path):
+    out = tmp_path / "out"
+    for name in ("A.wav", "a.wav"):
+        write(tmp_path / "sounds" / name)
+    recordings = sources.find_recordings([tmp_path / "sounds"])
+
+    class OnOtherDisk(Classifier):
+        """Predicts on a disk on which a.csv is A.csv."""
+
+        def predict_each(self, recordings, progress=None):
+            for outcome in super().predict_each(recordings, progress):
+                yield outcome
+                (out / "a.csv").hardlink_to(out / "A.csv")
+
+    with pytest.raises(CrossaskError, match=r"a\.csv was written for another recording"):
+        predict_into(out, "csv", True, recordings, OnOtherDisk)
+    assert "A.wav" in (out / "A.csv").read_text()
+
+
 def test_two_files_of_one_timeline_are_an_error_also_if_one_is_written_already(tmp_path):
     write(tmp_path / "sounds" / "a.wav")
     recordings = sources.find_recordings([tmp_path / "sounds"])

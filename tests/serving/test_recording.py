@@ -39,6 +39,30 @@ def test_windows_of_a_model_of_short_clips_are_long_enough_at_every_rate(clip_se
         list(model._windows(Recording(np.full(samples - 1, 0.1), rate)))
 
 
+def test_probabilities_that_are_not_finite_are_an_error_of_their_recording():
+    class Model:
+        def run(self, signature, waveform, rate, embedding):
+            # A model of half precision, say, that cannot compute loud recordings.
+            loud = np.abs(waveform).max(axis=(1, 2)) > 0.5
+            rows = [[np.nan, np.nan] if is_loud else [0.75, 0.25] for is_loud in loud]
+            return {"probabilities": np.array(rows)}
+
+    model = classifier(
+        clip_seconds=1.0, least_seconds=1.0, sample_rate_hz=16000, sample_rates_hz=[16000]
+    )
+    model._model = Model()
+    model.scenes = ("bus", "park")
+    model.least_probability = 0.0
+    model.most_silence_seconds = 0.5
+    quiet = np.random.default_rng(0).normal(0, 0.01, 16000 * 20)
+    loud = quiet.copy()
+    loud[-100] = 1
+    outcomes = list(model.predict_each([quiet, loud, quiet, quiet[:16000]], 16000))
+    assert [isinstance(outcome, AudioError) for outcome in outcomes] == [False, True, False, False]
+    assert "no finite probabilities" in outcomes[1].problem
+    assert {outcome.scene for outcome in outcomes if outcome is not outcomes[1]} == {"bus"}
+
+
 @pytest.mark.parametrize("dtype", ["f2", "f4", ">f4", "f8", ">f8", np.longdouble])
 def test_floats_of_any_size_and_byte_order_have_their_level(dtype):
     rng = np.random.default_rng(0)

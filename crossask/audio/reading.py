@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from crossask.audio import amplitudes, channels, formats, ogg, sndfile
+from crossask.audio import amplitudes, channels, formats, ogg, sndfile, wav_header
 from crossask.audio.formats import SUFFIXES, FolderContent, folder_content, is_sound_file
 from crossask.audio.media import MediaFile
 from crossask.audio.remarks import Remarks
@@ -276,7 +276,7 @@ def _open(path: AnyPath) -> SoundFile | MediaFile:
             file.close()
             file = media
     if not file.remark:
-        file.remark = ogg.remark_of(path)
+        file.remark = ogg.remark_of(path) or wav_header.remark_of(path)
     if not LEAST_RATE_HZ <= file.samplerate <= MOST_RATE_HZ:
         file.close()
         raise AudioError(

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from crossask.audio import interruptions, mpeg, wav_header
+from crossask.audio import interruptions, mpeg, ogg, wav_header
 
 # The length that libsndfile gives files without one in their header, such as FLAC from a pipe.
 _UNKNOWN_FRAMES = 2**62
@@ -84,6 +84,9 @@ class SoundFile(soundfile.SoundFile):
             self._open_without_name(path)
         if self.format == "MP3":
             self._check_length(path)
+        if self.format == "OGG" and ogg.is_chain(path):
+            self.close()
+            raise HiddenSoundError("it reads the first of several streams one after the other")
 
     def seekable(self) -> bool:
         """Returns False, so that soundfile does not request its position before it reads.

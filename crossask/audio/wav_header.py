@@ -7,6 +7,9 @@ from typing import BinaryIO
 # Bytes before the first chunk: "RIFF", the size of the file, "WAVE".
 _RIFF_BYTES = 12
 _CHUNK = struct.Struct("<4sI")
+# Names of the two kinds of files, and their type.
+_FILES = (b"RIFF", b"RF64")
+_WAVE = b"WAVE"
 # Largest size that fits into a chunk's header.
 _LARGEST = 0xFFFFFFFF
 # What other programs append behind the chunks: ID3 and APE tags.
@@ -73,6 +76,28 @@ class RepairedFile:
     def write(self, _content: bytes) -> int:
         """Fails; soundfile requires the method."""
         raise OSError("The file is only read.")
+
+
+def remark_of(path: str | os.PathLike[str]) -> str:
+    """Returns the end of a sentence about a WAV file behind which another one begins; or ""."""
+    with open(path, "rb") as file:
+        riff = file.read(_RIFF_BYTES)
+        if riff[:4] not in _FILES or riff[8:] != _WAVE:
+            return ""
+        samples = _find_samples(file)
+        if samples is None:
+            return ""
+        place = sum(samples)
+        for _ in range(_MOST_CHUNKS):
+            file.seek(place + place % 2)
+            chunk = file.read(_RIFF_BYTES)
+            if len(chunk) < _RIFF_BYTES:
+                return ""
+            if chunk[:4] in _FILES and chunk[8:] == _WAVE:
+                return "is followed by another WAV file in the same file, which is not read"
+            _, size = _CHUNK.unpack_from(chunk)
+            place += place % 2 + _CHUNK.size + size
+    return ""
 
 
 def repaired(path: str | os.PathLike[str]) -> RepairedFile | None:

@@ -172,6 +172,37 @@ def test_mp3_files_that_were_joined_are_read_whole(tmp_path):
     assert len(waveform) / rate == pytest.approx(8, abs=0.5)
 
 
+def test_a_chain_of_ogg_streams_is_read_whole_or_an_error(tmp_path, monkeypatch):
+    pytest.importorskip("av", reason="needs PyAV: pip install 'crossask[media]'")
+    path = tmp_path / "x.ogg"
+    contents = []
+    for seconds in (3.0, 2.0):
+        soundfile.write(path, tones(seconds), RATE, format="OGG", subtype="VORBIS")
+        assert not ogg.is_chain(path)
+        contents.append(path.read_bytes())
+    path.write_bytes(b"".join(contents))
+    assert ogg.is_chain(path)
+    waveform, rate = reading.read_audio(path)
+    assert len(waveform) / rate == pytest.approx(5, abs=0.1)
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(AudioError, match="first of several streams"):
+        reading.read_audio(path)
+
+
+@pytest.mark.parametrize("between", [b"", b"junk\x04\0\0\0abcd"])
+def test_a_wav_file_behind_another_one_is_a_warning(tmp_path, between, logged):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, tones(1.0), RATE)
+    content = path.read_bytes()
+    path.write_bytes(content + between)
+    assert not wav_header.remark_of(path)
+    path.write_bytes(content + between + content)
+    waveform, _ = reading.read_audio(path)
+    np.testing.assert_array_equal(waveform, tones(1.0))
+    (message,) = logged()
+    assert "x.wav is followed by another WAV file" in message
+
+
 def test_a_flac_file_from_a_pipe_is_read_without_the_memory_of_its_header(tmp_path):
     path = tmp_path / "x.flac"
     soundfile.write(path, tones(), RATE)

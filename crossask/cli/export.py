@@ -115,6 +115,12 @@ def _check_flags(values: flags.FlagValues) -> None:
     if values.format == "saved_model":
         of_litert = ("precision", "calibration")
         command.refuse(values, of_litert, "--format=saved_model", ", or set --format=litert")
+        if values.out.rstrip("/").endswith(".tflite"):
+            # Other commands would take the folder for a LiteRT file.
+            raise CrossaskError(
+                "--out ends in .tflite, and the format is saved_model.",
+                "Add --format=litert, or give the SavedModel another name.",
+            )
 
 
 def _find_run(model_dir: str, weights: str) -> "Run":

@@ -31,6 +31,8 @@ class PredictionWriter:
         self.classifier = classifier
         self.has_timelines = has_timelines(values)
         self.failed = 0
+        # Whether the output may have lines of more than one recording.
+        self.has_several = False
         # Base name -> path of the recording, for the formats that contain base names.
         self.path_of: dict[str, str] = {}
         # Path of a recording -> the recording as it was before it was read.
@@ -75,6 +77,7 @@ class PredictionWriter:
           CrossaskError: The output would not distinguish two recordings.
         """
         self._check_names(recordings)
+        self.has_several = len(recordings) > 1 or self.values.watch
         for recording in recordings:
             self.origin_of[recording.path] = origin_of(recording.path, self.values.format)
         left = [recording for recording in recordings if not self._is_written(recording)]
@@ -133,6 +136,9 @@ class PredictionWriter:
         if self.values.out:
             self._write_timeline(self._timeline_path(recording), self._header() + lines)
         else:
+            if self.has_timelines and self.values.format == "text" and self.has_several:
+                # Lines of text have no names.
+                lines = f"{prediction_lines.in_one_line(str(recording))}:\n{lines}"
             sys.stdout.write(lines)
             sys.stdout.flush()
 

@@ -254,6 +254,7 @@ def test_any_table_of_predictions_is_scored(work, capsys):
             "--rate has no effect with sound files",
             "add --stream",
         ),
+        ("export", ["--model_dir=x", "--out=x.tflite"], "--out ends in .tflite", "--format=litert"),
         ("predict", ["--out=x.csv", "x.wav"], "ends in .csv", "Add --format=csv"),
         ("predict", ["--out=x.JSON", "x.wav"], "ends in .JSON", "Add --format=json"),
         ("predict", ["--model=", "x.wav"], "--model is empty", "variable of the shell"),

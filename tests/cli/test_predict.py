@@ -134,6 +134,17 @@ def test_timelines_are_a_file_each_and_not_written_twice(model, recordings, tmp_
     assert (out / "two.csv").is_file()
 
 
+def test_timelines_of_several_recordings_as_text_have_their_names(model, recordings, capsys):
+    (recordings / "broken.wav").unlink()
+    assert call(model, "--timeline", "--top=1", recordings) == 0
+    lines = capsys.readouterr().out.splitlines()
+    names = [str(recordings / name) for name in ("deep/long.wav", "one.wav", "two.flac")]
+    assert [line for line in lines if " to " not in line] == [f"{name}:" for name in names]
+    assert call(model, "--timeline", "--top=1", recordings / "one.wav") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("00:00:00 to 00:00:02 ")
+
+
 def test_two_recordings_of_one_name_do_not_overwrite_each_other(model, recordings, capsys):
     soundfile.write(recordings / "deep" / "one.wav", np.zeros((32000, 1)), 16000)
     assert (

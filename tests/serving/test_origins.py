@@ -60,7 +60,9 @@ class OtherHop(Classifier):
 
 def predict_into(out, file_format, timeline, recordings, classifier=Classifier) -> int:
     """Continues an output, as a command does; returns the number of recordings in it."""
-    values = types.SimpleNamespace(out=str(out), format=file_format, timeline=timeline, top=3)
+    values = types.SimpleNamespace(
+        out=str(out), format=file_format, timeline=timeline, top=3, watch=False
+    )
     writer = PredictionWriter(values, classifier())
     try:
         writer.predict(recordings, shows_progress=False)

@@ -8,8 +8,9 @@ scene_events.py  the events that stand out in each scene
 devices.py     scores by recording device
 misclassified.py  the clips that a row misclassifies (sounds.py: their sound files)
 corpus.py      all results of one corpus
-sections.py    the sections of a report: tables as text, notes and pictures (content.py: what a
-               section is; figures.py: the pictures; formatting.py: percent, points, intervals)
+sections.py    the content of a report: tables as text, notes and pictures (content.py: what a
+               section is; difference_, score_, clip_ and field_sections.py: the sections;
+               figures.py: the pictures; formatting.py: percent, points, intervals)
 renderers.py   HTML (templates/), Markdown, LaTeX and a summary of these sections
 data.py        CSV and JSON of the results
 """

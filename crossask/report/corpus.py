@@ -62,6 +62,16 @@ class CorpusResults:
         """Whether the report has sections on the paper; reports on own recordings have none."""
         return self.name in paper.CORPORA
 
+    @property
+    def titles(self) -> list[str]:
+        """The titles of the rows."""
+        return [row.title for row in self.rows]
+
+    @property
+    def interval_title(self) -> str:
+        """What an interval is called: "95 % interval"."""
+        return f"{formatting.confidence(self.rows[0].summary.interval)} interval"
+
     def paper_percent(self, row: Row) -> float | None:
         """Returns the paper's score of a row; None unless both have the same clips."""
         return findings.paper_percent(self.name, row)

@@ -41,13 +41,12 @@ def section(results: CorpusResults) -> Section | None:
     for row in results.rows:
         if row.devices:
             notes += [f"{row.title}: {note}" for note in row.devices.notes]
-    confidence = formatting.confidence(results.rows[0].summary.interval)
     return Section(
         "Accuracy by device",
         "Macro accuracy on the clips of each recording device, mean over seeds, with "
-        f"{confidence} intervals ({results.scope()}). A device is unseen if the training fold has "
-        "no clip of it. Clips of two devices may come from different locations.",
-        ["Device", "Clips", *[row.title for row in results.rows]],
+        f"{results.interval_title}s ({results.scope()}). A device is unseen if the training fold "
+        "has no clip of it. Clips of two devices may come from different locations.",
+        ["Device", "Clips", *results.titles],
         lines,
         shares,
         notes=notes,

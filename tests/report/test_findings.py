@@ -12,7 +12,7 @@ from report.made_up_runs import write_run, write_two_seeds
 
 from crossask import config
 from crossask.config import reference
-from crossask.report import findings, paper, sections, write_report
+from crossask.report import difference_sections, findings, paper, write_report
 from crossask.report.corpus import make_results
 from crossask.report.runs import flatten, read_runs
 
@@ -190,7 +190,7 @@ def test_a_report_on_own_recordings_does_not_mention_the_paper(tmp_path):
     for name in ("report.html", "report.md", "table.tex", "summary.txt"):
         assert "paper" not in paths[name].read_text().lower(), name
     (results,) = make_results(read_runs(tmp_path / "runs"), resamples=RESAMPLES)
-    pairs = sections.other_pairs(results)
+    pairs = difference_sections.other_pairs(results)
     # All five comparisons are shown: three in the table of results, and these two.
     assert [line[:2] for line in pairs.lines] == [
         ("CMAM feature-based against VEM feature-based", "+37.5"),

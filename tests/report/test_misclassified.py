@@ -10,7 +10,7 @@ import soundfile
 from report.made_up_runs import change_json, write_run, write_two_seeds
 
 from crossask.errors import DataError
-from crossask.report import misclassified, sections, write_report
+from crossask.report import clip_sections, misclassified, write_report
 from crossask.report.content import Provenance
 from crossask.report.corpus import make_results
 from crossask.report.misclassified import MisclassifiedClip
@@ -61,7 +61,7 @@ def test_clips_that_all_rows_always_misclassify_are_found():
 
 
 def test_the_page_lists_the_clips_and_the_csv_has_all(tmp_path, monkeypatch):
-    monkeypatch.setattr(sections, "MOST_CLIPS", 5)
+    monkeypatch.setattr(clip_sections, "MOST_CLIPS", 5)
     write_run(tmp_path / "runs", "fa", (2, 3))
     write_run(tmp_path / "runs", "cmam", (4, 3), "CMAM", "feature_based")
     paths = write_report(tmp_path / "runs", tmp_path / "out", resamples=RESAMPLES)

@@ -22,7 +22,15 @@ from matplotlib.figure import Figure
 from report.made_up_runs import MACHINE, change_json, write_run
 
 from crossask.cli import report as command
-from crossask.report import content, figures, formatting, renderers, sections, write_report
+from crossask.report import (
+    content,
+    figures,
+    formatting,
+    renderers,
+    score_sections,
+    sections,
+    write_report,
+)
 from crossask.report.content import Bar
 from crossask.report.corpus import make_results
 from crossask.report.runs import read_runs
@@ -532,7 +540,7 @@ def test_the_drift_of_a_trained_event_model_is_shown(tmp_path):
         folder = write_run(tmp_path, "cmam", (4, 4), "CMAM", "fine_tuning", seed=seed)
         change_json(folder / "result.json", embedding_drift=drift)
     (results,) = make_results(read_runs(tmp_path), resamples=RESAMPLES)
-    section = sections.beyond_accuracy(results, ending="")
+    section = score_sections.beyond_accuracy(results, ending="")
     assert section.header[-1] == "Embedding drift"
     drifts = {line[0]: line[-1] for line in section.lines}
     assert drifts == {"FA": "–", "CMAM fine-tuning": "0.75"}

@@ -9,7 +9,7 @@ import pytest
 from report.made_up_runs import change_json, write_run, write_two_seeds
 
 from crossask.errors import DataError
-from crossask.report import findings, sections, write_report
+from crossask.report import field_sections, findings, write_report
 from crossask.report.corpus import make_results
 from crossask.report.rows import group
 from crossask.report.runs import read_runs
@@ -238,7 +238,7 @@ def test_a_rows_own_note_is_a_note_of_the_results_and_no_choice(tmp_path):
     write_run(tmp_path, "vem", (4, 4), system="VEM", fields={"note": "Flatters."})
     results = results_of(tmp_path)
     assert "VEM from scratch: Flatters." in results.notes
-    differing, _ = sections.differing_fields(results.rows)
+    differing, _ = field_sections.differing_fields(results.rows)
     assert "note" not in differing
 
 

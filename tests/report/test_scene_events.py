@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from report.made_up_runs import write_run
 
-from crossask.report import figures, sections, write_report
+from crossask.report import figures, score_sections, write_report
 from crossask.report.corpus import make_results
 from crossask.report.runs import read_runs
 
@@ -27,7 +27,7 @@ def write_scores(folder, locations=True):
 
 def section_of(root):
     (results,) = make_results(read_runs(root), resamples=RESAMPLES)
-    return sections.scene_events(results, "")
+    return score_sections.scene_events(results, "")
 
 
 @pytest.fixture(name="runs_root")

@@ -8,7 +8,7 @@ from matplotlib import image
 from report.made_up_runs import change_json, write_json, write_run, write_two_seeds
 
 from crossask import config
-from crossask.report import findings, sections, studies, write_report
+from crossask.report import difference_sections, findings, studies, write_report
 from crossask.report.corpus import make_results
 from crossask.report.runs import read_runs
 
@@ -86,7 +86,7 @@ def test_controls_are_found_by_what_they_change(tmp_path):
         "score, that the training of the event model raises the score and that the score is higher "
         "than that of a network of the same size without events."
     )
-    section = sections.controls(results)
+    section = difference_sections.controls(results)
     assert "gains +37.5 points. This is 75 % of the gain with the true events" in section.notes[0]
     assert (
         "log-mel for 25.0 % of the clips and that of the embedding for 50.0 %" in (section.notes[1])
@@ -146,7 +146,7 @@ def test_without_controls_there_is_no_such_section(tmp_path):
     write_run(tmp_path, "cmam", (4, 3), "CMAM", "feature_based", fields=WEIGHTS)
     results = results_of(tmp_path)
     assert results.controls is None
-    assert sections.controls(results) is None
+    assert difference_sections.controls(results) is None
 
 
 def test_rows_that_differ_in_a_list_are_no_controls(tmp_path):
@@ -183,7 +183,7 @@ def test_rows_that_change_one_open_choice_are_a_study(tmp_path):
         difference = results.comparisons.between(change.row, results.study.reference)
         differences[change.row.name] = difference.comparison.difference
     assert differences == pytest.approx({"tanh": 0.25, "penalty": -0.125, "pca": 0.0})
-    section = sections.study(results, ending="")
+    section = difference_sections.study(results, ending="")
     assert "The largest effect is 25.0 points (model.pooling_activation)" in section.notes[0]
     json_file = tmp_path / "out.json"
     paths = write_report(tmp_path, tmp_path / "out", resamples=RESAMPLES, json_file=json_file)
@@ -241,7 +241,7 @@ def test_the_largest_effect_is_compared_with_the_papers_differences(tmp_path):
                     assert f"{right},{before}" in text
                     text = text.replace(f"{right},{before}", f"{right},{after}")
         (folder / "predictions.csv").write_text(text)
-    (note,) = sections.study(results_of(tmp_path), ending="").notes
+    (note,) = difference_sections.study(results_of(tmp_path), ending="").notes
     assert "The largest effect is 0.7 points (model.pooling_activation" in note
     smaller = sum(abs(points) < 0.69 for points in findings.paper_differences().values())
     assert "The paper discusses 24 differences between rows (section 3.3)." in note

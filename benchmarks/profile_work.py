@@ -21,7 +21,7 @@ from speed.ours import steps
 from crossask import config, events, training
 from crossask.audio import clip_features, reading
 from crossask.datasets import Clip
-from crossask.features import cache, samples
+from crossask.features import computation, samples
 from crossask.training import devices, network, network_size
 
 ROUNDS = 9
@@ -61,7 +61,7 @@ def _features(path: str) -> Stages:
     row = rows.read(rows.options("cmam_from_scratch", is_narrow=False))
     clip = Clip(path, path, "scene", "")
     kinds = ("log_mel", "patches")
-    compute = cache.ClipFeatures(row, None)
+    compute = computation.ClipFeatures(row, None)
     waveform, rate_hz = reading.read_clip(path, row.features)
     front_end = compute._front_end(rate_hz, waveform.shape, kinds)
     log_mel = compute._front_end(rate_hz, waveform.shape, ("log_mel",))
@@ -78,7 +78,7 @@ def _embeddings() -> Stages:
     stages = {}
     for name, patches in (("vggish", 10), ("yamnet", 20)):
         model = events.build(config.EventModelConfig(name=name, embedding_tap="linear"))
-        for clips in (1, cache.CLIPS_PER_CALL):
+        for clips in (1, computation.CLIPS_PER_CALL):
             values = tf.random.normal([clips, patches, 96, 64])
             stages[f"{name}, a call of {clips}"] = functools.partial(tf.function(model), values)
     return stages

@@ -12,7 +12,9 @@ from typing import Any
 from crossask import files
 from crossask.errors import ConfigError, CrossaskError
 from crossask.features import beam_worker
-from crossask.features.cache import Change, Shard, ShardWriter, log_changes
+from crossask.features.cache import log_changes
+from crossask.features.computation import Change
+from crossask.features.shards import Shard, ShardWriter
 
 # Name of the folder for temporary files of Beam and its workers.
 FOLDER = "crossask-beam"

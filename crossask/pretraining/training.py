@@ -16,7 +16,8 @@ from crossask.errors import DataError
 from crossask.events.layer import EventModel
 from crossask.events.tagger import Tagger, tags_path
 from crossask.features.batches import EvaluationData
-from crossask.features.cache import Shard, ShardWriter, prepare_features, read_recordings
+from crossask.features.cache import prepare_features, read_recordings
+from crossask.features.shards import Shard, ShardWriter
 from crossask.features.verification import damage_named
 from crossask.pretraining import examples
 from crossask.pretraining.claims import claim_folder

@@ -15,7 +15,7 @@ from crossask import config, processors
 from crossask.config import TrainingConfig
 from crossask.datasets import clips, read_corpus
 from crossask.errors import AudioError, ConfigError, CrossaskError, DataError
-from crossask.features import cache, records
+from crossask.features import keys, records
 from crossask.features.batches import EvaluationData, TrainingData, feature_statistics, ordered
 from crossask.features.cache import in_order, prepare_features
 
@@ -320,8 +320,8 @@ def test_a_recording_that_changes_while_features_are_computed_is_named(long_soun
 @pytest.mark.parametrize("version", [1, 2])
 def test_features_of_an_earlier_version_are_named_and_not_read(few, tmp_path, caplog, version):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cache, "FORMAT_VERSION", version)
-        patch.setattr(cache._key, "__defaults__", (version,))
+        patch.setattr(keys, "FORMAT_VERSION", version)
+        patch.setattr(keys.key_of, "__defaults__", (version,))
         older = prepare_features(few, small_corpus.FA, tmp_path).folders["log_mel"]
     with caplog.at_level("WARNING"):
         now = prepare_features(few, small_corpus.FA, tmp_path).folders["log_mel"]

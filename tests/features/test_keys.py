@@ -6,7 +6,7 @@ import small_corpus
 from crossask import config, events
 from crossask.config import EventModelConfig, FeatureConfig, LogMelConfig, settings
 from crossask.datasets import read_corpus
-from crossask.features import cache
+from crossask.features import keys
 
 ALL = {"log_mel", "embedding", "patches"}
 EVENTS = {"embedding", "patches"}
@@ -67,7 +67,7 @@ def few(tmp_path_factory):
 
 def keys_of(corpus, row):
     event_digest = events.digest_of(row.event_model, events.frozen(row))
-    return {kind: cache._key(kind, corpus, row, event_digest) for kind in ALL}
+    return {kind: keys.key_of(kind, corpus, row, event_digest) for kind in ALL}
 
 
 def test_each_field_changes_the_names_of_the_features_that_it_changes(few):

@@ -10,7 +10,7 @@ import small_corpus
 
 from crossask import config, events
 from crossask.config import catalogue
-from crossask.features import cache
+from crossask.features import keys
 
 CORPUS = types.SimpleNamespace(fingerprint="f", ready_made=False)
 
@@ -61,7 +61,7 @@ def test_features_are_computed_again_when_the_code_changed(
         event_digest = events.digest_of(row.event_model, model)
         found = {"of a run": event_digest}
         for kind in ("log_mel", "patches", "embedding"):
-            found[kind] = cache._key(kind, CORPUS, row, event_digest)
+            found[kind] = keys.key_of(kind, CORPUS, row, event_digest)
         return found
 
     own_module("FACTOR = 1")

@@ -15,8 +15,7 @@ from crossask import locks
 from crossask.cli import prepare as prepare_command
 from crossask.datasets import read_corpus
 from crossask.errors import DataError
-from crossask.features import cache as feature_cache
-from crossask.features import records, verification
+from crossask.features import computation, records, verification
 from crossask.features.batches import EvaluationData, feature_statistics
 from crossask.features.cache import prepare_features
 
@@ -274,7 +273,7 @@ def test_the_holder_of_a_lock_is_named_while_others_read_the_features(few, whole
 
 
 def test_features_that_are_not_finite_are_not_written(few, tmp_path, monkeypatch):
-    computed = feature_cache.ClipFeatures.of_sound
+    computed = computation.ClipFeatures.of_sound
 
     def with_nan(self, clip, kinds):
         found = computed(self, clip, kinds)
@@ -282,7 +281,7 @@ def test_features_that_are_not_finite_are_not_written(few, tmp_path, monkeypatch
             found.values["log_mel"] = found.values["log_mel"] * np.float32(np.nan)
         return found
 
-    monkeypatch.setattr(feature_cache.ClipFeatures, "of_sound", with_nan)
+    monkeypatch.setattr(computation.ClipFeatures, "of_sound", with_nan)
     with pytest.raises(DataError) as error:
         prepare_features(few, small_corpus.FA, tmp_path)
     assert f"The log_mel of clip {few.clips[0].id!r}" in error.value.problem

@@ -24,7 +24,7 @@ from crossask.cli import predict
 from crossask.cli.prediction_writer import PredictionWriter
 from crossask.datasets import Clip
 from crossask.errors import AudioError
-from crossask.features.cache import ClipFeatures
+from crossask.features.computation import ClipFeatures
 from crossask.serving import Classifier, litert, sources
 
 pytestmark = pytest.mark.trains

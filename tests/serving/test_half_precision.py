@@ -9,7 +9,7 @@ import small_corpus
 import soundfile
 
 from crossask import config, events, serving, training
-from crossask.features.cache import ClipFeatures
+from crossask.features.computation import ClipFeatures
 from crossask.serving import Classifier, litert
 from crossask.training import run_folder
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from crossask.datasets import Clip
-from crossask.features.cache import ClipFeatures
+from crossask.features.computation import ClipFeatures
 from speed import rows
 from speed.task import Arrays, Task
 

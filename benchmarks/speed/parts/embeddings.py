@@ -6,7 +6,7 @@ ONNX Runtime has no convolutions in bfloat16 for a CPU, so it always computes in
 from collections.abc import Iterator
 from typing import Any
 
-from crossask.features import cache
+from crossask.features import computation
 from speed import tables
 from speed.setup import Setup
 
@@ -23,7 +23,7 @@ def measure(setup: Setup) -> Iterator[tuple[str, Any]]:
             options = {
                 "event_model": name,
                 "precision": precision,
-                "clips": 1 if setup.short else cache.CLIPS_PER_CALL,
+                "clips": 1 if setup.short else computation.CLIPS_PER_CALL,
                 "patches": patches,
                 "folder": str(setup.folder(f"embeddings_{name}_{precision}")),
             }

@@ -109,7 +109,7 @@ def test_one_name_of_locations_in_two_cities_is_a_warning(tmp_path, caplog):
     write_table(tmp_path, (*LOCATIONS, "city"), rows)
     notices.forget()
     read_corpus("folder", tmp_path)
-    (message,) = caplog.messages
+    (message,) = [line for line in caplog.messages if "several cities" in line]
     assert message.startswith(f"3 locations in {tmp_path / 'clips.csv'} have several cities, such")
     assert "'0' with lyon and paris" in message
     assert message.endswith("name them by their cities: lyon-0.")
@@ -118,7 +118,7 @@ def test_one_name_of_locations_in_two_cities_is_a_warning(tmp_path, caplog):
     rows = [(name, scene, f"{city}-{place}", city) for name, scene, place, city in rows]
     write_table(tmp_path, (*LOCATIONS, "city"), rows)
     read_corpus("folder", tmp_path)
-    assert not caplog.messages
+    assert not any("several cities" in line for line in caplog.messages)
 
 
 def test_a_scene_whose_locations_have_other_scenes_too_counts_all_of_them(tmp_path):

@@ -73,12 +73,12 @@ def test_test_clips_with_the_embeddings_of_training_clips_are_counted_in_a_warni
     tmp_path, caplog
 ):
     trunk_pretraining.read_tagged_embeddings(write(tmp_path / "apart.npz"))
-    assert not caplog.messages
+    assert not any("same embeddings" in line for line in caplog.messages)
     train_x = arrays()["train_x"]
     test_x = arrays()["test_x"].astype(np.float32)
     test_x[:3] = train_x[[5, 7, 7]]
     trunk_pretraining.read_tagged_embeddings(write(tmp_path / "shared.npz", test_x=test_x))
-    (message,) = caplog.messages
+    (message,) = [line for line in caplog.messages if "same embeddings" in line]
     assert message.startswith("3 of 24 clips of test_x of")
 
 

@@ -15,6 +15,7 @@ from crossask import shipped
 from crossask.config import json_files
 from crossask.config.catalogue import did_you_mean
 from crossask.config.schema import Experiment
+from crossask.config.settings import fields
 from crossask.config.values import override, parse_overrides
 from crossask.errors import ConfigError, CrossaskError
 
@@ -90,6 +91,7 @@ def resolve(
     """
     for path in config_files:
         changes = json_files.read(Path(path))
+        _check_one_place(changes)
         try:
             # The config.json of a run contains the fields of its row under "experiment".
             experiment = override(experiment, changes.values("experiment"))
@@ -99,6 +101,20 @@ def resolve(
         return override(experiment, parse_overrides(params_override))
     except ConfigError as error:
         raise _of_row(experiment, error) from error
+
+
+def _check_one_place(changes: json_files.JsonFile) -> None:
+    """Raises ConfigError for fields both under "experiment" and beside it: these have no effect."""
+    if "experiment" not in changes.content:
+        return
+    known = fields(Experiment)
+    for name in changes.content:
+        if name.partition(".")[0] in known:
+            raise ConfigError(
+                f"{changes.path}, line {changes.lines[name]}: {name!r} is beside 'experiment', "
+                "which contains the fields.",
+                "Move it into 'experiment', or leave 'experiment' out.",
+            )
 
 
 def with_absolute_paths(experiment: Experiment) -> Experiment:

@@ -194,6 +194,10 @@ JSON = {
     "no layers": (b'{\n"model.encoder_channels": []}', ["line 2", "at least 1"]),
     "a layer of nothing": (b'{\n"model.vem_pools": [[0, 2]]}', ["line 2", "at least 1"]),
     "experiment is a list": (b'{\n"experiment": [1]}', ["line 2", "JSON list"]),
+    "a field beside the experiment": (
+        b'{"experiment": {"training": {"epochs": 3}},\n"training.batch_size": 4}',
+        ["line 2", "'training.batch_size' is beside 'experiment'"],
+    ),
     "in the config.json of a run": (
         b'{"paths": {},\n"experiment": {"training": {\n"epochs": 0}}}',
         ["line 3", "training.epochs is 0"],

@@ -48,7 +48,8 @@ def controlled(
       seed: Seed of the derangement or the shuffling.
 
     Raises:
-      DataError: The corpus has no events.csv, or a part of the fold has a single clip.
+      DataError: The corpus has no events.csv, a part of the fold has a single clip, or a clip has a
+        single patch.
     """
     control = experiment.event_control
     if control == "other_clip":
@@ -140,6 +141,12 @@ def _with_other_clips(
 
 def _shuffled_in_time(cache: FeatureCache, seed: int) -> FeatureCache:
     """Returns the cache with each clip's patches in a random order; see `controlled`."""
+    if cache.shapes["embedding"][0] < 2:
+        raise DataError(
+            "event_control is 'shuffled_in_time', but a clip has one patch of the event model, and "
+            "so no order in time.",
+            "Use event_control=other_clip, or longer clips (features.clip_seconds).",
+        )
     rng = np.random.default_rng([seed, SHUFFLE_KEY])
     embeddings = read_embeddings(cache)
     values = {clip_id: rng.permutation(embeddings[clip_id]) for clip_id in cache.clip_ids}

@@ -118,6 +118,13 @@ def test_true_events_are_shares_of_the_patches_time(prepared):
     (folder / "events.csv").unlink()
 
 
+def test_one_patch_cannot_be_shuffled_in_time(prepared):
+    folder, corpus, cache = prepared
+    short = dataclasses.replace(cache, shapes={**cache.shapes, "embedding": (1, 128)})
+    with pytest.raises(DataError, match="one patch of the event model"):
+        controlled((folder, corpus, short), "shuffled_in_time")
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [

@@ -63,6 +63,7 @@ def cut(table: Path, out: Path, seconds: float, folds: int) -> int:
                 print(f"{path.name} is shorter than {seconds:g} s and is left out.")
     _check_names(recordings)
     fold_of = folds_of_locations(recordings, folds)
+    sources = {(table.parent / recording["filename"]).resolve() for recording in recordings}
     lines = []
     for recording in recordings:
         path = table.parent / recording["filename"]
@@ -70,6 +71,8 @@ def cut(table: Path, out: Path, seconds: float, folds: int) -> int:
         length = round(seconds * rate)
         for number in range(len(waveform) // length):
             name = f"{path.stem}_{number:02d}.wav"
+            if (out / name).resolve() in sources:
+                raise SystemExit(f"{out / name} is a recording. Give another folder.")
             part = waveform[number * length : (number + 1) * length]
             soundfile.write(out / name, part, rate, "PCM_24")
             location = recording["location"]

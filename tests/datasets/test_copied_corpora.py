@@ -70,3 +70,13 @@ def test_two_recordings_whose_clips_would_have_one_name_are_an_error(tmp_path):
     with pytest.raises(SystemExit, match=r"bus/take1\.wav and park/take1\.wav"):
         script("recordings_to_clips").cut(table, tmp_path / "clips", 1, 2)
     assert not list((tmp_path / "clips").glob("*.wav"))
+
+
+def test_a_clip_never_replaces_a_recording(tmp_path):
+    for name in ("take.wav", "take_00.wav"):
+        write_recording(tmp_path / name)
+    before = (tmp_path / "take_00.wav").read_bytes()
+    table = write_table(tmp_path / "table.csv", "take.wav", "take_00.wav")
+    with pytest.raises(SystemExit, match=r"take_00\.wav is a recording"):
+        script("recordings_to_clips").cut(table, tmp_path, 1, 2)
+    assert (tmp_path / "take_00.wav").read_bytes() == before

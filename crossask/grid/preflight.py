@@ -6,10 +6,12 @@ folder.
 """
 
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from crossask import files, processors
+from crossask.audio import notices
 from crossask.config import EventModelConfig, Experiment, catalogue
 from crossask.datasets import Corpora, Corpus, read_corpus
 from crossask.errors import CrossaskError, DataError
@@ -219,10 +221,30 @@ def _check_trained(row: Experiment, corpus: Corpus, fold: str) -> Parts:
             "Add recordings of at least one other scene.",
         )
     parts = parts_of(corpus, fold, row.training)
-    training = set(parts.training)
-    trained = {clip.scene for clip in corpus.clips if clip.id in training}
-    _check_scenes(trained, corpus, f"Fold {fold!r}", "train")
+    _check_scenes(_scenes_of(corpus, parts.training), corpus, f"Fold {fold!r}", "train")
+    if parts.validation:
+        _log_not_validated(_scenes_of(corpus, parts.validation), corpus, fold)
     return parts
+
+
+def _scenes_of(corpus: Corpus, clip_ids: Sequence[str]) -> set[str]:
+    wanted = set(clip_ids)
+    return {clip.scene for clip in corpus.clips if clip.id in wanted}
+
+
+def _log_not_validated(validated: set[str], corpus: Corpus, fold: str) -> None:
+    """Logs once if the validation part lacks a scene."""
+    missing = sorted(set(corpus.scenes) - validated)
+    if missing:
+        notices.log_once(
+            f"not validated in fold {fold} of {corpus.name}",
+            logging.WARNING,
+            "The validation part of fold %r of corpus %r has no clips of %s: the epoch is chosen "
+            "without these scenes.",
+            fold,
+            corpus.name,
+            ", ".join(missing),
+        )
 
 
 def _check_scenes(present: set[str], corpus: Corpus, fold: str, verb: str) -> None:

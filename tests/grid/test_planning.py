@@ -6,10 +6,12 @@ import pytest
 import small_corpus
 
 from crossask import config, grid, training
+from crossask.audio import notices
 from crossask.config import TrainingConfig
 from crossask.datasets import read_corpus
 from crossask.errors import DataError
 from crossask.features.cache import FeatureCache
+from crossask.grid import preflight
 from crossask.grid.plan import plan_row, seconds_to_train
 
 
@@ -50,6 +52,26 @@ def test_clips_that_are_shorter_than_the_context_fill_no_batch(corpus):
     cache = FeatureCache(tuple(clip.id for clip in corpus.clips), {}, {"log_mel": (198, 64, 2)})
     with pytest.raises(DataError, match=r"198 frames, but training\.context_frames"):
         training.training_data(row, corpus, cache, corpus.fold("1").train, 0)
+
+
+def test_a_validation_part_without_a_scene_is_a_warning(corpus, caplog):
+    (fold,) = [fold for fold in corpus.folds if fold.name == "1"]
+    location_of = {clip.id: clip.location for clip in corpus.clips if clip.scene == "a"}
+    first = next(clip_id for clip_id in fold.train if clip_id in location_of)
+    validation = tuple(
+        clip_id for clip_id in fold.train if location_of.get(clip_id) == location_of[first]
+    )
+    of_a = dataclasses.replace(corpus, folds=(dataclasses.replace(fold, validation=validation),))
+    notices.forget()
+    for _ in range(2):
+        preflight._check_trained(small_corpus.FA, of_a, "1")
+    (line,) = [line for line in caplog.messages if "is chosen without" in line]
+    assert "The validation part of fold '1' of corpus 'folder' has no clips of b" in line
+    caplog.clear()
+    notices.forget()
+    preflight._check_trained(small_corpus.FA, corpus, "1")
+    preflight._check_trained(small_corpus.FA_ON_ALL, corpus, "1")
+    assert not any("is chosen without" in line for line in caplog.messages)
 
 
 def test_rows_that_share_features_name_them_alike(corpus):

@@ -8,6 +8,7 @@ import pandas as pd
 from crossask import files
 from crossask.datasets import Corpus
 from crossask.errors import WeightsError
+from crossask.evaluation.events import UNIT_COLUMNS
 from crossask.events.tagger import Tagger, read_tagger
 from crossask.features import records
 from crossask.features.cache import FeatureCache
@@ -43,9 +44,23 @@ def write_event_scores(
     width = cache.shapes["embedding"][-1]
     if tagger is None or tagger.kernel.shape[0] != width:
         return
+    problem = problem_of_names(tagger.names)
+    if problem:
+        LOG.warning("%s: there are no event scores. %s", run.title, problem)
+        return
     table = by_location(corpus, clip_scores(tagger, cache, clip_ids))
     with files.writing(run.path(EVENT_SCORES)) as temporary:
         table.to_csv(temporary, index=False, float_format="%.4g")
+
+
+def problem_of_names(names: Sequence[str]) -> str:
+    """Returns why events cannot be columns of a table of event scores; "" if they can."""
+    for name in names:
+        if name in UNIT_COLUMNS:
+            return f"An event is called {name!r}, as a column of their table."
+        if names.count(name) > 1:
+            return f"Two events are called {name!r}."
+    return ""
 
 
 def clip_scores(tagger: Tagger, cache: FeatureCache, clip_ids: Sequence[str]) -> pd.DataFrame:

@@ -4,13 +4,14 @@ import shutil
 
 import numpy as np
 import pandas as pd
+import pytest
 import small_corpus
 
 from crossask import training
 from crossask.events.tagger import read_tagger
 from crossask.features import records
 from crossask.features.cache import prepare_features
-from crossask.training import run_folder
+from crossask.training import event_scores, run_folder
 
 
 def copied(run, tmp_path):
@@ -40,6 +41,29 @@ def test_the_scores_are_means_over_the_clips_of_a_location(exported, corpus, tmp
             scores.append(tagger(embedding).numpy().mean(axis=0))
     assert len(scores) == first["clips"]
     np.testing.assert_allclose(first[["dog", "rain"]].astype(float), np.mean(scores, 0), rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        (("dog", "rain"), ""),
+        (("dog", "clips"), "An event is called 'clips'"),
+        (("dog", "dog"), "Two events are called 'dog'"),
+    ],
+)
+def test_names_of_events_that_cannot_be_columns_are_no_stack_trace(
+    exported, corpus, tmp_path, monkeypatch, caplog, names, problem
+):
+    shared = exported(small_corpus.FEATURE_BASED_24_KHZ)
+    run = copied(shared.run, tmp_path)
+    cache = prepare_features(corpus, run.experiment(), shared.features)
+    tagger = read_tagger(run.experiment().event_model)
+    monkeypatch.setattr(tagger, "names", names)
+    monkeypatch.setattr(event_scores, "read_tagger", lambda _: tagger)
+    run.path("event_scores.csv").unlink(missing_ok=True)
+    event_scores.write_event_scores(run, corpus, cache, corpus.fold("1").evaluation)
+    assert run.path("event_scores.csv").is_file() == (not problem)
+    assert problem in caplog.text
 
 
 def test_a_row_without_a_head_has_no_event_scores(trained, corpus, features, tmp_path):

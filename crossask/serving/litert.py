@@ -128,7 +128,7 @@ class ClipModel(tf.Module):
 
 
 class Interpreter:
-    """A LiteRT file that is loaded and predicts."""
+    """A LiteRT file that is loaded and predicts, for one thread at a time."""
 
     def __init__(self, path: str | Path, threads: int = 1):
         """Loads a file.

@@ -23,6 +23,8 @@ _STDERR_LOCK = threading.Lock()
 class LiteRTModel:
     """A file that `crossask-export --format=litert` wrote, with its model card.
 
+    Several threads may use it: they predict one after the other.
+
     Attributes:
       card: The model card, with the entries of a SavedModel's card that `Classifier` reads.
     """
@@ -38,6 +40,9 @@ class LiteRTModel:
           ModuleNotFoundError: ai-edge-litert is not installed.
         """
         self.card = _read_card(path)
+        # An interpreter has its inputs and outputs in one place. Threads at once would return the
+        # outputs of each other.
+        self._lock = threading.Lock()
         from ai_edge_litert.interpreter import Interpreter
 
         try:
@@ -83,7 +88,8 @@ class LiteRTModel:
         for clip in waveform.astype(np.float32):
             if self.card["channels"] == 1:
                 clip = clip.mean(axis=1, keepdims=True)
-            rows.append(self._predict(waveform=clip[np.newaxis])["probabilities"])
+            with self._lock:
+                rows.append(self._predict(waveform=clip[np.newaxis])["probabilities"])
         return {"probabilities": np.concatenate(rows)}
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent import futures
 from pathlib import Path
 
 import numpy as np
@@ -320,6 +321,38 @@ def test_threads_that_load_files_at_once_leave_standard_error_as_it_was(tmp_path
             os.dup2(before, 2)
             os.close(before)
     assert (tmp_path / "stderr").read_bytes() == b"seen"
+
+
+def test_threads_that_share_a_file_get_their_own_predictions(tmp_path, monkeypatch):
+    pytest.importorskip("ai_edge_litert")
+    samples = 20000
+
+    @tf.function(input_signature=[tf.TensorSpec([1, samples, 2], tf.float32, name="waveform")])
+    def probabilities(waveform):
+        values = waveform
+        for _ in range(30):
+            values = tf.sin(values) + waveform
+        mean = tf.reduce_mean(values, axis=[1, 2])
+        return {"probabilities": tf.stack([mean, 1 - mean], axis=1)}
+
+    module = tf.Module()
+    module.probabilities = probabilities
+    functions = [probabilities.get_concrete_function()]
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(functions, module)
+    (tmp_path / "x.tflite").write_bytes(converter.convert())
+    card = {"sample_rate_hz": 16000, "channels": 2}
+    monkeypatch.setattr(litert_runner, "_read_card", lambda _path: card)
+    model = litert_runner.LiteRTModel(tmp_path / "x.tflite")
+
+    def predict(level):
+        waveform = np.full((1, samples, 2), level, np.float32)
+        return model.run("serving_default", waveform, 16000)["probabilities"]
+
+    levels = np.linspace(0, 0.9, 10)
+    expected = [predict(level) for level in levels]
+    with futures.ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(predict, np.tile(levels, 20)))
+    np.testing.assert_array_equal(found, expected * 20)
 
 
 def test_a_process_without_standard_error_loads_files(monkeypatch):

@@ -95,7 +95,8 @@ def of_path(path: str | Path) -> Iterator[None]:
         yield
         return
     # Two names of one file have one lock.
-    path = path.resolve()
+    # Links in a circle are an error where the file is opened.
+    path = Path(os.path.realpath(path))
     if not path.name:
         raise CrossaskError(
             f"{path} is the top folder of a disk.", "Give the path of a place in it."

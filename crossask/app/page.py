@@ -318,4 +318,4 @@ def _add_examples(example_files: Sequence[tuple[str, Path]], recording: gr.Audio
 def _short_name(folder: str | Path | None) -> str:
     if folder is None:
         return STARTER_NAME
-    return Path(folder).resolve().name
+    return Path(os.path.realpath(folder)).name

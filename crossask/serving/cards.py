@@ -4,6 +4,7 @@ A SavedModel is a program: its graph may read and write any file of the user. It
 any card, so a card states where a model comes from, and does not prove it.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,30 @@ def model_digest(card: Mapping[str, Any]) -> str:
     return config.digest([card.get(name) for name in IDENTITY])
 
 
+def check_facts(
+    card: Mapping[str, Any],
+    path: Path,
+    needed: Mapping[str, type | tuple[type, ...]],
+    fix: str,
+) -> None:
+    """Raises CrossaskError unless a card has all needed facts, and numbers are finite and above 0.
+
+    Args:
+      card: The model card.
+      path: Its path, for the message.
+      needed: The names of the facts and their types.
+      fix: What to do otherwise, for the message.
+    """
+    for name, kind in needed.items():
+        value = card.get(name)
+        if not isinstance(value, kind):
+            raise CrossaskError(f"The model card {path} has no {name!r} of the right type.", fix)
+        is_number = isinstance(value, int | float)
+        # A comparison with NaN is false.
+        if is_number and not 0 < value < math.inf:
+            raise CrossaskError(f"In the model card {path}, {name!r} is {value}.", fix)
+
+
 def read_card(folder: Path, trust_model: bool = False) -> dict[str, Any]:
     """Returns the model card of a SavedModel.
 
@@ -69,11 +94,7 @@ def read_card(folder: Path, trust_model: bool = False) -> dict[str, Any]:
         raise CrossaskError(
             f"The model card {path} cannot be read: {error.problem}", error.fix
         ) from error
-    for name, kind in NEEDED.items():
-        if not isinstance(card.get(name), kind):
-            raise CrossaskError(
-                f"The model card {path} has no {name!r} of the right type.", "Export the run again."
-            )
+    check_facts(card, path, NEEDED, "Export the run again.")
     missing = [name for name in OURS if name not in card]
     if missing and not trust_model:
         raise CrossaskError(

@@ -259,6 +259,12 @@ class Classifier:
             window.recording.filled_seconds = (length - len(stereo)) / rate
         recordings = [window.recording for window in batch]
         values = self._run("serving_default", np.stack(waveforms), recordings)
+        if values["probabilities"].shape[-1] != len(self.scenes):
+            raise CrossaskError(
+                f"The model computes {values['probabilities'].shape[-1]} probabilities, and its "
+                f"card lists {len(self.scenes)} scenes.",
+                "Correct the card, or export the run again.",
+            )
         for window, probabilities in zip(batch, values["probabilities"], strict=True):
             if not np.isfinite(probabilities).all():
                 window.recording.error = AudioError(

@@ -13,10 +13,13 @@ from crossask import stored
 from crossask.audio import amplitudes
 from crossask.audio.windows import LEAST_SECONDS
 from crossask.errors import CrossaskError, DataError, first_line
+from crossask.serving.cards import NEEDED, check_facts
 
 EXPORT_AGAIN = "Export the run again with crossask-export --format=litert."
 # Number of the stream of errors.
 STDERR = 2
+# A further fact of the card of a LiteRT file without which nothing can be predicted, with its type.
+OF_LITERT = {"channels": int}
 _STDERR_LOCK = threading.Lock()
 
 
@@ -105,17 +108,16 @@ def _read_card(path: Path) -> dict[str, Any]:
             )
     try:
         card = stored.read_json(card_path, EXPORT_AGAIN)
-        with stored.damage_of(card_path, EXPORT_AGAIN):
-            clip_seconds = float(card["clip_seconds"])
-            rate = int(card["sample_rate_hz"])
     except DataError as error:
         raise CrossaskError(
             f"{card_path} is not the model card of a LiteRT model ({error.problem})", EXPORT_AGAIN
         ) from error
+    check_facts(card, card_path, NEEDED | OF_LITERT, EXPORT_AGAIN)
     stored.check_file(path, card_path, EXPORT_AGAIN)
+    card.setdefault("front_end", {})
     # These hold for the file by its nature: it takes clips of one length and one rate.
-    card["least_seconds"] = min(LEAST_SECONDS, clip_seconds)
-    card["sample_rates_hz"] = [rate]
+    card["least_seconds"] = min(LEAST_SECONDS, card["clip_seconds"])
+    card["sample_rates_hz"] = [card["sample_rate_hz"]]
     return card
 
 

@@ -67,7 +67,7 @@ class Origins:
             self._path = self._out / SUFFIX
         else:
             # Two names of one table have one record.
-            table = self._out.resolve()
+            table = Path(os.path.realpath(self._out))
             self._path = table.with_name(f".{table.name}{SUFFIX}")
         # Name in the output -> its origin.
         self._known: dict[str, Origin] = {}

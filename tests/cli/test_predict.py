@@ -369,6 +369,8 @@ def test_standard_input_that_does_not_block_is_read_to_its_end(monkeypatch):
         (["--out=."], "it is a folder", "--timeline"),
         (["--out=/", "--format=csv"], "it is a folder", "--timeline"),
         (["--out=pipe", "--format=csv"], "it is a pipe or a device", "Remove --out"),
+        # The link is an error where it is opened.
+        (["--out=circle", "--format=csv"], "not a model written by", "saved_model.pb"),
     ],
 )
 def test_a_table_that_is_no_file_is_refused_before_the_model_is_loaded(
@@ -378,6 +380,7 @@ def test_a_table_that_is_no_file_is_refused_before_the_model_is_loaded(
     (tmp_path / "a.wav").write_bytes(b"RIFF")
     # As /dev/stdout is, if another program reads the output.
     os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "circle").symlink_to("circle")
     assert predict.main(["predict", "--model=nowhere", *words, "a.wav"]) == 2
     first, second = capfd.readouterr().err.splitlines()
     assert problem in first

@@ -80,6 +80,14 @@ def test_a_model_without_a_card_of_ours_is_refused_before_it_is_loaded(
     assert str(folder) in lines[0]
 
 
+@pytest.mark.parametrize("value", [0, -1.0, float("nan"), float("inf"), "ten", None])
+def test_a_card_whose_numbers_mean_nothing_is_refused(tmp_path, value):
+    for name in ("clip_seconds", "sample_rate_hz"):
+        folder = folder_with(tmp_path / name, FACTS | {name: value})
+        with pytest.raises(CrossaskError, match=f"model card .*'{name}'"):
+            crossask.load(folder, trust_model=True)
+
+
 def test_the_page_refuses_it_too(tmp_path, capsys):
     pytest.importorskip("gradio")
     folder = folder_with(tmp_path, FACTS)
@@ -103,4 +111,7 @@ def test_a_foreign_model_that_is_trusted_predicts(tmp_path):
     model = crossask.load(folder, trust_model=True)
     prediction = model.predict(waveform, 16000)
     assert prediction.probabilities == {"a": 0.25, "b": 0.75}
+    model.scenes = ("a", "b", "c")
+    with pytest.raises(CrossaskError, match="computes 2 probabilities, and its card lists 3"):
+        model.predict(waveform, 16000)
     assert written.read_text() == "written by the model"

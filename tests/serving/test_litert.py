@@ -559,7 +559,19 @@ def test_a_file_without_its_card_or_with_other_content_is_an_error(tmp_path):
     path.with_suffix(".json").write_text("[]")
     with pytest.raises(CrossaskError, match="not the model card"):
         serving.Classifier(path)
-    card = {"clip_seconds": 2.0, "sample_rate_hz": 16000}
+    facts = {"scenes": ["a"], "channels": 1}
+    card = {"clip_seconds": 2.0, "sample_rate_hz": 16000, **facts}
+    for name, value in (
+        ("clip_seconds", 1e999),
+        ("clip_seconds", 0),
+        ("sample_rate_hz", None),
+        ("sample_rate_hz", -16000),
+        ("scenes", 3),
+        ("channels", "two"),
+    ):
+        path.with_suffix(".json").write_text(json.dumps(card | {name: value}))
+        with pytest.raises(CrossaskError, match=f"model card .*'{name}'"):
+            serving.Classifier(path)
     path.with_suffix(".json").write_text(json.dumps(card))
     with pytest.raises(CrossaskError, match="not a LiteRT model that can be run"):
         serving.Classifier(path)

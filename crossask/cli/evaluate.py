@@ -228,7 +228,12 @@ def _data_of(
     run: "Run", values: flags.FlagValues, prepare: Prepare
 ) -> tuple["Corpus", "FeatureCache"]:
     """Returns the corpus and the features of a run."""
-    paths = run.read("config.json")["paths"]
+    paths = run.read("config.json").get("paths", {})
+    if not (values.data_dir or "data_dir" in paths):
+        raise CrossaskError(
+            f"{run.path('config.json')} does not say on which data set the run was trained.",
+            "Set --data_dir to the data set.",
+        )
     data_dir = values.data_dir or paths.get("data_dir", "")
     folder = values.features_dir or paths.get("features_dir", "")
     # Features in the folder of a data set are moved with it.

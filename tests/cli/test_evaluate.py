@@ -55,3 +55,15 @@ def test_rows_of_one_name_in_two_folders_are_not_averaged(evaluated_run, tmp_pat
         row = tmp_path / study / "fa"
         assert f"{row}: macro accuracy {mean} %, the mean of 2 runs" in found
     assert f"{tmp_path / 'third' / 'fa'} fold 1 seed 0: macro accuracy 62.5 %" in found
+
+
+def test_a_run_that_does_not_record_its_data_set_is_an_error_with_its_file(
+    evaluated_run, tmp_path, capsys
+):
+    evaluated_run("fa", 0, 0.625)
+    (scores,) = tmp_path.rglob("scores.json")
+    scores.unlink()
+    assert evaluate.main(["crossask-evaluate", f"--model_dir={tmp_path}"]) == 2
+    problem, fix = capsys.readouterr().err.splitlines()[:2]
+    assert problem.startswith(f"Error: {scores.with_name('config.json')} does not say on which")
+    assert "--data_dir" in fix

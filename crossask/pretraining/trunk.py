@@ -26,6 +26,7 @@ from crossask.datasets.embeddings import load_npz
 from crossask.errors import CrossaskError, DataError
 from crossask.events import weights
 from crossask.features.augmentation import fold_in
+from crossask.features.batches import LEAST_SHARE_OF_DEVIATION
 from crossask.models.scene_model import SceneModel
 from crossask.pretraining.claims import claim_folder
 from crossask.pretraining.tagger import MeanAveragePrecision
@@ -275,7 +276,8 @@ def _compiled(settings: TrunkPretrainingConfig, training: TaggedEmbeddings) -> S
         values = training.embeddings.reshape(-1, training.embeddings.shape[2])
         statistics["embedding_mean"] = values.mean(axis=0, dtype=np.float64)
         deviation = values.std(axis=0, dtype=np.float64)
-        statistics["embedding_deviation"] = np.maximum(deviation, LEAST_DEVIATION)
+        least = max(LEAST_DEVIATION, LEAST_SHARE_OF_DEVIATION * float(deviation.mean()))
+        statistics["embedding_deviation"] = np.maximum(deviation, least)
     events = training.labels.shape[1]
     model = models.build(
         experiment.system, events, experiment.model, seed=settings.seed, **statistics

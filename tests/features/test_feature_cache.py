@@ -278,6 +278,25 @@ def test_statistics_are_those_of_numpy(corpus, finished):
     np.testing.assert_allclose(deviation, values.std((0, 1, 3)), rtol=1e-6)
 
 
+def test_numbers_that_do_not_change_have_no_tiny_deviation(tmp_path):
+    rng = np.random.default_rng(0)
+    made = {"class_names": np.array(["a", "b"])}
+    for part in ("train", "val", "test"):
+        embeddings = rng.normal(0, [2.0, 1.0, 1.0, 0.0], (8, 3, 4))
+        made[f"{part}_x"] = embeddings.astype(np.float32)
+        made[f"{part}_y"] = np.arange(8) % 2
+    np.savez(tmp_path / "made.npz", **made)
+    corpus = read_corpus("embeddings", tmp_path / "made.npz")
+    cache = prepare_features(corpus, small_corpus.VEM, tmp_path / "features")
+    clip_ids = [f"train/{number:06d}" for number in range(8)]
+    _, deviation = feature_statistics(cache, corpus, clip_ids, "embedding")
+    values = made["train_x"].astype(np.float64)
+    expected = values.std((0, 1))
+    # Another clip may have another number there than 0.
+    expected[3] = 0.1 * expected.mean()
+    np.testing.assert_allclose(deviation, expected, rtol=1e-5)
+
+
 def change_middle(path):
     """Changes the sound in the middle of a file, and none of the bytes that are read first."""
     content = bytearray(path.read_bytes())

@@ -25,6 +25,8 @@ LOG = logging.getLogger("crossask")
 USER_ERROR = 2
 SOME_FAILED = 3
 PREEMPTED = 75  # "try again later" in sysexits.h
+# Flags whose empty text means what it says. Scripts give them a variable that may be empty.
+MAY_BE_EMPTY = ("params_override",)
 HELP_FLAGS = ("-h", "--help", "-help")
 VERSION_FLAG = "--version"
 # These also list the fields that --params_override can replace.
@@ -132,6 +134,8 @@ def _check_texts(flag_values: flags.FlagValues) -> None:
     The default would silently take the place of what the user wanted, such as the starter model.
     """
     for name in flag_values:
+        if name in MAY_BE_EMPTY:
+            continue
         value = flag_values[name].value
         values = value if isinstance(value, list) else [value]
         if flag_values[name].present and "" in values:

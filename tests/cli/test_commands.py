@@ -282,6 +282,8 @@ def test_any_table_of_predictions_is_scored(work, capsys):
             for verb in ("app", "evaluate", "report", "export", "prepare", "pretrain", "describe")
         ],
         ("train", ["--data_dir=x", "--model_dir=y"], "--experiment is missing", "--help"),
+        # reproduce.sh gives it without a change, too.
+        ("train", ["--params_override=", "--data_dir=x"], "--experiment is missing", "--help"),
         (
             "train",
             ["--experiment=nowhere.py", "--data_dir=x", "--model_dir=y"],

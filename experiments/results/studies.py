@@ -203,7 +203,7 @@ def on_ambiences(name: str, about: str, file: str) -> Study:
     return Study(name, about, "ambience", (rows,), "cmam_feature_based", needs=("YAMNET",))
 
 
-def levels_of(name: str, about: str, row: str, corpus: str) -> Study:
+def levels_of(name: str, about: str, row: str, corpus: str, minutes: float | None = None) -> Study:
     """Returns a study of one row of ambience_levels.py at several levels.
 
     Args:
@@ -211,12 +211,13 @@ def levels_of(name: str, about: str, row: str, corpus: str) -> Study:
       about: See `Study`.
       row: Name of the row without a level, with which the others are compared.
       corpus: Which of the two corpora of ambiences.
+      minutes: See `Study`.
     """
     rows = (row, *[f"{row}_at_minus_{level}_dbfs" for level in (40, 26, 20)])
     training = Training(
         "experiments/ambience_levels.py", THREE_SEEDS, rows=rows, override=YAMNET_WEIGHTS
     )
-    return Study(name, about, corpus, (training,), row, needs=("YAMNET",))
+    return Study(name, about, corpus, (training,), row, needs=("YAMNET",), minutes=minutes)
 
 
 STUDIES = (
@@ -457,6 +458,8 @@ STUDIES = (
         "the level at which YAMNet reads these ambiences, for LINEAR",
         "linear",
         "ambience",
+        # 7.5 minutes with other work at the same time.
+        minutes=8,
     ),
     levels_of(
         "ambience_levels_cmam",
@@ -469,6 +472,8 @@ STUDIES = (
         "the same at the levels of TAU 2019, for LINEAR",
         "linear",
         "ambience_quiet",
+        # 7.1 minutes with other work at the same time.
+        minutes=7,
     ),
     levels_of(
         "quiet_ambience_levels_cmam",

@@ -101,7 +101,7 @@ def test_a_grid_of_them_needs_no_event_model(write, tmp_path):
     wanted = grid.Grid(
         (row,), (0, 1), str(write()), str(tmp_path / "features"), str(tmp_path / "runs")
     )
-    (outcome,) = preflight.check(wanted, preflight.rows_to_check(wanted))
+    (outcome,) = preflight.check(wanted, preflight.rows_to_check(wanted, "always"))
     assert outcome.stages == ("features", "training step", "evaluation")
 
 

@@ -42,7 +42,7 @@ MOST_REPETITIONS = 8
 REPETITION_STEPS = 2**20
 # Smaller variances are raised to this one, because the network divides by the deviation.
 LEAST_VARIANCE = 1e-12
-# Smaller deviations are raised to this share of the mean deviation. A number that does not change in
+# Smaller deviations are raised to this share of the mean deviation. A number that is constant in
 # the training clips may change in others: of YAMNet's 1,024, up to 25 were constant in 39 clips of
 # two to four scenes of ESC-10, and some other clips had standardised values above 100,000. Of
 # shares from 0.03 to 1, those from 0.1 to 0.3 were best for a linear classifier within the training

@@ -405,6 +405,8 @@ STUDIES = (
             ),
         ),
         baseline="vem_from_scratch",
+        # 40.7 minutes with other work at the same time.
+        minutes=41,
     ),
     Study(
         name="audioset_scene_labels",

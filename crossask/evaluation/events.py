@@ -29,8 +29,6 @@ from crossask.evaluation import intervals
 from crossask.evaluation.intervals import Bootstrap
 
 UNIT_COLUMNS = ("truth", "location", "clips")
-# Shorter intervals are rounding errors.
-LEAST_WIDTH = 1e-9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,8 +209,7 @@ def excludes_zero(low: float | np.ndarray, high: float | np.ndarray) -> bool | n
       low: Lower end, or ends.
       high: Upper end, or ends.
     """
-    has_width = (high - low) > LEAST_WIDTH
-    return has_width & ((low > 0) | (high < 0))
+    return intervals.has_width(low, high) & ((low > 0) | (high < 0))
 
 
 def means_elsewhere(means: np.ndarray) -> np.ndarray:

@@ -75,6 +75,8 @@ from crossask.errors import DataError
 LEAST_SHARE = 0.25
 # Draws of more units are not kept, for they would fill the memory: 16 MB for 2,000 resamples.
 MOST_KEPT_UNITS = 1000
+# An interval that is shorter than rounding errors has no width.
+LEAST_WIDTH = 1e-9
 # Smaller differences and standard errors are rounding errors: means over different numbers of seeds
 # differ in their last bits.
 LEAST_DIFFERENCE = 1e-12
@@ -289,6 +291,19 @@ def mean_over_seeds(runs: Runs, freedom_of_locations: int) -> Estimate:
     """
     value = float(runs.scores.mean())
     return _estimate(value, runs.drawn.mean(axis=1), (runs,), freedom_of_locations)
+
+
+def has_width(low: float | np.ndarray, high: float | np.ndarray) -> bool | np.ndarray:
+    """Returns whether intervals have a width.
+
+    An interval has none if every draw of the bootstrap has the same score. Such draws show nothing
+    about other locations, so the interval is not printed.
+
+    Args:
+      low: Lower end, or ends.
+      high: Upper end, or ends.
+    """
+    return high - low > LEAST_WIDTH
 
 
 def difference_of_means(first: Runs, second: Runs, freedom_of_locations: int) -> Estimate:

@@ -40,8 +40,8 @@ REPETITION_KEY = 0x5A3
 MOST_REPETITIONS = 8
 # Cumulative numbers of repetitions are multiples of 1 / REPETITION_STEPS.
 REPETITION_STEPS = 2**20
-# Smaller variances are raised to this one, because the network divides by the deviation.
-LEAST_VARIANCE = 1e-12
+# Smaller deviations are raised to this one, because the network divides by them.
+LEAST_DEVIATION = 1e-6
 # Smaller deviations are raised to this share of the mean deviation. A number that is constant in
 # the training clips may change in others: of YAMNet's 1,024, up to 25 were constant in 39 clips of
 # two to four scenes of ESC-10, and some other clips had standardised values above 100,000. Of
@@ -426,7 +426,7 @@ def feature_statistics(
 ) -> tuple[list[float], list[float]]:
     """Returns mean and standard deviation of a feature over clips, time and channels, in float64.
 
-    Deviations are at least LEAST_SHARE_OF_DEVIATION of their mean.
+    Small deviations are raised: see `raised_deviations`.
 
     Args:
       cache: Features of the corpus.
@@ -452,10 +452,18 @@ def feature_statistics(
         squares += np.square(entries).sum(1)
     mean = total / count
     # The variance of a constant feature is 0, or negative by rounding.
-    variance = np.maximum(squares / count - mean**2, LEAST_VARIANCE)
-    deviation = np.sqrt(variance)
-    deviation = np.maximum(deviation, LEAST_SHARE_OF_DEVIATION * deviation.mean())
-    return mean.tolist(), deviation.tolist()
+    variance = np.maximum(squares / count - mean**2, 0.0)
+    return mean.tolist(), raised_deviations(np.sqrt(variance)).tolist()
+
+
+def raised_deviations(deviation: np.ndarray) -> np.ndarray:
+    """Returns standard deviations, with small ones raised so that features can be divided by them.
+
+    Args:
+      deviation: The deviation of each mel bin or embedding dimension.
+    """
+    deviation = np.maximum(deviation, LEAST_DEVIATION)
+    return np.maximum(deviation, LEAST_SHARE_OF_DEVIATION * deviation.mean())
 
 
 def _joined(streams: list[tf.data.Dataset]) -> tf.data.Dataset:

@@ -26,7 +26,7 @@ from crossask.datasets.embeddings import load_npz
 from crossask.errors import CrossaskError, DataError
 from crossask.events import weights
 from crossask.features.augmentation import fold_in
-from crossask.features.batches import LEAST_SHARE_OF_DEVIATION
+from crossask.features.batches import raised_deviations
 from crossask.models.scene_model import SceneModel
 from crossask.pretraining.claims import claim_folder
 from crossask.pretraining.tagger import MeanAveragePrecision
@@ -42,8 +42,6 @@ PARTS = ("train", "val", "test")
 # Keeps the random numbers of the order apart from others of the same seed.
 ORDER_KEY = 0x7271
 HASH_BYTES = 16
-# Smaller deviations are raised to this one, because embeddings are divided by them.
-LEAST_DEVIATION = 1e-6
 # Keeps the initial probability of an event, its share of the clips, away from 0 and 1.
 LEAST_SHARE = 1e-4
 
@@ -276,8 +274,7 @@ def _compiled(settings: TrunkPretrainingConfig, training: TaggedEmbeddings) -> S
         values = training.embeddings.reshape(-1, training.embeddings.shape[2])
         statistics["embedding_mean"] = values.mean(axis=0, dtype=np.float64)
         deviation = values.std(axis=0, dtype=np.float64)
-        least = max(LEAST_DEVIATION, LEAST_SHARE_OF_DEVIATION * float(deviation.mean()))
-        statistics["embedding_deviation"] = np.maximum(deviation, least)
+        statistics["embedding_deviation"] = raised_deviations(deviation)
     events = training.labels.shape[1]
     model = models.build(
         experiment.system, events, experiment.model, seed=settings.seed, **statistics

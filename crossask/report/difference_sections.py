@@ -2,6 +2,7 @@
 
 from crossask import evaluation
 from crossask.evaluation.comparison import WIDEST_AGREEMENT
+from crossask.evaluation.intervals import has_width
 from crossask.report import figures, findings, formatting, paper, studies
 from crossask.report.content import Picture, Section
 from crossask.report.corpus import CorpusResults
@@ -233,7 +234,7 @@ def _agreement(agreement: evaluation.Agreement | None) -> tuple[str, str]:
     if agreement is None:
         return "", ""
     difference = formatting.points(agreement.difference)
-    if agreement.half_width is None or not formatting.has_width(0, agreement.half_width):
+    if agreement.half_width is None or not has_width(0, agreement.half_width):
         return difference, agreement.verdict
     return f"{difference} ± {formatting.number(agreement.half_width)}", agreement.verdict
 

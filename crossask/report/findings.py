@@ -8,6 +8,7 @@ from crossask import evaluation
 from crossask.config import reference
 from crossask.config.catalogue import SYSTEMS
 from crossask.errors import DataError
+from crossask.evaluation.intervals import has_width
 from crossask.report import formatting, paper
 from crossask.report.formatting import NONE
 from crossask.report.paper import Claim, OfficialScore
@@ -326,7 +327,7 @@ def _reason_to_doubt(difference: Difference) -> str:
             "at least one of them has a single seed, and how much another training would change "
             "the difference is unknown"
         )
-    if not formatting.has_width(interval.low, interval.high):
+    if not has_width(interval.low, interval.high):
         return f"all draws of {drawn} have this difference, so they show nothing about others"
     if interval.low <= 0 <= interval.high:
         return (

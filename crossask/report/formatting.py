@@ -3,12 +3,11 @@
 import math
 
 from crossask.evaluation import EventInScene, Interval
+from crossask.evaluation.intervals import has_width
 from crossask.evaluation.scores import PartScore
 
 METRIC = "macro accuracy"
 NONE = "–"
-# An interval that is shorter than rounding errors has no width.
-LEAST_WIDTH = 1e-9
 
 
 def number(value: float, sign: str = "") -> str:
@@ -56,15 +55,6 @@ def part_score(score: PartScore | None) -> str:
     if score is None:
         return NONE
     return with_range(percent(score.macro_accuracy), percent_range(score.interval))
-
-
-def has_width(low: float, high: float) -> bool:
-    """Returns whether an interval has a width.
-
-    An interval has none if every draw of the bootstrap has the same score. Such draws show nothing
-    about other locations, so the interval is not printed.
-    """
-    return high - low > LEAST_WIDTH
 
 
 def with_range(value: str, interval: str) -> str:

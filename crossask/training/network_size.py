@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from crossask import events, models
 from crossask.audio import clip_features
-from crossask.config import EventModelConfig, Experiment, ModelConfig, catalogue
+from crossask.config import EventModelConfig, Experiment, FeatureConfig, ModelConfig, catalogue
 from crossask.errors import CrossaskError
 from crossask.tracing import as_written
 
@@ -64,7 +64,7 @@ def row_size(experiment: Experiment, classes: int) -> RowSize:
         from outside.
       classes: Number of scenes.
     """
-    shapes = _feature_shapes(experiment)
+    shapes = dict(_feature_shapes(experiment.features, experiment.event_model_read))
     event = None
     if experiment.reads_events:
         event, shapes["embedding"] = _event_size(experiment, shapes.get("patches", ()))
@@ -91,9 +91,15 @@ def multiply_accumulates(function: Callable, spec: Any) -> int:
     return sum(_multiplications(operation) for operation in graph.get_operations())
 
 
-def _feature_shapes(experiment: Experiment) -> dict[str, tuple[int, ...]]:
-    """Returns the shapes of log-mel and, if the row reads events, patches of one clip."""
-    features = experiment.features
+# Cached like the sizes below, because the front-end is traced for it.
+@functools.cache
+def _feature_shapes(
+    features: FeatureConfig, event_model: EventModelConfig | None
+) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Returns the kinds of features of one clip with their shapes.
+
+    They are the log-mel and, with an event model, its patches.
+    """
     samples = round(features.clip_seconds * features.sample_rate_hz)
 
     @tf.function(input_signature=[tf.TensorSpec([1, samples, 2], tf.float32)])
@@ -103,11 +109,11 @@ def _feature_shapes(experiment: Experiment) -> dict[str, tuple[int, ...]]:
             waveform,
             features.sample_rate_hz,
             features,
-            experiment.event_model_read,
+            event_model,
         )
 
     outputs = compute.get_concrete_function().structured_outputs
-    return {kind: tuple(value.shape[1:]) for kind, value in outputs.items()}
+    return tuple((kind, tuple(value.shape[1:])) for kind, value in outputs.items())
 
 
 def _multiplications(operation: tf.Operation) -> int:

@@ -502,24 +502,32 @@ def test_recordings_of_several_rates_and_formats_are_predicted_together(model, t
     assert "2 of 5 files could not be used." in lines
 
 
+def growing_while_watched(path, monkeypatch):
+    """Makes a file grow in each of the first four pauses of a watched folder.
+
+    Returns the seconds of the pauses, to which each further one is added.
+    """
+    sleeps = []
+
+    def sleep(seconds):
+        sleeps.append(seconds)
+        if len(sleeps) < 5:
+            with open(path, "ab") as file:
+                file.write(b"more")
+
+    monkeypatch.setattr(sources.time, "sleep", sleep)
+    return sleeps
+
+
 def test_a_file_in_a_watched_folder_is_found_once_it_is_finished(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "SECONDS_BETWEEN_LOOKS", 0.01)
     soundfile.write(tmp_path / "first.wav", np.zeros(1000), 16000)
     looks = sources.watch_folder(tmp_path, is_over=lambda: (tmp_path / "end").exists())
     assert [source.name for source in next(looks)] == ["first.wav"]
     (tmp_path / "growing.wav").write_bytes(b"RIFF")
-    grown = 0
-
-    def sleep(seconds):
-        nonlocal grown
-        grown += 1
-        if grown < 5:
-            with open(tmp_path / "growing.wav", "ab") as file:
-                file.write(b"more")
-
-    monkeypatch.setattr(sources.time, "sleep", sleep)
+    sleeps = growing_while_watched(tmp_path / "growing.wav", monkeypatch)
     assert [source.name for source in next(looks)] == ["growing.wav"]
-    assert grown == 5  # not before it stopped growing
+    assert len(sleeps) == 5  # not before it stopped growing
     soundfile.write(tmp_path / "first.wav", np.zeros(2000), 16000)
     (changed,) = next(looks)
     assert (changed.name, changed.is_changed) == ("first.wav", True)
@@ -532,22 +540,13 @@ def test_a_file_that_grows_in_a_watched_folder_waits_also_behind_a_finished_one(
 ):
     (tmp_path / "finished.wav").write_bytes(b"RIFF")
     (tmp_path / "growing.wav").write_bytes(b"RIFF")
-    sleeps = 0
-
-    def sleep(_seconds):
-        nonlocal sleeps
-        sleeps += 1
-        if sleeps < 5:
-            with open(tmp_path / "growing.wav", "ab") as file:
-                file.write(b"more")
-
-    monkeypatch.setattr(sources.time, "sleep", sleep)
+    sleeps = growing_while_watched(tmp_path / "growing.wav", monkeypatch)
     looks = sources.watch_folder(tmp_path)
     assert [source.name for source in next(looks)] == ["finished.wav"]
-    assert sleeps == 1
+    assert len(sleeps) == 1
     # The first one was skipped at once, and there is a second before the next look all the same.
     assert [source.name for source in next(looks)] == ["growing.wav"]
-    assert sleeps == 5
+    assert len(sleeps) == 5
 
 
 def test_a_file_of_a_watched_folder_that_is_never_predicted_is_logged_once(

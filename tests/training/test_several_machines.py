@@ -184,11 +184,7 @@ def test_sigterm_on_one_machine_saves_the_state_of_all(place, two_processes, tmp
     saved = run_at(tmp_path, small_corpus.TWO_STREAMS).path("checkpoints")
     started = start_together(words)
     try:
-        deadline = time.monotonic() + 240
-        while not checkpoint_numbers(saved):
-            assert time.monotonic() < deadline
-            assert [process.poll() for process in started] == [None, None]
-            time.sleep(0.005)
+        wait_for_a_checkpoint(saved, started)
         started[1].terminate()
         assert [process.wait(240) for process in started] == [75, 75]
     finally:
@@ -207,11 +203,7 @@ def test_a_machine_whose_peer_is_killed_says_so_and_can_be_started_again(place, 
     saved = run_at(tmp_path, small_corpus.TWO_STREAMS).path("checkpoints")
     started = start_together(words)
     try:
-        deadline = time.monotonic() + 240
-        while not checkpoint_numbers(saved):
-            assert time.monotonic() < deadline
-            assert [process.poll() for process in started] == [None, None]
-            time.sleep(0.005)
+        wait_for_a_checkpoint(saved, started)
         started[1].kill()
         assert started[0].wait(240) == 75
     finally:
@@ -295,6 +287,15 @@ def test_machines_that_were_started_differently_all_end_with_an_error(
     errors = capfd.readouterr().err
     assert errors.count(f"were started with different values of {named}.") == 2
     assert not (tmp_path / "runs" / small_corpus.TWO_STREAMS.name).exists()
+
+
+def wait_for_a_checkpoint(folder: Path, started: list[subprocess.Popen]) -> None:
+    """Waits until a run has saved its state, while its two machines train."""
+    deadline = time.monotonic() + 240
+    while not checkpoint_numbers(folder):
+        assert time.monotonic() < deadline
+        assert [process.poll() for process in started] == [None, None]
+        time.sleep(0.005)
 
 
 def checkpoint_numbers(folder: Path) -> list[int]:

@@ -23,6 +23,8 @@ from crossask.errors import ConfigError, CrossaskError
 WRONG_IMPORT = re.compile(r"cannot import name '(\w+)'")
 # Fields that hold paths of files.
 PATHS = ("event_model.weights", "event_model.embeddings", "model.trunk", "distillation.teacher")
+# In `model.trunk`, the seed of a run.
+SEED_IN_PATH = "{seed}"
 WITHOUT_ROWS = "Define ROWS, a tuple of crossask.config.Experiment."
 
 

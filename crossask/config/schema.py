@@ -320,7 +320,7 @@ class ModelConfig(Settings):
     trunk: str = paper(
         "",
         "VEM: weights of all layers but the last, an .npz that crossask-pretrain --embeddings "
-        "wrote; empty: random weights.",
+        "wrote; {seed} in its path is the seed of the run; empty: random weights.",
         systems=("VEM",),
     )
     trunk_training: Literal["trained", "frozen"] = paper(

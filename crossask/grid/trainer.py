@@ -15,7 +15,7 @@ from crossask.errors import CrossaskError
 from crossask.features.cache import prepare_features
 from crossask.grid.processes import Outcome, Report, Task, train_side_by_side
 from crossask.grid.runs import Grid
-from crossask.training import devices, network_size
+from crossask.training import devices, network_size, trunk
 from crossask.training.run_folder import Run
 
 # Function(description, unit) -> function(done, in all, note)
@@ -67,7 +67,7 @@ def train(
       it.
 
     Raises:
-      CrossaskError: The corpus or the features are not available; no run has begun.
+      CrossaskError: The corpus, the features or a trunk are not available; no run has begun.
     """
     with contextlib.ExitStack() as connected:
         yield from _train_all(grid, execution, progress_bar, connected)
@@ -98,6 +98,10 @@ def _train_all(
         runs = [[run.row, run.fold, run.seed] for _, run in plan]
         facts = {"--experiment, --folds or --seeds": runs, "--save_steps": execution.save_steps}
         devices.check_agreement(strategy, facts)
+    for row, run in plan:
+        if not run.finished:
+            # A missing file is an error before anything is computed.
+            trunk.digest(trunk.of_seed(row, run.seed))
     corpora = Corpora(grid.data_dir)
     # Machines of one cluster may share the folder of the features.
     with locks.waiting(locks.waits() or strategy is not None):

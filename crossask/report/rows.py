@@ -8,6 +8,7 @@ import numpy as np
 
 from crossask import evaluation
 from crossask.config.catalogue import STRATEGIES, SYSTEMS
+from crossask.config.experiment_files import SEED_IN_PATH
 from crossask.errors import DataError
 from crossask.evaluation.predictions import Predictions, aligned
 from crossask.report.paper import Cell
@@ -153,8 +154,11 @@ def group(runs: Iterable[EvaluatedRun]) -> dict[Corpus, list[list[EvaluatedRun]]
     corpora: dict[Corpus, list[list[EvaluatedRun]]] = {}
     for key in sorted(rows):
         first = rows[key][0]
-        for other in rows[key][1:]:
-            _check_same(first, other)
+        first_of_seed: dict[int, EvaluatedRun] = {}
+        for run in rows[key]:
+            _check_same(first, run)
+            # Some files are the same in all folds of a seed, and differ between seeds.
+            _check_same(first_of_seed.setdefault(run.seed, run), run)
         finished = [run for run in rows[key] if run.is_finished]
         if finished:
             corpora.setdefault(first.corpus, []).append(finished)
@@ -309,6 +313,8 @@ def _check_same(first: EvaluatedRun, other: EvaluatedRun) -> None:
             "Keep runs of different data in different folders.",
         )
     for entry, what in DIGESTS.items():
+        if entry == "trunk_digest" and first.seed != other.seed and _has_trunk_of_seed(first):
+            continue
         # Runs of older versions have no record of some files.
         found = first.config.get(entry)
         other_found = other.config.get(entry)
@@ -318,3 +324,8 @@ def _check_same(first: EvaluatedRun, other: EvaluatedRun) -> None:
                 "Train the row with the same files, or keep such runs in rows (folders) of "
                 "different names.",
             )
+
+
+def _has_trunk_of_seed(run: EvaluatedRun) -> bool:
+    """Returns whether each seed of the run's row begins with a trunk of its own."""
+    return SEED_IN_PATH in run.fields["model.trunk"]

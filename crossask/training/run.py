@@ -131,7 +131,8 @@ def _train(
     statistics = _statistics(run, experiment, corpus, cache, parts, writes)
     with distribution.scope(), precision.policy(settings.precision):
         model = network.build(experiment, scenes, run.seed, statistics)
-        compile_model(model, experiment, len(scenes), cache.shapes, data.steps)
+        with_trunk = trunk.of_seed(experiment, run.seed)
+        compile_model(model, with_trunk, len(scenes), cache.shapes, data.steps)
 
     # Fit, and keep the best epoch on the validation part, or the last epoch without one
     validation = EvaluationData(
@@ -235,7 +236,7 @@ def compile_model(
 
     Args:
       model: The network.
-      experiment: The row.
+      experiment: The row, with the trunk of the run's seed (`trunk.of_seed`).
       classes: Number of scenes.
       shapes: Kind of feature -> shape of one clip's feature.
       steps: Batches in an epoch, for schedules and the stages of fine-tuning.
@@ -426,7 +427,7 @@ def _record(
         "event_digest": cache.event_digest,
         "system_code": network.code_of(experiment),
         "start_digest": network.start_digest(experiment, run.seed),
-        "trunk_digest": trunk.digest(experiment),
+        "trunk_digest": trunk.digest(trunk.of_seed(experiment, run.seed)),
         "teacher_digest": teacher.digest(experiment.distillation),
         "paths": dict(options.paths or {}),
     }

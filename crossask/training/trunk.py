@@ -1,7 +1,9 @@
 """Pre-trained trunks: the weights of all layers of a scene model but the last, in one .npz.
 
 crossask-pretrain --embeddings trains and writes one, and a row reads it by `model.trunk`. The file
-contains the fields of the row that it was trained for, and a digest of its weights.
+contains the fields of the row that it was trained for, and a digest of its weights. With "{seed}"
+in its path, each seed of the row begins with a trunk of its own, so that intervals over seeds
+include the randomness of pre-training.
 
 The mean and deviation of `model.standardise_embedding` do not belong to a trunk: every corpus is
 standardised by its own, because embeddings of two sources may differ in scale. The moving
@@ -18,6 +20,7 @@ import tensorflow as tf
 
 from crossask import config, stored
 from crossask.config import Experiment, ModelConfig, settings
+from crossask.config.experiment_files import SEED_IN_PATH
 from crossask.errors import WeightsError
 from crossask.events import weights
 from crossask.events.weights import Arrays
@@ -47,11 +50,18 @@ def save(path: str | Path, experiment: Experiment, model: SceneModel) -> None:
     stored.write_arrays(path, arrays)
 
 
+def of_seed(experiment: Experiment, seed: int) -> Experiment:
+    """Returns the row with the trunk that a run with this seed begins with."""
+    return config.override(
+        experiment, {"model.trunk": experiment.model.trunk.replace(SEED_IN_PATH, str(seed))}
+    )
+
+
 def load(experiment: Experiment, model: SceneModel) -> None:
     """Assigns the weights of `model.trunk` to the row's network.
 
     Args:
-      experiment: The row.
+      experiment: The row, see `of_seed`.
       model: Its network, with all variables.
 
     Raises:
@@ -74,7 +84,7 @@ def load(experiment: Experiment, model: SceneModel) -> None:
 
 
 def digest(experiment: Experiment) -> str:
-    """Returns the digest of the row's trunk; "" if the row has none.
+    """Returns the digest of the row's trunk, see `of_seed`; "" if the row has none.
 
     Raises:
       WeightsError: The file is missing or damaged, or is no trunk.
@@ -91,7 +101,7 @@ def check(run: Run, found: str) -> None:
     if run.read("config.json").get("trunk_digest", "") != found:
         raise WeightsError(
             f"{run.folder} began with another trunk than model.trunk="
-            f"{run.experiment().model.trunk!r} contains now.",
+            f"{of_seed(run.experiment(), run.seed).model.trunk!r} contains now.",
             "Restore the file that it began with, or train again in another --model_dir.",
         )
 

@@ -94,6 +94,10 @@ VARIABLES = {
     "VGGISH_PCA": "the published vggish_pca_params.npz of VGGish",
 }
 
+ONE_SEED = (0,)
+THREE_SEEDS = (0, 1, 2)
+FIVE_SEEDS = (0, 1, 2, 3, 4)
+
 DEMO_FILES = "{out}/demo_files"
 AUDIOSET_FILES = "{out}/audioset_files"
 CORPORA = {
@@ -123,18 +127,18 @@ CORPORA = {
             "--pca={VGGISH_PCA}",
         ),
     ),
-    # The same corpus with the trunk that was pre-trained on AudioSet's events.
+    # The same corpus with the trunks that were pre-trained on AudioSet's events, one for each seed.
     "audioset_trunk": Corpus(
         data=f"{AUDIOSET_FILES}/scene_labels.npz",
         after="audioset",
         needs=("AUDIOSET", "VGGISH_PCA"),
         preparation=(
-            "{bin}/crossask-pretrain",
-            f"--embeddings={AUDIOSET_FILES}/events.npz",
-            "--experiment=experiments/tut2017_trunk.py:vem_from_scratch",
-            f"--out={AUDIOSET_FILES}/trunk.npz",
-            "--epochs=8",
-            "--batch_size=64",
+            "env",
+            "BIN={bin}",
+            f"OUT={AUDIOSET_FILES}",
+            f"SEEDS={' '.join(str(seed) for seed in FIVE_SEEDS)}",
+            "bash",
+            "experiments/audioset_trunks.sh",
         ),
     ),
     "tut2017_trunk": Corpus(
@@ -170,10 +174,8 @@ CORPORA = {
 
 DEMO_WEIGHTS = f"event_model.weights={DEMO_FILES}/event_model.npz"
 YAMNET_WEIGHTS = "event_model.weights={YAMNET}"
-AUDIOSET_TRUNK = f"model.trunk={AUDIOSET_FILES}/trunk.npz"
-ONE_SEED = (0,)
-THREE_SEEDS = (0, 1, 2)
-FIVE_SEEDS = (0, 1, 2, 3, 4)
+# Doubled braces become single ones: crossask-train gets "trunk_{seed}.npz".
+AUDIOSET_TRUNK = "model.trunk={out}/audioset_files/trunk_{{seed}}.npz"
 
 # The tables of the row "base" from which the student of strong.py learns.
 TEACHERS = ";".join(

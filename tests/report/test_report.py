@@ -340,6 +340,18 @@ def test_runs_of_one_row_that_began_with_different_files_are_refused(runs_root, 
     assert results_of(runs_root)
 
 
+def test_runs_of_one_row_have_one_trunk_for_each_seed_if_its_path_names_the_seed(tmp_path):
+    row = {"system": "VEM", "fields": {"system": "VEM", "model.trunk": "trunk_{seed}.npz"}}
+    for seed in (0, 1):
+        for fold in ("1", "2"):
+            folder = write_run(tmp_path, "vem", (3, 3), fold=fold, seed=seed, **row)
+            change_json(folder / "config.json", trunk_digest=f"trunk {seed}")
+    assert make_results(read_runs(tmp_path))
+    change_json(folder / "config.json", trunk_digest="trunk 2")
+    with pytest.raises(DataError, match=r"are one row, but began with different content of model"):
+        make_results(read_runs(tmp_path))
+
+
 def test_runs_are_found_by_a_relative_path_and_from_inside(tmp_path, monkeypatch):
     write_run(tmp_path / "runs", "fa", (2, 3))
     (expected,) = run_folder.find_runs(tmp_path / "runs")

@@ -11,7 +11,7 @@ import small_corpus
 import tensorflow as tf
 import tf_keras as keras
 
-from crossask import config, events, models, serving, training
+from crossask import config, events, grid, models, serving, training
 from crossask.config import FineTuningConfig, TrainingConfig
 from crossask.datasets import read_corpus
 from crossask.errors import ConfigError, WeightsError
@@ -242,6 +242,29 @@ def test_a_run_records_its_trunk_and_does_not_go_on_with_another(path, tmp_path)
     # The run has its own weights: predictions need no file.
     (tmp_path / "trunk.npz").unlink()
     assert len(training.predict(run, corpus, cache)) == 12
+
+
+@pytest.mark.trains
+def test_each_seed_begins_with_its_own_trunk(tmp_path):
+    corpus = write_embeddings(tmp_path / "made.npz")
+    changes = {"training.epochs": 1, "model.trunk_training": "frozen"}
+    row = with_trunk(str(tmp_path / "trunk_{seed}.npz"), **changes)
+    cache = prepare_features(corpus, row, tmp_path / "features")
+    values = []
+    for seed in (3, 4):
+        one = write_trunk(tmp_path / f"trunk_{seed}.npz", seed=seed)
+        run = run_folder.run_at(tmp_path / "runs", "vem", "unseen", seed)
+        training.train(run, row, corpus, cache)
+        assert run.read("config.json")["trunk_digest"] == trunk.digest(with_trunk(one))
+        # The row is the same for all seeds.
+        assert run.experiment() == row
+        values.append(trunk_values(network.restore(run)))
+    assert not np.allclose(values[0][0], values[1][0])
+    # Every seed's file is required before any run begins.
+    places = [str(tmp_path / name) for name in ("made.npz", "features", "new_runs")]
+    with pytest.raises(WeightsError, match=r"trunk_5\.npz"):
+        list(grid.train(grid.Grid((row,), (4, 5), *places)))
+    assert not (tmp_path / "new_runs").exists()
 
 
 @pytest.mark.trains

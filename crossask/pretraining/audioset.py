@@ -6,6 +6,7 @@ in use: YTID.wav, YYTID.wav (with the letter Y, because some identifiers begin w
 YTID_30000_40000.flac and so on. An identifier has eleven characters.
 """
 
+import dataclasses
 import logging
 import re
 from collections.abc import Sequence
@@ -51,45 +52,19 @@ def read_segments(
         a segment has several sound files, or no segment has one.
     """
     path = Path(path)
-    name_of = _names_of_labels(Path(names))
+    segments = _segments(path, Path(names))
     sounds_of = _sounds_by_id(audio_dir)
     clips = []
     of_other_segments: list[Path] = []
-    line_of: dict[str, int] = {}
-    for number, cells in text_tables.read_csv_lines(path):
-        if cells[0].startswith("#"):
+    for segment in segments:
+        sounds = sounds_of.get(segment.identifier)
+        if sounds is None:
             continue
-        if len(cells) != COLUMNS:
-            raise DataError(
-                f"Line {number} of {path} has {len(cells)} cells instead of {COLUMNS}.",
-                "Give AudioSet's CSV as it is published: YTID, start, end, labels.",
-            )
-        identifier = cells[0]
-        if identifier in line_of:
-            raise DataError(
-                f"{identifier!r} is in line {line_of[identifier]} and in line {number} of {path}.",
-                "Remove one of them.",
-            )
-        line_of[identifier] = number
-        if not NUMBER.fullmatch(cells[1]):
-            raise DataError(
-                f"Line {number} of {path} has the start {cells[1]!r}.", "Give it in seconds."
-            )
-        labels = [label.strip() for label in cells[3].split(",")]
-        unknown = [label for label in labels if label not in name_of]
-        if unknown:
-            raise DataError(
-                f"Line {number} of {path} has the label {unknown[0]!r}, which is not in {names}.",
-                "Give the class_labels_indices.csv of the same AudioSet.",
-            )
-        if identifier in sounds_of:
-            sound = _sound_of_segment(identifier, cells[1], sounds_of[identifier])
-            if sound is None:
-                of_other_segments += sounds_of[identifier]
-                continue
-            # A dictionary keeps the order and drops repetitions.
-            distinct = dict.fromkeys(name_of[label] for label in labels)
-            clips.append(LabelledClip(str(sound), tuple(distinct)))
+        sound = _sound_of_segment(segment.identifier, segment.start_seconds, sounds)
+        if sound is None:
+            of_other_segments += sounds
+            continue
+        clips.append(LabelledClip(str(sound), segment.labels))
     if of_other_segments:
         LOG.warning(
             "%d sound files begin at another time than the segment of their video in %s, by their "
@@ -100,11 +75,63 @@ def read_segments(
         )
     if not clips:
         raise DataError(
-            f"{audio_dir} contains the sound of none of the {len(line_of)} segments of {path}.",
+            f"{audio_dir} contains the sound of none of the {len(segments)} segments of {path}.",
             "Give the folder whose files are named after the segments, such as YTID.wav.",
         )
-    LOG.info("%s: %d of %d segments have a sound file.", path, len(clips), len(line_of))
+    LOG.info("%s: %d of %d segments have a sound file.", path, len(clips), len(segments))
     return tuple(clips)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Segment:
+    """A line of the CSV of segments.
+
+    Attributes:
+      identifier: Identifier of the video.
+      start_seconds: Start of the segment in the video, as it is written.
+      labels: Names of its labels, each once.
+    """
+
+    identifier: str
+    start_seconds: str
+    labels: tuple[str, ...]
+
+
+def _segments(path: Path, names: Path) -> list[_Segment]:
+    """Returns the segments of a CSV; see `read_segments` for the arguments and errors."""
+    name_of = _names_of_labels(names)
+    segments = []
+    line_of: dict[str, int] = {}
+    for number, cells in text_tables.read_csv_lines(path):
+        if cells[0].startswith("#"):
+            continue
+        if len(cells) != COLUMNS:
+            raise DataError(
+                f"Line {number} of {path} has {len(cells)} cells instead of {COLUMNS}.",
+                "Give AudioSet's CSV as it is published: YTID, start, end, labels.",
+            )
+        identifier, start_seconds, _, labels_text = cells
+        if identifier in line_of:
+            raise DataError(
+                f"{identifier!r} is in line {line_of[identifier]} and in line {number} of {path}.",
+                "Remove one of them.",
+            )
+        line_of[identifier] = number
+        if not NUMBER.fullmatch(start_seconds):
+            raise DataError(
+                f"Line {number} of {path} has the start {start_seconds!r}.", "Give it in seconds."
+            )
+        labels = [label.strip() for label in labels_text.split(",")]
+        unknown = [label for label in labels if label not in name_of]
+        if unknown:
+            raise DataError(
+                f"Line {number} of {path} has the label {unknown[0]!r}, which is not in {names}.",
+                "Give the class_labels_indices.csv of the same AudioSet.",
+            )
+        # A dictionary keeps the order and drops repetitions.
+        distinct = dict.fromkeys(name_of[label] for label in labels)
+        segments.append(_Segment(identifier, start_seconds, tuple(distinct)))
+    return segments
 
 
 def _names_of_labels(path: Path) -> dict[str, str]:

@@ -125,26 +125,27 @@ def pretrain(
       WeightsError: The weights to start from cannot be used.
       Preempted: See `loop.fit`.
     """
-    # Clips: a part to train on, a validation part and the test clips
     out = Path(out)
+    folder = Path(f"{out}.training")
     distribution = options.distribution or devices.make_distribution("one_device")
     writes = devices.machines(distribution).is_first
-    kinds = _kinds(training, test)
-    fitted, validation = _split(training, settings)
 
-    # Patches, computed once
-    folder = Path(f"{out}.training")
+    # Clips: a part to train on, a validation part and the test clips
+    kinds = _kinds(training, test)
+    is_exclusive = all(len(clip.labels) == 1 for clip in training)
+    fitted, validation = _split(training, settings)
     corpus = examples.corpus_of([*training, *test])
     features_dir = Path(options.features_dir or folder / "features")
     read_recordings(corpus, features_dir)
     hash_of = {path: content.sha256 for path, content in corpus.contents.items()}
     check_apart(training, test, hash_of)
-    record = _record(settings, corpus, training, test)
     if writes:
         files_beside = (out.with_suffix(".json"), tags_path(out), pca_path(out))
         for path in files_beside:
             files.remove_remains_of(path)
-        claim_folder(folder, record, (out, *files_beside))
+        claim_folder(folder, _record(settings, corpus, training, test), (out, *files_beside))
+
+    # Patches, computed once
     cache = prepare_features(
         corpus,
         examples.row(settings.event_model, settings.clip_seconds),
@@ -159,28 +160,14 @@ def pretrain(
 
     # Fit the tagger, then load the weights of its best epoch
     devices.set_seeds(settings.seed, distribution)
-    is_exclusive = all(len(clip.labels) == 1 for clip in training)
     with distribution.scope():
-        # The tagger is trained on the linear output of the event model, whatever `embedding_tap`
-        # is. The taps "relu" and "pca" change how embeddings are read, not the weights, and the PCA
-        # is fitted below.
-        linear = dataclasses.replace(settings.event_model, embedding_tap="linear")
-        event_model = events.build(linear, trainable=True, seed=settings.seed)
-        model = _compiled(event_model, len(kinds), data.shape, settings, is_exclusive)
+        model = _compiled(settings, data.shape, len(kinds), is_exclusive)
     batches = batches_for_fit(
         data.training(fitted, settings.seed, settings.mixup_alpha, settings.is_balanced),
         data.evaluation(validation),
         distribution,
     )
-    # The first metric chooses the best epoch.
-    metrics = ("tag_accuracy",) if is_exclusive else ("map", "tag_accuracy")
-    plan = loop.Plan(
-        title=f"pre-training {settings.event_model.name}",
-        epochs=settings.epochs,
-        selection=loop.Selection(metrics[0]),
-        metrics=metrics,
-        save_steps=options.save_steps,
-    )
+    plan = _plan(settings, is_exclusive, options.save_steps)
     with damage_named(cache, COMPUTE_AGAIN):
         result = loop.fit(folder, model, batches, plan, options.epoch_progress)
     report = {
@@ -253,23 +240,31 @@ def _split(
     return fitted, validation
 
 
+def _plan(settings: PretrainingConfig, is_exclusive: bool, save_steps: int) -> loop.Plan:
+    """Returns what `loop.fit` records and by which metric it chooses the best epoch."""
+    best_by = "tag_accuracy" if is_exclusive else "map"
+    return loop.Plan(
+        title=f"pre-training {settings.event_model.name}",
+        epochs=settings.epochs,
+        selection=loop.Selection(best_by),
+        metrics=("tag_accuracy",) if is_exclusive else ("map", "tag_accuracy"),
+        save_steps=save_steps,
+    )
+
+
 def _compiled(
-    event_model: EventModel,
-    kind_count: int,
-    patch_shape: tuple[int, ...],
-    settings: PretrainingConfig,
-    is_exclusive: bool,
+    settings: PretrainingConfig, patch_shape: tuple[int, ...], kind_count: int, is_exclusive: bool
 ) -> EventTagger:
     """Returns the tagger, built and compiled.
 
     Args:
-      event_model: The event model.
-      kind_count: Number of kinds of events.
+      settings: The event model, the seed and the learning rate are used.
       patch_shape: Shape of one clip's patches, [P, 96, 64].
-      settings: The learning rate is used.
+      kind_count: Number of kinds of events.
       is_exclusive: Whether every clip has one label, so that kinds exclude each other (softmax
         instead of a sigmoid for each kind).
     """
+    event_model = events.build(_linear(settings.event_model), trainable=True, seed=settings.seed)
     model = EventTagger(event_model, kind_count)
     # The first call creates the weights.
     model({"patches": tf.zeros([1, *patch_shape])})
@@ -376,5 +371,13 @@ def _start(settings: PretrainingConfig) -> str:
     """Returns the digest of the weights that are the start; "" if they are random."""
     if not settings.event_model.weights:
         return ""
-    linear = dataclasses.replace(settings.event_model, embedding_tap="linear")
-    return events.build(linear, trainable=True).weights_digest()
+    return events.build(_linear(settings.event_model), trainable=True).weights_digest()
+
+
+def _linear(event_model: EventModelConfig) -> EventModelConfig:
+    """Returns the event model with its linear output as embedding.
+
+    The taps "relu" and "pca" change how embeddings are read, not the weights, and the PCA is fitted
+    after training.
+    """
+    return dataclasses.replace(event_model, embedding_tap="linear")

@@ -22,7 +22,7 @@ from crossask.datasets import Clip, Corpus, file_hashes, leaks
 from crossask.errors import DataError
 from crossask.events.precomputed import Precomputed
 from crossask.features import keys, records, samples, verification
-from crossask.features.computation import Change
+from crossask.features.computation import Change, FrozenModel
 from crossask.features.shards import Shard, ShardWriter
 
 # Hashes of the recordings, beside the folders of the features.
@@ -89,55 +89,27 @@ def prepare_features(
     _check_kinds(corpus, experiment)
     clips = in_order(corpus)
     read_recordings(corpus, Path(features_dir))
-    event_model = None if corpus.ready_made else events.frozen(experiment)
-    if isinstance(event_model, Precomputed):
-        event_model.check(clip.id for clip in clips)
-        leaks.check_embeddings(corpus, {clip.id: event_model.hash_of(clip.id) for clip in clips})
+    event_model = _frozen_event_model(corpus, experiment)
     # The digest is computed once, because it reads all weights.
     event_digest = keys.event_digest(experiment, event_model)
     folders = {}
+    replaced: list[str] = []
     for kind in experiment.feature_kinds:
         key = keys.key_of(kind, corpus, experiment, event_digest)
-        folders[kind] = Path(features_dir) / f"{kind}-{key}"
-    replaced: list[str] = []
-    for kind, folder in folders.items():
+        folder = Path(features_dir) / f"{kind}-{key}"
         keys.log_older_version(folder, kind, corpus, experiment, event_digest)
-        files.check_room(folder, 0)
-        files.remove_remains(folder)
-        locks.remove_left_holder(folder)
-        replaced += verification.remove_incomplete(folder, [clip.id for clip in clips])
-        _write_description(folder, kind, corpus, experiment)
-
+        replaced += _begin_folder(folder, kind, corpus, experiment)
+        folders[kind] = folder
     write = ShardWriter(experiment, folders, corpus.ready_made, event_model)
     tally = _Tally(len(clips), progress)
-    with contextlib.ExitStack() as locked:
-        if write.missing(clips):
-            slowness = precision.slowness("event_model.precision", experiment.event_model.precision)
-            if slowness:
-                LOG.warning("%s", slowness)
-            # All commands lock folders in the same order. Otherwise, two commands could each wait
-            # for a folder that the other one has locked.
-            for folder in sorted(folders.values()):
-                locked.enter_context(locks.of_folder(folder))
-        # Another command may have written shards while this one waited for its locks.
-        missing = write.missing(clips)
-        if elsewhere is not None and missing:
-            elsewhere(write, missing)
-        _write_in_threads(write, write.missing(clips), tally, workers)
-        _check_unchanged(corpus, folders, missing)
-
+    _write_missing(write, corpus, tally, workers, elsewhere)
     log_changes(tally.padded, tally.cut, experiment)
     tally.raise_problems()
-    cache = FeatureCache(
-        clip_ids=tuple(clip.id for clip in clips),
-        folders=folders,
-        shapes={
-            kind: records.first_shape(records.shard_path(folder, 0), folder.name)
-            for kind, folder in folders.items()
-        },
-        event_digest=event_digest,
-        replaced=tuple(replaced),
-    )
+    shapes = {}
+    for kind, folder in folders.items():
+        shapes[kind] = records.first_shape(records.shard_path(folder, 0), folder.name)
+    clip_ids = tuple(clip.id for clip in clips)
+    cache = FeatureCache(clip_ids, folders, shapes, event_digest, tuple(replaced))
     for kind in folders:
         leaks.check_samples(corpus, cache.hashes_of_samples(kind))
     return cache
@@ -197,6 +169,65 @@ class _Tally:
                 f"{len(self.problems)} of {self.clips} files cannot be used: {listed}",
                 "Repair or remove them and run again; finished features are kept.",
             )
+
+
+def _frozen_event_model(corpus: Corpus, experiment: Experiment) -> FrozenModel | None:
+    """Returns the row's frozen event model; None if it has none or the corpus has embeddings.
+
+    Raises:
+      DataError: It is a file of embeddings that lacks a clip, or with equal embeddings for clips of
+        two scenes or of both sides of a fold.
+    """
+    if corpus.ready_made:
+        return None
+    event_model = events.frozen(experiment)
+    if isinstance(event_model, Precomputed):
+        clip_ids = [clip.id for clip in in_order(corpus)]
+        event_model.check(clip_ids)
+        leaks.check_embeddings(corpus, {name: event_model.hash_of(name) for name in clip_ids})
+    return event_model
+
+
+def _begin_folder(folder: Path, kind: str, corpus: Corpus, experiment: Experiment) -> list[str]:
+    """Creates or cleans the folder of one kind of feature.
+
+    Returns:
+      What was wrong with files that were removed, and will be computed again.
+    """
+    files.check_room(folder, 0)
+    files.remove_remains(folder)
+    locks.remove_left_holder(folder)
+    clip_ids = [clip.id for clip in in_order(corpus)]
+    replaced = verification.remove_incomplete(folder, clip_ids)
+    _write_description(folder, kind, corpus, experiment)
+    return replaced
+
+
+def _write_missing(
+    write: ShardWriter,
+    corpus: Corpus,
+    tally: _Tally,
+    workers: int,
+    elsewhere: Callable[[ShardWriter, list[Shard]], None] | None,
+) -> None:
+    """Writes the shards that are missing; for the arguments see `prepare_features`."""
+    clips = in_order(corpus)
+    with contextlib.ExitStack() as locked:
+        if write.missing(clips):
+            setting = write.experiment.event_model.precision
+            slowness = precision.slowness("event_model.precision", setting)
+            if slowness:
+                LOG.warning("%s", slowness)
+            # All commands lock folders in the same order. Otherwise, two commands could each wait
+            # for a folder that the other one has locked.
+            for folder in sorted(write.folders.values()):
+                locked.enter_context(locks.of_folder(folder))
+        # Another command may have written shards while this one waited for its locks.
+        missing = write.missing(clips)
+        if elsewhere is not None and missing:
+            elsewhere(write, missing)
+        _write_in_threads(write, write.missing(clips), tally, workers)
+        _check_unchanged(corpus, write.folders, missing)
 
 
 def _write_in_threads(

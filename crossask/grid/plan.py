@@ -13,7 +13,7 @@ import tensorflow as tf
 from crossask import config, events, precision, training
 from crossask.audio import clip_features
 from crossask.config import EventModelConfig, Experiment, FeatureConfig
-from crossask.datasets import Corpora, Corpus
+from crossask.datasets import Corpus
 from crossask.features.batches import count_examples_of_shapes
 from crossask.grid.runs import Grid, StepTime
 from crossask.tracing import as_written
@@ -107,7 +107,6 @@ def seconds_to_train(grid: Grid, step_times: Mapping[str, StepTime], jobs: int =
       step_times: Name of a row -> measured time of its steps. Other rows are left out.
       jobs: Runs trained at once.
     """
-    corpora = Corpora(grid.data_dir, need_audio=False)
     all_runs = collections.Counter(row.name for row, _ in grid.plan())
     unfinished = collections.Counter(row.name for row, run in grid.plan() if not run.finished)
     seconds = 0.0
@@ -115,20 +114,19 @@ def seconds_to_train(grid: Grid, step_times: Mapping[str, StepTime], jobs: int =
         if row.name not in step_times:
             continue
         step = step_times[row.name]
-        plan = plan_row(row, corpora(row), grid.folds_of(row), len(grid.seeds), timed=False)
+        plan = plan_row(row, grid.corpora(row), grid.folds_of(row), len(grid.seeds), timed=False)
         steps_of_a_run = plan.steps / all_runs[row.name]
         seconds += unfinished[row.name] * (step.first + steps_of_a_run * step.later)
     return seconds / max(1, min(jobs, unfinished.total()))
 
 
-def expected_seconds(grid: Grid, corpora: Corpora, jobs: int = 1) -> float:
+def expected_seconds(grid: Grid, jobs: int = 1) -> float:
     """Returns a rough time of the runs of a grid that are not finished, without their features.
 
     It is computed from the sizes of the networks, without a measurement, for a CPU.
 
     Args:
       grid: The grid.
-      corpora: The corpora of its rows.
       jobs: Runs trained at once.
 
     Raises:
@@ -137,7 +135,7 @@ def expected_seconds(grid: Grid, corpora: Corpora, jobs: int = 1) -> float:
     unfinished = collections.Counter(row for row, run in grid.plan() if not run.finished)
     seconds = 0.0
     for row, runs in unfinished.items():
-        corpus = corpora(row)
+        corpus = grid.corpora(row)
         plan = plan_row(row, corpus, grid.folds_of(row), len(grid.seeds), timed=False)
         cost = network_size.row_size(row, len(corpus.scenes)).training_cost
         operations_of_a_step = row.training.batch_size * cost * PASSES_OF_A_STEP

@@ -13,7 +13,7 @@ from pathlib import Path
 from crossask import files, processors
 from crossask.audio import notices
 from crossask.config import EventModelConfig, Experiment, catalogue
-from crossask.datasets import Corpora, Corpus, read_corpus
+from crossask.datasets import Corpus
 from crossask.errors import CrossaskError, DataError
 from crossask.grid import row_check
 from crossask.grid.row_check import TRAIN_ANYWAY, Outcome
@@ -51,7 +51,7 @@ def _is_short(grid: Grid, jobs: int) -> bool:
     from crossask.grid import plan
 
     try:
-        seconds = plan.expected_seconds(grid, Corpora(grid.data_dir), jobs)
+        seconds = plan.expected_seconds(grid, jobs)
     except CrossaskError:
         # `check` reports the problems of all rows together.
         return False
@@ -59,7 +59,7 @@ def _is_short(grid: Grid, jobs: int) -> bool:
 
 
 def check_scenes(grid: Grid, rows: Sequence[Experiment]) -> None:
-    """Checks the scenes of rows that `check` leaves out; only metadata is read.
+    """Checks the scenes of rows that `check` leaves out.
 
     Args:
       grid: The grid.
@@ -68,15 +68,10 @@ def check_scenes(grid: Grid, rows: Sequence[Experiment]) -> None:
     Raises:
       DataError: A fold does not train on every scene, or there is only one.
     """
-    corpora: dict[str, Corpus] = {}
     unfinished = [(row, run.fold) for row, run in grid.plan() if not run.finished]
     for row, fold in dict.fromkeys(unfinished):
-        if row not in rows:
-            continue
-        if row.dataset not in corpora:
-            corpora[row.dataset] = read_corpus(row.dataset, grid.data_dir, need_audio=False)
-        # With metadata alone, recordings are not cut into clips; the clips have the same scenes.
-        _check_trained(row, corpora[row.dataset], fold)
+        if row in rows:
+            _check_trained(row, grid.corpora(row), fold)
 
 
 def check(
@@ -111,8 +106,7 @@ def check(
     yield from problems
     if problems:
         return
-    corpora = Corpora(grid.data_dir)
-    rows_with_folds, problems = _rows_with_folds(grid, rows, corpora)
+    rows_with_folds, problems = _rows_with_folds(grid, rows)
     yield from problems
     if not rows_with_folds:
         return
@@ -128,7 +122,7 @@ def check(
                     row=row,
                     folds=grid.folds_of(row),
                     seed=grid.seeds[0],
-                    corpus=corpora(row),
+                    corpus=grid.corpora(row),
                     folder=scratch / str(number),
                     distribution=distribution,
                     threads=threads,
@@ -141,14 +135,14 @@ def check(
 
 
 def _rows_with_folds(
-    grid: Grid, rows: Sequence[Experiment], corpora: Corpora
+    grid: Grid, rows: Sequence[Experiment]
 ) -> tuple[list[Experiment], list[CrossaskError]]:
     """Returns the rows whose corpus and folds can be used, and the problems of the others."""
     usable = []
     problems: dict[str, CrossaskError] = {}
     for row in rows:
         try:
-            _check_folds(row, corpora(row), grid.folds_of(row))
+            _check_folds(row, grid.corpora(row), grid.folds_of(row))
             usable.append(row)
         except CrossaskError as error:
             # Rows share a corpus and its folds, so they share the problem.

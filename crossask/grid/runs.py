@@ -1,8 +1,10 @@
 """The grid: the runs of several rows, folds and seeds."""
 
 import dataclasses
+import functools
 
 from crossask.config import Experiment
+from crossask.datasets import Corpora
 from crossask.training.run_folder import Run, run_at
 
 
@@ -44,6 +46,11 @@ class Grid:
         for row in self.rows:
             if self.folds:
                 dataclasses.replace(row, folds=self.folds)
+
+    @functools.cached_property
+    def corpora(self) -> Corpora:
+        """The corpora of the rows. Each is read once, by the first step that needs it."""
+        return Corpora(self.data_dir)
 
     def folds_of(self, row: Experiment) -> tuple[str, ...]:
         """Returns the folds on which a row is trained."""

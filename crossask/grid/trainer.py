@@ -102,11 +102,10 @@ def _train_all(
         if not run.finished:
             # A missing file is an error before anything is computed.
             trunk.digest(trunk.of_seed(row, run.seed))
-    corpora = Corpora(grid.data_dir)
     # Machines of one cluster may share the folder of the features.
     with locks.waiting(locks.waits() or strategy is not None):
-        tasks = _tasks(grid, execution, corpora, progress_bar)
-    progress = _Progress(plan, corpora, progress_bar(f"{len(plan)} runs", "epoch"))
+        tasks = _tasks(grid, execution, progress_bar)
+    progress = _Progress(plan, grid.corpora, progress_bar(f"{len(plan)} runs", "epoch"))
 
     jobs = min(devices.processes_at_once(execution.jobs, distribution), len(plan))
     if jobs > 1:
@@ -122,9 +121,7 @@ def _train_all(
             yield run, outcome
 
 
-def _tasks(
-    grid: Grid, execution: Execution, corpora: Corpora, progress_bar: ProgressBar
-) -> list[Task]:
+def _tasks(grid: Grid, execution: Execution, progress_bar: ProgressBar) -> list[Task]:
     """Returns the runs as tasks, after their features are computed."""
     # crossask-evaluate may run in another folder.
     paths = {
@@ -134,7 +131,7 @@ def _tasks(
     plan = grid.plan()
     tasks = []
     for row in dict.fromkeys(row for row, _ in plan):
-        corpus = corpora(row)
+        corpus = grid.corpora(row)
         bar = progress_bar(f"features of {row.name}", "clip")
         cache = prepare_features(corpus, row, grid.features_dir, execution.workers, bar)
         for planned, run in plan:

@@ -17,7 +17,7 @@ import small_corpus
 from crossask import config, grid
 from crossask.cli import command
 from crossask.cli import train as train_command
-from crossask.datasets import Corpora, read_corpus
+from crossask.datasets import read_corpus
 from crossask.errors import CrossaskError
 from crossask.grid import plan, preflight, row_check, runs
 
@@ -153,12 +153,11 @@ def test_only_training_of_more_than_some_minutes_is_checked(data, tmp_path, monk
     assert preflight.rows_to_check(short) == []
     assert preflight.rows_to_check(short, "always") == list(short.rows)
     assert preflight.rows_to_check(long) == list(long.rows)
-    corpora = Corpora(long.data_dir)
     (row,) = long.rows
-    steps = plan.plan_row(row, corpora(row), long.folds_of(row), 2, timed=False).steps
-    seconds = plan.expected_seconds(long, corpora)
+    steps = plan.plan_row(row, long.corpora(row), long.folds_of(row), 2, timed=False).steps
+    seconds = plan.expected_seconds(long)
     assert seconds >= steps * plan.LEAST_SECONDS_OF_A_STEP
-    assert plan.expected_seconds(long, corpora, jobs=2) == seconds / 2
+    assert plan.expected_seconds(long, jobs=2) == seconds / 2
 
 
 def test_a_corpus_that_cannot_be_read_is_left_to_the_check(tmp_path):

@@ -90,6 +90,24 @@ def test_every_file_and_link_it_names_exists():
             assert (ROOT / name).exists(), f"{page.name}: {name}"
 
 
+def test_every_function_it_names_is_in_the_file_beside_it():
+    found = 0
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for file, name in re.findall(r"`([\w/]+\.py)` \(`(\w+)`\)", page.read_text()):
+            places = (ROOT / "crossask").rglob(Path(file).name)
+            texts = [path.read_text() for path in places if path.as_posix().endswith(file)]
+            assert any(re.search(rf"\b{name}\b", text) for text in texts), f"{page.name}: {file}"
+            found += 1
+    assert found
+
+
+def test_every_decision_is_once_in_the_table_above_them():
+    text = (ROOT / "docs" / "decisions.md").read_text()
+    table, decisions = text.split("## D1.", 1)
+    numbers = re.findall(r"^## (D\d+)\.", f"## D1.{decisions}", re.MULTILINE)
+    assert sorted(re.findall(r"\bD\d+\b", table)) == sorted(numbers)
+
+
 @pytest.mark.processes
 def test_the_pages_build_as_a_site_without_a_warning(tmp_path):
     pytest.importorskip("mkdocs", reason="needs mkdocs: pip install '.[dev]'")

@@ -18,7 +18,7 @@ SEEDS = "0,1,2"
 # All numbers of the report, beside the folder of the runs.
 RESULTS = "results.json"
 # Flags of `crossask train` that also apply to a folder of recordings.
-PASSED_ON = ("folds", "jobs", "workers", "distribution", "tpu", "save_steps")
+PASSED_ON = ("folds", "jobs", "workers", "distribution", "tpu", "save_steps", "peer_timeout")
 
 
 def train(words: Sequence[str], values: flags.FlagValues) -> int:

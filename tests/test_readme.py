@@ -67,9 +67,9 @@ def test_every_flag_and_command_it_names_exists():
     }
     flags = {flag for verb in verbs.values() for flag in verb.FLAGS}
     text = README + "".join(path.read_text() for path in (ROOT / "docs").glob("*.md"))
-    # --logdir is a flag of TensorBoard, --no-deps of pip, --system and --patches of
-    # benchmarks/event_training.py, the last two of Apache Beam.
-    of_others = {"help", "version", "logdir", "no", "system", "patches"}
+    # --logdir is a flag of TensorBoard, --no-deps of pip, --system, --patches, --embedding_tap and
+    # --steps of benchmarks/event_training.py, the last two of Apache Beam.
+    of_others = {"help", "version", "logdir", "no", "system", "patches", "embedding_tap", "steps"}
     of_others |= {"direct_running_mode", "direct_num_workers"}
     assert set(re.findall(r"--([a-z_]+)", text)) - of_others <= flags
     assert set(re.findall(r"crossask-([a-z]+)", text)) <= set(verbs)

@@ -1,4 +1,4 @@
-"""crossask-predict: predicts the scenes of recordings with an exported model.
+"""crossask-predict: predicts the scenes of recordings with the starter model or an exported one.
 
 crossask-predict SOURCE...
     Predicts with the starter model, which knows ten everyday scenes.

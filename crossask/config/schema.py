@@ -1,6 +1,6 @@
 """The configuration of one row of a results table: every choice with its type, limits and source.
 
-`crossask-describe --fields` prints this page; reports list the choices that the paper leaves open.
+`crossask-fields` prints the fields; reports list the choices that the paper leaves open.
 """
 
 from typing import ClassVar, Literal
@@ -686,7 +686,8 @@ class Experiment(Settings):
     name: str = required("Name of the row, and of the folder of its runs.")
     system: str = ours(
         "FA",
-        "System: a network of the paper's Table 2, or an official baseline.",
+        "System: a network of the paper's Table 2, an official baseline, or LINEAR, one layer on "
+        "the mean and the deviation of the event embeddings.",
         known=catalogue.SYSTEMS,
     )
     strategy: str = ours(

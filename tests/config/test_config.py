@@ -257,6 +257,7 @@ def test_the_strategy_decides_the_input_of_the_event_branch():
         ({"training.schedule": "warm_restarts", "training.warmup_epochs": 2}, "'warm_restarts'"),
         ({"system": "DCASE2019", "model.split_band": True}, "no encoder of the log-mel"),
         ({"event_control": "other_clip"}, "no frozen embeddings"),
+        ({"event_control": "other_clip"}, "with one of: VEM, JRM, CMAM, LINEAR."),
         ({"model.first_deltas": True}, "features.mono is false"),
         (
             {"features.mono": True, "model.first_deltas": True, "model.deltas": True},

@@ -31,6 +31,8 @@ NO_EARLY_STOPPING = "Early stopping is not mentioned."
 NO_SCHEDULE = "The paper does not say whether the learning rate changes over the epochs."
 NO_SHUFFLING = "Shuffling is not mentioned."
 NO_VALIDATION = "No validation part is mentioned."
+# `crossask.audio.rates.SAMPLE_RATES_HZ`, which is above this module, in words.
+SAMPLE_RATES = "8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000, 88200 or 96000"
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -101,7 +103,8 @@ class FeatureConfig(Settings):
 
     sample_rate_hz: int = ours(
         48000,
-        "Sample rate of the scene branch in Hz.",
+        f"Sample rate of the scene branch in Hz: {SAMPLE_RATES}. Recordings of other rates are "
+        "resampled to it.",
         ge=1,
         open_because="No sample rate is given; TAU 2019 has 48 kHz and TUT 2017 44.1 kHz.",
     )
@@ -218,7 +221,7 @@ class EventModelConfig(Settings):
     )
     sample_rate_hz: int = paper(
         16000,
-        "name=saved_model: sample rate of the waveform that it reads, in Hz.",
+        f"name=saved_model: sample rate of the waveform that it reads, in Hz: {SAMPLE_RATES}.",
         systems=EVENT_SYSTEMS,
         ge=1,
     )

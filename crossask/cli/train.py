@@ -93,6 +93,12 @@ def train(values: flags.FlagValues, words: list[str]) -> int:
         from crossask.cli import own_recordings
 
         return own_recordings.train(words, values)
+    if not (values.experiment or values.data_dir):
+        raise CrossaskError(
+            "Neither recordings nor --experiment are given.",
+            "Give a folder with a sub-folder for each scene, crossask train FOLDER, or rows with "
+            "--experiment, --data_dir and --model_dir.",
+        )
     command.required(values, "experiment", "data_dir")
     if not values.dry_run:
         command.required(values, "model_dir")

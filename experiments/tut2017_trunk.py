@@ -3,9 +3,9 @@
 The paper's cross-task pre-training, applied to VEM's own layers: encoder and attention pooling
 are trained to predict AudioSet's events from published VGGish embeddings (crossask-pretrain
 --embeddings), and then frozen, or fine-tuned with one learning rate or with a remedy. The row from
-scratch has random weights instead. All rows are trained as the row vem_unseen_places of
-tut2017_embeddings.py, and evaluated on clips from other locations than the training clips. Rows
-with a pre-trained trunk need model.trunk.
+scratch has random weights instead. All rows of VEM are trained as the row vem_unseen_places of
+tut2017_embeddings.py; LINEAR has more epochs and a higher rate. All are evaluated on clips from
+other locations than the training clips. Rows with a pre-trained trunk need model.trunk.
 """
 
 from pathlib import Path

@@ -242,6 +242,7 @@ def test_what_is_finished_is_reported_and_exported_beside_a_run_that_is_not(
     [
         ("--experiment=demo", "--experiment cannot be combined"),
         ("--params_override=training.epochs=3", "--params_override cannot be combined"),
+        ("--distribution=multi_worker_mirrored", "Several machines cannot train on a folder"),
     ],
 )
 def test_flags_of_experiment_files_are_refused(sounds, flag, problem, capsys):

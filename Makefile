@@ -129,7 +129,7 @@ lint: $(TOOLS) ## check format and style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-docs: $(TOOLS) ## generate docs/configuration.md, and the results in docs/ and README.md
+docs: $(TOOLS) ## generate docs/configuration.md, docs/speed.md, and the results in docs/, README.md and experiments/results
 	$(BIN)/python -c "from crossask.config import reference; print(reference.as_markdown(), end='')" > docs/configuration.md
 	$(BIN)/python experiments/results/write_docs.py
 	PYTHONPATH=benchmarks $(BIN)/python -m speed.page
@@ -137,5 +137,5 @@ docs: $(TOOLS) ## generate docs/configuration.md, and the results in docs/ and R
 site: $(TOOLS) ## build the documentation as a site in the folder site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
-clean: ## remove the environment, demo_output and rehearsal_output
+clean: ## remove the environments, demo_output, rehearsal_output, the site, and what tests, audit and mutants leave
 	rm -rf $(VENV) $(AUDIT) $(BENCH) mutants sbom.json .coverage demo_output rehearsal_output site build *.egg-info .pytest_cache .ruff_cache

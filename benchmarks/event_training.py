@@ -35,11 +35,9 @@ def task(patches_of_clip: int) -> dict[str, np.ndarray]:
 
 
 def train(
-    system: str, initialisation: str, learning_rate: float, steps: int, patches_of_clip: int
+    system: str, event_model: VGGish, learning_rate: float, steps: int, patches_of_clip: int
 ) -> None:
     """Trains a scene model with the paper's sizes on the task, and prints every tenth step."""
-    keras.utils.set_random_seed(0)
-    event_model = VGGish(trainable=True, initialisation=initialisation, seed=0)
     statistics = {}
     if system != "VEM":
         statistics["log_mel_mean"] = np.full(MEL_BINS, -4.0)
@@ -68,13 +66,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--system", default="CMAM", choices=["VEM", "JRM", "CMAM"])
     parser.add_argument("--initialisation", default="he")
+    parser.add_argument("--embedding_tap", default="linear", choices=["linear", "relu"])
     parser.add_argument("--learning_rate", type=float, default=1e-4)
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--patches", type=int, default=2, help="patches of a clip; JRM needs 4")
     arguments = parser.parse_args()
+    keras.utils.set_random_seed(0)
+    event_model = VGGish(
+        trainable=True,
+        initialisation=arguments.initialisation,
+        embedding_tap=arguments.embedding_tap,
+        seed=0,
+    )
     train(
         arguments.system,
-        arguments.initialisation,
+        event_model,
         arguments.learning_rate,
         arguments.steps,
         arguments.patches,

@@ -1,4 +1,4 @@
-"""ESC-10 with the published YAMNet: the remedies for fine-tuning that helped in fine_tuning.py.
+"""ESC-10 with the published YAMNet: two of the remedies for fine-tuning of fine_tuning.py.
 
 That study has the demo's scale; this one has real recordings and an event model of full size. Rows
 that train YAMNet have 6 epochs (108 steps), because its backward pass is slow on two CPU cores. The

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains, evaluates and reports all rows of one experiment file. Before the features of the corpus
-# are computed, each row is checked with a few clips: features, one training step, evaluation and
+# are computed, each row is checked with a few clips: features, two training steps, evaluation and
 # export (preflight).
 # If it is killed, run it again: it continues where it stopped. A run that fails does not stop the
 # others. The exit code is 0 only if no run failed.

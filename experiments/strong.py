@@ -14,8 +14,8 @@ from crossask import config
 DEMO = Path(__file__).with_name("demo.py")
 DEMO_FA, DEMO_CMAM = config.read_experiments(f"{DEMO}:fa,cmam_feature_based")
 
-# Masks and mixup slow learning down, so every row has twice the demo's epochs. The schedule is one
-# that helped in fine_tuning.py.
+# Masks and mixup slow learning down, so every row has twice the demo's epochs. The schedule is that
+# of the row of fine_tuning.py with the best score on the validation part.
 TRAINING = {
     "training.epochs": 20,
     "training.schedule": "cosine",

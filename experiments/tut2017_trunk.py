@@ -1,12 +1,12 @@
 """VEM's trunk pre-trained on AudioSet's events, on VGGish embeddings of TUT 2017 clips.
 
-The paper's cross-task pre-training one floor higher, without sound: encoder and attention pooling
+The paper's cross-task pre-training, applied to VEM's own layers: encoder and attention pooling
 are trained to predict AudioSet's events from published VGGish embeddings (crossask-pretrain
---embeddings), and then used from scratch, frozen, or fine-tuned with one learning rate or with a
-remedy. All rows are trained as the row vem_unseen_places of tut2017_embeddings.py, and evaluated on
-clips from other locations than the training clips. Rows with a pre-trained trunk need model.trunk,
-such as "trunk_{seed}.npz" with the trunks of audioset_trunks.sh: one for each seed, so that the
-intervals include the randomness of pre-training.
+--embeddings), and then frozen, or fine-tuned with one learning rate or with a remedy. The row from
+scratch has random weights instead. All rows are trained as the row vem_unseen_places of
+tut2017_embeddings.py, and evaluated on clips from other locations than the training clips. Rows
+with a pre-trained trunk need model.trunk, such as "trunk_{seed}.npz" with the trunks of
+audioset_trunks.sh: one for each seed, so that the intervals include the randomness of pre-training.
 """
 
 from pathlib import Path

@@ -1,6 +1,7 @@
 """The picture of docs/decisions.md D1 as a literal, held against the imports of every file."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +65,20 @@ def test_every_room_stands_on_one_floor():
     rooms = {room_of(path) for path in (ROOT / "crossask").rglob("*.py")} - {"__init__"}
     on_floors = [room for floor in FLOORS for room in floor]
     assert sorted(on_floors) == sorted(rooms)
+
+
+def test_the_pages_list_the_same_floors():
+    floors = [sorted(floor) for floor in FLOORS]
+    decisions = (ROOT / "docs" / "decisions.md").read_text()
+    first = decisions.split("## D2.")[0]
+    numbered = re.findall(r"^  \d+\. (.*)$", first, re.MULTILINE)
+    assert [sorted(re.findall(r"`(\w+)`", line)) for line in numbered] == floors
+    drawing = re.search(
+        r"## Floors.*?```\n(.*?)```", (ROOT / "docs" / "architecture.md").read_text(), re.DOTALL
+    )
+    # After three blanks a line says what the rooms are for.
+    drawn = [re.split(r" {3,}", line.strip())[0] for line in drawing[1].splitlines()]
+    assert [sorted(names.split()) for names in reversed(drawn)] == floors
 
 
 def test_imports_go_down_never_up_never_sideways():

@@ -68,3 +68,13 @@ def test_predicting_imports_nothing_else(tmp_path):
     # Without these, Python itself would not start here, or they hook into its start.
     imported -= {"setuptools", "pip"}
     assert imported <= allowed
+
+
+def test_the_readme_says_how_many_packages_they_are():
+    pytest.importorskip("ai_edge_litert", reason="needs LiteRT: pip install '.[lite]'")
+    complete = with_their_own(names(REQUIREMENTS.read_text().splitlines()))
+    # tqdm requires it on Windows only.
+    complete -= {"colorama"}
+    installed = {re.sub(r"[-_.]+", "-", found.name).lower() for found in metadata.distributions()}
+    row = re.search(r"requirements-lite\.txt.*\| (\d+), ", (ROOT / "README.md").read_text())
+    assert int(row[1]) == len(complete & installed)

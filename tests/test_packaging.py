@@ -155,3 +155,17 @@ def test_predicting_needs_the_core_alone(exported, tmp_path):
     done = subprocess.run(report, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "pip install 'crossask[train]'" in done.stderr
+
+
+@pytest.mark.processes
+def test_without_extras_python_has_what_the_readme_says():
+    readme = (ROOT / "README.md").read_text()
+    of_core = re.search(r"\| `pip install \.` \| (.*?) \|", readme)[1]
+    packages = {"networks": "crossask.models.cmam", "scores": "crossask.evaluation"}
+    lines = ["import importlib, sys"]
+    lines += [f"sys.modules[{name!r}] = None" for name in EXTRAS_ONLY]
+    lines += [
+        f"importlib.import_module({packages[name]!r})" for name in packages if name in of_core
+    ]
+    assert len(lines) > len(EXTRAS_ONLY) + 1
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, capture_output=True)

@@ -67,9 +67,9 @@ def test_every_flag_and_command_it_names_exists():
     }
     flags = {flag for verb in verbs.values() for flag in verb.FLAGS}
     text = README + "".join(path.read_text() for path in (ROOT / "docs").glob("*.md"))
-    # --logdir is a flag of TensorBoard, --no-deps of pip, --system and --patches of
-    # benchmarks/event_training.py, the last two of Apache Beam.
-    of_others = {"help", "version", "logdir", "no", "system", "patches"}
+    # --logdir is a flag of TensorBoard, --no-deps of pip, --system, --patches, --embedding_tap and
+    # --steps of benchmarks/event_training.py, the last two of Apache Beam.
+    of_others = {"help", "version", "logdir", "no", "system", "patches", "embedding_tap", "steps"}
     of_others |= {"direct_running_mode", "direct_num_workers"}
     assert set(re.findall(r"--([a-z_]+)", text)) - of_others <= flags
     assert set(re.findall(r"crossask-([a-z]+)", text)) <= set(verbs)
@@ -88,6 +88,24 @@ def test_every_file_and_link_it_names_exists():
             r"\b(?:crossask|experiments|tests|benchmarks|docs)/[\w/]+\.\w+", text
         ):
             assert (ROOT / name).exists(), f"{page.name}: {name}"
+
+
+def test_every_function_it_names_is_in_the_file_beside_it():
+    found = 0
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for file, name in re.findall(r"`([\w/]+\.py)` \(`(\w+)`\)", page.read_text()):
+            places = (ROOT / "crossask").rglob(Path(file).name)
+            texts = [path.read_text() for path in places if path.as_posix().endswith(file)]
+            assert any(re.search(rf"\b{name}\b", text) for text in texts), f"{page.name}: {file}"
+            found += 1
+    assert found
+
+
+def test_every_decision_is_once_in_the_table_above_them():
+    text = (ROOT / "docs" / "decisions.md").read_text()
+    table, decisions = text.split("## D1.", 1)
+    numbers = re.findall(r"^## (D\d+)\.", f"## D1.{decisions}", re.MULTILINE)
+    assert sorted(re.findall(r"\bD\d+\b", table)) == sorted(numbers)
 
 
 @pytest.mark.processes

@@ -18,7 +18,7 @@ SEEDS = "0,1,2"
 # All numbers of the report, beside the folder of the runs.
 RESULTS = "results.json"
 # Flags of `crossask train` that also apply to a folder of recordings.
-PASSED_ON = ("folds", "jobs", "workers", "distribution", "tpu", "save_steps")
+PASSED_ON = ("folds", "jobs", "workers", "distribution", "tpu", "save_steps", "peer_timeout")
 
 
 def train(words: Sequence[str], values: flags.FlagValues) -> int:
@@ -103,7 +103,7 @@ def _as_text(value: Any) -> str:
 
 
 def _check(words: Sequence[str], values: flags.FlagValues) -> None:
-    """Raises CrossaskError for several folders, and for flags of an experiment file."""
+    """Raises CrossaskError for several folders, flags of an experiment file, several machines."""
     if len(words) > 1:
         raise CrossaskError(
             f"{len(words)} folders are given.", "Give one folder with a sub-folder for each scene."
@@ -114,6 +114,13 @@ def _check(words: Sequence[str], values: flags.FlagValues) -> None:
                 f"--{name} cannot be combined with a folder of recordings.",
                 "Leave it out, and edit the experiment file that is written.",
             )
+    if values.distribution == "multi_worker_mirrored":
+        # One command writes the folder, and the machines would wait for each other.
+        raise CrossaskError(
+            "Several machines cannot train on a folder of recordings together.",
+            "Write the settings on one of them with --dry_run, then train with "
+            "--experiment=RECORDINGS_models/rows.py --data_dir=RECORDINGS_models/clips.csv on all.",
+        )
 
 
 def _export(out: Path) -> int:

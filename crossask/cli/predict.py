@@ -1,4 +1,4 @@
-"""crossask-predict: predicts the scenes of recordings with an exported model.
+"""crossask-predict: predicts the scenes of recordings with the starter model or an exported one.
 
 crossask-predict SOURCE...
     Predicts with the starter model, which knows ten everyday scenes.
@@ -140,7 +140,8 @@ def _check_flags(values: flags.FlagValues, words: Sequence[str]) -> None:
     if not words and not values.stream:
         raise CrossaskError(
             "No recording is given.",
-            "Give one or more: crossask-predict --model=MODEL FILE_OR_FOLDER...",
+            "Give one or more: crossask-predict FILE_OR_FOLDER... (--model=MODEL for another model "
+            "than the starter model).",
         )
     if has_timelines(values) and values.format not in prediction_lines.TIMELINE_FORMATS:
         raise CrossaskError(

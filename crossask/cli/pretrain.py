@@ -9,8 +9,9 @@ crossask-pretrain --events=balanced_train_segments.csv --audio_dir=SOUNDS \
 crossask-pretrain --embeddings=events.npz --experiment=FILE.py:vem --out=trunk.npz
 
 To use the weights, set event_model.weights of a row to the written file. The CSV has the columns
-filename and labels (one or more, separated by commas or semicolons) or category (one, as in
-ESC-50), and optionally fold; or it is a list of segments as AudioSet publishes it.
+filename (absolute, or relative to the CSV or to a folder audio beside it) and labels (one or more,
+separated by commas or semicolons) or category (one, as in ESC-50), and optionally fold; or it is a
+list of segments as AudioSet publishes it.
 `crossask-prepare --dataset=events` renders isolated events and writes such a CSV.
 
 With --embeddings, sound is not needed: the network of a VEM row is trained to predict events from

@@ -157,7 +157,8 @@ def define_experiment_flags(flag_values: flags.FlagValues, corpus: bool = True) 
     flags.DEFINE_string(
         "experiment",
         "",
-        "Rows: FILE.py (all rows of the file) or FILE.py:row,row.",
+        "Rows: FILE.py (all rows of the file) or FILE.py:row,row. A file that crossask-experiments "
+        "lists needs no path and no suffix: dcase2019:fa.",
         flag_values=flag_values,
     )
     flags.DEFINE_multi_string(

@@ -1,6 +1,7 @@
-"""crossask-train: trains rows of an experiment file, one run for each row, fold and seed.
+"""crossask-train: trains on a folder of recordings, or the rows of an experiment file.
 
-If the command is killed, run it again: it continues where it stopped.
+There is one run for each row, fold and seed. If the command is killed, run it again: it continues
+where it stopped.
 
 crossask-train RECORDINGS
     Chooses settings for a folder with a sub-folder for each scene, or a CSV; trains, evaluates,
@@ -72,9 +73,9 @@ flags.DEFINE_enum(
     "preflight",
     "auto",
     ["auto", "always", "never"],
-    "Whether to check each row with a few clips before the first run: features, a training step, "
-    "evaluation, export. auto: rows of which no run has begun, if more than one run is left and "
-    "training will probably take more than five minutes.",
+    "Whether to check each row with a few clips before the first run: features, two training "
+    "steps, evaluation, export. auto: rows of which no run has begun, if more than one run is left "
+    "and training will probably take more than five minutes.",
     flag_values=FLAGS,
 )
 flags.DEFINE_bool(
@@ -92,6 +93,12 @@ def train(values: flags.FlagValues, words: list[str]) -> int:
         from crossask.cli import own_recordings
 
         return own_recordings.train(words, values)
+    if not (values.experiment or values.data_dir):
+        raise CrossaskError(
+            "Neither recordings nor --experiment are given.",
+            "Give a folder with a sub-folder for each scene, crossask train FOLDER, or rows with "
+            "--experiment, --data_dir and --model_dir.",
+        )
     command.required(values, "experiment", "data_dir")
     if not values.dry_run:
         command.required(values, "model_dir")

@@ -1,6 +1,6 @@
 """The reference of all fields of a row: name, default, source, description, choices and limits.
 
-`crossask-describe --fields` prints it, and `docs/configuration.md` is its Markdown.
+`crossask-fields` prints it, and `docs/configuration.md` is its Markdown.
 """
 
 import dataclasses

@@ -146,9 +146,10 @@ def _augmented_log_mel_is_read(row: "Experiment") -> None:
 
 def _event_control_needs_frozen_embeddings(row: "Experiment") -> None:
     if row.event_control and row.event_input != "embedding":
+        systems = [name for name, system in catalogue.SYSTEMS.items() if system.reads_events]
         raise ConfigError(
             f"event_control is {row.event_control!r}, but the row reads no frozen embeddings.",
-            "Set strategy=feature_based with VEM, JRM or CMAM.",
+            f"Set strategy=feature_based with one of: {', '.join(systems)}.",
         )
 
 

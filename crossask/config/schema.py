@@ -1,6 +1,6 @@
 """The configuration of one row of a results table: every choice with its type, limits and source.
 
-`crossask-describe --fields` prints this page; reports list the choices that the paper leaves open.
+`crossask-fields` prints the fields; reports list the choices that the paper leaves open.
 """
 
 from typing import ClassVar, Literal
@@ -31,6 +31,8 @@ NO_EARLY_STOPPING = "Early stopping is not mentioned."
 NO_SCHEDULE = "The paper does not say whether the learning rate changes over the epochs."
 NO_SHUFFLING = "Shuffling is not mentioned."
 NO_VALIDATION = "No validation part is mentioned."
+# `crossask.audio.rates.SAMPLE_RATES_HZ`, which is above this module, in words.
+SAMPLE_RATES = "8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000, 88200 or 96000"
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -101,7 +103,8 @@ class FeatureConfig(Settings):
 
     sample_rate_hz: int = ours(
         48000,
-        "Sample rate of the scene branch in Hz.",
+        f"Sample rate of the scene branch in Hz: {SAMPLE_RATES}. Recordings of other rates are "
+        "resampled to it.",
         ge=1,
         open_because="No sample rate is given; TAU 2019 has 48 kHz and TUT 2017 44.1 kHz.",
     )
@@ -218,7 +221,7 @@ class EventModelConfig(Settings):
     )
     sample_rate_hz: int = paper(
         16000,
-        "name=saved_model: sample rate of the waveform that it reads, in Hz.",
+        f"name=saved_model: sample rate of the waveform that it reads, in Hz: {SAMPLE_RATES}.",
         systems=EVENT_SYSTEMS,
         ge=1,
     )
@@ -686,7 +689,8 @@ class Experiment(Settings):
     name: str = required("Name of the row, and of the folder of its runs.")
     system: str = ours(
         "FA",
-        "System: a network of the paper's Table 2, or an official baseline.",
+        "System: a network of the paper's Table 2, an official baseline, or LINEAR, one layer on "
+        "the mean and the deviation of the event embeddings.",
         known=catalogue.SYSTEMS,
     )
     strategy: str = ours(

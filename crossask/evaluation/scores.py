@@ -157,7 +157,20 @@ def score(
     confidence: float = 0.95,
     seen_cities: Collection[str] | None = None,
 ) -> Score:
-    """Computes the scores of one table of predictions; arguments as `summarise`."""
+    """Computes the scores of one table of predictions.
+
+    Args:
+      table: A line for each clip, with the columns clip, truth (the true scene), optionally
+        location, city and device, and one column of probabilities for each scene. Without
+        locations, the bootstrap draws clips.
+      resamples: Number of draws of the bootstrap.
+      seed: Seed of the bootstrap.
+      confidence: Confidence of the intervals, between 0 and 1.
+      seen_cities: Cities of the training clips; None if they are unknown, or the corpus has none.
+
+    Raises:
+      DataError: The table is not valid, or `seen_cities` is a string.
+    """
     summary = summarise([table], resamples, seed, confidence, seen_cities)
     values = {field.name: getattr(summary, field.name) for field in dataclasses.fields(Score)}
     return Score(**values)

@@ -2,9 +2,8 @@
 
 The names in an output do not identify recordings: relative paths are those of other files in
 another folder, submissions to DCASE contain base names, and the timelines of a.wav and a.flac have
-one name. Without this record, a recording would be skipped
-because the output contains another one of its name, or an earlier recording of the same path.
-Imports no TensorFlow.
+one name. Without this record, a recording would be skipped because the output contains another one
+of its name, or an earlier recording of the same path. Imports no TensorFlow.
 """
 
 import contextlib

@@ -13,6 +13,7 @@ Imports no TensorFlow.
                    one probability a scene
   training_predictions.csv  the same for the training fold, if it was requested
   scores.json      scores of the predictions
+  event_scores.csv mean event scores of each location, if the event model is frozen and has a head
   swapped.json     which input the predictions follow if log-mel and embedding belong to two clips,
                    and swapped_predictions.csv, if they were requested
   logs/            TensorBoard

@@ -281,6 +281,8 @@ def test_any_table_of_predictions_is_scored(work, capsys):
             (verb, ["my_model"], "'my_model' follows no flag", f"{verb} --help")
             for verb in ("app", "evaluate", "report", "export", "prepare", "pretrain", "describe")
         ],
+        ("train", [], "Neither recordings nor --experiment are given.", "crossask train FOLDER"),
+        ("predict", [], "No recording is given", "crossask-predict FILE_OR_FOLDER"),
         ("train", ["--data_dir=x", "--model_dir=y"], "--experiment is missing", "--help"),
         # reproduce.sh gives it without a change, too.
         ("train", ["--params_override=", "--data_dir=x"], "--experiment is missing", "--help"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from crossask import config
+from crossask.audio import rates
 from crossask.config import catalogue, reference
 from crossask.errors import ConfigError
 
@@ -257,6 +258,7 @@ def test_the_strategy_decides_the_input_of_the_event_branch():
         ({"training.schedule": "warm_restarts", "training.warmup_epochs": 2}, "'warm_restarts'"),
         ({"system": "DCASE2019", "model.split_band": True}, "no encoder of the log-mel"),
         ({"event_control": "other_clip"}, "no frozen embeddings"),
+        ({"event_control": "other_clip"}, "with one of: VEM, JRM, CMAM, LINEAR."),
         ({"model.first_deltas": True}, "features.mono is false"),
         (
             {"features.mono": True, "model.first_deltas": True, "model.deltas": True},
@@ -343,3 +345,10 @@ def test_two_rows_with_one_name_are_an_error(tmp_path):
     file.write_text("from crossask import config\nROWS = (config.Experiment('a'),) * 2\n")
     with pytest.raises(ConfigError, match="two rows with the name 'a'"):
         config.read_experiments(str(file))
+
+
+@pytest.mark.parametrize("name", ["features.sample_rate_hz", "event_model.sample_rate_hz"])
+def test_a_sample_rate_is_described_with_the_rates_that_the_resampler_has(name):
+    (entry,) = (entry for entry in reference.entries() if entry.path == name)
+    listed = tuple(int(digits) for digits in re.findall(r"\d{4,}", entry.facts.description))
+    assert listed == rates.SAMPLE_RATES_HZ

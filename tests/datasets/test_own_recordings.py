@@ -170,6 +170,21 @@ def test_flags_of_the_grid_apply_to_a_folder_of_recordings(sounds, tmp_path, cap
     assert "'9'" in capsys.readouterr().err
 
 
+def test_flags_about_devices_reach_the_training_of_a_folder(sounds, tmp_path, monkeypatch):
+    given = ["--distribution=mirrored", "--tpu=local", "--save_steps=7", "--peer_timeout=5.0"]
+    given += ["--jobs=3", "--workers=4", f"--features_dir={tmp_path / 'features'}"]
+    verbs = {}
+
+    def verb(name, *words):
+        verbs[name] = words
+        return command.USER_ERROR
+
+    monkeypatch.setattr(of_command, "_verb", verb)
+    words = ["crossask train", str(sounds), f"--model_dir={tmp_path / 'models'}"]
+    assert train.main([*words, *given]) == command.USER_ERROR
+    assert set(given) <= set(verbs["train"])
+
+
 def test_the_best_row_is_exported_by_its_name(tmp_path, monkeypatch):
     write_run(tmp_path / "runs", "@best", (4, 4), "CMAM", "feature_based")
     write_run(tmp_path / "runs", "fa", (2, 3))
@@ -227,6 +242,7 @@ def test_what_is_finished_is_reported_and_exported_beside_a_run_that_is_not(
     [
         ("--experiment=demo", "--experiment cannot be combined"),
         ("--params_override=training.epochs=3", "--params_override cannot be combined"),
+        ("--distribution=multi_worker_mirrored", "Several machines cannot train on a folder"),
     ],
 )
 def test_flags_of_experiment_files_are_refused(sounds, flag, problem, capsys):

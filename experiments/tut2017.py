@@ -30,7 +30,7 @@ COMMON = {
 }
 # Rows that train VGGish share one rate, lower than that of the others. Of 3e-4, 1e-4 and 3e-5, the
 # first leaves CMAM at chance on a task that its events alone can solve (docs/decisions.md D31).
-TRAINS_VGGISH = {**COMMON, "training": TrainingConfig(learning_rate=1e-4)}
+TRAINS_VGGISH = {**COMMON, "training": TrainingConfig(batch_size=16, learning_rate=1e-4)}
 
 # The official baseline reads one channel, the mean of both, in 40 mel bands.
 BASELINE_FEATURES = FeatureConfig(

@@ -143,6 +143,13 @@ def last_epoch_of_the_official_stopper(scores):
     return len(scores)
 
 
+@pytest.mark.parametrize("name", ["dcase2019", "tut2017"])
+def test_the_systems_of_table_3_are_trained_alike_but_for_the_rate(name):
+    rows = config.read_experiments(name)
+    alike = {dataclasses.replace(row.training, learning_rate=1.0) for row in rows[1:]}
+    assert len(alike) == 1
+
+
 def test_the_baseline_of_2017_stops_where_the_official_one_stops():
     (row,) = config.read_experiments(f"{EXPERIMENTS / 'tut2017.py'}:baseline")
     rule = row.training

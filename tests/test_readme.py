@@ -78,6 +78,7 @@ def test_every_flag_and_command_it_names_exists():
 def test_every_file_and_link_it_names_exists():
     for page in (
         ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
         *(ROOT / "docs").glob("*.md"),
         ROOT / "experiments" / "results" / "README.md",
     ):

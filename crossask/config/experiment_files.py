@@ -22,7 +22,13 @@ from crossask.errors import ConfigError, CrossaskError
 # An import that is misspelled: "cannot import name 'Experimnt' from 'crossask.config'".
 WRONG_IMPORT = re.compile(r"cannot import name '(\w+)'")
 # Fields that hold paths of files.
-PATHS = ("event_model.weights", "event_model.embeddings", "model.trunk", "distillation.teacher")
+PATHS = (
+    "event_model.weights",
+    "event_model.pca",
+    "event_model.embeddings",
+    "model.trunk",
+    "distillation.teacher",
+)
 WITHOUT_ROWS = "Define ROWS, a tuple of crossask.config.Experiment."
 
 

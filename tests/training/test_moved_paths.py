@@ -28,7 +28,7 @@ EMBEDDINGS = config.override(
 def here(tmp_path, monkeypatch) -> Path:
     """Returns the current folder, which has some files."""
     monkeypatch.chdir(tmp_path)
-    for name in ("weights.npz", "embeddings.npz", "trunk.npz", "one.csv", "two.csv"):
+    for name in ("weights.npz", "pca.npz", "embeddings.npz", "trunk.npz", "one.csv", "two.csv"):
         (tmp_path / name).write_bytes(b"")
     return tmp_path
 
@@ -47,6 +47,7 @@ def recorded(root: Path, row: config.Experiment) -> run_folder.Run:
     [
         ("event_model.weights", "weights.npz", ["weights.npz"]),
         ("event_model.weights", "./weights.npz", ["weights.npz"]),
+        ("event_model.pca", "pca.npz", ["pca.npz"]),
         ("event_model.embeddings", "embeddings.npz", ["embeddings.npz"]),
         ("distillation.teacher", "one.csv; two.csv", ["one.csv", "two.csv"]),
     ],

@@ -447,7 +447,7 @@ def _facts(record: Mapping[str, Any]) -> dict[str, Any]:
             if path not in (*PATHS, *NOT_COMPARED):
                 facts[path] = content
     facts["the recordings in --data_dir"] = [record["corpus"], record["scenes"]]
-    facts["event_model.weights"] = record["event_digest"]
+    facts["event_model.weights"] = [record["event_digest"], record["start_digest"]]
     facts["model.trunk"] = record["trunk_digest"]
     facts["distillation.teacher"] = record["teacher_digest"]
     return facts

@@ -8,6 +8,7 @@ import numpy as np
 
 from crossask import evaluation
 from crossask.config.catalogue import STRATEGIES, SYSTEMS
+from crossask.config.experiment_files import PATHS
 from crossask.errors import DataError
 from crossask.evaluation.predictions import Predictions, aligned
 from crossask.report.paper import Cell
@@ -213,8 +214,10 @@ def _row(finished: list[EvaluatedRun], title: str, unique_name: str, resamples: 
         spread = evaluation.spread({(run.fold, run.seed): run.predictions for run in runs})
 
     notes = list(summary.notes)
-    if runs[0].experiment.get("note"):
-        notes.append(runs[0].experiment["note"])
+    # The note may have been rewritten between the trainings of two seeds.
+    for note in dict.fromkeys(run.experiment.get("note") for run in runs):
+        if note:
+            notes.append(note)
     for kind, sets in (("cities", cities), ("devices", devices)):
         if len(sets) > 1:
             notes.append(
@@ -296,7 +299,7 @@ def _check_same(first: EvaluatedRun, other: EvaluatedRun) -> None:
     other_fields = other.fields
     for path, value in sorted(first.fields.items()):
         other_value = other_fields.get(path)
-        if other_value != value:
+        if other_value != value and _is_compared(path, first, other):
             raise DataError(
                 f"{first.folder} and {other.folder} are one row, but {path} is {value!r} in the "
                 f"first and {other_value!r} in the second.",
@@ -318,3 +321,12 @@ def _check_same(first: EvaluatedRun, other: EvaluatedRun) -> None:
                 "Train the row with the same files, or keep such runs in rows (folders) of "
                 "different names.",
             )
+
+
+def _is_compared(path: str, first: EvaluatedRun, other: EvaluatedRun) -> bool:
+    """Returns whether two runs of a row need the same value of a field."""
+    if path == "note":
+        return False
+    # Machines may have the same files at other paths. The digests compare their content.
+    have_digests = all(entry in run.config for run in (first, other) for entry in DIGESTS)
+    return not (have_digests and path in PATHS)

@@ -11,7 +11,7 @@ from report.made_up_runs import change_json, write_run, write_two_seeds
 from crossask.errors import DataError
 from crossask.report import field_sections, findings, write_report
 from crossask.report.corpus import make_results
-from crossask.report.rows import group
+from crossask.report.rows import DIGESTS, group
 from crossask.report.runs import read_runs
 from crossask.training import run_folder
 
@@ -306,6 +306,28 @@ def test_runs_of_one_row_with_different_choices_are_refused(tmp_path):
         DataError, match=r"training\.learning_rate is 0\.0003 in the first and 0\.1 in the second"
     ):
         make_results(read_runs(tmp_path))
+
+
+def test_seeds_of_a_row_may_have_different_notes(tmp_path):
+    for seed, note in enumerate(("First.", "Second.", "")):
+        write_run(tmp_path, "fa", (3, 3), seed=seed, fields={"note": note})
+    results = results_of(tmp_path)
+    assert results.rows[0].seeds == (0, 1, 2)
+    assert {"FA: First.", "FA: Second."} <= set(results.notes)
+
+
+def test_seeds_of_a_row_may_have_read_the_same_files_at_different_paths(tmp_path):
+    paths = []
+    for seed in (0, 1):
+        fields = {"event_model.weights": f"/machine{seed}/vggish.npz"}
+        folder = write_run(tmp_path, "vem", (3, 3), "VEM", seed=seed, fields=fields)
+        paths.append(folder / "config.json")
+    # Without digests, as of older versions, the files may differ.
+    with pytest.raises(DataError, match=r"event_model\.weights is '/machine0/vggish\.npz'"):
+        results_of(tmp_path)
+    for path in paths:
+        change_json(path, **dict.fromkeys(DIGESTS, "same"))
+    assert results_of(tmp_path).rows[0].seeds == (0, 1)
 
 
 def test_runs_of_one_row_with_different_data_are_refused(tmp_path):

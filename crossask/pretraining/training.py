@@ -287,7 +287,7 @@ def _compiled(
     return model
 
 
-def _test_scores(model: EventTagger, test: EvaluationData) -> dict[str, float]:
+def _test_scores(model: EventTagger, test: EvaluationData) -> dict[str, float | None]:
     """Returns the scores of the test clips, with names that begin with "test_"."""
     accuracy = TagAccuracy()
     labels = []

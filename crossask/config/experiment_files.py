@@ -184,6 +184,8 @@ def _import_file(file: Path) -> ModuleType:
     _check_encoding(file)
     spec = importlib.util.spec_from_file_location(f"crossask_experiment_{file.stem}", file)
     module = importlib.util.module_from_spec(spec)
+    # A dataclass of the file may look its module up.
+    sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:

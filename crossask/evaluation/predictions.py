@@ -22,7 +22,7 @@ LAYOUT = (
     "(location, city and device may be left out)"
 )
 SUM_TOLERANCE = 1e-3
-DECIMAL_COMMA = r"^(\d),(\d+)$"
+DECIMAL_COMMA = r"^(\d),(\d+(?:[eE]-?\d+)?)$"
 
 
 class Predictions:

@@ -467,13 +467,21 @@ def _claim_folder(
 
     Raises:
       CrossaskError: The folder contains a run of another configuration, other recordings or parts,
-        or another event model, trunk or teacher; or it cannot be written.
+        or another event model, trunk or teacher, or one without its config.json; or it cannot be
+        written.
     """
     if writes and not run.finished:
         files.check_room(run.folder, 0)
     if run.path("config.json").exists():
         _check_same_run(run, record, corpus, parts)
     elif writes:
+        for name in ("result.json", "checkpoints/checkpoint"):
+            # It may be that of another configuration.
+            if run.path(name).exists():
+                raise CrossaskError(
+                    f"{run.path(name)} is there without the config.json of its run.",
+                    "Restore config.json from a copy, or remove the folder of the run.",
+                )
         origin = {"versions": run_folder.versions(), "machine": run_folder.machine()}
         stored.write_json(run.path("config.json"), {**record, **origin})
 

@@ -95,6 +95,16 @@ def test_a_run_without_weights_remains(here, row):
     assert run_folder.with_weights(run, "moved.npz") == run
 
 
+@pytest.mark.parametrize("name", ["result.json", "checkpoints/checkpoint"])
+def test_what_a_removed_configuration_left_is_not_taken_for_another(tmp_path, name):
+    run = run_folder.run_at(tmp_path, "fa", "1", 0)
+    run.path(name).parent.mkdir(parents=True)
+    run.path(name).write_text("{}")
+    with pytest.raises(CrossaskError, match=f"{name} is there without the config"):
+        run_module._claim_folder(run, {}, None, None, writes=True)
+    assert not run.path("config.json").exists()
+
+
 def test_a_relative_path_of_an_older_version_is_the_same_path(here, monkeypatch):
     run = recorded(here / "runs", WEIGHTS)
     for name in ("check_same_data", "network", "trunk"):

@@ -163,6 +163,9 @@ def _train(
         ignores_events = experiment.model.cross_attention == "scene_queries_scene"
         if experiment.reads_events and not ignores_events:
             result |= _event_use(run, examined)
+        # Those of an earlier training in this folder would be taken for predictions of this one.
+        for name in run_folder.OF_EVALUATION:
+            files.remove(run.path(name))
         stored.write_json(
             run.path("result.json"), result, ("best.npz", "statistics.npz", "history.csv")
         )

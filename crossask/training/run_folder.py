@@ -12,6 +12,7 @@ Imports no TensorFlow.
   predictions.csv  the evaluation fold: clip, location, city, device (if all clips have one), truth,
                    one probability a scene
   training_predictions.csv  the same for the training fold, if it was requested
+  event_scores.csv  mean event scores of each location, for a frozen event model with a head
   scores.json      scores of the predictions
   swapped.json     which input the predictions follow if log-mel and embedding belong to two clips,
                    and swapped_predictions.csv, if they were requested
@@ -51,6 +52,15 @@ FIXES = {
     "scores.json": EVALUATE_AGAIN,
     "swapped.json": EVALUATE_AGAIN,
 }
+# What crossask-evaluate writes.
+OF_EVALUATION = (
+    "predictions.csv",
+    "event_scores.csv",
+    "scores.json",
+    "training_predictions.csv",
+    "swapped_predictions.csv",
+    "swapped.json",
+)
 # Entries that every version wrote.
 NEEDED = {
     "result.json": {"epochs": int, "parameters": int},

@@ -129,7 +129,8 @@ class Row:
         has_several = len(self.folds) > 1
         text = f"fold{'s' if has_several else ''} {', '.join(self.folds)}"
         wanted = [str(fold) for fold in self.experiment.get("folds", self.folds)]
-        if set(wanted) - set(self.folds):
+        # crossask-train --folds may also name others than those of the row.
+        if set(self.folds) < set(wanted):
             text += f" of {', '.join(wanted)}"
         return f"{text} pooled" if has_several else text
 

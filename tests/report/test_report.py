@@ -134,6 +134,12 @@ def test_folds_are_pooled_and_have_a_mean(tmp_path):
     assert row.folds_text == "folds 1, 2 pooled"
 
 
+def test_a_fold_that_is_none_of_the_row_is_named_alone(tmp_path):
+    write_run(tmp_path, "fa", (4, 4), fold="2", fields={"folds": ("1",)})
+    (row,) = results_of(tmp_path).rows
+    assert row.folds_text == "fold 2"
+
+
 def test_a_seed_that_lacks_a_fold_is_left_out_with_a_note(tmp_path):
     fields = {"folds": ("1", "2", "3")}
     for fold, seed in (("1", 0), ("2", 0), ("1", 1)):

@@ -25,6 +25,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,13 +132,17 @@ class Run:
                     "Rename the folder, or remove it if it is a copy.",
                 )
 
-    def check_files(self, name: str) -> None:
+    def check_files(self, name: str, left_out: Sequence[str] = ()) -> None:
         """Compares the files that belong to one of the run's JSON files with their checksums.
+
+        Args:
+          name: Name of the JSON file.
+          left_out: Names of files that are not compared and may be missing.
 
         Raises:
           DataError: One of them is missing or has changed.
         """
-        stored.check_beside(self.path(name), FIXES[name])
+        stored.check_beside(self.path(name), FIXES[name], left_out)
 
     def experiment(self) -> Experiment:
         """Returns the row as it was resolved when the run began, with the paths of `moved`."""

@@ -8,6 +8,7 @@ import shutil
 import pytest
 from report.made_up_runs import change_json, write_run, write_two_seeds
 
+from crossask import stored
 from crossask.errors import DataError
 from crossask.report import field_sections, findings, write_report
 from crossask.report.corpus import make_results
@@ -303,6 +304,18 @@ def test_a_broken_file_of_a_run_is_reported(runs_root, name, content, words):
     path.write_text(content)
     with pytest.raises(DataError, match=f"{re.escape(name)} {words}"):
         read_runs(runs_root)
+
+
+def test_a_report_needs_no_weights(tmp_path):
+    folder = write_run(tmp_path, "fa", (3, 3))
+    result = json.loads((folder / "result.json").read_text())
+    (folder / "best.npz").write_bytes(b"large")
+    stored.write_json(folder / "result.json", result, ("best.npz", "history.csv"))
+    (folder / "best.npz").unlink()
+    assert results_of(tmp_path).rows[0].name == "fa"
+    (folder / "history.csv").write_text((folder / "history.csv").read_text() + "\n")
+    with pytest.raises(DataError, match=r"history\.csv .* has changed"):
+        results_of(tmp_path)
 
 
 def test_runs_of_one_row_with_different_choices_are_refused(tmp_path):

@@ -155,8 +155,10 @@ def group(runs: Iterable[EvaluatedRun]) -> dict[Corpus, list[list[EvaluatedRun]]
     corpora: dict[Corpus, list[list[EvaluatedRun]]] = {}
     for key in sorted(rows):
         first = rows[key][0]
-        for other in rows[key][1:]:
+        first_of_fold: dict[str, EvaluatedRun] = {}
+        for other in rows[key]:
             _check_same(first, other)
+            _check_same_parts(first_of_fold.setdefault(other.fold, other), other)
         finished = [run for run in rows[key] if run.is_finished]
         if finished:
             corpora.setdefault(first.corpus, []).append(finished)
@@ -322,6 +324,20 @@ def _check_same(first: EvaluatedRun, other: EvaluatedRun) -> None:
                 "Train the row with the same files, or keep such runs in rows (folders) of "
                 "different names.",
             )
+
+
+def _check_same_parts(first: EvaluatedRun, other: EvaluatedRun) -> None:
+    """Checks that two runs of a row and a fold had the same training and evaluation clips."""
+    # Runs of older versions have no record of them.
+    found = first.config["corpus"].get("division")
+    other_found = other.config["corpus"].get("division")
+    if found is not None and other_found is not None and found != other_found:
+        raise DataError(
+            f"{first.folder} and {other.folder} are one row and fold, but were trained or "
+            "evaluated on different clips of the corpus.",
+            "Train both with the same folds, or keep such runs in rows (folders) of different "
+            "names.",
+        )
 
 
 def _is_compared(path: str, first: EvaluatedRun, other: EvaluatedRun) -> bool:

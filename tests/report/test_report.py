@@ -306,6 +306,21 @@ def test_a_broken_file_of_a_run_is_reported(runs_root, name, content, words):
         read_runs(runs_root)
 
 
+def test_seeds_with_different_parts_of_a_fold_are_refused(tmp_path):
+    fields = {"folds": ("1", "2")}
+    paths = {}
+    for fold, seed in (("1", 0), ("1", 1), ("2", 0), ("2", 1)):
+        folder = write_run(tmp_path, "fa", (3, 3), fold=fold, seed=seed, fields=fields)
+        paths[fold, seed] = folder / "config.json"
+    corpus = json.loads(paths["1", 0].read_text())["corpus"]
+    for (fold, _), path in paths.items():
+        change_json(path, corpus=corpus | {"division": fold})
+    assert results_of(tmp_path).rows[0].seeds == (0, 1)
+    change_json(paths["2", 1], corpus=corpus | {"division": "other"})
+    with pytest.raises(DataError, match=r"fold2/seed1 are one row and fold, but were trained"):
+        results_of(tmp_path)
+
+
 def test_a_report_needs_no_weights(tmp_path):
     folder = write_run(tmp_path, "fa", (3, 3))
     result = json.loads((folder / "result.json").read_text())

@@ -370,6 +370,22 @@ def test_a_finished_run_stays_whose_weights_the_study_names_by_a_relative_path(
     assert not Path("out", "small", "outdated").exists()
 
 
+def test_a_change_within_a_folder_of_data_is_noticed(tmp_path):
+    folder = tmp_path / "recordings"
+    (folder / "rain").mkdir(parents=True)
+    recording = folder / "rain" / "a.ogg"
+    recording.write_bytes(b"one")
+    study = studies.Study("small", "a test", "esc10", ())
+    settings = settings_of(tmp_path, NOTHING_GIVEN | {"ESC10": str(folder)})
+    digests = [make_results._digest(study, settings)]
+    recording.write_bytes(b"two")
+    digests.append(make_results._digest(study, settings))
+    recording.rename(folder / "a.ogg")
+    digests.append(make_results._digest(study, settings))
+    assert len(set(digests)) == 3
+    assert make_results._digest(study, settings) == digests[-1]
+
+
 def test_a_run_of_another_row_is_set_aside_even_if_its_row_cannot_be_read(tmp_path):
     rows = tmp_path / "rows.py"
     rows.write_text('from crossask import config\nROWS = (config.Experiment("fa"),)\n')

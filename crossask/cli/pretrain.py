@@ -294,7 +294,9 @@ def _log_scores(report: Mapping[str, Any], out: str) -> None:
         tested += f"tag accuracy {100 * report['test_tag_accuracy']:.1f} %"
     if "test_map" in report:
         tested += f", mean average precision {100 * report['test_map']:.1f} %"
-        tested += f", AUC {report['test_auc']:.3f}, d' {report['test_d_prime']:.2f}"
+        tested += f", AUC {report['test_auc']:.3f}"
+    if report.get("test_d_prime") is not None:
+        tested += f", d' {report['test_d_prime']:.2f}"
     command.LOG.info(
         "%d kinds of events; %s on the validation part%s. Weights: %s",
         len(report["kinds"]),

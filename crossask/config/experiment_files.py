@@ -22,7 +22,13 @@ from crossask.errors import ConfigError, CrossaskError
 # An import that is misspelled: "cannot import name 'Experimnt' from 'crossask.config'".
 WRONG_IMPORT = re.compile(r"cannot import name '(\w+)'")
 # Fields that hold paths of files.
-PATHS = ("event_model.weights", "event_model.embeddings", "model.trunk", "distillation.teacher")
+PATHS = (
+    "event_model.weights",
+    "event_model.pca",
+    "event_model.embeddings",
+    "model.trunk",
+    "distillation.teacher",
+)
 # In `model.trunk`, the seed of a run.
 SEED_IN_PATH = "{seed}"
 WITHOUT_ROWS = "Define ROWS, a tuple of crossask.config.Experiment."
@@ -180,6 +186,8 @@ def _import_file(file: Path) -> ModuleType:
     _check_encoding(file)
     spec = importlib.util.spec_from_file_location(f"crossask_experiment_{file.stem}", file)
     module = importlib.util.module_from_spec(spec)
+    # A dataclass of the file may look its module up.
+    sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:

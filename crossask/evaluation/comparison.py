@@ -10,7 +10,7 @@ import pandas as pd
 from crossask.errors import DataError
 from crossask.evaluation import intervals
 from crossask.evaluation.intervals import Bootstrap, Estimate, Interval, Runs
-from crossask.evaluation.predictions import Predictions, aligned, check_same_clips
+from crossask.evaluation.predictions import Predictions, aligned, check_same_clips, sorted_by_clip
 from crossask.evaluation.scores import Score, Summary, deviation
 
 # Largest half-width of an agreement. Anything wider would agree with each of the paper's rows on
@@ -330,7 +330,7 @@ def whose_scene(
       confidence: Confidence of the interval.
     """
     predictions = Predictions(table.drop(columns=["events_of", "events_truth"]))
-    scene_of_embedding = table.sort_values("clip", kind="stable")["events_truth"].to_numpy(str)
+    scene_of_embedding = sorted_by_clip(table)["events_truth"].to_numpy(str)
     predicted = np.array(predictions.scenes)[predictions.predicted]
     follows_log_mel = predicted == predictions.labels
     follows_embedding = predicted == scene_of_embedding

@@ -22,7 +22,7 @@ LAYOUT = (
     "(location, city and device may be left out)"
 )
 SUM_TOLERANCE = 1e-3
-DECIMAL_COMMA = r"^(\d),(\d+)$"
+DECIMAL_COMMA = r"^(\d),(\d+(?:[eE]-?\d+)?)$"
 
 
 class Predictions:
@@ -50,8 +50,9 @@ class Predictions:
         Raises:
           DataError: See `check`.
         """
+        table = table.rename(columns=str)
         check(table, "the table of predictions")
-        table = table.sort_values("clip", kind="stable")
+        table = sorted_by_clip(table)
         self.scenes = tuple(scenes_of(table))
         self.clips = table["clip"].to_numpy(str)
         self.labels = table["truth"].to_numpy(str)
@@ -205,7 +206,7 @@ def check(table: pd.DataFrame, where: str) -> None:
         raise _row_error(
             table, where, row, "repeats a clip of an earlier row", "Give each clip one row."
         )
-    row = _first(~table["truth"].isin(scenes))
+    row = _first(~table["truth"].astype(str).isin(scenes))
     if row is not None:
         problem = f"has the truth {table['truth'].iloc[row]!r}"
         raise _row_error(table, where, row, problem, f"Its scenes are {', '.join(scenes)}.")
@@ -221,6 +222,11 @@ def check(table: pd.DataFrame, where: str) -> None:
             raise _row_error(table, where, row, problem, f"Give every clip its {name}, or none.")
         _check_spelling(table, where, name)
     _check_probabilities(table, where, scenes)
+
+
+def sorted_by_clip(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns a table sorted by clip; numbers are sorted as the texts that other tables contain."""
+    return table.sort_values("clip", kind="stable", key=lambda clips: clips.astype(str))
 
 
 def pool(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:

@@ -20,8 +20,8 @@ def claim_folder(folder: Path, record: Mapping[str, Any], outputs: Iterable[Path
       outputs: The files that the pre-training will write beside the folder.
 
     Raises:
-      CrossaskError: The folder contains another pre-training, or a damaged config.json; or one of
-        the outputs is there before the pre-training has begun.
+      CrossaskError: The folder contains another pre-training, or a damaged config.json, or a state
+        without one; or one of the outputs is there before the pre-training has begun.
     """
     # JSON has lists in place of tuples.
     record = json.loads(json.dumps(record))
@@ -33,6 +33,12 @@ def claim_folder(folder: Path, record: Mapping[str, Any], outputs: Iterable[Path
                     f"{output} exists already, and is not from a pre-training in {folder}.",
                     "Give another --out, or remove it first.",
                 )
+        state = folder / "checkpoints" / "checkpoint"
+        if state.exists():
+            raise CrossaskError(
+                f"{state} is there without the config.json of its pre-training.",
+                "Restore config.json from a copy, or remove that folder.",
+            )
         stored.write_json(path, record)
         return
     # Records of older versions lack entries.

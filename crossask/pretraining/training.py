@@ -182,7 +182,7 @@ def pretrain(
         loop.load_weights(folder / "best.npz", model)
         with damage_named(cache, COMPUTE_AGAIN):
             if test:
-                report |= _test_scores(model, data.evaluation(test))
+                report |= _test_scores(model, data.evaluation(test), is_exclusive)
             _write(out, model, data.evaluation(fitted), report, is_exclusive)
     return report
 
@@ -282,19 +282,31 @@ def _compiled(
     return model
 
 
-def _test_scores(model: EventTagger, test: EvaluationData) -> dict[str, float]:
-    """Returns the scores of the test clips, with names that begin with "test_"."""
+def _test_scores(
+    model: EventTagger, test: EvaluationData, is_exclusive: bool
+) -> dict[str, float | None]:
+    """Returns the scores of the test clips, with names that begin with "test_".
+
+    Args:
+      model: The tagger.
+      test: The clips.
+      is_exclusive: See `_compiled`.
+    """
     accuracy = TagAccuracy()
     labels = []
-    logits = []
+    scores_of_clips = []
     for inputs, target, weight in test.batches():
-        batch_logits = model(inputs, training=False)  # [B, kinds]
-        accuracy.update_state(target, batch_logits, weight)
+        batch_scores = model(inputs, training=False)  # [B, kinds]
+        if is_exclusive:
+            # The loss leaves open a number that is added to all logits of a clip, so that logits of
+            # different clips cannot be compared.
+            batch_scores = tf.nn.softmax(batch_scores)
+        accuracy.update_state(target, batch_scores, weight)
         # Clips that fill the last batch have the weight 0.
         is_counted = weight.numpy() > 0
         labels.append(target.numpy()[is_counted])
-        logits.append(batch_logits.numpy()[is_counted])
-    scores = tagging_scores(np.concatenate(labels), np.concatenate(logits))
+        scores_of_clips.append(batch_scores.numpy()[is_counted])
+    scores = tagging_scores(np.concatenate(labels), np.concatenate(scores_of_clips))
     scores["tag_accuracy"] = float(accuracy.result())
     return {f"test_{name}": value for name, value in scores.items()}
 

@@ -188,10 +188,12 @@ def read_tagged_embeddings(path: str | Path) -> dict[str, TaggedEmbeddings]:
                 f"{name}_x of {path} contains values that are not finite.",
                 "Compute these embeddings again.",
             )
-    if not parts["val"].labels.any():
-        raise DataError(
-            f"val_y of {path} has no event in any clip.", "The validation part chooses the epoch."
-        )
+    for name in ("val", "test"):
+        if name in parts and not parts[name].labels.any():
+            raise DataError(
+                f"{name}_y of {path} has no event in any clip.",
+                "Add clips with events to this part, on which the trunk is scored.",
+            )
     _log_trained_clips(path, parts)
     return parts
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from crossask import evaluation
 from crossask.config.catalogue import STRATEGIES, SYSTEMS
-from crossask.config.experiment_files import SEED_IN_PATH
+from crossask.config.experiment_files import PATHS, SEED_IN_PATH
 from crossask.errors import DataError
 from crossask.evaluation.predictions import Predictions, aligned
 from crossask.report.paper import Cell
@@ -129,7 +129,8 @@ class Row:
         has_several = len(self.folds) > 1
         text = f"fold{'s' if has_several else ''} {', '.join(self.folds)}"
         wanted = [str(fold) for fold in self.experiment.get("folds", self.folds)]
-        if set(wanted) - set(self.folds):
+        # crossask-train --folds may also name others than those of the row.
+        if set(self.folds) < set(wanted):
             text += f" of {', '.join(wanted)}"
         return f"{text} pooled" if has_several else text
 
@@ -155,10 +156,12 @@ def group(runs: Iterable[EvaluatedRun]) -> dict[Corpus, list[list[EvaluatedRun]]
     for key in sorted(rows):
         first = rows[key][0]
         first_of_seed: dict[int, EvaluatedRun] = {}
+        first_of_fold: dict[str, EvaluatedRun] = {}
         for run in rows[key]:
             _check_same(first, run)
             # Some files are the same in all folds of a seed, and differ between seeds.
             _check_same(first_of_seed.setdefault(run.seed, run), run)
+            _check_same_parts(first_of_fold.setdefault(run.fold, run), run)
         finished = [run for run in rows[key] if run.is_finished]
         if finished:
             corpora.setdefault(first.corpus, []).append(finished)
@@ -217,8 +220,10 @@ def _row(finished: list[EvaluatedRun], title: str, unique_name: str, resamples: 
         spread = evaluation.spread({(run.fold, run.seed): run.predictions for run in runs})
 
     notes = list(summary.notes)
-    if runs[0].experiment.get("note"):
-        notes.append(runs[0].experiment["note"])
+    # The note may have been rewritten between the trainings of two seeds.
+    for note in dict.fromkeys(run.experiment.get("note") for run in runs):
+        if note:
+            notes.append(note)
     for kind, sets in (("cities", cities), ("devices", devices)):
         if len(sets) > 1:
             notes.append(
@@ -300,7 +305,7 @@ def _check_same(first: EvaluatedRun, other: EvaluatedRun) -> None:
     other_fields = other.fields
     for path, value in sorted(first.fields.items()):
         other_value = other_fields.get(path)
-        if other_value != value:
+        if other_value != value and _is_compared(path, first, other):
             raise DataError(
                 f"{first.folder} and {other.folder} are one row, but {path} is {value!r} in the "
                 f"first and {other_value!r} in the second.",
@@ -329,3 +334,26 @@ def _check_same(first: EvaluatedRun, other: EvaluatedRun) -> None:
 def _has_trunk_of_seed(run: EvaluatedRun) -> bool:
     """Returns whether each seed of the run's row begins with a trunk of its own."""
     return SEED_IN_PATH in run.fields["model.trunk"]
+
+
+def _check_same_parts(first: EvaluatedRun, other: EvaluatedRun) -> None:
+    """Checks that two runs of a row and a fold had the same training and evaluation clips."""
+    # Runs of older versions have no record of them.
+    found = first.config["corpus"].get("division")
+    other_found = other.config["corpus"].get("division")
+    if found is not None and other_found is not None and found != other_found:
+        raise DataError(
+            f"{first.folder} and {other.folder} are one row and fold, but were trained or "
+            "evaluated on different clips of the corpus.",
+            "Train both with the same folds, or keep such runs in rows (folders) of different "
+            "names.",
+        )
+
+
+def _is_compared(path: str, first: EvaluatedRun, other: EvaluatedRun) -> bool:
+    """Returns whether two runs of a row need the same value of a field."""
+    if path == "note":
+        return False
+    # Machines may have the same files at other paths. The digests compare their content.
+    have_digests = all(entry in run.config for run in (first, other) for entry in DIGESTS)
+    return not (have_digests and path in PATHS)

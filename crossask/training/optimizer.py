@@ -11,12 +11,14 @@ al. 2018).
 """
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
 
+from crossask.audio import notices
 from crossask.config import FineTuningConfig, TrainingConfig
 from crossask.errors import ConfigError
 from crossask.models.scene_model import SceneModel
@@ -274,6 +276,7 @@ def _layerwise_adam(
     # id of a variable -> its arguments. TensorFlow's variables cannot be keys themselves.
     plan = {}
     layers = list(_tuned_layers(model).values())
+    waiting = 0
     # Height 0 is the topmost layer.
     for height, layer in enumerate(reversed(layers)):
         of_layer = _VariablePlan(
@@ -283,6 +286,19 @@ def _layerwise_adam(
         )
         for variable in layer:
             plan[id(variable)] = of_layer
+        if of_layer.first_step >= steps * training.epochs:
+            waiting += 1
+    if waiting:
+        notices.log_once(
+            f"{waiting} layers start after {training.epochs} epochs",
+            logging.WARNING,
+            "%d of %d pre-trained layers would start to train after the last epoch, %d, and keep "
+            "their weights. Lower fine_tuning.probe_epochs or fine_tuning.unfreeze_epochs, or "
+            "raise training.epochs.",
+            waiting,
+            len(layers),
+            training.epochs,
+        )
     plans = [plan.get(id(variable), _VariablePlan()) for variable in model.trainable_variables]
     averages = {}
     if training.average_decay:

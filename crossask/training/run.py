@@ -164,6 +164,9 @@ def _train(
         ignores_events = experiment.model.cross_attention == "scene_queries_scene"
         if experiment.reads_events and not ignores_events:
             result |= _event_use(run, examined)
+        # Those of an earlier training in this folder would be taken for predictions of this one.
+        for name in run_folder.OF_EVALUATION:
+            files.remove(run.path(name))
         stored.write_json(
             run.path("result.json"), result, ("best.npz", "statistics.npz", "history.csv")
         )
@@ -448,7 +451,7 @@ def _facts(record: Mapping[str, Any]) -> dict[str, Any]:
             if path not in (*PATHS, *NOT_COMPARED):
                 facts[path] = content
     facts["the recordings in --data_dir"] = [record["corpus"], record["scenes"]]
-    facts["event_model.weights"] = record["event_digest"]
+    facts["event_model.weights"] = [record["event_digest"], record["start_digest"]]
     facts["model.trunk"] = record["trunk_digest"]
     facts["distillation.teacher"] = record["teacher_digest"]
     return facts
@@ -468,13 +471,21 @@ def _claim_folder(
 
     Raises:
       CrossaskError: The folder contains a run of another configuration, other recordings or parts,
-        or another event model, trunk or teacher; or it cannot be written.
+        or another event model, trunk or teacher, or one without its config.json; or it cannot be
+        written.
     """
     if writes and not run.finished:
         files.check_room(run.folder, 0)
     if run.path("config.json").exists():
         _check_same_run(run, record, corpus, parts)
     elif writes:
+        for name in ("result.json", "checkpoints/checkpoint"):
+            # It may be that of another configuration.
+            if run.path(name).exists():
+                raise CrossaskError(
+                    f"{run.path(name)} is there without the config.json of its run.",
+                    "Restore config.json from a copy, or remove the folder of the run.",
+                )
         origin = {"versions": run_folder.versions(), "machine": run_folder.machine()}
         stored.write_json(run.path("config.json"), {**record, **origin})
 

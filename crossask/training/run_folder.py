@@ -12,6 +12,7 @@ Imports no TensorFlow.
   predictions.csv  the evaluation fold: clip, location, city, device (if all clips have one), truth,
                    one probability a scene
   training_predictions.csv  the same for the training fold, if it was requested
+  event_scores.csv  mean event scores of each location, for a frozen event model with a head
   scores.json      scores of the predictions
   event_scores.csv mean event scores of each location, if the event model is frozen and has a head
   swapped.json     which input the predictions follow if log-mel and embedding belong to two clips,
@@ -25,6 +26,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,15 @@ FIXES = {
     "scores.json": EVALUATE_AGAIN,
     "swapped.json": EVALUATE_AGAIN,
 }
+# What crossask-evaluate writes.
+OF_EVALUATION = (
+    "predictions.csv",
+    "event_scores.csv",
+    "scores.json",
+    "training_predictions.csv",
+    "swapped_predictions.csv",
+    "swapped.json",
+)
 # Entries that every version wrote.
 NEEDED = {
     "result.json": {"epochs": int, "parameters": int},
@@ -122,13 +133,17 @@ class Run:
                     "Rename the folder, or remove it if it is a copy.",
                 )
 
-    def check_files(self, name: str) -> None:
+    def check_files(self, name: str, left_out: Sequence[str] = ()) -> None:
         """Compares the files that belong to one of the run's JSON files with their checksums.
+
+        Args:
+          name: Name of the JSON file.
+          left_out: Names of files that are not compared and may be missing.
 
         Raises:
           DataError: One of them is missing or has changed.
         """
-        stored.check_beside(self.path(name), FIXES[name])
+        stored.check_beside(self.path(name), FIXES[name], left_out)
 
     def experiment(self) -> Experiment:
         """Returns the row as it was resolved when the run began, with the paths of `moved`."""

@@ -4,8 +4,9 @@
 
 `make results` calls it in the folder of the repository. If it is killed, run it again: it goes on
 where it stopped. A study that is finished is not repeated unless its rows, its seeds or its data
-change; remove OUT/<study> to repeat it with another version of the code. A study whose data is not
-given is skipped. Runs that no longer belong to a study are moved to OUT/<study>/outdated.
+change; remove OUT/<study> to repeat it with another version of the code, or with other data, on
+which training refuses the earlier runs. A study whose data is not given is skipped. Runs that no
+longer belong to a study are moved to OUT/<study>/outdated.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from studies import CORPORA, STUDIES, VARIABLES, Command, Corpus, Study, Trainin
 from crossask import config, files
 from crossask.errors import CrossaskError, DataError
 from crossask.report import runs as report_runs
+from crossask.stored import sha256
 from crossask.training import run_folder
 
 RESULTS = Path(__file__).parent
@@ -323,15 +325,21 @@ def _prepare(study: Study, settings: Settings) -> None:
 
 
 def _data_digests(names: Sequence[str], settings: Settings) -> list[str]:
-    """Returns the values of variables; that of a file with a digest of its content."""
+    """Returns the values of variables; those of files and folders with digests of their content."""
     digests = []
     for name in names:
         value = settings.variables.get(name, "")
-        digest = ""
-        if Path(value).is_file():
-            digest = hashlib.sha256(Path(value).read_bytes()).hexdigest()
-        digests.append(f"{name}={value} {digest}")
+        digests.append(f"{name}={value} {_digest_of_files(Path(value)) if value else ''}")
     return digests
+
+
+def _digest_of_files(path: Path) -> str:
+    """Returns a digest of a file, or of all files of a folder; "" if there is neither."""
+    if not path.is_dir():
+        return sha256(path) if path.is_file() else ""
+    files_inside = sorted(found for found in path.rglob("*") if found.is_file())
+    content = [(str(found.relative_to(path)), sha256(found)) for found in files_inside]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _run(command: Command) -> None:

@@ -206,6 +206,20 @@ def test_a_wrong_row_is_reported_with_its_line(tmp_path):
         config.read_experiments(str(file))
 
 
+def test_an_experiment_file_may_define_a_dataclass_with_postponed_annotations(tmp_path):
+    file = tmp_path / "rows.py"
+    file.write_text(
+        "from __future__ import annotations\n"
+        "import dataclasses\n"
+        "from crossask.config import Experiment\n"
+        "@dataclasses.dataclass\n"
+        "class Variant:\n"
+        "    name: str\n"
+        'ROWS = (Experiment(Variant("a").name),)\n'
+    )
+    assert config.read_experiments(str(file)) == (config.Experiment("a"),)
+
+
 def test_files_come_before_the_override_and_later_files_win(tmp_path):
     for name, epochs in (("a.json", 5), ("b.json", 6)):
         values = {"training": {"epochs": epochs, "batch_size": epochs}}

@@ -343,10 +343,10 @@ def test_the_folds_cities_and_devices_of_a_table_are_those_that_are_trained(tmp_
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_predictions_with_semicolons_and_decimal_commas_are_read(tmp_path, encoding):
     path = tmp_path / "predictions.csv"
-    lines = ["clip;location;truth;bus;park", "a;p1;bus;0,75;0,25", "b;p2;park;0;1"]
+    lines = ["clip;location;truth;bus;park", "a;p1;bus;0,75;0,25", "b;p2;park;1,5E-05;0,999985"]
     path.write_bytes("\r\n".join(lines).encode(encoding))
     table = evaluation.read_predictions(path)
-    assert table["bus"].tolist() == [0.75, 0.0]
+    assert table["bus"].tolist() == [0.75, 1.5e-05]
 
 
 @pytest.mark.parametrize("column", ["location", "city", "device"])

@@ -1,7 +1,7 @@
 """Tables of predictions as other programs write them: read, refused, pooled."""
 
 import pytest
-from evaluation.tables import HAND, random_table, table_of
+from evaluation.tables import HAND, SCENES, random_table, table_of
 
 from crossask import evaluation
 from crossask.errors import DataError
@@ -109,6 +109,18 @@ def test_locations_that_only_one_fold_has_are_left_out_of_the_pooled_table():
     table = random_table(2)
     pooled = evaluation.pool([table.iloc[:40], table.iloc[40:].drop(columns="location")])
     assert evaluation.score(pooled, resamples=50).interval.over == "clip"
+
+
+def test_numbers_are_names_as_texts_are():
+    # As pandas reads a CSV whose clips and scenes have numbers.
+    texts = random_table(0)
+    texts["clip"] = [str(number) for number in range(len(texts))]
+    texts["truth"] = texts["truth"].map({name: str(n) for n, name in enumerate(SCENES)})
+    texts = texts.rename(columns={name: str(number) for number, name in enumerate(SCENES)})
+    numbers = texts.astype({"clip": int, "truth": int})
+    for table in (numbers, numbers.rename(columns={str(n): n for n in range(len(SCENES))})):
+        assert evaluation.score(table, resamples=20) == evaluation.score(texts, resamples=20)
+        assert evaluation.compare([table], [texts], resamples=20).difference == 0
 
 
 def test_folds_with_different_scenes_are_refused():

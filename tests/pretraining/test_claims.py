@@ -28,6 +28,14 @@ def test_a_file_that_was_there_before_is_not_overwritten(tmp_path):
         claim_folder(tmp_path / "a.npz.training", {"settings": 2, "start": ""}, outputs)
 
 
+def test_a_state_without_the_settings_it_belongs_to_is_not_continued(tmp_path):
+    state = tmp_path / "checkpoints" / "checkpoint"
+    state.parent.mkdir()
+    state.touch()
+    with pytest.raises(CrossaskError, match=r"is there without the config\.json"):
+        claim_folder(tmp_path, {"settings": 1})
+
+
 def test_a_pre_training_from_other_weights_under_the_same_name_is_another_one(tmp_path):
     path = tmp_path / "start.npz"
     settings = PretrainingConfig(config.EventModelConfig(width=0.03125, weights=str(path)))

@@ -1,6 +1,7 @@
 """Labelled clips as examples: labels in batches, mixtures, balanced epochs, and their scores."""
 
 import collections
+import json
 import math
 import shutil
 
@@ -129,6 +130,14 @@ def test_scores_are_those_of_scikit_learn_over_the_events_that_can_be_scored():
     # An AUC of 0.76 is a d' of 1: the distance of two normal distributions.
     assert math.erf(found["d_prime"] / 2) == pytest.approx(2 * found["auc"] - 1)
     assert tagging_scores(np.zeros((5, 2)), np.zeros((5, 2))) == {}
+
+
+@pytest.mark.parametrize("auc", [0, 1])
+def test_scores_of_perfectly_sorted_clips_are_json(auc):
+    labels = np.array([[0], [1], [1]])
+    found = tagging_scores(labels, labels * (2 * auc - 1.0))
+    assert (found["auc"], found["d_prime"]) == (auc, None)
+    json.dumps(found, allow_nan=False)
 
 
 SEGMENTS = """# Segments csv created Sun Mar  5 10:54:31 2017

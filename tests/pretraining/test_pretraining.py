@@ -6,17 +6,19 @@ import csv
 import dataclasses
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
+import tensorflow as tf
 from pretraining.stopping import stop_at_epoch
 
 from crossask import config, events, pretraining
 from crossask.errors import CrossaskError, DataError
 from crossask.features import records
 from crossask.features.cache import prepare_features
-from crossask.pretraining import examples
+from crossask.pretraining import examples, training
 from crossask.training import loop
 
 RATE = 16000
@@ -266,6 +268,18 @@ def test_a_damaged_file_of_patches_is_named(clips, tmp_path, monkeypatch):
     shard.write_bytes(content)
     with pytest.raises(DataError, match=r"00000\.tfrecord has a corrupt record of clip"):
         pretraining.pretrain(SETTINGS, clips, [], out)
+
+
+@pytest.mark.parametrize("is_exclusive", [True, False])
+def test_logits_of_exclusive_kinds_are_compared_as_probabilities(is_exclusive):
+    # Every clip is recognised, but one number is added to all logits of a clip.
+    labels = np.eye(2, dtype=np.float32)[[0, 1, 0, 1]]
+    offsets = np.array([[0], [9], [0], [9]], np.float32)
+    batch = ({"logits": tf.constant(3 * labels + offsets)}, tf.constant(labels), tf.ones(4))
+    data = SimpleNamespace(batches=lambda: [batch])
+    found = training._test_scores(lambda inputs, training: inputs["logits"], data, is_exclusive)
+    assert found["test_tag_accuracy"] == 1
+    assert (found["test_map"] == 1) == is_exclusive
 
 
 @pytest.mark.trains

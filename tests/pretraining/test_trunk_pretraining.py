@@ -156,6 +156,7 @@ def test_each_event_starts_with_its_share_of_the_clips():
         ({"train_y": np.full((64, 3), np.nan)}, "train_y of .* other than 0 and 1"),
         ({"train_y": np.full((64, 3), "yes")}, "train_y of .* other than 0 and 1"),
         ({"val_y": np.zeros((24, 3))}, "val_y of .* has no event"),
+        ({"test_y": np.zeros((24, 3))}, "test_y of .* has no event"),
         ({"event_names": np.array("dog")}, "event_names of"),
     ],
 )

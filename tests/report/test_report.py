@@ -8,10 +8,11 @@ import shutil
 import pytest
 from report.made_up_runs import change_json, write_run, write_two_seeds
 
+from crossask import stored
 from crossask.errors import DataError
 from crossask.report import field_sections, findings, write_report
 from crossask.report.corpus import make_results
-from crossask.report.rows import group
+from crossask.report.rows import DIGESTS, group
 from crossask.report.runs import read_runs
 from crossask.training import run_folder
 
@@ -132,6 +133,12 @@ def test_folds_are_pooled_and_have_a_mean(tmp_path):
     assert row.summary.macro_accuracy == pytest.approx(0.75)
     assert row.mean_of_folds == pytest.approx(0.5)
     assert row.folds_text == "folds 1, 2 pooled"
+
+
+def test_a_fold_that_is_none_of_the_row_is_named_alone(tmp_path):
+    write_run(tmp_path, "fa", (4, 4), fold="2", fields={"folds": ("1",)})
+    (row,) = results_of(tmp_path).rows
+    assert row.folds_text == "fold 2"
 
 
 def test_a_seed_that_lacks_a_fold_is_left_out_with_a_note(tmp_path):
@@ -299,6 +306,33 @@ def test_a_broken_file_of_a_run_is_reported(runs_root, name, content, words):
         read_runs(runs_root)
 
 
+def test_seeds_with_different_parts_of_a_fold_are_refused(tmp_path):
+    fields = {"folds": ("1", "2")}
+    paths = {}
+    for fold, seed in (("1", 0), ("1", 1), ("2", 0), ("2", 1)):
+        folder = write_run(tmp_path, "fa", (3, 3), fold=fold, seed=seed, fields=fields)
+        paths[fold, seed] = folder / "config.json"
+    corpus = json.loads(paths["1", 0].read_text())["corpus"]
+    for (fold, _), path in paths.items():
+        change_json(path, corpus=corpus | {"division": fold})
+    assert results_of(tmp_path).rows[0].seeds == (0, 1)
+    change_json(paths["2", 1], corpus=corpus | {"division": "other"})
+    with pytest.raises(DataError, match=r"fold2/seed1 are one row and fold, but were trained"):
+        results_of(tmp_path)
+
+
+def test_a_report_needs_no_weights(tmp_path):
+    folder = write_run(tmp_path, "fa", (3, 3))
+    result = json.loads((folder / "result.json").read_text())
+    (folder / "best.npz").write_bytes(b"large")
+    stored.write_json(folder / "result.json", result, ("best.npz", "history.csv"))
+    (folder / "best.npz").unlink()
+    assert results_of(tmp_path).rows[0].name == "fa"
+    (folder / "history.csv").write_text((folder / "history.csv").read_text() + "\n")
+    with pytest.raises(DataError, match=r"history\.csv .* has changed"):
+        results_of(tmp_path)
+
+
 def test_runs_of_one_row_with_different_choices_are_refused(tmp_path):
     write_run(tmp_path, "fa", (3, 3))
     write_run(tmp_path, "fa", (3, 3), seed=1, fields={"training.learning_rate": 0.1})
@@ -306,6 +340,28 @@ def test_runs_of_one_row_with_different_choices_are_refused(tmp_path):
         DataError, match=r"training\.learning_rate is 0\.0003 in the first and 0\.1 in the second"
     ):
         make_results(read_runs(tmp_path))
+
+
+def test_seeds_of_a_row_may_have_different_notes(tmp_path):
+    for seed, note in enumerate(("First.", "Second.", "")):
+        write_run(tmp_path, "fa", (3, 3), seed=seed, fields={"note": note})
+    results = results_of(tmp_path)
+    assert results.rows[0].seeds == (0, 1, 2)
+    assert {"FA: First.", "FA: Second."} <= set(results.notes)
+
+
+def test_seeds_of_a_row_may_have_read_the_same_files_at_different_paths(tmp_path):
+    paths = []
+    for seed in (0, 1):
+        fields = {"event_model.weights": f"/machine{seed}/vggish.npz"}
+        folder = write_run(tmp_path, "vem", (3, 3), "VEM", seed=seed, fields=fields)
+        paths.append(folder / "config.json")
+    # Without digests, as of older versions, the files may differ.
+    with pytest.raises(DataError, match=r"event_model\.weights is '/machine0/vggish\.npz'"):
+        results_of(tmp_path)
+    for path in paths:
+        change_json(path, **dict.fromkeys(DIGESTS, "same"))
+    assert results_of(tmp_path).rows[0].seeds == (0, 1)
 
 
 def test_runs_of_one_row_with_different_data_are_refused(tmp_path):

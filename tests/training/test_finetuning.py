@@ -11,6 +11,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from crossask import events
+from crossask.audio import notices
 from crossask.config import FineTuningConfig, TrainingConfig
 from crossask.errors import ConfigError
 from crossask.training import network
@@ -191,6 +192,17 @@ def test_rates_fall_and_first_steps_rise_from_the_top_of_the_event_model_down():
     )
     assert [first for _, first, _ in event] == [20 + 10 * height for height in range(8, -1, -1)]
     assert {pull for _, _, pull in event} == {7.0}
+
+
+@pytest.mark.parametrize(("probe", "epochs", "layers"), [(5, 5, 9), (4, 5, 0), (3, 5, 7)])
+def test_layers_that_would_start_after_the_last_epoch_are_named(caplog, probe, epochs, layers):
+    notices.forget()
+    tuning = FineTuningConfig(probe_epochs=probe, unfreeze_epochs=int(layers == 7))
+    training = dataclasses.replace(CONSTANT, epochs=epochs)
+    build_optimizer(built(), training, tuning, steps=10)
+    found = [text for text in caplog.messages if "after the last epoch, 5" in text]
+    assert len(found) == bool(layers)
+    assert all(text.startswith(f"{layers} of 9 pre-trained layers") for text in found)
 
 
 def test_the_papers_row_has_one_rate():

@@ -28,7 +28,7 @@ EMBEDDINGS = config.override(
 def here(tmp_path, monkeypatch) -> Path:
     """Returns the current folder, which has some files."""
     monkeypatch.chdir(tmp_path)
-    for name in ("weights.npz", "embeddings.npz", "trunk.npz", "one.csv", "two.csv"):
+    for name in ("weights.npz", "pca.npz", "embeddings.npz", "trunk.npz", "one.csv", "two.csv"):
         (tmp_path / name).write_bytes(b"")
     return tmp_path
 
@@ -47,6 +47,7 @@ def recorded(root: Path, row: config.Experiment) -> run_folder.Run:
     [
         ("event_model.weights", "weights.npz", ["weights.npz"]),
         ("event_model.weights", "./weights.npz", ["weights.npz"]),
+        ("event_model.pca", "pca.npz", ["pca.npz"]),
         ("event_model.embeddings", "embeddings.npz", ["embeddings.npz"]),
         ("distillation.teacher", "one.csv; two.csv", ["one.csv", "two.csv"]),
     ],
@@ -92,6 +93,16 @@ def test_a_run_reads_weights_that_were_moved(here, row):
 def test_a_run_without_weights_remains(here, row):
     run = recorded(here, row)
     assert run_folder.with_weights(run, "moved.npz") == run
+
+
+@pytest.mark.parametrize("name", ["result.json", "checkpoints/checkpoint"])
+def test_what_a_removed_configuration_left_is_not_taken_for_another(tmp_path, name):
+    run = run_folder.run_at(tmp_path, "fa", "1", 0)
+    run.path(name).parent.mkdir(parents=True)
+    run.path(name).write_text("{}")
+    with pytest.raises(CrossaskError, match=f"{name} is there without the config"):
+        run_module._claim_folder(run, {}, None, None, writes=True)
+    assert not run.path("config.json").exists()
 
 
 def test_a_relative_path_of_an_older_version_is_the_same_path(here, monkeypatch):

@@ -194,3 +194,21 @@ def test_the_recorded_commit_is_dirty_only_if_a_python_file_changed(tmp_path, mo
     assert run_folder.versions()["commit"] == commit
     module.write_text("a = 1")
     assert run_folder.versions()["commit"] == f"{commit}-dirty"
+
+
+def test_predictions_of_an_earlier_training_do_not_stay(corpus, features, trained, tmp_path):
+    finished = trained(small_corpus.FA)
+    folder = tmp_path / finished.row / "fold1" / "seed0"
+    shutil.copytree(finished.folder, folder)
+    for name in ("predictions.csv", "scores.json"):
+        (folder / name).write_text("of other weights")
+    # A finished run is left as it is.
+    train(corpus, features, tmp_path)
+    assert (folder / "scores.json").is_file()
+    # As somebody does who wants to train it again.
+    shutil.rmtree(folder / "checkpoints")
+    (folder / "result.json").unlink()
+    run, _ = train(corpus, features, tmp_path)
+    assert run.finished
+    assert not (folder / "predictions.csv").exists()
+    assert not (folder / "scores.json").exists()

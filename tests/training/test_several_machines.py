@@ -26,6 +26,7 @@ from crossask.errors import ConfigError, CrossaskError
 from crossask.features.cache import prepare_features
 from crossask.grid import launcher as launcher_module
 from crossask.grid.launcher import launch_processes
+from crossask.report.rows import DIGESTS
 from crossask.training import devices, run_folder
 from crossask.training import run as run_module
 
@@ -287,6 +288,14 @@ def test_machines_that_were_started_differently_all_end_with_an_error(
     errors = capfd.readouterr().err
     assert errors.count(f"were started with different values of {named}.") == 2
     assert not (tmp_path / "runs" / small_corpus.TWO_STREAMS.name).exists()
+
+
+@pytest.mark.parametrize("digest", DIGESTS)
+def test_machines_with_other_content_of_a_file_have_other_facts(digest):
+    record = {"experiment": {}, "corpus": {}, "scenes": []}
+    record |= dict.fromkeys(DIGESTS, "same")
+    other = record | {digest: "other"}
+    assert run_module._facts(record) != run_module._facts(other)
 
 
 def wait_for_a_checkpoint(folder: Path, started: list[subprocess.Popen]) -> None:

@@ -5,8 +5,10 @@ It draws corpora and runs from a population whose macro accuracies are known, an
 population, so that every p-value below 0.05 is a false alarm. Shares in per cent:
 
   python benchmarks/interval_coverage.py --corpora 2000
+  python benchmarks/interval_coverage.py --corpora 2000 --differing_scenes 1
 
-"locations alone" is an interval that ignores the randomness of training.
+"locations alone" is an interval that ignores the randomness of training. With --differing_scenes,
+both rows have the same predictions in all other scenes.
 """
 
 import argparse
@@ -31,12 +33,14 @@ class Population:
       run_deviation: Standard deviation of the macro accuracy over seeds, on all locations; a
         fraction.
       mean_clips: Mean number of clips of a location.
+      differing_scenes: Scenes in which the predictions of the rows differ.
     """
 
     locations: int
     seeds: int
     run_deviation: float
     mean_clips: int = 10
+    differing_scenes: int = SCENES
 
     def corpus(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Draws a corpus and the runs of both rows on it.
@@ -60,7 +64,10 @@ class Population:
         of_runs = rng.normal(0, self.run_deviation, (2, self.seeds))
         probability = of_rows[:, :, None] + of_runs  # [clips, rows, seeds]
         correct = (rng.random(probability.shape) < probability).astype(float)
-        return correct, location // self.locations, location
+        truth = location // self.locations
+        is_equal = truth >= self.differing_scenes
+        correct[is_equal, 1] = correct[is_equal, 0]
+        return correct, truth, location
 
 
 def counted(population: Population, corpora: int, resamples: int = 500) -> dict[str, float]:
@@ -117,7 +124,8 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corpora", type=int, default=2000)
-    corpora = parser.parse_args().corpora
+    parser.add_argument("--differing_scenes", type=int, default=SCENES)
+    arguments = parser.parse_args()
     print(
         "| locations of a scene | seeds | run deviation, points | interval of macro accuracy "
         "contains it | interval of the difference contains it | p < 0.05 between equal rows | "
@@ -127,7 +135,10 @@ def main() -> None:
     for locations, mean_clips in ((28, 15), (12, 10), (4, 10)):
         for seeds in (1, 2, 3, 5):
             for deviation in (0, 0.01, 0.022, 0.037):
-                shares = counted(Population(locations, seeds, deviation, mean_clips), corpora)
+                population = Population(
+                    locations, seeds, deviation, mean_clips, arguments.differing_scenes
+                )
+                shares = counted(population, arguments.corpora)
                 percent = {name: f"{100 * share:.1f}" for name, share in shares.items()}
                 alarms = percent["alarms"] if seeds > 1 else "no verdict"
                 cells = [locations, seeds, f"{100 * deviation:.1f}", percent["macro_accuracy"]]

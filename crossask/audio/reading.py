@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from crossask.audio import amplitudes, channels, formats, ogg, sndfile, wav_header
+from crossask.audio import amplitudes, channels, flac, formats, ogg, sndfile, wav_header
 from crossask.audio.formats import SUFFIXES, FolderContent, folder_content, is_sound_file
 from crossask.audio.media import MediaFile
 from crossask.audio.remarks import Remarks
@@ -143,6 +143,9 @@ def read_blocks(
         with file:
             found.set_header(file.remark, file.promised_seconds, file.samplerate)
             yield from found.add_each(_checked_blocks(file, path, samples))
+            # This looks through the whole file, which is read to its end here.
+            remark = file.remark or flac.remark_of(path)
+            found.set_header(remark, file.promised_seconds, file.samplerate)
         if remarks is None:
             found.log_once(path)
 

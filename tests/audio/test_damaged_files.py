@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from crossask import system_errors
-from crossask.audio import mpeg, notices, ogg, reading, sndfile, wav_header
+from crossask.audio import flac, mpeg, notices, ogg, reading, sndfile, wav_header
 from crossask.config import FeatureConfig
 from crossask.errors import AudioError, CrossaskError
 
@@ -201,6 +201,18 @@ def test_a_wav_file_behind_another_one_is_a_warning(tmp_path, between, logged):
     np.testing.assert_array_equal(waveform, tones(1.0))
     (message,) = logged()
     assert "x.wav is followed by another WAV file" in message
+
+
+def test_a_flac_file_behind_another_one_is_a_warning(tmp_path, logged):
+    path = tmp_path / "x.flac"
+    soundfile.write(path, tones(1.0), RATE)
+    content = path.read_bytes()
+    assert not flac.remark_of(path)
+    path.write_bytes(content * 2)
+    waveform, _ = reading.read_audio(path)
+    np.testing.assert_array_equal(waveform, tones(1.0))
+    (message,) = logged()
+    assert "x.flac is followed by another FLAC file" in message
 
 
 def test_a_flac_file_from_a_pipe_is_read_without_the_memory_of_its_header(tmp_path):

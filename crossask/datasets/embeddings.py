@@ -104,7 +104,7 @@ def load_npz(path: Path, fix: str) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(path) as archive:
             _check_names(path, archive.namelist(), fix)
         with np.load(path) as file:
-            return {name: file[name] for name in file.files}
+            return stored.arrays_of(file)
     except (OSError, *stored.BROKEN_ARRAYS) as error:
         raise DataError(f"{path} is not a readable .npz ({error}).", fix) from error
 

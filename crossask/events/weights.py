@@ -190,7 +190,7 @@ def from_npz(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
         with np.load(path, allow_pickle=False) as file:
             if len(set(file.files)) < len(file.files):
                 raise ValueError("two arrays have one name")
-            arrays = {name: file[name] for name in file.files}
+            arrays = stored.arrays_of(file)
         record = {}
         if RECORD in arrays:
             record = json.loads(str(arrays.pop(RECORD)))

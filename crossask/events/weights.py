@@ -150,7 +150,8 @@ def from_keras_file(path: str | Path) -> Arrays:
                 group = model[layer]
                 for name in group.attrs["weight_names"]:
                     arrays[_text(name).removesuffix(":0")] = group[name][()]
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
+    # TypeError is that of a group in place of an array.
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise WeightsError(
             f"{path} is not a readable weight file of Keras 2 ({error}).",
             "Give Google's yamnet.h5.",

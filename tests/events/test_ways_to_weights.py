@@ -338,6 +338,12 @@ def test_a_keras_file_without_weights_is_an_error(tmp_path):
         file["other"] = [1.0]
     with pytest.raises(WeightsError, match=r"yamnet\.h5"):
         YAMNet.from_checkpoint(tmp_path / "yamnet.h5", width=WIDTH)
+    with h5py.File(tmp_path / "yamnet.h5", "w") as file:
+        file.attrs["layer_names"] = ["layer1"]
+        file.create_group("layer1/kernel:0")
+        file["layer1"].attrs["weight_names"] = ["kernel:0"]
+    with pytest.raises(WeightsError, match=r"yamnet\.h5"):
+        YAMNet.from_checkpoint(tmp_path / "yamnet.h5", width=WIDTH)
 
 
 # ---- The command

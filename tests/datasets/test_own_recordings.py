@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 from report.made_up_runs import write_run
 
-from crossask import config
+from crossask import config, evaluation
 from crossask.cli import command, train
 from crossask.cli import own_recordings as of_command
 from crossask.datasets import own_recordings, read_corpus
@@ -121,6 +122,29 @@ def test_the_written_files_are_read_again_and_an_edited_one_is_kept(sounds, caps
     (out / "rows.py").write_text(edited)
     assert train.main(words) == 0
     assert (out / "rows.py").read_text() == edited
+
+
+def test_the_written_table_is_read_if_two_names_differ_only_in_blanks_or_case(tmp_path):
+    for scene in ("park", "tram"):
+        for name in ("rec 1", "rec1", "Rec2", "rec2"):
+            write(tmp_path / "sounds", f"{scene}/{name}.wav", seconds=1.0)
+    own = own_recordings.look_at(tmp_path / "sounds")
+    own_recordings.write_table(own, tmp_path / "clips.csv")
+    corpus = read_corpus("folder", tmp_path / "clips.csv")
+    assert {clip.location for clip in corpus.clips} == {clip.location for clip in own.corpus.clips}
+    truth = [clip.scene for clip in corpus.clips]
+    predictions = pd.DataFrame(
+        {
+            "clip": [clip.id for clip in corpus.clips],
+            "truth": truth,
+            "location": [clip.location for clip in corpus.clips],
+            "park": [float(scene == "park") for scene in truth],
+            "tram": [float(scene == "tram") for scene in truth],
+        }
+    )
+    predictions.to_csv(tmp_path / "predictions.csv", index=False)
+    table = evaluation.read_predictions(tmp_path / "predictions.csv")
+    assert evaluation.score(table).macro_accuracy == 1.0
 
 
 def test_the_written_table_is_utf_8_whatever_the_locale(tmp_path, monkeypatch):

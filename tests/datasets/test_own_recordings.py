@@ -62,6 +62,21 @@ def test_long_stereo_recordings_have_clips_of_ten_seconds(tmp_path):
     assert own.clips == 12
 
 
+def test_the_length_of_a_recording_without_one_in_its_header_is_counted(tmp_path):
+    for scene in ("park", "tram"):
+        for number in range(2):
+            write(tmp_path, f"{scene}/{number}.flac", seconds=7)
+            path = tmp_path / scene / f"{number}.flac"
+            content = bytearray(path.read_bytes())
+            # The number of samples is 36 bits of the first block; 0 is unknown.
+            content[21] &= 0xF0
+            content[22:26] = bytes(4)
+            path.write_bytes(content)
+    own = own_recordings.look_at(tmp_path)
+    assert own.clip_seconds == 7
+    assert own.seconds.tolist() == [7, 7, 7, 7]
+
+
 def test_a_rate_without_features_is_replaced_by_the_next_lower_one(tmp_path):
     for scene in ("park", "tram"):
         for number in range(2):

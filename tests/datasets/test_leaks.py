@@ -222,9 +222,11 @@ def test_embeddings_that_are_in_two_parts_are_an_error(tmp_path, part, message):
     read_corpus("embeddings", path)
     changed = arrays[f"{part}_x"].copy()
     changed[1] = arrays["train_x"][2]
-    write_embeddings(path, **{f"{part}_x": changed})
-    with pytest.raises(DataError, match=message):
-        read_corpus("embeddings", path)
+    # The type in which they are stored makes no difference.
+    for stored in (changed, changed.astype(np.float64)):
+        write_embeddings(path, **{f"{part}_x": stored})
+        with pytest.raises(DataError, match=message):
+            read_corpus("embeddings", path)
 
 
 @pytest.mark.parametrize(

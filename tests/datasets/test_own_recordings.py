@@ -201,6 +201,20 @@ def test_the_folder_beside_recordings_has_their_whole_name(tmp_path, monkeypatch
         of_command.folder_beside(Path("/"))
 
 
+@pytest.mark.parametrize("is_table", [True, False])
+def test_a_table_of_the_recordings_is_not_overwritten(sounds, capsys, is_table):
+    lines = ["filename,scene,note"]
+    for path in sorted(sounds.glob("*/*")):
+        lines.append(f"{path.relative_to(sounds)},{path.parent.name},a note")
+    table = sounds / "clips.csv"
+    table.write_text("\n".join(lines))
+    source = table if is_table else sounds
+    words = ["crossask train", str(source), f"--model_dir={sounds}", "--dry_run"]
+    assert train.main(words) == 2
+    assert "would be overwritten" in capsys.readouterr().err
+    assert table.read_text() == "\n".join(lines)
+
+
 def test_flags_of_the_grid_apply_to_a_folder_of_recordings(sounds, tmp_path, capsys):
     words = ["crossask train", str(sounds), f"--model_dir={tmp_path / 'models'}", "--dry_run"]
     assert train.main([*words, "--folds=1", "--seeds=0,1"]) == 0

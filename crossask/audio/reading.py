@@ -165,12 +165,20 @@ def read_part(path: AnyPath, start: int, end: int) -> np.ndarray:
 def read_seconds(path: AnyPath, start: float, end: float) -> tuple[np.ndarray, int]:
     """Reads a file between two moments in seconds; results and errors as `read_part`.
 
+    What is unusual is logged once; with the start of a file, also what is unusual about its header.
+
     Returns:
       The waveform, float32 [samples, channels], and its sample rate in Hz.
     """
     with _open(path) as file:
         rate = file.samplerate
         waveform = _part(file, path, round(start * rate), round(end * rate))
+        if start == 0:
+            # Once for each recording that is cut into clips.
+            of_header = Remarks()
+            remark = file.remark or flac.remark_of(path)
+            of_header.set_header(remark, file.promised_seconds, rate, file.seconds)
+            of_header.log_once(path)
     found = Remarks()
     found.add(waveform)
     found.log_once(f"{path} (from {start:g} s)")

@@ -215,6 +215,30 @@ def test_a_flac_file_behind_another_one_is_a_warning(tmp_path, logged):
     assert "x.flac is followed by another FLAC file" in message
 
 
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        ("x.flac", lambda content: content * 2, "is followed by another FLAC file"),
+        ("x.wav", lambda content: content * 2, "is followed by another WAV file"),
+        ("x.wav", lambda content: content[: len(content) // 3 * 2], "ends after 2 s instead of"),
+    ],
+)
+def test_a_recording_that_is_cut_into_clips_has_the_same_warnings(
+    tmp_path, logged, name, damage, message
+):
+    path = tmp_path / name
+    soundfile.write(path, tones(3.0), RATE)
+    reading.read_seconds(path, 0.0, 1.0)
+    reading.read_seconds(path, 1.0, 2.0)
+    assert logged() == []
+    path.write_bytes(damage(path.read_bytes()))
+    reading.read_seconds(path, 1.0, 2.0)
+    assert logged() == []
+    reading.read_seconds(path, 0.0, 1.0)
+    (warning,) = logged()
+    assert f"{path} {message}" in warning
+
+
 def test_a_flac_file_from_a_pipe_is_read_without_the_memory_of_its_header(tmp_path):
     path = tmp_path / "x.flac"
     soundfile.write(path, tones(), RATE)

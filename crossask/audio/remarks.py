@@ -107,7 +107,9 @@ class Remarks:
         """Returns what is unusual; called after the last block."""
         remarks = []
         if self._header_remark:
-            remarks.append(Remark("header", self._header_remark))
+            # What follows a colon differs between recordings.
+            kind, _, _ = self._header_remark.partition(":")
+            remarks.append(Remark(kind, self._header_remark))
         if self._rate_hz:
             seconds = self._seconds
             if seconds is None:

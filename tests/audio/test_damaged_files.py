@@ -215,6 +215,26 @@ def test_a_flac_file_behind_another_one_is_a_warning(tmp_path, logged):
     assert "x.flac is followed by another FLAC file" in message
 
 
+def test_a_file_without_samples_has_one_error_whether_it_is_cut_into_clips_or_not(tmp_path):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, tones(0.0), RATE)
+    for read in (reading.read_audio, lambda path: reading.read_seconds(path, 0.0, 1.0)):
+        with pytest.raises(AudioError, match=r"x\.wav contains no samples"):
+            read(path)
+
+
+def test_each_kind_of_warning_about_a_header_is_logged_once(tmp_path, logged):
+    for number in range(2):
+        for suffix in ("wav", "flac"):
+            path = tmp_path / f"{number}.{suffix}"
+            soundfile.write(path, tones(1.0), RATE)
+            path.write_bytes(path.read_bytes() * 2)
+            reading.read_audio(path)
+    first, second = logged()
+    assert "0.wav is followed by another WAV file" in first
+    assert "0.flac is followed by another FLAC file" in second
+
+
 @pytest.mark.parametrize("place", [0, 1, 7, 8])
 def test_a_flac_file_behind_another_one_is_found_at_any_byte(tmp_path, monkeypatch, place):
     monkeypatch.setattr(flac, "_BLOCK_BYTES", 64)

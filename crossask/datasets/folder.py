@@ -18,6 +18,8 @@ from crossask.datasets.clips import Clip, Corpus, Fold
 from crossask.errors import DataError
 
 MOST_FOLDS = 5
+# At most so many folders are listed in a message.
+MOST_LISTED = 5
 # Names of the parts of one fold in tables of other programs -> the part.
 PARTS = {
     "train": "train",
@@ -152,7 +154,11 @@ def _clips_of_folders(folder: Path) -> list[Clip]:
     if outside:
         reasons.append(f"{len(outside)} sound files outside of the folders of the scenes")
     if without_sound:
-        reasons.append(f"{len(without_sound)} folders without sound files")
+        # One of them may be meant as a scene.
+        names = [path.name for path in without_sound[:MOST_LISTED]]
+        if len(without_sound) > MOST_LISTED:
+            names.append("...")
+        reasons.append(f"{len(without_sound)} folders without sound files ({', '.join(names)})")
     if searched.left_out:
         reasons.append(searched.left_out)
     left_out = ", ".join(reasons)

@@ -73,8 +73,8 @@ def test_folders_below_a_scene_are_searched_and_what_is_left_out_is_one_line(tmp
     assert "column location" in deeper
     assert left_out == (
         f"Left out of {tmp_path}: 1 sound files outside of the folders of the scenes, 1 folders "
-        "without sound files, 3 with another suffix (.csv, .txt, none), 1 hidden, 1 empty "
-        "(0 bytes)."
+        "without sound files (features), 3 with another suffix (.csv, .txt, none), 1 hidden, 1 "
+        "empty (0 bytes)."
     )
 
 

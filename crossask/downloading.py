@@ -174,7 +174,7 @@ def _client() -> httpx.Client:
             verify=_certificates(),
             follow_redirects=True,
         )
-    except (ImportError, ValueError) as error:
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
         raise DownloadError(
             f"The proxy of the environment cannot be used ({error}).",
             "Correct HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, or unset them.",
@@ -255,7 +255,9 @@ def _send(client: httpx.Client, url: str, headers: dict[str, str]) -> httpx.Resp
     """Returns the response to a request, before its content is read."""
     try:
         return client.send(client.build_request("GET", url, headers=headers), stream=True)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+        # UnicodeError is a name of a host with two dots in a row, or with more than 63 characters
+        # between them.
         raise _connection_error(url, error) from error
 
 
@@ -267,7 +269,7 @@ def _connection_error(url: str, error: Exception) -> DownloadError:
             problem,
             "Set SSL_CERT_FILE to a PEM file with the certificate of the server, or of your proxy.",
         )
-    is_final = isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol))
+    is_final = isinstance(error, (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError))
     kind = DownloadError if is_final else _RetryableError
     return kind(problem, "Run the same command again, or download it by hand.")
 

@@ -166,8 +166,7 @@ def read_arrays(path: str | Path, fix: str) -> dict[str, np.ndarray]:
             # The file is an .npy, whatever its suffix is.
             raise ValueError("it is a single array")
         with loaded as file:
-            for name in file.files:
-                arrays[name] = file[name]
+            arrays = arrays_of(file)
     except BROKEN_ARRAYS as error:
         problem = f"is damaged ({error})"
     except OSError as error:
@@ -178,6 +177,22 @@ def read_arrays(path: str | Path, fix: str) -> dict[str, np.ndarray]:
             break
     if problem:
         raise DataError(f"{path} {problem}.", fix)
+    return arrays
+
+
+def arrays_of(file: np.lib.npyio.NpzFile) -> dict[str, np.ndarray]:
+    """Returns the arrays of an open .npz by name, in the order of the file.
+
+    Raises:
+      ValueError: One of its files is no array. NumPy returns the bytes of such a file, for example
+        of those that macOS adds to archives.
+    """
+    arrays = {}
+    for name in file.files:
+        array = file[name]
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"it contains {name!r}, which is no array")
+        arrays[name] = array
     return arrays
 
 

@@ -216,6 +216,18 @@ def is_name_of_file(name: str, clip: str) -> bool:
     return clip.startswith(name) and next_character in ("", ".", "@")
 
 
+def is_made_from_file(name: str, clip: str) -> bool:
+    """Returns whether a name is that of a clip's file, see `is_name_of_file`, or the path's end.
+
+    The table that is written for a folder of recordings has whole paths in place of the paths below
+    the folder: "/sounds/park/a.wav" has the location "park/a".
+    """
+    path = clip.replace("\\", "/")
+    end = path[path.rfind(f"/{name}") + 1 :]
+    is_end = "/" not in end[len(name) :] and is_name_of_file(name, end)
+    return is_end or is_name_of_file(name, clip)
+
+
 def _read_text(path: Path) -> str:
     """Returns the text of a file in UTF-8, or in UTF-16 with a byte order mark."""
     try:

@@ -205,7 +205,7 @@ def test_a_server_without_a_proxy_is_reached_directly(server, tmp_path, monkeypa
     assert server.proxied == []
 
 
-@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "ftp://127.0.0.1:9"])
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "ftp://127.0.0.1:9", "http://a:b"])
 def test_a_proxy_that_cannot_be_used_is_an_error_without_another_try(
     server, tmp_path, monkeypatch, proxy
 ):
@@ -213,6 +213,18 @@ def test_a_proxy_that_cannot_be_used_is_an_error_without_another_try(
     with pytest.raises(DownloadError, match="proxy") as error:
         download(f"{server.url}/a.zip", tmp_path / "part", fail)
     assert "ALL_PROXY" in error.value.fix
+
+
+@pytest.mark.parametrize("host", ["mirror..example.org", "a" * 64 + ".example.org"])
+@pytest.mark.parametrize("is_proxy", [False, True])
+def test_a_name_that_no_host_can_have_is_an_error_without_another_try(
+    tmp_path, monkeypatch, host, is_proxy
+):
+    if is_proxy:
+        monkeypatch.setenv("HTTP_PROXY", f"http://{host}:80")
+        host = "example.org"
+    with pytest.raises(DownloadError, match="cannot be fetched"):
+        download(f"http://{host}/a.zip", tmp_path / "part", fail)
 
 
 # ---- Certificates

@@ -1,10 +1,14 @@
 """Files that are read again are whole, or one error says which file is damaged."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
 from crossask import stored
-from crossask.errors import DataError
+from crossask.datasets import embeddings
+from crossask.errors import DataError, WeightsError
+from crossask.events import weights
 
 
 def test_the_arrays_of_an_npz_are_returned_by_name(tmp_path):
@@ -22,6 +26,25 @@ def test_a_single_array_in_place_of_an_npz_is_an_error_with_the_name_of_the_file
     with pytest.raises(DataError, match=r"arrays\.npz is damaged .*single array") as raised:
         stored.read_arrays(path, "Write it again.")
     assert raised.value.fix == "Write it again."
+
+
+@pytest.mark.parametrize(
+    ("read", "error"),
+    [
+        (lambda path: stored.read_arrays(path, ""), DataError),
+        (lambda path: embeddings.load_npz(path, ""), DataError),
+        (lambda path: weights.from_npz(path), WeightsError),
+    ],
+)
+def test_a_file_in_an_npz_that_is_no_array_is_an_error(tmp_path, read, error):
+    path = tmp_path / "arrays.npz"
+    np.savez(path, one=np.arange(3))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("__MACOSX/._one.npy", b"\0\5\x16\7")
+    with pytest.raises(
+        error, match=r"arrays\.npz .* contains '__MACOSX/\._one', which is no array"
+    ):
+        read(path)
 
 
 def test_an_npz_is_written_whole_or_not_at_all(tmp_path):

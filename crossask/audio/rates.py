@@ -38,10 +38,14 @@ def graph_rate(rate_hz: int, model_hz: int, accepted: Sequence[int] = SAMPLE_RAT
 
 
 def convert(waveform: np.ndarray, from_hz: int, to_hz: int) -> np.ndarray:
-    """Returns a waveform [samples, channels] at another rate, as `convert_blocks`."""
+    """Returns a waveform [samples, channels] at another rate, as `convert_blocks`.
+
+    A few samples that are less than one sample at the other rate become one sample.
+    """
     if from_hz == to_hz:
         return waveform
-    return np.concatenate(list(convert_blocks([waveform], from_hz, to_hz)))
+    pieces = list(convert_blocks([waveform], from_hz, to_hz))
+    return np.concatenate(pieces) if pieces else waveform[:1]
 
 
 def convert_blocks(blocks: Iterable[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:

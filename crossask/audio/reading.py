@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from crossask.audio import amplitudes, channels, formats, ogg, sndfile, wav_header
+from crossask.audio import amplitudes, channels, flac, formats, ogg, sndfile, wav_header
 from crossask.audio.formats import SUFFIXES, FolderContent, folder_content, is_sound_file
 from crossask.audio.media import MediaFile
 from crossask.audio.remarks import Remarks
@@ -143,6 +143,9 @@ def read_blocks(
         with file:
             found.set_header(file.remark, file.promised_seconds, file.samplerate)
             yield from found.add_each(_checked_blocks(file, path, samples))
+            # This looks through the whole file, which is read to its end here.
+            remark = file.remark or flac.remark_of(path)
+            found.set_header(remark, file.promised_seconds, file.samplerate)
         if remarks is None:
             found.log_once(path)
 
@@ -162,12 +165,20 @@ def read_part(path: AnyPath, start: int, end: int) -> np.ndarray:
 def read_seconds(path: AnyPath, start: float, end: float) -> tuple[np.ndarray, int]:
     """Reads a file between two moments in seconds; results and errors as `read_part`.
 
+    What is unusual is logged once; with the start of a file, also what is unusual about its header.
+
     Returns:
       The waveform, float32 [samples, channels], and its sample rate in Hz.
     """
     with _open(path) as file:
         rate = file.samplerate
         waveform = _part(file, path, round(start * rate), round(end * rate))
+        if start == 0:
+            # Once for each recording that is cut into clips.
+            of_header = Remarks()
+            remark = file.remark or flac.remark_of(path)
+            of_header.set_header(remark, file.promised_seconds, rate, file.seconds)
+            of_header.log_once(path)
     found = Remarks()
     found.add(waveform)
     found.log_once(f"{path} (from {start:g} s)")
@@ -357,6 +368,8 @@ def _part(file: SoundFile | MediaFile, path: AnyPath, start: int, end: int) -> n
         left -= len(pieces[-1])
         if left == 0:
             break
+    if not pieces and start == 0:
+        raise AudioError(*_no_samples(path))
     if not pieces:
         raise AudioError(
             f"{path} ends before {start / file.samplerate:.1f} s.",

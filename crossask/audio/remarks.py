@@ -43,6 +43,7 @@ class Remarks:
         self._header_remark = ""
         self._promised_seconds = 0.0
         self._rate_hz = 0
+        self._seconds: float | None = None
         self._samples = 0
         # Sums of each channel [channels], of the samples and of their squares.
         self._sums = np.zeros(0)
@@ -58,8 +59,22 @@ class Remarks:
         """
         return level_dbfs(self._largest_power)
 
-    def set_header(self, header_remark: str, promised_seconds: float, rate_hz: int) -> None:
-        """Stores facts of the header; see `sndfile.SoundFile` for the first two."""
+    def set_header(
+        self,
+        header_remark: str,
+        promised_seconds: float,
+        rate_hz: int,
+        seconds: float | None = None,
+    ) -> None:
+        """Stores facts of the header.
+
+        Args:
+          header_remark: See `sndfile.SoundFile`.
+          promised_seconds: See `sndfile.SoundFile`.
+          rate_hz: Sample rate.
+          seconds: Length of the recording; None if all of its blocks are added.
+        """
+        self._seconds = seconds
         self._header_remark = header_remark
         self._promised_seconds = promised_seconds
         self._rate_hz = rate_hz
@@ -92,9 +107,13 @@ class Remarks:
         """Returns what is unusual; called after the last block."""
         remarks = []
         if self._header_remark:
-            remarks.append(Remark("header", self._header_remark))
+            # What follows a colon differs between recordings.
+            kind, _, _ = self._header_remark.partition(":")
+            remarks.append(Remark(kind, self._header_remark))
         if self._rate_hz:
-            seconds = self._samples / self._rate_hz
+            seconds = self._seconds
+            if seconds is None:
+                seconds = self._samples / self._rate_hz
             missing = self._promised_seconds - seconds
             if missing > max(_MISSING_SECONDS, _MISSING_SHARE * self._promised_seconds):
                 text = (

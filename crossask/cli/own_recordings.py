@@ -1,6 +1,7 @@
 """Runs `crossask train RECORDINGS`: settings, training, evaluation, report and export."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from crossask.datasets.own_recordings import OwnRecordings
 
 SEEDS = "0,1,2"
+# The table of the recordings. Recordings are also read by a table of this name in their folder.
+TABLE = "clips.csv"
 # All numbers of the report, beside the folder of the runs.
 RESULTS = "results.json"
 # Flags of `crossask train` that also apply to a folder of recordings.
@@ -35,6 +38,12 @@ def train(words: Sequence[str], values: flags.FlagValues) -> int:
     own = own_recordings.look_at(source)
     command.LOG.info("%s", own.in_words())
     out = Path(values.model_dir or folder_beside(source))
+    own_table = source / TABLE if source.is_dir() else source
+    if os.path.realpath(out / TABLE) == os.path.realpath(own_table):
+        raise CrossaskError(
+            f"{out} is the folder of the recordings, whose table {TABLE} would be overwritten.",
+            "Set --model_dir to another folder, or leave it out.",
+        )
     with locks.of_folder(out):
         return _train_and_export(own, out, values)
 
@@ -43,7 +52,7 @@ def _train_and_export(own: "OwnRecordings", out: Path, values: flags.FlagValues)
     """Writes the table and the settings, and runs the verbs."""
     from crossask.datasets import own_recordings
 
-    table = out / "clips.csv"
+    table = out / TABLE
     rows = out / "rows.py"
     own_recordings.write_table(own, table)
     if not rows.exists():

@@ -60,7 +60,7 @@ def _check_spelling(corpus: "Corpus") -> None:
         clips_with["scene"].setdefault(scene, "")
     for clip in corpus.clips:
         # A location that was made from the name of a file has that name's spelling.
-        if text_tables.is_name_of_file(clip.location, clip.id):
+        if text_tables.is_made_from_file(clip.location, clip.id):
             clips_with["location"].pop(clip.location, None)
     for kind, first_clip in clips_with.items():
         _check_spelling_of(corpus.name, kind, first_clip)

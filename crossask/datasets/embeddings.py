@@ -73,7 +73,8 @@ def read(data_dir: str | Path, need_audio: bool = True, name: str = "embeddings"
     hash_of = {}
     for part in ids:
         for number, embedding in enumerate(arrays[f"{part}_x"]):
-            content = np.ascontiguousarray(embedding).tobytes()
+            # As they are read, so that parts of different types can be compared.
+            content = np.ascontiguousarray(embedding, np.float32).tobytes()
             hash_of[_clip_id(part, number)] = hashlib.sha256(content).hexdigest()
     leaks.check_embeddings(corpus, hash_of)
     return corpus
@@ -104,7 +105,7 @@ def load_npz(path: Path, fix: str) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(path) as archive:
             _check_names(path, archive.namelist(), fix)
         with np.load(path) as file:
-            return {name: file[name] for name in file.files}
+            return stored.arrays_of(file)
     except (OSError, *stored.BROKEN_ARRAYS) as error:
         raise DataError(f"{path} is not a readable .npz ({error}).", fix) from error
 
@@ -142,7 +143,10 @@ def _clips(
     labels = _labels(path, part, arrays, len(scenes))
     if not np.issubdtype(embeddings.dtype, np.floating):
         raise DataError(f"{part}_x of {path} is {embeddings.dtype}, not float.", FORMAT_HELP)
-    if not np.isfinite(embeddings).all():
+    # A number may be too large for the type in which it is read.
+    with np.errstate(over="ignore"):
+        is_finite = np.isfinite(embeddings.astype(np.float32))
+    if not is_finite.all():
         raise DataError(
             f"{part}_x of {path} contains values that are not finite.",
             "Compute these embeddings again.",

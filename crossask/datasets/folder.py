@@ -18,6 +18,8 @@ from crossask.datasets.clips import Clip, Corpus, Fold
 from crossask.errors import DataError
 
 MOST_FOLDS = 5
+# At most so many folders are listed in a message.
+MOST_LISTED = 5
 # Names of the parts of one fold in tables of other programs -> the part.
 PARTS = {
     "train": "train",
@@ -152,7 +154,11 @@ def _clips_of_folders(folder: Path) -> list[Clip]:
     if outside:
         reasons.append(f"{len(outside)} sound files outside of the folders of the scenes")
     if without_sound:
-        reasons.append(f"{len(without_sound)} folders without sound files")
+        # One of them may be meant as a scene.
+        names = [path.name for path in without_sound[:MOST_LISTED]]
+        if len(without_sound) > MOST_LISTED:
+            names.append("...")
+        reasons.append(f"{len(without_sound)} folders without sound files ({', '.join(names)})")
     if searched.left_out:
         reasons.append(searched.left_out)
     left_out = ", ".join(reasons)
@@ -309,8 +315,9 @@ def _distribute(clips: Iterable[Clip]) -> dict[str, str]:
     if fewest < 2:
         raise DataError(
             f"Scene {smallest!r} has {fewest} location, so it cannot be split into training and "
-            "evaluation. Where no locations are given, each recording is one.",
-            "Add recordings from other places.",
+            "evaluation. Where no locations are given, each recording is one, but those of one "
+            "source by their names (such as walk_part2, walk_aug1 or walk-B) are one together.",
+            "Add recordings from other places, or give locations in a CSV.",
         )
     folds = min(MOST_FOLDS, fewest)
     rng = np.random.default_rng(0)

@@ -31,7 +31,7 @@ VARIANT = re.compile(
     r"([-_ ]?[-+]?\d+(\.\d+)?)?",
     re.IGNORECASE,
 )
-# "b020_90_100": a part from 90 s to 100 s.
+# "b020_90_100": a part from 90 s to 100 s. Dates such as "2023-03-05" have this form, too.
 SPAN = re.compile(r"(?P<source>.+)[-_](?P<start>\d+)[-_](?P<end>\d+)")
 SHORTEST_SPAN_SECONDS = 2
 
@@ -46,7 +46,7 @@ def sources(names: Iterable[str]) -> dict[str, str]:
       Name -> name of the source without a suffix. Two files that differ in their suffix alone have
       one source. A variant such as "walk_pitch2" counts only if there is "walk" or another variant
       of it, and a span such as "walk_10_20" only if another one begins where it ends, or ends where
-      it begins.
+      it begins, and no name of the same source ends before it begins, as dates do.
     """
     stem_of = {name: _stem(name) for name in names if name}
     name_of = {stem: name for name, stem in stem_of.items()}
@@ -76,6 +76,8 @@ def _named_sources(stem_of: Mapping[str, str], name_of: Mapping[str, str]) -> di
     found: dict[str, str] = {}
     variants: dict[str, list[str]] = collections.defaultdict(list)
     spans: dict[tuple[str, int], list[str]] = collections.defaultdict(list)
+    # What comes before two numbers that are no start and end: the year of a date, for example.
+    without_spans: set[str] = set()
     for name, stem in stem_of.items():
         part = PART.fullmatch(stem)
         variant = VARIANT.fullmatch(stem)
@@ -88,13 +90,15 @@ def _named_sources(stem_of: Mapping[str, str], name_of: Mapping[str, str]) -> di
             seconds = int(span["end"]) - int(span["start"])
             if seconds >= SHORTEST_SPAN_SECONDS:
                 spans[span["source"], seconds].append(name)
+            elif seconds < 0:
+                without_spans.add(span["source"])
     for source, members in variants.items():
         if source in name_of or len(members) > 1:
             found.update(dict.fromkeys(members, source))
     for (source, _), members in spans.items():
         starts = {SPAN.fullmatch(stem_of[name])["start"] for name in members}
         ends = {SPAN.fullmatch(stem_of[name])["end"] for name in members}
-        if starts & ends:
+        if starts & ends and source not in without_spans:
             found.update(dict.fromkeys(members, source))
     return found
 

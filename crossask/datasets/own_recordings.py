@@ -105,7 +105,11 @@ def look_at(data_dir: str | Path) -> OwnRecordings:
         )
     clips, grouped = _with_sources(found.clips)
     facts = [reading.facts_of(clip.path) for clip in found.clips]
-    seconds = np.array([fact.seconds for fact in facts])
+    lengths = []
+    for clip, fact in zip(found.clips, facts, strict=True):
+        # Browsers, and programs that write to a pipe, write no length into the header.
+        lengths.append(fact.seconds or reading.seconds_of(clip.path, decodes=True))
+    seconds = np.array(lengths)
     mono = [fact for fact in facts if fact.channels == 1]
     clip_seconds = min(LONGEST_CLIP_SECONDS, float(np.median(seconds)))
     return OwnRecordings(

@@ -380,7 +380,7 @@ def _check_spelling(table: pd.DataFrame, where: str, column: str) -> None:
     clips = table["clip"].iloc[rows]
     for row, name, clip in zip(rows, names, clips, strict=True):
         # A location that was made from the name of a file has that name's spelling.
-        if text_tables.is_name_of_file(str(name), str(clip)):
+        if text_tables.is_made_from_file(str(name), str(clip)):
             continue
         first_row, first = first_of.setdefault(text_tables.spelling_key(str(name)), (row, name))
         if first != name:

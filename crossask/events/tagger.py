@@ -231,9 +231,9 @@ def _head_inside(config: EventModelConfig) -> Tagger | None:
         class_map = path.with_name(f"{path.stem}_class_map.csv")
     if not class_map.is_file():
         return None
-    arrays = weights.read(path)
+    arrays = {name.removesuffix(":0"): value for name, value in weights.read(path).items()}
     for head in HEADS:
-        if f"{head}/kernel" in arrays:
+        if f"{head}/kernel" in arrays and f"{head}/bias" in arrays:
             names = read_class_map(class_map)
             return Tagger(names, arrays[f"{head}/kernel"], arrays[f"{head}/bias"])
     return None

@@ -150,7 +150,8 @@ def from_keras_file(path: str | Path) -> Arrays:
                 group = model[layer]
                 for name in group.attrs["weight_names"]:
                     arrays[_text(name).removesuffix(":0")] = group[name][()]
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
+    # TypeError is that of a group in place of an array.
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise WeightsError(
             f"{path} is not a readable weight file of Keras 2 ({error}).",
             "Give Google's yamnet.h5.",
@@ -190,7 +191,7 @@ def from_npz(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
         with np.load(path, allow_pickle=False) as file:
             if len(set(file.files)) < len(file.files):
                 raise ValueError("two arrays have one name")
-            arrays = {name: file[name] for name in file.files}
+            arrays = stored.arrays_of(file)
         record = {}
         if RECORD in arrays:
             record = json.loads(str(arrays.pop(RECORD)))

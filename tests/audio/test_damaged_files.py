@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from crossask import system_errors
-from crossask.audio import mpeg, notices, ogg, reading, sndfile, wav_header
+from crossask.audio import flac, mpeg, notices, ogg, reading, sndfile, wav_header
 from crossask.config import FeatureConfig
 from crossask.errors import AudioError, CrossaskError
 
@@ -201,6 +201,73 @@ def test_a_wav_file_behind_another_one_is_a_warning(tmp_path, between, logged):
     np.testing.assert_array_equal(waveform, tones(1.0))
     (message,) = logged()
     assert "x.wav is followed by another WAV file" in message
+
+
+def test_a_flac_file_behind_another_one_is_a_warning(tmp_path, logged):
+    path = tmp_path / "x.flac"
+    soundfile.write(path, tones(1.0), RATE)
+    content = path.read_bytes()
+    assert not flac.remark_of(path)
+    path.write_bytes(content * 2)
+    waveform, _ = reading.read_audio(path)
+    np.testing.assert_array_equal(waveform, tones(1.0))
+    (message,) = logged()
+    assert "x.flac is followed by another FLAC file" in message
+
+
+def test_a_file_without_samples_has_one_error_whether_it_is_cut_into_clips_or_not(tmp_path):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, tones(0.0), RATE)
+    for read in (reading.read_audio, lambda path: reading.read_seconds(path, 0.0, 1.0)):
+        with pytest.raises(AudioError, match=r"x\.wav contains no samples"):
+            read(path)
+
+
+def test_each_kind_of_warning_about_a_header_is_logged_once(tmp_path, logged):
+    for number in range(2):
+        for suffix in ("wav", "flac"):
+            path = tmp_path / f"{number}.{suffix}"
+            soundfile.write(path, tones(1.0), RATE)
+            path.write_bytes(path.read_bytes() * 2)
+            reading.read_audio(path)
+    first, second = logged()
+    assert "0.wav is followed by another WAV file" in first
+    assert "0.flac is followed by another FLAC file" in second
+
+
+@pytest.mark.parametrize("place", [0, 1, 7, 8])
+def test_a_flac_file_behind_another_one_is_found_at_any_byte(tmp_path, monkeypatch, place):
+    monkeypatch.setattr(flac, "_BLOCK_BYTES", 64)
+    path = tmp_path / "x.flac"
+    start = b"fLaC\x00\x00\x00\x22"
+    path.write_bytes(start + bytes(64 - place) + start + bytes(100))
+    assert "another FLAC file" in flac.remark_of(path)
+    path.write_bytes(start + bytes(64 - place) + start[:-1])
+    assert flac.remark_of(path) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        ("x.flac", lambda content: content * 2, "is followed by another FLAC file"),
+        ("x.wav", lambda content: content * 2, "is followed by another WAV file"),
+        ("x.wav", lambda content: content[: len(content) // 3 * 2], "ends after 2 s instead of"),
+    ],
+)
+def test_a_recording_that_is_cut_into_clips_has_the_same_warnings(
+    tmp_path, logged, name, damage, message
+):
+    path = tmp_path / name
+    soundfile.write(path, tones(3.0), RATE)
+    reading.read_seconds(path, 0.0, 1.0)
+    reading.read_seconds(path, 1.0, 2.0)
+    assert logged() == []
+    path.write_bytes(damage(path.read_bytes()))
+    reading.read_seconds(path, 1.0, 2.0)
+    assert logged() == []
+    reading.read_seconds(path, 0.0, 1.0)
+    (warning,) = logged()
+    assert f"{path} {message}" in warning
 
 
 def test_a_flac_file_from_a_pipe_is_read_without_the_memory_of_its_header(tmp_path):

@@ -50,3 +50,9 @@ def test_pieces_are_converted_as_the_whole_is_by_soxr(from_hz, to_hz, block):
     np.testing.assert_array_equal(found, expected)
     assert len(found) == round(len(waveform) * to_hz / from_hz)
     np.testing.assert_array_equal(rates.convert(waveform, from_hz, to_hz), expected)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3])
+def test_less_than_one_sample_of_the_other_rate_is_one_sample(samples):
+    waveform = np.full((samples, 2), 0.5, np.float32)
+    np.testing.assert_array_equal(rates.convert(waveform, 384000, 8000), waveform[:1])

@@ -134,6 +134,8 @@ def test_rows_that_need_sound_are_refused(write, tmp_path):
         ({"train_y": np.full(24, 0.9)}, "train_y .* not integer"),
         ({"train_x": np.zeros((24, 2, 128), int)}, "train_x .* is int64, not float"),
         ({"val_x": np.full((8, 2, 128), np.nan, np.float32)}, "val_x .* not finite"),
+        # It is read as float32.
+        ({"val_x": np.full((8, 2, 128), 1e300)}, "val_x .* not finite"),
         ({"val_location": np.full(3, "here")}, r"val_location of .* is \[3\] for 8 clips"),
         (
             {"train_location": np.full(24, "here"), "unseen_location": np.full(12, "here")},

@@ -73,8 +73,8 @@ def test_folders_below_a_scene_are_searched_and_what_is_left_out_is_one_line(tmp
     assert "column location" in deeper
     assert left_out == (
         f"Left out of {tmp_path}: 1 sound files outside of the folders of the scenes, 1 folders "
-        "without sound files, 3 with another suffix (.csv, .txt, none), 1 hidden, 1 empty "
-        "(0 bytes)."
+        "without sound files (features), 3 with another suffix (.csv, .txt, none), 1 hidden, 1 "
+        "empty (0 bytes)."
     )
 
 
@@ -170,6 +170,12 @@ def test_a_column_of_folds_is_used(tmp_path):
             LOCATIONS,
             [("a.wav", "a", "p"), ("b.wav", "a", "q"), ("c.wav", "b", "p")],
             "'b' has 1 location",
+        ),
+        (
+            # The recordings of each scene have one location by their names.
+            ("filename", "scene"),
+            [("a_noisy_1.wav", "a"), ("a_noisy_2.wav", "a"), ("b_part1.wav", "b")],
+            "'a' has 1 location.* of one source by their names",
         ),
         (
             ("filename", "scene"),

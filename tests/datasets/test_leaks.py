@@ -105,6 +105,10 @@ def test_names_of_one_recording_share_a_fold_if_no_location_is_given(tmp_path, h
         (["airport-lisbon-1000-40000-a.wav", "airport-lisbon-1000-40001-a.wav"], {}),
         (["Bus_user0009_14897252_005.wav", "Bus_user0009_14897252_006.wav"], {}),
         (["clip.1", "clip.2", "train/000001"], {}),
+        # A recording of each day, and one of each microphone at each of several places.
+        (["2023-01-03.wav", "2023-03-05.wav", "2023-12-01.wav"], {}),
+        (["park/rec_2023_02_06.wav", "park/rec_2023_06_10.wav", "park/rec_2023_09_01.wav"], {}),
+        (["site_1_3.wav", "site_3_5.wav", "site_3_1.wav"], {}),
     ],
 )
 def test_names_that_only_number_recordings_say_nothing(names, expected):
@@ -218,9 +222,11 @@ def test_embeddings_that_are_in_two_parts_are_an_error(tmp_path, part, message):
     read_corpus("embeddings", path)
     changed = arrays[f"{part}_x"].copy()
     changed[1] = arrays["train_x"][2]
-    write_embeddings(path, **{f"{part}_x": changed})
-    with pytest.raises(DataError, match=message):
-        read_corpus("embeddings", path)
+    # The type in which they are stored makes no difference.
+    for stored in (changed, changed.astype(np.float64)):
+        write_embeddings(path, **{f"{part}_x": stored})
+        with pytest.raises(DataError, match=message):
+            read_corpus("embeddings", path)
 
 
 @pytest.mark.parametrize(

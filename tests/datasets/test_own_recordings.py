@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 from report.made_up_runs import write_run
 
-from crossask import config
+from crossask import config, evaluation
 from crossask.cli import command, train
 from crossask.cli import own_recordings as of_command
 from crossask.datasets import own_recordings, read_corpus
@@ -61,6 +62,21 @@ def test_long_stereo_recordings_have_clips_of_ten_seconds(tmp_path):
     assert own.clips == 12
 
 
+def test_the_length_of_a_recording_without_one_in_its_header_is_counted(tmp_path):
+    for scene in ("park", "tram"):
+        for number in range(2):
+            write(tmp_path, f"{scene}/{number}.flac", seconds=7)
+            path = tmp_path / scene / f"{number}.flac"
+            content = bytearray(path.read_bytes())
+            # The number of samples is 36 bits of the first block; 0 is unknown.
+            content[21] &= 0xF0
+            content[22:26] = bytes(4)
+            path.write_bytes(content)
+    own = own_recordings.look_at(tmp_path)
+    assert own.clip_seconds == 7
+    assert own.seconds.tolist() == [7, 7, 7, 7]
+
+
 def test_a_rate_without_features_is_replaced_by_the_next_lower_one(tmp_path):
     for scene in ("park", "tram"):
         for number in range(2):
@@ -82,6 +98,15 @@ def test_takes_of_one_source_share_a_location_and_are_announced(tmp_path):
     for fold in own.corpus.folds:
         trained = {locations[clip] for clip in fold.train}
         assert not trained & {locations[clip] for clip in fold.evaluation}
+
+
+def test_a_scene_of_takes_of_one_source_is_an_error_that_says_so(tmp_path):
+    for scene in ("park", "tram"):
+        for name in ("A", "B", "C"):
+            write(tmp_path, f"{scene}/site {name}.wav", seconds=1.0)
+    with pytest.raises(DataError, match=r"of one source by their names .* walk-B") as raised:
+        own_recordings.look_at(tmp_path)
+    assert "locations in a CSV" in raised.value.fix
 
 
 def test_locations_of_a_table_stay(tmp_path):
@@ -123,6 +148,29 @@ def test_the_written_files_are_read_again_and_an_edited_one_is_kept(sounds, caps
     assert (out / "rows.py").read_text() == edited
 
 
+def test_the_written_table_is_read_if_two_names_differ_only_in_blanks_or_case(tmp_path):
+    for scene in ("park", "tram"):
+        for name in ("rec 1", "rec1", "Rec2", "rec2"):
+            write(tmp_path / "sounds", f"{scene}/{name}.wav", seconds=1.0)
+    own = own_recordings.look_at(tmp_path / "sounds")
+    own_recordings.write_table(own, tmp_path / "clips.csv")
+    corpus = read_corpus("folder", tmp_path / "clips.csv")
+    assert {clip.location for clip in corpus.clips} == {clip.location for clip in own.corpus.clips}
+    truth = [clip.scene for clip in corpus.clips]
+    predictions = pd.DataFrame(
+        {
+            "clip": [clip.id for clip in corpus.clips],
+            "truth": truth,
+            "location": [clip.location for clip in corpus.clips],
+            "park": [float(scene == "park") for scene in truth],
+            "tram": [float(scene == "tram") for scene in truth],
+        }
+    )
+    predictions.to_csv(tmp_path / "predictions.csv", index=False)
+    table = evaluation.read_predictions(tmp_path / "predictions.csv")
+    assert evaluation.score(table).macro_accuracy == 1.0
+
+
 def test_the_written_table_is_utf_8_whatever_the_locale(tmp_path, monkeypatch):
     for scene in ("café", "park"):
         for number in range(2):
@@ -160,6 +208,20 @@ def test_the_folder_beside_recordings_has_their_whole_name(tmp_path, monkeypatch
     assert of_command.folder_beside(tmp_path / "clips.csv") == tmp_path / "clips_models"
     with pytest.raises(CrossaskError, match="no place beside '/'"):
         of_command.folder_beside(Path("/"))
+
+
+@pytest.mark.parametrize("is_table", [True, False])
+def test_a_table_of_the_recordings_is_not_overwritten(sounds, capsys, is_table):
+    lines = ["filename,scene,note"]
+    for path in sorted(sounds.glob("*/*")):
+        lines.append(f"{path.relative_to(sounds)},{path.parent.name},a note")
+    table = sounds / "clips.csv"
+    table.write_text("\n".join(lines))
+    source = table if is_table else sounds
+    words = ["crossask train", str(source), f"--model_dir={sounds}", "--dry_run"]
+    assert train.main(words) == 2
+    assert "would be overwritten" in capsys.readouterr().err
+    assert table.read_text() == "\n".join(lines)
 
 
 def test_flags_of_the_grid_apply_to_a_folder_of_recordings(sounds, tmp_path, capsys):

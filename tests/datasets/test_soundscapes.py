@@ -157,6 +157,14 @@ def test_isolated_events_take_turns():
     assert kinds == ["horn", "voice", "horn", "voice"]
 
 
+def test_isolated_events_of_every_kind_may_be_very_short():
+    for number, kind in enumerate(soundscapes.EVENT_KINDS):
+        wave, rendered = soundscapes.render_event(0, number, None, 0.1, RATE)
+        assert rendered == kind
+        assert wave.shape == (round(0.1 * RATE), 2)
+        assert np.isfinite(wave).all()
+
+
 def test_isolated_events_share_no_location_and_no_sound_with_the_scenes():
     kinds = soundscapes.EVENT_KINDS
     rooms = set()

@@ -1,7 +1,9 @@
 """Files of the generator: TAU's layout, the same bytes with any workers, whole after a kill."""
 
 import dataclasses
+import functools
 import json
+import os
 
 import numpy as np
 import pytest
@@ -127,6 +129,15 @@ def test_no_location_is_on_both_sides_of_the_default_fold():
 def test_more_clips_do_not_change_the_others():
     more = dataclasses.replace(SMALL, clips_per_location=2)
     assert set(design.clips_of(SMALL)) < set(design.clips_of(more))
+
+
+@pytest.mark.processes
+def test_a_worker_that_is_killed_is_an_error(tmp_path):
+    kill = functools.partial(os._exit, 9)
+    jobs = [writing._Job(tmp_path / f"{number}.wav", kill, 1.0, 16000) for number in range(2)]
+    with pytest.raises(CrossaskError, match="was killed") as raised:
+        writing._render(jobs, 2, None)
+    assert "--workers" in raised.value.fix
 
 
 def test_two_workers_write_the_same_bytes_as_one(corpus, tmp_path):

@@ -167,3 +167,22 @@ def test_an_empty_file_is_a_table_without_columns(tmp_path):
 def test_no_name_is_a_formula_in_a_spreadsheet(name, cell):
     assert text_tables.cell_of(name) == cell
     assert text_tables.name_of(cell) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "clip", "expected"),
+    [
+        ("park/a", "park/a.wav", True),
+        ("park/a", "/sounds/park/a.wav", True),
+        ("park/a.wav", "/sounds/park/a.wav@10.0s", True),
+        ("park/a", "C:\\sounds\\park\\a.wav", True),
+        ("a", "/sounds/park/a.wav", True),
+        ("park", "/sounds/park.v1/a.wav", False),
+        ("park", "/sounds/park/a.wav", False),
+        ("ark/a", "/sounds/park/a.wav", False),
+        ("park/a", "/sounds/park/ab.wav", False),
+        ("", "/sounds/park/a.wav", False),
+    ],
+)
+def test_a_name_that_was_made_from_a_file_is_the_end_of_its_path(name, clip, expected):
+    assert text_tables.is_made_from_file(name, clip) == expected

@@ -5,6 +5,7 @@ never left half there.
 import functools
 import hashlib
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -59,13 +60,18 @@ def change(folder, monkeypatch, **fields):
     write_manifest(folder, monkeypatch, manifest)
 
 
+def kept_in(folder):
+    """Returns the names of the files in a folder without the locks, which stay."""
+    return sorted(path.name for path in folder.glob("*") if path.suffix != ".lock")
+
+
 def test_a_good_file_is_fetched_once_with_progress(cache, server):
     seen = []
     path = assets.fetch("narrow", progress=lambda done, total: seen.append((done, total)))
     assert path == cache / "w.npz"
     assert path.read_bytes() == tiny_npz()
     assert seen[-1] == (len(tiny_npz()), len(tiny_npz()))
-    assert sorted(p.name for p in cache.iterdir()) == ["w.npz", "w.npz.json"]
+    assert kept_in(cache) == ["w.npz", "w.npz.json"]
     assert (
         json.loads((cache / "w.npz.json").read_text())["sha256"]
         == hashlib.sha256(tiny_npz()).hexdigest()
@@ -73,6 +79,24 @@ def test_a_good_file_is_fetched_once_with_progress(cache, server):
     assert assets.fetch("narrow") == path
     assert assets.cached("narrow") == path
     assert len(server.requests) == 1
+
+
+def test_two_commands_that_fetch_one_file_wait_for_each_other(cache, server):
+    found = []
+    second = threading.Thread(target=lambda: found.append(assets.fetch("narrow")))
+
+    def start_second(done, _total):
+        if done and second.ident is None:
+            second.start()
+            # It would end in this time if it did not wait.
+            second.join(0.5)
+            assert not found
+
+    found.append(assets.fetch("narrow", progress=start_second))
+    second.join()
+    assert found == [cache / "w.npz"] * 2
+    assert found[0].read_bytes() == tiny_npz()
+    assert server.requests == [("w.npz", None)]
 
 
 def test_a_user_without_a_home_folder_gives_a_cache_folder(cache, monkeypatch):
@@ -130,7 +154,7 @@ def test_what_is_no_weight_file_is_refused_and_leaves_nothing(cache, server, con
     with pytest.raises(WeightsError, match="narrow VGGish") as caught:
         assets.fetch("narrow")
     assert server.url in caught.value.problem
-    assert list(cache.iterdir()) == []
+    assert kept_in(cache) == []
 
 
 def test_a_wrong_size_checksum_or_answer_to_the_smoke_test_is_named(
@@ -151,11 +175,11 @@ def test_a_wrong_size_checksum_or_answer_to_the_smoke_test_is_named(
         "smoke_test_deviation": deviation * 1.2,
     }
     for field, value in bad.items():
-        assert list((tmp_path / field).iterdir() if (tmp_path / field).exists() else []) == []
+        assert kept_in(tmp_path / field) == []
         change(tmp_path, monkeypatch, **{**good, field: value})
         with pytest.raises(WeightsError, match=str(value)[:9]):
             assets.fetch("narrow", cache_dir=tmp_path / field)
-        assert list((tmp_path / field).iterdir()) == []
+        assert kept_in(tmp_path / field) == []
         change(tmp_path, monkeypatch, least_bytes=0)
     change(tmp_path, monkeypatch, **good)
     assert assets.fetch("narrow", cache_dir=tmp_path / "good").is_file()
@@ -175,7 +199,7 @@ def test_weights_of_another_width_are_refused_by_the_variable_that_does_not_fit(
     change(tmp_path, monkeypatch, width=1 / 32)
     with pytest.raises(WeightsError, match="vggish/conv1/weights"):
         assets.fetch("narrow")
-    assert list(cache.iterdir()) == []
+    assert kept_in(cache) == []
 
 
 def test_a_file_that_changed_in_the_cache_is_verified_again(cache, server):
@@ -203,7 +227,7 @@ def test_what_the_server_lacks_or_nobody_serves_is_an_error(cache, server, tmp_p
     change(tmp_path, monkeypatch, url="http://127.0.0.1:9/w.npz")
     with pytest.raises(WeightsError, match="cannot be fetched"):
         assets.fetch("narrow")
-    assert list(cache.iterdir()) == []
+    assert kept_in(cache) == []
     with pytest.raises(WeightsError, match="--assets=narrow"):
         assets.cached("narrow")
     with pytest.raises(ConfigError, match="narrow"):

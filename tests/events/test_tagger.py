@@ -44,6 +44,19 @@ def test_a_head_without_names_is_not_used(yamnet, tmp_path):
     assert read_tagger(config) is None
 
 
+def test_the_head_is_found_by_the_names_of_variables_in_tensorflow(yamnet, tmp_path):
+    write_class_map(tmp_path / "yamnet_class_map.csv", [f"event {n}" for n in range(CLASSES)])
+    arrays = {name: value.numpy() for name, value in yamnet.named_variables().items()}
+    np.savez(tmp_path / "yamnet.npz", **{f"{name}:0": value for name, value in arrays.items()})
+    config = EventModelConfig(name="yamnet", weights=str(tmp_path / "yamnet.npz"))
+    expected = yamnet.scores(PATCHES).numpy()
+    np.testing.assert_allclose(read_tagger(config)(yamnet(PATCHES)).numpy(), expected, rtol=1e-5)
+    # A kernel without a bias is no head.
+    del arrays["dense/bias"]
+    np.savez(tmp_path / "yamnet.npz", **arrays)
+    assert read_tagger(config) is None
+
+
 @pytest.mark.usefixtures("yamnet")
 def test_a_class_map_of_another_head_is_an_error(tmp_path):
     write_class_map(tmp_path / "yamnet_class_map.csv", ["dog", "rain"])

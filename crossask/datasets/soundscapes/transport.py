@@ -79,7 +79,7 @@ def horn(rng: np.random.Generator, sample_rate_hz: int, seconds: float) -> np.nd
     gate = np.zeros(len(t))
     at_s = 0.0
     for _ in range(rng.integers(1, 4)):
-        length_s = rng.uniform(0.18, 0.7 * seconds)
+        length_s = rng.uniform(0.18, max(0.18, 0.7 * seconds))
         gate[round(at_s * sample_rate_hz) : round((at_s + length_s) * sample_rate_hz)] = 1
         at_s += length_s + rng.uniform(0.08, 0.25)
     # Ramps of 12 ms avoid clicks where the blasts begin and end.

@@ -4,7 +4,7 @@ Recordings are rendered in parallel and moved into place when they are whole; th
 last. So a killed run continues where it stopped, and a folder with tables is complete.
 """
 
-import concurrent.futures
+import concurrent.futures.process
 import dataclasses
 import functools
 import math
@@ -207,7 +207,11 @@ def _render(jobs: Sequence[_Job], workers: int, progress: Progress | None) -> No
 
 
 def _render_in_parallel(jobs: Sequence[_Job], workers: int, count_one: Callable[[], None]) -> None:
-    """Renders in several processes; calls `count_one` after each recording."""
+    """Renders in several processes; calls `count_one` after each recording.
+
+    Raises:
+      CrossaskError: One of the processes was killed.
+    """
     # A forked process would copy the threads and devices of the caller, so processes are spawned.
     context = multiprocessing.get_context("spawn")
     chunk = min(4, math.ceil(len(jobs) / workers))
@@ -218,6 +222,12 @@ def _render_in_parallel(jobs: Sequence[_Job], workers: int, count_one: Callable[
         try:
             for _ in pool.map(_render_one, jobs, chunksize=chunk):
                 count_one()
+        except concurrent.futures.process.BrokenProcessPool as error:
+            raise CrossaskError(
+                "A process that rendered recordings was killed.",
+                "Free some memory or lower --workers, and run the same command again: it "
+                "continues.",
+            ) from error
         except BaseException:
             # Ctrl-C does not wait for the recordings that have not begun.
             pool.shutdown(wait=False, cancel_futures=True)

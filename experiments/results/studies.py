@@ -444,8 +444,8 @@ STUDIES = (
             Training("experiments/ambience.py", THREE_SEEDS, rows=("random_events",)),
         ),
         baseline="cmam_feature_based",
-        # 97 minutes with other work at the same time.
-        minutes=97,
+        # 36.4 minutes with other work at the same time.
+        minutes=36,
     ),
     on_ambiences(
         "ambience_choices",

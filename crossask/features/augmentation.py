@@ -51,7 +51,7 @@ def _augment_log_mel(log_mel: tf.Tensor, settings: AugmentationConfig, key: tf.T
     """Returns the log-mel [B, T, mels, channels] rolled, cropped, exchanged and masked."""
     if settings.time_roll:
         log_mel = _rolled(log_mel, fold_in(key, ROLL_KEY))
-    if settings.crop_frames and settings.crop_frames < log_mel.shape[1]:
+    if settings.crop_frames:
         log_mel = _cropped(log_mel, settings.crop_frames, fold_in(key, CROP_KEY))
     if settings.swap_channels and log_mel.shape[3] > 1:
         log_mel = _exchanged(log_mel, fold_in(key, SWAP_KEY))

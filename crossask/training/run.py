@@ -194,8 +194,8 @@ def training_data(
     Only clip ids and shapes of `cache` are used here; its files are read later.
 
     Raises:
-      DataError: The clips do not fill one batch, they are shorter than `context_frames`, or the
-        teacher's tables lack some of them.
+      DataError: The clips do not fill one batch, they are shorter than `context_frames` or not
+        longer than `crop_frames`, or the teacher's tables lack some of them.
     """
     settings = experiment.training
     frames = cache.shapes["log_mel"][0] if "log_mel" in cache.shapes else 0
@@ -205,6 +205,13 @@ def training_data(
             f"The log-mel of a clip has {frames} frames, but training.context_frames is "
             f"{settings.context_frames}.",
             "Lower training.context_frames, or set it to 0 for whole clips.",
+        )
+    crop_frames = experiment.augmentation.crop_frames
+    if frames and crop_frames >= frames:
+        raise DataError(
+            f"augmentation.crop_frames={crop_frames} crops nothing: the log-mel of a clip has "
+            f"{frames} frames.",
+            "Lower it, or set it to 0 for whole clips.",
         )
     data = TrainingData(
         cache,

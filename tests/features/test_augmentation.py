@@ -80,7 +80,6 @@ def test_a_crop_is_a_stretch_of_the_clip():
     ]
     assert min(starts) < 5
     assert max(starts) > 25
-    np.testing.assert_array_equal(varied(crop_frames=50)[0], LOG_MEL)
 
 
 def test_left_and_right_change_places_in_half_of_the_clips():

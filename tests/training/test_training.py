@@ -522,6 +522,13 @@ def test_a_varied_row_repeats_to_the_same_weights(corpus, features, tmp_path, ea
         assert_other_weights(one, plain)
 
 
+def test_a_crop_as_long_as_the_clip_is_refused(corpus, features):
+    row = config.override(small_corpus.FA, {"augmentation.crop_frames": 198})
+    cache = prepare_features(corpus, row, features)
+    with pytest.raises(DataError, match=r"crop_frames=198 crops nothing: .* has 198 frames"):
+        training.training_data(row, corpus, cache, corpus.fold("1").train, seed=0)
+
+
 def test_a_student_learns_from_its_teachers_tables(corpus, features, trained, tmp_path):
     cache = prepare_features(corpus, LEARNS_ALL, features)
     table = training.predict(trained(LEARNS_ALL), corpus, cache, corpus.fold("1").train)

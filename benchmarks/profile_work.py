@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+import tf_keras as keras
 from speed import recordings, rows, tables
 from speed.ours import steps
 
@@ -119,7 +120,7 @@ def _answer() -> Stages:
     }
 
 
-def _network(*overrides: str) -> tuple[tf.keras.Model, Mapping[str, tuple[int, ...]]]:
+def _network(*overrides: str) -> tuple[keras.Model, Mapping[str, tuple[int, ...]]]:
     """Returns FA, compiled for training, and the shapes of its inputs."""
     row = rows.read(rows.options("fa", False, *overrides))
     shapes = network_size.row_size(row, len(SCENES)).shapes

@@ -2,10 +2,9 @@
 
   python benchmarks/published_modules.py MODULES RECORDING...
 
-MODULES contains vggish_hub/, vggish_model.ckpt and yamnet_hub/ (activation ReLU6). For each
-recording, the largest difference of an embedding is printed, as a share of the standard deviation
-of the module's embeddings. The front-ends are part of the comparison, because the modules contain
-their own.
+MODULES contains vggish_hub/, vggish_model.ckpt and yamnet_hub/. For each recording, the largest
+difference of an embedding is printed, as a share of the standard deviation of the module's
+embeddings. The front-ends are part of the comparison, because the modules contain their own.
 """
 
 import argparse
@@ -17,6 +16,7 @@ import tensorflow as tf
 from crossask.audio import read_audio, resample, vggish_patches, yamnet_patches
 from crossask.config import catalogue
 from crossask.events import VGGish, YAMNet
+from crossask.events.weights import activation_of
 
 # Both front-ends read the same sample rate.
 EVENT_RATE_HZ = catalogue.front_end("vggish").sample_rate_hz
@@ -33,7 +33,9 @@ def compare(modules: Path, recordings: list[str]) -> None:
     published_yamnet = tf.saved_model.load(str(modules / "yamnet_hub"))
     vggish_from_hub = VGGish.from_hub(modules / "vggish_hub")
     vggish_from_checkpoint = VGGish.from_checkpoint(modules / "vggish_model.ckpt")
-    yamnet = YAMNet.from_hub(modules / "yamnet_hub", activation="relu6")
+    # Modules of YAMNet have ReLU or ReLU6, and their graphs say which.
+    activation = activation_of(modules / "yamnet_hub") or "relu"
+    yamnet = YAMNet.from_hub(modules / "yamnet_hub", activation=activation)
     for path in recordings:
         waveform, rate_hz = read_audio(path)
         mono = resample(waveform.mean(1), rate_hz, EVENT_RATE_HZ)

@@ -30,7 +30,9 @@ QUARTER = ModelConfig(
     attention_dim=512,
     event_encoder_channels=(16, 32, 64, 128, 256, 256, 512),
 )
-# The published results of this file were trained from Glorot's distribution.
+# The file contains the variables of the published TFLite file, which computes with ReLU6; the
+# published module computes with ReLU. The published results of these rows were trained from
+# Glorot's distribution.
 YAMNET = EventModelConfig(
     name="yamnet", weights="yamnet.npz", activation="relu6", initialisation="glorot"
 )

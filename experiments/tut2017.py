@@ -2,7 +2,8 @@
 
 The predictions of the four folds are scored together. `paper_score` is the paper's macro accuracy
 in percent. The paper gives one number for each row, without seeds or intervals, and leaves two
-strategies of VEM blank. The baseline has the features and the training rules of the official one.
+strategies of VEM blank. The baseline has the features and the training rules of the official one,
+but for the differences that docs/decisions.md, D10, lists.
 """
 
 from crossask.config import (

@@ -211,8 +211,9 @@ class EventModelConfig(Settings):
     )
     level: float | None = ours(
         None,
-        "Level in dBFS to which each clip is brought before the event model reads it, by at most "
-        "40 dB; None: as recorded. The scene branch reads the clip as recorded.",
+        "Level in dBFS to which each clip is brought before the event model reads it; clips are "
+        "amplified by at most 40 dB. None: as recorded. The scene branch reads the clip as "
+        "recorded.",
         systems=EVENT_SYSTEMS,
         ge=-60,
         le=0,
@@ -435,7 +436,8 @@ class ModelConfig(Settings):
     )
     both_channel_orders: bool = ours(
         False,
-        "Whether a prediction is the mean over the clip and the clip with exchanged channels.",
+        "Whether a prediction is the mean over the clip and the clip with exchanged channels; no "
+        "effect on mono signals (features.mono).",
         systems=ENCODER_SYSTEMS,
         open_because="Test-time augmentation is not mentioned.",
     )
@@ -601,12 +603,13 @@ class AugmentationConfig(Settings):
     )
     swap_channels: bool = ours(
         False,
-        "Whether left and right are exchanged in half of the clips.",
+        "Whether left and right are exchanged in half of the clips; no effect on mono signals "
+        "(features.mono).",
         open_because=NO_AUGMENTATION,
     )
     crop_frames: int = ours(
         0,
-        "Number of frames of a random crop of the log-mel; 0: off.",
+        "Number of frames of a random crop of the log-mel; 0, or as many as a clip has: off.",
         ge=0,
         open_because=NO_AUGMENTATION,
     )

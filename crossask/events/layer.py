@@ -2,6 +2,7 @@
 
 import functools
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from crossask import stored
+from crossask.audio import notices
 from crossask.config import EventModelConfig, catalogue
 from crossask.errors import ConfigError, WeightsError
 from crossask.events import weights
@@ -67,7 +69,7 @@ class EventModel(keras.layers.Layer):
             rounded.
           embedding_tap: Where the embedding is taken: "linear", "relu", "pca" or "vggish_2019" (see
             the subclass).
-          activation: "relu" or "relu6"; published weight files do not say which.
+          activation: "relu" or "relu6"; of published weights, only a SavedModel says which.
           initialisation: Distribution of random initial weights: "he", "glorot" or
             "truncated_normal"; see `EventModelConfig`.
           seed: Seed of random initial weights. None creates zeros, for weights that are read next.
@@ -151,6 +153,8 @@ class EventModel(keras.layers.Layer):
     def from_hub(cls, handle_or_folder: str | Path, **options: Any) -> "EventModel":
         """Returns a layer with the weights of a TF-Hub module.
 
+        A warning is logged if the module's graphs have another activation than the layer.
+
         Args:
           handle_or_folder: Handle of the module, which `assets.locate` finds or fetches, or its
             folder.
@@ -163,8 +167,11 @@ class EventModel(keras.layers.Layer):
         # The assets are verified with event models, so they cannot be imported first.
         from crossask.events import assets
 
-        arrays = weights.read(assets.locate(str(handle_or_folder)))
-        return cls(seed=None, **options)._load(arrays, str(handle_or_folder))
+        path = assets.locate(str(handle_or_folder))
+        layer = cls(seed=None, **options)._load(weights.read(path), str(handle_or_folder))
+        if path.is_dir():
+            layer._compare_activation(weights.activation_of(path))
+        return layer
 
     @classmethod
     def from_checkpoint(cls, path: str | Path, **options: Any) -> "EventModel":
@@ -271,6 +278,26 @@ class EventModel(keras.layers.Layer):
             variable.assign(arrays[name])
         self.source = source
         return self
+
+    def _compare_activation(self, published: str) -> None:
+        """Logs a warning if the module of the weights has another activation than the layer.
+
+        It is no error, because rows have been trained with the other one.
+
+        Args:
+          published: The module's activation; "" if it is unknown.
+        """
+        if published and published != self.activation:
+            notices.log_once(
+                f"activation of {self.source}",
+                logging.WARNING,
+                "%s computes with %s, but event_model.activation is %s: the embeddings differ from "
+                "the module's. Set event_model.activation=%s.",
+                self.source,
+                published,
+                self.activation,
+                published,
+            )
 
     def _check_arrays(
         self, arrays: Arrays, variables: Mapping[str, tf.Variable], source: str

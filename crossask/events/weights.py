@@ -20,6 +20,8 @@ from tensorflow.core.protobuf import saved_model_pb2, trackable_object_graph_pb2
 from crossask import stored
 from crossask.errors import WeightsError
 
+# Values of `EventModelConfig.activation`, and TensorFlow's names of the operations.
+ACTIVATIONS = {"relu": "Relu", "relu6": "Relu6"}
 RECORD = "__record__"  # name in an .npz of the JSON that says what the weights belong to
 
 # Errors that np.load raises for a file that is truncated or damaged, and those of other content.
@@ -100,6 +102,31 @@ def from_saved_model(handle_or_folder: str | Path) -> Arrays:
             f"{folder} contains no named variables.", "Give the module as published on TF-Hub."
         )
     return arrays
+
+
+def activation_of(folder: Path) -> str:
+    """Returns the activation in the graphs of a SavedModel: "relu" or "relu6"; "" if unknown.
+
+    It is unknown if the graphs contain neither of the two operations, or both.
+
+    Raises:
+      WeightsError: The SavedModel cannot be read.
+    """
+    path = folder / "saved_model.pb"
+    try:
+        saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    except _BROKEN_MODULE as error:
+        raise WeightsError(
+            f"{path} is not readable ({error}).", "Fetch the module again."
+        ) from error
+    operations = set()
+    for meta_graph in saved_model.meta_graphs:
+        graph = meta_graph.graph_def
+        operations.update(node.op for node in graph.node)
+        for function in graph.library.function:
+            operations.update(node.op for node in function.node_def)
+    found = [name for name, operation in ACTIVATIONS.items() if operation in operations]
+    return found[0] if len(found) == 1 else ""
 
 
 def read(path: Path) -> Arrays:

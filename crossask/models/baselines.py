@@ -33,6 +33,10 @@ class DCASE2017(SceneModel):
     of exactly 5 frames it is the logits of its only context. Votes have no gradient, so in training
     the result is the mean of the contexts' logits. The published training is on single contexts
     (`training.context_frames` = 5). With 15 classes it has 13,365 parameters.
+
+    Differs from the published baseline: contexts do not reach beyond the ends of the recording, so
+    that T frames have T - 4 of them. There, the first and the last frame are repeated, and T frames
+    have T contexts.
     """
 
     reads = ("log_mel",)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from crossask import config
 from crossask.audio import frontends, reading
 from crossask.audio.clip_features import clip_features
-from crossask.config import EventModelConfig, FeatureConfig, LogMelConfig
+from crossask.config import EventModelConfig, FeatureConfig, LogMelConfig, settings
 from crossask.errors import AudioError, ConfigError
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
@@ -197,6 +197,15 @@ def test_the_gain_to_a_level_is_limited_and_silence_stays_silence():
     levelled = frontends.normalise_level(np.stack([faint, np.zeros(16000)]), -26.0).numpy()
     assert level_dbfs(levelled[0]) == pytest.approx(-50.0, abs=0.01)
     np.testing.assert_array_equal(levelled[1], 0)
+
+
+def test_a_loud_waveform_is_brought_down_without_a_limit():
+    wave = 3 * noise(16000)
+    levelled = frontends.normalise_level(wave, -60.0).numpy()
+    assert level_dbfs(wave) > -60 + frontends.MAX_GAIN_DB
+    assert level_dbfs(levelled) == pytest.approx(-60.0, abs=0.01)
+    description = settings.facts_of(settings.fields(EventModelConfig)["level"]).description
+    assert "amplified by at most 40 dB" in description
 
 
 def test_with_a_level_a_quiet_copy_of_a_clip_has_the_patches_of_the_loud_one():

@@ -7,7 +7,7 @@ import tf_keras as keras
 from events.keras_models import model_of
 
 from crossask import events
-from crossask.audio import frontends
+from crossask.audio import frontends, notices
 from crossask.config import EventModelConfig
 from crossask.errors import WeightsError
 from crossask.events import weights
@@ -107,6 +107,40 @@ def test_the_float_weights_of_yamnet_are_read_as_they_are(real_data):
     assert tagger.names[int(scores.argmax())] == "Silence"
     assert len(tagger.names) == 521
     assert events.build(config).count_params() == 3_217_344
+
+
+def save_with_activation(folder, activation):
+    """Writes a narrow VGGish whose SavedModel has a graph with an activation, and another graph."""
+    module = tf.Module()
+    variables = VGGish(width=WIDTH).built_whole().named_variables()
+    module.by_name = [tf.Variable(value, name=name) for name, value in variables.items()]
+    module.activate = tf.function(activation, [tf.TensorSpec([None])])
+    module.magnitude = tf.function(tf.abs, [tf.TensorSpec([None])])
+    tf.saved_model.save(module, str(folder))
+
+
+@pytest.mark.parametrize(
+    ("activation", "published"),
+    [
+        (tf.nn.relu, "relu"),
+        (tf.nn.relu6, "relu6"),
+        (tf.nn.elu, ""),
+        (lambda x: tf.nn.relu(x) + tf.nn.relu6(x), ""),
+    ],
+)
+def test_another_activation_than_the_modules_is_logged(tmp_path, caplog, activation, published):
+    save_with_activation(tmp_path / "module", activation)
+    assert weights.activation_of(tmp_path / "module") == published
+    for chosen in ("relu", "relu6"):
+        notices.forget()
+        caplog.clear()
+        VGGish.from_hub(tmp_path / "module", width=WIDTH, activation=chosen)
+        is_logged = f"computes with {published}, but event_model.activation" in caplog.text
+        assert is_logged == (published not in ("", chosen))
+
+
+def test_the_float_module_of_yamnet_computes_with_relu(real_data):
+    assert weights.activation_of(real_data("yamnet_float")) == "relu"
 
 
 # ---- Other names

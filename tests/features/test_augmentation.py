@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from crossask.config import AugmentationConfig
+from crossask.config import AugmentationConfig, settings
 from crossask.features.augmentation import augment
 
 RANDOM = np.random.default_rng(0)
@@ -51,6 +51,16 @@ def test_a_key_gives_one_batch_and_another_key_another(choices):
         np.testing.assert_array_equal(one, two)
     if "label_smoothing" not in choices:
         assert any(not np.array_equal(one, two) for one, two in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize("choices", [{"swap_channels": True}, {"crop_frames": 50}])
+def test_a_mono_clip_has_no_channels_to_exchange_and_a_crop_of_its_length_is_the_clip(choices):
+    mono = LOG_MEL[..., :1]
+    inputs, _ = augment({"log_mel": tf.constant(mono)}, SCENES, AugmentationConfig(**choices), KEY)
+    np.testing.assert_array_equal(inputs["log_mel"], mono)
+    (field,) = choices
+    description = settings.facts_of(settings.fields(AugmentationConfig)[field]).description
+    assert "no effect on mono" in description or "as many as a clip has" in description
 
 
 @pytest.mark.parametrize(

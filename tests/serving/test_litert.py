@@ -17,6 +17,7 @@ import pytest
 import small_corpus
 import soundfile
 import tensorflow as tf
+import tf_keras as keras
 
 from crossask import config, events, models, serving, stored, training
 from crossask.audio import frontends, sndfile
@@ -179,7 +180,7 @@ def test_votes_of_frames_are_counted_at_int8_as_in_float(tmp_path):
         small_corpus.FEATURES, clip_seconds=2.0, mono=True, log_mel=log_mel
     )
     row = dataclasses.replace(small_corpus.FA, system="DCASE2017", features=features)
-    tf.keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(0)
     model = litert.ClipModel(row, models.build("DCASE2017", 15, small_corpus.NARROW), None)
     clips = litert._test_clips(model.shape[1:])
     (tmp_path / "x.tflite").write_bytes(litert._convert(model, "baseline", "int8", clips))

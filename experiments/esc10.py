@@ -30,11 +30,9 @@ QUARTER = ModelConfig(
     attention_dim=512,
     event_encoder_channels=(16, 32, 64, 128, 256, 256, 512),
 )
-# The file contains the variables of the published TFLite file, which computes with ReLU6; the
-# published module computes with ReLU. The published results of these rows were trained from
-# Glorot's distribution.
+# The module computes with ReLU.
 YAMNET = EventModelConfig(
-    name="yamnet", weights="yamnet.npz", activation="relu6", initialisation="glorot"
+    name="yamnet", weights="https://tfhub.dev/google/yamnet/1", initialisation="glorot"
 )
 TRAINING = TrainingConfig(epochs=20, batch_size=16, learning_rate=3e-4, validation_share=0.1)
 COMMON = {

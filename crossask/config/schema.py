@@ -567,7 +567,8 @@ class TrainingConfig(Settings):
     )
     context_frames: int = ours(
         0,
-        "Frames of log-mel in one training example (DCASE 2017's baseline); 0: whole clips.",
+        "Frames of log-mel in one training example (DCASE 2017's baseline), one example for each "
+        "frame of a clip; 0: whole clips.",
         ge=0,
         open_because="The paper does not say whether the network is trained on whole clips; T in "
         "Table 2 suggests it.",

@@ -29,6 +29,7 @@ from crossask.features import records
 from crossask.features.augmentation import augment, fold_in
 from crossask.features.cache import FeatureCache
 from crossask.features.targets import Labels, Targets
+from crossask.models.layers import repeat_ends
 from crossask.models.target import Target
 from crossask.tracing import as_written
 
@@ -97,7 +98,7 @@ NO_AUGMENTATION = AugmentationConfig()
 def count_examples(cache: FeatureCache, clip_ids: Sequence[str], context_frames: int = 0) -> int:
     """Returns the number of training examples in an epoch over `clip_ids`.
 
-    An example is a clip, or with `context_frames` any stretch of so many frames of a clip.
+    An example is a clip, or with `context_frames` the context of a frame; see `_contexts`.
     """
     return count_examples_of_shapes(cache.shapes, len(clip_ids), context_frames)
 
@@ -115,7 +116,7 @@ def count_examples_of_shapes(
     if not context_frames:
         return clips
     frames = shapes["log_mel"][0]
-    return clips * max(0, frames - context_frames + 1)
+    return clips * frames if context_frames <= frames else 0
 
 
 def balanced_weights(scenes: Sequence[str], all_scenes: Sequence[str]) -> list[float]:
@@ -175,8 +176,8 @@ class TrainingData:
 
         An epoch ends when the smallest stream cannot fill its part of another batch. The examples
         that are left are dropped; each epoch drops other examples. With `settings.context_frames`,
-        every stretch of so many frames is an example, {"log_mel": [B, context_frames, mels,
-        channels]}, and the stretches of `settings.shuffle_buffer` clips are shuffled together.
+        each frame of a clip is an example with its context, {"log_mel": [B, context_frames,
+        mels, channels]}, and the contexts of `settings.shuffle_buffer` clips are shuffled together.
 
         Args:
           first_epoch: Epoch of the first batch, from 0.
@@ -299,7 +300,7 @@ class TrainingData:
         return batches.map(balanced)
 
     def _context_batches(self, clips: tf.data.Dataset, key: tf.Tensor) -> tf.data.Dataset:
-        """Returns batches of stretches of `settings.context_frames` frames, shuffled in blocks."""
+        """Returns batches of contexts of `settings.context_frames` frames, shuffled in blocks."""
         frames = self.settings.context_frames
         blocks = clips.batch(self.settings.shuffle_buffer)
         contexts = blocks.map(lambda *block: _contexts(frames, *block)).enumerate()
@@ -316,7 +317,8 @@ class EvaluationData:
       corpus: The corpus.
       clip_ids: The clips.
       batch_size: Examples in a batch.
-      context_frames: If not 0, every stretch of so many frames of every clip is an example.
+      context_frames: If not 0, each frame of every clip is an example, with a context of so many
+        frames.
       soft: Whether targets are [B, classes], 1 for the scene, instead of scenes [B].
       labels: Labels in place of scenes, or None.
     """
@@ -493,18 +495,21 @@ def _permuted(number: tf.Tensor, elements: Any, key: tf.Tensor) -> Any:
 
 
 def _contexts(frames: int, inputs: Inputs, target: tf.Tensor, weight: tf.Tensor) -> Batch:
-    """Returns all stretches of `frames` frames of some clips as examples.
+    """Returns the context of each frame of some clips as an example.
+
+    At the ends of a clip, the first and the last frame are repeated, as in the baseline of DCASE
+    2017.
 
     Targets are scenes [clips], never probabilities: rows with context_frames have neither
     augmentation nor a teacher (config/rules.py).
 
     Args:
-      frames: Length of a stretch.
+      frames: Length of a context.
       inputs: {"log_mel": [clips, T, mels, channels]}; other inputs are dropped.
       target: Scene of each clip [clips].
       weight: Weight of each clip [clips].
     """
-    log_mel = tf.signal.frame(inputs["log_mel"], frames, 1, axis=1)
+    log_mel = tf.signal.frame(repeat_ends(inputs["log_mel"], frames), frames, 1, axis=1)
     # [clips, contexts, frames, mels, channels]
     contexts = tf.shape(log_mel)[1]
     flat = tf.reshape(log_mel, tf.concat([[-1], tf.shape(log_mel)[2:]], 0))

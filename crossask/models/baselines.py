@@ -10,7 +10,13 @@ import tf_keras as keras
 
 from crossask.config import ModelConfig
 from crossask.errors import DataError
-from crossask.models.layers import axis_size, batch_normalization, dropout, fold_in
+from crossask.models.layers import (
+    axis_size,
+    batch_normalization,
+    dropout,
+    fold_in,
+    repeat_ends,
+)
 from crossask.models.scene_model import Attention, Inputs, SceneModel
 
 # DCASE 2017
@@ -29,14 +35,12 @@ class DCASE2017(SceneModel):
       each context of 5 frames x 40 bands: twice (dense 50, ReLU, dropout 0.2), then dense
       recording: share of the contexts that vote for each scene
 
-    It reads {"log_mel": [B, T, 40, 1]}. The result is the logarithm of the shares; for a recording
-    of exactly 5 frames it is the logits of its only context. Votes have no gradient, so in training
+    It reads {"log_mel": [B, T, 40, 1]}. There is one context for each frame: the frame, the two
+    before it and the two after it, where the first and the last frame are repeated beyond the ends.
+    The result is the logarithm of the shares; for a recording of exactly 5 frames it is the logits
+    of the only context without repetition. Votes have no gradient, so in training
     the result is the mean of the contexts' logits. The published training is on single contexts
     (`training.context_frames` = 5). With 15 classes it has 13,365 parameters.
-
-    Differs from the published baseline: contexts do not reach beyond the ends of the recording, so
-    that T frames have T - 4 of them. There, the first and the last frame are repeated, and T frames
-    have T contexts.
     """
 
     reads = ("log_mel",)
@@ -51,30 +55,32 @@ class DCASE2017(SceneModel):
         self, inputs: Inputs, training: bool, seed: tf.Tensor | None
     ) -> tuple[tf.Tensor, Attention]:
         """Returns the mean over contexts of the last hidden layer, [B, 50], and no attention."""
-        contexts = self._contexts(inputs, training, seed)  # [B, T - 4, 50]
+        contexts = self._contexts(inputs, training, seed)  # [B, T, 50]
         return tf.reduce_mean(contexts, axis=1), {}
 
     def scene_logits(
         self, inputs: Inputs, training: bool, seed: tf.Tensor | None
     ) -> tuple[tf.Tensor, Attention]:
         """Returns logits as the class describes them, float32 [B, classes], and no attention."""
-        logits = self.scene(self._contexts(inputs, training, seed))  # [B, T - 4, classes]
+        logits = self.scene(self._contexts(inputs, training, seed))  # [B, T, classes]
         if training or logits.shape[1] == 1:
             return tf.reduce_mean(logits, axis=1), {}
-        votes = tf.one_hot(tf.argmax(logits, -1), self.classes)  # [B, T - 4, classes]
+        votes = tf.one_hot(tf.argmax(logits, -1), self.classes)  # [B, T, classes]
         shares = tf.reduce_mean(votes, axis=1)  # [B, classes]
         return tf.math.log(tf.maximum(shares, LEAST_SHARE)), {}
 
     def _contexts(self, inputs: Inputs, training: bool, seed: tf.Tensor | None) -> tf.Tensor:
-        """Returns the last hidden layer of each context, [B, T - 4, 50]."""
+        """Returns the last hidden layer of each context, [B, T, 50]."""
         x = self.read_log_mel(inputs)  # [B, T, 40, 1]
         _check_frames("DCASE2017", x, CONTEXT_FRAMES, "Give longer clips.")
-        x = tf.signal.frame(x, CONTEXT_FRAMES, 1, axis=1)  # [B, T - 4, 5, 40, 1]
+        if x.shape[1] != CONTEXT_FRAMES:
+            x = repeat_ends(x, CONTEXT_FRAMES)  # [B, T + 4, 40, 1]
+        x = tf.signal.frame(x, CONTEXT_FRAMES, 1, axis=1)  # [B, T, 5, 40, 1]
         contexts = axis_size(x, 1)
         features = x.shape[2] * x.shape[3] * x.shape[4]
-        x = tf.reshape(x, [-1, contexts, features])  # [B, T - 4, 200]
+        x = tf.reshape(x, [-1, contexts, features])  # [B, T, 200]
         for number, layer in enumerate(self.hidden):
-            x = layer(x)  # [B, T - 4, 50]
+            x = layer(x)  # [B, T, 50]
             if training:
                 x = dropout(x, CONTEXT_DROPOUT, fold_in(seed, number))
         return x

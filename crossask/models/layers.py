@@ -477,6 +477,21 @@ def batch_normalization(
     )
 
 
+def repeat_ends(x: tf.Tensor, context_frames: int) -> tf.Tensor:
+    """Repeats the first and the last frame so that each frame has a context of its own.
+
+    Args:
+      x: Features [B, T, ...].
+      context_frames: Frames n of a context. That of frame t begins at frame t - n // 2.
+
+    Returns:
+      Features [B, T + n - 1, ...].
+    """
+    before = context_frames // 2
+    after = context_frames - 1 - before
+    return tf.concat([x[:, :1]] * before + [x] + [x[:, -1:]] * after, axis=1)
+
+
 def axis_size(x: tf.Tensor, axis: int) -> int | tf.Tensor:
     """Returns the size of an axis: an int if it is static, else a scalar tensor."""
     size = x.shape[axis]

@@ -610,7 +610,7 @@ class AugmentationConfig(Settings):
     )
     crop_frames: int = ours(
         0,
-        "Number of frames of a random crop of the log-mel; 0, or as many as a clip has: off.",
+        "Number of frames of a random crop of the log-mel, fewer than a clip has; 0: off.",
         ge=0,
         open_because=NO_AUGMENTATION,
     )

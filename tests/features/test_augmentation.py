@@ -53,14 +53,13 @@ def test_a_key_gives_one_batch_and_another_key_another(choices):
         assert any(not np.array_equal(one, two) for one, two in zip(first, other, strict=True))
 
 
-@pytest.mark.parametrize("choices", [{"swap_channels": True}, {"crop_frames": 50}])
-def test_a_mono_clip_has_no_channels_to_exchange_and_a_crop_of_its_length_is_the_clip(choices):
+def test_a_mono_clip_has_no_channels_to_exchange():
     mono = LOG_MEL[..., :1]
-    inputs, _ = augment({"log_mel": tf.constant(mono)}, SCENES, AugmentationConfig(**choices), KEY)
+    choices = AugmentationConfig(swap_channels=True)
+    inputs, _ = augment({"log_mel": tf.constant(mono)}, SCENES, choices, KEY)
     np.testing.assert_array_equal(inputs["log_mel"], mono)
-    (field,) = choices
-    description = settings.facts_of(settings.fields(AugmentationConfig)[field]).description
-    assert "no effect on mono" in description or "as many as a clip has" in description
+    field = settings.fields(AugmentationConfig)["swap_channels"]
+    assert "no effect on mono" in settings.facts_of(field).description
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ AMBIENCE ?=
 SCENE_RECORDINGS ?=
 AUDIOSET ?=
 VGGISH_PCA ?=
-GRID = BIN=$(BIN) OUT=$(OUT) SEEDS=$(SEEDS) ROWS=$(ROWS) JOBS=$(JOBS) DOWNLOAD=$(DOWNLOAD) DRY_RUN=$(DRY_RUN)
+GRID = BIN=$(BIN) OUT="$(OUT)" SEEDS="$(SEEDS)" ROWS="$(ROWS)" JOBS=$(JOBS) DOWNLOAD=$(DOWNLOAD) DRY_RUN=$(DRY_RUN)
 # what the package needs, and what tests and lint need besides
 READY := $(VENV)/.ready
 TOOLS := $(VENV)/.tools
@@ -57,17 +57,17 @@ $(TOOLS): setup.py constraints.txt
 	@touch $(READY) $@
 
 demo: $(READY) ## generate soundscapes, pre-train, compare FA with CMAM, report, export, predict
-	@BIN=$(BIN) OUT=$(OUT) SEEDS=$(SEEDS) JOBS=$(JOBS) bash experiments/demo.sh
+	@BIN=$(BIN) OUT="$(OUT)" SEEDS="$(SEEDS)" JOBS=$(JOBS) bash experiments/demo.sh
 
 reproduce-dcase2019: SEEDS ?= 0,1,2,3,4
 reproduce-dcase2019: OUT ?= dcase2019_output
 reproduce-dcase2019: $(READY) ## Table 3 on TAU 2019: DATA=folder [DOWNLOAD=1] [OUT=] [SEEDS=] [ROWS=] [DRY_RUN=1]
-	@$(GRID) DATA=$(DATA) DATASET=tau2019 EXPERIMENT=experiments/dcase2019.py bash experiments/reproduce.sh
+	@$(GRID) DATA="$(DATA)" DATASET=tau2019 EXPERIMENT=experiments/dcase2019.py bash experiments/reproduce.sh
 
 reproduce-tut2017: SEEDS ?= 0,1,2
 reproduce-tut2017: OUT ?= tut2017_output
 reproduce-tut2017: $(READY) ## Table 3 on TUT 2017, likewise
-	@$(GRID) DATA=$(DATA) DATASET=tut2017 EXPERIMENT=experiments/tut2017.py bash experiments/reproduce.sh
+	@$(GRID) DATA="$(DATA)" DATASET=tut2017 EXPERIMENT=experiments/tut2017.py bash experiments/reproduce.sh
 
 rehearse-dcase2019: SEEDS ?= 0
 rehearse-dcase2019: OUT ?= rehearsal_output

@@ -52,6 +52,9 @@ def cut(table: Path, out: Path, seconds: float, folds: int) -> int:
     Returns:
       Number of clips.
     """
+    written = out / "clips.csv"
+    if written.resolve() == table.resolve():
+        raise SystemExit(f"{written} is the table of the recordings. Give another folder.")
     out.mkdir(parents=True, exist_ok=True)
     recordings = []
     with open(table, newline="", encoding="utf-8") as file:
@@ -77,7 +80,7 @@ def cut(table: Path, out: Path, seconds: float, folds: int) -> int:
             soundfile.write(out / name, part, rate, "PCM_24")
             location = recording["location"]
             lines.append([name, recording["scene"], location, fold_of[location]])
-    with open(out / "clips.csv", "w", newline="", encoding="utf-8") as file:
+    with open(written, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["filename", "scene", "location", "fold"])
         writer.writerows(lines)

@@ -101,8 +101,9 @@ def mapped(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Re
         results[::2] = [function(item) for item in items[::2]]
         try:
             results[1::2] = receiver.recv()
-        except EOFError:
-            # The copy was killed, or it had an error, which this process then has, too.
+        except (EOFError, OSError):
+            # The copy was killed, perhaps while it sent the results, or it had an error, which this
+            # process then has, too.
             results[1::2] = [function(item) for item in items[1::2]]
     finally:
         process.kill()

@@ -10,6 +10,7 @@ import re
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from crossask.errors import CrossaskError
 
 # It is part of temporary names: on a shared disk, only processes of this machine can be checked.
 _HOST = re.sub(r"\W", "_", platform.node())
+# Names of the working folders that this process uses, and the lock for creating one.
+_IN_USE: set[str] = set()
+_CREATING = threading.Lock()
 # Environment variables: the folders for temporary files and for modules of TensorFlow Hub.
 TEMPORARY = "TMPDIR"
 HUB_CACHE = "TFHUB_CACHE_DIR"
@@ -130,20 +134,28 @@ def working_folder(name: str) -> Iterator[Path]:
       name: First part of the folder's name.
     """
     start = f"{name}.{_HOST}-"
+    with _CREATING:
+        _remove_working_folders(start)
+        # A child process may still write there at the end; the next start then removes the folder.
+        prefix = f"{start}{os.getpid()}-"
+        created = tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
+        _IN_USE.add(Path(created.name).name)
+    with created as folder, system_errors.free_space_recorded(folder):
+        yield Path(folder)
+
+
+def _remove_working_folders(start: str) -> None:
+    """Removes the working folders, whose names have a start, that killed processes have left."""
     for path in Path(tempfile.gettempdir()).glob(f"{start}*"):
         process = path.name.removeprefix(start).partition("-")[0]
-        is_left_over = process.isdigit() and not _is_running(int(process))
+        if not process.isdigit() or path.name in _IN_USE:
+            continue
+        # In a container, a command often has the same number as the one that was killed.
+        is_left_over = int(process) == os.getpid() or not _is_running(int(process))
         # A link leads to a folder that this program did not create.
         if is_left_over and not path.is_symlink():
             # A folder of another user cannot be removed.
             shutil.rmtree(path, ignore_errors=True)
-    # A child process may still write there; the next start then removes the folder.
-    prefix = f"{start}{os.getpid()}-"
-    with (
-        tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder,
-        system_errors.free_space_recorded(folder),
-    ):
-        yield Path(folder)
 
 
 @contextlib.contextmanager

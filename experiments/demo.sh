@@ -40,14 +40,21 @@ step "4/6 Evaluate on other locations, and write the report"
 "$BIN"/crossask-report --model_dir="$OUT/runs" --out="$OUT/report"
 
 step "5/6 Export CMAM feature-based as a SavedModel"
-# A model that is older than the run belongs to an earlier run.
-[ "$OUT/model" -nt "$RUN/result.json" ] || rm -rf "$OUT/model"
+# A model that is older than the run belongs to an earlier run. Another folder is not removed.
+if [ -f "$OUT/model/assets/model_card.json" ] && [ ! "$OUT/model" -nt "$RUN/result.json" ]; then
+  rm -rf "$OUT/model"
+fi
 [ -d "$OUT/model" ] || "$BIN"/crossask-export --model_dir="$RUN" --out="$OUT/model"
 
 step "6/6 Predict the scenes of new recordings"
 "$BIN"/crossask-prepare --dataset=soundscapes --data_dir="$OUT/unheard" \
   --soundscapes_seed=2019 --locations_per_scene=4 --clips_per_location=1
-"$BIN"/crossask-predict --model="$OUT/model" $(ls "$OUT"/unheard/audio/*.wav | awk 'NR % 8 == 1')
+RECORDINGS=("$OUT"/unheard/audio/*.wav)
+CHOSEN=()
+for ((number = 0; number < ${#RECORDINGS[@]}; number += 8)); do
+  CHOSEN+=("${RECORDINGS[number]}")
+done
+"$BIN"/crossask-predict --model="$OUT/model" "${CHOSEN[@]}"
 
 step "Done"
 echo "Report:          $OUT/report/report.html (also report.md and table.csv)"

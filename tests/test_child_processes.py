@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import time
 
 import pytest
 
@@ -37,6 +38,21 @@ def test_what_a_killed_copy_would_have_computed_is_computed_here():
         return item * item
 
     assert child_processes.mapped(square, [1, 2, 3]) == [1, 4, 9]
+
+
+def test_what_a_copy_did_not_send_whole_is_computed_here():
+    parent = os.getpid()
+
+    def large(item):
+        if os.getpid() == parent and item == 0:
+            # By now, the copy waits for a reader of the rest.
+            time.sleep(0.5)
+            (copy,) = multiprocessing.active_children()
+            os.kill(copy.pid, signal.SIGKILL)
+        return bytes([item]) * 1_000_000
+
+    results = child_processes.mapped(large, [0, 1])
+    assert [result[:1] for result in results] == [bytes([0]), bytes([1])]
 
 
 def test_an_error_of_this_process_ends_the_copy():

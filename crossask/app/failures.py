@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio_client.utils import is_http_url_like
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
@@ -21,27 +22,47 @@ from crossask.errors import first_line
 LOG = logging.getLogger("crossask")
 # Largest body of a request that uploads no file. It is in memory as a whole.
 MOST_BYTES = 10_000_000
-UPLOAD = "/upload"
+UPLOAD = "/gradio_api/upload"
 TOO_LARGE = f"A request has at most {MOST_BYTES // 1_000_000} MB; sounds are uploaded as files."
 NOT_ANSWERED = "This request cannot be answered."
 UNUSABLE_VALUES = (
     "The page cannot use this request. If the recording was chosen long ago, it is no longer on "
     "the server: choose it again."
 )
+ADDRESS_GIVEN = "The page downloads no recordings. Download the file, and upload it."
 
 
 class Page(gr.Blocks):
     """A page that refuses unexpected values of a request: paths, names of choices, other types."""
 
-    async def preprocess_data(self, block_fn: Any, *others: Any, **named: Any) -> list[Any]:
+    async def preprocess_data(
+        self, block_fn: Any, inputs: list[Any], *others: Any, **named: Any
+    ) -> list[Any]:
         """Returns the values of a request as the handler takes them; gr.Error if it cannot."""
         if block_fn.fn is None:
             # Some events are handled by the browser alone.
             raise gr.Error(UNUSABLE_VALUES, print_exception=False)
+        # Gradio would download a file of any size as a whole into memory, for whoever asks.
+        if _has_address(inputs):
+            raise gr.Error(ADDRESS_GIVEN, print_exception=False)
         try:
-            return await super().preprocess_data(block_fn, *others, **named)
+            return await super().preprocess_data(block_fn, inputs, *others, **named)
         except Exception as error:
             raise gr.Error(UNUSABLE_VALUES, print_exception=False) from error
+
+
+def _has_address(values: list[Any]) -> bool:
+    """Returns whether JSON values contain a file whose path is an address of the web."""
+    waiting = list(values)
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if is_http_url_like(value.get("path")):
+                return True
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return False
 
 
 def logged_failures() -> Middleware:
@@ -67,7 +88,7 @@ class _LoggedFailures:
         has_begun = False
         received = 0
         # Gradio limits the size of the files that are uploaded.
-        is_limited = not scope["path"].endswith(UPLOAD)
+        is_limited = scope["path"] != UPLOAD
 
         async def counted() -> Message:
             nonlocal received

@@ -287,7 +287,7 @@ def notes(prediction: Prediction, card: Mapping[str, Any]) -> list[str]:
     changes = words.over_time_in_words(prediction)
     if changes:
         found.append(changes)
-    if prediction.filled_seconds:
+    if prediction.is_short:
         found.append(
             f"The recording is shorter than the {card['clip_seconds']:g} s that the model reads, "
             f"and was filled with {prediction.filled_seconds:.3g} s. The prediction may be less "

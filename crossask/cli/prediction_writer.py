@@ -116,7 +116,7 @@ class PredictionWriter:
             return
         name = self._key(recording)
         origin = self.origin_of[recording.path]
-        if self.has_timelines and not (recording.is_changed or self.origins.has(name)):
+        if self.has_timelines and not self.origins.has(name):
             self._check_is_new(recording)
         self.origins.begin(name, origin)
         self._write_lines(recording, prediction)
@@ -145,13 +145,13 @@ class PredictionWriter:
     def _check_is_new(self, recording: "RecordingFile") -> None:
         """Raises CrossaskError if there is a file at the path of a recording's timeline.
 
-        When the command began, there was none: it is that of another recording.
+        It is not known to be that of this one: it is that of another, or a text of the user.
         """
         path = self._timeline_path(recording)
         if os.path.lexists(path):
             raise CrossaskError(
-                f"{path} was written for another recording. On some disks, names that differ in "
-                "upper and lower case alone are those of one file.",
+                f"{path} was written for another recording, or by another program. On some disks, "
+                "names that differ in upper and lower case alone are those of one file.",
                 f"Set another --out for {recording}, or rename it.",
             )
 

@@ -29,6 +29,19 @@ EVENTS = "events"
 # Flags of generated recordings.
 OF_SOUNDSCAPES = ("soundscapes_seed", "locations_per_scene", "clips_per_location", "cities")
 OF_EVENTS = ("soundscapes_seed", "events")
+# Flags without an effect if only weights are downloaded.
+OF_DATASETS = (
+    "data_dir",
+    "metadata_only",
+    "experiment",
+    "features_dir",
+    "verify",
+    "runner",
+    "beam_options",
+    "workers",
+    *OF_SOUNDSCAPES,
+    *OF_EVENTS,
+)
 
 
 def _download_help() -> str:
@@ -123,9 +136,12 @@ def prepare(values: flags.FlagValues, _positional: list[str]) -> int:
       The exit code.
     """
     exit_code = 0
+    has_dataset = bool(values.dataset or values.download or not values.assets)
+    if not has_dataset:
+        command.refuse(values, OF_DATASETS, "--assets alone", ", or add --dataset")
     if values.assets:
         exit_code = _fetch_assets(values.assets)
-    if values.dataset or values.download or not values.assets:
+    if has_dataset:
         _prepare_dataset(values)
     return exit_code
 

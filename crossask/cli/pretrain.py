@@ -51,6 +51,14 @@ OF_SOUND = (
     "clip_seconds",
     "balanced",
     "mixup_alpha",
+    "workers",
+    "runner",
+    "beam_options",
+    # A trunk is small: it is trained on one device, and saved after each epoch.
+    "distribution",
+    "tpu",
+    "peer_timeout",
+    "save_steps",
 )
 OF_EMBEDDINGS = ("experiment", "config_file", "params_override")
 FLAGS = flags.FlagValues()

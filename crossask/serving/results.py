@@ -142,12 +142,17 @@ class Prediction(_SceneProbabilities):
         if self.is_silent:
             level = f"{self.level_dbfs:.0f} dBFS"
             texts.append(f"is silent (level {level}); its predicted scene means nothing")
-        if self.seconds < SHORT_SHARE * (self.seconds + self.filled_seconds):
+        if self.is_short:
             texts.append(
                 f"lasts {self.seconds:.3g} s and was filled with {self.filled_seconds:.3g} s, so "
                 "the prediction may be less accurate"
             )
         return tuple(texts)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it lasts less than SHORT_SHARE of a window, so that much of it was filled."""
+        return self.seconds < SHORT_SHARE * (self.seconds + self.filled_seconds)
 
     @property
     def is_silent(self) -> bool:

@@ -8,16 +8,23 @@ import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 from tensorflow.lite.tools import flatbuffer_utils
 
+# Event models of others compute in any of these types.
 BYTES = {
     schema.TensorType.FLOAT32: 4,
     schema.TensorType.FLOAT16: 2,
-    schema.TensorType.INT32: 4,
-    schema.TensorType.UINT8: 1,
-    schema.TensorType.INT64: 8,
-    schema.TensorType.BOOL: 1,
-    schema.TensorType.INT16: 2,
+    schema.TensorType.FLOAT64: 8,
+    schema.TensorType.BFLOAT16: 2,
     schema.TensorType.COMPLEX64: 8,
+    schema.TensorType.COMPLEX128: 16,
+    schema.TensorType.BOOL: 1,
     schema.TensorType.INT8: 1,
+    schema.TensorType.UINT8: 1,
+    schema.TensorType.INT16: 2,
+    schema.TensorType.UINT16: 2,
+    schema.TensorType.INT32: 4,
+    schema.TensorType.UINT32: 4,
+    schema.TensorType.INT64: 8,
+    schema.TensorType.UINT64: 8,
 }
 
 

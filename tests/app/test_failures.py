@@ -10,7 +10,7 @@ import pytest
 from app import made_up
 
 httpx = pytest.importorskip("httpx")
-pytest.importorskip("gradio")
+gradio = pytest.importorskip("gradio")
 
 from crossask.app import failures, page  # noqa: E402
 
@@ -52,6 +52,22 @@ def test_made_up_requests_are_answered_without_a_stack_trace(address, capfd):
     assert "passwd" not in written
 
 
+def test_the_page_downloads_no_file_from_an_address_in_a_request(address, monkeypatch):
+    downloaded = []
+
+    async def download(url, cache_dir):
+        downloaded.append(url)
+        raise OSError("no network")
+
+    monkeypatch.setattr(gradio.processing_utils, "async_ssrf_protected_download", download)
+    sound = {**FILE, "path": "https://sounds.example/large.wav"}
+    for value in (sound, [sound], {"value": sound}):
+        text = events_of(address, "listen", [value])
+        assert "event: error" in text
+        assert failures.ADDRESS_GIVEN in text
+    assert downloaded == []
+
+
 def test_a_request_that_is_no_upload_has_a_largest_size(address):
     def in_pieces():
         yield b'{"data": ["'
@@ -59,9 +75,14 @@ def test_a_request_that_is_no_upload_has_a_largest_size(address):
             yield b"x" * 1_000_000
         yield b'"]}'
 
-    for content in (b"".join(in_pieces()), in_pieces()):
+    # The last word of the second path is that of uploads, whose size has another limit.
+    for content, path in (
+        (b"".join(in_pieces()), "call/listen"),
+        (in_pieces(), "call/listen"),
+        (in_pieces(), "run/upload"),
+    ):
         headers = {"Content-Type": "application/json"}
-        call = f"{address}gradio_api/call/listen"
+        call = f"{address}gradio_api/{path}"
         with httpx.Client() as client:
             try:
                 status = client.post(call, content=content, headers=headers).status_code

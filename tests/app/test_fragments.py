@@ -139,6 +139,8 @@ def test_notes_say_what_makes_a_prediction_less_certain():
     assert fragments.notes(plain, made_up.CARD) == []
     (changes,) = fragments.notes(made_up.prediction(), made_up.CARD)
     assert changes == "Over time: a tram (0:00 to 0:10), then a bus (0:10 to 0:20)."
+    # A sample less than a window makes no prediction less accurate.
+    assert not fragments.notes(dataclasses.replace(plain, filled_seconds=2e-5), made_up.CARD)
     short = dataclasses.replace(plain, filled_seconds=8.0, sample_rate_hz=16000)
     filled, rate = fragments.notes(short, made_up.CARD)
     assert "shorter than the 10 s" in filled

@@ -21,7 +21,7 @@ def test_what_a_dead_process_has_left_is_removed_at_the_start(tmp_path, monkeypa
     left_over = tmp_path / f"{own}{dead_process()}-abc"
     (left_over / "sounds").mkdir(parents=True)
     (left_over / "sounds" / "upload.wav").write_bytes(b"sound")
-    alive = tmp_path / f"{own}{os.getpid()}-abc"
+    alive = tmp_path / f"{own}{os.getppid()}-abc"
     other_program = tmp_path / f"other.{files._HOST}-{dead_process()}-abc"
     other_machine = tmp_path / f"page.{files._HOST}x-{dead_process()}-abc"
     kept = tmp_path / "kept"
@@ -37,3 +37,14 @@ def test_what_a_dead_process_has_left_is_removed_at_the_start(tmp_path, monkeypa
         assert folder.name.startswith(f"{own}{os.getpid()}-")
         (folder / "upload.wav").write_bytes(b"sound")
     assert not folder.exists()
+
+
+def test_in_a_container_the_killed_page_had_the_same_number(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left_over = tmp_path / f"page.{files._HOST}-{os.getpid()}-abc"
+    (left_over / "sounds").mkdir(parents=True)
+    with files.working_folder("page") as first:
+        assert not left_over.exists()
+        # That of another thread is in use.
+        with files.working_folder("page"):
+            assert first.exists()

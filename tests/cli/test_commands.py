@@ -212,6 +212,10 @@ def test_any_table_of_predictions_is_scored(work, capsys):
         ("prepare", ["--dataset=folder"], "--data_dir is missing", "--help"),
         ("prepare", ["--dataset=birds", "--data_dir=."], "no data set 'birds'", "tau2019"),
         ("prepare", ["--assets=vgg"], "no asset 'vgg'", "vggish"),
+        *[
+            ("prepare", ["--assets=vggish", flag], "has no effect with --assets alone", "--dataset")
+            for flag in ("--experiment={rows}", "--data_dir=.", "--verify", "--cities=lyon")
+        ],
         (
             "prepare",
             ["--dataset=tau2019", "--data_dir=.", "--cities=lyon"],
@@ -236,6 +240,15 @@ def test_any_table_of_predictions_is_scored(work, capsys):
             "--width has no effect with --embeddings",
             "Remove",
         ),
+        *[
+            (
+                "pretrain",
+                ["--embeddings=x.npz", flag, "--out=y.npz"],
+                "has no effect with --embeddings",
+                "Remove",
+            )
+            for flag in ("--runner=beam", "--distribution=mirrored", "--save_steps=5")
+        ],
         (
             "pretrain",
             ["--events=x.csv", "--experiment={rows}", "--out=y.npz"],

@@ -80,3 +80,13 @@ def test_a_clip_never_replaces_a_recording(tmp_path):
     with pytest.raises(SystemExit, match=r"take_00\.wav is a recording"):
         script("recordings_to_clips").cut(table, tmp_path, 1, 2)
     assert (tmp_path / "take_00.wav").read_bytes() == before
+
+
+def test_the_table_of_the_clips_never_replaces_that_of_the_recordings(tmp_path):
+    write_recording(tmp_path / "take.wav")
+    table = write_table(tmp_path / "clips.csv", "take.wav")
+    before = table.read_bytes()
+    with pytest.raises(SystemExit, match=r"clips\.csv is the table of the recordings"):
+        script("recordings_to_clips").cut(table, tmp_path, 1, 2)
+    assert table.read_bytes() == before
+    assert not (tmp_path / "take_00.wav").exists()

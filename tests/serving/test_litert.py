@@ -576,3 +576,16 @@ def test_a_file_without_its_card_or_with_other_content_is_an_error(tmp_path):
     path.with_suffix(".json").write_text(json.dumps(card))
     with pytest.raises(CrossaskError, match="not a LiteRT model that can be run"):
         serving.Classifier(path)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("float64", 8), ("uint32", 4), ("uint16", 2)])
+def test_memory_is_estimated_for_every_type_of_numbers(dtype, size):
+    def forward(x):
+        return {"y": tf.cast(tf.cast(tf.abs(x), dtype), tf.float32)}
+
+    spec = tf.TensorSpec([1, 8], tf.float32)
+    function = tf.function(forward, input_signature=[spec]).get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    # x beside |x|, or |x| beside the cast numbers.
+    expected = 8 * max(4 + 4, 4 + size)
+    assert tflite_file.peak_bytes(converter.convert(), "front_end/")[1] == expected

@@ -1,5 +1,6 @@
 """Outputs that are continued: a recording is skipped only if it is the one that was predicted."""
 
+import dataclasses
 import os
 import shutil
 import types
@@ -202,6 +203,18 @@ def test_a_timeline_that_was_written_meanwhile_is_not_overwritten(tmp_path):
     with pytest.raises(CrossaskError, match=r"a\.csv was written for another recording"):
         predict_into(out, "csv", True, recordings, OnOtherDisk)
     assert "A.wav" in (out / "A.csv").read_text()
+
+
+def test_notes_beside_a_watched_recording_are_not_overwritten_when_it_changes(tmp_path):
+    sounds = tmp_path / "sounds"
+    write(sounds / "a.wav")
+    notes = sounds / "a.txt"
+    notes.write_text("Recorded by the river.")
+    (recording,) = sources.find_recordings([sounds])
+    changed = dataclasses.replace(recording, is_changed=True)
+    with pytest.raises(CrossaskError, match=r"a\.txt was written for another recording"):
+        predict_into(sounds, "text", True, [changed])
+    assert notes.read_text() == "Recorded by the river."
 
 
 def test_two_files_of_one_timeline_are_an_error_also_if_one_is_written_already(tmp_path):

@@ -1,0 +1,87 @@
+"""The shell scripts and the Makefile pass on paths with spaces, and remove no file of the user."""
+
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = ("prepare", "pretrain", "train", "evaluate", "report", "export", "predict")
+# Writes its name and its arguments, one a line.
+STUB = """#!/usr/bin/env bash
+printf '%s\\n' "${0##*/}" "$@" >> "$CALLS"
+"""
+
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash"),
+]
+
+
+@pytest.fixture
+def demo(tmp_path):
+    """Returns a function that runs the demo with commands that do nothing.
+
+    It returns the lines that the commands wrote.
+    """
+    bin_folder = tmp_path / "my bin"
+    bin_folder.mkdir()
+    for name in COMMANDS:
+        command = bin_folder / f"crossask-{name}"
+        command.write_text(STUB)
+        command.chmod(0o755)
+    calls = tmp_path / "calls"
+
+    def run(out):
+        variables = {"BIN": str(bin_folder), "OUT": str(out), "CALLS": str(calls), "SEEDS": "0"}
+        script = ROOT / "experiments" / "demo.sh"
+        subprocess.run(["bash", script], env={**os.environ, **variables}, check=True)
+        return calls.read_text().splitlines()
+
+    return run
+
+
+def test_the_demo_predicts_every_eighth_recording_in_a_folder_with_a_space(demo, tmp_path):
+    out = tmp_path / "my demo"
+    recordings = [out / "unheard" / "audio" / f"{number:02d}.wav" for number in range(18)]
+    recordings[0].parent.mkdir(parents=True)
+    for recording in recordings:
+        recording.touch()
+    lines = demo(out)
+    predicted = lines[lines.index("crossask-predict") + 1 :]
+    assert predicted == [f"--model={out}/model", *(str(path) for path in recordings[::8])]
+
+
+@pytest.mark.parametrize("card", [True, False])
+def test_the_demo_removes_no_folder_that_is_not_an_exported_model(demo, tmp_path, card):
+    model = tmp_path / "model"
+    kept = model / "assets" / ("model_card.json" if card else "notes.txt")
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    result = tmp_path / "runs" / "cmam_feature_based" / "fold1" / "seed0" / "result.json"
+    result.parent.mkdir(parents=True)
+    result.touch()
+    # The run is newer than the model.
+    os.utime(model, (0, 0))
+    recording = tmp_path / "unheard" / "audio" / "a.wav"
+    recording.parent.mkdir(parents=True)
+    recording.touch()
+    lines = demo(tmp_path)
+    assert kept.exists() is not card
+    assert ("crossask-export" in lines) is card
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
+@pytest.mark.parametrize("target", ["demo", "rehearse-dcase2019", "reproduce-tut2017"])
+def test_make_passes_on_values_with_spaces(target):
+    values = ["OUT=my out", "DATA=my data", "SEEDS=0,1", "ROWS=fa"]
+    done = subprocess.run(
+        ["make", "--dry-run", target, *values], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    words = shlex.split(done.stdout.splitlines()[-1])
+    assert "OUT=my out" in words
+    assert words[words.index("bash") + 1].startswith("experiments/")
+    assert ("DATA=my data" in words) is target.startswith("reproduce")

@@ -250,6 +250,12 @@ def state_of(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     return status.st_size, status.st_mtime_ns
 
 
+def place_of(path: str) -> str:
+    """Returns what is the same for all spellings of a file's path; a link is another file."""
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder), name)
+
+
 def _is_running(process: int) -> bool:
     """Returns whether a process with this number exists; on Windows, True for every number."""
     if sys.platform == "win32":

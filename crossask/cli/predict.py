@@ -239,6 +239,7 @@ def _stream_line(seconds: int, prediction: "Prediction | None", values: flags.Fl
         if state == "predicted":
             line["scene"] = prediction.scene
             line["probabilities"] = prediction.probabilities
+            line["sure"] = prediction.is_sure
         return json.dumps(line)
     text = state
     if state == "predicted":

@@ -125,7 +125,7 @@ class PredictionWriter:
     def _write_lines(self, recording: "RecordingFile", prediction: "Prediction") -> None:
         """Writes the lines of a recording to the table, to its own file, or to standard output."""
         if self.file is not None:
-            self.file.append(prediction, self.values.top)
+            self.file.append(prediction, self.values.top, self._names_in_output(recording))
             return
         if self.has_timelines:
             lines = prediction_lines.timeline_lines(prediction, self.values.format, self.values.top)
@@ -175,11 +175,8 @@ class PredictionWriter:
         """
         if recording.is_changed or self.origins is None:
             return False
-        if self.file is not None:
-            has_name = self.file.contains(str(recording))
-        else:
-            has_name = os.path.isfile(self._timeline_path(recording))
-        if not has_name:
+        names = self._names_in_output(recording)
+        if not names:
             return False
         if recording.is_piped:
             raise CrossaskError(
@@ -187,10 +184,24 @@ class PredictionWriter:
                 "another sound.",
                 "Set --out to another file, or write the sound to a file with a name of its own.",
             )
-        if self.origins.is_same(self._key(recording), self.origin_of[recording.path]):
+        if self.origins.is_same(names[0], self.origin_of[recording.path]):
             return True
         command.LOG.info("%s has changed since it was predicted.", recording)
         return False
+
+    def _names_in_output(self, recording: "RecordingFile") -> list[str]:
+        """Returns the names under which the output has a prediction of a recording.
+
+        A table has it under another name if its path was spelled in another way.
+        """
+        name = self._key(recording)
+        if self.file is None:
+            return [name] if os.path.isfile(self._timeline_path(recording)) else []
+        others: set[str] = set()
+        # What came through a pipe has a path for a moment only.
+        if not recording.is_piped:
+            others = self.origins.names_of(self.origin_of[recording.path])
+        return [found for found in (name, *sorted(others - {name})) if self.file.contains(found)]
 
     def _key(self, recording: "RecordingFile") -> str:
         """Returns the name of a recording in the output."""

@@ -70,6 +70,8 @@ class Origins:
             self._path = table.with_name(f".{table.name}{SUFFIX}")
         # Name in the output -> its origin.
         self._known: dict[str, Origin] = {}
+        # Place of a recording -> its names in the output.
+        self._names: dict[str, set[str]] = {}
         if not self._out.exists():
             # The record of an output that was removed.
             self._path.unlink(missing_ok=True)
@@ -83,7 +85,7 @@ class Origins:
                     state = entry.get("state")
                     if state is not None:
                         state = tuple(state)
-                    self._known[name] = Origin(entry["recording"], entry["format"], state)
+                    self._know(name, Origin(entry["recording"], entry["format"], state))
                     self._check_model(entry["model"])
 
     def begin(self, name: str, origin: Origin) -> None:
@@ -103,12 +105,23 @@ class Origins:
         """Records a recording whose prediction is written; arguments as for `begin`."""
         if self._known.get(name) == origin:
             return
-        self._known[name] = origin
+        self._know(name, origin)
         entry = {"name": name, **dataclasses.asdict(origin), "model": self._model}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         # The line begins with a line break, which ends a line that was not written whole.
         with open(self._path, "a", encoding="utf-8") as file:
             file.write(f"\n{json.dumps(entry)}\n")
+
+    def names_of(self, origin: Origin) -> set[str]:
+        """Returns the names in the output that are those of a recording, in any spelling."""
+        place = files.place_of(origin.recording)
+        # A name may have become that of another recording.
+        names = self._names.get(place, set())
+        return {name for name in names if files.place_of(self._known[name].recording) == place}
+
+    def _know(self, name: str, origin: Origin) -> None:
+        self._known[name] = origin
+        self._names.setdefault(files.place_of(origin.recording), set()).add(name)
 
     def _check_model(self, model: str) -> None:
         if model != self._model:

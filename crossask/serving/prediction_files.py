@@ -67,16 +67,24 @@ class PredictionFile:
                 "Set --out to another file.",
             ) from error
 
-    def append(self, prediction: "Prediction", top: int = 3) -> None:
-        """Writes the line of one recording; `top` as in `prediction_line`.
+    def append(
+        self, prediction: "Prediction", top: int = 3, other_names: Iterable[str] = ()
+    ) -> None:
+        """Writes the line of one recording, in place of its earlier ones.
+
+        Args:
+          prediction: The prediction.
+          top: As in `prediction_line`.
+          other_names: Other names of the recording in the file.
 
         Raises:
           CrossaskError: The file was removed or replaced since it was opened.
         """
         self._check_is_in_place()
         name = self.name_of(prediction.source)
-        if name in self._names:
-            self._remove(name)
+        for earlier in self._names.intersection([name, *other_names]):
+            self._remove(earlier)
+            self._names.remove(earlier)
         self._names.add(name)
         self._file.write(prediction_lines.prediction_line(prediction, self.file_format, top))
         self._file.flush()

@@ -102,7 +102,7 @@ def find_recordings(words: Iterable[str | Path]) -> list[RecordingFile]:
         else:
             recordings = _matches(str(word))
         for recording in recordings:
-            found.setdefault(_place(recording.path), recording)
+            found.setdefault(files.place_of(recording.path), recording)
     if searched.left_out:
         LOG.info("Files in folders that are left out: %s.", searched.left_out)
     if found and not any(os.path.lexists(place) for place in found):
@@ -264,7 +264,7 @@ def _matches(word: str) -> list[RecordingFile]:
         matches: dict[str, str] = {}
         for file in sorted(_expanded(word), key=len):
             if os.path.isfile(file):
-                matches.setdefault(_place(file), file)
+                matches.setdefault(files.place_of(file), file)
         recordings = [RecordingFile(file, Path(file).name) for file in sorted(matches.values())]
         if not recordings:
             raise CrossaskError(
@@ -327,12 +327,6 @@ def _folders_below(top: str) -> list[str]:
 def _in_folder(file: Path, folder: str | Path) -> RecordingFile:
     """Returns a sound file that was found in a folder or its subfolders."""
     return RecordingFile(path=str(file), name=str(file.relative_to(folder)))
-
-
-def _place(path: str) -> str:
-    """Returns what is the same for all paths of a file; a link to a file is another file."""
-    folder, name = os.path.split(path)
-    return os.path.join(os.path.realpath(folder), name)
 
 
 def _log_left_out(content: reading.FolderContent, logged: set[Path]) -> None:

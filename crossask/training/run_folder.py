@@ -206,6 +206,8 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     with contextlib.suppress(OSError, subprocess.SubprocessError):
+        # It fails for a package that is installed in a folder of another project's repository.
+        _git("ls-files", "--error-unmatch", "--", Path(__file__).name)
         commit = _git("describe", "--always")
         # Other tracked files, such as stored results, change while studies run.
         changed = _git("status", "--porcelain", "--untracked-files=no", "--", ":(top)*.py")

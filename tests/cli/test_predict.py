@@ -408,9 +408,9 @@ def test_a_stream_of_raw_samples_is_predicted_every_second(model, capsys, monkey
     classifier = crossask.load(model)
     for line, (start, end) in zip(lines[1:], ((0, 2), (1, 3), (2, 4)), strict=True):
         samples = waveform[start * 16000 : end * 16000].astype(np.float32) / 32768
-        assert line["probabilities"] == pytest.approx(
-            classifier.predict(samples, 16000).probabilities, abs=1e-6
-        )
+        prediction = classifier.predict(samples, 16000)
+        assert line["probabilities"] == pytest.approx(prediction.probabilities, abs=1e-6)
+        assert line["sure"] == prediction.is_sure
     assert call(model, "--stream", "--rate=0") == 2
     assert "rate" in capsys.readouterr().err
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(waveform.tobytes())))

@@ -94,6 +94,36 @@ def test_the_same_recording_is_skipped_under_every_spelling_of_its_path(
     assert predict_into(out, file_format, timeline, sources.find_recordings(["a.wav"])) == 1
     monkeypatch.chdir(tmp_path / "link")
     assert predict_into(out, file_format, timeline, sources.find_recordings(["a.wav"])) == 1
+    others = ["./a.wav", "../link/a.wav", str(tmp_path / "day1" / "a.wav")]
+    for other in others:
+        assert predict_into(out, file_format, timeline, sources.find_recordings([other])) == 1
+    # When the recording has changed, its new prediction takes the place of that of each spelling.
+    for number, other in enumerate(others):
+        os.utime(tmp_path / "day1" / "a.wav", (number, number))
+        assert predict_into(out, file_format, timeline, sources.find_recordings([other])) == 1
+    if file_format in ("text", "csv", "json"):
+        assert timeline or others[-1] in out.read_text()
+
+
+def test_a_name_that_became_that_of_another_recording_is_no_spelling_of_the_first(
+    tmp_path, monkeypatch
+):
+    first = write(tmp_path / "day1" / "a.wav")
+    out = tmp_path / "out"
+    monkeypatch.chdir(first.parent)
+    assert predict_into(out, "csv", False, sources.find_recordings(["a.wav"])) == 1
+    moved = tmp_path / "day2" / "a.wav"
+    moved.parent.mkdir()
+    os.replace(first, moved)
+    monkeypatch.chdir(moved.parent)
+    assert predict_into(out, "csv", False, sources.find_recordings(["a.wav"])) == 1
+    os.utime(moved, (1, 1))
+    with pytest.raises(CrossaskError, match="no longer there"):
+        predict_into(out, "csv", False, sources.find_recordings(["a.wav"]))
+    changed = dataclasses.replace(sources.find_recordings(["a.wav"])[0], is_changed=True)
+    assert predict_into(out, "csv", False, [changed]) == 1
+    write(first)
+    assert predict_into(out, "csv", False, sources.find_recordings([first])) == 2
 
 
 @FORMATS

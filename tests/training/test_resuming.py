@@ -194,6 +194,12 @@ def test_the_recorded_commit_is_dirty_only_if_a_python_file_changed(tmp_path, mo
     assert run_folder.versions()["commit"] == commit
     module.write_text("a = 1")
     assert run_folder.versions()["commit"] == f"{commit}-dirty"
+    # The package may be installed in a folder of another project, which has commits of its own.
+    installed = tmp_path / ".venv" / "module.py"
+    installed.parent.mkdir()
+    installed.write_text("")
+    monkeypatch.setattr(run_folder, "__file__", str(installed))
+    assert "commit" not in run_folder.versions()
 
 
 def test_predictions_of_an_earlier_training_do_not_stay(corpus, features, trained, tmp_path):

@@ -487,9 +487,12 @@ def repeat_ends(x: tf.Tensor, context_frames: int) -> tf.Tensor:
     Returns:
       Features [B, T + n - 1, ...].
     """
+    frames = axis_size(x, 1)
     before = context_frames // 2
     after = context_frames - 1 - before
-    return tf.concat([x[:, :1]] * before + [x] + [x[:, -1:]] * after, axis=1)
+    # Before the clip, the first frame is read, and behind it, the last one.
+    numbers = tf.clip_by_value(tf.range(-before, frames + after), 0, frames - 1)
+    return tf.gather(x, numbers, axis=1)
 
 
 def axis_size(x: tf.Tensor, axis: int) -> int | tf.Tensor:

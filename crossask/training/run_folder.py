@@ -12,7 +12,6 @@ Imports no TensorFlow.
   predictions.csv  the evaluation fold: clip, location, city, device (if all clips have one), truth,
                    one probability a scene
   training_predictions.csv  the same for the training fold, if it was requested
-  event_scores.csv  mean event scores of each location, for a frozen event model with a head
   scores.json      scores of the predictions
   event_scores.csv mean event scores of each location, if the event model is frozen and has a head
   swapped.json     which input the predictions follow if log-mel and embedding belong to two clips,

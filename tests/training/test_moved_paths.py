@@ -71,8 +71,9 @@ def test_what_is_no_file_here_remains(here):
 
 def test_the_folders_of_a_grid_are_recorded_with_absolute_paths(here, monkeypatch):
     monkeypatch.setattr(trainer, "prepare_features", lambda *_arguments: None)
+    monkeypatch.setattr(Grid, "corpora", lambda _grid, _row: None)
     grid = Grid((small_corpus.FA,), (0,), "data", "data/features", "runs")
-    tasks = trainer._tasks(grid, trainer.Execution(), lambda row: None, lambda *_: None)
+    tasks = trainer._tasks(grid, trainer.Execution(), lambda *_: None)
     assert [dict(task.paths) for task in tasks] == [
         {"data_dir": str(here / "data"), "features_dir": str(here / "data" / "features")}
     ]

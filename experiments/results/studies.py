@@ -407,7 +407,7 @@ STUDIES = (
             ),
         ),
         baseline="vem_from_scratch",
-        # 17 minutes to pre-train the trunks and 30.1 for the rest, with other work at the same time.
+        # 17 minutes for the trunks and 30.1 for the rest, with other work at the same time.
         minutes=47,
     ),
     Study(

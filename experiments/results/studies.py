@@ -267,8 +267,8 @@ STUDIES = (
             Training("experiments/esc10_controls.py", THREE_SEEDS, rows=("random_events",)),
         ),
         baseline="cmam_feature_based",
-        # 58.4 minutes with other work at the same time.
-        minutes=58,
+        # 46.0 minutes with other work at the same time.
+        minutes=46,
     ),
     Study(
         name="esc10_fine_tuning",

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sys
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 import pytest
@@ -157,7 +158,8 @@ def test_a_study_that_is_new_gets_its_section(copied):
         assert heading in text
         assert heading not in before
     for row in json.loads((copied / "ambience.json").read_text())["corpora"][0]["rows"]:
-        assert f"{100 * row['macro_accuracy']:.1f} % (" in text
+        percent = 100 * Decimal(str(row["macro_accuracy"]))
+        assert f"{percent.quantize(Decimal('0.1'), ROUND_HALF_UP)} % (" in text
 
 
 def test_a_new_study_has_its_place_in_the_pictures(copied):

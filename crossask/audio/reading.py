@@ -144,12 +144,17 @@ def read_blocks(
             found.set_header(file.remark, file.promised_seconds, file.samplerate)
             yield from found.add_each(_checked_blocks(file, path, samples))
             # This looks through the whole file, which is read to its end here.
-            remark = file.remark or flac.remark_of(path)
+            remark = _remark_of_whole(file, path)
             found.set_header(remark, file.promised_seconds, file.samplerate)
         if remarks is None:
             found.log_once(path)
 
     return blocks(), file.samplerate
+
+
+def _remark_of_whole(file: SoundFile | MediaFile, path: AnyPath) -> str:
+    """Returns what is unusual about a file's header, or about what follows in the file; or ""."""
+    return file.remark or flac.remark_of(path)
 
 
 def read_part(path: AnyPath, start: int, end: int) -> np.ndarray:
@@ -176,7 +181,7 @@ def read_seconds(path: AnyPath, start: float, end: float) -> tuple[np.ndarray, i
         if start == 0:
             # Once for each recording that is cut into clips.
             of_header = Remarks()
-            remark = file.remark or flac.remark_of(path)
+            remark = _remark_of_whole(file, path)
             of_header.set_header(remark, file.promised_seconds, rate, file.seconds)
             of_header.log_once(path)
     found = Remarks()

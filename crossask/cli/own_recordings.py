@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from crossask.datasets.own_recordings import OwnRecordings
 
 SEEDS = "0,1,2"
-# The table of the recordings. Recordings are also read by a table of this name in their folder.
-TABLE = "clips.csv"
 # All numbers of the report, beside the folder of the runs.
 RESULTS = "results.json"
 # Flags of `crossask train` that also apply to a folder of recordings.
@@ -33,15 +31,15 @@ def train(words: Sequence[str], values: flags.FlagValues) -> int:
     """
     _check(words, values)
     source = Path(words[0])
-    from crossask.datasets import own_recordings
+    from crossask.datasets import folder, own_recordings
 
     own = own_recordings.look_at(source)
     command.LOG.info("%s", own.in_words())
     out = Path(values.model_dir or folder_beside(source))
-    own_table = source / TABLE if source.is_dir() else source
-    if os.path.realpath(out / TABLE) == os.path.realpath(own_table):
+    if os.path.realpath(out / folder.TABLE) == os.path.realpath(folder.table_of(source)):
         raise CrossaskError(
-            f"{out} is the folder of the recordings, whose table {TABLE} would be overwritten.",
+            f"{out} is the folder of the recordings, whose table {folder.TABLE} would be "
+            "overwritten.",
             "Set --model_dir to another folder, or leave it out.",
         )
     with locks.of_folder(out):
@@ -50,9 +48,9 @@ def train(words: Sequence[str], values: flags.FlagValues) -> int:
 
 def _train_and_export(own: "OwnRecordings", out: Path, values: flags.FlagValues) -> int:
     """Writes the table and the settings, and runs the verbs."""
-    from crossask.datasets import own_recordings
+    from crossask.datasets import folder, own_recordings
 
-    table = out / TABLE
+    table = out / folder.TABLE
     rows = out / "rows.py"
     own_recordings.write_table(own, table)
     if not rows.exists():

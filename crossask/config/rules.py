@@ -5,6 +5,7 @@ import re
 from typing import TYPE_CHECKING
 
 from crossask.config import catalogue
+from crossask.config.settings import EVENT_SYSTEMS
 from crossask.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -146,10 +147,9 @@ def _augmented_log_mel_is_read(row: "Experiment") -> None:
 
 def _event_control_needs_frozen_embeddings(row: "Experiment") -> None:
     if row.event_control and row.event_input != "embedding":
-        systems = [name for name, system in catalogue.SYSTEMS.items() if system.reads_events]
         raise ConfigError(
             f"event_control is {row.event_control!r}, but the row reads no frozen embeddings.",
-            f"Set strategy=feature_based with one of: {', '.join(systems)}.",
+            f"Set strategy=feature_based with one of: {', '.join(EVENT_SYSTEMS)}.",
         )
 
 

@@ -17,6 +17,8 @@ from crossask.datasets.clip_tables import ClipLine, ClipTable
 from crossask.datasets.clips import Clip, Corpus, Fold
 from crossask.errors import DataError
 
+# The table of a collection, in its folder.
+TABLE = "clips.csv"
 MOST_FOLDS = 5
 # At most so many folders are listed in a message.
 MOST_LISTED = 5
@@ -64,13 +66,18 @@ def read(data_dir: str | Path, need_audio: bool = True, name: str = "folder") ->
     return corpus_of(clips, fold_of, name)
 
 
+def table_of(path: Path) -> Path:
+    """Returns the path of the table of a collection: a CSV, or clips.csv in its folder."""
+    return path if path.is_file() else path / TABLE
+
+
 def read_clips(data_dir: str | Path, need_audio: bool = True) -> tuple[list[Clip], dict[str, str]]:
     """Returns the clips of a collection, and {clip id: name of its fold} if a CSV has folds.
 
     Arguments and errors are those of `read`.
     """
     path = Path(data_dir)
-    table_path = path if path.is_file() else path / "clips.csv"
+    table_path = table_of(path)
     if table_path.is_file():
         table = _read_table(table_path)
         clips = _clips_of_table(table, need_audio)

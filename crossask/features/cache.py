@@ -89,7 +89,8 @@ def prepare_features(
     _check_kinds(corpus, experiment)
     clips = in_order(corpus)
     read_recordings(corpus, Path(features_dir))
-    event_model = _frozen_event_model(corpus, experiment)
+    clip_ids = tuple(clip.id for clip in clips)
+    event_model = _frozen_event_model(corpus, experiment, clip_ids)
     # The digest is computed once, because it reads all weights.
     event_digest = keys.event_digest(experiment, event_model)
     folders = {}
@@ -98,17 +99,17 @@ def prepare_features(
         key = keys.key_of(kind, corpus, experiment, event_digest)
         folder = Path(features_dir) / f"{kind}-{key}"
         keys.log_older_version(folder, kind, corpus, experiment, event_digest)
-        replaced += _begin_folder(folder, kind, corpus, experiment)
+        replaced += _begin_folder(folder, clip_ids)
+        _write_description(folder, kind, corpus, experiment)
         folders[kind] = folder
     write = ShardWriter(experiment, folders, corpus.ready_made, event_model)
     tally = _Tally(len(clips), progress)
-    _write_missing(write, corpus, tally, workers, elsewhere)
+    _write_missing(write, corpus, clips, tally, workers, elsewhere)
     log_changes(tally.padded, tally.cut, experiment)
     tally.raise_problems()
     shapes = {}
     for kind, folder in folders.items():
         shapes[kind] = records.first_shape(records.shard_path(folder, 0), folder.name)
-    clip_ids = tuple(clip.id for clip in clips)
     cache = FeatureCache(clip_ids, folders, shapes, event_digest, tuple(replaced))
     for kind in folders:
         leaks.check_samples(corpus, cache.hashes_of_samples(kind))
@@ -171,7 +172,9 @@ class _Tally:
             )
 
 
-def _frozen_event_model(corpus: Corpus, experiment: Experiment) -> FrozenModel | None:
+def _frozen_event_model(
+    corpus: Corpus, experiment: Experiment, clip_ids: Sequence[str]
+) -> FrozenModel | None:
     """Returns the row's frozen event model; None if it has none or the corpus has embeddings.
 
     Raises:
@@ -182,14 +185,17 @@ def _frozen_event_model(corpus: Corpus, experiment: Experiment) -> FrozenModel |
         return None
     event_model = events.frozen(experiment)
     if isinstance(event_model, Precomputed):
-        clip_ids = [clip.id for clip in in_order(corpus)]
         event_model.check(clip_ids)
         leaks.check_embeddings(corpus, {name: event_model.hash_of(name) for name in clip_ids})
     return event_model
 
 
-def _begin_folder(folder: Path, kind: str, corpus: Corpus, experiment: Experiment) -> list[str]:
+def _begin_folder(folder: Path, clip_ids: Sequence[str]) -> list[str]:
     """Creates or cleans the folder of one kind of feature.
+
+    Args:
+      folder: The folder.
+      clip_ids: Ids of the clips in the order of the records.
 
     Returns:
       What was wrong with files that were removed, and will be computed again.
@@ -197,21 +203,18 @@ def _begin_folder(folder: Path, kind: str, corpus: Corpus, experiment: Experimen
     files.check_room(folder, 0)
     files.remove_remains(folder)
     locks.remove_left_holder(folder)
-    clip_ids = [clip.id for clip in in_order(corpus)]
-    replaced = verification.remove_incomplete(folder, clip_ids)
-    _write_description(folder, kind, corpus, experiment)
-    return replaced
+    return verification.remove_incomplete(folder, clip_ids)
 
 
 def _write_missing(
     write: ShardWriter,
     corpus: Corpus,
+    clips: Sequence[Clip],
     tally: _Tally,
     workers: int,
     elsewhere: Callable[[ShardWriter, list[Shard]], None] | None,
 ) -> None:
     """Writes the shards that are missing; for the arguments see `prepare_features`."""
-    clips = in_order(corpus)
     with contextlib.ExitStack() as locked:
         if write.missing(clips):
             setting = write.experiment.event_model.precision

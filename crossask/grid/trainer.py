@@ -98,10 +98,13 @@ def _train_all(
         runs = [[run.row, run.fold, run.seed] for _, run in plan]
         facts = {"--experiment, --folds or --seeds": runs, "--save_steps": execution.save_steps}
         devices.check_agreement(strategy, facts)
-    for row, run in plan:
-        if not run.finished:
-            # A missing file is an error before anything is computed.
-            trunk.digest(trunk.of_seed(row, run.seed))
+    # Folds share a trunk, which is read once here.
+    begun_with = dict.fromkeys(
+        trunk.of_seed(row, run.seed) for row, run in plan if not run.finished
+    )
+    for row in begun_with:
+        # A missing file is an error before anything is computed.
+        trunk.digest(row)
     # Machines of one cluster may share the folder of the features.
     with locks.waiting(locks.waits() or strategy is not None):
         tasks = _tasks(grid, execution, progress_bar)

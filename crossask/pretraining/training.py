@@ -242,12 +242,13 @@ def _split(
 
 def _plan(settings: PretrainingConfig, is_exclusive: bool, save_steps: int) -> loop.Plan:
     """Returns what `loop.fit` records and by which metric it chooses the best epoch."""
-    best_by = "tag_accuracy" if is_exclusive else "map"
+    # The first metric chooses the best epoch.
+    metrics = ("tag_accuracy",) if is_exclusive else ("map", "tag_accuracy")
     return loop.Plan(
         title=f"pre-training {settings.event_model.name}",
         epochs=settings.epochs,
-        selection=loop.Selection(best_by),
-        metrics=("tag_accuracy",) if is_exclusive else ("map", "tag_accuracy"),
+        selection=loop.Selection(metrics[0]),
+        metrics=metrics,
         save_steps=save_steps,
     )
 

@@ -1,7 +1,7 @@
 """Rows of a results table: the runs of one row with their scores."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -320,10 +320,7 @@ def _check_same(first: EvaluatedRun, other: EvaluatedRun) -> None:
     for entry, what in DIGESTS.items():
         if entry == "trunk_digest" and first.seed != other.seed and _has_trunk_of_seed(first):
             continue
-        # Runs of older versions have no record of some files.
-        found = first.config.get(entry)
-        other_found = other.config.get(entry)
-        if found is not None and other_found is not None and found != other_found:
+        if _differ(first.config, other.config, entry):
             raise DataError(
                 f"{first.folder} and {other.folder} are one row, but began with different {what}.",
                 "Train the row with the same files, or keep such runs in rows (folders) of "
@@ -338,16 +335,23 @@ def _has_trunk_of_seed(run: EvaluatedRun) -> bool:
 
 def _check_same_parts(first: EvaluatedRun, other: EvaluatedRun) -> None:
     """Checks that two runs of a row and a fold had the same training and evaluation clips."""
-    # Runs of older versions have no record of them.
-    found = first.config["corpus"].get("division")
-    other_found = other.config["corpus"].get("division")
-    if found is not None and other_found is not None and found != other_found:
+    if _differ(first.config["corpus"], other.config["corpus"], "division"):
         raise DataError(
             f"{first.folder} and {other.folder} are one row and fold, but were trained or "
             "evaluated on different clips of the corpus.",
             "Train both with the same folds, or keep such runs in rows (folders) of different "
             "names.",
         )
+
+
+def _differ(first: Mapping[str, Any], other: Mapping[str, Any], entry: str) -> bool:
+    """Returns whether two records have different values of an entry.
+
+    Runs of older versions have no record of some files, which is no difference.
+    """
+    found = first.get(entry)
+    other_found = other.get(entry)
+    return found is not None and other_found is not None and found != other_found
 
 
 def _is_compared(path: str, first: EvaluatedRun, other: EvaluatedRun) -> bool:

@@ -52,9 +52,10 @@ def save(path: str | Path, experiment: Experiment, model: SceneModel) -> None:
 
 def of_seed(experiment: Experiment, seed: int) -> Experiment:
     """Returns the row with the trunk that a run with this seed begins with."""
-    return config.override(
-        experiment, {"model.trunk": experiment.model.trunk.replace(SEED_IN_PATH, str(seed))}
-    )
+    path = experiment.model.trunk
+    if SEED_IN_PATH not in path:
+        return experiment
+    return config.override(experiment, {"model.trunk": path.replace(SEED_IN_PATH, str(seed))})
 
 
 def load(experiment: Experiment, model: SceneModel) -> None:

@@ -16,6 +16,9 @@ from filelock import FileLock
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # One way to YAMNet's weights is pip's index; tests use no network.
 os.environ["PIP_NO_INDEX"] = "1"
+# `make test` gives its own options and variables to every make that a test starts.
+for name in ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"):
+    os.environ.pop(name, None)
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -54,6 +54,28 @@ class _Step:
     batch_norm: keras.layers.Layer
 
 
+class _EachChannel(keras.initializers.Initializer):
+    """Initialises a depthwise kernel [height, width, channels, 1] with the fan-in of one channel.
+
+    Keras takes the third axis for inputs of each output. It would divide the deviation by the
+    square root of the channels, and after 13 such layers random embeddings are constant.
+    """
+
+    def __init__(self, initializer: str | keras.initializers.Initializer):
+        """Keeps an initialiser or its name in Keras."""
+        self.initializer = keras.initializers.get(initializer)
+
+    def __call__(self, shape: Any, dtype: Any = None, **options: Any) -> tf.Tensor:
+        """Returns the values, drawn as for a convolution from one channel to all of them."""
+        height, width, channels, multiplier = shape
+        drawn = self.initializer([height, width, multiplier, channels], dtype, **options)
+        return tf.transpose(drawn, [0, 1, 3, 2])
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
+        return {"initializer": keras.initializers.serialize(self.initializer)}
+
+
 @keras.saving.register_keras_serializable("crossask")
 class YAMNet(EventModel):
     """YAMNet: patches [..., 96, 64] -> embeddings [..., 1024], the mean over the last map.
@@ -201,7 +223,7 @@ class YAMNet(EventModel):
             stride,
             padding="same",
             use_bias=False,
-            depthwise_initializer=self._initializer(2 * number),
+            depthwise_initializer=_EachChannel(self._initializer(2 * number)),
             name=f"layer{number}_depthwise",
         )
         batch_norm = self._batch_norm(f"layer{number}_depthwise_norm")

@@ -17,7 +17,7 @@ from crossask.config import EventModelConfig, catalogue
 from crossask.errors import ConfigError, WeightsError
 from crossask.events import weights as weight_files
 from crossask.events.vggish import CONVOLUTIONS, VGGish
-from crossask.events.yamnet import YAMNet
+from crossask.events.yamnet import LAYERS, YAMNet
 
 TINY = {"width": 1 / 64}
 
@@ -62,6 +62,20 @@ def test_the_same_rule_of_initialisation_holds_at_every_width(width):
     np.testing.assert_allclose(
         [truncated.std(), np.abs(truncated).max()], [0.0088, 0.02], rtol=0.05
     )
+
+
+def test_random_depthwise_kernels_are_drawn_for_the_nine_inputs_of_one_channel():
+    named = YAMNet(seed=0).built_whole().named_variables()
+    for number in range(2, len(LAYERS) + 1):
+        kernel = named[f"layer{number}/depthwise_conv/depthwise_kernel"].numpy()
+        assert kernel.std() == pytest.approx(np.sqrt(2 / 9), rel=0.1)  # He et al. (2015)
+
+
+@pytest.mark.parametrize("cls", [VGGish, YAMNet])
+def test_embeddings_of_random_weights_differ_from_patch_to_patch(cls):
+    embeddings = cls(seed=0)(patches(8)).numpy()
+    deviation = embeddings.std(axis=0).mean()
+    assert deviation > 0.05 * np.abs(embeddings).mean()
 
 
 def test_an_unknown_initialisation_is_an_error():

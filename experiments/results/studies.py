@@ -519,6 +519,21 @@ STUDIES = (
         minutes=4,
     ),
     Study(
+        name="esc10_pretraining",
+        about="event models that are pre-trained on ESC-10, scored on other sources",
+        corpus="esc10",
+        trainings=(),
+        benchmark=(
+            "{python}",
+            "benchmarks/esc10_pretraining.py",
+            "{out}/esc10_files/clips.csv",
+            "{out}/esc10_pretraining/models",
+            "--json={stored}",
+        ),
+        minutes=30,
+        is_measured=False,
+    ),
+    Study(
         name="scene_events_recovery",
         about="whether the events that stand out in each scene are the true ones, on soundscapes",
         corpus="demo",

@@ -17,6 +17,7 @@ import small_corpus
 import soundfile
 from report.made_up_runs import MACHINE, write_run
 
+from crossask import locks
 from crossask.errors import CrossaskError
 
 ROOT = Path(__file__).parents[1]
@@ -105,6 +106,15 @@ def test_make_prints_the_plan_through_its_target():
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert '--studies="demo,esc10"' in done.stdout
     assert '--data ESC10="a b"' in done.stdout
+
+
+def test_a_study_that_another_process_computes_is_not_touched(tmp_path, capsys):
+    (study,) = [study for study in studies.STUDIES if study.name == "demo"]
+    settings = settings_of(tmp_path)
+    with locks.of_path(settings.folder(study)):
+        assert make_results.make_results([study], settings) == make_results.ALL_FAILED
+    assert f"{settings.folder(study)} is being written by process" in capsys.readouterr().err
+    assert not settings.folder(study).exists()
 
 
 def small_study(folder: Path, epochs: int = 1, seeds=(0, 1)):

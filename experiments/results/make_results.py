@@ -25,7 +25,7 @@ from typing import Any
 
 from studies import CORPORA, STUDIES, VARIABLES, Command, Corpus, Study, Training, needs
 
-from crossask import config, files
+from crossask import config, files, locks
 from crossask.errors import CrossaskError, DataError
 from crossask.report import runs as report_runs
 from crossask.stored import sha256
@@ -104,8 +104,10 @@ def make_results(studies: Sequence[Study], settings: Settings, is_dry_run: bool 
     changed = []
     for study in possible:
         try:
-            if not is_finished(study, settings):
-                compute(study, settings)
+            # Another `make results` in the same folder would train and move the same runs.
+            with locks.of_path(settings.folder(study)):
+                if not is_finished(study, settings):
+                    compute(study, settings)
             if store(study, settings):
                 changed.append(f"{study.name}.json")
         except (StudyError, CrossaskError) as error:

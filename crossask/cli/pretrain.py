@@ -162,6 +162,7 @@ def pretrain(values: flags.FlagValues, _positional: list[str]) -> int:
     others = OF_SOUND if values.embeddings else OF_EMBEDDINGS
     command.refuse(values, others, f"--{given}")
     command.required(values, given)
+    shared_flags.refuse_unused_device_flags(values)
     if not values.out.endswith(".npz"):
         raise CrossaskError(f"--out is {values.out!r}.", "Give a path that ends in .npz.")
     if values.embeddings:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from crossask.config import Experiment
 
 LARGEST_NUMBER = 2**31 - 1
+# Flags that one --distribution alone uses, and its name.
+DISTRIBUTION_OF = {"tpu": "tpu", "peer_timeout": "multi_worker_mirrored"}
 
 
 def numbers(words: Sequence[str], name: str) -> list[int]:
@@ -91,6 +93,18 @@ def define_device_flags(flag_values: flags.FlagValues) -> None:
         0,
         flag_values=flag_values,
     )
+
+
+def refuse_unused_device_flags(values: flags.FlagValues) -> None:
+    """Raises CrossaskError if a flag is given that only another --distribution uses."""
+    for name, distribution in DISTRIBUTION_OF.items():
+        if values.distribution != distribution:
+            command.refuse(
+                values,
+                [name],
+                f"--distribution={values.distribution}",
+                f", or set --distribution={distribution}",
+            )
 
 
 def exit_code_of_child(values: flags.FlagValues) -> int | None:

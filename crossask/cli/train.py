@@ -89,6 +89,7 @@ flags.DEFINE_bool(
 
 def train(values: flags.FlagValues, words: list[str]) -> int:
     """Trains the grid of runs, after a preflight, or prints its plan."""
+    shared_flags.refuse_unused_device_flags(values)
     if words:
         from crossask.cli import own_recordings
 

@@ -256,6 +256,18 @@ def test_any_table_of_predictions_is_scored(work, capsys):
             "Remove",
         ),
         (
+            "pretrain",
+            ["--events=x.csv", "--peer_timeout=5", "--out=y.npz"],
+            "--peer_timeout has no effect with --distribution=auto",
+            "set --distribution=multi_worker_mirrored",
+        ),
+        (
+            "train",
+            ["--experiment={rows}", "--data_dir=x", "--distribution=mirrored", "--tpu=local"],
+            "--tpu has no effect with --distribution=mirrored",
+            "set --distribution=tpu",
+        ),
+        (
             "evaluate",
             ["--predictions=x.csv", "--model_dir=y"],
             "Both --predictions and --model_dir",

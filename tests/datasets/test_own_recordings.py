@@ -233,7 +233,7 @@ def test_flags_of_the_grid_apply_to_a_folder_of_recordings(sounds, tmp_path, cap
 
 
 def test_flags_about_devices_reach_the_training_of_a_folder(sounds, tmp_path, monkeypatch):
-    given = ["--distribution=mirrored", "--tpu=local", "--save_steps=7", "--peer_timeout=5.0"]
+    given = ["--distribution=tpu", "--tpu=local", "--save_steps=7"]
     given += ["--jobs=3", "--workers=4", f"--features_dir={tmp_path / 'features'}"]
     verbs = {}
 

@@ -23,7 +23,8 @@ ROWS = (
     control(
         "random_events",
         "The frozen event model has random weights.",
-        {"event_model.weights": ""},
+        # Without training, Glorot's distribution halves the variance of the signal in each layer.
+        {"event_model.weights": "", "event_model.initialisation": "he"},
     ),
     control(
         "other_clips_events",

@@ -55,7 +55,7 @@ class _Step:
 
 
 class _EachChannel(keras.initializers.Initializer):
-    """Initialises a depthwise kernel [height, width, channels, 1] with the fan-in of one channel.
+    """Initialises a depthwise kernel [height, width, channels, 1] by the inputs of one channel.
 
     Keras takes the third axis for inputs of each output. It would divide the deviation by the
     square root of the channels, and after 13 such layers random embeddings are constant.
@@ -63,7 +63,13 @@ class _EachChannel(keras.initializers.Initializer):
 
     def __init__(self, initializer: str | keras.initializers.Initializer):
         """Keeps an initialiser or its name in Keras."""
-        self.initializer = keras.initializers.get(initializer)
+        initializer = keras.initializers.get(initializer)
+        if isinstance(initializer, keras.initializers.VarianceScaling):
+            # A channel has as many outputs as inputs, so that their mean is their number, too.
+            initializer = keras.initializers.VarianceScaling(
+                initializer.scale, "fan_in", initializer.distribution, initializer.seed
+            )
+        self.initializer = initializer
 
     def __call__(self, shape: Any, dtype: Any = None, **options: Any) -> tf.Tensor:
         """Returns the values, drawn as for a convolution from one channel to all of them."""

@@ -64,11 +64,16 @@ def test_the_same_rule_of_initialisation_holds_at_every_width(width):
     )
 
 
-def test_random_depthwise_kernels_are_drawn_for_the_nine_inputs_of_one_channel():
-    named = YAMNet(seed=0).built_whole().named_variables()
+@pytest.mark.parametrize(
+    ("initialisation", "deviation"),
+    # He et al. (2015), and Glorot and Bengio (2010) with nine inputs and nine outputs.
+    [("he", np.sqrt(2 / 9)), ("glorot", np.sqrt(1 / 9)), ("truncated_normal", 0.0088)],
+)
+def test_random_depthwise_kernels_are_drawn_for_one_channel(initialisation, deviation):
+    named = YAMNet(seed=0, initialisation=initialisation).built_whole().named_variables()
     for number in range(2, len(LAYERS) + 1):
         kernel = named[f"layer{number}/depthwise_conv/depthwise_kernel"].numpy()
-        assert kernel.std() == pytest.approx(np.sqrt(2 / 9), rel=0.1)  # He et al. (2015)
+        assert kernel.std() == pytest.approx(deviation, rel=0.1)
 
 
 @pytest.mark.parametrize("cls", [VGGish, YAMNet])

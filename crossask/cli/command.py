@@ -48,6 +48,8 @@ EXTRA_OF = {
     "av": "media",
     "ai_edge_litert": "lite",
 }
+# Packages of the core that predicting with a LiteRT file does without (requirements-lite.txt).
+BEYOND_LITE = ("tensorflow", "tf_keras", "h5py", "pooch", "httpx", "certifi")
 # absl appends this to the help of a flag that may be repeated.
 REPEATED = ";\n    repeat this option to specify a list of values"
 
@@ -200,9 +202,12 @@ def with_errors_in_two_lines(call: Callable[[], int]) -> int:
         return complain(error.problem, error.fix)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in EXTRA_OF:
+        if package in BEYOND_LITE:
+            fix = "Install it with: pip install crossask; --model=MODEL.tflite predicts without it."
+        elif package in EXTRA_OF:
+            fix = f"Install it with: pip install 'crossask[{EXTRA_OF[package]}]'"
+        else:
             raise
-        fix = f"Install it with: pip install 'crossask[{EXTRA_OF[package]}]'"
         return complain(f"This needs the package {package!r}, which is not installed.", fix)
     except streams.OutputClosedError:
         # The program that reads the output has read enough, for example `head`.

@@ -267,6 +267,18 @@ def test_any_table_of_predictions_is_scored(work, capsys):
             "--rate has no effect with sound files",
             "add --stream",
         ),
+        (
+            "describe",
+            ["--fields", "--experiment={rows}", "--params_override=training.epochs=3"],
+            "--experiment has no effect with --fields",
+            "Remove --experiment",
+        ),
+        (
+            "describe",
+            ["--fields", "--classes=3"],
+            "--classes has no effect with --fields",
+            "Remove",
+        ),
         ("export", ["--model_dir=x", "--out=x.tflite"], "--out ends in .tflite", "--format=litert"),
         ("predict", ["--out=x.csv", "x.wav"], "ends in .csv", "Add --format=csv"),
         ("predict", ["--out=x.JSON", "x.wav"], "ends in .JSON", "Add --format=json"),

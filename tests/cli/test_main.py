@@ -124,6 +124,14 @@ def test_bash_completes_verbs_and_flags(tmp_path, capsys):
     assert main.main(["crossask", "completion", "tcsh"]) == 2
 
 
+def test_zsh_has_its_own_completion_before_that_of_bash(capsys):
+    # `complete` of bashcompinit calls `compdef`, which compinit defines.
+    assert main.main(["crossask", "completion", "zsh"]) == 0
+    script = capsys.readouterr().out
+    assert 0 < script.index("&& compinit ") < script.index("&& bashcompinit\n")
+    assert script.index("&& bashcompinit\n") < script.index("\ncomplete ")
+
+
 def test_progress_in_a_file_is_a_line_for_every_tenth(caplog):
     with caplog.at_level(logging.INFO, logger="crossask"):
         update = progress.progress_bar("features", "clip")

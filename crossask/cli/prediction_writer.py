@@ -78,8 +78,10 @@ class PredictionWriter:
         """
         self._check_names(recordings)
         self.has_several = len(recordings) > 1 or self.values.watch
+        embeddings = self.classifier.embeddings
         for recording in recordings:
-            self.origin_of[recording.path] = origin_of(recording.path, self.values.format)
+            digest = None if embeddings is None else embeddings.digest_of(recording)
+            self.origin_of[recording.path] = origin_of(recording.path, self.values.format, digest)
         left = [recording for recording in recordings if not self._is_written(recording)]
         if self.values.out and self.has_timelines:
             self._check_paths(left)
@@ -186,7 +188,8 @@ class PredictionWriter:
             )
         if self.origins.is_same(names[0], self.origin_of[recording.path]):
             return True
-        command.LOG.info("%s has changed since it was predicted.", recording)
+        parts = "" if self.classifier.embeddings is None else ", or its embeddings,"
+        command.LOG.info("%s%s has changed since it was predicted.", recording, parts)
         return False
 
     def _names_in_output(self, recording: "RecordingFile") -> list[str]:

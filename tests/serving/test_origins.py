@@ -5,11 +5,13 @@ import os
 import shutil
 import types
 
+import numpy as np
 import pytest
 
 from crossask.cli.prediction_writer import PredictionWriter
 from crossask.errors import CrossaskError
 from crossask.serving import prediction_lines, sources
+from crossask.serving.recording_embeddings import RecordingEmbeddings
 from crossask.serving.results import Segment
 
 SCENES = ("bus", "park")
@@ -25,6 +27,7 @@ class Classifier:
 
     scenes = SCENES
     hop_seconds = None
+    embeddings = None
     card = types.MappingProxyType({"sample_rate_hz": 16000, "seed": 0})
 
     def predict_each(self, recordings, progress=None):
@@ -53,6 +56,21 @@ class OtherSeed(Classifier):
     card = types.MappingProxyType({"sample_rate_hz": 16000, "seed": 1})
 
 
+class WithEmbeddings(Classifier):
+    """A classifier that reads the embeddings of another toolkit."""
+
+    def __init__(self, path):
+        self.embeddings = RecordingEmbeddings(path)
+        self.predicted = []
+
+    def __call__(self):
+        return self
+
+    def predict_each(self, recordings, progress=None):
+        self.predicted += [recording.name for recording in recordings]
+        return super().predict_each(recordings, progress)
+
+
 class OtherHop(Classifier):
     """The same classifier with windows that overlap more."""
 
@@ -74,6 +92,35 @@ def predict_into(out, file_format, timeline, recordings, classifier=Classifier) 
         return len([path for path in out.rglob("*") if not path.name.startswith(".")])
     header = prediction_lines.header_line(file_format, SCENES, timeline)
     return len(out.read_text().removeprefix(header).splitlines())
+
+
+@FORMATS
+def test_a_recording_is_predicted_again_if_its_embeddings_have_changed(
+    tmp_path, monkeypatch, file_format, timeline
+):
+    for name in ("a.wav", "b.wav"):
+        write(tmp_path / "sounds" / name)
+    recordings = sources.find_recordings([tmp_path / "sounds" / f"{name}.wav" for name in "ab"])
+    out = tmp_path / "out"
+    one = np.ones((2, 3), np.float32)
+
+    def predicted(**embeddings):
+        np.savez(tmp_path / "e.npz", **embeddings)
+        classifier = WithEmbeddings(tmp_path / "e.npz")
+        assert predict_into(out, file_format, timeline, recordings, classifier) == 2
+        return classifier.predicted
+
+    assert predicted(**{"a.wav": one, "b.wav": one}) == ["a.wav", "b.wav"]
+    assert predicted(**{"a.wav": one, "b.wav": one}) == []
+    assert predicted(**{"a.wav": one, "b.wav": 2 * one}) == ["b.wav"]
+    # Those of another day alone.
+    assert predicted(**{"b.wav": 2 * one}) == []
+    # A command that is killed before the new prediction is written leaves the earlier one.
+    with monkeypatch.context() as patches:
+        patches.setattr(PredictionWriter, "_write_lines", killed)
+        with pytest.raises(KeyboardInterrupt):
+            predicted(**{"a.wav": 3 * one, "b.wav": 2 * one})
+    assert predicted(**{"a.wav": 3 * one, "b.wav": 2 * one}) == ["a.wav"]
 
 
 def write(path):

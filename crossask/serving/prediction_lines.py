@@ -30,6 +30,8 @@ SUFFIX = {"text": ".txt", "csv": ".csv", "json": ".jsonl", "audacity": ".txt"}
 
 # In place of the scenes of a silent recording.
 SILENT = "silent"
+# How the line of a window begins in the format "text".
+WINDOW = re.compile(r"\d+:\d\d:\d\d to \d+:\d\d:\d\d ")
 # Where one program or another ends a line.
 LINE_BREAK = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 # Where the recordings of a DCASE submission are.
@@ -115,6 +117,32 @@ def timeline_lines(prediction: "Prediction", file_format: str, top: int = 3) -> 
             _window_line(prediction, segment, file_format, top) for segment in prediction.timeline
         ]
     return "".join(lines)
+
+
+def is_timeline(content: str, file_format: str, scenes: Sequence[str]) -> bool:
+    """Returns whether a text seems to be what `timeline_lines` returns for a model.
+
+    Args:
+      content: The text, with the header of its format.
+      file_format: One of TIMELINE_FORMATS.
+      scenes: Names of the model's scenes in the order of its outputs.
+    """
+    header = header_line(file_format, scenes, has_timeline=True)
+    if not content.startswith(header):
+        return False
+    first_line = content.removeprefix(header).partition("\n")[0]
+    if file_format == "json":
+        try:
+            return list(json.loads(first_line)["probabilities"]) == list(scenes)
+        except (ValueError, LookupError, TypeError, RecursionError):
+            return False
+    if file_format == "text":
+        return WINDOW.match(first_line) is not None
+    if file_format == "audacity":
+        # A person may have labelled the recording, too, with other names.
+        found = {line.rpartition("\t")[2] for line in content.splitlines()}
+        return bool(found) and found <= {SILENT, *map(in_one_line, scenes)}
+    return True
 
 
 def labels(timeline: Iterable["Segment"]) -> list[Label]:

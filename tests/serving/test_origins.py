@@ -294,6 +294,30 @@ def test_notes_beside_a_watched_recording_are_not_overwritten_when_it_changes(tm
     assert notes.read_text() == "Recorded by the river."
 
 
+@pytest.mark.parametrize(
+    ("file_format", "content"),
+    [
+        ("text", "Recorded by the river."),
+        ("text", ""),
+        ("audacity", ""),
+        ("audacity", "0.000000\t4.500000\tblackbird\n"),
+        ("audacity", "0.000000\t4.500000\tbus\n4.500000\t5.000000\tblackbird\n"),
+        ("csv", "file,start_seconds,end_seconds,scene,river,filled_seconds\n"),
+        ("json", '{"file": "a.wav", "notes": []}'),
+        ("json", "[]"),
+    ],
+)
+def test_notes_beside_a_recording_do_not_count_as_its_timeline(tmp_path, file_format, content):
+    sounds = tmp_path / "sounds"
+    write(sounds / "a.wav")
+    notes = sounds / f"a{prediction_lines.SUFFIX[file_format]}"
+    notes.write_text(content)
+    recordings = sources.find_recordings([sounds])
+    with pytest.raises(CrossaskError, match=f"is no timeline in the format {file_format}"):
+        predict_into(sounds, file_format, True, recordings)
+    assert notes.read_text() == content
+
+
 def test_two_files_of_one_timeline_are_an_error_also_if_one_is_written_already(tmp_path):
     write(tmp_path / "sounds" / "a.wav")
     recordings = sources.find_recordings([tmp_path / "sounds"])

@@ -284,6 +284,10 @@ def test_any_table_of_predictions_is_scored(work, capsys):
         ("predict", ["--out=x.JSON", "x.wav"], "ends in .JSON", "Add --format=json"),
         ("predict", ["--model=", "x.wav"], "--model is empty", "variable of the shell"),
         ("app", ["--model="], "--model is empty", "variable of the shell"),
+        *[
+            ("app", [f"--public_name={name}"], f"{name!r}, which is no host name", "Give the name")
+            for name in ("https://sounds.example.org", "example.org:8443", "example.org/sounds")
+        ],
         ("predict", ["--format=csv", "--top=1", "x.wav"], "--top has no effect", "--format=text"),
         ("predict", ["--stream", "--hop=1"], "--hop has no effect with --stream", "Remove --hop"),
         *[

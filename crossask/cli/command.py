@@ -81,7 +81,7 @@ def run(
     """
     argv = list(sys.argv if argv is None else argv)
     help_command = f"See {os.path.basename(argv[0])} --help."
-    help_level = _help_level(argv[1:])
+    help_level = _help_level(_own_words(flag_values, argv[1:]))
     _set_up_logging()
     notices.forget()
 
@@ -307,6 +307,20 @@ def _sigterm_raises() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _own_words(flag_values: flags.FlagValues, arguments: Sequence[str]) -> list[str]:
+    """Returns the arguments of a verb without those of a command that it runs."""
+    if flag_values.is_gnu_getopt():
+        return list(arguments)
+    own: list[str] = []
+    for word in arguments:
+        # "--processes 2"
+        is_value = bool(own) and own[-1].startswith("-") and "=" not in own[-1]
+        if not word.startswith("-") and not is_value:
+            break
+        own.append(word)
+    return own
 
 
 def _help_level(arguments: Sequence[str]) -> int:

@@ -10,6 +10,7 @@ import pytest
 
 from crossask import config
 from crossask.cli import main, progress, train
+from crossask.grid import launcher
 from crossask.version import __version__
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +63,16 @@ def test_tensorflows_warnings_are_not_shown(caplog):
 
     tf.get_logger().warning("5 out of the last 9 calls triggered tf.function retracing.")
     assert "retracing" not in caplog.text
+
+
+@pytest.mark.parametrize("flags", [[], ["--processes=3"], ["--processes", "3"]])
+def test_help_behind_the_command_of_launch_is_that_of_the_command(monkeypatch, capsys, flags):
+    launched = []
+    monkeypatch.setattr(launcher, "launch_processes", lambda words, *_: launched.append(words) or 0)
+    assert main.main(["crossask", "launch", *flags, "crossask-train", "--help"]) == 0
+    assert launched == [["crossask-train", "--help"]]
+    assert main.main(["crossask", "launch", *flags, "--help"]) == 0
+    assert "--processes" in capsys.readouterr().out
 
 
 def test_an_empty_argument_is_not_the_current_folder(capsys):

@@ -30,7 +30,7 @@ AUDIOSET ?=
 VGGISH_PCA ?=
 RESULTS_DATA := ESC10 YAMNET TUT2017_EMBEDDINGS AMBIENCE SCENE_RECORDINGS AUDIOSET VGGISH_PCA
 # bash replaces ~ in `make demo OUT=~/demo`; zsh, dash and fish pass it on
-home = $(patsubst ~/%,$(HOME)/%,$(1))
+home = $(if $(filter ~/%,$(firstword $(1))),$(patsubst ~/%,$(HOME)/%,$(1)),$(1))
 GRID = BIN=$(BIN) OUT="$(call home,$(OUT))" SEEDS="$(SEEDS)" ROWS="$(ROWS)" JOBS=$(JOBS) DOWNLOAD=$(DOWNLOAD) DRY_RUN=$(DRY_RUN)
 # what the package needs, and what tests and lint need besides
 READY := $(VENV)/.ready

@@ -99,9 +99,9 @@ def test_the_demo_keeps_the_model_of_its_first_seed_alone(demo, tmp_path, seed):
 @pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
 @pytest.mark.parametrize("target", ["demo", "rehearse-dcase2019", "reproduce-tut2017"])
 def test_make_passes_on_values_with_spaces(target):
-    values = ["OUT=my out", "DATA=my data", "SEEDS=0,1", "ROWS=fa"]
+    values = ["OUT=my  out, new", "DATA=my data", "SEEDS=0,1", "ROWS=fa"]
     words = shlex.split(dry_run(target, *values).splitlines()[-1])
-    assert "OUT=my out" in words
+    assert "OUT=my  out, new" in words
     assert words[words.index("bash") + 1].startswith("experiments/")
     assert ("DATA=my data" in words) is target.startswith("reproduce")
 

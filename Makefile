@@ -28,7 +28,10 @@ AMBIENCE ?=
 SCENE_RECORDINGS ?=
 AUDIOSET ?=
 VGGISH_PCA ?=
-GRID = BIN=$(BIN) OUT="$(OUT)" SEEDS="$(SEEDS)" ROWS="$(ROWS)" JOBS=$(JOBS) DOWNLOAD=$(DOWNLOAD) DRY_RUN=$(DRY_RUN)
+RESULTS_DATA := ESC10 YAMNET TUT2017_EMBEDDINGS AMBIENCE SCENE_RECORDINGS AUDIOSET VGGISH_PCA
+# bash replaces ~ in `make demo OUT=~/demo`; zsh, dash and fish pass it on
+home = $(if $(filter ~/%,$(firstword $(1))),$(patsubst ~/%,$(HOME)/%,$(1)),$(1))
+GRID = BIN=$(BIN) OUT="$(call home,$(OUT))" SEEDS="$(SEEDS)" ROWS="$(ROWS)" JOBS=$(JOBS) DOWNLOAD=$(DOWNLOAD) DRY_RUN=$(DRY_RUN)
 # what the package needs, and what tests and lint need besides
 READY := $(VENV)/.ready
 TOOLS := $(VENV)/.tools
@@ -57,17 +60,17 @@ $(TOOLS): setup.py constraints.txt
 	@touch $(READY) $@
 
 demo: $(READY) ## generate soundscapes, pre-train, compare FA with CMAM, report, export, predict
-	@BIN=$(BIN) OUT="$(OUT)" SEEDS="$(SEEDS)" JOBS=$(JOBS) bash experiments/demo.sh
+	@BIN=$(BIN) OUT="$(call home,$(OUT))" SEEDS="$(SEEDS)" JOBS=$(JOBS) bash experiments/demo.sh
 
 reproduce-dcase2019: SEEDS ?= 0,1,2,3,4
 reproduce-dcase2019: OUT ?= dcase2019_output
 reproduce-dcase2019: $(READY) ## Table 3 on TAU 2019: DATA=folder [DOWNLOAD=1] [OUT=] [SEEDS=] [ROWS=] [DRY_RUN=1]
-	@$(GRID) DATA="$(DATA)" DATASET=tau2019 EXPERIMENT=experiments/dcase2019.py bash experiments/reproduce.sh
+	@$(GRID) DATA="$(call home,$(DATA))" DATASET=tau2019 EXPERIMENT=experiments/dcase2019.py bash experiments/reproduce.sh
 
 reproduce-tut2017: SEEDS ?= 0,1,2
 reproduce-tut2017: OUT ?= tut2017_output
 reproduce-tut2017: $(READY) ## Table 3 on TUT 2017, likewise
-	@$(GRID) DATA="$(DATA)" DATASET=tut2017 EXPERIMENT=experiments/tut2017.py bash experiments/reproduce.sh
+	@$(GRID) DATA="$(call home,$(DATA))" DATASET=tut2017 EXPERIMENT=experiments/tut2017.py bash experiments/reproduce.sh
 
 rehearse-dcase2019: SEEDS ?= 0
 rehearse-dcase2019: OUT ?= rehearsal_output
@@ -76,10 +79,9 @@ rehearse-dcase2019: $(READY) ## the whole table by the same code on soundscapes:
 
 results: OUT ?= results_output
 results: $(READY) ## remake experiments/results: [STUDIES=] [ESC10=] [YAMNET=] [TUT2017_EMBEDDINGS=] [AMBIENCE=] [SCENE_RECORDINGS=] [AUDIOSET=] [VGGISH_PCA=] [DRY_RUN=1]
-	@$(BIN)/python experiments/results/make_results.py --out="$(OUT)" --studies="$(STUDIES)" \
-	  --jobs=$(JOBS) $(if $(filter-out 0 no false,$(DRY_RUN)),--dry_run) --data ESC10="$(ESC10)" --data YAMNET="$(YAMNET)" \
-	  --data TUT2017_EMBEDDINGS="$(TUT2017_EMBEDDINGS)" --data AMBIENCE="$(AMBIENCE)" \
-	  --data SCENE_RECORDINGS="$(SCENE_RECORDINGS)" --data AUDIOSET="$(AUDIOSET)" --data VGGISH_PCA="$(VGGISH_PCA)"
+	@$(BIN)/python experiments/results/make_results.py --out="$(call home,$(OUT))" --studies="$(STUDIES)" \
+	  --jobs=$(JOBS) $(if $(filter-out 0 no false,$(DRY_RUN)),--dry_run) \
+	  $(foreach name,$(RESULTS_DATA),--data $(name)="$(call home,$($(name)))")
 
 test: $(TOOLS) ## run all tests, JOBS at a time
 	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal
@@ -109,7 +111,7 @@ $(BENCH)/.ready: benchmarks/peers.txt
 
 bench: $(READY) $(BENCH)/.ready ## measure the speed beside PyTorch, ONNX Runtime and librosa: [ONLY=features] [SHORT=1] [OUT=] [CLIPS=10000]
 	@$(BIN)/python benchmarks/bench.py $(BENCH)/bin/python --only="$(ONLY)" --clips=$(CLIPS) \
-	  $(if $(filter-out 0 no false,$(SHORT)),--short) $(if $(OUT),--out="$(OUT)")
+	  $(if $(filter-out 0 no false,$(SHORT)),--short) $(if $(OUT),--out="$(call home,$(OUT))")
 
 $(AUDIT)/.ready:
 	$(PYTHON) -m venv $(AUDIT)
@@ -130,7 +132,9 @@ lint: $(TOOLS) ## check format and style
 	$(BIN)/ruff check .
 
 docs: $(TOOLS) ## generate docs/configuration.md, docs/speed.md, and the results in docs/, README.md and experiments/results
-	$(BIN)/python -c "from crossask.config import reference; print(reference.as_markdown(), end='')" > docs/configuration.md
+	@# the page is written by Python: a redirection would empty it before Python starts
+	$(BIN)/python -c "from pathlib import Path; from crossask.config import reference; \
+	  Path('docs/configuration.md').write_text(reference.as_markdown(), encoding='utf-8')"
 	$(BIN)/python experiments/results/write_docs.py
 	PYTHONPATH=benchmarks $(BIN)/python -m speed.page
 

@@ -40,8 +40,13 @@ step "4/6 Evaluate on other locations, and write the report"
 "$BIN"/crossask-report --model_dir="$OUT/runs" --out="$OUT/report"
 
 step "5/6 Export CMAM feature-based as a SavedModel"
-# A model that is older than the run belongs to an earlier run. Another folder is not removed.
-if [ -f "$OUT/model/assets/model_card.json" ] && [ ! "$OUT/model" -nt "$RUN/result.json" ]; then
+# A model that is older than the run, or has another seed, belongs to an earlier run. Another folder
+# is not removed.
+CARD=$OUT/model/assets/model_card.json
+is_of_run() {
+  [ "$OUT/model" -nt "$RUN/result.json" ] && grep -q "^  \"seed\": $FIRST_SEED,*\$" "$CARD"
+}
+if [ -f "$CARD" ] && ! is_of_run; then
   rm -rf "$OUT/model"
 fi
 [ -d "$OUT/model" ] || "$BIN"/crossask-export --model_dir="$RUN" --out="$OUT/model"

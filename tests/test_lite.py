@@ -1,13 +1,18 @@
 """The requirements of predicting with a LiteRT file are few, and they are enough."""
 
+import os
 import re
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
 import setup_file
+import soundfile
+
+from crossask.cli import command
 
 ROOT = Path(__file__).parents[1]
 REQUIREMENTS = ROOT / "requirements-lite.txt"
@@ -68,6 +73,36 @@ def test_predicting_imports_nothing_else(tmp_path):
     # Without these, Python itself would not start here, or they hook into its start.
     imported -= {"setuptools", "pip"}
     assert imported <= allowed
+
+
+@pytest.mark.processes
+def test_a_command_that_needs_more_says_so_without_a_stack_trace(tmp_path):
+    """Every package of the core beyond the requirements is hidden."""
+    hidden = command.BEYOND_LITE
+    code = (
+        "import sys\n"
+        f"sys.modules.update(dict.fromkeys({hidden!r}))\n"
+        "from crossask.cli import main\n"
+        "sys.exit(main.main())\n"
+    )
+    recording = tmp_path / "a.wav"
+    soundfile.write(recording, np.zeros(16000), 16000)
+    environment = {**os.environ, "CROSSASK_CACHE_DIR": str(tmp_path / "cache")}
+    words = [sys.executable, "-c", code, "predict", str(recording)]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == command.USER_ERROR
+    assert "Traceback" not in done.stderr
+    needed = re.search(
+        r"Error: This needs the package '(\w+)', which is not installed", done.stderr
+    )
+    assert needed[1] in command.BEYOND_LITE
+    assert "pip install crossask;" in done.stderr
+
+
+def test_the_packages_that_it_does_without_are_the_rest_of_the_core(monkeypatch):
+    core = names(setup_file.requirements(monkeypatch))
+    rest = core - names(REQUIREMENTS.read_text().splitlines())
+    assert names(list(command.BEYOND_LITE)) == rest
 
 
 def test_the_readme_says_how_many_packages_they_are():

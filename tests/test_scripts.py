@@ -1,12 +1,15 @@
 """The shell scripts and the Makefile pass on paths with spaces, and remove no file of the user."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from crossask import stored
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = ("prepare", "pretrain", "train", "evaluate", "report", "export", "predict")
@@ -19,6 +22,13 @@ pytestmark = [
     pytest.mark.processes,
     pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash"),
 ]
+
+
+def dry_run(*words: str) -> str:
+    """Returns the commands that make would run."""
+    command = ["make", "--dry-run", *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout
 
 
 @pytest.fixture
@@ -74,14 +84,51 @@ def test_the_demo_removes_no_folder_that_is_not_an_exported_model(demo, tmp_path
     assert ("crossask-export" in lines) is card
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_demo_keeps_the_model_of_its_first_seed_alone(demo, tmp_path, seed):
+    card = tmp_path / "model" / "assets" / "model_card.json"
+    stored.write_json(card, {"experiment": {"seed": 0}, "seed": seed, "training": {}})
+    recording = tmp_path / "unheard" / "audio" / "a.wav"
+    recording.parent.mkdir(parents=True)
+    recording.touch()
+    # There is no older or newer run.
+    lines = demo(tmp_path)
+    assert ("crossask-export" in lines) is (seed != 0)
+
+
 @pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
 @pytest.mark.parametrize("target", ["demo", "rehearse-dcase2019", "reproduce-tut2017"])
 def test_make_passes_on_values_with_spaces(target):
-    values = ["OUT=my out", "DATA=my data", "SEEDS=0,1", "ROWS=fa"]
-    done = subprocess.run(
-        ["make", "--dry-run", target, *values], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    words = shlex.split(done.stdout.splitlines()[-1])
-    assert "OUT=my out" in words
+    values = ["OUT=my  out, new", "DATA=my data", "SEEDS=0,1", "ROWS=fa"]
+    words = shlex.split(dry_run(target, *values).splitlines()[-1])
+    assert "OUT=my  out, new" in words
     assert words[words.index("bash") + 1].startswith("experiments/")
     assert ("DATA=my data" in words) is target.startswith("reproduce")
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
+@pytest.mark.parametrize("target", ["demo", "rehearse-dcase2019", "reproduce-tut2017", "results"])
+def test_make_replaces_the_sign_of_the_home_folder_which_some_shells_leave(target):
+    values = ["OUT=~/my out", "DATA=~/my data", "ESC10=~/esc 10", "HOME=/home/me"]
+    printed = dry_run(target, *values)
+    assert "~" not in printed
+    words = shlex.split(printed)
+    assert "OUT=/home/me/my out" in words or "--out=/home/me/my out" in words
+    assert ("DATA=/home/me/my data" in words) is target.startswith("reproduce")
+    assert ("ESC10=/home/me/esc 10" in words) is (target == "results")
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
+def test_make_docs_empties_no_page_before_it_is_written_anew():
+    assert ">" not in dry_run("docs")
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
+def test_make_clean_removes_every_environment():
+    makefile = (ROOT / "Makefile").read_text()
+    environments = re.findall(r"\$\(PYTHON\) -m venv \$\((\w+)\)", makefile)
+    assert len(set(environments)) > 2
+    removed = shlex.split(dry_run("clean"))
+    for name in environments:
+        (folder,) = re.findall(rf"^{name} := (.*)$", makefile, re.MULTILINE)
+        assert folder in removed

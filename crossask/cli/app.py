@@ -11,6 +11,7 @@ import importlib.util
 import sys
 import threading
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from absl import flags
 
@@ -83,6 +84,8 @@ def app(values: flags.FlagValues, _positional: list[str]) -> None:
             "The page needs gradio, which is not installed.",
             "Install it: pip install 'crossask[app]'.",
         )
+    for name in values.public_name:
+        _check_name(name)
     # The page has no other end than that the command is stopped.
     try:
         from crossask.app.outcomes import Limits
@@ -110,6 +113,19 @@ def app(values: flags.FlagValues, _positional: list[str]) -> None:
             threading.Event().wait()
     except (KeyboardInterrupt, Preempted):
         return
+
+
+def _check_name(name: str) -> None:
+    """Raises CrossaskError if a host name is more than a name: no request would have it."""
+    try:
+        is_name = urlsplit(f"//{name}").hostname == name.lower()
+    except ValueError:
+        is_name = False
+    if not is_name:
+        raise CrossaskError(
+            f"--public_name is {name!r}, which is no host name.",
+            "Give the name alone, without https:// and without a port: sounds.example.org.",
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -48,6 +48,8 @@ EXTRA_OF = {
     "av": "media",
     "ai_edge_litert": "lite",
 }
+# Packages of the core that predicting with a LiteRT file does without (requirements-lite.txt).
+BEYOND_LITE = ("tensorflow", "tf_keras", "h5py", "pooch", "httpx", "certifi")
 # absl appends this to the help of a flag that may be repeated.
 REPEATED = ";\n    repeat this option to specify a list of values"
 
@@ -79,7 +81,7 @@ def run(
     """
     argv = list(sys.argv if argv is None else argv)
     help_command = f"See {os.path.basename(argv[0])} --help."
-    help_level = _help_level(argv[1:])
+    help_level = _help_level(_own_words(flag_values, argv[1:]))
     _set_up_logging()
     notices.forget()
 
@@ -200,9 +202,12 @@ def with_errors_in_two_lines(call: Callable[[], int]) -> int:
         return complain(error.problem, error.fix)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in EXTRA_OF:
+        if package in BEYOND_LITE:
+            fix = "Install it with: pip install crossask; --model=MODEL.tflite predicts without it."
+        elif package in EXTRA_OF:
+            fix = f"Install it with: pip install 'crossask[{EXTRA_OF[package]}]'"
+        else:
             raise
-        fix = f"Install it with: pip install 'crossask[{EXTRA_OF[package]}]'"
         return complain(f"This needs the package {package!r}, which is not installed.", fix)
     except streams.OutputClosedError:
         # The program that reads the output has read enough, for example `head`.
@@ -302,6 +307,20 @@ def _sigterm_raises() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _own_words(flag_values: flags.FlagValues, arguments: Sequence[str]) -> list[str]:
+    """Returns the arguments of a verb without those of a command that it runs."""
+    if flag_values.is_gnu_getopt():
+        return list(arguments)
+    own: list[str] = []
+    for word in arguments:
+        # "--processes 2"
+        is_value = bool(own) and own[-1].startswith("-") and "=" not in own[-1]
+        if not word.startswith("-") and not is_value:
+            break
+        own.append(word)
+    return own
 
 
 def _help_level(arguments: Sequence[str]) -> int:

@@ -14,8 +14,12 @@ from crossask.cli import command
 from crossask.errors import CrossaskError
 
 FLAGS = flags.FlagValues()
-# zsh reads bash's completions after this line.
-ZSH_START = "autoload -U +X bashcompinit && bashcompinit\n"
+# zsh reads bash's completions after these lines. The second one needs what compinit defines, which
+# a ~/.zshrc without completions, such as that of macOS, does not call.
+ZSH_START = """\
+(( $+functions[compdef] )) || { autoload -U +X compinit && compinit }
+autoload -U +X bashcompinit && bashcompinit
+"""
 # Words that begin with a dash are flags; others are completed as file names.
 BASH = """\
 _crossask() {{

@@ -46,6 +46,9 @@ DEFAULT_CLASSES = 10
 def describe(values: flags.FlagValues, _positional: list[str]) -> None:
     """Prints a table of the rows' sizes, or the reference of all fields."""
     if values.fields:
+        # The fields are listed with their defaults, not with the values of a row.
+        of_rows = ("experiment", "config_file", "params_override", "classes")
+        command.refuse(values, of_rows, "--fields")
         from crossask.config import reference
 
         print(reference.as_text())

@@ -31,7 +31,7 @@ from absl import flags
 from crossask import locks
 from crossask.cli import command, shared_flags
 from crossask.cli.prediction_writer import PredictionWriter, has_timelines, warn_of_low_rate
-from crossask.errors import CrossaskError, Preempted
+from crossask.errors import AudioError, CrossaskError, Preempted
 from crossask.serving import prediction_lines
 
 if TYPE_CHECKING:
@@ -213,7 +213,10 @@ def _predict_stream(values: flags.FlagValues) -> int:
         for seconds, waveform in stream:
             prediction = None
             if len(waveform) >= round(classifier.clip_seconds * values.rate):
-                (prediction,) = classifier.predict_each([waveform], values.rate)
+                (outcome,) = classifier.predict_each([waveform], values.rate)
+                if isinstance(outcome, AudioError):
+                    raise outcome
+                prediction = outcome
             print(_stream_line(seconds, prediction, values), flush=True)
         if seconds == 0:
             command.LOG.warning("The stream ended before it had one second of sound.")

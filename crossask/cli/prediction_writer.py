@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags
@@ -78,8 +79,10 @@ class PredictionWriter:
         """
         self._check_names(recordings)
         self.has_several = len(recordings) > 1 or self.values.watch
+        embeddings = self.classifier.embeddings
         for recording in recordings:
-            self.origin_of[recording.path] = origin_of(recording.path, self.values.format)
+            digest = None if embeddings is None else embeddings.digest_of(recording)
+            self.origin_of[recording.path] = origin_of(recording.path, self.values.format, digest)
         left = [recording for recording in recordings if not self._is_written(recording)]
         if self.values.out and self.has_timelines:
             self._check_paths(left)
@@ -155,6 +158,24 @@ class PredictionWriter:
                 f"Set another --out for {recording}, or rename it.",
             )
 
+    def _check_is_timeline(self, recording: "RecordingFile") -> None:
+        """Raises CrossaskError if the file at the path of a timeline is none of this model.
+
+        Notes or labels of the user, or the timelines of another program, would count as
+        predictions.
+        """
+        path = self._timeline_path(recording)
+        try:
+            content = Path(path).read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            content = ""
+        if not prediction_lines.is_timeline(content, self.values.format, self.classifier.scenes):
+            raise CrossaskError(
+                f"{path} is no timeline in the format {self.values.format} with the scenes of this "
+                "model.",
+                "Set --out to another folder.",
+            )
+
     def _write_timeline(self, path: str, content: str) -> None:
         """Writes the file of one recording; raises CrossaskError if that is not possible."""
         try:
@@ -184,9 +205,12 @@ class PredictionWriter:
                 "another sound.",
                 "Set --out to another file, or write the sound to a file with a name of its own.",
             )
+        if self.has_timelines and not self.origins.has(names[0]):
+            self._check_is_timeline(recording)
         if self.origins.is_same(names[0], self.origin_of[recording.path]):
             return True
-        command.LOG.info("%s has changed since it was predicted.", recording)
+        parts = "" if self.classifier.embeddings is None else ", or its embeddings,"
+        command.LOG.info("%s%s has changed since it was predicted.", recording, parts)
         return False
 
     def _names_in_output(self, recording: "RecordingFile") -> list[str]:

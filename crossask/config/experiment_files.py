@@ -128,7 +128,8 @@ def _check_one_place(changes: json_files.JsonFile) -> None:
 def with_absolute_paths(experiment: Experiment) -> Experiment:
     """Returns a row whose files are found from every folder.
 
-    What is no file here, such as a TF-Hub handle, remains as it is.
+    ~ at the start of a path is the home folder, as in flags: shells do not replace it within
+    --params_override. What is no file here, such as a TF-Hub handle, remains as it is.
     """
     changes = {}
     for name in PATHS:
@@ -136,7 +137,9 @@ def with_absolute_paths(experiment: Experiment) -> Experiment:
         value = getattr(getattr(experiment, part), field)
         # distillation.teacher may list several files.
         paths = [path.strip() for path in value.split(";")]
-        absolute = [os.path.abspath(path) if os.path.exists(path) else path for path in paths]
+        absolute = []
+        for path in map(os.path.expanduser, paths):
+            absolute.append(os.path.abspath(path) if os.path.exists(path) else path)
         if absolute != paths:
             changes[name] = ";".join(absolute)
     return override(experiment, changes) if changes else experiment

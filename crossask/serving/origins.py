@@ -30,16 +30,19 @@ class Origin:
       recording: Its absolute path.
       format: Format of the output.
       state: Its size, and its time of change in nanoseconds; None if they are not known.
+      embedding: Digest of the embeddings with which it was predicted; None if the model computes
+        them itself, or if they are not known.
     """
 
     recording: str
     format: str
     state: tuple[int, int] | None = None
+    embedding: str | None = None
 
 
-def origin_of(recording: str, file_format: str) -> Origin:
+def origin_of(recording: str, file_format: str, embedding: str | None = None) -> Origin:
     """Returns the origin of a prediction that is written now, in a format."""
-    return Origin(os.path.abspath(recording), file_format, files.state_of(recording))
+    return Origin(os.path.abspath(recording), file_format, files.state_of(recording), embedding)
 
 
 class Origins:
@@ -85,7 +88,8 @@ class Origins:
                     state = entry.get("state")
                     if state is not None:
                         state = tuple(state)
-                    self._know(name, Origin(entry["recording"], entry["format"], state))
+                    embedding = entry.get("embedding")
+                    self._know(name, Origin(entry["recording"], entry["format"], state, embedding))
                     self._check_model(entry["model"])
 
     def begin(self, name: str, origin: Origin) -> None:
@@ -96,7 +100,9 @@ class Origins:
           origin: The recording, as it was before it was read.
         """
         known = self._known.get(name)
-        if known is not None and known.state != origin.state:
+        if known is not None and (
+            known.state != origin.state or known.embedding != origin.embedding
+        ):
             # If the command is killed now, the output has the earlier prediction.
             origin = dataclasses.replace(origin, state=NO_STATE)
         self.add(name, origin)
@@ -107,6 +113,8 @@ class Origins:
             return
         self._know(name, origin)
         entry = {"name": name, **dataclasses.asdict(origin), "model": self._model}
+        if origin.embedding is None:
+            del entry["embedding"]
         self._path.parent.mkdir(parents=True, exist_ok=True)
         # The line begins with a line break, which ends a line that was not written whole.
         with open(self._path, "a", encoding="utf-8") as file:
@@ -137,8 +145,9 @@ class Origins:
     def is_same(self, name: str, origin: Origin) -> bool:
         """Returns whether the output has the prediction of a recording as it is now.
 
-        It is False if the file at this path has changed since. A recording that is no longer where
-        it was counts as moved if its size and its time of change are those of this one.
+        It is False if the file at this path, or its embeddings, have changed since. A recording
+        that is no longer where it was counts as moved if its size and its time of change are those
+        of this one.
 
         Raises:
           CrossaskError: The name in the output is that of another recording.
@@ -152,9 +161,11 @@ class Origins:
                 f"Use another --out for the format {origin.format}.",
             )
         has_states = known.state is not None and origin.state is not None
+        digests = {known.embedding, origin.embedding}
+        has_same_embedding = None in digests or len(digests) == 1
         if not os.path.exists(known.recording):
             if not has_states or _may_be_moved(known.state, origin.state):
-                return True
+                return has_same_embedding
             # Another disk, such as the next card of a recorder, has a recording of this name.
             raise CrossaskError(
                 f"{known.recording}, which is no longer there, and {origin.recording} would both "
@@ -166,7 +177,7 @@ class Origins:
                 f"{known.recording} and {origin.recording} would both be {name} in {self._out}.",
                 "Set another --out for one of them, or rename it.",
             )
-        return not has_states or known.state == origin.state
+        return has_same_embedding and (not has_states or known.state == origin.state)
 
 
 def _may_be_moved(before: tuple[int, int], now: tuple[int, int]) -> bool:

@@ -28,6 +28,10 @@ TIMELINE_FORMATS = ("text", "csv", "json", "audacity")
 # Suffix of a timeline's file.
 SUFFIX = {"text": ".txt", "csv": ".csv", "json": ".jsonl", "audacity": ".txt"}
 
+# In place of the scenes of a silent recording.
+SILENT = "silent"
+# How the line of a window begins in the format "text".
+WINDOW = re.compile(r"\d+:\d\d:\d\d to \d+:\d\d:\d\d ")
 # Where one program or another ends a line.
 LINE_BREAK = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 # Where the recordings of a DCASE submission are.
@@ -89,16 +93,14 @@ def prediction_line(prediction: "Prediction", file_format: str, top: int = 3) ->
         }
         return json.dumps(values) + "\n"
     source = in_one_line(prediction.source)
-    if prediction.is_silent:
-        # The scene that the model computes for silence means nothing.
-        return f"{source}: silent{filled_text(prediction)}\n"
-    return f"{source}: {top_scenes_text(prediction, top)}{filled_text(prediction)}\n"
+    return f"{source}: {_scenes_text(prediction, prediction, top)}\n"
 
 
 def timeline_lines(prediction: "Prediction", file_format: str, top: int = 3) -> str:
     """Returns the lines of one recording's windows.
 
-    In the format "audacity", consecutive windows of one scene are one label.
+    In the format "audacity", consecutive windows of one scene are one label. Text and labels of a
+    silent recording have no scenes.
 
     Args:
       prediction: The prediction.
@@ -106,12 +108,41 @@ def timeline_lines(prediction: "Prediction", file_format: str, top: int = 3) -> 
       top: Number of scenes in the format "text".
     """
     if file_format == "audacity":
-        lines = [_label_line(label) for label in labels(prediction.timeline)]
+        found = labels(prediction.timeline)
+        if prediction.is_silent:
+            found = [Label(found[0].start_seconds, found[-1].end_seconds, SILENT)]
+        lines = [_label_line(label) for label in found]
     else:
         lines = [
             _window_line(prediction, segment, file_format, top) for segment in prediction.timeline
         ]
     return "".join(lines)
+
+
+def is_timeline(content: str, file_format: str, scenes: Sequence[str]) -> bool:
+    """Returns whether a text seems to be what `timeline_lines` returns for a model.
+
+    Args:
+      content: The text, with the header of its format.
+      file_format: One of TIMELINE_FORMATS.
+      scenes: Names of the model's scenes in the order of its outputs.
+    """
+    header = header_line(file_format, scenes, has_timeline=True)
+    if not content.startswith(header):
+        return False
+    first_line = content.removeprefix(header).partition("\n")[0]
+    if file_format == "json":
+        try:
+            return list(json.loads(first_line)["probabilities"]) == list(scenes)
+        except (ValueError, LookupError, TypeError, RecursionError):
+            return False
+    if file_format == "text":
+        return WINDOW.match(first_line) is not None
+    if file_format == "audacity":
+        # A person may have labelled the recording, too, with other names.
+        found = {line.rpartition("\t")[2] for line in content.splitlines()}
+        return bool(found) and found <= {SILENT, *map(in_one_line, scenes)}
+    return True
 
 
 def labels(timeline: Iterable["Segment"]) -> list[Label]:
@@ -186,8 +217,21 @@ def _window_line(prediction: "Prediction", segment: "Segment", file_format: str,
             "filled_seconds": prediction.filled_seconds,
         }
         return json.dumps(values) + "\n"
-    scenes = f"{top_scenes_text(segment, top)}{filled_text(prediction)}"
+    scenes = _scenes_text(prediction, segment, top)
     return f"{clock_text(start)} to {clock_text(end)} {scenes}\n"
+
+
+def _scenes_text(prediction: "Prediction", part: "Prediction | Segment", top: int) -> str:
+    """Returns the scenes of a recording, or of one of its windows, and by how much it was filled.
+
+    Args:
+      prediction: The prediction for the recording.
+      part: The same prediction, or one of its windows.
+      top: As in `prediction_line`.
+    """
+    # The scene that the model computes for silence means nothing.
+    scenes = SILENT if prediction.is_silent else top_scenes_text(part, top)
+    return f"{scenes}{filled_text(prediction)}"
 
 
 def _probabilities(prediction: "Prediction | Segment") -> list[str]:

@@ -57,17 +57,36 @@ class RecordingEmbeddings:
                 "is an array.",
                 "Write it to a file.",
             )
-        parts = Path(recording.source).parts
+        name = self._name_of(recording.source)
+        if name is None:
+            raise AudioError(
+                f"{self._table.path} has no embeddings of {recording.name}.",
+                f"Add an array with the name {Path(recording.source).name!r}.",
+            )
+        self._check_one_recording(name, recording)
+        return self._table.embedding_of(name)
+
+    def digest_of(self, recording: str | os.PathLike) -> str | None:
+        """Returns hexadecimal digits that change with the embeddings of a recording.
+
+        Args:
+          recording: Its path.
+
+        Returns:
+          The digits; None if there are no embeddings of it.
+        """
+        name = self._name_of(recording)
+        return None if name is None else self._table.hash_of(name)
+
+    def _name_of(self, recording: str | os.PathLike) -> str | None:
+        """Returns the name of the embeddings of a recording; None if there are none."""
+        parts = Path(recording).parts
         # The longest name counts: "day1/a.wav" before "a.wav".
         for start in range(len(parts)):
             name = Path(*parts[start:]).as_posix()
             if name in self._table:
-                self._check_one_recording(name, recording)
-                return self._table.embedding_of(name)
-        raise AudioError(
-            f"{self._table.path} has no embeddings of {recording.name}.",
-            f"Add an array with the name {parts[-1]!r}.",
-        )
+                return name
+        return None
 
     def _check_one_recording(self, name: str, recording: Recording) -> None:
         """Raises AudioError if embeddings have been read for another recording already."""

@@ -279,11 +279,27 @@ def test_any_table_of_predictions_is_scored(work, capsys):
             "--rate has no effect with sound files",
             "add --stream",
         ),
+        (
+            "describe",
+            ["--fields", "--experiment={rows}", "--params_override=training.epochs=3"],
+            "--experiment has no effect with --fields",
+            "Remove --experiment",
+        ),
+        (
+            "describe",
+            ["--fields", "--classes=3"],
+            "--classes has no effect with --fields",
+            "Remove",
+        ),
         ("export", ["--model_dir=x", "--out=x.tflite"], "--out ends in .tflite", "--format=litert"),
         ("predict", ["--out=x.csv", "x.wav"], "ends in .csv", "Add --format=csv"),
         ("predict", ["--out=x.JSON", "x.wav"], "ends in .JSON", "Add --format=json"),
         ("predict", ["--model=", "x.wav"], "--model is empty", "variable of the shell"),
         ("app", ["--model="], "--model is empty", "variable of the shell"),
+        *[
+            ("app", [f"--public_name={name}"], f"{name!r}, which is no host name", "Give the name")
+            for name in ("https://sounds.example.org", "example.org:8443", "example.org/sounds")
+        ],
         ("predict", ["--format=csv", "--top=1", "x.wav"], "--top has no effect", "--format=text"),
         ("predict", ["--stream", "--hop=1"], "--hop has no effect with --stream", "Remove --hop"),
         *[

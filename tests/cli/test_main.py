@@ -10,6 +10,7 @@ import pytest
 
 from crossask import config
 from crossask.cli import main, progress, train
+from crossask.grid import launcher
 from crossask.version import __version__
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +63,16 @@ def test_tensorflows_warnings_are_not_shown(caplog):
 
     tf.get_logger().warning("5 out of the last 9 calls triggered tf.function retracing.")
     assert "retracing" not in caplog.text
+
+
+@pytest.mark.parametrize("flags", [[], ["--processes=3"], ["--processes", "3"]])
+def test_help_behind_the_command_of_launch_is_that_of_the_command(monkeypatch, capsys, flags):
+    launched = []
+    monkeypatch.setattr(launcher, "launch_processes", lambda words, *_: launched.append(words) or 0)
+    assert main.main(["crossask", "launch", *flags, "crossask-train", "--help"]) == 0
+    assert launched == [["crossask-train", "--help"]]
+    assert main.main(["crossask", "launch", *flags, "--help"]) == 0
+    assert "--processes" in capsys.readouterr().out
 
 
 def test_an_empty_argument_is_not_the_current_folder(capsys):
@@ -122,6 +133,14 @@ def test_bash_completes_verbs_and_flags(tmp_path, capsys):
     assert completed("crossask", "train", "--see") == ["--seeds"]
     assert completed("crossask-report", "--base") == ["--baseline"]
     assert main.main(["crossask", "completion", "tcsh"]) == 2
+
+
+def test_zsh_has_its_own_completion_before_that_of_bash(capsys):
+    # `complete` of bashcompinit calls `compdef`, which compinit defines.
+    assert main.main(["crossask", "completion", "zsh"]) == 0
+    script = capsys.readouterr().out
+    assert 0 < script.index("&& compinit ") < script.index("&& bashcompinit\n")
+    assert script.index("&& bashcompinit\n") < script.index("\ncomplete ")
 
 
 def test_progress_in_a_file_is_a_line_for_every_tenth(caplog):

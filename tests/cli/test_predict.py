@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 
 import media_files
 import numpy as np
@@ -450,6 +451,20 @@ def test_a_stream_has_no_scene_before_a_whole_window_and_in_silence(model, capsy
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
     assert call(model, "--stream", "--rate=16000") == 0
     assert "ended before it had one second" in capsys.readouterr().err
+
+
+def test_a_stream_ends_with_the_error_of_its_model(capsys, monkeypatch):
+    class Unusable:
+        clip_seconds = 1.0
+        card = types.MappingProxyType({"sample_rate_hz": 16000})
+
+        def predict_each(self, waveforms, rate):
+            yield AudioError("The model computes no finite probabilities.", "Use another model.")
+
+    monkeypatch.setattr(predict, "_classifier", lambda values: Unusable())
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(bytes(4 * 16000))))
+    assert predict.main(["crossask-predict", "--stream", "--rate=16000"]) == 2
+    assert "no finite probabilities" in capsys.readouterr().err
 
 
 def test_a_recording_of_any_rate_is_predicted_as_at_the_rate_of_the_model(model, tmp_path):

@@ -2,7 +2,9 @@
 
 import json
 
+import numpy as np
 import pytest
+import soundfile
 import tensorflow as tf
 
 import crossask
@@ -115,3 +117,51 @@ def test_a_foreign_model_that_is_trusted_predicts(tmp_path):
     with pytest.raises(CrossaskError, match="computes 2 probabilities, and its card lists 3"):
         model.predict(waveform, 16000)
     assert written.read_text() == "written by the model"
+
+
+WAVEFORM = tf.TensorSpec([None, None, None], tf.float32, "waveform")
+RATE = tf.TensorSpec([], tf.int32, "sample_rate_hz")
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "output", "message"),
+    [
+        ("classify", [WAVEFORM, RATE], "probabilities", "has no signature 'serving_default'"),
+        (
+            "serving_default",
+            [WAVEFORM],
+            "probabilities",
+            "takes waveform float32 (None, None, None) in place",
+        ),
+        (
+            "serving_default",
+            [tf.TensorSpec([None, None], tf.float32, "waveform"), RATE],
+            "probabilities",
+            "in place of waveform float32 (3, 16000, 2), sample_rate_hz int32 ()",
+        ),
+        (
+            "serving_default",
+            [WAVEFORM, RATE],
+            "scores",
+            "has no output 'probabilities', but scores",
+        ),
+    ],
+)
+def test_a_trusted_model_with_another_signature_is_an_error(
+    tmp_path, capsys, name, inputs, output, message
+):
+    folder = tmp_path / "model"
+    foreign = tf.Module()
+
+    @tf.function(input_signature=inputs)
+    def classify(waveform, sample_rate_hz=16000):
+        return {output: tf.tile([[0.25, 0.75]], [tf.shape(waveform)[0], 1])}
+
+    foreign.classify = classify
+    tf.saved_model.save(foreign, str(folder), signatures={name: classify})
+    (folder / "assets").mkdir(exist_ok=True)
+    (folder / "assets" / "model_card.json").write_text(json.dumps(FACTS))
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).normal(0, 0.1, 32000), 16000)
+    words = ["crossask-predict", f"--model={folder}", "--trust_model", str(tmp_path / "a.wav")]
+    assert predict.main(words) == 2
+    assert message in capsys.readouterr().err

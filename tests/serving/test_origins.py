@@ -5,11 +5,13 @@ import os
 import shutil
 import types
 
+import numpy as np
 import pytest
 
 from crossask.cli.prediction_writer import PredictionWriter
 from crossask.errors import CrossaskError
 from crossask.serving import prediction_lines, sources
+from crossask.serving.recording_embeddings import RecordingEmbeddings
 from crossask.serving.results import Segment
 
 SCENES = ("bus", "park")
@@ -25,6 +27,7 @@ class Classifier:
 
     scenes = SCENES
     hop_seconds = None
+    embeddings = None
     card = types.MappingProxyType({"sample_rate_hz": 16000, "seed": 0})
 
     def predict_each(self, recordings, progress=None):
@@ -53,6 +56,21 @@ class OtherSeed(Classifier):
     card = types.MappingProxyType({"sample_rate_hz": 16000, "seed": 1})
 
 
+class WithEmbeddings(Classifier):
+    """A classifier that reads the embeddings of another toolkit."""
+
+    def __init__(self, path):
+        self.embeddings = RecordingEmbeddings(path)
+        self.predicted = []
+
+    def __call__(self):
+        return self
+
+    def predict_each(self, recordings, progress=None):
+        self.predicted += [recording.name for recording in recordings]
+        return super().predict_each(recordings, progress)
+
+
 class OtherHop(Classifier):
     """The same classifier with windows that overlap more."""
 
@@ -74,6 +92,35 @@ def predict_into(out, file_format, timeline, recordings, classifier=Classifier) 
         return len([path for path in out.rglob("*") if not path.name.startswith(".")])
     header = prediction_lines.header_line(file_format, SCENES, timeline)
     return len(out.read_text().removeprefix(header).splitlines())
+
+
+@FORMATS
+def test_a_recording_is_predicted_again_if_its_embeddings_have_changed(
+    tmp_path, monkeypatch, file_format, timeline
+):
+    for name in ("a.wav", "b.wav"):
+        write(tmp_path / "sounds" / name)
+    recordings = sources.find_recordings([tmp_path / "sounds" / f"{name}.wav" for name in "ab"])
+    out = tmp_path / "out"
+    one = np.ones((2, 3), np.float32)
+
+    def predicted(**embeddings):
+        np.savez(tmp_path / "e.npz", **embeddings)
+        classifier = WithEmbeddings(tmp_path / "e.npz")
+        assert predict_into(out, file_format, timeline, recordings, classifier) == 2
+        return classifier.predicted
+
+    assert predicted(**{"a.wav": one, "b.wav": one}) == ["a.wav", "b.wav"]
+    assert predicted(**{"a.wav": one, "b.wav": one}) == []
+    assert predicted(**{"a.wav": one, "b.wav": 2 * one}) == ["b.wav"]
+    # Those of another day alone.
+    assert predicted(**{"b.wav": 2 * one}) == []
+    # A command that is killed before the new prediction is written leaves the earlier one.
+    with monkeypatch.context() as patches:
+        patches.setattr(PredictionWriter, "_write_lines", killed)
+        with pytest.raises(KeyboardInterrupt):
+            predicted(**{"a.wav": 3 * one, "b.wav": 2 * one})
+    assert predicted(**{"a.wav": 3 * one, "b.wav": 2 * one}) == ["a.wav"]
 
 
 def write(path):
@@ -245,6 +292,30 @@ def test_notes_beside_a_watched_recording_are_not_overwritten_when_it_changes(tm
     with pytest.raises(CrossaskError, match=r"a\.txt was written for another recording"):
         predict_into(sounds, "text", True, [changed])
     assert notes.read_text() == "Recorded by the river."
+
+
+@pytest.mark.parametrize(
+    ("file_format", "content"),
+    [
+        ("text", "Recorded by the river."),
+        ("text", ""),
+        ("audacity", ""),
+        ("audacity", "0.000000\t4.500000\tblackbird\n"),
+        ("audacity", "0.000000\t4.500000\tbus\n4.500000\t5.000000\tblackbird\n"),
+        ("csv", "file,start_seconds,end_seconds,scene,river,filled_seconds\n"),
+        ("json", '{"file": "a.wav", "notes": []}'),
+        ("json", "[]"),
+    ],
+)
+def test_notes_beside_a_recording_do_not_count_as_its_timeline(tmp_path, file_format, content):
+    sounds = tmp_path / "sounds"
+    write(sounds / "a.wav")
+    notes = sounds / f"a{prediction_lines.SUFFIX[file_format]}"
+    notes.write_text(content)
+    recordings = sources.find_recordings([sounds])
+    with pytest.raises(CrossaskError, match=f"is no timeline in the format {file_format}"):
+        predict_into(sounds, file_format, True, recordings)
+    assert notes.read_text() == content
 
 
 def test_two_files_of_one_timeline_are_an_error_also_if_one_is_written_already(tmp_path):

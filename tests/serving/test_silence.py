@@ -33,6 +33,15 @@ def test_silence_is_recognised_as_such(model, kind):
     assert -200 <= prediction.level_dbfs < remarks.SILENCE_DBFS
 
 
+def test_the_timeline_of_silence_has_no_scenes(model):
+    prediction = model.predict(np.zeros(16000 * 3), 16000)
+    assert prediction_lines.timeline_lines(prediction, "text") == (
+        "00:00:00 to 00:00:02 silent\n00:00:01 to 00:00:03 silent\n"
+    )
+    labels = prediction_lines.timeline_lines(prediction, "audacity")
+    assert labels == "0.000000\t3.000000\tsilent\n"
+
+
 def test_one_loud_window_is_enough_for_a_recording_that_is_not_silent(model):
     rng = np.random.default_rng(0)
     waveform = silence(rng, "zeros", samples=16000 * 8)

@@ -63,6 +63,19 @@ def test_files_of_a_row_are_recorded_with_absolute_paths(here, field, value, nam
     assert config.with_absolute_paths(row) == row
 
 
+def test_a_path_of_a_field_may_begin_with_the_home_folder(here, monkeypatch):
+    monkeypatch.setenv("HOME", str(here))
+    for field, value, expected in (
+        ("event_model.weights", "~/weights.npz", f"{here}/weights.npz"),
+        ("distillation.teacher", "one.csv;~/two.csv", f"{here}/one.csv;{here}/two.csv"),
+        # The files of the seeds.
+        ("model.trunk", "~/trunk_{seed}.npz", f"{here}/trunk_{{seed}}.npz"),
+    ):
+        row = config.with_absolute_paths(config.override(WEIGHTS, {"system": "VEM", field: value}))
+        part, name = field.split(".")
+        assert getattr(getattr(row, part), name) == expected
+
+
 def test_what_is_no_file_here_remains(here):
     for handle in ("https://tfhub.dev/google/yamnet/1", "gs://bucket/weights", "none.npz", ""):
         row = config.override(WEIGHTS, {"event_model.weights": handle})

@@ -29,6 +29,8 @@ PATHS = (
     "model.trunk",
     "distillation.teacher",
 )
+# Fields of a row that change none of its runs. Folds may be added to a row that has runs.
+OF_NO_RUN = ("folds", "note")
 # In `model.trunk`, the seed of a run.
 SEED_IN_PATH = "{seed}"
 WITHOUT_ROWS = "Define ROWS, a tuple of crossask.config.Experiment."

@@ -153,6 +153,17 @@ def test_a_seed_that_lacks_a_fold_is_left_out_with_a_note(tmp_path):
     assert any("do not include seed 1 on fold 1" in note for note in results.notes)
 
 
+def test_runs_of_a_row_may_have_been_trained_before_it_had_more_folds(tmp_path):
+    for fold, folds in (("1", ("1",)), ("2", ("1", "2", "3"))):
+        write_run(tmp_path, "fa", (4, 4), fold=fold, fields={"folds": folds})
+        write_run(tmp_path, "vem", (4, 4), "VEM", fold=fold, fields={"folds": ("1", "2", "3")})
+    results = results_of(tmp_path)
+    assert [row.folds_text for row in results.rows] == 2 * ["folds 1, 2 of 1, 2, 3 pooled"]
+    differing, shared = field_sections.differing_fields(results.rows)
+    assert "folds" not in differing
+    assert shared["folds"] == ["1", "2", "3"]
+
+
 def test_folds_with_different_training_cities_have_no_scores_of_seen_cities(tmp_path):
     fields = {"folds": ("1", "2")}
     for fold, city in (("1", "lyon"), ("2", "oslo")):

@@ -77,6 +77,20 @@ def _epochs_contain_the_first_kept_and_averaged(row: "Experiment") -> None:
             )
 
 
+def _patience_reaches_the_first_kept_epoch(row: "Experiment") -> None:
+    training = row.training
+    if not training.patience or training.keep != "best":
+        return
+    first_end = training.patience_from + training.patience
+    if first_end < training.keep_from:
+        raise ConfigError(
+            f"training.keep_from is {training.keep_from}, but with training.patience="
+            f"{training.patience} training could stop after epoch {first_end}, before the first "
+            "epoch that may be kept.",
+            "Raise training.patience_from or training.patience, or lower training.keep_from.",
+        )
+
+
 def _choices_need_a_validation_part(row: "Experiment") -> None:
     training = row.training
     if training.validation_share > 0:
@@ -121,6 +135,12 @@ def _context_frames_need_plain_log_mel(row: "Experiment") -> None:
             f"training.context_frames is {row.training.context_frames}, but {row.system} reads no "
             "log-mel.",
             "Set training.context_frames=0.",
+        )
+    if row.reads_events:
+        raise ConfigError(
+            f"training.context_frames is {row.training.context_frames}, but {row.system} also "
+            "reads events, which belong to whole clips.",
+            "Set training.context_frames=0, or select rows without events.",
         )
     default = type(row.augmentation)()
     if row.augmentation != default or row.distillation.teacher:
@@ -274,6 +294,7 @@ RULES = (
     _folds_differ,
     _layers_have_sizes,
     _epochs_contain_the_first_kept_and_averaged,
+    _patience_reaches_the_first_kept_epoch,
     _choices_need_a_validation_part,
     _streams_divide_the_batch,
     _warm_up_belongs_to_cosine,

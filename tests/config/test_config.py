@@ -270,6 +270,14 @@ def test_the_strategy_decides_the_input_of_the_event_branch():
         ({"features.clip_hop_seconds": 5.0}, "data set 'tau2019' are clips already"),
         ({"training.epochs": 0}, "Row 'row': training.epochs is 0"),
         ({"training.schedule": "warm_restarts", "training.warmup_epochs": 2}, "'warm_restarts'"),
+        (
+            {"training.keep_from": 50, "training.patience": 5},
+            "could stop after epoch 6, before the first epoch that may be kept",
+        ),
+        (
+            {"system": "JRM", "strategy": "feature_based", "training.context_frames": 5},
+            "JRM also reads events",
+        ),
         ({"system": "DCASE2019", "model.split_band": True}, "no encoder of the log-mel"),
         ({"event_control": "other_clip"}, "no frozen embeddings"),
         ({"event_control": "other_clip"}, "with one of: VEM, JRM, CMAM, LINEAR."),
@@ -309,6 +317,18 @@ def test_a_value_that_has_no_effect_or_does_harm_is_refused(changes, expected):
     overrides = ",".join(f"{name}={value!r}" for name, value in changes.items())
     with pytest.raises(ConfigError, match=re.escape(expected)):
         config.resolve(ROW, params_override=overrides)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "training.keep_from=6,training.patience=5",
+        "training.keep_from=50,training.patience=5,training.patience_from=45",
+        "training.keep_from=50,training.patience=5,training.keep=last",
+    ],
+)
+def test_an_epoch_that_may_be_kept_is_always_reached(settings):
+    config.resolve(ROW, params_override=settings)
 
 
 def test_a_row_without_a_validation_part_keeps_the_last_epoch():

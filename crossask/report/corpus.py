@@ -125,13 +125,18 @@ class CorpusResults:
                 f"{row.title} reaches {formatting.percent(row.summary.macro_accuracy)} "
                 f"({self.scope(row, formatting.METRIC)}); there is no row to compare it with."
             )
-        chosen = compared[0]
+        # Scores of frames and of clips cannot be compared.
+        candidates = [row for row in compared if not row.is_validated_on_frames] or compared
+        chosen = candidates[0]
         choice = ""
-        if len(compared) > 1 and all(row.validation is not None for row in compared):
-            chosen = max(compared, key=lambda row: row.validation)
+        if len(candidates) > 1 and all(row.validation is not None for row in candidates):
+            chosen = max(candidates, key=lambda row: row.validation)
+            limited = (
+                " that are validated on whole clips" if len(candidates) < len(compared) else ""
+            )
             choice = (
-                f"Of the {len(compared)} rows beside {self.baseline.title}, {chosen.title} has the "
-                "best score on the validation part. "
+                f"Of the {len(candidates)} rows beside {self.baseline.title}{limited}, "
+                f"{chosen.title} has the best score on the validation part. "
             )
         difference = self.against_baseline(chosen)
         comparison = difference.comparison
@@ -265,6 +270,12 @@ def _notes_on_comparisons(rows: Sequence[Row]) -> list[str]:
             "points. A row with one seed therefore has no verdict, and its interval covers the "
             "locations alone."
         )
+    for row in rows:
+        if row.is_validated_on_frames:
+            notes.append(
+                f"{row.title}: its validation score is that of single frames with their context, "
+                "and cannot be compared with the scores of whole clips."
+            )
     titles_by_epochs: dict[int | None, list[str]] = {}
     for row in rows:
         # The official baselines have training rules of their own.

@@ -99,6 +99,11 @@ class Row:
         return self._mean_over_runs("validation_macro_accuracy")
 
     @property
+    def is_validated_on_frames(self) -> bool:
+        """Whether `validation` is the score of single frames, each with its context."""
+        return bool(self.fields["training.context_frames"]) and self.validation is not None
+
+    @property
     def embedding_drift(self) -> float | None:
         """Drift of the embeddings, mean over runs; None if no event model was trained."""
         return self._mean_over_runs("embedding_drift")

@@ -124,6 +124,22 @@ def test_unfinished_runs_are_not_part_of_the_results(runs_root):
     assert unfinished == [("fa", 7), ("late", 0)]
 
 
+def test_a_validation_score_of_frames_is_not_compared_with_those_of_clips(tmp_path):
+    write_run(tmp_path, "fa", (3, 3))
+    write_run(tmp_path, "vem", (2, 3), "VEM")
+    of_frames = {"training.context_frames": 5}
+    # Its seed has the highest validation score.
+    write_run(tmp_path, "frames", (4, 4), "DCASE2017", seed=1, fields=of_frames)
+    results = results_of(tmp_path)
+    assert "DCASE 2017 baseline has the best score" not in results.conclusion
+    assert "VEM from scratch scores 12.5 points lower than FA" in results.conclusion
+    note = "DCASE 2017 baseline: its validation score is that of single frames with their context"
+    assert [text for text in results.notes if text.startswith(note)]
+    write_run(tmp_path, "jrm", (4, 3), "JRM", seed=0)
+    best = "Of the 2 rows beside FA that are validated on whole clips, VEM from scratch has the"
+    assert best in results_of(tmp_path).conclusion
+
+
 def test_folds_are_pooled_and_have_a_mean(tmp_path):
     # Fold 1 has three locations a scene and fold 2 one: pooled, the larger fold counts three times.
     fields = {"folds": ("1", "2")}

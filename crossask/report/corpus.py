@@ -125,15 +125,16 @@ class CorpusResults:
                 f"{row.title} reaches {formatting.percent(row.summary.macro_accuracy)} "
                 f"({self.scope(row, formatting.METRIC)}); there is no row to compare it with."
             )
-        # Scores of frames and of clips cannot be compared.
-        candidates = [row for row in compared if not row.is_validated_on_frames] or compared
+        # Scores on different clips, or on frames and on clips, cannot be compared.
+        parts = [row.validation_part for row in compared]
+        of_baseline = self.baseline.validation_part
+        most_common = max(parts, key=lambda part: (parts.count(part), part == of_baseline))
+        candidates = [row for row in compared if row.validation_part == most_common]
         chosen = candidates[0]
         choice = ""
-        if len(candidates) > 1 and all(row.validation is not None for row in candidates):
+        if len(candidates) > 1 and all(row.validation is not None for row in compared):
             chosen = max(candidates, key=lambda row: row.validation)
-            limited = (
-                " that are validated on whole clips" if len(candidates) < len(compared) else ""
-            )
+            limited = " that have the same validation part" if len(set(parts)) > 1 else ""
             choice = (
                 f"Of the {len(candidates)} rows beside {self.baseline.title}{limited}, "
                 f"{chosen.title} has the best score on the validation part. "

@@ -104,6 +104,13 @@ class Row:
         return bool(self.fields["training.context_frames"]) and self.validation is not None
 
     @property
+    def validation_part(self) -> tuple[bool, tuple[tuple[str, str], ...]]:
+        """What `validation` is the score of: equal for rows whose scores can be compared."""
+        # Runs of older versions have no record of their parts.
+        divisions = {run.fold: run.config["corpus"].get("division", "") for run in self.runs}
+        return self.is_validated_on_frames, tuple(sorted(divisions.items()))
+
+    @property
     def embedding_drift(self) -> float | None:
         """Drift of the embeddings, mean over runs; None if no event model was trained."""
         return self._mean_over_runs("embedding_drift")

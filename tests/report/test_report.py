@@ -136,7 +136,18 @@ def test_a_validation_score_of_frames_is_not_compared_with_those_of_clips(tmp_pa
     note = "DCASE 2017 baseline: its validation score is that of single frames with their context"
     assert [text for text in results.notes if text.startswith(note)]
     write_run(tmp_path, "jrm", (4, 3), "JRM", seed=0)
-    best = "Of the 2 rows beside FA that are validated on whole clips, VEM from scratch has the"
+    best = "Of the 2 rows beside FA that have the same validation part, VEM from scratch has the"
+    assert best in results_of(tmp_path).conclusion
+
+
+def test_a_row_is_chosen_among_those_with_the_same_validation_part(tmp_path):
+    write_run(tmp_path, "fa", (3, 3))
+    for name, division, accuracy in (("a", "of 30 %", 0.7), ("b", "of 30 %", 0.8), ("c", "", 0.9)):
+        folder = write_run(tmp_path, name, (4, 3), "CMAM")
+        corpus = json.loads((folder / "config.json").read_text())["corpus"]
+        change_json(folder / "config.json", corpus=corpus | {"division": division})
+        change_json(folder / "result.json", validation_macro_accuracy=accuracy)
+    best = "Of the 2 rows beside FA that have the same validation part, CMAM from scratch (b) has"
     assert best in results_of(tmp_path).conclusion
 
 

@@ -5,7 +5,7 @@ import re
 from typing import TYPE_CHECKING
 
 from crossask.config import catalogue
-from crossask.config.settings import EVENT_SYSTEMS
+from crossask.config.settings import EVENT_SYSTEMS, SAMPLE_RATES_HZ
 from crossask.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -48,6 +48,15 @@ def _names_are_folder_names(row: "Experiment") -> None:
 def _folds_differ(row: "Experiment") -> None:
     if not row.folds or len(set(row.folds)) < len(row.folds):
         raise ConfigError(f"folds is {row.folds!r}.", "Name at least one fold, and each once.")
+
+
+def _sample_rate_can_be_reached(row: "Experiment") -> None:
+    rate = row.features.sample_rate_hz
+    if rate not in SAMPLE_RATES_HZ:
+        raise ConfigError(
+            f"features.sample_rate_hz is {rate}.",
+            f"Use one of: {', '.join(map(str, SAMPLE_RATES_HZ))}. Recordings may have any rate.",
+        )
 
 
 def _layers_have_sizes(row: "Experiment") -> None:
@@ -292,6 +301,7 @@ def _only_own_recordings_are_cut(row: "Experiment") -> None:
 RULES = (
     _names_are_folder_names,
     _folds_differ,
+    _sample_rate_can_be_reached,
     _layers_have_sizes,
     _epochs_contain_the_first_kept_and_averaged,
     _patience_reaches_the_first_kept_epoch,

@@ -19,6 +19,8 @@ from crossask.errors import ConfigError
 STRICT = pydantic.ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 LARGEST_INTEGER = 2**31 - 1
+# `crossask.audio.rates.SAMPLE_RATES_HZ`, which is above this module.
+SAMPLE_RATES_HZ = (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000)
 # Characters of a value in a message.
 LONGEST_SHOWN = 100
 

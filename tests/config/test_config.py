@@ -132,8 +132,10 @@ def changed(entry: reference.Entry) -> object:
     value = entry.default
     if entry.choices:
         return next(choice for choice in entry.choices if choice != value)
+    if entry.path in VALID_VALUES:
+        return VALID_VALUES[entry.path]
     if value is None:
-        return VALID_VALUES.get(entry.path, 1.0)
+        return 1.0
     if isinstance(value, bool):
         return not value
     if isinstance(value, str):
@@ -148,8 +150,8 @@ def changed(entry: reference.Entry) -> object:
     return value + value[:1]
 
 
-# A valid value of fields whose default is None and for which 1 is out of range.
-VALID_VALUES = {"event_model.level": -26.0}
+# A valid value of fields for which the usual change is none.
+VALID_VALUES = {"event_model.level": -26.0, "features.sample_rate_hz": 44100}
 # A field that is only valid together with another one.
 TOGETHER = {
     "model.first_deltas": {"features.mono": True},
@@ -306,6 +308,7 @@ def test_the_strategy_decides_the_input_of_the_event_branch():
             "comes from outside and has its own precision",
         ),
         ({"system": "CMAM", "event_model.name": "saved_model"}, "which cannot be trained"),
+        ({"features.sample_rate_hz": 12000}, "features.sample_rate_hz is 12000"),
         ({"event_model.sample_rate_hz": 32000}, "'vggish', which has no such choice"),
         ({"event_model.output": 1}, "event_model.output is '1', but event_model.name is 'vggish'"),
         ({"event_model.window_seconds": 1.0}, "event_model.window_seconds is 1.0"),

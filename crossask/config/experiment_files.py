@@ -44,7 +44,8 @@ def read_experiments(reference: str) -> tuple[Experiment, ...]:
 
     Args:
       reference: "path/to/file.py" for all of its ROWS, or "path/to/file.py:row,row". A file of
-        `shipped_experiments` can be given by its name alone: "dcase2019:row,row".
+        `shipped_experiments` can be given by its name alone: "dcase2019:row,row". A file of this
+        name in the working folder comes before it.
 
     Returns:
       The rows, in the order of the reference, or else of ROWS.
@@ -160,6 +161,15 @@ def _split(reference: str) -> tuple[Path, str]:
     file = Path(path if path.endswith(".py") else f"{path}.py")
     if file.is_file():
         return file, names
+    name, _, names_of_short_form = reference.partition(":")
+    # An edited copy of a shipped file comes before that file, with and without names of rows.
+    copy = Path(f"{name}.py")
+    if copy.is_file():
+        return copy, names_of_short_form
+    known = {found.stem: found for found in shipped_experiments()}
+    # Also where a folder has this name, such as that of the data set.
+    if name in known:
+        return known[name], names_of_short_form
     if path and Path(path).exists():
         kind = "no Python file (its name does not end in .py)"
         if Path(path).is_dir():
@@ -168,10 +178,6 @@ def _split(reference: str) -> tuple[Path, str]:
             f"{path} is {kind}.",
             "Give an experiment file; fields in JSON are given with --config_file.",
         )
-    name, _, names_of_short_form = reference.partition(":")
-    known = {found.stem: found for found in shipped_experiments()}
-    if name in known:
-        return known[name], names_of_short_form
     raise ConfigError(
         f"There is no experiment file {str(file)!r}.",
         f"{did_you_mean(name, known)}Give a path such as experiments/demo.py:fa, or the name of a "

@@ -14,6 +14,7 @@ from crossask.errors import ConfigError
 
 ROW = config.Experiment("row")
 ROOT = Path(__file__).parents[2]
+EXPERIMENTS = ROOT / "experiments"
 
 
 def test_the_defaults_are_those_of_the_paper():
@@ -382,6 +383,24 @@ def test_two_rows_with_one_name_are_an_error(tmp_path):
     file.write_text("from crossask import config\nROWS = (config.Experiment('a'),) * 2\n")
     with pytest.raises(ConfigError, match="two rows with the name 'a'"):
         config.read_experiments(str(file))
+
+
+def test_a_folder_of_data_does_not_hide_a_shipped_file_of_its_name(tmp_path, monkeypatch):
+    (tmp_path / "esc10").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert config.read_experiments("esc10") == config.read_experiments(str(EXPERIMENTS / "esc10"))
+
+
+def test_an_edited_copy_of_a_shipped_file_is_read_with_and_without_names_of_rows(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "esc10.py").write_text(
+        "from crossask.config import Experiment\nROWS = (Experiment('fa', note='mine'),)\n"
+    )
+    for given in ("esc10.py", "esc10.py:fa", "esc10", "esc10:fa"):
+        (row,) = config.read_experiments(given)
+        assert row.note == "mine", given
 
 
 @pytest.mark.parametrize("name", ["features.sample_rate_hz", "event_model.sample_rate_hz"])

@@ -1,6 +1,7 @@
 """Experiment files: Python files that set ROWS, and JSON files and overrides on top of them."""
 
 import builtins
+import glob
 import importlib.util
 import os
 import re
@@ -139,10 +140,17 @@ def with_absolute_paths(experiment: Experiment) -> Experiment:
         value = getattr(getattr(experiment, part), field)
         # distillation.teacher may list several files.
         paths = [path.strip() for path in value.split(";")]
-        absolute = [os.path.abspath(path) if os.path.exists(path) else path for path in paths]
+        absolute = [os.path.abspath(path) if _exists(path) else path for path in paths]
         if absolute != paths:
             changes[name] = ";".join(absolute)
     return override(experiment, changes) if changes else experiment
+
+
+def _exists(path: str) -> bool:
+    """Returns whether there is a file or folder; of a path with a seed, that of any seed."""
+    if SEED_IN_PATH not in path:
+        return os.path.exists(path)
+    return bool(glob.glob(glob.escape(path).replace(SEED_IN_PATH, "*")))
 
 
 def _of_row(experiment: Experiment, error: ConfigError) -> ConfigError:

@@ -63,6 +63,13 @@ def test_files_of_a_row_are_recorded_with_absolute_paths(here, field, value, nam
     assert config.with_absolute_paths(row) == row
 
 
+def test_trunks_of_several_seeds_are_recorded_with_an_absolute_path(here):
+    row = config.override(small_corpus.VEM, {"model.trunk": "trunk_{seed}.npz"})
+    assert config.with_absolute_paths(row) == row
+    (here / "trunk_3.npz").touch()
+    assert config.with_absolute_paths(row).model.trunk == str(here / "trunk_{seed}.npz")
+
+
 def test_what_is_no_file_here_remains(here):
     for handle in ("https://tfhub.dev/google/yamnet/1", "gs://bucket/weights", "none.npz", ""):
         row = config.override(WEIGHTS, {"event_model.weights": handle})

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from crossask.audio import amplitudes
+from crossask.config.catalogue import SAMPLE_RATES_HZ
 
-SAMPLE_RATES_HZ = (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000)
 # Sample rate that VGGish and YAMNet read.
 EVENT_RATE_HZ = 16000
 # soxr's "very high quality": an error below -140 dB up to 0.91 of the lower half of the rates.

@@ -61,6 +61,8 @@ OF_SOUND = (
     "save_steps",
 )
 OF_EMBEDDINGS = ("experiment", "config_file", "params_override")
+# Parts of a row that say how it is trained, which does not concern its trunk.
+OF_TRAINING = ("training", "fine_tuning", "augmentation", "distillation")
 FLAGS = flags.FlagValues()
 shared_flags.define_wait_flag(FLAGS)
 shared_flags.define_device_flags(FLAGS)
@@ -197,6 +199,7 @@ def _pretrain_trunk(values: flags.FlagValues) -> None:
         raise CrossaskError(
             f"--experiment selects {len(rows)} rows.", "Select one: --experiment=FILE.py:row."
         )
+    _check_overrides(values.params_override)
     from crossask import pretraining
 
     settings = pretraining.TrunkPretrainingConfig(
@@ -219,6 +222,19 @@ def _pretrain_trunk(values: flags.FlagValues) -> None:
         tested,
         values.out,
     )
+
+
+def _check_overrides(params_override: str) -> None:
+    """Raises CrossaskError for a field that has no effect on the pre-training of a trunk."""
+    from crossask import config
+
+    for name in config.parse_overrides(params_override):
+        if name.partition(".")[0] in OF_TRAINING:
+            raise CrossaskError(
+                f"--params_override sets {name}, which has no effect on the pre-training of a "
+                "trunk.",
+                "Set --epochs, --batch_size, --learning_rate or --seed instead, or leave it out.",
+            )
 
 
 def _pretrain_event_model(values: flags.FlagValues) -> None:

@@ -16,6 +16,9 @@ from typing import Any, Literal
 
 from crossask.errors import ConfigError
 
+# Sample rates in Hz that the front-ends can read, and from and to which the graph resamples.
+SAMPLE_RATES_HZ = (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000)
+
 
 @dataclasses.dataclass(frozen=True)
 class System:

@@ -1,6 +1,7 @@
 """Experiment files: Python files that set ROWS, and JSON files and overrides on top of them."""
 
 import builtins
+import glob
 import importlib.util
 import os
 import re
@@ -29,6 +30,8 @@ PATHS = (
     "model.trunk",
     "distillation.teacher",
 )
+# Fields of a row that change none of its runs. Folds may be added to a row that has runs.
+OF_NO_RUN = ("folds", "note")
 # In `model.trunk`, the seed of a run.
 SEED_IN_PATH = "{seed}"
 WITHOUT_ROWS = "Define ROWS, a tuple of crossask.config.Experiment."
@@ -42,7 +45,8 @@ def read_experiments(reference: str) -> tuple[Experiment, ...]:
 
     Args:
       reference: "path/to/file.py" for all of its ROWS, or "path/to/file.py:row,row". A file of
-        `shipped_experiments` can be given by its name alone: "dcase2019:row,row".
+        `shipped_experiments` can be given by its name alone: "dcase2019:row,row". A file of this
+        name in the working folder comes before it.
 
     Returns:
       The rows, in the order of the reference, or else of ROWS.
@@ -139,10 +143,17 @@ def with_absolute_paths(experiment: Experiment) -> Experiment:
         paths = [path.strip() for path in value.split(";")]
         absolute = []
         for path in map(os.path.expanduser, paths):
-            absolute.append(os.path.abspath(path) if os.path.exists(path) else path)
+            absolute.append(os.path.abspath(path) if _exists(path) else path)
         if absolute != paths:
             changes[name] = ";".join(absolute)
     return override(experiment, changes) if changes else experiment
+
+
+def _exists(path: str) -> bool:
+    """Returns whether there is a file or folder; of a path with a seed, that of any seed."""
+    if SEED_IN_PATH not in path:
+        return os.path.exists(path)
+    return bool(glob.glob(glob.escape(path).replace(SEED_IN_PATH, "*")))
 
 
 def _of_row(experiment: Experiment, error: ConfigError) -> ConfigError:
@@ -161,6 +172,15 @@ def _split(reference: str) -> tuple[Path, str]:
     file = Path(path if path.endswith(".py") else f"{path}.py")
     if file.is_file():
         return file, names
+    name, _, names_of_short_form = reference.partition(":")
+    # An edited copy of a shipped file comes before that file, with and without names of rows.
+    copy = Path(f"{name}.py")
+    if copy.is_file():
+        return copy, names_of_short_form
+    known = {found.stem: found for found in shipped_experiments()}
+    # Also where a folder has this name, such as that of the data set.
+    if name in known:
+        return known[name], names_of_short_form
     if path and Path(path).exists():
         kind = "no Python file (its name does not end in .py)"
         if Path(path).is_dir():
@@ -169,10 +189,6 @@ def _split(reference: str) -> tuple[Path, str]:
             f"{path} is {kind}.",
             "Give an experiment file; fields in JSON are given with --config_file.",
         )
-    name, _, names_of_short_form = reference.partition(":")
-    known = {found.stem: found for found in shipped_experiments()}
-    if name in known:
-        return known[name], names_of_short_form
     raise ConfigError(
         f"There is no experiment file {str(file)!r}.",
         f"{did_you_mean(name, known)}Give a path such as experiments/demo.py:fa, or the name of a "

@@ -5,6 +5,7 @@ import re
 from typing import TYPE_CHECKING
 
 from crossask.config import catalogue
+from crossask.config.catalogue import SAMPLE_RATES_HZ
 from crossask.config.settings import EVENT_SYSTEMS
 from crossask.errors import ConfigError
 
@@ -50,6 +51,15 @@ def _folds_differ(row: "Experiment") -> None:
         raise ConfigError(f"folds is {row.folds!r}.", "Name at least one fold, and each once.")
 
 
+def _sample_rate_can_be_reached(row: "Experiment") -> None:
+    rate = row.features.sample_rate_hz
+    if rate not in SAMPLE_RATES_HZ:
+        raise ConfigError(
+            f"features.sample_rate_hz is {rate}.",
+            f"Use one of: {', '.join(map(str, SAMPLE_RATES_HZ))}. Recordings may have any rate.",
+        )
+
+
 def _layers_have_sizes(row: "Experiment") -> None:
     for name in SIZES_OF_LAYERS:
         sizes = getattr(row.model, name)
@@ -75,6 +85,20 @@ def _epochs_contain_the_first_kept_and_averaged(row: "Experiment") -> None:
                 f"training.{name} is {first}, but training.epochs is {training.epochs}.",
                 f"Lower training.{name} or raise training.epochs.",
             )
+
+
+def _patience_reaches_the_first_kept_epoch(row: "Experiment") -> None:
+    training = row.training
+    if not training.patience or training.keep != "best":
+        return
+    first_end = training.patience_from + training.patience
+    if first_end < training.keep_from:
+        raise ConfigError(
+            f"training.keep_from is {training.keep_from}, but with training.patience="
+            f"{training.patience} training could stop after epoch {first_end}, before the first "
+            "epoch that may be kept.",
+            "Raise training.patience_from or training.patience, or lower training.keep_from.",
+        )
 
 
 def _choices_need_a_validation_part(row: "Experiment") -> None:
@@ -121,6 +145,12 @@ def _context_frames_need_plain_log_mel(row: "Experiment") -> None:
             f"training.context_frames is {row.training.context_frames}, but {row.system} reads no "
             "log-mel.",
             "Set training.context_frames=0.",
+        )
+    if row.reads_events:
+        raise ConfigError(
+            f"training.context_frames is {row.training.context_frames}, but {row.system} also "
+            "reads events, which belong to whole clips.",
+            "Set training.context_frames=0, or select rows without events.",
         )
     default = type(row.augmentation)()
     if row.augmentation != default or row.distillation.teacher:
@@ -272,8 +302,10 @@ def _only_own_recordings_are_cut(row: "Experiment") -> None:
 RULES = (
     _names_are_folder_names,
     _folds_differ,
+    _sample_rate_can_be_reached,
     _layers_have_sizes,
     _epochs_contain_the_first_kept_and_averaged,
+    _patience_reaches_the_first_kept_epoch,
     _choices_need_a_validation_part,
     _streams_divide_the_batch,
     _warm_up_belongs_to_cosine,

@@ -9,6 +9,7 @@ import pydantic
 from pydantic.dataclasses import dataclass
 
 from crossask.config import catalogue, rules
+from crossask.config.catalogue import SAMPLE_RATES_HZ
 from crossask.config.settings import (
     ENCODER_SYSTEMS,
     EVENT_SYSTEMS,
@@ -31,8 +32,7 @@ NO_EARLY_STOPPING = "Early stopping is not mentioned."
 NO_SCHEDULE = "The paper does not say whether the learning rate changes over the epochs."
 NO_SHUFFLING = "Shuffling is not mentioned."
 NO_VALIDATION = "No validation part is mentioned."
-# `crossask.audio.rates.SAMPLE_RATES_HZ`, which is above this module, in words.
-SAMPLE_RATES = "8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000, 88200 or 96000"
+SAMPLE_RATES = f"{', '.join(map(str, SAMPLE_RATES_HZ[:-1]))} or {SAMPLE_RATES_HZ[-1]}"
 
 
 @dataclass(frozen=True, config=STRICT)

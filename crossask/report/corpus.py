@@ -125,13 +125,19 @@ class CorpusResults:
                 f"{row.title} reaches {formatting.percent(row.summary.macro_accuracy)} "
                 f"({self.scope(row, formatting.METRIC)}); there is no row to compare it with."
             )
-        chosen = compared[0]
+        # Scores on different clips, or on frames and on clips, cannot be compared.
+        parts = [row.validation_part for row in compared]
+        of_baseline = self.baseline.validation_part
+        most_common = max(parts, key=lambda part: (parts.count(part), part == of_baseline))
+        candidates = [row for row in compared if row.validation_part == most_common]
+        chosen = candidates[0]
         choice = ""
-        if len(compared) > 1 and all(row.validation is not None for row in compared):
-            chosen = max(compared, key=lambda row: row.validation)
+        if len(candidates) > 1 and all(row.validation is not None for row in compared):
+            chosen = max(candidates, key=lambda row: row.validation)
+            limited = " that have the same validation part" if len(set(parts)) > 1 else ""
             choice = (
-                f"Of the {len(compared)} rows beside {self.baseline.title}, {chosen.title} has the "
-                "best score on the validation part. "
+                f"Of the {len(candidates)} rows beside {self.baseline.title}{limited}, "
+                f"{chosen.title} has the best score on the validation part. "
             )
         difference = self.against_baseline(chosen)
         comparison = difference.comparison
@@ -265,6 +271,12 @@ def _notes_on_comparisons(rows: Sequence[Row]) -> list[str]:
             "points. A row with one seed therefore has no verdict, and its interval covers the "
             "locations alone."
         )
+    for row in rows:
+        if row.is_validated_on_frames:
+            notes.append(
+                f"{row.title}: its validation score is that of single frames with their context, "
+                "and cannot be compared with the scores of whole clips."
+            )
     titles_by_epochs: dict[int | None, list[str]] = {}
     for row in rows:
         # The official baselines have training rules of their own.

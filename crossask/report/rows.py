@@ -8,7 +8,7 @@ import numpy as np
 
 from crossask import evaluation
 from crossask.config.catalogue import STRATEGIES, SYSTEMS
-from crossask.config.experiment_files import PATHS, SEED_IN_PATH
+from crossask.config.experiment_files import OF_NO_RUN, PATHS, SEED_IN_PATH
 from crossask.errors import DataError
 from crossask.evaluation.predictions import Predictions, aligned
 from crossask.report.paper import Cell
@@ -76,8 +76,14 @@ class Row:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """Path of a field -> its value; see `EvaluatedRun.fields`."""
-        return self.runs[0].fields
+        """Path of a field -> its value; see `EvaluatedRun.fields`.
+
+        The folds are those of all runs, because the row may have had fewer when the first began.
+        """
+        fields = dict(self.runs[0].fields)
+        if self._wanted_folds:
+            fields["folds"] = self._wanted_folds
+        return fields
 
     @property
     def cell(self) -> Cell:
@@ -91,6 +97,18 @@ class Row:
         None if a run has no validation part.
         """
         return self._mean_over_runs("validation_macro_accuracy")
+
+    @property
+    def is_validated_on_frames(self) -> bool:
+        """Whether `validation` is the score of single frames, each with its context."""
+        return bool(self.fields["training.context_frames"]) and self.validation is not None
+
+    @property
+    def validation_part(self) -> tuple[bool, tuple[tuple[str, str], ...]]:
+        """What `validation` is the score of: equal for rows whose scores can be compared."""
+        # Runs of older versions have no record of their parts.
+        divisions = {run.fold: run.config["corpus"].get("division", "") for run in self.runs}
+        return self.is_validated_on_frames, tuple(sorted(divisions.items()))
 
     @property
     def embedding_drift(self) -> float | None:
@@ -128,11 +146,19 @@ class Row:
         """The folds in words: "fold 1", or "folds 1, 2 of 1, 2, 3 pooled"."""
         has_several = len(self.folds) > 1
         text = f"fold{'s' if has_several else ''} {', '.join(self.folds)}"
-        wanted = [str(fold) for fold in self.experiment.get("folds", self.folds)]
+        wanted = self._wanted_folds
         # crossask-train --folds may also name others than those of the row.
         if set(self.folds) < set(wanted):
             text += f" of {', '.join(wanted)}"
         return f"{text} pooled" if has_several else text
+
+    @property
+    def _wanted_folds(self) -> list[str]:
+        """The folds of the row in the experiment file; empty if an older version wrote its runs."""
+        wanted: dict[str, None] = {}  # as an ordered set
+        for run in self.runs:
+            wanted |= dict.fromkeys(str(fold) for fold in run.experiment.get("folds", ()))
+        return list(wanted)
 
     def _mean_over_runs(self, name: str) -> float | None:
         """Returns the mean of an entry of result.json; None if a run lacks it."""
@@ -356,7 +382,7 @@ def _differ(first: Mapping[str, Any], other: Mapping[str, Any], entry: str) -> b
 
 def _is_compared(path: str, first: EvaluatedRun, other: EvaluatedRun) -> bool:
     """Returns whether two runs of a row need the same value of a field."""
-    if path == "note":
+    if path in OF_NO_RUN:
         return False
     # Machines may have the same files at other paths. The digests compare their content.
     have_digests = DIGESTS.keys() <= first.config.keys() & other.config.keys()

@@ -104,7 +104,12 @@ class Study:
 
 def find_controls(rows: Sequence[Row]) -> Controls | None:
     """Returns the row with the most controls, and these; None if no row has any."""
-    candidates = [row for row in rows if row.experiment.get("strategy") == "feature_based"]
+    candidates = []
+    for row in rows:
+        # Without their row, several controls would be controls of each other.
+        is_control = bool(row.fields["event_control"])
+        if row.experiment.get("strategy") == "feature_based" and not is_control:
+            candidates.append(row)
     reference_row, related = _most_related(candidates, rows, _instead)
     if reference_row is None:
         return None

@@ -85,7 +85,8 @@ def predict(
       corpus: The corpus that it was trained on.
       cache: Features of the corpus.
       clip_ids: Clips to predict; None is the evaluation fold.
-      swap_events: Whether each clip has the embedding of a clip of another scene.
+      swap_events: Whether each clip has the embedding of a clip of another scene. For a row with
+        the control other_clip, this exchange replaces that of the control.
 
     Returns:
       A table sorted by clip: clip, location, city, device (if all clips have one), truth, and one
@@ -105,7 +106,10 @@ def predict(
         clip_ids = parts.evaluation
     donors = {}
     with damage_named(cache):
-        cache = controls.controlled(cache, corpus, experiment, run.fold, run.seed)
+        # The control other_clip exchanges embeddings, too. Swapped once more, a clip would not have
+        # that of the clip which the table names.
+        if not (swap_events and experiment.event_control == "other_clip"):
+            cache = controls.controlled(cache, corpus, experiment, run.fold, run.seed)
         if swap_events:
             cache, donors = controls.swapped(cache, corpus, clip_ids, run.seed)
         data = EvaluationData(cache, corpus, clip_ids, prediction_batch_size(experiment))

@@ -13,7 +13,7 @@ import tf_keras as keras
 from crossask import config, files, locks, precision, stored
 from crossask.audio import notices
 from crossask.config import Experiment, TrainingConfig
-from crossask.config.experiment_files import PATHS
+from crossask.config.experiment_files import OF_NO_RUN, PATHS
 from crossask.datasets import Corpus, recording_count
 from crossask.errors import CrossaskError, DataError
 from crossask.features import controls
@@ -41,8 +41,6 @@ LARGEST_PREDICTION_BATCH = 32
 # Training clips on which a row without a validation part is examined, at most. Their inputs are in
 # memory at the same time.
 MOST_EXAMINED_CLIPS = 256
-# Fields of a row that describe it and change no result.
-NOT_COMPARED = ("note",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -455,7 +453,7 @@ def _facts(record: Mapping[str, Any]) -> dict[str, Any]:
         for field, content in section.items():
             path = f"{name}.{field}".rstrip(".")
             # Machines may have the same files at other paths; digests compare their content.
-            if path not in (*PATHS, *NOT_COMPARED):
+            if path not in (*PATHS, *OF_NO_RUN):
                 facts[path] = content
     facts["the recordings in --data_dir"] = [record["corpus"], record["scenes"]]
     facts["event_model.weights"] = [record["event_digest"], record["start_digest"]]
@@ -506,7 +504,7 @@ def _check_same_run(run: Run, record: Mapping[str, Any], corpus: Corpus, parts: 
     found_fields = config.to_dict(config.with_absolute_paths(found))
     wanted_fields = config.to_dict(config.with_absolute_paths(wanted))
     names = _differing_fields(found_fields, wanted_fields)
-    differing = [name for name in names if name not in NOT_COMPARED]
+    differing = [name for name in names if name not in OF_NO_RUN]
     if differing:
         raise CrossaskError(
             f"{run.folder} contains a run with other values of {', '.join(differing)}.",

@@ -14,6 +14,7 @@ from crossask.errors import ConfigError
 
 ROW = config.Experiment("row")
 ROOT = Path(__file__).parents[2]
+EXPERIMENTS = ROOT / "experiments"
 
 
 def test_the_defaults_are_those_of_the_paper():
@@ -132,8 +133,10 @@ def changed(entry: reference.Entry) -> object:
     value = entry.default
     if entry.choices:
         return next(choice for choice in entry.choices if choice != value)
+    if entry.path in VALID_VALUES:
+        return VALID_VALUES[entry.path]
     if value is None:
-        return VALID_VALUES.get(entry.path, 1.0)
+        return 1.0
     if isinstance(value, bool):
         return not value
     if isinstance(value, str):
@@ -148,8 +151,8 @@ def changed(entry: reference.Entry) -> object:
     return value + value[:1]
 
 
-# A valid value of fields whose default is None and for which 1 is out of range.
-VALID_VALUES = {"event_model.level": -26.0}
+# A valid value of fields for which the usual change is none.
+VALID_VALUES = {"event_model.level": -26.0, "features.sample_rate_hz": 44100}
 # A field that is only valid together with another one.
 TOGETHER = {
     "model.first_deltas": {"features.mono": True},
@@ -270,6 +273,14 @@ def test_the_strategy_decides_the_input_of_the_event_branch():
         ({"features.clip_hop_seconds": 5.0}, "data set 'tau2019' are clips already"),
         ({"training.epochs": 0}, "Row 'row': training.epochs is 0"),
         ({"training.schedule": "warm_restarts", "training.warmup_epochs": 2}, "'warm_restarts'"),
+        (
+            {"training.keep_from": 50, "training.patience": 5},
+            "could stop after epoch 6, before the first epoch that may be kept",
+        ),
+        (
+            {"system": "JRM", "strategy": "feature_based", "training.context_frames": 5},
+            "JRM also reads events",
+        ),
         ({"system": "DCASE2019", "model.split_band": True}, "no encoder of the log-mel"),
         ({"event_control": "other_clip"}, "no frozen embeddings"),
         ({"event_control": "other_clip"}, "with one of: VEM, JRM, CMAM, LINEAR."),
@@ -298,6 +309,7 @@ def test_the_strategy_decides_the_input_of_the_event_branch():
             "comes from outside and has its own precision",
         ),
         ({"system": "CMAM", "event_model.name": "saved_model"}, "which cannot be trained"),
+        ({"features.sample_rate_hz": 12000}, "features.sample_rate_hz is 12000"),
         ({"event_model.sample_rate_hz": 32000}, "'vggish', which has no such choice"),
         ({"event_model.output": 1}, "event_model.output is '1', but event_model.name is 'vggish'"),
         ({"event_model.window_seconds": 1.0}, "event_model.window_seconds is 1.0"),
@@ -309,6 +321,18 @@ def test_a_value_that_has_no_effect_or_does_harm_is_refused(changes, expected):
     overrides = ",".join(f"{name}={value!r}" for name, value in changes.items())
     with pytest.raises(ConfigError, match=re.escape(expected)):
         config.resolve(ROW, params_override=overrides)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "training.keep_from=6,training.patience=5",
+        "training.keep_from=50,training.patience=5,training.patience_from=45",
+        "training.keep_from=50,training.patience=5,training.keep=last",
+    ],
+)
+def test_an_epoch_that_may_be_kept_is_always_reached(settings):
+    config.resolve(ROW, params_override=settings)
 
 
 def test_a_row_without_a_validation_part_keeps_the_last_epoch():
@@ -359,6 +383,24 @@ def test_two_rows_with_one_name_are_an_error(tmp_path):
     file.write_text("from crossask import config\nROWS = (config.Experiment('a'),) * 2\n")
     with pytest.raises(ConfigError, match="two rows with the name 'a'"):
         config.read_experiments(str(file))
+
+
+def test_a_folder_of_data_does_not_hide_a_shipped_file_of_its_name(tmp_path, monkeypatch):
+    (tmp_path / "esc10").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert config.read_experiments("esc10") == config.read_experiments(str(EXPERIMENTS / "esc10"))
+
+
+def test_an_edited_copy_of_a_shipped_file_is_read_with_and_without_names_of_rows(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "esc10.py").write_text(
+        "from crossask.config import Experiment\nROWS = (Experiment('fa', note='mine'),)\n"
+    )
+    for given in ("esc10.py", "esc10.py:fa", "esc10", "esc10:fa"):
+        (row,) = config.read_experiments(given)
+        assert row.note == "mine", given
 
 
 @pytest.mark.parametrize("name", ["features.sample_rate_hz", "event_model.sample_rate_hz"])

@@ -13,7 +13,7 @@ from crossask.datasets import read_corpus, training_parts
 from crossask.errors import ConfigError, DataError
 from crossask.features import controls
 from crossask.features.cache import prepare_features
-from crossask.training import run_folder
+from crossask.training import evaluate, run_folder
 
 ROW = config.override(small_corpus.FEATURE_BASED, {"training.epochs": 1})
 
@@ -160,7 +160,9 @@ def test_true_events_need_a_file_name_of_its_own_for_each_clip(prepared):
 @pytest.mark.parametrize(
     "row", ["other_clip", "shuffled_in_time", "attends_itself", "events_alone"]
 )
-def test_a_control_row_trains_and_predicts_and_a_swap_names_both_clips(prepared, row, tmp_path):
+def test_a_control_row_trains_and_predicts_and_a_swap_names_both_clips(
+    prepared, row, tmp_path, monkeypatch
+):
     _, corpus, cache = prepared
     direction = {"attends_itself": "scene_queries_scene", "events_alone": "events_alone"}.get(row)
     experiment = config.override(
@@ -169,7 +171,17 @@ def test_a_control_row_trains_and_predicts_and_a_swap_names_both_clips(prepared,
     run = run_folder.run_at(tmp_path, row, "1", 0)
     training.train(run, experiment, corpus, cache)
     plain = training.predict(run, corpus, cache)
+    read = []
+    probabilities = evaluate._probabilities
+    monkeypatch.setattr(
+        evaluate, "_probabilities", lambda run, data: read.append(data) or probabilities(run, data)
+    )
     swapped = training.predict(run, corpus, cache, swap_events=True)
+    before = controlled(prepared, row) if row == "shuffled_in_time" else cache
+    own = controls.read_embeddings(before)
+    given = controls.read_embeddings(read[0].cache)
+    for clip, donor in zip(swapped["clip"], swapped["events_of"], strict=True):
+        np.testing.assert_array_equal(given[clip], own[donor])
     assert swapped["clip"].tolist() == plain["clip"].tolist()
     assert (swapped["truth"] != swapped["events_truth"]).all()
     assert sorted(swapped["events_of"]) == sorted(swapped["clip"])

@@ -185,6 +185,13 @@ def test_mistakes_in_the_flags_are_two_lines(tmp_path, capfd):
         ([out, "--embeddings=x.npz", "--events=x.csv"], "Both --events and --embeddings"),
         ([out, "--embeddings=x.npz"], "--experiment is missing"),
         ([out, "--embeddings=x.npz", f"--experiment={rows}"], "selects 2 rows"),
+        (
+            [
+                *(out, "--embeddings=x.npz", f"--experiment={rows}:fa"),
+                "--params_override=model.pooling_heads=2,training.epochs=3",
+            ],
+            "--params_override sets training.epochs, which has no effect",
+        ),
         ([out], "--events is missing"),
     ):
         assert command.main(["crossask-pretrain", *arguments]) == 2

@@ -124,6 +124,33 @@ def test_unfinished_runs_are_not_part_of_the_results(runs_root):
     assert unfinished == [("fa", 7), ("late", 0)]
 
 
+def test_a_validation_score_of_frames_is_not_compared_with_those_of_clips(tmp_path):
+    write_run(tmp_path, "fa", (3, 3))
+    write_run(tmp_path, "vem", (2, 3), "VEM")
+    of_frames = {"training.context_frames": 5}
+    # Its seed has the highest validation score.
+    write_run(tmp_path, "frames", (4, 4), "DCASE2017", seed=1, fields=of_frames)
+    results = results_of(tmp_path)
+    assert "DCASE 2017 baseline has the best score" not in results.conclusion
+    assert "VEM from scratch scores 12.5 points lower than FA" in results.conclusion
+    note = "DCASE 2017 baseline: its validation score is that of single frames with their context"
+    assert [text for text in results.notes if text.startswith(note)]
+    write_run(tmp_path, "jrm", (4, 3), "JRM", seed=0)
+    best = "Of the 2 rows beside FA that have the same validation part, VEM from scratch has the"
+    assert best in results_of(tmp_path).conclusion
+
+
+def test_a_row_is_chosen_among_those_with_the_same_validation_part(tmp_path):
+    write_run(tmp_path, "fa", (3, 3))
+    for name, division, accuracy in (("a", "of 30 %", 0.7), ("b", "of 30 %", 0.8), ("c", "", 0.9)):
+        folder = write_run(tmp_path, name, (4, 3), "CMAM")
+        corpus = json.loads((folder / "config.json").read_text())["corpus"]
+        change_json(folder / "config.json", corpus=corpus | {"division": division})
+        change_json(folder / "result.json", validation_macro_accuracy=accuracy)
+    best = "Of the 2 rows beside FA that have the same validation part, CMAM from scratch (b) has"
+    assert best in results_of(tmp_path).conclusion
+
+
 def test_folds_are_pooled_and_have_a_mean(tmp_path):
     # Fold 1 has three locations a scene and fold 2 one: pooled, the larger fold counts three times.
     fields = {"folds": ("1", "2")}
@@ -151,6 +178,17 @@ def test_a_seed_that_lacks_a_fold_is_left_out_with_a_note(tmp_path):
     assert row.summary.macro_accuracy == 1
     assert row.folds_text == "folds 1, 2 of 1, 2, 3 pooled"
     assert any("do not include seed 1 on fold 1" in note for note in results.notes)
+
+
+def test_runs_of_a_row_may_have_been_trained_before_it_had_more_folds(tmp_path):
+    for fold, folds in (("1", ("1",)), ("2", ("1", "2", "3"))):
+        write_run(tmp_path, "fa", (4, 4), fold=fold, fields={"folds": folds})
+        write_run(tmp_path, "vem", (4, 4), "VEM", fold=fold, fields={"folds": ("1", "2", "3")})
+    results = results_of(tmp_path)
+    assert [row.folds_text for row in results.rows] == 2 * ["folds 1, 2 of 1, 2, 3 pooled"]
+    differing, shared = field_sections.differing_fields(results.rows)
+    assert "folds" not in differing
+    assert shared["folds"] == ["1", "2", "3"]
 
 
 def test_folds_with_different_training_cities_have_no_scores_of_seen_cities(tmp_path):

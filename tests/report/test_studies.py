@@ -149,6 +149,13 @@ def test_without_controls_there_is_no_such_section(tmp_path):
     assert difference_sections.controls(results) is None
 
 
+def test_controls_alone_are_not_controls_of_each_other(tmp_path):
+    for name in ("other_clip", "shuffled_in_time", "true_events"):
+        fields = WEIGHTS | {"event_control": name}
+        write_run(tmp_path, name, (4, 3), "CMAM", "feature_based", fields=fields)
+    assert results_of(tmp_path).controls is None
+
+
 def test_rows_that_differ_in_a_list_are_no_controls(tmp_path):
     write_run(tmp_path, "cmam", (4, 3), "CMAM", "feature_based")
     narrow = {"model.encoder_channels": (8, 8, 8, 8)}

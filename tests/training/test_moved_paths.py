@@ -76,6 +76,13 @@ def test_a_path_of_a_field_may_begin_with_the_home_folder(here, monkeypatch):
         assert getattr(getattr(row, part), name) == expected
 
 
+def test_trunks_of_several_seeds_are_recorded_with_an_absolute_path(here):
+    row = config.override(small_corpus.VEM, {"model.trunk": "trunk_{seed}.npz"})
+    assert config.with_absolute_paths(row) == row
+    (here / "trunk_3.npz").touch()
+    assert config.with_absolute_paths(row).model.trunk == str(here / "trunk_{seed}.npz")
+
+
 def test_what_is_no_file_here_remains(here):
     for handle in ("https://tfhub.dev/google/yamnet/1", "gs://bucket/weights", "none.npz", ""):
         row = config.override(WEIGHTS, {"event_model.weights": handle})

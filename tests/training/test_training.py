@@ -233,6 +233,14 @@ def test_a_folder_with_another_run_is_refused(corpus, features, trained):
         training.train(run, row, corpus, prepare_features(corpus, row, features))
 
 
+def test_a_row_may_have_more_folds_after_some_of_its_runs(corpus, features, trained):
+    run = trained(small_corpus.FA)
+    row = dataclasses.replace(small_corpus.FA, folds=("1", "2"))
+    assert row.folds != small_corpus.FA.folds
+    cache = prepare_features(corpus, row, features)
+    assert training.train(run, row, corpus, cache) == run.read("result.json")
+
+
 def test_a_run_refuses_another_division_than_the_one_it_was_trained_on(corpus, features, trained):
     run = trained(small_corpus.FA)
     cache = prepare_features(corpus, small_corpus.FA, features)

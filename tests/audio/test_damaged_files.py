@@ -100,7 +100,18 @@ def test_a_wav_file_whose_size_was_never_written_is_read_to_its_end(tmp_path, ri
 
 
 @pytest.mark.parametrize(
-    "behind", [b"LIST\x04\x00\x00\x00abcd", b"ID3\x03" + bytes(40), b"TAGsong" + bytes(121), b"end"]
+    "behind",
+    [
+        b"LIST\x04\x00\x00\x00abcd",
+        b"ID3\x03" + bytes(40),
+        b"TAGsong" + bytes(121),
+        b"end",
+        # The rest of the last chunk is missing.
+        b"LIST\xff\x00\x00\x00abcd",
+        # No zero follows a chunk of an odd size.
+        b"LIST\x05\x00\x00\x00abcdeid3 \x08\x00\x00\x00abcdabcd",
+        b"bext\x05\x00\x00\x00abcdeiXML\x08\x00\x00\x00abcdabcd",
+    ],
 )
 def test_what_follows_the_samples_of_a_wav_file_is_no_sound(tmp_path, behind, logged):
     wav_with_sizes(tmp_path / "x.wav", 0, len(tones()) * 4, tones(), behind)

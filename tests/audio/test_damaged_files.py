@@ -299,6 +299,21 @@ def test_a_flac_file_from_a_pipe_is_read_without_the_memory_of_its_header(tmp_pa
     content[22:26] = bytes([255] * 4)
     path.write_bytes(content)
     np.testing.assert_array_equal(reading.read_audio(path)[0], tones())
+    assert reading.seconds_of(path) == reading.facts_of(path).seconds == 0
+    assert reading.seconds_of(path, decodes=True) == 3.0
+
+
+def test_a_length_that_a_header_cannot_mean_is_counted(tmp_path):
+    path = tmp_path / "x.webm"
+    media_files.write(path, tones(rate=48000), 48000, "libopus")
+    seconds = reading.seconds_of(path)
+    content = bytearray(path.read_bytes())
+    # The length of a Matroska file is a floating-point number, here of milliseconds.
+    place = content.index(b"\x44\x89\x88") + 3
+    content[place : place + 8] = struct.pack(">d", 1e18)
+    path.write_bytes(content)
+    assert reading.seconds_of(path) == reading.facts_of(path).seconds == 0
+    assert abs(reading.seconds_of(path, decodes=True) - seconds) < 0.05
 
 
 HALVES = [

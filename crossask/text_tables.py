@@ -5,12 +5,15 @@ import csv
 import dataclasses
 import io
 import os
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from crossask.errors import DataError
 
+# A whole number as pandas and spreadsheets write it if other cells of its column are empty.
+_WHOLE_NUMBER = re.compile(r"(?P<number>\d+)\.0+")
 # A spreadsheet runs a cell that starts with one of these; the apostrophe marks such cells as text.
 # The second four are the wide signs, which some spreadsheets of East Asia read like the first four.
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "'")
@@ -189,10 +192,15 @@ def file_name(cell: str, folder: str | Path) -> str:
 
 
 def spelling_key(name: str) -> str:
-    """Returns a key that is equal for names which differ only in blanks, case or Unicode's form."""
+    """Returns a key that is equal for names which differ only in blanks, case or Unicode's form.
+
+    The key of 1.0 is that of 1.
+    """
     folded = unicodedata.normalize("NFKC", name).casefold()
     visible = [character for character in folded if unicodedata.category(character) != "Cf"]
-    return "".join("".join(visible).split())
+    key = "".join("".join(visible).split())
+    whole = _WHOLE_NUMBER.fullmatch(key)
+    return whole["number"] if whole else key
 
 
 def difference_of(name: str, other: str) -> str:
@@ -203,6 +211,8 @@ def difference_of(name: str, other: str) -> str:
         visible.append("".join(words))
     if visible[0] == visible[1]:
         return "differ only in blanks or in capital letters"
+    if any(map(_WHOLE_NUMBER.fullmatch, visible)):
+        return "are one number"
     return f"look alike, but have different characters: {name!a} and {other!a}"
 
 

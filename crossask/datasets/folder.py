@@ -36,6 +36,8 @@ PARTS = {
     "evaluate": "test",
     "evaluation": "test",
 }
+# Texts of missing values that pandas has made of numbers and writes instead of empty cells.
+MISSING = ("nan", "NaN", "<NA>")
 # A number of a fold, as a spreadsheet may write it.
 NUMBER = re.compile(r"\d+(\.0+)?")
 
@@ -220,7 +222,7 @@ def _clip_in_folder(file: Path, folder: Path) -> Clip:
 
 def _read_table(path: Path) -> ClipTable:
     """Returns the CSV; each line has a name of its own and a scene."""
-    table = text_tables.read_csv(path)
+    table = _without_missing(text_tables.read_csv(path))
     table.require(("filename", "scene"), "Give a header with filename and scene.")
     filled = ["scene"]
     for column in ("location", "fold"):
@@ -228,6 +230,14 @@ def _read_table(path: Path) -> ClipTable:
         if column in table.columns and any(table.column(column)):
             filled.append(column)
     return ClipTable(table, filled)
+
+
+def _without_missing(table: text_tables.Table) -> text_tables.Table:
+    """Returns a table in which the cells of MISSING are empty."""
+    rows = []
+    for row in table.rows:
+        rows.append({name: "" if cell in MISSING else cell for name, cell in row.items()})
+    return dataclasses.replace(table, rows=tuple(rows))
 
 
 def _clips_of_table(lines: ClipTable, need_audio: bool) -> list[Clip]:

@@ -177,7 +177,9 @@ def read_tab_separated(
 def file_name(cell: str, folder: str | Path) -> str:
     """Returns the name of a file in a table in one form: with slashes, and without "./".
 
-    Tables that were written on Windows have backslashes. They remain if there is such a file.
+    Tables that were written on Windows have backslashes. They remain if there is such a file. An
+    accent is a character of its own in names from macOS, and in few tables: if only the other form
+    is there, its name is returned.
 
     Args:
       cell: The cell of the table.
@@ -188,6 +190,11 @@ def file_name(cell: str, folder: str | Path) -> str:
     # Most names are in this form already, and a corpus may have hundreds of thousands.
     if cell.startswith("./") or "//" in cell or "/./" in cell:
         cell = PurePosixPath(cell).as_posix()
+    if not cell.isascii() and not os.path.exists(Path(folder, cell)):
+        for form in ("NFC", "NFD"):
+            other = unicodedata.normalize(form, cell)
+            if os.path.exists(Path(folder, other)):
+                return other
     return cell
 
 

@@ -5,13 +5,14 @@ PyAV is optional (the extra `media`) and is imported when the first such file is
 
 import contextlib
 import fractions
+import logging
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crossask.audio import channels
+from crossask.audio import channels, notices
 from crossask.errors import AudioError
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ _WITHOUT_HEADER = (
 )
 # The decoder starts this much before a wanted sample, so that it has all that it needs for it.
 _SECONDS_BEFORE = 1
+# To decode and drop more than this takes seconds, for each clip behind it.
+_LONG_SECONDS = 600
 # Samples as float32 from -1 to 1, all channels in one array. For more than eight arrays, PyAV reads
 # memory outside of the frame.
 _FLOAT = "flt"
@@ -146,6 +149,14 @@ class MediaFile:
         AAC may replace noise by random numbers, which depend on where decoding starts.
         """
         left = sample - self._jump(sample - _SECONDS_BEFORE * self.samplerate)
+        if left > _LONG_SECONDS * self.samplerate:
+            notices.log_once(
+                "decoded from its start",
+                logging.INFO,
+                "%s is decoded from its start for each clip, which takes long. Convert such "
+                "recordings to WAV, FLAC or m4a. Others are not logged.",
+                self._name,
+            )
         while left > 0:
             skipped = self.read(min(left, self.samplerate))
             if len(skipped) == 0:

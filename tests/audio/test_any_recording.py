@@ -102,6 +102,20 @@ def test_a_part_of_a_lossy_file_is_where_it_is_in_the_whole(tmp_path, name, code
     np.testing.assert_allclose(part, whole[start : start + 20000], atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "count"), [("x.m4a", "aac", 0), ("x.webm", "libopus", 1)]
+)
+def test_a_long_file_that_is_decoded_from_its_start_is_logged(
+    tmp_path, monkeypatch, logged, name, codec, count
+):
+    monkeypatch.setattr(media, "_LONG_SECONDS", 3)
+    path = media_files.write(tmp_path / name, chirp(6.0), RATE, codec)
+    for start in (0, 2, 4, 5):
+        reading.read_part(path, start * RATE, (start + 1) * RATE)
+    messages = [message for message in logged() if "decoded from its start" in message]
+    assert len(messages) == count
+
+
 def test_a_part_behind_the_end_is_an_error(tmp_path):
     media_files.write(tmp_path / "x.m4a", chirp(), RATE, "aac")
     soundfile.write(tmp_path / "x.wav", chirp(), RATE)

@@ -4,6 +4,7 @@ PyAV is optional (the extra `media`) and is imported when the first such file is
 """
 
 import contextlib
+import ctypes
 import fractions
 import logging
 import os
@@ -39,6 +40,48 @@ _WITHOUT_HEADER = (
     "mpeg",
     "mpegts",
 )
+# FFmpeg's names of channels in the order of their bits in a mask.
+_ORDER_OF_MASK = (
+    "FL",
+    "FR",
+    "FC",
+    "LFE",
+    "BL",
+    "BR",
+    "FLC",
+    "FRC",
+    "BC",
+    "SL",
+    "SR",
+    "TC",
+    "TFL",
+    "TFC",
+    "TFR",
+    "TBL",
+    "TBC",
+    "TBR",
+    "DL",
+    "DR",
+    "WL",
+    "WR",
+    "SDL",
+    "SDR",
+    "LFE2",
+    "TSL",
+    "TSR",
+    "BFC",
+    "BFL",
+    "BFR",
+    "SSL",
+    "SSR",
+    "TTL",
+    "TTR",
+    "BINL",
+    "BINR",
+)
+# Names of channels of unknown places, and the start of those of Ambisonics.
+_UNKNOWN = "NONE"
+_AMBISONIC = "AMBI"
 # The decoder starts this much before a wanted sample, so that it has all that it needs for it.
 _SECONDS_BEFORE = 1
 # To decode and drop more than this takes seconds, for each clip behind it.
@@ -92,6 +135,13 @@ class MediaFile:
         if not self._container.streams.audio:
             self.close()
             raise AudioError(f"{path} contains no sound.", "Use a recording with an audio track.")
+        order = _order_of_its_own(self._container.streams.audio[0])
+        if order:
+            self.close()
+            raise AudioError(
+                f"{path} has the channels {order} in this order, which PyAV cannot read.",
+                "Convert it to WAV or FLAC, for example with ffmpeg -i X.mov X.wav.",
+            )
         try:
             first = next(self._frames, None)
         except AudioError:
@@ -224,6 +274,28 @@ class MediaFile:
             self._resampler = av.AudioResampler(_FLOAT, first.layout, first.rate)
         self._resampler_input = frame_format
         return self._resampler.resample(frame)
+
+
+def _order_of_its_own(stream: "av.AudioStream") -> str:
+    """Returns the channels of a stream if they are in no order of FFmpeg's masks; else "".
+
+    FFmpeg has a list of such channels. With each frame, PyAV 18 frees it twice, which ends this
+    process.
+    """
+    if stream.codec_context is None:
+        # There is no decoder for it, which is an error where it is decoded.
+        return ""
+    layout = stream.codec_context.layout
+    # With one more reference, the layout does not free the list, which belongs to the stream.
+    reference = ctypes.py_object(layout)
+    ctypes.pythonapi.Py_IncRef(reference)
+    names = [channel.name for channel in layout.channels]
+    places = [name for name in names if not name.startswith((_UNKNOWN, _AMBISONIC))]
+    in_order = [name for name in _ORDER_OF_MASK if name in places]
+    if places != in_order:
+        return ", ".join(names)
+    ctypes.pythonapi.Py_DecRef(reference)
+    return ""
 
 
 def _columns(frame: "av.AudioFrame") -> np.ndarray:

@@ -241,6 +241,28 @@ def test_front_left_and_right_of_a_media_file_are_read(tmp_path):
     assert np.corrcoef(found[: len(silence), 1], chirp()[:, 1])[0, 1] > 0.999
 
 
+def test_channels_in_an_order_that_would_end_the_process_are_an_error(tmp_path):
+    waveform = np.tile(chirp(), (1, 4))
+    path = media_files.write(tmp_path / "x.mov", waveform, RATE, "pcm_s16le", layout="7.1")
+    np.testing.assert_array_equal(reading.read_audio(path)[0], chirp())
+    content = bytearray(path.read_bytes())
+    # A mask is replaced by the number of an order, as Apple's programs write it.
+    place = content.index(b"chan") + 8
+    content[place : place + 8] = struct.pack(">II", 128 << 16 | 8, 0)
+    path.write_bytes(content)
+    with pytest.raises(
+        AudioError, match=r"x\.mov has the channels FL, FR, FC, LFE, SL, SR, BL, BR"
+    ):
+        reading.read_audio(path)
+
+
+def test_sound_without_a_decoder_is_an_error(tmp_path):
+    path = media_files.write(tmp_path / "x.mka", chirp(), RATE, "flac")
+    path.write_bytes(path.read_bytes().replace(b"A_FLAC", b"A_XLAC"))
+    with pytest.raises(AudioError, match=r"x\.mka cannot be read as sound"):
+        reading.read_audio(path)
+
+
 @pytest.mark.parametrize(("dead", "side"), [(0, "left"), (1, "right")])
 @pytest.mark.parametrize("kind", ["zeros", "a constant", "noise of one step"])
 def test_a_silent_channel_is_warned_of_once(tmp_path, logged, dead, side, kind):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crossask.audio import channels, notices
+from crossask.audio import channels, notices, ogg
 from crossask.errors import AudioError
 
 if TYPE_CHECKING:
@@ -117,6 +117,8 @@ class MediaFile:
 
         self.remark = ""
         self._name = path
+        # Of several streams one after the other, FFmpeg knows the length and the times of one.
+        self._is_chain = ogg.is_chain(path)
         # The resampler only converts the samples to floats. It is replaced where the format of the
         # stream changes, and then also converts the rest to the first rate and channels.
         self._resampler: av.AudioResampler | None = None
@@ -168,6 +170,8 @@ class MediaFile:
     @property
     def seconds(self) -> float:
         """Length according to the file's header, or FFmpeg's estimate of it; 0 if it is unknown."""
+        if self._is_chain:
+            return 0.0
         stream = self._container.streams.audio[0]
         if stream.duration is not None and stream.time_base is not None:
             return float(stream.duration * stream.time_base)
@@ -239,7 +243,7 @@ class MediaFile:
         """Moves to a frame at or before a sample if that is exact; returns its first sample."""
         stream = self._container.streams.audio[0]
         counts_samples = stream.time_base == fractions.Fraction(1, self.samplerate)
-        if samples <= 0 or not counts_samples or self._start_time is None:
+        if samples <= 0 or not counts_samples or self._start_time is None or self._is_chain:
             return 0
         self._frames.close()
         self._frames = self._decoded()

@@ -183,18 +183,27 @@ def test_mp3_files_that_were_joined_are_read_whole(tmp_path):
     assert len(waveform) / rate == pytest.approx(8, abs=0.5)
 
 
-def test_a_chain_of_ogg_streams_is_read_whole_or_an_error(tmp_path, monkeypatch):
+@pytest.mark.parametrize("encoding", ["VORBIS", "OPUS"])
+def test_a_chain_of_ogg_streams_is_read_whole_or_an_error(tmp_path, monkeypatch, encoding):
     pytest.importorskip("av", reason="needs PyAV: pip install 'crossask[media]'")
     path = tmp_path / "x.ogg"
     contents = []
     for seconds in (3.0, 2.0):
-        soundfile.write(path, tones(seconds), RATE, format="OGG", subtype="VORBIS")
+        soundfile.write(path, tones(seconds), RATE, format="OGG", subtype=encoding)
         assert not ogg.is_chain(path)
         contents.append(path.read_bytes())
     path.write_bytes(b"".join(contents))
     assert ogg.is_chain(path)
     waveform, rate = reading.read_audio(path)
     assert len(waveform) / rate == pytest.approx(5, abs=0.1)
+    # A recording is cut into clips by its length.
+    assert reading.facts_of(path).seconds == 0
+    assert reading.seconds_of(path, decodes=True) == len(waveform) / rate
+    for start in (0, 1, 2.5, 3.5, 4.5):
+        part, _ = reading.read_seconds(path, start, start + 0.5)
+        whole = waveform[round(start * rate) :][: len(part)]
+        assert len(part) > 0.4 * rate
+        np.testing.assert_allclose(part, whole, atol=1e-3)
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(AudioError, match="first of several streams"):
         reading.read_audio(path)

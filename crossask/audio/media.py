@@ -40,6 +40,8 @@ _WITHOUT_HEADER = (
     "mpeg",
     "mpegts",
 )
+# The format of Windows Media, in which FFmpeg gives each stream the length of all of them.
+_WITH_ONE_LENGTH = "asf"
 # FFmpeg's names of channels in the order of their bits in a mask.
 _ORDER_OF_MASK = (
     "FL",
@@ -180,8 +182,16 @@ class MediaFile:
 
     @property
     def has_exact_seconds(self) -> bool:
-        """Whether `seconds` is in the header; it is estimated in files without one."""
-        return self.seconds > 0 and self._container.format.name not in _WITHOUT_HEADER
+        """Whether `seconds` is in the header; it is estimated in files without one.
+
+        Some headers have only the length of all streams, which may be that of the video.
+        """
+        streams = self._container.streams
+        form = self._container.format.name
+        is_of_all_streams = streams.audio[0].duration is None or form == _WITH_ONE_LENGTH
+        if is_of_all_streams and len(streams) > 1:
+            return False
+        return self.seconds > 0 and form not in _WITHOUT_HEADER
 
     @property
     def promised_seconds(self) -> float:

@@ -82,6 +82,30 @@ def test_the_length_of_a_file_without_a_header_is_counted(tmp_path):
     assert reading.seconds_of(path, decodes=True) == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "codec"), [("x.mkv", "flac"), ("x.avi", "pcm_s16le"), ("x.wmv", "wmav2")]
+)
+def test_the_sound_of_a_longer_video_has_its_own_length(tmp_path, logged, name, codec):
+    av = pytest.importorskip("av", reason="needs PyAV: pip install 'crossask[media]'")
+    path = tmp_path / name
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream(codec, rate=RATE, layout="stereo", bit_rate=128000)
+        video = container.add_stream("mpeg4", rate=10, width=64, height=64)
+        samples = np.round(chirp() * 32768).astype(np.int16).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="stereo")
+        frame.sample_rate = RATE
+        frame.pts = 0
+        container.mux([*sound.encode(frame), *sound.encode(None)])
+        for number in range(60):
+            image = np.full((64, 64, 3), number, np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(video.encode(None))
+    waveform, rate = reading.read_audio(path)
+    assert len(waveform) / rate == pytest.approx(2.0, abs=0.1)
+    assert reading.seconds_of(path, decodes=True) == len(waveform) / rate
+    assert not [message for message in logged() if "rest is missing" in message]
+
+
 def test_blocks_and_parts_of_a_media_file_are_pieces_of_the_whole(tmp_path):
     path = media_files.write(tmp_path / "x.m4a", chirp(), RATE, "alac")
     blocks, rate = reading.read_blocks(path, 0.3)

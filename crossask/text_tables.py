@@ -5,12 +5,15 @@ import csv
 import dataclasses
 import io
 import os
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from crossask.errors import DataError
 
+# A whole number as pandas and spreadsheets write it if other cells of its column are empty.
+_WHOLE_NUMBER = re.compile(r"(?P<number>\d+)\.0+")
 # A spreadsheet runs a cell that starts with one of these; the apostrophe marks such cells as text.
 # The second four are the wide signs, which some spreadsheets of East Asia read like the first four.
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "'")
@@ -174,7 +177,9 @@ def read_tab_separated(
 def file_name(cell: str, folder: str | Path) -> str:
     """Returns the name of a file in a table in one form: with slashes, and without "./".
 
-    Tables that were written on Windows have backslashes. They remain if there is such a file.
+    Tables that were written on Windows have backslashes. They remain if there is such a file. An
+    accent is a character of its own in names from macOS, and in few tables: if only the other form
+    is there, its name is returned.
 
     Args:
       cell: The cell of the table.
@@ -185,14 +190,24 @@ def file_name(cell: str, folder: str | Path) -> str:
     # Most names are in this form already, and a corpus may have hundreds of thousands.
     if cell.startswith("./") or "//" in cell or "/./" in cell:
         cell = PurePosixPath(cell).as_posix()
+    if not cell.isascii() and not os.path.exists(Path(folder, cell)):
+        for form in ("NFC", "NFD"):
+            other = unicodedata.normalize(form, cell)
+            if os.path.exists(Path(folder, other)):
+                return other
     return cell
 
 
 def spelling_key(name: str) -> str:
-    """Returns a key that is equal for names which differ only in blanks, case or Unicode's form."""
+    """Returns a key that is equal for names which differ only in blanks, case or Unicode's form.
+
+    The key of 1.0 is that of 1.
+    """
     folded = unicodedata.normalize("NFKC", name).casefold()
     visible = [character for character in folded if unicodedata.category(character) != "Cf"]
-    return "".join("".join(visible).split())
+    key = "".join("".join(visible).split())
+    whole = _WHOLE_NUMBER.fullmatch(key)
+    return whole["number"] if whole else key
 
 
 def difference_of(name: str, other: str) -> str:
@@ -203,6 +218,8 @@ def difference_of(name: str, other: str) -> str:
         visible.append("".join(words))
     if visible[0] == visible[1]:
         return "differ only in blanks or in capital letters"
+    if any(map(_WHOLE_NUMBER.fullmatch, visible)):
+        return "are one number"
     return f"look alike, but have different characters: {name!a} and {other!a}"
 
 

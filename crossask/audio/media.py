@@ -4,14 +4,16 @@ PyAV is optional (the extra `media`) and is imported when the first such file is
 """
 
 import contextlib
+import ctypes
 import fractions
+import logging
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crossask.audio import channels
+from crossask.audio import channels, notices, ogg
 from crossask.errors import AudioError
 
 if TYPE_CHECKING:
@@ -38,8 +40,54 @@ _WITHOUT_HEADER = (
     "mpeg",
     "mpegts",
 )
+# The format of Windows Media, in which FFmpeg gives each stream the length of all of them.
+_WITH_ONE_LENGTH = "asf"
+# FFmpeg's names of channels in the order of their bits in a mask.
+_ORDER_OF_MASK = (
+    "FL",
+    "FR",
+    "FC",
+    "LFE",
+    "BL",
+    "BR",
+    "FLC",
+    "FRC",
+    "BC",
+    "SL",
+    "SR",
+    "TC",
+    "TFL",
+    "TFC",
+    "TFR",
+    "TBL",
+    "TBC",
+    "TBR",
+    "DL",
+    "DR",
+    "WL",
+    "WR",
+    "SDL",
+    "SDR",
+    "LFE2",
+    "TSL",
+    "TSR",
+    "BFC",
+    "BFL",
+    "BFR",
+    "SSL",
+    "SSR",
+    "TTL",
+    "TTR",
+    "BINL",
+    "BINR",
+)
+# Names of channels of unknown places, and the start of those of Ambisonics.
+_UNKNOWN = "NONE"
+_AMBISONIC = "AMBI"
 # The decoder starts this much before a wanted sample, so that it has all that it needs for it.
 _SECONDS_BEFORE = 1
+# To decode and drop more than this takes seconds, for each clip behind it.
+_LONG_SECONDS = 600
 # Samples as float32 from -1 to 1, all channels in one array. For more than eight arrays, PyAV reads
 # memory outside of the frame.
 _FLOAT = "flt"
@@ -71,6 +119,8 @@ class MediaFile:
 
         self.remark = ""
         self._name = path
+        # Of several streams one after the other, FFmpeg knows the length and the times of one.
+        self._is_chain = ogg.is_chain(path)
         # The resampler only converts the samples to floats. It is replaced where the format of the
         # stream changes, and then also converts the rest to the first rate and channels.
         self._resampler: av.AudioResampler | None = None
@@ -89,6 +139,13 @@ class MediaFile:
         if not self._container.streams.audio:
             self.close()
             raise AudioError(f"{path} contains no sound.", "Use a recording with an audio track.")
+        order = _order_of_its_own(self._container.streams.audio[0])
+        if order:
+            self.close()
+            raise AudioError(
+                f"{path} has the channels {order} in this order, which PyAV cannot read.",
+                "Convert it to WAV or FLAC, for example with ffmpeg -i X.mov X.wav.",
+            )
         try:
             first = next(self._frames, None)
         except AudioError:
@@ -115,6 +172,8 @@ class MediaFile:
     @property
     def seconds(self) -> float:
         """Length according to the file's header, or FFmpeg's estimate of it; 0 if it is unknown."""
+        if self._is_chain:
+            return 0.0
         stream = self._container.streams.audio[0]
         if stream.duration is not None and stream.time_base is not None:
             return float(stream.duration * stream.time_base)
@@ -123,8 +182,16 @@ class MediaFile:
 
     @property
     def has_exact_seconds(self) -> bool:
-        """Whether `seconds` is in the header; it is estimated in files without one."""
-        return self.seconds > 0 and self._container.format.name not in _WITHOUT_HEADER
+        """Whether `seconds` is in the header; it is estimated in files without one.
+
+        Some headers have only the length of all streams, which may be that of the video.
+        """
+        streams = self._container.streams
+        form = self._container.format.name
+        is_of_all_streams = streams.audio[0].duration is None or form == _WITH_ONE_LENGTH
+        if is_of_all_streams and len(streams) > 1:
+            return False
+        return self.seconds > 0 and form not in _WITHOUT_HEADER
 
     @property
     def promised_seconds(self) -> float:
@@ -146,6 +213,14 @@ class MediaFile:
         AAC may replace noise by random numbers, which depend on where decoding starts.
         """
         left = sample - self._jump(sample - _SECONDS_BEFORE * self.samplerate)
+        if left > _LONG_SECONDS * self.samplerate:
+            notices.log_once(
+                "decoded from its start",
+                logging.INFO,
+                "%s is decoded from its start for each clip, which takes long. Convert such "
+                "recordings to WAV, FLAC or m4a. Others are not logged.",
+                self._name,
+            )
         while left > 0:
             skipped = self.read(min(left, self.samplerate))
             if len(skipped) == 0:
@@ -178,7 +253,7 @@ class MediaFile:
         """Moves to a frame at or before a sample if that is exact; returns its first sample."""
         stream = self._container.streams.audio[0]
         counts_samples = stream.time_base == fractions.Fraction(1, self.samplerate)
-        if samples <= 0 or not counts_samples or self._start_time is None:
+        if samples <= 0 or not counts_samples or self._start_time is None or self._is_chain:
             return 0
         self._frames.close()
         self._frames = self._decoded()
@@ -213,6 +288,28 @@ class MediaFile:
             self._resampler = av.AudioResampler(_FLOAT, first.layout, first.rate)
         self._resampler_input = frame_format
         return self._resampler.resample(frame)
+
+
+def _order_of_its_own(stream: "av.AudioStream") -> str:
+    """Returns the channels of a stream if they are in no order of FFmpeg's masks; else "".
+
+    FFmpeg has a list of such channels. With each frame, PyAV 18 frees it twice, which ends this
+    process.
+    """
+    if stream.codec_context is None:
+        # There is no decoder for it, which is an error where it is decoded.
+        return ""
+    layout = stream.codec_context.layout
+    # With one more reference, the layout does not free the list, which belongs to the stream.
+    reference = ctypes.py_object(layout)
+    ctypes.pythonapi.Py_IncRef(reference)
+    names = [channel.name for channel in layout.channels]
+    places = [name for name in names if not name.startswith((_UNKNOWN, _AMBISONIC))]
+    in_order = [name for name in _ORDER_OF_MASK if name in places]
+    if places != in_order:
+        return ", ".join(names)
+    ctypes.pythonapi.Py_DecRef(reference)
+    return ""
 
 
 def _columns(frame: "av.AudioFrame") -> np.ndarray:

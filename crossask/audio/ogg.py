@@ -49,8 +49,10 @@ def is_chain(path: str | os.PathLike[str]) -> bool:
                 break
             streams.append(page[_STREAM])
             file.seek(_length(page) - len(page), os.SEEK_CUR)
+        if not streams:
+            return False
         last = _last_page(file)
-    return bool(streams) and _is_whole(last) and last[_STREAM] not in streams
+    return _is_whole(last) and last[_STREAM] not in streams
 
 
 def _last_page(file: BinaryIO) -> bytes:

@@ -52,6 +52,9 @@ _SPARE_SECONDS = 1.0
 # As features.max_cut_seconds: recordings of any length are cut. The field has to be finite.
 ANY_CUT_SECONDS = 1e9
 
+# A longer recording would need less than a byte for each second. Its header is damaged.
+_MOST_SECONDS_OF_A_BYTE = 1.0
+
 # Encoding of a file, as libsndfile names it.
 OPUS = "OPUS"
 
@@ -195,7 +198,8 @@ class FileFacts:
     """Facts in the header of a sound file.
 
     Attributes:
-      seconds: Its length; an estimate for some formats.
+      seconds: Its length; an estimate for some formats, and 0 if the header has none, or one that
+        cannot be true.
       sample_rate_hz: Its sample rate.
       channels: Its number of channels.
     """
@@ -208,7 +212,7 @@ class FileFacts:
 def facts_of(path: AnyPath) -> FileFacts:
     """Returns the facts of a file's header; raises AudioError if it cannot be read."""
     with _open(path) as file:
-        return FileFacts(file.seconds, file.samplerate, file.channels)
+        return FileFacts(_header_seconds(file, path), file.samplerate, file.channels)
 
 
 def seconds_of(path: AnyPath, decodes: bool = False) -> float:
@@ -216,19 +220,31 @@ def seconds_of(path: AnyPath, decodes: bool = False) -> float:
 
     Args:
       path: Path of the file.
-      decodes: Whether a file without an exact length in its header is decoded to count its
-        samples. Otherwise its length is an estimate, or 0.
+      decodes: Whether a file without an exact length in its header, or with one that cannot be
+        true, is decoded to count its samples. Otherwise its length is an estimate, or 0.
     """
     try:
         with _open(path) as file:
-            if file.has_exact_seconds or not decodes:
-                return file.seconds
+            seconds = _header_seconds(file, path)
+            is_exact = file.has_exact_seconds and seconds > 0
+            if is_exact or not decodes:
+                return seconds
             samples = 0
             while len(block := file.read(file.samplerate)):
                 samples += len(block)
             return samples / file.samplerate
     except (AudioError, *sndfile.ERRORS):
         return 0.0
+
+
+def _header_seconds(file: SoundFile | MediaFile, path: AnyPath) -> float:
+    """Returns the length in a file's header; 0 if there is none, or one that cannot be true.
+
+    With a damaged length, a recording would be cut into more clips than fit into memory.
+    """
+    if file.seconds > _MOST_SECONDS_OF_A_BYTE * os.path.getsize(path):
+        return 0.0
+    return file.seconds
 
 
 def fit_length(

@@ -14,6 +14,29 @@ _WAVE = b"WAVE"
 _LARGEST = 0xFFFFFFFF
 # What other programs append behind the chunks: ID3 and APE tags.
 _TAGS = (b"ID3", b"TAG", b"APETAGEX")
+# Chunks that programs write behind the samples. Four bytes of sound are one of these names by a
+# chance below one in a hundred million. They may have a wrong size, or be cut off.
+_KNOWN_CHUNKS = (
+    b"LIST",
+    b"id3 ",
+    b"bext",
+    b"iXML",
+    b"cue ",
+    b"smpl",
+    b"inst",
+    b"plst",
+    b"cart",
+    b"axml",
+    b"_PMX",
+    b"afsp",
+    b"acid",
+    b"DISP",
+    b"PEAK",
+    b"JUNK",
+    b"junk",
+    b"PAD ",
+    b"FLLR",
+)
 # A file has a handful of chunks; the search ends after this many.
 _MOST_CHUNKS = 1000
 
@@ -155,7 +178,7 @@ def _are_chunks(file: BinaryIO, place: int, total: int) -> bool:
             return True
         file.seek(place)
         chunk = file.read(_CHUNK.size)
-        if chunk.startswith(_TAGS):
+        if chunk.startswith((*_TAGS, *_KNOWN_CHUNKS)):
             return True
         name, size = _CHUNK.unpack(chunk)
         if not (name.isascii() and name.decode("ascii").isprintable()):

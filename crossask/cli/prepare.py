@@ -171,12 +171,13 @@ def _prepare_dataset(values: flags.FlagValues) -> None:
 
 def _check_flags(values: flags.FlagValues) -> None:
     """Raises CrossaskError for a flag that has no effect on the data set."""
-    allowed: tuple[str, ...] = ("experiment", "verify")
+    of_corpora = ("download", "experiment", "verify")
+    allowed: tuple[str, ...] = of_corpora
     if values.dataset == EVENTS:
         allowed = OF_EVENTS
     elif catalogue.dataset(values.dataset).is_rendered:
         allowed += OF_SOUNDSCAPES
-    known = ("experiment", "verify", *OF_SOUNDSCAPES, *OF_EVENTS)
+    known = (*of_corpora, *OF_SOUNDSCAPES, *OF_EVENTS)
     others = [name for name in known if name not in allowed]
     command.refuse(values, others, f"--dataset={values.dataset}", ", or set another --dataset")
 

@@ -36,6 +36,8 @@ PARTS = {
     "evaluate": "test",
     "evaluation": "test",
 }
+# Texts of missing values that pandas has made of numbers and writes instead of empty cells.
+MISSING = ("nan", "NaN", "<NA>")
 # A number of a fold, as a spreadsheet may write it.
 NUMBER = re.compile(r"\d+(\.0+)?")
 
@@ -142,12 +144,16 @@ def _clips_of_folders(folder: Path) -> list[Clip]:
     clips = []
     searched = reading.FolderContent()
     outside = []
+    without_target = []
     without_sound = []
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
         if not path.is_dir():
-            if reading.is_sound_file(path):
+            if path.is_symlink() and not path.exists():
+                # It may be meant as a scene, on a disk that is not there.
+                without_target.append(path)
+            elif reading.is_sound_file(path):
                 outside.append(path)
             continue
         content = reading.folder_content(path)
@@ -160,12 +166,13 @@ def _clips_of_folders(folder: Path) -> list[Clip]:
     reasons = []
     if outside:
         reasons.append(f"{len(outside)} sound files outside of the folders of the scenes")
+    if without_target:
+        reasons.append(f"{len(without_target)} links without a target ({_first(without_target)})")
     if without_sound:
         # One of them may be meant as a scene.
-        names = [path.name for path in without_sound[:MOST_LISTED]]
-        if len(without_sound) > MOST_LISTED:
-            names.append("...")
-        reasons.append(f"{len(without_sound)} folders without sound files ({', '.join(names)})")
+        reasons.append(
+            f"{len(without_sound)} folders without sound files ({_first(without_sound)})"
+        )
     if searched.left_out:
         reasons.append(searched.left_out)
     left_out = ", ".join(reasons)
@@ -181,6 +188,14 @@ def _clips_of_folders(folder: Path) -> list[Clip]:
             f"left out of {folder}", logging.INFO, "Left out of %s: %s.", folder, left_out
         )
     return clips
+
+
+def _first(paths: Sequence[Path]) -> str:
+    """Returns the names of the first paths, for a message."""
+    names = [path.name for path in paths[:MOST_LISTED]]
+    if len(paths) > MOST_LISTED:
+        names.append("...")
+    return ", ".join(names)
 
 
 def _log_deeper(clips: Iterable[Clip], folder: Path) -> None:
@@ -207,7 +222,7 @@ def _clip_in_folder(file: Path, folder: Path) -> Clip:
 
 def _read_table(path: Path) -> ClipTable:
     """Returns the CSV; each line has a name of its own and a scene."""
-    table = text_tables.read_csv(path)
+    table = _without_missing(text_tables.read_csv(path))
     table.require(("filename", "scene"), "Give a header with filename and scene.")
     filled = ["scene"]
     for column in ("location", "fold"):
@@ -215,6 +230,14 @@ def _read_table(path: Path) -> ClipTable:
         if column in table.columns and any(table.column(column)):
             filled.append(column)
     return ClipTable(table, filled)
+
+
+def _without_missing(table: text_tables.Table) -> text_tables.Table:
+    """Returns a table in which the cells of MISSING are empty."""
+    rows = []
+    for row in table.rows:
+        rows.append({name: "" if cell in MISSING else cell for name, cell in row.items()})
+    return dataclasses.replace(table, rows=tuple(rows))
 
 
 def _clips_of_table(lines: ClipTable, need_audio: bool) -> list[Clip]:

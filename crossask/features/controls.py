@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crossask import config, text_tables
+from crossask import config, files, text_tables
 from crossask.config import Experiment
 from crossask.datasets import Corpus, training_parts
 from crossask.errors import DataError
@@ -257,6 +257,7 @@ def _written(cache: FeatureCache, values: Embeddings, name: str) -> FeatureCache
         folders={**cache.folders, "embedding": folder},
         shapes={**cache.shapes, "embedding": shape},
     )
+    files.remove_remains(folder)
     verification.remove_incomplete(folder, cache.clip_ids)
     for number, path in enumerate(changed.shards("embedding")):
         if Path(path).is_file():

@@ -20,6 +20,9 @@ VERIFY = (
     "Run crossask-prepare --verify with the same --dataset, --data_dir and --experiment: it "
     "computes damaged features again. Then run this command again."
 )
+# Folders of embeddings for controls have the name of the clips' own and one of these
+# (`controls._written`). Other folders, such as copies that somebody made, are left alone.
+CONTROLS = ("other_clip-", "shuffled_in_time-", "swapped-", "true_events-")
 # What TensorFlow raises in the middle of training if a shard is damaged, or has been removed.
 DAMAGE_ERRORS = (
     tf.errors.DataLossError,
@@ -94,6 +97,8 @@ def _problems_of_cache(cache: "FeatureCache") -> Iterator[tuple[Path, str]]:
         yield from _problems(folder, cache.clip_ids, reads_values=True)
         # Embeddings for controls lie beside the clips' own.
         for other in sorted(folder.parent.glob(f"{folder.name}-*")):
+            if not other.name.removeprefix(f"{folder.name}-").startswith(CONTROLS):
+                continue
             yield from _problems(other, cache.clip_ids, reads_values=True)
 
 

@@ -82,6 +82,30 @@ def test_the_length_of_a_file_without_a_header_is_counted(tmp_path):
     assert reading.seconds_of(path, decodes=True) == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "codec"), [("x.mkv", "flac"), ("x.avi", "pcm_s16le"), ("x.wmv", "wmav2")]
+)
+def test_the_sound_of_a_longer_video_has_its_own_length(tmp_path, logged, name, codec):
+    av = pytest.importorskip("av", reason="needs PyAV: pip install 'crossask[media]'")
+    path = tmp_path / name
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream(codec, rate=RATE, layout="stereo", bit_rate=128000)
+        video = container.add_stream("mpeg4", rate=10, width=64, height=64)
+        samples = np.round(chirp() * 32768).astype(np.int16).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="stereo")
+        frame.sample_rate = RATE
+        frame.pts = 0
+        container.mux([*sound.encode(frame), *sound.encode(None)])
+        for number in range(60):
+            image = np.full((64, 64, 3), number, np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(video.encode(None))
+    waveform, rate = reading.read_audio(path)
+    assert len(waveform) / rate == pytest.approx(2.0, abs=0.1)
+    assert reading.seconds_of(path, decodes=True) == len(waveform) / rate
+    assert not [message for message in logged() if "rest is missing" in message]
+
+
 def test_blocks_and_parts_of_a_media_file_are_pieces_of_the_whole(tmp_path):
     path = media_files.write(tmp_path / "x.m4a", chirp(), RATE, "alac")
     blocks, rate = reading.read_blocks(path, 0.3)
@@ -100,6 +124,20 @@ def test_a_part_of_a_lossy_file_is_where_it_is_in_the_whole(tmp_path, name, code
     whole, _ = reading.read_audio(path)
     part = reading.read_part(path, start, start + 20000)
     np.testing.assert_allclose(part, whole[start : start + 20000], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "count"), [("x.m4a", "aac", 0), ("x.webm", "libopus", 1)]
+)
+def test_a_long_file_that_is_decoded_from_its_start_is_logged(
+    tmp_path, monkeypatch, logged, name, codec, count
+):
+    monkeypatch.setattr(media, "_LONG_SECONDS", 3)
+    path = media_files.write(tmp_path / name, chirp(6.0), RATE, codec)
+    for start in (0, 2, 4, 5):
+        reading.read_part(path, start * RATE, (start + 1) * RATE)
+    messages = [message for message in logged() if "decoded from its start" in message]
+    assert len(messages) == count
 
 
 def test_a_part_behind_the_end_is_an_error(tmp_path):
@@ -225,6 +263,28 @@ def test_front_left_and_right_of_a_media_file_are_read(tmp_path):
     found, _ = reading.read_audio(path)
     assert found.shape[1] == 2
     assert np.corrcoef(found[: len(silence), 1], chirp()[:, 1])[0, 1] > 0.999
+
+
+def test_channels_in_an_order_that_would_end_the_process_are_an_error(tmp_path):
+    waveform = np.tile(chirp(), (1, 4))
+    path = media_files.write(tmp_path / "x.mov", waveform, RATE, "pcm_s16le", layout="7.1")
+    np.testing.assert_array_equal(reading.read_audio(path)[0], chirp())
+    content = bytearray(path.read_bytes())
+    # A mask is replaced by the number of an order, as Apple's programs write it.
+    place = content.index(b"chan") + 8
+    content[place : place + 8] = struct.pack(">II", 128 << 16 | 8, 0)
+    path.write_bytes(content)
+    with pytest.raises(
+        AudioError, match=r"x\.mov has the channels FL, FR, FC, LFE, SL, SR, BL, BR"
+    ):
+        reading.read_audio(path)
+
+
+def test_sound_without_a_decoder_is_an_error(tmp_path):
+    path = media_files.write(tmp_path / "x.mka", chirp(), RATE, "flac")
+    path.write_bytes(path.read_bytes().replace(b"A_FLAC", b"A_XLAC"))
+    with pytest.raises(AudioError, match=r"x\.mka cannot be read as sound"):
+        reading.read_audio(path)
 
 
 @pytest.mark.parametrize(("dead", "side"), [(0, "left"), (1, "right")])

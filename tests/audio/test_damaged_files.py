@@ -100,7 +100,18 @@ def test_a_wav_file_whose_size_was_never_written_is_read_to_its_end(tmp_path, ri
 
 
 @pytest.mark.parametrize(
-    "behind", [b"LIST\x04\x00\x00\x00abcd", b"ID3\x03" + bytes(40), b"TAGsong" + bytes(121), b"end"]
+    "behind",
+    [
+        b"LIST\x04\x00\x00\x00abcd",
+        b"ID3\x03" + bytes(40),
+        b"TAGsong" + bytes(121),
+        b"end",
+        # The rest of the last chunk is missing.
+        b"LIST\xff\x00\x00\x00abcd",
+        # No zero follows a chunk of an odd size.
+        b"LIST\x05\x00\x00\x00abcdeid3 \x08\x00\x00\x00abcdabcd",
+        b"bext\x05\x00\x00\x00abcdeiXML\x08\x00\x00\x00abcdabcd",
+    ],
 )
 def test_what_follows_the_samples_of_a_wav_file_is_no_sound(tmp_path, behind, logged):
     wav_with_sizes(tmp_path / "x.wav", 0, len(tones()) * 4, tones(), behind)
@@ -172,18 +183,27 @@ def test_mp3_files_that_were_joined_are_read_whole(tmp_path):
     assert len(waveform) / rate == pytest.approx(8, abs=0.5)
 
 
-def test_a_chain_of_ogg_streams_is_read_whole_or_an_error(tmp_path, monkeypatch):
+@pytest.mark.parametrize("encoding", ["VORBIS", "OPUS"])
+def test_a_chain_of_ogg_streams_is_read_whole_or_an_error(tmp_path, monkeypatch, encoding):
     pytest.importorskip("av", reason="needs PyAV: pip install 'crossask[media]'")
     path = tmp_path / "x.ogg"
     contents = []
     for seconds in (3.0, 2.0):
-        soundfile.write(path, tones(seconds), RATE, format="OGG", subtype="VORBIS")
+        soundfile.write(path, tones(seconds), RATE, format="OGG", subtype=encoding)
         assert not ogg.is_chain(path)
         contents.append(path.read_bytes())
     path.write_bytes(b"".join(contents))
     assert ogg.is_chain(path)
     waveform, rate = reading.read_audio(path)
     assert len(waveform) / rate == pytest.approx(5, abs=0.1)
+    # A recording is cut into clips by its length.
+    assert reading.facts_of(path).seconds == 0
+    assert reading.seconds_of(path, decodes=True) == len(waveform) / rate
+    for start in (0, 1, 2.5, 3.5, 4.5):
+        part, _ = reading.read_seconds(path, start, start + 0.5)
+        whole = waveform[round(start * rate) :][: len(part)]
+        assert len(part) > 0.4 * rate
+        np.testing.assert_allclose(part, whole, atol=1e-3)
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(AudioError, match="first of several streams"):
         reading.read_audio(path)
@@ -288,6 +308,21 @@ def test_a_flac_file_from_a_pipe_is_read_without_the_memory_of_its_header(tmp_pa
     content[22:26] = bytes([255] * 4)
     path.write_bytes(content)
     np.testing.assert_array_equal(reading.read_audio(path)[0], tones())
+    assert reading.seconds_of(path) == reading.facts_of(path).seconds == 0
+    assert reading.seconds_of(path, decodes=True) == 3.0
+
+
+def test_a_length_that_a_header_cannot_mean_is_counted(tmp_path):
+    path = tmp_path / "x.webm"
+    media_files.write(path, tones(rate=48000), 48000, "libopus")
+    seconds = reading.seconds_of(path)
+    content = bytearray(path.read_bytes())
+    # The length of a Matroska file is a floating-point number, here of milliseconds.
+    place = content.index(b"\x44\x89\x88") + 3
+    content[place : place + 8] = struct.pack(">d", 1e18)
+    path.write_bytes(content)
+    assert reading.seconds_of(path) == reading.facts_of(path).seconds == 0
+    assert abs(reading.seconds_of(path, decodes=True) - seconds) < 0.05
 
 
 HALVES = [

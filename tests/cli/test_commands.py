@@ -235,6 +235,12 @@ def test_any_table_of_predictions_is_scored(work, capsys):
             "Remove",
         ),
         (
+            "prepare",
+            ["--dataset=events", "--data_dir=.", "--download"],
+            "--download has no effect with --dataset=events",
+            "another --dataset",
+        ),
+        (
             "pretrain",
             ["--embeddings=x.npz", "--width=0.5", "--out=y.npz"],
             "--width has no effect with --embeddings",

@@ -161,7 +161,11 @@ def test_labels_with_blanks_and_underscores_are_one_label_of_tut(tmp_path):
         ({3: "audio/b.wav,b\u200bus,p2,1"}, "scene 'bus' of .*line 2 .*of .*line 3"),
         ({3: "audio/b.wav,park,P 1,1"}, "location 'p1' of .*line 2 .* 'P 1' of .*line 3"),
         ({4: "audio/c.wav,bus,p\u00a01,2"}, "location 'p1' of .*line 2 .*of .*line 4"),
+        ({2: "audio/a.wav,bus,3,1", 4: "audio/c.wav,bus,3.0,2"}, "location '3' .*are one number"),
         ({3: "audio/b.wav,park,,1"}, "Line 3 of .* has no location"),
+        ({3: "audio/b.wav,park,nan,1"}, "Line 3 of .* has no location"),
+        ({3: "audio/b.wav,park,p2,nan"}, "Line 3 of .* has no fold"),
+        ({3: "audio/b.wav,NaN,p2,1"}, "Line 3 of .* has no scene"),
         ({3: "audio/b.wav,park,p2,"}, "Line 3 of .* has no fold"),
         ({3: "audio/b.wav,,p2,1"}, "Line 3 of .* has no scene"),
         ({3: " ,park,p2,1"}, "Line 3 of .* has no filename"),
@@ -198,6 +202,11 @@ def with_fractions(path):
     path.write_text(path.read_text().replace(",1\n", ",1.0\n").replace(",2\n", ",2.0\n"))
 
 
+def with_missing_cities(path):
+    header, *lines = path.read_text().splitlines()
+    path.write_text("\n".join([f"{header},city", *(f"{line},nan" for line in lines)]))
+
+
 def with_blanks(path):
     path.write_text(path.read_text().replace(",", " , "))
 
@@ -223,6 +232,7 @@ def with_numbers_of_rows(path):
         with_delimiter("\t", "utf-16"),
         with_backslashes,
         with_fractions,
+        with_missing_cities,
         with_blanks,
         with_trailing_commas,
         with_quotation_marks,

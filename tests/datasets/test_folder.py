@@ -58,6 +58,8 @@ def test_folders_below_a_scene_are_searched_and_what_is_left_out_is_one_line(tmp
     (tmp_path / "features").mkdir()
     (tmp_path / "features" / "shard.tfrecord").write_text("features")
     write_wav(tmp_path / "outside.wav")
+    # A scene on a disk that is not there.
+    (tmp_path / "tram").symlink_to(tmp_path / "nowhere" / "tram")
     notices.forget()
     with caplog.at_level(logging.INFO, "crossask"):
         corpus = read_corpus("folder", tmp_path)
@@ -72,9 +74,9 @@ def test_folders_below_a_scene_are_searched_and_what_is_left_out_is_one_line(tmp
     assert deeper.startswith(f"2 recordings in {tmp_path} are in folders below those of the scenes")
     assert "column location" in deeper
     assert left_out == (
-        f"Left out of {tmp_path}: 1 sound files outside of the folders of the scenes, 1 folders "
-        "without sound files (features), 3 with another suffix (.csv, .txt, none), 1 hidden, 1 "
-        "empty (0 bytes)."
+        f"Left out of {tmp_path}: 1 sound files outside of the folders of the scenes, 1 links "
+        "without a target (tram), 1 folders without sound files (features), 3 with another suffix "
+        "(.csv, .txt, none), 1 hidden, 1 empty (0 bytes)."
     )
 
 

@@ -1,5 +1,7 @@
 """Tables of text: the two formats, and errors with file and line."""
 
+import unicodedata
+
 import pytest
 
 from crossask import text_tables
@@ -138,6 +140,18 @@ def test_names_of_files_have_slashes_unless_the_backslash_is_in_the_name(tmp_pat
     names = ["x\\y.wav", "./x//y.wav", "a\\b.wav", ""]
     found = [text_tables.file_name(name, tmp_path) for name in names]
     assert found == ["x/y.wav", "x/y.wav", "a\\b.wav", ""]
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_name_with_accents_is_that_of_the_file_that_is_there(tmp_path, forms):
+    written, present = (unicodedata.normalize(form, "f\u00eate/caf\u00e9.wav") for form in forms)
+    assert text_tables.file_name(written, tmp_path) == written
+    (tmp_path / present).parent.mkdir()
+    (tmp_path / present).touch()
+    assert text_tables.file_name(written, tmp_path) == present
+    (tmp_path / written).parent.mkdir()
+    (tmp_path / written).touch()
+    assert text_tables.file_name(written, tmp_path) == written
 
 
 def test_an_empty_file_is_a_table_without_columns(tmp_path):

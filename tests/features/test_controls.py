@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import small_corpus
 
-from crossask import config, serving, training
+from crossask import config, files, serving, training
 from crossask.datasets import read_corpus, training_parts
 from crossask.errors import ConfigError, DataError
 from crossask.features import controls
@@ -93,6 +93,15 @@ def test_patches_out_of_order_are_the_clips_own(prepared):
     assert 0 < len(turned) < len(own)  # of two patches, half stay by chance
     for clip in own:
         assert sorted(own[clip].tolist()) == sorted(found[clip].tolist())
+
+
+def test_what_a_killed_command_left_among_the_embeddings_of_a_control_is_removed(prepared):
+    folder = controlled(prepared, "shuffled_in_time").folders["embedding"]
+    # No process has this number.
+    left = folder / f".00000.tfrecord.{files._HOST}-{2**22 + 1}.part"
+    left.write_bytes(b"half")
+    controlled(prepared, "shuffled_in_time")
+    assert not left.exists()
 
 
 def test_true_events_are_shares_of_the_patches_time(prepared):

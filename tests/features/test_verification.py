@@ -11,11 +11,11 @@ import renames
 import small_corpus
 import tensorflow as tf
 
-from crossask import locks
+from crossask import config, locks
 from crossask.cli import prepare as prepare_command
 from crossask.datasets import read_corpus
 from crossask.errors import DataError
-from crossask.features import computation, records, verification
+from crossask.features import computation, controls, records, verification
 from crossask.features.batches import EvaluationData, feature_statistics
 from crossask.features.cache import prepare_features
 
@@ -243,6 +243,29 @@ def test_a_shard_that_is_removed_while_it_is_used_is_named(few, whole, copied):
         verification.damage_named(cache),
     ):
         list(EvaluationData(cache, few, cache.clip_ids, 4).batches())
+
+
+def test_a_copy_that_somebody_made_of_the_features_is_left_alone(few, whole, copied):
+    cache = prepare_features(few, ROW, copied)
+    for folder in cache.folders.values():
+        backup = shutil.copytree(folder, folder.with_name(f"{folder.name}-backup"))
+        before = sorted(path.name for path in backup.iterdir())
+        assert verification.remove_damaged(cache) == []
+        assert sorted(path.name for path in backup.iterdir()) == before
+
+
+@pytest.mark.parametrize("control", ["other_clip", "shuffled_in_time", "swapped"])
+def test_embeddings_for_controls_are_verified(few, whole, copied, control):
+    cache = prepare_features(few, ROW, copied)
+    if control == "swapped":
+        changed, _ = controls.swapped(cache, few, cache.clip_ids, 0)
+    else:
+        row = config.override(ROW, {"event_control": control, **small_corpus.NO_VALIDATION})
+        changed = controls.controlled(cache, few, row, "1", 0)
+    path = Path(changed.shards("embedding")[1])
+    cut(path, {})
+    (problem,) = verification.remove_damaged(cache)
+    assert problem.startswith(str(path))
 
 
 def test_a_folder_in_place_of_a_shard_is_an_error_that_keeps_its_content(few, whole, copied):

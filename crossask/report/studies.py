@@ -47,6 +47,9 @@ OPEN_FIELDS = {entry.path for entry in reference.open_choices()}
 # Two taps need the file of the PCA, so tap and file are one choice.
 TAP = "event_model.embedding_tap"
 TAP_AND_PCA = {TAP, "event_model.pca"}
+# Only random weights have an initialisation, so both are one change of a row with other weights.
+WEIGHTS = "event_model.weights"
+WEIGHTS_AND_INITIALISATION = {WEIGHTS, "event_model.initialisation"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -262,6 +265,8 @@ def _differing_fields(first: Row, second: Row) -> set[str]:
 def _instead(reference_row: Row, row: Row) -> str:
     """Returns what a control has instead of the reference row's events; "" if it is none."""
     differing = _differing_fields(reference_row, row)
+    if differing == WEIGHTS_AND_INITIALISATION:
+        differing = {WEIGHTS}
     if len(differing) == 1:
         (field,) = differing
         return _control(field, row.fields.get(field))

@@ -54,6 +54,14 @@ def write_controls(root, other, random, large, swapped=None):
         change_json(folder / "result.json", parameters=1000)
 
 
+def test_random_weights_may_have_another_initialisation_than_the_unused_one(tmp_path):
+    write_two_seeds(tmp_path, "cmam", (4, 3), "CMAM", "feature_based", fields=WEIGHTS)
+    start = {"event_model.initialisation": "glorot"}
+    write_two_seeds(tmp_path, "random", (2, 1), "CMAM", "feature_based", fields=start)
+    (control,) = results_of(tmp_path).controls.controls
+    assert (control.row.name, control.instead) == ("random", "an event model with random weights")
+
+
 def test_controls_are_found_by_what_they_change(tmp_path):
     swapped = {
         "log_mel": 0.25,

@@ -168,9 +168,14 @@ class EventModel(keras.layers.Layer):
         from crossask.events import assets
 
         path = assets.locate(str(handle_or_folder))
-        layer = cls(seed=None, **options)._load(weights.read(path), str(handle_or_folder))
         if path.is_dir():
-            layer._compare_activation(weights.activation_of(path))
+            arrays, activation = weights.from_saved_model(path)
+        else:
+            # A checkpoint or an .npz does not say the activation of the module.
+            arrays = weights.read(path)
+            activation = ""
+        layer = cls(seed=None, **options)._load(arrays, str(handle_or_folder))
+        layer._compare_activation(activation)
         return layer
 
     @classmethod

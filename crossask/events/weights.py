@@ -70,8 +70,11 @@ _ROOT = 0  # number of an object graph's first node
 Arrays = dict[str, np.ndarray]
 
 
-def from_saved_model(handle_or_folder: str | Path) -> Arrays:
-    """Returns the variables of a TF-Hub module by name.
+def from_saved_model(handle_or_folder: str | Path) -> tuple[Arrays, str]:
+    """Returns the variables of a TF-Hub module by name, and the activation in its graphs.
+
+    The activation is "relu" or "relu6". It is "" if the graphs contain neither of the two
+    operations, or both.
 
     Args:
       handle_or_folder: Handle of the module, or the folder of a SavedModel.
@@ -101,32 +104,7 @@ def from_saved_model(handle_or_folder: str | Path) -> Arrays:
         raise WeightsError(
             f"{folder} contains no named variables.", "Give the module as published on TF-Hub."
         )
-    return arrays
-
-
-def activation_of(folder: Path) -> str:
-    """Returns the activation in the graphs of a SavedModel: "relu" or "relu6"; "" if unknown.
-
-    It is unknown if the graphs contain neither of the two operations, or both.
-
-    Raises:
-      WeightsError: The SavedModel cannot be read.
-    """
-    path = folder / "saved_model.pb"
-    try:
-        saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-    except _BROKEN_MODULE as error:
-        raise WeightsError(
-            f"{path} is not readable ({error}).", "Fetch the module again."
-        ) from error
-    operations = set()
-    for meta_graph in saved_model.meta_graphs:
-        graph = meta_graph.graph_def
-        operations.update(node.op for node in graph.node)
-        for function in graph.library.function:
-            operations.update(node.op for node in function.node_def)
-    found = [name for name, operation in ACTIVATIONS.items() if operation in operations]
-    return found[0] if len(found) == 1 else ""
+    return arrays, _activation(saved_model)
 
 
 def read(path: Path) -> Arrays:
@@ -136,7 +114,8 @@ def read(path: Path) -> Arrays:
       WeightsError: It cannot be read.
     """
     if path.is_dir():
-        return from_saved_model(path)
+        arrays, _ = from_saved_model(path)
+        return arrays
     if zipfile.is_zipfile(path):
         arrays, _ = from_npz(path)
         return arrays
@@ -303,6 +282,18 @@ def resolve(handle: str) -> Path:
 def _text(name: str | bytes) -> str:
     """Returns a name in an HDF5 file, which is bytes in files of older versions."""
     return name.decode() if isinstance(name, bytes) else name
+
+
+def _activation(saved_model: saved_model_pb2.SavedModel) -> str:
+    """Returns the activation in the graphs of a SavedModel, see `from_saved_model`."""
+    operations = set()
+    for meta_graph in saved_model.meta_graphs:
+        graph = meta_graph.graph_def
+        operations.update(node.op for node in graph.node)
+        for function in graph.library.function:
+            operations.update(node.op for node in function.node_def)
+    found = [name for name, operation in ACTIVATIONS.items() if operation in operations]
+    return found[0] if len(found) == 1 else ""
 
 
 def _checkpoint_keys(

@@ -130,7 +130,8 @@ def save_with_activation(folder, activation):
 )
 def test_another_activation_than_the_modules_is_logged(tmp_path, caplog, activation, published):
     save_with_activation(tmp_path / "module", activation)
-    assert weights.activation_of(tmp_path / "module") == published
+    _, found = weights.from_saved_model(tmp_path / "module")
+    assert found == published
     for chosen in ("relu", "relu6"):
         notices.forget()
         caplog.clear()
@@ -140,7 +141,8 @@ def test_another_activation_than_the_modules_is_logged(tmp_path, caplog, activat
 
 
 def test_the_float_module_of_yamnet_computes_with_relu(real_data):
-    assert weights.activation_of(real_data("yamnet_float")) == "relu"
+    _, activation = weights.from_saved_model(real_data("yamnet_float"))
+    assert activation == "relu"
 
 
 # ---- Other names

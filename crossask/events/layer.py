@@ -210,7 +210,7 @@ class EventModel(keras.layers.Layer):
           WeightsError: It cannot be read, a variable is missing, unknown, not finite or has another
             shape, or the weights belong to another model, width, activation or record.
         """
-        arrays, record = weights.from_npz(path)
+        arrays, record = weights.variables_of_npz(path)
         cls._check_record(path, arrays, record, options)
         choices = {}
         for field in ("width", "activation", "embedding_tap"):
@@ -277,7 +277,6 @@ class EventModel(keras.layers.Layer):
           WeightsError: A variable is missing, unknown, not finite or has another shape.
         """
         variables = self.built_whole().named_variables()
-        arrays = {name.removesuffix(":0"): value for name, value in arrays.items()}
         self._check_arrays(arrays, variables, source)
         for name, variable in variables.items():
             variable.assign(arrays[name])

@@ -231,7 +231,7 @@ def _head_inside(config: EventModelConfig) -> Tagger | None:
         class_map = path.with_name(f"{path.stem}_class_map.csv")
     if not class_map.is_file():
         return None
-    arrays = {name.removesuffix(":0"): value for name, value in weights.read(path).items()}
+    arrays = weights.read(path)
     for head in HEADS:
         if f"{head}/kernel" in arrays and f"{head}/bias" in arrays:
             names = read_class_map(class_map)

@@ -117,7 +117,7 @@ def read(path: Path) -> Arrays:
         arrays, _ = from_saved_model(path)
         return arrays
     if zipfile.is_zipfile(path):
-        arrays, _ = from_npz(path)
+        arrays, _ = variables_of_npz(path)
         return arrays
     return from_checkpoint(path)
 
@@ -211,6 +211,15 @@ def from_npz(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     return arrays, record
 
 
+def variables_of_npz(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
+    """Returns the variables of an .npz by name, without TensorFlow's ":0", and its record.
+
+    The record and the errors are those of `from_npz`.
+    """
+    arrays, record = from_npz(path)
+    return {name.removesuffix(":0"): value for name, value in arrays.items()}, record
+
+
 def digest(choices: list, arrays: Arrays) -> str:
     """Returns hexadecimal digits that change with any choice, and any name or value of an array."""
     found = hashlib.sha256(json.dumps(choices).encode())
@@ -230,7 +239,7 @@ def is_training_state(name: str, shape: Sequence[int]) -> bool:
     # Steps, rates and sums are scalars; no weight of an event model is one.
     if not shape:
         return True
-    parts = name.removesuffix(":0").split("/")
+    parts = name.split("/")
     # Keras appends a number to a name that it has used.
     if re.sub(r"_[0-9]+$", "", parts[-1]) in _METRICS:
         return True

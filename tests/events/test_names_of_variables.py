@@ -91,6 +91,14 @@ def test_the_state_of_an_optimiser_is_no_unknown_variable_of_an_npz(tmp_path):
     assert read.weights_digest() == layer.weights_digest()
 
 
+def test_an_npz_may_name_variables_as_tensorflow_does_with_the_number_of_an_output(tmp_path):
+    layer = VGGish(width=WIDTH, seed=1)
+    named = {f"{name}:0": value for name, value in arrays_of(layer).items()}
+    np.savez(tmp_path / "w.npz", **named, **{"vggish/fc2/weights/Adam:0": np.zeros(3)})
+    read = VGGish.from_npz(tmp_path / "w.npz", width=WIDTH)
+    assert read.weights_digest() == layer.weights_digest()
+
+
 @pytest.mark.parametrize("cls", [VGGish, YAMNet])
 def test_no_variable_of_a_network_counts_as_state_of_training(cls):
     for name, array in arrays_of(cls(width=WIDTH)).items():

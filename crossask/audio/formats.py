@@ -5,6 +5,8 @@ import dataclasses
 import os
 from pathlib import Path
 
+from crossask.errors import shortened
+
 # Suffix in lower case -> name of the format, for messages.
 LIBSNDFILE_FORMATS = {
     ".wav": "WAV",
@@ -64,9 +66,6 @@ FORMATS = LIBSNDFILE_FORMATS | PYAV_FORMATS
 # Suffixes of the names of sound files, in lower case.
 SUFFIXES = tuple(FORMATS)
 
-# At most so many unknown suffixes are listed in a message.
-MOST_LISTED = 5
-
 
 @dataclasses.dataclass(frozen=True)
 class FolderContent:
@@ -97,7 +96,8 @@ class FolderContent:
         """How many files are left out for each reason, in words; "" if there are none."""
         reasons = []
         if self.unknown:
-            reasons.append(f"{len(self.unknown)} with another suffix ({self._suffixes_text()})")
+            suffixes = sorted({path.suffix.lower() or "none" for path in self.unknown})
+            reasons.append(f"{len(self.unknown)} with another suffix ({shortened(suffixes)})")
         if self.hidden:
             reasons.append(f"{len(self.hidden)} hidden")
         if self.empty:
@@ -128,13 +128,6 @@ class FolderContent:
         for field in dataclasses.fields(self):
             joined[field.name] = getattr(self, field.name) + getattr(other, field.name)
         return FolderContent(**joined)
-
-    def _suffixes_text(self) -> str:
-        suffixes = sorted({path.suffix.lower() or "none" for path in self.unknown})
-        listed = suffixes[:MOST_LISTED]
-        if len(suffixes) > MOST_LISTED:
-            listed.append("...")
-        return ", ".join(listed)
 
 
 def is_sound_file(path: Path) -> bool:

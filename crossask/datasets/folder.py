@@ -15,13 +15,11 @@ from crossask.audio import notices, reading
 from crossask.datasets import leaks
 from crossask.datasets.clip_tables import ClipLine, ClipTable
 from crossask.datasets.clips import Clip, Corpus, Fold
-from crossask.errors import DataError
+from crossask.errors import DataError, shortened
 
 # The table of a collection, in its folder.
 TABLE = "clips.csv"
 MOST_FOLDS = 5
-# At most so many folders are listed in a message.
-MOST_LISTED = 5
 # Names of the parts of one fold in tables of other programs -> the part.
 PARTS = {
     "train": "train",
@@ -162,10 +160,8 @@ def _clips_of_folders(folder: Path) -> list[Clip]:
         reasons.append(f"{len(outside)} sound files outside of the folders of the scenes")
     if without_sound:
         # One of them may be meant as a scene.
-        names = [path.name for path in without_sound[:MOST_LISTED]]
-        if len(without_sound) > MOST_LISTED:
-            names.append("...")
-        reasons.append(f"{len(without_sound)} folders without sound files ({', '.join(names)})")
+        names = shortened([path.name for path in without_sound])
+        reasons.append(f"{len(without_sound)} folders without sound files ({names})")
     if searched.left_out:
         reasons.append(searched.left_out)
     left_out = ", ".join(reasons)

@@ -14,7 +14,7 @@ import tf_keras as keras
 from crossask import stored
 from crossask.audio import notices
 from crossask.config import EventModelConfig, catalogue
-from crossask.errors import ConfigError, WeightsError
+from crossask.errors import ConfigError, WeightsError, shortened
 from crossask.events import weights
 from crossask.events.weights import Arrays
 
@@ -25,7 +25,6 @@ INITIALISERS = {
     "glorot": keras.initializers.GlorotUniform,
     "truncated_normal": functools.partial(keras.initializers.TruncatedNormal, stddev=0.01),
 }
-MOST_LISTED = 6  # variables in an error message
 
 
 class EventModel(keras.layers.Layer):
@@ -403,10 +402,6 @@ def _shapes(variables: Mapping[str, tf.Variable]) -> dict[str, tuple[int, ...]]:
 
 def _listed(shapes: Mapping[str, tuple[int, ...]]) -> str:
     """Returns the names and shapes of the first variables, and how many more there are."""
-    shown = [f"{name!r} {shape}" for name, shape in list(shapes.items())[:MOST_LISTED]]
-    if not shown:
+    if not shapes:
         return "none"
-    text = ", ".join(shown)
-    if len(shapes) > len(shown):
-        text += f", and {len(shapes) - len(shown)} more"
-    return text
+    return shortened([f"{name!r} {shape}" for name, shape in shapes.items()])

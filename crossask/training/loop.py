@@ -305,15 +305,7 @@ class _ResumableState(keras.callbacks.Callback):
         # This access creates the counter of checkpoints. Later, within a strategy's scope, the
         # machine that saves would wait for the others to create theirs.
         self.checkpoint.save_counter  # noqa: B018
-        try:
-            self.manager = tf.train.CheckpointManager(
-                self.checkpoint, str(folder / "checkpoints"), max_to_keep=2
-            )
-        except (tf.errors.OpError, ValueError) as error:
-            state = folder / "checkpoints" / "checkpoint"
-            raise DataError(
-                f"{state} is damaged ({first_line(error)}).", self._restart()
-            ) from error
+        self.manager = self._checkpoint_manager()
 
     def restore(self) -> tuple[int, int]:
         """Restores the last saved state.
@@ -338,6 +330,16 @@ class _ResumableState(keras.callbacks.Callback):
             self.history = self.sums.history or self._read_history(int(self.epoch))
         self._check_machines()
         return len(self.history), int(self.step.numpy())
+
+    def _checkpoint_manager(self) -> tf.train.CheckpointManager:
+        """Returns the manager of the checkpoints; raises DataError if their list is damaged."""
+        folder = self.folder / "checkpoints"
+        try:
+            return tf.train.CheckpointManager(self.checkpoint, str(folder), max_to_keep=2)
+        except (tf.errors.OpError, ValueError) as error:
+            raise DataError(
+                f"{folder / 'checkpoint'} is damaged ({first_line(error)}).", self._restart()
+            ) from error
 
     def _check_machines(self) -> None:
         """Raises CrossaskError if the machines have found different states."""

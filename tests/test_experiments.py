@@ -89,7 +89,7 @@ def narrowed(row):
             width=1 / 32,
             level=None,
             embedding_tap=row.event_model.embedding_tap.replace("relu", "linear"),
-            weights=row.event_model.name * bool(row.event_model.weights),
+            weights=row.event_model.name if row.event_model.weights else "",
         ),
         training=learning,
         fine_tuning=config.FineTuningConfig(),

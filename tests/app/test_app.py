@@ -300,7 +300,8 @@ def test_fifty_requests_at_once_all_get_their_own_prediction(address, exports, t
         )
         for number in range(50)
     ]
-    program, start = client.Client(address, verbose=False), threading.Barrier(50)
+    program = client.Client(address, verbose=False)
+    start = threading.Barrier(50)
 
     def ask(path):
         start.wait()
@@ -387,7 +388,8 @@ def test_a_signal_ends_it_with_exit_code_0_and_leaves_no_files(exports, tmp_path
         signal.SIGTERM,
         signal.SIGINT,
     ):  # both processes at once: they take their time to start
-        port, place = free_port(), tmp_path / str(number)
+        port = free_port()
+        place = tmp_path / str(number)
         place.mkdir()
         command = [
             sys.executable,

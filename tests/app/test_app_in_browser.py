@@ -100,7 +100,9 @@ def address_of_two_models(exports):
 @pytest.fixture
 def visit(browser, address):
     """(page, addresses that it asked for, errors in its console)"""
-    page, asked, errors = browser.new_page(viewport={"width": 1280, "height": 900}), [], []
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    asked = []
+    errors = []
     page.on("request", lambda request: asked.append(request.url))
     page.on(
         "console", lambda message: errors.append(message.text) if message.type == "error" else None

@@ -278,7 +278,8 @@ def test_a_recorded_tap_is_used_where_none_is_asked_for(tmp_path):
 def test_a_damaged_npz_is_refused(damage, tmp_path):
     path = tmp_path / "w.npz"
     VGGish(width=WIDTH, seed=1).save_npz(path)
-    content, (weights, record) = path.read_bytes(), weight_files.from_npz(path)
+    content = path.read_bytes()
+    weights, record = weight_files.from_npz(path)
     if damage == "other weights":
         weights["vggish/fc2/biases"][3] += 1e-6
     damaged = {

@@ -487,7 +487,8 @@ def test_patches_pass_through_the_event_model_and_a_ready_embedding_does_not(
 ):
     event_model = mean_of_patch()
     model = models.build("CMAM", 3, narrow, event_model=event_model)
-    log_mel, patches = clips[0]["log_mel"], noise(8, 10, 96, 64)
+    log_mel = clips[0]["log_mel"]
+    patches = noise(8, 10, 96, 64)
     logits = model({"log_mel": log_mel, "patches": patches})
     embedding = event_model(patches)
     np.testing.assert_allclose(

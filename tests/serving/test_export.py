@@ -73,7 +73,8 @@ def test_another_rate_and_mono_change_little(served, corpus):
         probabilities(classifier.predict(resampled, 48000)), expected, atol=0.01
     )
     both = np.repeat(waveform[:, :1], 2, axis=1)
-    one, two = classifier.predict(both[:, 0], rate), classifier.predict(both, rate)
+    one = classifier.predict(both[:, 0], rate)
+    two = classifier.predict(both, rate)
     np.testing.assert_allclose(probabilities(one), probabilities(two), atol=1e-6)
 
 
@@ -205,7 +206,8 @@ def test_one_path_is_no_list_of_recordings(served, tmp_path):
 
 
 def test_embeddings_are_what_the_last_layer_reads(served):
-    run, classifier = served.run, served.classifier
+    run = served.run
+    classifier = served.classifier
     model = network.load(run)
     waveform = noise(64000, 2)
     found = classifier.embed(waveform, 16000)
@@ -225,7 +227,8 @@ def test_embeddings_are_what_the_last_layer_reads(served):
 
 
 def test_an_explanation_shows_the_attention_of_the_window_with_the_highest_probability(served):
-    run, classifier = served.run, served.classifier
+    run = served.run
+    classifier = served.classifier
     answer = classifier.predict(noise(64000, 2), 16000)
     best = max(answer.timeline, key=lambda segment: segment.probabilities[answer.scene])
     why = answer.explain()
@@ -307,7 +310,8 @@ def test_it_predicts_the_same_without_our_package(exported, corpus, tmp_path):
 
 
 def test_class_names_and_the_model_card_are_part_of_it(served):
-    run, classifier = served.run, served.classifier
+    run = served.run
+    classifier = served.classifier
     assert classifier.scenes == ("a", "b")
     assert classifier.card["experiment"] == run.read("config.json")["experiment"]
     assert classifier.card["training"] == run.read("result.json")

@@ -262,7 +262,7 @@ def test_machines_are_connected_by_a_child(monkeypatch):
 @linux
 @pytest.mark.processes
 @pytest.mark.parametrize("killed", ["parent", "child"])
-def test_of_parent_and_child_none_outlives_the_other(killed):
+def test_neither_parent_nor_child_outlives_the_other(killed):
     with started(STUCK_WITH_THE_LOCK) as process:
         child = int(process.stdout.readline().removeprefix("waiting "))
         os.kill(process.pid if killed == "parent" else child, signal.SIGKILL)

@@ -108,7 +108,8 @@ def test_a_run_stopped_after_an_epoch_resumes_to_the_same_bits(
             train(corpus, features, tmp_path, row)
     resumed, result = train(corpus, features, tmp_path, row)
     assert result["epochs"] == 3
-    one, other = last_checkpoint(whole), last_checkpoint(resumed)
+    one = last_checkpoint(whole)
+    other = last_checkpoint(resumed)
     # The state in Python contains the history, with the seconds of each epoch.
     differing = ("_CHECKPOINTABLE_OBJECT_GRAPH", "save_counter", "sums/.ATTRIBUTES/py_state")
     for name, _ in tf.train.list_variables(one):

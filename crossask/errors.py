@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-# Names that `shortened` lists by default.
+# Names that `shortened_list` lists by default.
 MOST_LISTED = 5
 
 
@@ -72,7 +72,7 @@ class DownloadError(CrossaskError):
     """A file that cannot be downloaded, or is not the published one."""
 
 
-def shortened(names: Sequence[str], most: int = MOST_LISTED) -> str:
+def shortened_list(names: Sequence[str], most: int = MOST_LISTED) -> str:
     """Returns the first names for a message, and how many more there are: "a, b and 3 more"."""
     text = ", ".join(names[:most])
     if len(names) > most:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from crossask.audio.folder_walk import FolderWalk
-from crossask.errors import shortened
+from crossask.errors import shortened_list
 
 # Suffix in lower case -> name of the format, for messages.
 LIBSNDFILE_FORMATS = {
@@ -97,7 +97,7 @@ class FolderContent:
         reasons = []
         if self.unknown:
             suffixes = sorted({path.suffix.lower() or "none" for path in self.unknown})
-            reasons.append(f"{len(self.unknown)} with another suffix ({shortened(suffixes)})")
+            reasons.append(f"{len(self.unknown)} with another suffix ({shortened_list(suffixes)})")
         if self.hidden:
             reasons.append(f"{len(self.hidden)} hidden")
         if self.empty:
@@ -145,7 +145,7 @@ def is_text(path: str | os.PathLike[str]) -> bool:
 
 
 def folder_content(folder: str | Path) -> FolderContent:
-    """Returns the sound files in a folder and its subfolders, and the files that are none.
+    """Returns the sound files in a folder and its subfolders, and what is left out.
 
     Links to folders are followed, and each folder is searched once; see `FolderWalk`.
     """

@@ -228,7 +228,7 @@ def version_line() -> str:
     return f"crossask {__version__}"
 
 
-def first_line(source: Path) -> str:
+def first_line_of_docstring(source: Path) -> str:
     """Returns the first line of a module's docstring, without importing the module.
 
     Args:

@@ -15,7 +15,7 @@ from crossask.audio import notices, reading
 from crossask.datasets import leaks
 from crossask.datasets.clip_tables import ClipLine, ClipTable
 from crossask.datasets.clips import Clip, Corpus, Fold
-from crossask.errors import DataError, shortened
+from crossask.errors import DataError, shortened_list
 
 # The table of a collection, in its folder.
 TABLE = "clips.csv"
@@ -160,7 +160,7 @@ def _clips_of_folders(folder: Path) -> list[Clip]:
         reasons.append(f"{len(outside)} sound files outside of the folders of the scenes")
     if without_sound:
         # One of them may be meant as a scene.
-        names = shortened([path.name for path in without_sound])
+        names = shortened_list([path.name for path in without_sound])
         reasons.append(f"{len(without_sound)} folders without sound files ({names})")
     if searched.left_out:
         reasons.append(searched.left_out)

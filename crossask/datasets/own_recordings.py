@@ -84,7 +84,7 @@ class OwnRecordings:
         return "\n".join(lines)
 
 
-def look_at(data_dir: str | Path) -> OwnRecordings:
+def examine(data_dir: str | Path) -> OwnRecordings:
     """Returns the recordings of a folder or a CSV (see `folder.read`) with fitting settings.
 
     Raises:

@@ -14,7 +14,7 @@ import tf_keras as keras
 from crossask import stored
 from crossask.audio import notices
 from crossask.config import EventModelConfig, catalogue
-from crossask.errors import ConfigError, WeightsError, shortened
+from crossask.errors import ConfigError, WeightsError, shortened_list
 from crossask.events import weights
 from crossask.events.weights import Arrays
 
@@ -404,4 +404,4 @@ def _listed(shapes: Mapping[str, tuple[int, ...]]) -> str:
     """Returns the names and shapes of the first variables, and how many more there are."""
     if not shapes:
         return "none"
-    return shortened([f"{name!r} {shape}" for name, shape in shapes.items()])
+    return shortened_list([f"{name!r} {shape}" for name, shape in shapes.items()])

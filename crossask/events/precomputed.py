@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from crossask.config import EventModelConfig
-from crossask.errors import DataError, WeightsError, shortened
+from crossask.errors import DataError, WeightsError, shortened_list
 from crossask.events import weights
 
 FORMAT_HELP = (
@@ -64,7 +64,8 @@ class Precomputed:
         example = next(iter(self._arrays))
         raise DataError(
             f"{self.path} has no embeddings of {len(missing)} of {len(clip_ids)} clips: "
-            f"{shortened(missing)}. It has {len(self._arrays)} arrays, the first for {example!r}.",
+            f"{shortened_list(missing)}. "
+            f"It has {len(self._arrays)} arrays, the first for {example!r}.",
             FORMAT_HELP,
         )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from crossask.errors import shortened
+from crossask.errors import shortened_list
 from crossask.report import formatting
 from crossask.report.content import Section
 from crossask.report.corpus import CorpusResults
@@ -24,7 +24,7 @@ def misclassified(results: CorpusResults, ending: str, sounds: Sounds | None) ->
     always = always_misclassified(results.misclassified)
     if always and len(results.rows) > 1:
         names = [clip.removeprefix(folder) for clip in always]
-        listed = shortened(names, MOST_CLIPS_IN_NOTE)
+        listed = shortened_list(names, MOST_CLIPS_IN_NOTE)
         notes.append(
             f"All seeds of all rows misclassify {formatting.several(len(always), 'clip')}, which "
             f"may have a wrong label: {listed}."

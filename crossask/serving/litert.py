@@ -28,6 +28,7 @@ from crossask.serving.calibration import calibration_clips
 from crossask.serving.model_card import exportable_experiment, model_card
 from crossask.tracing import as_written
 from crossask.training import network
+from crossask.training.network_size import count_parameters
 from crossask.training.run_folder import Run
 
 LOG = logging.getLogger("crossask")
@@ -102,7 +103,7 @@ class ClipModel(tf.Module):
         weights = list(self.scene_model.weights)
         if self.event_model:
             weights += self.event_model.weights
-        return sum(int(np.prod(variable.shape)) for variable in weights)
+        return count_parameters(weights)
 
     def predict(self, clips: Sequence[np.ndarray]) -> np.ndarray:
         """Returns probabilities [clips, scenes] of waveforms [samples, channels]."""

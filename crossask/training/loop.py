@@ -27,6 +27,7 @@ from google.protobuf.message import DecodeError
 from crossask import files, stored, text_tables
 from crossask.errors import CrossaskError, DataError, Preempted, first_line
 from crossask.training import devices
+from crossask.training.network_size import count_parameters
 from crossask.training.optimizer import without_loss_scaling
 
 # What TensorFlow raises if a file cannot be written. Its other errors are lost machines or bugs.
@@ -247,8 +248,8 @@ def _result(
         for metric in plan.metrics:
             result[f"validation_{metric}"] = best[f"val_{metric}"]
         result["validation_loss"] = best["val_loss"]
-    result["parameters"] = _count(model.weights)
-    result["trainable_parameters"] = _count(model.trainable_weights)
+    result["parameters"] = count_parameters(model.weights)
+    result["trainable_parameters"] = count_parameters(model.trainable_weights)
     result["seconds"] = round(sum(record["seconds"] for record in history), 1)
     return result
 
@@ -541,8 +542,8 @@ class _ResumableState(keras.callbacks.Callback):
 
     def _check_room(self, has_checkpoint: bool) -> None:
         """Raises CrossaskError unless the disk has room for checkpoints and best weights."""
-        weights = sum(_bytes(variable) for variable in self.network.weights)
-        slots = sum(_bytes(variable) for variable in self.network.optimizer.variables)
+        weights = _bytes(self.network.weights)
+        slots = _bytes(self.network.optimizer.variables)
         # A checkpoint is removed when the next one is complete, and so are the best weights.
         checkpoints = 1 if has_checkpoint else 2
         files.check_room(self.folder, checkpoints * (weights + slots) + 2 * weights)
@@ -657,10 +658,5 @@ def _write_arrays(path: str | Path, values: Sequence[np.ndarray]) -> None:
     stored.write_arrays(path, arrays)
 
 
-def _count(variables: Sequence[tf.Variable]) -> int:
-    """Returns the number of values in some variables."""
-    return int(sum(np.prod(variable.shape) for variable in variables))
-
-
-def _bytes(variable: tf.Variable) -> int:
-    return int(np.prod(variable.shape)) * variable.dtype.size
+def _bytes(variables: Sequence[tf.Variable]) -> int:
+    return sum(count_parameters([variable]) * variable.dtype.size for variable in variables)

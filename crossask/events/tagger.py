@@ -177,7 +177,7 @@ def read_class_map(path: str | Path) -> list[str]:
     # If an event were left out or listed twice, all events after it would have wrong names.
     if numbers != list(range(len(rows))) or not all(names):
         raise WeightsError(
-            f"{path} is no class map: it has no name, or two, for one of {len(rows)} events.", fix
+            f"{path} is no class map: one of {len(rows)} events has no name, or two.", fix
         )
     return names
 

@@ -1,6 +1,4 @@
-"""What would fail after hours is told before the first run starts, all of it at once, and nothing
-is left behind.
-"""
+"""What would fail after hours is reported before the first run, all at once; no files remain."""
 
 import csv
 import dataclasses
@@ -242,10 +240,10 @@ def test_a_class_without_clips_on_a_side_of_the_fold_is_reported(
         writer.writeheader()
         writer.writerows(lines)
     assert train(table, tmp_path, "--seeds=0,1") == 2
-    told = capsys.readouterr().err.splitlines()
-    (number,) = (number for number, line in enumerate(told) if line.startswith("Error: "))
-    assert f"Fold '1' of corpus 'folder' has no clips of b to {verb} on." in told[number]
-    assert "leave the scene out" in told[number + 1]
+    printed = capsys.readouterr().err.splitlines()
+    (number,) = (number for number, line in enumerate(printed) if line.startswith("Error: "))
+    assert f"Fold '1' of corpus 'folder' has no clips of b to {verb} on." in printed[number]
+    assert "leave the scene out" in printed[number + 1]
     assert not (tmp_path / "runs").exists()
 
 

@@ -38,9 +38,7 @@ def interrupted(*_):
 
 @pytest.fixture(scope="module")
 def collection(tmp_path_factory):
-    """Three kinds of one second each, told apart by their pitch, in the folder `audio` beside the
-    CSV (ESC-50 style).
-    """
+    """Returns a folder as ESC-50's: clips of three pitches, one second each, and their CSV."""
     folder = tmp_path_factory.mktemp("events")
     (folder / "audio").mkdir()
     rng = np.random.default_rng(1)
@@ -48,9 +46,8 @@ def collection(tmp_path_factory):
     for number in range(60):
         kind, hertz = (("hum", 150), ("tone", 900), ("whistle", 4000))[number % 3]
         time = np.arange(RATE) / RATE
-        wave = 0.3 * np.sin(2 * np.pi * hertz * rng.uniform(0.9, 1.1) * time) + rng.normal(
-            0, 0.01, RATE
-        )
+        tone = np.sin(2 * np.pi * hertz * rng.uniform(0.9, 1.1) * time)
+        wave = 0.3 * tone + rng.normal(0, 0.01, RATE)
         soundfile.write(folder / "audio" / f"{number}.wav", wave, RATE)
         lines.append(f"{number}.wav,{number // 12 + 1},{number % 3},{kind}")
     (folder / "esc.csv").write_text("\n".join(lines) + "\n")

@@ -247,8 +247,9 @@ def test_an_explanation_shows_the_attention_of_the_window_with_the_highest_proba
         assert why.top_events() == []
         assert run.experiment().event_input != "embedding"
     else:
-        (_, high), (_, low) = heard = why.top_events()
-        assert {name for name, _ in heard} == {"dog", "rain"}
+        top = why.top_events()
+        assert {name for name, _ in top} == {"dog", "rain"}
+        (_, high), (_, low) = top
         assert high >= low
         assert high + low == pytest.approx(1, abs=1e-5)  # kinds that exclude each other
         np.testing.assert_allclose(why.event_scores.sum(-1), 1, atol=1e-5)
@@ -439,7 +440,7 @@ def test_a_recording_with_samples_that_are_no_amplitudes_is_named_among_others(s
 
 def test_the_model_accepts_the_warm_up_requests_for_the_server(served):
     classifier = served.classifier
-    asked = set()
+    requested = set()
     for record in tf.data.TFRecordDataset(str(served.folder / serving.WARM_UP)):
         log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
         request = predict_pb2.PredictRequest.FromString(
@@ -454,7 +455,7 @@ def test_the_model_accepts_the_warm_up_requests_for_the_server(served):
             channels = channels_of(values["wav_bytes"][0])
         else:
             channels = values["waveform"].shape[2]
-        asked.add((signature, channels))
+        requested.add((signature, channels))
         assert all(
             np.isfinite(value.numpy()).all() for value in answer.values() if value.dtype.is_floating
         )
@@ -463,8 +464,8 @@ def test_the_model_accepts_the_warm_up_requests_for_the_server(served):
             response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
         for name, proto in response.outputs.items():
             np.testing.assert_array_equal(tf.make_ndarray(proto), answer[name].numpy())
-    assert asked == set(itertools.product(served.classifier._model.loaded.signatures, (1, 2)))
-    assert {name for name, _ in asked} == {*OF_WAVEFORMS, "classify_wav"}
+    assert requested == set(itertools.product(served.classifier._model.loaded.signatures, (1, 2)))
+    assert {name for name, _ in requested} == {*OF_WAVEFORMS, "classify_wav"}
 
 
 def call_tool(monkeypatch, *words) -> None:

@@ -219,9 +219,9 @@ def test_the_model_may_be_named_by_the_environment(exported, monkeypatch):
 @pytest.mark.parametrize("exported", [small_corpus.FA], indirect=True, ids=["windows"])
 @pytest.mark.parametrize("shape", [(RATE,), (0, RATE), (1, 0), (1, 2, RATE)])
 def test_audio_of_another_shape_is_refused(model, shape):
-    for heard in (hear.get_scene_embeddings, hear.get_timestamp_embeddings):
+    for get_embeddings in (hear.get_scene_embeddings, hear.get_timestamp_embeddings):
         with pytest.raises(CrossaskError, match="n_sounds, n_samples"):
-            heard(np.zeros(shape, np.float32), model)
+            get_embeddings(np.zeros(shape, np.float32), model)
 
 
 @pytest.mark.parametrize("exported", [small_corpus.FA], indirect=True, ids=["windows"])
@@ -229,9 +229,9 @@ def test_audio_of_another_shape_is_refused(model, shape):
 def test_a_sound_with_samples_that_are_no_amplitudes_is_named(model, value):
     audio = sounds(3, 1.0)
     audio[2, 5] = value
-    for heard in (hear.get_scene_embeddings, hear.get_timestamp_embeddings):
+    for get_embeddings in (hear.get_scene_embeddings, hear.get_timestamp_embeddings):
         with pytest.raises(CrossaskError, match="Sound 2 "):
-            heard(audio, model)
+            get_embeddings(audio, model)
 
 
 @pytest.mark.parametrize("exported", [small_corpus.FA], indirect=True, ids=["windows"])

@@ -468,16 +468,16 @@ def test_the_command_prints_agreement_and_size_beside_the_limits_of_dcase(
         )
         == 0
     )
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     card = json.loads(out.with_suffix(".json").read_text())
-    assert f"Wrote {out}\n" in told
-    assert "24 clips (calibration clips)" in told
+    assert f"Wrote {out}\n" in printed
+    assert "24 clips (calibration clips)" in printed
     assert (
         f"Parameters: {card['parameters']:,}. Limit of DCASE 2022: 128,000 at int8 (satisfied)."
-        in told
+        in printed
     )
-    assert f"{card['file_bytes'] / 1000:,.1f} kB" in told
-    assert "Limit of DCASE since 2022: 30 M (satisfied)." in told
+    assert f"{card['file_bytes'] / 1000:,.1f} kB" in printed
+    assert "Limit of DCASE since 2022: 30 M (satisfied)." in printed
     card |= {"parameters": 40000, "precision": "float32"}
     size = dataclasses.replace(
         cli_size(fa), scene=dataclasses.replace(cli_size(fa).scene, multiply_accumulates=30_000_001)

@@ -350,17 +350,17 @@ def test_seeds_differ_and_repeat(corpus, features, trained, tmp_path):
 def test_the_evaluation_fold_plays_no_part_in_training(
     corpus, features, tmp_path, monkeypatch, eagerly
 ):
-    asked = set()
+    read = set()
     create = run_module.EvaluationData
 
     def watch(cache, corpus, clip_ids, *rest):
-        asked.update(clip_ids)
+        read.update(clip_ids)
         return create(cache, corpus, clip_ids, *rest)
 
     monkeypatch.setattr(run_module, "EvaluationData", watch)
     train(corpus, features, tmp_path, small_corpus.FA, **{"training.epochs": 1})
-    assert asked
-    assert not asked & set(corpus.fold("1").evaluation)
+    assert read
+    assert not read & set(corpus.fold("1").evaluation)
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_with_advice(corpus, features, tmp_path, eagerly):

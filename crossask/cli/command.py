@@ -205,7 +205,7 @@ def with_errors_in_two_lines(call: Callable[[], int]) -> int:
         fix = f"Install it with: pip install 'crossask[{EXTRA_OF[package]}]'"
         return complain(f"This needs the package {package!r}, which is not installed.", fix)
     except streams.OutputClosedError:
-        # The program that reads the output has read enough, for example `head`.
+        # Standard output was closed, for example by `head`.
         streams.discard_output()
         return 0
     except KeyboardInterrupt:
@@ -282,7 +282,7 @@ class _LinesAboveBars(logging.StreamHandler):
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm
 
-        # A closed or full stderr ends no training.
+        # Training goes on if stderr is closed or its disk is full.
         with contextlib.suppress(OSError):
             tqdm.write(self.format(record), file=sys.stderr)
 

@@ -26,7 +26,7 @@ RECORD = "__record__"  # name in an .npz of the JSON that says what the weights 
 
 # Errors that np.load raises for a file that is truncated or damaged, and those of other content.
 BROKEN_NPZ = (*stored.BROKEN_ARRAYS, OSError, AttributeError, TypeError)
-# Errors that a SavedModel raises that is truncated or damaged.
+# Errors of reading a SavedModel that is truncated or damaged.
 _BROKEN_MODULE = (OSError, tf.errors.OpError, ValueError, IndexError, DecodeError)
 
 # Names of the variables of Keras metrics that are no scalars.
@@ -156,7 +156,7 @@ def from_keras_file(path: str | Path) -> Arrays:
                 group = model[layer]
                 for name in group.attrs["weight_names"]:
                     arrays[_text(name).removesuffix(":0")] = group[name][()]
-    # TypeError is that of a group in place of an array.
+    # A group in place of an array raises TypeError.
     except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise WeightsError(
             f"{path} is not a readable weight file of Keras 2 ({error}).",

@@ -13,8 +13,8 @@ def accuracy_matrix(
 ) -> tuple[list[list[str]], list[list[float | None]]]:
     """Returns the lines and the shares of a `Section` whose style is "matrix".
 
-    A line contains the title of a group, its number of clips (several numbers if the rows differ in
-    it), and its accuracy in each row. A `PartScore` is shown with its interval.
+    A line contains the title of a group, its number of clips, and its accuracy in each row. A
+    `PartScore` is shown with its interval.
 
     Args:
       groups: Title of each group, and its score in each row, which is None without such clips.
@@ -22,11 +22,15 @@ def accuracy_matrix(
     lines = []
     shares = []
     for title, scores in groups:
-        clips = sorted({score.clips for score in scores if score})
-        clips_text = ", ".join(str(number) for number in clips)
-        lines.append([title, clips_text, *[_text(score) for score in scores]])
+        lines.append([title, clips_text(scores), *[_text(score) for score in scores]])
         shares.append([_accuracy(score) for score in scores])
     return lines, shares
+
+
+def clips_text(scores: Sequence[Score]) -> str:
+    """Returns the number of clips in a group, or several numbers if the rows differ in it."""
+    clips = sorted({score.clips for score in scores if score})
+    return ", ".join(str(number) for number in clips)
 
 
 def _text(score: Score) -> str:

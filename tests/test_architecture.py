@@ -1,4 +1,4 @@
-"""The picture of docs/decisions.md D1 as a literal, held against the imports of every file."""
+"""The floors of docs/decisions.md D1 as a literal, compared with the imports of every file."""
 
 import ast
 import re

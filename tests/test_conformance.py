@@ -31,7 +31,7 @@ READING_EVENTS = [name for name in catalogue.SYSTEMS if "embedding" in getattr(m
 
 
 def derived(folder: str, base: str) -> set[str]:
-    """Names of the classes below `folder` that derive from `base`."""
+    """Returns the names of the classes below `folder` that derive from `base`."""
     names = set()
     for path in (PACKAGE / folder).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -1,4 +1,4 @@
-"""The text of an error of a library, as part of one of our messages."""
+"""Parts of messages: the text of an error of a library, and a long list."""
 
 import pytest
 

@@ -71,7 +71,7 @@ def free_port() -> int:
 
 
 def write_noise(path, seed=0, seconds=2.0, rate=16000, channels=2):
-    """Noise whose colour and level vary with the seed, so that the answers do."""
+    """Writes noise whose colour and level vary with the seed, so that the answers do."""
     rng = np.random.default_rng(seed)
     noise = rng.normal(0, rng.uniform(0.02, 0.2), (round(seconds * rate), channels))
     share = rng.uniform(0, 0.95)

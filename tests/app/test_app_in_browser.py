@@ -99,7 +99,7 @@ def address_of_two_models(exports):
 
 @pytest.fixture
 def visit(browser, address):
-    """(page, addresses that it requested, errors in its console)"""
+    """Yields a page, the addresses that it requested, and the errors in its console."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     requested = []
     errors = []

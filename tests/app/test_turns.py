@@ -19,7 +19,7 @@ def turns(places=2, most_waiting=100, time_limit_seconds=PATIENCE_SECONDS):
 
 
 class Held:
-    """Work that lasts until it is let go."""
+    """Work that lasts until the test ends it."""
 
     def __init__(self):
         self.has_started = threading.Event()

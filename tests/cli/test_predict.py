@@ -33,7 +33,7 @@ def model(exports):
 
 @pytest.fixture
 def recordings(tmp_path):
-    """A folder with three recordings, one of them broken, and one of 7 s in a folder below."""
+    """Returns a folder with three recordings, one of them broken, and one of 7 s below it."""
     rng = np.random.default_rng(0)
     (tmp_path / "sounds" / "deep").mkdir(parents=True)
     for name, seconds in (("one.wav", 2), ("two.flac", 3), ("deep/long.wav", 7)):

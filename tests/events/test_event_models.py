@@ -1,4 +1,4 @@
-"""VGGish and YAMNet hold the published numbers, read published weights by name, and are frozen or
+"""VGGish and YAMNet have the published sizes, read published weights by name, and are frozen or
 trainable by one flag.
 """
 

@@ -31,7 +31,7 @@ RATE = 16000  # of the exported models; their windows last 2 s
     ids=["windows", "vggish", "yamnet"],
 )
 def exported(request, tmp_path_factory):
-    """(the row, the folder of a SavedModel of it, untrained, that answers to `embed` alone)"""
+    """Returns a row, and the folder of its untrained SavedModel, which has `embed` alone."""
     row = request.param
     folder = tmp_path_factory.mktemp("hear")
     run = run_folder.run_at(folder, row.name, "1", 0)

@@ -1,4 +1,4 @@
-"""The LiteRT file answers like the run it came from, at every precision, or is not there."""
+"""A LiteRT file predicts like its run, at every precision, or it is not written."""
 
 import dataclasses
 import errno
@@ -42,7 +42,7 @@ def recordings(corpus):
 
 @pytest.fixture(scope="module")
 def finished(corpus, tmp_path_factory):
-    """A function: row -> (a run of two epochs, its predictions)"""
+    """Returns a function: row -> (a run of two epochs, its predictions)."""
 
     @functools.cache
     def train(row):
@@ -73,7 +73,7 @@ def interpreter(path):
 
 
 def operators(path):
-    """[(kind, name of its first output, types of all it reads and writes)] of a file."""
+    """Returns the kind, the first output and the types of each operator of a file."""
     opened = interpreter(path)
     tensors = {tensor["index"]: tensor for tensor in opened.get_tensor_details()}
     found = []

@@ -18,7 +18,7 @@ def described(row):
 
 
 def convolutions(height, width, channels, pools, size=3):
-    """Multiplications of SAME convolutions of size x size, each followed by a pool rounded down."""
+    """Returns the multiplications of SAME convolutions, each before a pool that rounds down."""
     total = 0
     for before, after, pool in zip(channels, channels[1:], pools, strict=False):
         total += height * width * size * size * before * after

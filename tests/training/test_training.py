@@ -306,7 +306,7 @@ def test_cities_that_are_known_for_some_clips_only_are_left_out(
 
 
 def with_devices(corpus, device_of):
-    """The corpus, in which the device of a clip is what `device_of` returns for its id."""
+    """Returns the corpus, in which the device of a clip is what `device_of` returns for its id."""
     clips = tuple(dataclasses.replace(clip, device=device_of(clip.id)) for clip in corpus.clips)
     return dataclasses.replace(corpus, clips=clips)
 

@@ -318,9 +318,8 @@ def _distribute(clips: Iterable[Clip]) -> dict[str, str]:
     if fewest < 2:
         raise DataError(
             f"Scene {smallest!r} has {fewest} location, so it cannot be split into training and "
-            "evaluation. Without given locations, each recording counts as a location, and "
-            "recordings with names of one source (such as walk_part2, walk_aug1 or walk-B) "
-            "count as one.",
+            "evaluation. Without given locations, each recording counts as a location, and those "
+            "of one source by their names (such as walk_part2, walk_aug1 or walk-B) count as one.",
             "Add recordings from other places, or give locations in a CSV.",
         )
     folds = min(MOST_FOLDS, fewest)

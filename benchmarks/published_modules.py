@@ -16,7 +16,7 @@ import tensorflow as tf
 from crossask.audio import read_audio, resample, vggish_patches, yamnet_patches
 from crossask.config import catalogue
 from crossask.events import VGGish, YAMNet
-from crossask.events.weights import activation_of
+from crossask.events.weights import from_saved_model
 
 # Both front-ends read the same sample rate.
 EVENT_RATE_HZ = catalogue.front_end("vggish").sample_rate_hz
@@ -34,8 +34,8 @@ def compare(modules: Path, recordings: list[str]) -> None:
     vggish_from_hub = VGGish.from_hub(modules / "vggish_hub")
     vggish_from_checkpoint = VGGish.from_checkpoint(modules / "vggish_model.ckpt")
     # Modules of YAMNet have ReLU or ReLU6, and their graphs say which.
-    activation = activation_of(modules / "yamnet_hub") or "relu"
-    yamnet = YAMNet.from_hub(modules / "yamnet_hub", activation=activation)
+    _, activation = from_saved_model(modules / "yamnet_hub")
+    yamnet = YAMNet.from_hub(modules / "yamnet_hub", activation=activation or "relu")
     for path in recordings:
         waveform, rate_hz = read_audio(path)
         mono = resample(waveform.mean(1), rate_hz, EVENT_RATE_HZ)

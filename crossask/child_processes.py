@@ -112,7 +112,7 @@ def mapped(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Re
     return results
 
 
-def split(grace_seconds: float = GRACE_SECONDS) -> int | None:
+def run_in_child(grace_seconds: float = GRACE_SECONDS) -> int | None:
     """Forks a child that does the work, so that SIGTERM and Ctrl-C always end it.
 
     While TensorFlow connects machines, no Python of its process runs, in no thread, and TensorFlow
@@ -143,7 +143,7 @@ def split(grace_seconds: float = GRACE_SECONDS) -> int | None:
 
 
 def _wait_for(child: int, grace_seconds: float) -> int:
-    """Waits for a child to which signals are passed on; returns or raises as `split` does."""
+    """Waits for a child and passes signals on to it; returns or raises as `run_in_child` does."""
     received: list[int] = []
     deadline = math.inf
 

@@ -1,6 +1,10 @@
 """Errors that a user can act on: what is wrong, and what to do about it."""
 
+from collections.abc import Sequence
 from typing import Any
+
+# Names that `shortened_list` lists by default.
+MOST_LISTED = 5
 
 
 class CrossaskError(Exception):
@@ -66,6 +70,14 @@ class WeightsError(CrossaskError):
 
 class DownloadError(CrossaskError):
     """A file that cannot be downloaded, or is not the published one."""
+
+
+def shortened_list(names: Sequence[str], most: int = MOST_LISTED) -> str:
+    """Returns the first names for a message, and how many more there are: "a, b and 3 more"."""
+    text = ", ".join(names[:most])
+    if len(names) > most:
+        text += f" and {len(names) - most} more"
+    return text
 
 
 def first_line(error: BaseException) -> str:

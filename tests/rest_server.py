@@ -24,11 +24,11 @@ KINDS = {tf.float32: (int, float), tf.int32: (int,), tf.string: (str, bytes)}
 
 
 class BadRequest(Exception):
-    """What the server answers with the status 400."""
+    """A request to which the server responds with the status 400."""
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers requests with the model of its server."""
+    """Responds to requests with the model of its server."""
 
     protocol_version = "HTTP/1.1"
 
@@ -46,7 +46,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._answer(200, answer)
 
     def log_message(self, *_words):
-        """Is silent."""
+        """Logs nothing."""
 
     def _answer(self, status: int, content: dict) -> None:
         body = json.dumps(content).encode()

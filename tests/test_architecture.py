@@ -1,4 +1,4 @@
-"""The picture of docs/decisions.md D1 as a literal, held against the imports of every file."""
+"""The floors of docs/decisions.md D1 as a literal, compared with the imports of every file."""
 
 import ast
 import re
@@ -61,7 +61,7 @@ def imported_rooms(path: Path) -> set[str]:
     return rooms - {"__version__"}
 
 
-def test_every_room_stands_on_one_floor():
+def test_every_room_is_on_one_floor():
     rooms = {room_of(path) for path in (ROOT / "crossask").rglob("*.py")} - {"__init__"}
     on_floors = [room for floor in FLOORS for room in floor]
     assert sorted(on_floors) == sorted(rooms)

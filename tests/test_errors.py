@@ -1,8 +1,8 @@
-"""The text of an error of a library, as part of one of our messages."""
+"""Parts of messages: the text of an error of a library, and a long list."""
 
 import pytest
 
-from crossask.errors import CrossaskError, first_line
+from crossask.errors import CrossaskError, first_line, shortened_list
 from crossask.features import records
 
 
@@ -17,6 +17,14 @@ from crossask.features import records
 )
 def test_the_first_line_of_an_error_is_its_message_or_its_type(error, text):
     assert first_line(error) == text
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [("a", "a"), ("abc", "a, b, c"), ("abcd", "a, b, c and 1 more"), ("", "")],
+)
+def test_a_long_list_ends_with_the_number_of_further_names(names, text):
+    assert shortened_list(list(names), most=3) == text
 
 
 def test_a_file_that_cannot_be_written_is_named_also_if_the_system_gives_no_reason():

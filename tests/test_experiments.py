@@ -47,7 +47,7 @@ TABLE_3 = {  # TUT 2017, TAU 2019
 
 
 def narrowed(row):
-    """The row at a size that trains in seconds.
+    """Returns the row at a size that trains in seconds.
 
     What belongs to its corpus alone is levelled, and what tests of its own train: averages of
     weights and weights of scenes (test_training.py), remedies for fine-tuning (test_finetuning.py),
@@ -89,7 +89,7 @@ def narrowed(row):
             width=1 / 32,
             level=None,
             embedding_tap=row.event_model.embedding_tap.replace("relu", "linear"),
-            weights=row.event_model.name * bool(row.event_model.weights),
+            weights=row.event_model.name if row.event_model.weights else "",
         ),
         training=learning,
         fine_tuning=config.FineTuningConfig(),
@@ -122,10 +122,11 @@ def test_the_rows_of_table_3_read_vggish_as_it_was_in_2019(name):
 
 
 def last_epoch_of_the_official_stopper(scores):
-    """The rule of DCASE 2017's baseline, after its `StopperCallback` with task 1's parameters.
+    """Returns the last epoch by the rule of DCASE 2017's baseline.
 
-    It counts epochs from 0, watches those after the delay, and looks at the patience before it adds
-    the epoch that brought nothing. The result counts from 1.
+    The rule is that of its `StopperCallback` with the parameters of task 1. It counts epochs from
+    0, watches those after the delay, and compares with the patience before it adds an epoch without
+    improvement. The result counts from 1.
     """
     delay = 100
     patience = 10
@@ -171,7 +172,7 @@ def test_the_baseline_of_2017_stops_where_the_official_one_stops():
 
 @pytest.fixture(scope="module")
 def corpora(tmp_path_factory):
-    """Two scenes of noise, 10 s: what every row's own front-end and pools ask for."""
+    """Returns two scenes of noise, 10 s, the length that every row's front-end and pools need."""
     folder = tmp_path_factory.mktemp("ten_seconds")
     (folder / "events.csv").write_text(
         "filename\tonset\toffset\tevent_label\naudio/a00.wav\t0.5\t2.0\tdog\naudio/b00.wav\t0\t10\train\n"

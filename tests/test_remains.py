@@ -44,7 +44,7 @@ def temporary(path: Path, process: int | str, host: str = files._HOST) -> Path:
         "clips.csv",
     ],
 )
-def test_files_in_a_folder(tmp_path, ended, name):
+def test_remains_in_a_folder_are_removed_when_it_is_locked(tmp_path, ended, name):
     left = temporary(tmp_path / name, ended)
     left.parent.mkdir(exist_ok=True)
     left.write_bytes(b"half")
@@ -54,7 +54,7 @@ def test_files_in_a_folder(tmp_path, ended, name):
 
 @pytest.mark.parametrize("name", ["model", "model.tflite", "table.csv", "a[1].csv", "weights.npz"])
 @pytest.mark.parametrize("is_folder", [False, True])
-def test_beside_a_path(tmp_path, ended, name, is_folder):
+def test_remains_beside_a_path_are_removed_when_it_is_locked(tmp_path, ended, name, is_folder):
     left = temporary(tmp_path / name, ended)
     neighbour = temporary(tmp_path / "other", ended)
     for path in (left, neighbour):
@@ -108,7 +108,7 @@ def test_in_a_container_the_killed_command_had_the_same_number(tmp_path):
         assert not left.exists()
 
 
-def test_temporary_files_of_libraries(tmp_path, ended, monkeypatch):
+def test_temporary_files_of_libraries_are_removed_by_the_next_command(tmp_path, ended, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     left = tmp_path / f"crossask-beam.{files._HOST}-{ended}-x"

@@ -1,7 +1,8 @@
 """Each command is killed just before each of its renames; the same command then goes on.
 
 Features are in tests/features/test_verification.py, the loop of training in
-tests/training/test_damaged_files.py, and what needs something trained in tests/cli/test_renames.py.
+tests/training/test_damaged_files.py, and what needs something trained in
+tests/cli/test_renames_of_trained.py.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ from crossask.events import assets
 from crossask.serving import prediction_files
 
 
-def test_rendered_soundscapes(tmp_path, monkeypatch):
+def test_rendering_soundscapes_goes_on_after_any_rename(tmp_path, monkeypatch):
     config = soundscapes.SoundscapesConfig(
         locations_per_scene=2, clips_per_location=1, clip_seconds=1.0, cities=("helsinki",)
     )
@@ -43,7 +44,7 @@ def test_rendered_soundscapes(tmp_path, monkeypatch):
     renames.assert_goes_on(render, tmp_path, 25)
 
 
-def test_rendered_events(tmp_path):
+def test_rendering_events_goes_on_after_any_rename(tmp_path):
     config = IsolatedEventsConfig(count=3, seconds=0.25, sample_rate_hz=8000)
 
     def render(folder: Path) -> None:
@@ -54,7 +55,7 @@ def test_rendered_events(tmp_path):
     renames.assert_goes_on(render, tmp_path, 5)
 
 
-def test_a_downloaded_corpus(tmp_path, server):
+def test_downloading_a_corpus_goes_on_after_any_rename(tmp_path, server):
     listed = []
     for name, members in {"meta": ["meta.csv"], "audio": ["audio/a.wav", "audio/b.wav"]}.items():
         file = io.BytesIO()
@@ -74,7 +75,7 @@ def test_a_downloaded_corpus(tmp_path, server):
     renames.assert_goes_on(download, tmp_path, 7)
 
 
-def test_downloaded_weights(tmp_path, server, monkeypatch):
+def test_downloading_weights_goes_on_after_any_rename(tmp_path, server, monkeypatch):
     layer = events.vggish.VGGish(width=1 / 64, seed=1)
     layer.save_npz(tmp_path / "weights.npz")
     server.files["w.npz"] = (tmp_path / "weights.npz").read_bytes()
@@ -91,7 +92,7 @@ def test_downloaded_weights(tmp_path, server, monkeypatch):
     renames.assert_goes_on(lambda folder: assets.fetch("narrow", folder), tmp_path / "caches", 3)
 
 
-def test_a_table_in_which_recordings_are_predicted_again(tmp_path):
+def test_predicting_changed_recordings_again_goes_on_after_any_rename(tmp_path):
     def predict(folder: Path) -> None:
         path = folder / "table.csv"
         with locks.of_path(path):
@@ -108,7 +109,7 @@ def lines_of(path: Path) -> list[str]:
     return path.read_text().splitlines()
 
 
-def test_a_table_whose_last_line_is_incomplete(tmp_path):
+def test_completing_a_table_goes_on_after_any_rename(tmp_path):
     def predict(folder: Path) -> None:
         path = folder / "table.csv"
         if not path.exists():
@@ -127,7 +128,7 @@ def test_a_table_whose_last_line_is_incomplete(tmp_path):
     renames.assert_goes_on(predict, tmp_path, 1)
 
 
-def test_the_settings_for_own_recordings(tmp_path, monkeypatch):
+def test_writing_settings_for_own_recordings_goes_on_after_any_rename(tmp_path, monkeypatch):
     """The table and the experiment file that `crossask train RECORDINGS` writes."""
     monkeypatch.setattr(own_recordings, "_verb", lambda *_: 2)
     small_corpus.write(tmp_path / "sounds")

@@ -1,9 +1,11 @@
 """The formats of sound files by the suffixes of their names, and the sound files in a folder."""
 
-import contextlib
 import dataclasses
 import os
 from pathlib import Path
+
+from crossask.audio.folder_walk import FolderWalk
+from crossask.errors import shortened_list
 
 # Suffix in lower case -> name of the format, for messages.
 LIBSNDFILE_FORMATS = {
@@ -64,9 +66,6 @@ FORMATS = LIBSNDFILE_FORMATS | PYAV_FORMATS
 # Suffixes of the names of sound files, in lower case.
 SUFFIXES = tuple(FORMATS)
 
-# At most so many unknown suffixes are listed in a message.
-MOST_LISTED = 5
-
 
 @dataclasses.dataclass(frozen=True)
 class FolderContent:
@@ -97,7 +96,8 @@ class FolderContent:
         """How many files are left out for each reason, in words; "" if there are none."""
         reasons = []
         if self.unknown:
-            reasons.append(f"{len(self.unknown)} with another suffix ({self._suffixes_text()})")
+            suffixes = sorted({path.suffix.lower() or "none" for path in self.unknown})
+            reasons.append(f"{len(self.unknown)} with another suffix ({shortened_list(suffixes)})")
         if self.hidden:
             reasons.append(f"{len(self.hidden)} hidden")
         if self.empty:
@@ -129,13 +129,6 @@ class FolderContent:
             joined[field.name] = getattr(self, field.name) + getattr(other, field.name)
         return FolderContent(**joined)
 
-    def _suffixes_text(self) -> str:
-        suffixes = sorted({path.suffix.lower() or "none" for path in self.unknown})
-        listed = suffixes[:MOST_LISTED]
-        if len(suffixes) > MOST_LISTED:
-            listed.append("...")
-        return ", ".join(listed)
-
 
 def is_sound_file(path: Path) -> bool:
     """Returns whether a file has a suffix of sound files, in upper or lower case."""
@@ -152,68 +145,22 @@ def is_text(path: str | os.PathLike[str]) -> bool:
 
 
 def folder_content(folder: str | Path) -> FolderContent:
-    """Returns the sound files in a folder and its subfolders, and the files that are none.
+    """Returns the sound files in a folder and its subfolders, and what is left out.
 
-    Links to folders are followed, after all other folders. Each folder is searched once, so that
-    links that form a circle come to an end.
+    Links to folders are followed, and each folder is searched once; see `FolderWalk`.
     """
     found: dict[str, list[Path]] = {field.name: [] for field in dataclasses.fields(FolderContent)}
-    searched: set[tuple[int, int]] = set()
-    waiting = [Path(folder)]
-    while waiting:
-        links = []
-        for top in waiting:
-            if _identity(top) in searched:
-                found["linked"].append(top)
-            else:
-                links += _search(top, searched, found)
-        waiting = sorted(links)
-    return FolderContent(**{kind: tuple(sorted(paths)) for kind, paths in found.items()})
-
-
-def _search(top: Path, searched: set[tuple[int, int]], found: dict[str, list[Path]]) -> list[Path]:
-    """Searches a folder and its subfolders, but not the folders to which links lead.
-
-    Args:
-      top: The folder.
-      searched: Identities of searched folders; those of this search are added.
-      found: Paths by the fields of FolderContent; those of this search are added.
-
-    Returns:
-      The links to folders.
-    """
-
-    def add_unreadable(error: OSError) -> None:
-        found["unreadable"].append(Path(error.filename))
-
-    links = []
-    for parent, folders, names in os.walk(top, onerror=add_unreadable):
-        # The folder may have been removed since it was listed.
-        with contextlib.suppress(FileNotFoundError):
-            searched.add(_identity(parent))
-        subfolders = []
-        for name in folders:
-            path = Path(parent, name)
-            if name.startswith("."):
-                found["hidden"].append(path)
-            elif path.is_symlink():
-                links.append(path)
-            else:
-                subfolders.append(name)
-        # os.walk enters the folders that are left in its list.
-        folders[:] = subfolders
+    walk = FolderWalk(folder)
+    for parent, names in walk:
         for name in names:
             path = Path(parent, name)
             kind = _kind(path)
             if kind:
                 found[kind].append(path)
-    return links
-
-
-def _identity(folder: str | Path) -> tuple[int, int]:
-    """Returns two numbers that are the same for a folder and all links to it."""
-    status = os.stat(folder)
-    return status.st_dev, status.st_ino
+    found["hidden"] += walk.hidden
+    found["unreadable"] += walk.unreadable
+    found["linked"] += walk.repeated
+    return FolderContent(**{kind: tuple(sorted(paths)) for kind, paths in found.items()})
 
 
 def _kind(path: Path) -> str:

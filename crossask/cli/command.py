@@ -210,7 +210,7 @@ def with_errors_in_two_lines(call: Callable[[], int]) -> int:
             raise
         return complain(f"This needs the package {package!r}, which is not installed.", fix)
     except streams.OutputClosedError:
-        # The program that reads the output has read enough, for example `head`.
+        # Standard output was closed, for example by `head`.
         streams.discard_output()
         return 0
     except KeyboardInterrupt:
@@ -233,7 +233,7 @@ def version_line() -> str:
     return f"crossask {__version__}"
 
 
-def first_line(source: Path) -> str:
+def first_line_of_docstring(source: Path) -> str:
     """Returns the first line of a module's docstring, without importing the module.
 
     Args:
@@ -287,7 +287,7 @@ class _LinesAboveBars(logging.StreamHandler):
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm
 
-        # A closed or full stderr ends no training.
+        # Training goes on if stderr is closed or its disk is full.
         with contextlib.suppress(OSError):
             tqdm.write(self.format(record), file=sys.stderr)
 

@@ -22,7 +22,7 @@ def experiments(_values: flags.FlagValues, names: list[str]) -> None:
         files = config.shipped_experiments()
         width = max(len(file.stem) for file in files)
         for file in files:
-            print(f"{file.stem.ljust(width)}  {command.first_line(file)}")
+            print(f"{file.stem.ljust(width)}  {command.first_line_of_docstring(file)}")
         return
     for name in names:
         rows = config.read_experiments(name)

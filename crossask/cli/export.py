@@ -16,7 +16,7 @@ from absl import flags
 
 from crossask import locks
 from crossask.cli import command, shared_flags
-from crossask.errors import CrossaskError
+from crossask.errors import CrossaskError, shortened_list
 
 if TYPE_CHECKING:
     from crossask.training.network_size import RowSize
@@ -129,9 +129,9 @@ def _find_run(model_dir: str, weights: str) -> "Run":
 
     runs = run_folder.find_runs(model_dir)
     if len(runs) > 1:
-        listed = ", ".join(str(run.folder) for run in runs[:4])
+        listed = shortened_list([str(run.folder) for run in runs])
         raise CrossaskError(
-            f"{model_dir} contains {len(runs)} runs: {listed}, ...",
+            f"{model_dir} contains {len(runs)} runs: {listed}.",
             "Set --model_dir to the folder of one of them.",
         )
     return run_folder.with_weights(runs[0], weights)

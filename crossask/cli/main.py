@@ -34,7 +34,7 @@ def summary(verb: str) -> str:
     """Returns what a verb does: the first sentence of its module's docstring."""
     # The module is not imported, because the list of verbs has to appear without delay.
     source = Path(__file__).with_name(f"{verb}.py")
-    return command.first_line(source).partition(": ")[2]
+    return command.first_line_of_docstring(source).partition(": ")[2]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

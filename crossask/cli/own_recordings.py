@@ -33,7 +33,7 @@ def train(words: Sequence[str], values: flags.FlagValues) -> int:
     source = Path(words[0])
     from crossask.datasets import folder, own_recordings
 
-    own = own_recordings.look_at(source)
+    own = own_recordings.examine(source)
     command.LOG.info("%s", own.in_words())
     out = Path(values.model_dir or folder_beside(source))
     if os.path.realpath(out / folder.TABLE) == os.path.realpath(folder.table_of(source)):

@@ -110,7 +110,7 @@ def refuse_unused_device_flags(values: flags.FlagValues) -> None:
 def exit_code_of_child(values: flags.FlagValues) -> int | None:
     """Runs the rest of a command in a child if it is one of several machines.
 
-    `child_processes.split` gives the reason.
+    `child_processes.run_in_child` gives the reason.
 
     It must be called before TensorFlow is imported.
 
@@ -121,7 +121,7 @@ def exit_code_of_child(values: flags.FlagValues) -> int | None:
         return None
     from crossask import child_processes
 
-    return child_processes.split()
+    return child_processes.run_in_child()
 
 
 def define_runner_flags(flag_values: flags.FlagValues) -> None:

@@ -138,7 +138,7 @@ def _check_files(corpus: "Corpus") -> None:
             status = os.stat(clip.path)
         except (OSError, ValueError):
             continue
-        # Some file systems number no files.
+        # Some file systems have no numbers of files.
         if not status.st_ino:
             continue
         first = clip_at.setdefault((status.st_dev, status.st_ino), clip)

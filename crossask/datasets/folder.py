@@ -15,13 +15,11 @@ from crossask.audio import notices, reading
 from crossask.datasets import leaks
 from crossask.datasets.clip_tables import ClipLine, ClipTable
 from crossask.datasets.clips import Clip, Corpus, Fold
-from crossask.errors import DataError
+from crossask.errors import DataError, shortened_list
 
 # The table of a collection, in its folder.
 TABLE = "clips.csv"
 MOST_FOLDS = 5
-# At most so many folders are listed in a message.
-MOST_LISTED = 5
 # Names of the parts of one fold in tables of other programs -> the part.
 PARTS = {
     "train": "train",
@@ -167,12 +165,12 @@ def _clips_of_folders(folder: Path) -> list[Clip]:
     if outside:
         reasons.append(f"{len(outside)} sound files outside of the folders of the scenes")
     if without_target:
-        reasons.append(f"{len(without_target)} links without a target ({_first(without_target)})")
+        names = shortened_list([path.name for path in without_target])
+        reasons.append(f"{len(without_target)} links without a target ({names})")
     if without_sound:
         # One of them may be meant as a scene.
-        reasons.append(
-            f"{len(without_sound)} folders without sound files ({_first(without_sound)})"
-        )
+        names = shortened_list([path.name for path in without_sound])
+        reasons.append(f"{len(without_sound)} folders without sound files ({names})")
     if searched.left_out:
         reasons.append(searched.left_out)
     left_out = ", ".join(reasons)
@@ -188,14 +186,6 @@ def _clips_of_folders(folder: Path) -> list[Clip]:
             f"left out of {folder}", logging.INFO, "Left out of %s: %s.", folder, left_out
         )
     return clips
-
-
-def _first(paths: Sequence[Path]) -> str:
-    """Returns the names of the first paths, for a message."""
-    names = [path.name for path in paths[:MOST_LISTED]]
-    if len(paths) > MOST_LISTED:
-        names.append("...")
-    return ", ".join(names)
 
 
 def _log_deeper(clips: Iterable[Clip], folder: Path) -> None:
@@ -345,8 +335,8 @@ def _distribute(clips: Iterable[Clip]) -> dict[str, str]:
     if fewest < 2:
         raise DataError(
             f"Scene {smallest!r} has {fewest} location, so it cannot be split into training and "
-            "evaluation. Where no locations are given, each recording is one, but those of one "
-            "source by their names (such as walk_part2, walk_aug1 or walk-B) are one together.",
+            "evaluation. Without given locations, each recording counts as a location, and those "
+            "of one source by their names (such as walk_part2, walk_aug1 or walk-B) count as one.",
             "Add recordings from other places, or give locations in a CSV.",
         )
     folds = min(MOST_FOLDS, fewest)

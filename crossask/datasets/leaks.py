@@ -169,7 +169,7 @@ def check_content(corpus: "Corpus", hash_of: Mapping[str, str]) -> None:
     if not repeated:
         return
     _check_sides(
-        corpus, _those_of(repeated, key_of), "contain the same bytes", "Remove one of them."
+        corpus, _of_repeated(repeated, key_of), "contain the same bytes", "Remove one of them."
     )
     _log_repeated(corpus, repeated, "the same bytes")
 
@@ -194,7 +194,7 @@ def check_samples(corpus: "Corpus", hash_of: Mapping[str, str]) -> None:
         return
     _check_sides(
         corpus,
-        _those_of(repeated, hash_of),
+        _of_repeated(repeated, hash_of),
         "have the same samples",
         "Remove one of them: it is one recording in two files.",
     )
@@ -230,10 +230,10 @@ def _repeated(
     return repeated
 
 
-def _those_of(
+def _of_repeated(
     repeated: Sequence[tuple["Clip", "Clip"]], key_of: Mapping[str, str]
 ) -> dict[str, str]:
-    """Returns the entries of `key_of` whose keys are those of repeated clips."""
+    """Returns the entries of `key_of` for repeated clips and the clips that they repeat."""
     keys = {key_of[first.id] for first, _ in repeated}
     return {clip_id: key for clip_id, key in key_of.items() if key in keys}
 

@@ -84,7 +84,7 @@ class OwnRecordings:
         return "\n".join(lines)
 
 
-def look_at(data_dir: str | Path) -> OwnRecordings:
+def examine(data_dir: str | Path) -> OwnRecordings:
     """Returns the recordings of a folder or a CSV (see `folder.read`) with fitting settings.
 
     Raises:
@@ -103,7 +103,7 @@ def look_at(data_dir: str | Path) -> OwnRecordings:
             f"{data_dir} has one scene only, {found.scenes[0]!r}.",
             "Add recordings of at least one other scene, in a folder of its own.",
         )
-    clips, grouped = _with_sources(found.clips)
+    clips, grouped = _with_locations_of_takes(found.clips)
     facts = [reading.facts_of(clip.path) for clip in found.clips]
     lengths = []
     for clip, fact in zip(found.clips, facts, strict=True):
@@ -183,7 +183,7 @@ def _common_rate(rates_hz: Sequence[int]) -> int:
     return max(not_above, default=RATES_HZ[0])
 
 
-def _with_sources(clips: Sequence[Clip]) -> tuple[list[Clip], int]:
+def _with_locations_of_takes(clips: Sequence[Clip]) -> tuple[list[Clip], int]:
     """Returns clips in which takes of one source share a location, and the number of such takes.
 
     Locations that the user gave stay as they are.

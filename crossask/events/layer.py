@@ -14,7 +14,7 @@ import tf_keras as keras
 from crossask import stored
 from crossask.audio import notices
 from crossask.config import EventModelConfig, catalogue
-from crossask.errors import ConfigError, WeightsError
+from crossask.errors import ConfigError, WeightsError, shortened_list
 from crossask.events import weights
 from crossask.events.weights import Arrays
 
@@ -25,7 +25,6 @@ INITIALISERS = {
     "glorot": keras.initializers.GlorotUniform,
     "truncated_normal": functools.partial(keras.initializers.TruncatedNormal, stddev=0.01),
 }
-MOST_LISTED = 6  # variables in an error message
 
 
 class EventModel(keras.layers.Layer):
@@ -168,9 +167,14 @@ class EventModel(keras.layers.Layer):
         from crossask.events import assets
 
         path = assets.locate(str(handle_or_folder))
-        layer = cls(seed=None, **options)._load(weights.read(path), str(handle_or_folder))
         if path.is_dir():
-            layer._compare_activation(weights.activation_of(path))
+            arrays, activation = weights.from_saved_model(path)
+        else:
+            # A checkpoint or an .npz does not say the activation of the module.
+            arrays = weights.read(path)
+            activation = ""
+        layer = cls(seed=None, **options)._load(arrays, str(handle_or_folder))
+        layer._compare_activation(activation)
         return layer
 
     @classmethod
@@ -205,7 +209,7 @@ class EventModel(keras.layers.Layer):
           WeightsError: It cannot be read, a variable is missing, unknown, not finite or has another
             shape, or the weights belong to another model, width, activation or record.
         """
-        arrays, record = weights.from_npz(path)
+        arrays, record = weights.variables_of_npz(path)
         cls._check_record(path, arrays, record, options)
         choices = {}
         for field in ("width", "activation", "embedding_tap"):
@@ -272,7 +276,6 @@ class EventModel(keras.layers.Layer):
           WeightsError: A variable is missing, unknown, not finite or has another shape.
         """
         variables = self.built_whole().named_variables()
-        arrays = {name.removesuffix(":0"): value for name, value in arrays.items()}
         self._check_arrays(arrays, variables, source)
         for name, variable in variables.items():
             variable.assign(arrays[name])
@@ -399,10 +402,6 @@ def _shapes(variables: Mapping[str, tf.Variable]) -> dict[str, tuple[int, ...]]:
 
 def _listed(shapes: Mapping[str, tuple[int, ...]]) -> str:
     """Returns the names and shapes of the first variables, and how many more there are."""
-    shown = [f"{name!r} {shape}" for name, shape in list(shapes.items())[:MOST_LISTED]]
-    if not shown:
+    if not shapes:
         return "none"
-    text = ", ".join(shown)
-    if len(shapes) > len(shown):
-        text += f", and {len(shapes) - len(shown)} more"
-    return text
+    return shortened_list([f"{name!r} {shape}" for name, shape in shapes.items()])

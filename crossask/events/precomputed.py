@@ -7,15 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from crossask.config import EventModelConfig
-from crossask.errors import DataError, WeightsError
+from crossask.errors import DataError, WeightsError, shortened_list
 from crossask.events import weights
 
 FORMAT_HELP = (
     "Give an .npz with one array of floats [n, width] for each clip, whose name is the id of the "
     "clip (the name of its sound file)."
 )
-# Ids of clips in an error message.
-MOST_LISTED = 5
 
 
 class Precomputed:
@@ -63,12 +61,10 @@ class Precomputed:
         missing = [clip_id for clip_id in clip_ids if clip_id not in self._arrays]
         if not missing:
             return
-        listed = ", ".join(missing[:MOST_LISTED])
-        if len(missing) > MOST_LISTED:
-            listed += ", ..."
         example = next(iter(self._arrays))
         raise DataError(
-            f"{self.path} has no embeddings of {len(missing)} of {len(clip_ids)} clips: {listed}. "
+            f"{self.path} has no embeddings of {len(missing)} of {len(clip_ids)} clips: "
+            f"{shortened_list(missing)}. "
             f"It has {len(self._arrays)} arrays, the first for {example!r}.",
             FORMAT_HELP,
         )

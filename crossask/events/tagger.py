@@ -177,7 +177,7 @@ def read_class_map(path: str | Path) -> list[str]:
     # If an event were left out or listed twice, all events after it would have wrong names.
     if numbers != list(range(len(rows))) or not all(names):
         raise WeightsError(
-            f"{path} is no class map: it has no name, or two, for one of {len(rows)} events.", fix
+            f"{path} is no class map: one of {len(rows)} events has no name, or two.", fix
         )
     return names
 
@@ -231,7 +231,7 @@ def _head_inside(config: EventModelConfig) -> Tagger | None:
         class_map = path.with_name(f"{path.stem}_class_map.csv")
     if not class_map.is_file():
         return None
-    arrays = {name.removesuffix(":0"): value for name, value in weights.read(path).items()}
+    arrays = weights.read(path)
     for head in HEADS:
         if f"{head}/kernel" in arrays and f"{head}/bias" in arrays:
             names = read_class_map(class_map)

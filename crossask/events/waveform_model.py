@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from crossask.audio import resampling
 from crossask.config import EventModelConfig
-from crossask.errors import ConfigError, WeightsError
+from crossask.errors import ConfigError, WeightsError, first_line
 
 # Files of a SavedModel that decide what it computes.
 CONTENT = ("saved_model.pb", "variables/**/*", "assets/**/*")
@@ -203,7 +203,7 @@ class WaveformModel(tf.Module):
             seconds = samples / self.sample_rate_hz
             raise WeightsError(
                 f"{self._folder} cannot read a waveform of {samples} samples ({seconds:g} s at "
-                f"{self.sample_rate_hz} Hz): {_first_line(error)}",
+                f"{self.sample_rate_hz} Hz): {type(error).__name__}: {first_line(error)}",
                 f"Set event_model.sample_rate_hz and event_model.window_seconds. {WRAP_IT}",
             ) from error
 
@@ -301,7 +301,8 @@ def _load(folder: Path) -> Any:
     # A SavedModel may need operators or files that are missing, which raises many kinds of errors.
     except Exception as error:
         raise WeightsError(
-            f"The SavedModel {folder} cannot be loaded: {_first_line(error)}",
+            f"The SavedModel {folder} cannot be loaded: "
+            f"{type(error).__name__}: {first_line(error)}",
             "Fetch it again, or save it anew with TensorFlow 2.",
         ) from error
 
@@ -380,9 +381,3 @@ def _shape_text(shape: tf.TensorShape) -> str:
     if shape.rank is None:
         return "of any shape"
     return str(shape.as_list())
-
-
-def _first_line(error: Exception) -> str:
-    """Returns the type of an error and the first line of its text."""
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]}"

@@ -26,7 +26,7 @@ RECORD = "__record__"  # name in an .npz of the JSON that says what the weights 
 
 # Errors that np.load raises for a file that is truncated or damaged, and those of other content.
 BROKEN_NPZ = (*stored.BROKEN_ARRAYS, OSError, AttributeError, TypeError)
-# Errors that a SavedModel raises that is truncated or damaged.
+# Errors of reading a SavedModel that is truncated or damaged.
 _BROKEN_MODULE = (OSError, tf.errors.OpError, ValueError, IndexError, DecodeError)
 
 # Names of the variables of Keras metrics that are no scalars.
@@ -70,8 +70,11 @@ _ROOT = 0  # number of an object graph's first node
 Arrays = dict[str, np.ndarray]
 
 
-def from_saved_model(handle_or_folder: str | Path) -> Arrays:
-    """Returns the variables of a TF-Hub module by name.
+def from_saved_model(handle_or_folder: str | Path) -> tuple[Arrays, str]:
+    """Returns the variables of a TF-Hub module by name, and the activation in its graphs.
+
+    The activation is "relu" or "relu6". It is "" if the graphs contain neither of the two
+    operations, or both.
 
     Args:
       handle_or_folder: Handle of the module, or the folder of a SavedModel.
@@ -101,32 +104,7 @@ def from_saved_model(handle_or_folder: str | Path) -> Arrays:
         raise WeightsError(
             f"{folder} contains no named variables.", "Give the module as published on TF-Hub."
         )
-    return arrays
-
-
-def activation_of(folder: Path) -> str:
-    """Returns the activation in the graphs of a SavedModel: "relu" or "relu6"; "" if unknown.
-
-    It is unknown if the graphs contain neither of the two operations, or both.
-
-    Raises:
-      WeightsError: The SavedModel cannot be read.
-    """
-    path = folder / "saved_model.pb"
-    try:
-        saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-    except _BROKEN_MODULE as error:
-        raise WeightsError(
-            f"{path} is not readable ({error}).", "Fetch the module again."
-        ) from error
-    operations = set()
-    for meta_graph in saved_model.meta_graphs:
-        graph = meta_graph.graph_def
-        operations.update(node.op for node in graph.node)
-        for function in graph.library.function:
-            operations.update(node.op for node in function.node_def)
-    found = [name for name, operation in ACTIVATIONS.items() if operation in operations]
-    return found[0] if len(found) == 1 else ""
+    return arrays, _activation(saved_model)
 
 
 def read(path: Path) -> Arrays:
@@ -136,9 +114,10 @@ def read(path: Path) -> Arrays:
       WeightsError: It cannot be read.
     """
     if path.is_dir():
-        return from_saved_model(path)
+        arrays, _ = from_saved_model(path)
+        return arrays
     if zipfile.is_zipfile(path):
-        arrays, _ = from_npz(path)
+        arrays, _ = variables_of_npz(path)
         return arrays
     return from_checkpoint(path)
 
@@ -177,7 +156,7 @@ def from_keras_file(path: str | Path) -> Arrays:
                 group = model[layer]
                 for name in group.attrs["weight_names"]:
                     arrays[_text(name).removesuffix(":0")] = group[name][()]
-    # TypeError is that of a group in place of an array.
+    # A group in place of an array raises TypeError.
     except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise WeightsError(
             f"{path} is not a readable weight file of Keras 2 ({error}).",
@@ -232,6 +211,15 @@ def from_npz(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
     return arrays, record
 
 
+def variables_of_npz(path: str | Path) -> tuple[Arrays, dict[str, Any]]:
+    """Returns the variables of an .npz by name, without TensorFlow's ":0", and its record.
+
+    The record and the errors are those of `from_npz`.
+    """
+    arrays, record = from_npz(path)
+    return {name.removesuffix(":0"): value for name, value in arrays.items()}, record
+
+
 def digest(choices: list, arrays: Arrays) -> str:
     """Returns hexadecimal digits that change with any choice, and any name or value of an array."""
     found = hashlib.sha256(json.dumps(choices).encode())
@@ -251,7 +239,7 @@ def is_training_state(name: str, shape: Sequence[int]) -> bool:
     # Steps, rates and sums are scalars; no weight of an event model is one.
     if not shape:
         return True
-    parts = name.removesuffix(":0").split("/")
+    parts = name.split("/")
     # Keras appends a number to a name that it has used.
     if re.sub(r"_[0-9]+$", "", parts[-1]) in _METRICS:
         return True
@@ -303,6 +291,18 @@ def resolve(handle: str) -> Path:
 def _text(name: str | bytes) -> str:
     """Returns a name in an HDF5 file, which is bytes in files of older versions."""
     return name.decode() if isinstance(name, bytes) else name
+
+
+def _activation(saved_model: saved_model_pb2.SavedModel) -> str:
+    """Returns the activation in the graphs of a SavedModel, see `from_saved_model`."""
+    operations = set()
+    for meta_graph in saved_model.meta_graphs:
+        graph = meta_graph.graph_def
+        operations.update(node.op for node in graph.node)
+        for function in graph.library.function:
+            operations.update(node.op for node in function.node_def)
+    found = [name for name, operation in ACTIVATIONS.items() if operation in operations]
+    return found[0] if len(found) == 1 else ""
 
 
 def _checkpoint_keys(

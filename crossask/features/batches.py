@@ -29,7 +29,7 @@ from crossask.features import records
 from crossask.features.augmentation import augment, fold_in
 from crossask.features.cache import FeatureCache
 from crossask.features.targets import Labels, Targets
-from crossask.models.layers import repeat_ends
+from crossask.models.layers import contexts_of_frames
 from crossask.models.target import Target
 from crossask.tracing import as_written
 
@@ -509,8 +509,8 @@ def _contexts(frames: int, inputs: Inputs, target: tf.Tensor, weight: tf.Tensor)
       target: Scene of each clip [clips].
       weight: Weight of each clip [clips].
     """
-    log_mel = tf.signal.frame(repeat_ends(inputs["log_mel"], frames), frames, 1, axis=1)
     # [clips, contexts, frames, mels, channels]
+    log_mel = contexts_of_frames(inputs["log_mel"], frames)
     contexts = tf.shape(log_mel)[1]
     flat = tf.reshape(log_mel, tf.concat([[-1], tf.shape(log_mel)[2:]], 0))
     flat = tf.ensure_shape(flat, [None, *log_mel.shape[2:]])  # [clips * contexts, frames, ...]

@@ -13,9 +13,9 @@ from crossask.errors import DataError
 from crossask.models.layers import (
     axis_size,
     batch_normalization,
+    contexts_of_frames,
     dropout,
     fold_in,
-    repeat_ends,
 )
 from crossask.models.scene_model import Attention, Inputs, SceneModel
 
@@ -73,9 +73,11 @@ class DCASE2017(SceneModel):
         """Returns the last hidden layer of each context, [B, T, 50]."""
         x = self.read_log_mel(inputs)  # [B, T, 40, 1]
         _check_frames("DCASE2017", x, CONTEXT_FRAMES, "Give longer clips.")
-        if x.shape[1] != CONTEXT_FRAMES:
-            x = repeat_ends(x, CONTEXT_FRAMES)  # [B, T + 4, 40, 1]
-        x = tf.signal.frame(x, CONTEXT_FRAMES, 1, axis=1)  # [B, T, 5, 40, 1]
+        if x.shape[1] == CONTEXT_FRAMES:
+            # The frames are one context.
+            x = x[:, tf.newaxis]  # [B, 1, 5, 40, 1]
+        else:
+            x = contexts_of_frames(x, CONTEXT_FRAMES)  # [B, T, 5, 40, 1]
         contexts = axis_size(x, 1)
         features = x.shape[2] * x.shape[3] * x.shape[4]
         x = tf.reshape(x, [-1, contexts, features])  # [B, T, 200]

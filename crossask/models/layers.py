@@ -477,22 +477,23 @@ def batch_normalization(
     )
 
 
-def repeat_ends(x: tf.Tensor, context_frames: int) -> tf.Tensor:
-    """Repeats the first and the last frame so that each frame has a context of its own.
+def contexts_of_frames(x: tf.Tensor, context_frames: int) -> tf.Tensor:
+    """Returns the context of each frame; at the ends, the first and the last frame are repeated.
 
     Args:
       x: Features [B, T, ...].
       context_frames: Frames n of a context. That of frame t begins at frame t - n // 2.
 
     Returns:
-      Features [B, T + n - 1, ...].
+      Contexts [B, T, n, ...].
     """
     frames = axis_size(x, 1)
     before = context_frames // 2
     after = context_frames - 1 - before
     # Before the clip, the first frame is read, and behind it, the last one.
     numbers = tf.clip_by_value(tf.range(-before, frames + after), 0, frames - 1)
-    return tf.gather(x, numbers, axis=1)
+    repeated = tf.gather(x, numbers, axis=1)  # [B, T + n - 1, ...]
+    return tf.signal.frame(repeated, context_frames, 1, axis=1)
 
 
 def axis_size(x: tf.Tensor, axis: int) -> int | tf.Tensor:

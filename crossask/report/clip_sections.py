@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from crossask.errors import shortened_list
 from crossask.report import formatting
 from crossask.report.content import Section
 from crossask.report.corpus import CorpusResults
@@ -22,10 +23,8 @@ def misclassified(results: CorpusResults, ending: str, sounds: Sounds | None) ->
         notes.append(f"The names of the clips start at {folder}.")
     always = always_misclassified(results.misclassified)
     if always and len(results.rows) > 1:
-        listed = ", ".join(clip.removeprefix(folder) for clip in always[:MOST_CLIPS_IN_NOTE])
-        more = len(always) - MOST_CLIPS_IN_NOTE
-        if more > 0:
-            listed += f" and {more} more"
+        names = [clip.removeprefix(folder) for clip in always]
+        listed = shortened_list(names, MOST_CLIPS_IN_NOTE)
         notes.append(
             f"All seeds of all rows misclassify {formatting.several(len(always), 'clip')}, which "
             f"may have a wrong label: {listed}."

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from crossask.evaluation.scores import PartScore
-from crossask.report import formatting
+from crossask.report.accuracy_matrix import accuracy_matrix
 from crossask.report.content import Section
 from crossask.report.corpus import CorpusResults
 from crossask.report.rows import Row
@@ -26,17 +26,15 @@ def section(results: CorpusResults) -> Section | None:
     for row in results.rows:
         if row.devices:
             names |= set(row.devices.devices)
-    lines = []
-    shares = []
+    groups = []
     for name in sorted(names):
-        scores = [row.devices.devices.get(name) if row.devices else None for row in results.rows]
-        lines.append(_line(name + _in_training(results, name), scores))
-        shares.append(_accuracies(scores))
+        scores = [_score_of(row, name) for row in results.rows]
+        groups.append((name + _in_training(results, name), scores))
     for title, part in (("all seen devices", "seen"), ("all unseen devices", "unseen")):
         scores = [getattr(row.devices, part, None) for row in results.rows]
         if any(scores):
-            lines.append(_line(title, scores))
-            shares.append(_accuracies(scores))
+            groups.append((title, scores))
+    lines, shares = accuracy_matrix(groups)
     notes = []
     for row in results.rows:
         if row.devices:
@@ -67,14 +65,11 @@ def csv_lines(results: CorpusResults) -> list[dict[str, Any]]:
     return lines
 
 
-def _line(title: str, scores: list[PartScore | None]) -> list[str]:
-    clips = sorted({score.clips for score in scores if score})
-    cells = [formatting.part_score(score) for score in scores]
-    return [title, ", ".join(str(number) for number in clips), *cells]
-
-
-def _accuracies(scores: list[PartScore | None]) -> list[float | None]:
-    return [score.macro_accuracy if score else None for score in scores]
+def _score_of(row: Row, device: str) -> PartScore | None:
+    """Returns the score of a device in a row; None if the row has no clips of it."""
+    if row.devices is None:
+        return None
+    return row.devices.devices.get(device)
 
 
 def _in_training(results: CorpusResults, device: str) -> str:

@@ -25,6 +25,7 @@ from crossask import child_processes
 from crossask.evaluation import EventInScene
 from crossask.evaluation import events as events_in_scenes
 from crossask.report import formatting
+from crossask.report.accuracy_matrix import clips_text
 from crossask.report.findings import paper_differences
 from crossask.report.rows import Row
 
@@ -492,8 +493,7 @@ def _draw_scene(axes: Axes, rows: tuple[Row, ...], scene: str) -> None:
         if score and score.interval:
             ends = [100 * end for end in score.interval]
             axes.plot(ends, [position, position], color=INK, linewidth=1.1, solid_capstyle="butt")
-    clips = sorted({score.clips for score in scores if score})
-    title = f"{formatting.scene(scene)} ({', '.join(map(str, clips))} clips)"
+    title = f"{formatting.scene(scene)} ({clips_text(scores)} clips)"
     axes.set_title(title, fontsize=8.5, color=INK, loc="left")
     axes.set_yticks(positions, [shortened(row.title, 60) for row in rows])
     axes.set_xlim(0, 100)
@@ -534,7 +534,7 @@ def _first_events(effects: Mapping[str, Mapping[str, Sequence[float]]]) -> list[
 
 
 def shortened(name: str, most: int = 34) -> str:
-    """Returns a name for a label. A long one, or one of several lines, would leave no axes."""
+    """Returns a name for a label on one line; a long one is cut, to leave room for the axes."""
     name = " ".join(name.split())
     return name if len(name) <= most else f"{name[: most - 1]}…"
 

@@ -1,9 +1,7 @@
 """Sections on the scores of the rows: by scene, event, city and fold, calibration, and pictures."""
 
-from collections.abc import Iterable
-
-from crossask.evaluation.scores import CityScore, SceneScore
 from crossask.report import figures, formatting
+from crossask.report.accuracy_matrix import accuracy_matrix
 from crossask.report.content import Picture, Section, Slugs
 from crossask.report.corpus import CorpusResults
 from crossask.report.formatting import NONE
@@ -14,13 +12,11 @@ MOST_OPEN_GALLERIES = 3
 
 def by_scene(results: CorpusResults, ending: str) -> Section:
     """Returns the accuracy of each scene in each row."""
-    lines = []
-    shares = []
+    groups = []
     for scene in results.rows[0].summary.scenes:
         scores = [row.summary.per_class.get(scene) for row in results.rows]
-        accuracies = [score.accuracy if score else None for score in scores]
-        lines.append((formatting.scene(scene), *_clips_and_percent(scores, accuracies)))
-        shares.append(accuracies)
+        groups.append((formatting.scene(scene), scores))
+    lines, shares = accuracy_matrix(groups)
     picture = Picture(
         f"scenes{ending}",
         f"accuracy by scene, {results.scope()}",
@@ -104,13 +100,10 @@ def by_city(results: CorpusResults) -> Section | None:
         cities |= set(row.summary.cities)
     if not cities:
         return None
-    lines = []
-    shares = []
+    groups = []
     for city in sorted(cities):
-        scores = [row.summary.cities.get(city) for row in results.rows]
-        accuracies = [score.macro_accuracy if score else None for score in scores]
-        lines.append((city, *_clips_and_percent(scores, accuracies)))
-        shares.append(accuracies)
+        groups.append((city, [row.summary.cities.get(city) for row in results.rows]))
+    lines, shares = accuracy_matrix(groups)
     return Section(
         "Accuracy by city",
         "Macro accuracy over the scenes that were recorded in the city, mean over seeds "
@@ -217,12 +210,3 @@ def galleries(results: CorpusResults, slugs: Slugs) -> list[Section]:
         )
         sections.append(section)
     return sections
-
-
-def _clips_and_percent(
-    scores: Iterable[SceneScore | CityScore | None], accuracies: Iterable[float | None]
-) -> list[str]:
-    """Returns the number of clips, several if the rows differ in it, and the accuracies."""
-    clips = sorted({score.clips for score in scores if score})
-    percent = [formatting.percent(accuracy) for accuracy in accuracies]
-    return [", ".join(str(number) for number in clips), *percent]

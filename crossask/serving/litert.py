@@ -28,6 +28,7 @@ from crossask.serving.calibration import calibration_clips
 from crossask.serving.model_card import exportable_experiment, model_card
 from crossask.tracing import as_written
 from crossask.training import network
+from crossask.training.network_size import count_parameters
 from crossask.training.run_folder import Run
 
 LOG = logging.getLogger("crossask")
@@ -102,7 +103,7 @@ class ClipModel(tf.Module):
         weights = list(self.scene_model.weights)
         if self.event_model:
             weights += self.event_model.weights
-        return sum(int(np.prod(variable.shape)) for variable in weights)
+        return count_parameters(weights)
 
     def predict(self, clips: Sequence[np.ndarray]) -> np.ndarray:
         """Returns probabilities [clips, scenes] of waveforms [samples, channels]."""
@@ -188,21 +189,7 @@ def export_litert(
     _check_out(out, card_path)
     _check_precision(precision, calibration)
     files.check_room(out.parent, 0)
-    if events.are_from_file(run.experiment()):
-        raise CrossaskError(
-            f"Row {run.row!r} reads embeddings from a file, and a LiteRT file takes the waveform "
-            "alone.",
-            "Export it with --format=saved_model.",
-        )
-    _warn_of_low_rate(run.experiment())
-    _warn_of_other_precision(run.experiment())
-    model = ClipModel.from_run(run)
-    if precision == "int8" and isinstance(model.event_model, WaveformModel):
-        raise CrossaskError(
-            f"The event model of row {run.row!r} is a SavedModel with its own front-end, which "
-            "int8 would make meaningless.",
-            "Use --precision=float16 or --precision=float32.",
-        )
+    model = _convertible_model(run, precision)
     if calibration:
         clips = calibration_clips(calibration, model.features)
     else:
@@ -222,6 +209,31 @@ def export_litert(
         os.replace(written, out)
         files.sync(out.parent)
     return card
+
+
+def _convertible_model(run: Run, precision: str) -> ClipModel:
+    """Returns a run's model, and logs how the file will differ from it.
+
+    Raises:
+      CrossaskError: The model cannot be exported as a LiteRT file of this precision.
+    """
+    experiment = run.experiment()
+    if events.are_from_file(experiment):
+        raise CrossaskError(
+            f"Row {run.row!r} reads embeddings from a file, and a LiteRT file takes the waveform "
+            "alone.",
+            "Export it with --format=saved_model.",
+        )
+    _warn_of_low_rate(experiment)
+    _warn_of_other_precision(experiment)
+    model = ClipModel.from_run(run)
+    if precision == "int8" and isinstance(model.event_model, WaveformModel):
+        raise CrossaskError(
+            f"The event model of row {run.row!r} is a SavedModel with its own front-end, which "
+            "int8 would make meaningless.",
+            "Use --precision=float16 or --precision=float32.",
+        )
+    return model
 
 
 def _warn_of_low_rate(experiment: config.Experiment) -> None:

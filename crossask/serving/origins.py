@@ -123,7 +123,7 @@ class Origins:
     def names_of(self, origin: Origin) -> set[str]:
         """Returns the names in the output that are those of a recording, in any spelling."""
         place = files.place_of(origin.recording)
-        # A name may have become that of another recording.
+        # Another recording may have this name now.
         names = self._names.get(place, set())
         return {name for name in names if files.place_of(self._known[name].recording) == place}
 

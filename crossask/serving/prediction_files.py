@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Keys of a JSON line.
 KEYS = frozenset(("file", "scene", "probabilities", "filled_seconds", "sure", "warnings"))
-# What reading a line raises that is no prediction; RecursionError is that of nested JSON.
+# Errors of reading a line that is no prediction. Deeply nested JSON raises RecursionError.
 NO_PREDICTION = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 # Probabilities are rounded to six digits.
 SUM_TOLERANCE = 1e-3

@@ -17,6 +17,7 @@ import numpy as np
 
 from crossask import files
 from crossask.audio import reading
+from crossask.audio.folder_walk import FolderWalk
 from crossask.errors import AudioError, CrossaskError
 
 # Word on the command line for a sound file on standard input.
@@ -286,41 +287,11 @@ def _expanded(pattern: str) -> list[str]:
     # "*" matches what "**" at the end does.
     rest = "*" if parts["after"] is None else parts["after"]
     for top in glob.glob(parts["before"]) if parts["before"] else [""]:
-        for folder in _folders_below(top):
-            found += _expanded(os.path.join(glob.escape(folder), rest))
-    return found
-
-
-def _folders_below(top: str) -> list[str]:
-    """Returns a folder and those below it; "" is the current folder.
-
-    Hidden folders are left out. Links are followed after all other folders, and each folder is
-    searched once.
-    """
-    found = []
-    searched = set()
-    waiting = [top]
-    while waiting:
-        links = []
-        for start in waiting:
-            for parent, names, _ in os.walk(start or os.curdir):
-                identity = os.path.realpath(parent)
-                visible = [name for name in sorted(names) if not name.startswith(".")]
-                names.clear()
-                if identity in searched:
-                    continue
-                searched.add(identity)
+        for folder, _ in FolderWalk(top or os.curdir):
+            if not top:
                 # The current folder has no name in paths.
-                folder = parent if start else os.path.relpath(parent).removeprefix(os.curdir)
-                found.append(folder)
-                for name in visible:
-                    path = os.path.join(folder, name)
-                    if os.path.islink(path):
-                        links.append(path)
-                    else:
-                        # os.walk enters the folders that are left in its list.
-                        names.append(name)
-        waiting = links
+                folder = os.path.relpath(folder).removeprefix(os.curdir)
+            found += _expanded(os.path.join(glob.escape(folder), rest))
     return found
 
 

@@ -245,12 +245,9 @@ def _find_chunks(files: tf.Tensor, entry: tf.Tensor) -> _Chunks:
         )
         is_behind = chunks.data_start >= 0
         is_samples = tf.equal(name, b"data")
-        found = []
-        for behind, samples, before in zip(if_behind, if_samples, if_before, strict=True):
-            samples_or_before = tf.where(is_samples, samples, before)
-            found.append(tf.where(is_behind, behind, samples_or_before))
+        found = _either(is_behind, if_behind, _either(is_samples, if_samples, if_before))
         # A chunk of an odd length is followed by one more byte.
-        return content + length + length % 2, _Chunks(*found)
+        return content + length + length % 2, found
 
     minus_one = tf.constant(-1)
     not_found = _Chunks(minus_one, minus_one, minus_one, tf.constant(False))
@@ -261,6 +258,12 @@ def _find_chunks(files: tf.Tensor, entry: tf.Tensor) -> _Chunks:
         maximum_iterations=MOST_CHUNKS,
     )
     return chunks
+
+
+def _either(condition: tf.Tensor, if_true: _Chunks, if_false: _Chunks) -> _Chunks:
+    """Returns one of two values by a condition that is known when the graph runs."""
+    pairs = zip(if_true, if_false, strict=True)
+    return _Chunks(*[tf.where(condition, first, second) for first, second in pairs])
 
 
 def _read_format(files: tf.Tensor, entry: tf.Tensor, start: tf.Tensor) -> _Format:

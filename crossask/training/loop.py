@@ -27,6 +27,7 @@ from google.protobuf.message import DecodeError
 from crossask import files, stored, text_tables
 from crossask.errors import CrossaskError, DataError, Preempted, first_line
 from crossask.training import devices
+from crossask.training.network_size import count_parameters
 from crossask.training.optimizer import without_loss_scaling
 
 # What TensorFlow raises if a file cannot be written. Its other errors are lost machines or bugs.
@@ -247,8 +248,8 @@ def _result(
         for metric in plan.metrics:
             result[f"validation_{metric}"] = best[f"val_{metric}"]
         result["validation_loss"] = best["val_loss"]
-    result["parameters"] = _count(model.weights)
-    result["trainable_parameters"] = _count(model.trainable_weights)
+    result["parameters"] = count_parameters(model.weights)
+    result["trainable_parameters"] = count_parameters(model.trainable_weights)
     result["seconds"] = round(sum(record["seconds"] for record in history), 1)
     return result
 
@@ -305,15 +306,7 @@ class _ResumableState(keras.callbacks.Callback):
         # This access creates the counter of checkpoints. Later, within a strategy's scope, the
         # machine that saves would wait for the others to create theirs.
         self.checkpoint.save_counter  # noqa: B018
-        try:
-            self.manager = tf.train.CheckpointManager(
-                self.checkpoint, str(folder / "checkpoints"), max_to_keep=2
-            )
-        except (tf.errors.OpError, ValueError) as error:
-            state = folder / "checkpoints" / "checkpoint"
-            raise DataError(
-                f"{state} is damaged ({first_line(error)}).", self._restart()
-            ) from error
+        self.manager = self._checkpoint_manager()
 
     def restore(self) -> tuple[int, int]:
         """Restores the last saved state.
@@ -338,6 +331,16 @@ class _ResumableState(keras.callbacks.Callback):
             self.history = self.sums.history or self._read_history(int(self.epoch))
         self._check_machines()
         return len(self.history), int(self.step.numpy())
+
+    def _checkpoint_manager(self) -> tf.train.CheckpointManager:
+        """Returns the manager of the checkpoints; raises DataError if their list is damaged."""
+        folder = self.folder / "checkpoints"
+        try:
+            return tf.train.CheckpointManager(self.checkpoint, str(folder), max_to_keep=2)
+        except (tf.errors.OpError, ValueError) as error:
+            raise DataError(
+                f"{folder / 'checkpoint'} is damaged ({first_line(error)}).", self._restart()
+            ) from error
 
     def _check_machines(self) -> None:
         """Raises CrossaskError if the machines have found different states."""
@@ -539,8 +542,8 @@ class _ResumableState(keras.callbacks.Callback):
 
     def _check_room(self, has_checkpoint: bool) -> None:
         """Raises CrossaskError unless the disk has room for checkpoints and best weights."""
-        weights = sum(_bytes(variable) for variable in self.network.weights)
-        slots = sum(_bytes(variable) for variable in self.network.optimizer.variables)
+        weights = _bytes(self.network.weights)
+        slots = _bytes(self.network.optimizer.variables)
         # A checkpoint is removed when the next one is complete, and so are the best weights.
         checkpoints = 1 if has_checkpoint else 2
         files.check_room(self.folder, checkpoints * (weights + slots) + 2 * weights)
@@ -655,10 +658,5 @@ def _write_arrays(path: str | Path, values: Sequence[np.ndarray]) -> None:
     stored.write_arrays(path, arrays)
 
 
-def _count(variables: Sequence[tf.Variable]) -> int:
-    """Returns the number of values in some variables."""
-    return int(sum(np.prod(variable.shape) for variable in variables))
-
-
-def _bytes(variable: tf.Variable) -> int:
-    return int(np.prod(variable.shape)) * variable.dtype.size
+def _bytes(variables: Sequence[tf.Variable]) -> int:
+    return sum(count_parameters([variable]) * variable.dtype.size for variable in variables)

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import tensorflow as tf
@@ -54,6 +54,11 @@ class RowSize:
         if self.event is None or "patches" not in self.shapes:
             return self.scene.multiply_accumulates
         return self.scene.multiply_accumulates + self.event.multiply_accumulates
+
+
+def count_parameters(variables: Iterable[tf.Variable]) -> int:
+    """Returns the number of values in some variables."""
+    return sum(math.prod(variable.shape) for variable in variables)
 
 
 def row_size(experiment: Experiment, classes: int) -> RowSize:
@@ -185,7 +190,7 @@ def _layer_size(
 def _outside_size(event_config: EventModelConfig, samples: int) -> tuple[Size, tuple[int, int]]:
     """Returns the size of a model from outside, and the shape of the embeddings of a waveform."""
     model = events.build(event_config)
-    size = Size(_count(model.weights), trained=0, multiply_accumulates=None)
+    size = Size(count_parameters(model.weights), trained=0, multiply_accumulates=None)
     return size, model.embedding_shape(samples)
 
 
@@ -196,12 +201,7 @@ def _size(layer: Any, spec: Any) -> Size:
         return layer(inputs, training=False)
 
     return Size(
-        parameters=_count(layer.weights),
-        trained=_count(layer.trainable_weights),
+        parameters=count_parameters(layer.weights),
+        trained=count_parameters(layer.trainable_weights),
         multiply_accumulates=multiply_accumulates(infer, spec),
     )
-
-
-def _count(variables: list[tf.Variable]) -> int:
-    """Returns the number of values in some variables."""
-    return sum(math.prod(variable.shape) for variable in variables)

@@ -162,13 +162,18 @@ def _train(
         ignores_events = experiment.model.cross_attention == "scene_queries_scene"
         if experiment.reads_events and not ignores_events:
             result |= _event_use(run, examined)
-        # Those of an earlier training in this folder would be taken for predictions of this one.
-        for name in run_folder.OF_EVALUATION:
-            files.remove(run.path(name))
-        stored.write_json(
-            run.path("result.json"), result, ("best.npz", "statistics.npz", "history.csv")
-        )
+        _write_result(run, result)
     return result
+
+
+def _write_result(run: Run, result: Mapping[str, Any]) -> None:
+    """Writes result.json, with which a run is finished, and removes earlier predictions."""
+    # Those of an earlier training in this folder would be taken for predictions of this one.
+    for name in run_folder.OF_EVALUATION:
+        files.remove(run.path(name))
+    stored.write_json(
+        run.path("result.json"), result, ("best.npz", "statistics.npz", "history.csv")
+    )
 
 
 def _warn_of_slow_precision(settings: TrainingConfig, distribution: tf.distribute.Strategy) -> None:

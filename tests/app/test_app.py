@@ -71,7 +71,7 @@ def free_port() -> int:
 
 
 def write_noise(path, seed=0, seconds=2.0, rate=16000, channels=2):
-    """Noise whose colour and level vary with the seed, so that the answers do."""
+    """Writes noise whose colour and level vary with the seed, so that the answers do."""
     rng = np.random.default_rng(seed)
     noise = rng.normal(0, rng.uniform(0.02, 0.2), (round(seconds * rate), channels))
     share = rng.uniform(0, 0.95)
@@ -145,8 +145,8 @@ def test_the_page_and_programs_see_that_a_short_recording_was_filled(models, tmp
     for why in detail.explanations:
         # The log-mel and the attention cover the filled window.
         assert (why.start_seconds, why.end_seconds) == (0, 2)
-    told = page.results_json(models, short, LIMITS)
-    assert [values["filled_seconds"] for values in told] == [0.8, 0.8]
+    json_values = page.results_json(models, short, LIMITS)
+    assert [values["filled_seconds"] for values in json_values] == [0.8, 0.8]
     html, _ = view.show(models, results(models, recording))
     assert "was filled" not in html
 
@@ -159,8 +159,8 @@ def test_silence_is_shown_as_silence(models, tmp_path):
     assert detail.explanations == [None, None]
     assert "<img" not in html
     assert "Probability" not in html
-    told = page.results_json(models, str(tmp_path / "off.wav"), LIMITS)
-    assert [values["silent"] for values in told] == [True, True]
+    json_values = page.results_json(models, str(tmp_path / "off.wav"), LIMITS)
+    assert [values["silent"] for values in json_values] == [True, True]
 
 
 def test_several_files_are_a_table_and_each_can_be_shown(models, recording, tmp_path):
@@ -210,9 +210,9 @@ def test_no_problem_with_a_recording_is_an_error_of_a_handler(models, recording,
         "There is no recording yet",
         "no longer on the server",
     )
-    for text, told in zip(texts, expected, strict=True):
+    for text, part in zip(texts, expected, strict=True):
         assert text.count('<p class="problem" role="alert">') == 1
-        assert told in text
+        assert part in text
         assert str(tmp_path) not in text
     # A new recording clears the results, the chooser and the slider.
     cleared_results, chooser, slider, html = handlers["cleared"]()
@@ -264,7 +264,7 @@ def test_two_models_of_one_folder_name_are_distinguished_and_three_are_too_many(
 
 @pytest.mark.parametrize("what", ["nothing", "short", "broken"])
 def test_an_error_for_a_program_does_not_show_the_path_of_the_file(models, tmp_path, what):
-    path, told = {
+    path, problem = {
         "nothing": (None, "Upload or record a sound"),
         "short": (write_noise(tmp_path / "x.wav", seconds=0.5), "x.wav lasts 0.500 s"),
         "broken": (str(tmp_path / "<b>.wav"), "&lt;b&gt;.wav cannot be read"),
@@ -273,7 +273,7 @@ def test_an_error_for_a_program_does_not_show_the_path_of_the_file(models, tmp_p
         (tmp_path / "<b>.wav").write_bytes(b"RIFF")
     with pytest.raises(gradio.Error) as error:
         page.results_json(models, path, LIMITS)
-    assert told in error.value.message
+    assert problem in error.value.message
     assert str(tmp_path) not in error.value.message
 
 
@@ -300,7 +300,8 @@ def test_fifty_requests_at_once_all_get_their_own_prediction(address, exports, t
         )
         for number in range(50)
     ]
-    program, start = client.Client(address, verbose=False), threading.Barrier(50)
+    program = client.Client(address, verbose=False)
+    start = threading.Barrier(50)
 
     def ask(path):
         start.wait()
@@ -308,22 +309,24 @@ def test_fifty_requests_at_once_all_get_their_own_prediction(address, exports, t
 
     with concurrent.futures.ThreadPoolExecutor(50) as threads:
         answers = list(threads.map(ask, paths))
-    expected = [[model.predict(path) for path in paths] for model in map(crossask.load, exports)]
+    expected = []
+    for export in exports:
+        model = crossask.load(export)
+        expected.append([model.predict(path) for path in paths])
     for number in range(50):
-        for told, name, prediction in zip(
-            answers[number], exports, (column[number] for column in expected), strict=True
-        ):
-            assert (told["model"], told["scene"]) == (str(name), prediction.scene)
-            assert told["probabilities"] == pytest.approx(prediction.probabilities, abs=1e-5)
-            assert len(told["timeline"]) == len(prediction.timeline)
-            for part, segment in zip(told["timeline"], prediction.timeline, strict=True):
+        predictions = [of_model[number] for of_model in expected]
+        for result, name, prediction in zip(answers[number], exports, predictions, strict=True):
+            assert (result["model"], result["scene"]) == (str(name), prediction.scene)
+            assert result["probabilities"] == pytest.approx(prediction.probabilities, abs=1e-5)
+            assert len(result["timeline"]) == len(prediction.timeline)
+            for part, segment in zip(result["timeline"], prediction.timeline, strict=True):
                 assert (part["start_seconds"], part["end_seconds"]) == (
                     segment.start_seconds,
                     segment.end_seconds,
                 )
                 assert part["probabilities"] == pytest.approx(segment.probabilities, abs=1e-5)
-        heard = {event["event"]: event["score"] for event in answers[number][0]["events"]}
-        assert heard == pytest.approx(dict(expected[0][number].explain().top_events()), abs=1e-5)
+        scores = {event["event"]: event["score"] for event in answers[number][0]["events"]}
+        assert scores == pytest.approx(dict(expected[0][number].explain().top_events()), abs=1e-5)
         assert answers[number][1]["events"] == []
     # Different sounds have different answers, so that an answer to another request would be seen.
     different = set()
@@ -372,10 +375,10 @@ def test_a_file_of_the_server_is_not_read_for_a_stranger(address, tmp_path):
         json.dumps({"data": [sound]}).encode(),
         {"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request) as told:
-        event = json.load(told)["event_id"]
-    with urllib.request.urlopen(f"{address}gradio_api/call/listen/{event}") as told:
-        answer = told.read().decode()
+    with urllib.request.urlopen(request) as response:
+        event = json.load(response)["event_id"]
+    with urllib.request.urlopen(f"{address}gradio_api/call/listen/{event}") as response:
+        answer = response.read().decode()
     assert "event: error" in answer
     assert "probabilities" not in answer
 
@@ -387,7 +390,8 @@ def test_a_signal_ends_it_with_exit_code_0_and_leaves_no_files(exports, tmp_path
         signal.SIGTERM,
         signal.SIGINT,
     ):  # both processes at once: they take their time to start
-        port, place = free_port(), tmp_path / str(number)
+        port = free_port()
+        place = tmp_path / str(number)
         place.mkdir()
         command = [
             sys.executable,
@@ -412,9 +416,9 @@ def test_a_signal_ends_it_with_exit_code_0_and_leaves_no_files(exports, tmp_path
         )
         assert list(place.glob("crossask-app.*"))
         process.send_signal(number)
-        _, told = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=60)
         assert process.returncode == 0
-        assert "Traceback" not in told
+        assert "Traceback" not in errors
         assert not list(place.glob("crossask-app.*"))
 
 

@@ -99,32 +99,34 @@ def address_of_two_models(exports):
 
 @pytest.fixture
 def visit(browser, address):
-    """(page, addresses that it asked for, errors in its console)"""
-    page, asked, errors = browser.new_page(viewport={"width": 1280, "height": 900}), [], []
-    page.on("request", lambda request: asked.append(request.url))
+    """Yields a page, the addresses that it requested, and the errors in its console."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    requested = []
+    errors = []
+    page.on("request", lambda request: requested.append(request.url))
     page.on(
         "console", lambda message: errors.append(message.text) if message.type == "error" else None
     )
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(address)
-    yield page, asked, errors
+    yield page, requested, errors
     page.close()
 
 
-def hosts(asked) -> set[str]:
-    return {urlsplit(url).hostname for url in asked if not url.startswith(("data:", "blob:"))}
+def hosts(requested) -> set[str]:
+    return {urlsplit(url).hostname for url in requested if not url.startswith(("data:", "blob:"))}
 
 
 def test_a_visitor_gives_a_sound_and_reads_the_prediction(visit, folder, tmp_path):
-    page, asked, errors = visit
+    page, requested, errors = visit
     noise = np.random.default_rng(0).normal(0, 0.1, (72000, 2))
     soundfile.write(tmp_path / "noise.wav", noise, 16000)
     answer = crossask.load(folder).predict(tmp_path / "noise.wav")
     page.set_input_files("#recording input[type=file]", tmp_path / "noise.wav")
     page.get_by_label("Play", exact=True).wait_for()
     page.get_by_role("button", name="Classify", exact=True).click()
-    said = page.locator(".prediction .words").inner_text(timeout=30000)
-    assert said.replace("\N{NO-BREAK SPACE}", " ") == words.in_words(answer)
+    shown = page.locator(".prediction .words").inner_text(timeout=30000)
+    assert shown.replace("\N{NO-BREAK SPACE}", " ") == words.in_words(answer)
     assert page.locator(".shown").inner_text() == "noise.wav, 4.5 s"
     first = page.locator(".prediction table").first.locator("tr").first.inner_text().split()
     assert first == [answer.scene, f"{100 * answer.probabilities[answer.scene]:.1f}", "%"]
@@ -144,19 +146,19 @@ def test_a_visitor_gives_a_sound_and_reads_the_prediction(visit, folder, tmp_pat
     page.screenshot(path=tmp_path / "page.png", full_page=True)
     assert (tmp_path / "page.png").stat().st_size > 20000
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    assert hosts(asked) == {"127.0.0.1"}
+    assert hosts(requested) == {"127.0.0.1"}
     assert errors == []
 
 
 def test_an_example_is_a_click_and_no_sound_is_an_error(visit):
-    page, asked, errors = visit
+    page, requested, errors = visit
     page.get_by_role("button", name="Classify", exact=True).click()
     playwright.expect(page.get_by_text("There is no recording yet.")).to_be_visible(timeout=30000)
     page.get_by_text("park", exact=True).click()
     page.get_by_label("Play", exact=True).wait_for()
     page.get_by_role("button", name="Classify", exact=True).click()
     assert re.match(WORDS, page.locator(".prediction .words").inner_text(timeout=30000))
-    assert hosts(asked) == {"127.0.0.1"}
+    assert hosts(requested) == {"127.0.0.1"}
     assert errors == []
 
 

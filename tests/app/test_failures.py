@@ -19,7 +19,7 @@ FILE = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
 
 @pytest.fixture
 def address(monkeypatch):
-    """A page whose model is never asked."""
+    """Yields the address of a page whose model predicts nothing."""
     model = types.SimpleNamespace(card=made_up.CARD, scenes=made_up.CARD["scenes"])
     monkeypatch.setattr(page, "load_models", lambda *_: {"made up": model})
     with socket.socket() as found:

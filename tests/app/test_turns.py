@@ -19,7 +19,7 @@ def turns(places=2, most_waiting=100, time_limit_seconds=PATIENCE_SECONDS):
 
 
 class Held:
-    """Work that lasts until it is let go."""
+    """Work that lasts until the test ends it."""
 
     def __init__(self):
         self.has_started = threading.Event()
@@ -138,7 +138,7 @@ def test_more_requests_than_may_wait_are_refused(seconds, most):
 
 
 @pytest.mark.parametrize("has_patience", [True, False])
-def test_long_ones_pause_for_short_ones_but_not_for_ever(has_patience, monkeypatch):
+def test_long_requests_pause_for_short_ones_but_not_for_ever(has_patience, monkeypatch):
     monkeypatch.setattr(turns_module, "PAUSE_SECONDS", PATIENCE_SECONDS if has_patience else 0.01)
     may_check = threading.Event()
     order = []
@@ -166,7 +166,7 @@ def test_long_ones_pause_for_short_ones_but_not_for_ever(has_patience, monkeypat
     assert order == (["short", "long"] if has_patience else ["long", "short"])
 
 
-def test_after_the_time_limit_the_visitor_is_told_and_the_work_ends_at_its_next_check():
+def test_after_the_time_limit_the_visitor_gets_an_error_and_the_work_ends_at_its_next_check():
     ended = threading.Event()
 
     def endless(request):

@@ -134,7 +134,7 @@ def test_a_wav_file_of_more_than_4_gib_has_its_whole_length(tmp_path):
     np.testing.assert_array_equal(part[-1] * 32768, [1000, -1000])
 
 
-def test_repaired_files_end_where_they_end(tmp_path):
+def test_a_repaired_file_ends_with_its_last_byte(tmp_path):
     wav_with_sizes(tmp_path / "x.wav", 0, 0, tones())
     file = wav_header.repaired(tmp_path / "x.wav")
     whole = file.read(10**6)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from crossask.audio import formats, reading
+from crossask.audio import reading
 from crossask.errors import AudioError
 
 
@@ -41,6 +41,15 @@ def test_a_folder_that_is_there_itself_is_searched_by_its_own_name(tmp_path):
     assert len(content.linked) == 1
 
 
+def test_a_link_to_a_folder_above_lists_no_file_twice(tmp_path):
+    touch(tmp_path, "day/a.wav", "day/deep/b.wav", "night/c.wav")
+    day = tmp_path / "day"
+    (day / "up").symlink_to(tmp_path)
+    content = reading.folder_content(day)
+    assert names(content, day) == ["a.wav", "deep/b.wav", "up/night/c.wav"]
+    assert content.left_out == "1 links to folders that are searched already"
+
+
 def test_each_reason_is_counted(tmp_path):
     touch(tmp_path, "a.wav", "notes.txt", "list.csv", "._a.wav", ".hidden/b.wav", ".DS_Store")
     (tmp_path / "empty.wav").touch()
@@ -60,24 +69,20 @@ def test_each_reason_is_counted(tmp_path):
 
 def test_files_and_folders_that_are_removed_during_the_search_are_no_error(tmp_path, monkeypatch):
     touch(tmp_path, "a.wav", "b.wav", "day/c.wav")
+    (tmp_path / "night").mkdir()
     is_file = Path.is_file
-    stat = os.stat
 
     def removed_afterwards(path):
         result = is_file(path)
         if path.name == "b.wav":
             path.unlink()
+            (tmp_path / "night").rmdir()
         return result
 
-    def removed_before(path, **options):
-        if os.path.basename(path) == "day":
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-        return stat(path, **options)
-
     monkeypatch.setattr(Path, "is_file", removed_afterwards)
-    monkeypatch.setattr(formats.os, "stat", removed_before)
     content = reading.folder_content(tmp_path)
     assert names(content, tmp_path) == ["a.wav", "day/c.wav"]
+    assert content.left_out == ""
 
 
 def test_files_in_a_folder_that_may_not_be_entered_are_counted(tmp_path, monkeypatch):

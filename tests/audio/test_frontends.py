@@ -22,7 +22,7 @@ def noise(samples, channels=None):
 
 
 def mel(hz):
-    """HTK's mel scale."""
+    """Returns a frequency on HTK's mel scale."""
     return 1127 * np.log(1 + np.asarray(hz, float) / 700)
 
 

@@ -36,7 +36,7 @@ def test_help_lists_every_verb_with_a_sentence(capsys):
 
 
 @pytest.mark.parametrize("words", [["--version"], ["train", "--version"]])
-def test_version(words, capsys):
+def test_the_version_is_printed(words, capsys):
     assert main.main(["crossask", *words]) == 0
     assert capsys.readouterr().out == f"crossask {__version__}\n"
 

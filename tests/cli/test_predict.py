@@ -34,7 +34,7 @@ def model(exports):
 
 @pytest.fixture
 def recordings(tmp_path):
-    """A folder with three recordings, one of them broken, and one of 7 s in a folder below."""
+    """Returns a folder with three recordings, one of them broken, and one of 7 s below it."""
     rng = np.random.default_rng(0)
     (tmp_path / "sounds" / "deep").mkdir(parents=True)
     for name, seconds in (("one.wav", 2), ("two.flac", 3), ("deep/long.wav", 7)):
@@ -77,7 +77,9 @@ def test_all_files_of_a_folder_are_predicted_and_a_broken_one_is_reported(
     assert float(lines[2]["a"]) == pytest.approx(expected.probabilities["a"], abs=1e-5)
 
 
-def test_patterns_and_a_file_through_a_pipe(model, recordings, capsys, monkeypatch):
+def test_patterns_files_and_a_file_through_a_pipe_are_predicted(
+    model, recordings, capsys, monkeypatch
+):
     assert (
         call(model, f"{recordings}/**/l*.wav", recordings / "one.wav", recordings / "one.wav") == 0
     )
@@ -220,39 +222,34 @@ def segments(*scenes, length=2.0, hop=1.0):
     )
 
 
-def test_the_formats_of_a_prediction():
-    answer = Prediction(
+def test_each_format_of_a_prediction_has_its_own_lines():
+    prediction = Prediction(
         "x/y.wav", 5.0, 16000, {"a": 0.75, "b": 0.25}, segments("a", "a", "b", "b"), None
     )
-    assert prediction_lines.prediction_line(answer, "text", 1) == "x/y.wav: a 75.0 %\n"
-    assert (
-        prediction_lines.header_line("csv", "ab", False)
-        + prediction_lines.prediction_line(answer, "csv")
-        == "file,scene,a,b,filled_seconds\nx/y.wav,a,0.750000,0.250000,0.000\n"
-    )
-    assert (
-        prediction_lines.header_line("dcase2019", "ab", False)
-        + prediction_lines.prediction_line(answer, "dcase2019")
-        == "audio/y.wav\ta\n"
-    )
-    assert prediction_lines.header_line(
-        "dcase2024", "ab", False
-    ) + prediction_lines.prediction_line(answer, "dcase2024") == (
+
+    def table(output_format):
+        header = prediction_lines.header_line(output_format, "ab", False)
+        return header + prediction_lines.prediction_line(prediction, output_format)
+
+    assert prediction_lines.prediction_line(prediction, "text", 1) == "x/y.wav: a 75.0 %\n"
+    assert table("csv") == "file,scene,a,b,filled_seconds\nx/y.wav,a,0.750000,0.250000,0.000\n"
+    assert table("dcase2019") == "audio/y.wav\ta\n"
+    assert table("dcase2024") == (
         "filename\tscene_label\ta\tb\naudio/y.wav\ta\t0.750000\t0.250000\n"
     )
+
+
+def test_each_format_of_a_timeline_has_its_own_lines():
+    prediction = Prediction(
+        "x/y.wav", 5.0, 16000, {"a": 0.75, "b": 0.25}, segments("a", "a", "b", "b"), None
+    )
     # a: 0 to 3 s, b: 2 to 5 s; the border lies in the middle of what both cover
-    assert (
-        prediction_lines.timeline_lines(answer, "audacity")
-        == "0.000000\t2.500000\ta\n2.500000\t5.000000\tb\n"
-    )
-    assert (
-        prediction_lines.timeline_lines(answer, "text", 1).splitlines()[3]
-        == "00:00:03 to 00:00:05 b 75.0 %"
-    )
-    assert [
-        json.loads(line)["start_seconds"]
-        for line in prediction_lines.timeline_lines(answer, "json").splitlines()
-    ] == [0, 1, 2, 3]
+    audacity = prediction_lines.timeline_lines(prediction, "audacity")
+    assert audacity == "0.000000\t2.500000\ta\n2.500000\t5.000000\tb\n"
+    text = prediction_lines.timeline_lines(prediction, "text", 1)
+    assert text.splitlines()[3] == "00:00:03 to 00:00:05 b 75.0 %"
+    lines = prediction_lines.timeline_lines(prediction, "json").splitlines()
+    assert [json.loads(line)["start_seconds"] for line in lines] == [0, 1, 2, 3]
 
 
 def test_names_of_scenes_with_quotes_and_line_breaks_are_one_line_each(tmp_path):

@@ -20,7 +20,7 @@ from crossask.training import run_folder
 
 @pytest.mark.faults
 @pytest.mark.trains
-def test_evaluation(trained, corpus, features, tmp_path):
+def test_evaluation_goes_on_after_any_rename(trained, corpus, features, tmp_path):
     run = trained(small_corpus.FEATURE_BASED)
     cache = prepare_features(corpus, small_corpus.FEATURE_BASED, features)
 
@@ -38,7 +38,7 @@ def test_evaluation(trained, corpus, features, tmp_path):
 
 @pytest.mark.faults
 @pytest.mark.trains
-def test_whole_training(corpus, features, tmp_path, eagerly):
+def test_training_goes_on_after_any_rename(corpus, features, tmp_path, eagerly):
     row = small_corpus.FEATURE_BASED
     cache = prepare_features(corpus, row, features)
 
@@ -62,7 +62,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 @pytest.mark.faults
-def test_pretraining_of_a_trunk(tmp_path, eagerly):
+def test_pretraining_a_trunk_goes_on_after_any_rename(tmp_path, eagerly):
     small_corpus.write_tagged_embeddings(tmp_path / "events.npz", 16)
     settings = pretraining.TrunkPretrainingConfig(
         small_corpus.VEM, epochs=2, batch_size=8, learning_rate=1e-2
@@ -82,7 +82,7 @@ def test_pretraining_of_a_trunk(tmp_path, eagerly):
 @pytest.mark.faults
 @pytest.mark.trains
 @pytest.mark.parametrize("suffix", ["", ".tflite"])
-def test_exports(exported, tmp_path, monkeypatch, suffix):
+def test_an_export_goes_on_after_any_rename(exported, tmp_path, monkeypatch, suffix):
     run = exported(small_corpus.FA_24_KHZ).run
     # The network is converted once; the renames come after it.
     convert = litert._convert
@@ -108,7 +108,7 @@ def test_exports(exported, tmp_path, monkeypatch, suffix):
 
 @pytest.mark.faults
 @pytest.mark.trains
-def test_a_report(made_once, tmp_path):
+def test_a_report_goes_on_after_any_rename(made_once, tmp_path):
     work = made_once("commands", run_every_verb)
 
     def report(folder: Path) -> None:

@@ -55,7 +55,7 @@ def pairs(*verbs: str) -> pytest.MarkDecorator:
 
 @pytest.mark.trains
 @pairs("train", "evaluate", "evaluate --again")
-def test_a_run(work, tmp_path, capsys, first, second):
+def test_a_run_is_written_by_one_command(work, tmp_path, capsys, first, second):
     run = tmp_path / "runs" / "fa" / "fold1" / "seed0"
     verb, *flags = second.split()
     if verb == "train":
@@ -71,7 +71,7 @@ def test_a_run(work, tmp_path, capsys, first, second):
 
 @pytest.mark.trains
 @pairs("prepare", "train", "evaluate")
-def test_features(work, tmp_path, capsys, first, second):
+def test_features_are_written_by_one_command(work, tmp_path, capsys, first, second):
     (kind,) = (work / "corpus" / "features").glob("log_mel-*")
     features = tmp_path / "features"
     flags = [f"--data_dir={work}/corpus", f"--features_dir={features}"]
@@ -87,7 +87,7 @@ def test_features(work, tmp_path, capsys, first, second):
 
 @pytest.mark.trains
 @pytest.mark.parametrize("suffix", ["", ".tflite"])
-def test_an_export(work, tmp_path, capsys, suffix):
+def test_an_export_is_written_by_one_command(work, tmp_path, capsys, suffix):
     out = tmp_path / f"model{suffix}"
     flags = [f"--model_dir={work}/runs/fa/fold1/seed0", f"--out={out}"]
     if suffix:
@@ -97,7 +97,7 @@ def test_an_export(work, tmp_path, capsys, suffix):
 
 
 @pairs("predict", "predict --watch")
-def test_a_table_of_predictions(tmp_path, capsys, first, second):
+def test_a_table_of_predictions_is_written_by_one_command(tmp_path, capsys, first, second):
     out = tmp_path / "table.csv"
     out.write_text("file\n")
     # another name of the same file
@@ -108,34 +108,34 @@ def test_a_table_of_predictions(tmp_path, capsys, first, second):
 
 
 @pytest.mark.parametrize("flag", ["--timeline", "--format=audacity"])
-def test_a_folder_of_timelines(tmp_path, capsys, flag):
+def test_a_folder_of_timelines_is_written_by_one_command(tmp_path, capsys, flag):
     out = tmp_path / "timelines"
     flags = [f"--out={out}", flag, tmp_path]
     refused("predict", "predict", locks.of_folder(out), *flags, capsys=capsys)
 
 
-def test_a_report(tmp_path, capsys):
+def test_a_report_is_written_by_one_command(tmp_path, capsys):
     out = tmp_path / "report"
     flags = [f"--model_dir={tmp_path}", f"--out={out}"]
     refused("report", "report", locks.of_folder(out), *flags, capsys=capsys)
 
 
 @pairs("pretrain --events=x.csv", "pretrain --embeddings=x.npz")
-def test_weights(tmp_path, capsys, first, second):
+def test_weights_are_written_by_one_command(tmp_path, capsys, first, second):
     out = tmp_path / "weights.npz"
     verb, flag = second.split()
     refused(verb, first, locks.of_path(out), flag, f"--out={out}", capsys=capsys)
 
 
 @pairs("soundscapes", "events", "tau2019 --download")
-def test_recordings(tmp_path, capsys, first, second):
+def test_a_folder_of_recordings_is_written_by_one_command(tmp_path, capsys, first, second):
     dataset, *flags = second.split()
     flags += [f"--dataset={dataset}", f"--data_dir={tmp_path}"]
     refused("prepare", f"prepare {first}", locks.of_folder(tmp_path), *flags, capsys=capsys)
 
 
 @pytest.mark.trains
-def test_models_of_own_recordings(work, tmp_path, capsys):
+def test_models_of_own_recordings_are_written_by_one_command(work, tmp_path, capsys):
     lock = locks.of_folder(tmp_path)
     words = [f"{work}/corpus/clips.csv", f"--model_dir={tmp_path}"]
     refused("train", "train", lock, *words, capsys=capsys)

@@ -110,7 +110,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_mistake_in_an_experiment_file(tmp_path, name):
+def test_a_mistake_in_an_experiment_file_is_named_with_its_remedy(tmp_path, name):
     content, words = FILES[name]
     error = error_of_file(tmp_path, content)
     for word in words:
@@ -136,7 +136,7 @@ def test_a_mistake_in_a_module_that_the_file_imports(tmp_path, monkeypatch):
         ("{folder}/rows.py:FA", "Did you mean 'fa'?"),
     ],
 )
-def test_a_wrong_reference(tmp_path, reference, words):
+def test_a_wrong_reference_to_experiments_is_named_with_its_remedy(tmp_path, reference, words):
     (tmp_path / "fields.yaml").write_text("training:\n  epochs: 1\n")
     (tmp_path / "rows.py").write_bytes(GOOD)
     with pytest.raises(ConfigError) as caught:
@@ -207,7 +207,7 @@ JSON = {
 
 
 @pytest.mark.parametrize("name", JSON)
-def test_a_mistake_in_a_json_file(tmp_path, name):
+def test_a_mistake_in_a_json_file_is_named_with_its_remedy(tmp_path, name):
     content, words = JSON[name]
     path = tmp_path / "fields.json"
     path.write_bytes(content)
@@ -264,7 +264,7 @@ OVERRIDES = {
 
 
 @pytest.mark.parametrize("name", OVERRIDES)
-def test_a_mistake_in_an_override(name):
+def test_a_mistake_in_an_override_is_named_with_its_remedy(name):
     text, words = OVERRIDES[name]
     with pytest.raises(ConfigError) as caught:
         config.resolve(ROW, (), text)

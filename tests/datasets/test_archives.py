@@ -38,7 +38,7 @@ WHOLE = sorted(
 
 
 def zipped(members, compression=zipfile.ZIP_STORED):
-    """The bytes of a zip archive of {name or ZipInfo: content}."""
+    """Returns the bytes of a zip archive of {name or ZipInfo: content}."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", compression) as archive:
         for name, content in members.items():
@@ -54,7 +54,7 @@ def publish(server, name, content):
 
 @pytest.fixture
 def table(server):
-    """Three archives in the manner of TAU: metadata, and audio in two parts."""
+    """Returns three archives as TAU has them: metadata, and audio in two parts."""
     metadata = {
         f"{TOP}/meta.csv": b"filename\n",
         f"{TOP}/evaluation_setup/fold1_train.csv": b"filename\n",
@@ -438,7 +438,7 @@ def with_a_name_twice(name):
 
 
 def with_a_claimed_size(name, size):
-    """An archive whose directory says that a file has another size than it has."""
+    """Returns an archive whose directory says that a file has another size than it has."""
     member = zipfile.ZipInfo(name)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", allowZip64=True) as archive:
@@ -448,7 +448,7 @@ def with_a_claimed_size(name, size):
 
 
 def test_a_member_larger_than_its_claimed_size_is_not_written(server, tmp_path):
-    """What an archive claims is checked, so no more than that may be written."""
+    """The sizes in the directory are checked first, so no file may become larger."""
     member = zipfile.ZipInfo("large")
     member.compress_type = zipfile.ZIP_DEFLATED
     file = io.BytesIO()

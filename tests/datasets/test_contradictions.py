@@ -340,7 +340,7 @@ def test_the_folds_cities_and_devices_of_a_table_are_those_that_are_trained(tmp_
             soundfile.write(tmp_path / name, np.full(8000, 0.1), 8000)
             lines.append(f"{name},{scene},{scene}{number},lyon,d{number % 2},{number % 2 + 5}")
     write_lines(tmp_path / "clips.csv", lines)
-    own = own_recordings.look_at(tmp_path / "clips.csv")
+    own = own_recordings.examine(tmp_path / "clips.csv")
     own_recordings.write_table(own, tmp_path / "written.csv")
     written = read_corpus("folder", tmp_path / "written.csv")
     assert [fold.name for fold in written.folds] == ["5", "6"]

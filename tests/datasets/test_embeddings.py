@@ -34,7 +34,7 @@ def arrays(**changes):
 
 @pytest.fixture
 def write(tmp_path):
-    """A function that writes the arrays with changes and returns the path."""
+    """Returns a function that writes the arrays with changes and returns the path."""
 
     def write(**changes):
         path = tmp_path / "made.npz"
@@ -65,7 +65,7 @@ def test_names_in_bytes_are_read_as_text(write):
 
 @pytest.fixture
 def trained(write, tmp_path):
-    """A run that was trained on the embeddings, its corpus and its features."""
+    """Returns a run that was trained on the embeddings, its corpus and its features."""
     corpus = read_corpus("embeddings", write())
     cache = prepare_features(corpus, ROW, tmp_path / "features")
     run = run_folder.run_at(tmp_path / "runs", "vem", "unseen", 0)

@@ -25,7 +25,7 @@ def link(source, path):
 
 
 def recoded(source, path):
-    """The same samples in another format."""
+    """Writes the same samples in another format."""
     waveform, rate = soundfile.read(source)
     soundfile.write(path, waveform, rate, format="FLAC")
 

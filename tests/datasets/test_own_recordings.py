@@ -40,7 +40,7 @@ def sounds(tmp_path):
 
 
 def test_settings_follow_the_recordings(sounds):
-    own = own_recordings.look_at(sounds)
+    own = own_recordings.examine(sounds)
     assert own.clip_seconds == 5
     assert own.sample_rate_hz == 44100
     assert own.is_mono
@@ -57,7 +57,7 @@ def test_long_stereo_recordings_have_clips_of_ten_seconds(tmp_path):
     for scene in ("park", "tram"):
         for number in range(2):
             write(tmp_path, f"{scene}/{number}.wav", seconds=30, rate=16000, channels=2)
-    own = own_recordings.look_at(tmp_path)
+    own = own_recordings.examine(tmp_path)
     assert (own.clip_seconds, own.is_mono, own.sample_rate_hz) == (10, False, 16000)
     assert own.clips == 12
 
@@ -72,7 +72,7 @@ def test_the_length_of_a_recording_without_one_in_its_header_is_counted(tmp_path
             content[21] &= 0xF0
             content[22:26] = bytes(4)
             path.write_bytes(content)
-    own = own_recordings.look_at(tmp_path)
+    own = own_recordings.examine(tmp_path)
     assert own.clip_seconds == 7
     assert own.seconds.tolist() == [7, 7, 7, 7]
 
@@ -81,7 +81,7 @@ def test_a_rate_without_features_is_replaced_by_the_next_lower_one(tmp_path):
     for scene in ("park", "tram"):
         for number in range(2):
             write(tmp_path, f"{scene}/{number}.wav", rate=37000)
-    assert own_recordings.look_at(tmp_path).sample_rate_hz == 32000
+    assert own_recordings.examine(tmp_path).sample_rate_hz == 32000
 
 
 def test_takes_of_one_source_share_a_location_and_are_announced(tmp_path):
@@ -89,7 +89,7 @@ def test_takes_of_one_source_share_a_location_and_are_announced(tmp_path):
         for number in range(3):
             for take in "AB":
                 write(tmp_path, f"{scene}/1-{number}-{take}.wav", seconds=1.0)
-    own = own_recordings.look_at(tmp_path)
+    own = own_recordings.examine(tmp_path)
     assert own.grouped == 12
     assert "12 recordings are takes of the same source" in own.in_words()
     locations = {clip.id: clip.location for clip in own.corpus.clips}
@@ -105,7 +105,7 @@ def test_a_scene_of_takes_of_one_source_is_an_error_that_says_so(tmp_path):
         for name in ("A", "B", "C"):
             write(tmp_path, f"{scene}/site {name}.wav", seconds=1.0)
     with pytest.raises(DataError, match=r"of one source by their names .* walk-B") as raised:
-        own_recordings.look_at(tmp_path)
+        own_recordings.examine(tmp_path)
     assert "locations in a CSV" in raised.value.fix
 
 
@@ -116,7 +116,7 @@ def test_locations_of_a_table_stay(tmp_path):
     lines += [f"a-1-{take}.wav,park,{place}" for take, place in (("A", "x"), ("B", "y"))]
     lines += [f"b-1-{take}.wav,tram,{place}" for take, place in (("A", "v"), ("B", "w"))]
     (tmp_path / "clips.csv").write_text("\n".join(lines))
-    own = own_recordings.look_at(tmp_path / "clips.csv")
+    own = own_recordings.examine(tmp_path / "clips.csv")
     assert own.grouped == 0
     assert {clip.location for clip in own.corpus.clips} == {"x", "y", "v", "w"}
 
@@ -125,7 +125,7 @@ def test_one_scene_is_an_error(tmp_path):
     for number in range(2):
         write(tmp_path, f"park/{number}.wav", seconds=1.0)
     with pytest.raises(DataError, match="one scene only, 'park'"):
-        own_recordings.look_at(tmp_path)
+        own_recordings.examine(tmp_path)
 
 
 def test_the_written_files_are_read_again_and_an_edited_one_is_kept(sounds, capsys):
@@ -152,7 +152,7 @@ def test_the_written_table_is_read_if_two_names_differ_only_in_blanks_or_case(tm
     for scene in ("park", "tram"):
         for name in ("rec 1", "rec1", "Rec2", "rec2"):
             write(tmp_path / "sounds", f"{scene}/{name}.wav", seconds=1.0)
-    own = own_recordings.look_at(tmp_path / "sounds")
+    own = own_recordings.examine(tmp_path / "sounds")
     own_recordings.write_table(own, tmp_path / "clips.csv")
     corpus = read_corpus("folder", tmp_path / "clips.csv")
     assert {clip.location for clip in corpus.clips} == {clip.location for clip in own.corpus.clips}
@@ -175,7 +175,7 @@ def test_the_written_table_is_utf_8_whatever_the_locale(tmp_path, monkeypatch):
     for scene in ("café", "park"):
         for number in range(2):
             write(tmp_path / "sounds", f"{scene}/{number}.wav", seconds=1)
-    own = own_recordings.look_at(tmp_path / "sounds")
+    own = own_recordings.examine(tmp_path / "sounds")
 
     def open_with_locale(path, mode, encoding="ascii", **options):
         return open(path, mode, encoding=encoding, **options)
@@ -188,7 +188,7 @@ def test_the_written_table_is_utf_8_whatever_the_locale(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("path", [r"C:\Users\me\clips.csv", 'a"""b".csv', "über/clips.csv"])
 def test_the_experiment_file_of_any_path_is_python(sounds, path):
-    own = own_recordings.look_at(sounds)
+    own = own_recordings.examine(sounds)
     # The "\U" of a path of Windows begins an escape sequence in Python.
     text = own_recordings.experiment_text(own, path)
     assert path in ast.get_docstring(ast.parse(text))

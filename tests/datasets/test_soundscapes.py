@@ -253,7 +253,7 @@ def test_a_background_has_its_level_and_coherent_ears_at_low_frequencies_only():
 
 
 def nearest_centroid_accuracy(features, labels, train):
-    """Accuracy, outside of `train`, of the nearest class mean in standardised features."""
+    """Returns the accuracy of the nearest class mean in standardised features, without `train`."""
     features = (features - features[train].mean(0)) / (features[train].std(0) + 1e-9)
     names = np.array(sorted(set(labels)))
     centres = np.stack([features[train & (labels == name)].mean(0) for name in names])

@@ -22,7 +22,7 @@ THREE_EVENTS = IsolatedEventsConfig(count=3, seconds=0.5, sample_rate_hz=16000)
 
 
 def contents(folder):
-    """The bytes of all files below a folder by name."""
+    """Returns the bytes of all files below a folder by name."""
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
@@ -33,7 +33,7 @@ def read_lines(path):
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    """The folder of a small corpus."""
+    """Returns the folder of a small corpus."""
     folder = tmp_path_factory.mktemp("soundscapes") / "new" / "corpus"
     seen = []
     meta = soundscapes.write_soundscapes(

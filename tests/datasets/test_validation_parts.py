@@ -7,7 +7,7 @@ from crossask.errors import DataError
 
 
 def make_corpus(locations_per_city, cities=("p", "q")):
-    """Two scenes with two clips at each location, and one clip to evaluate."""
+    """Returns two scenes with two clips at each location, and one clip to evaluate."""
     clips = []
     for scene in ("a", "b"):
         for city in cities:

@@ -20,7 +20,7 @@ HAND = (
 
 
 def table_of(pairs, scenes=SCENES, locations=None, cities=None, sure=0.8, prefix="clip"):
-    """A table in which the predicted scene has probability `sure` and the others share the rest."""
+    """Returns a table in which the predicted scene has the probability `sure`."""
     rows = []
     for number, (truth, predicted) in enumerate(pairs):
         row = {"clip": f"{prefix}{number:04d}"}

@@ -55,7 +55,7 @@ def test_the_brier_score_is_the_squared_error_of_one_hot_truths():
     assert two_seeds.brier == pytest.approx(np.mean(errors), abs=1e-12)
 
 
-def test_a_calibration_of_ten_clips_worked_by_hand():
+def test_the_calibration_of_ten_clips_is_that_worked_by_hand():
     # 0.4 * |3/4 - 0.95| + 0.3 * |3/3 - 0.9| + 0.3 * |1/3 - 0.55| = 0.08 + 0.03 + 0.065
     result = calibration_of(confident_table([(0.95, 4, 3), (0.9, 3, 3), (0.55, 3, 1)]))
     assert result.expected_calibration_error == pytest.approx(0.175)

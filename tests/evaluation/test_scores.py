@@ -16,7 +16,7 @@ TWO = ("bus", "park")
 OTHER = {"bus": "park", "park": "tram", "tram": "bus"}
 
 
-def test_a_confusion_of_three_scenes_worked_by_hand():
+def test_the_confusion_of_three_scenes_is_that_worked_by_hand():
     result = evaluation.score(table_of(HAND), resamples=50)
     assert result.confusion == ((2, 1, 1), (1, 2, 0), (0, 0, 3))
     accuracies = [result.per_class[scene].accuracy for scene in SCENES]

@@ -1,6 +1,4 @@
-"""Weight files are fetched once, gone on with where they broke off, verified by what they hold, and
-never left half there.
-"""
+"""Weight files are fetched once, continued after an interruption, and verified by their content."""
 
 import functools
 import hashlib

@@ -1,4 +1,4 @@
-"""VGGish and YAMNet hold the published numbers, read published weights by name, and are frozen or
+"""VGGish and YAMNet have the published sizes, read published weights by name, and are frozen or
 trainable by one flag.
 """
 
@@ -372,7 +372,7 @@ def test_real_yamnet_equals_calling_the_module(modules):
     assert np.abs(ours - called.numpy()).max() < 1e-4 * called.numpy().std()
 
 
-def test_real_yamnet_hears_silence_and_a_sine(real_data):
+def test_real_yamnet_recognises_silence_and_a_sine(real_data):
     folder = real_data("yamnet")
     layer = YAMNet.from_npz(folder / "yamnet.npz", classifier=True, activation="relu6")
     lines = (folder / "yamnet_class_map.csv").read_text().splitlines()[1:]

@@ -31,7 +31,7 @@ def arrays(layer):
 
 
 def scatter(layer, seed=0):
-    """Gives every variable of a YAMNet values that matter, moving statistics too."""
+    """Assigns random values to every variable of a YAMNet, moving statistics included."""
     rng = np.random.default_rng(seed)
     for name, variable in layer.built_whole().named_variables().items():
         low, high = (0.5, 2.0) if name.endswith("variance") else (-0.5, 0.5)
@@ -40,7 +40,7 @@ def scatter(layer, seed=0):
 
 
 def same_padding(size, stride):
-    """(before, after) of TensorFlow's SAME for a 3-wide kernel."""
+    """Returns (before, after) of TensorFlow's SAME for a 3-wide kernel."""
     missing = max((-(-size // stride) - 1) * stride + 3 - size, 0)
     return missing // 2, missing - missing // 2
 
@@ -278,7 +278,8 @@ def test_a_recorded_tap_is_used_where_none_is_asked_for(tmp_path):
 def test_a_damaged_npz_is_refused(damage, tmp_path):
     path = tmp_path / "w.npz"
     VGGish(width=WIDTH, seed=1).save_npz(path)
-    content, (weights, record) = path.read_bytes(), weight_files.from_npz(path)
+    content = path.read_bytes()
+    weights, record = weight_files.from_npz(path)
     if damage == "other weights":
         weights["vggish/fc2/biases"][3] += 1e-6
     damaged = {

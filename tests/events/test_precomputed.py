@@ -49,7 +49,9 @@ def test_the_digest_changes_with_a_name_and_a_value(tmp_path):
 def test_missing_clips_are_named(tmp_path):
     found = read(written(tmp_path, embeddings("a.wav")))
     found.check(["a.wav"])
-    expected = "no embeddings of 7 of 8 clips: 0.wav, 1.wav, 2.wav, 3.wav, 4.wav, .... It has 1 "
+    expected = (
+        "no embeddings of 7 of 8 clips: 0.wav, 1.wav, 2.wav, 3.wav, 4.wav and 2 more. It has 1 "
+    )
     with pytest.raises(DataError, match=re.escape(expected)) as caught:
         found.check(["a.wav", *(f"{number}.wav" for number in range(7))])
     assert "the first for 'a.wav'" in caught.value.problem

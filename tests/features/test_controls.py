@@ -38,10 +38,8 @@ def test_without_a_control_the_cache_is_what_it_was(prepared):
 
 def test_another_clips_embedding_comes_from_the_same_part_and_each_is_given_once(prepared):
     _, corpus, cache = prepared
-    own, found = (
-        controls.read_embeddings(cache),
-        controls.read_embeddings(controlled(prepared, "other_clip")),
-    )
+    own = controls.read_embeddings(cache)
+    found = controls.read_embeddings(controlled(prepared, "other_clip"))
     fold = corpus.fold("1")
     parts = (
         *training_parts(corpus, fold, ROW.training.validation_share, ROW.training.validation_seed),
@@ -85,10 +83,8 @@ def test_without_a_validation_part_donors_come_from_the_whole_training_fold(prep
 
 
 def test_patches_out_of_order_are_the_clips_own(prepared):
-    own, found = (
-        controls.read_embeddings(prepared[2]),
-        controls.read_embeddings(controlled(prepared, "shuffled_in_time")),
-    )
+    own = controls.read_embeddings(prepared[2])
+    found = controls.read_embeddings(controlled(prepared, "shuffled_in_time"))
     turned = [clip for clip in own if not np.array_equal(own[clip], found[clip])]
     assert 0 < len(turned) < len(own)  # of two patches, half stay by chance
     for clip in own:

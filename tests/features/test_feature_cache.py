@@ -53,11 +53,11 @@ def finished(corpus, tmp_path_factory):
 
 
 def checksums(cache):
-    return {
-        f"{kind}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()
-        for kind, folder in cache.folders.items()
-        for path in sorted(folder.glob("*.tfrecord"))
-    }
+    found = {}
+    for kind, folder in cache.folders.items():
+        for path in sorted(folder.glob("*.tfrecord")):
+            found[f"{kind}/{path.name}"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
 
 
 def test_a_killed_run_resumes_to_the_same_bytes(corpus, finished, tmp_path):
@@ -371,7 +371,8 @@ def test_a_beam_pipeline_writes_the_same_bytes(corpus, finished, tmp_path):
 def test_beam_computes_for_a_second_row_only_what_the_first_has_not(corpus, tmp_path):
     beam = pytest.importorskip("crossask.features.beam")
     pytest.importorskip("apache_beam", reason="needs Apache Beam: pip install 'crossask[beam]'")
-    elsewhere, left = beam.pipeline_writer(["--runner=DirectRunner"]), []
+    elsewhere = beam.pipeline_writer(["--runner=DirectRunner"])
+    left = []
 
     def watched(write, missing):
         elsewhere(write, missing)

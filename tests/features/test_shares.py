@@ -1,6 +1,7 @@
 """The batches of several machines are the rows of the whole batches."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -46,16 +47,12 @@ def test_shares_of_two_machines_are_the_rows_of_the_whole_batches(corpus, cache,
             np.testing.assert_array_equal(np.concatenate(values), expected)
     if streams % 2 == 0:  # each machine opens its own files only
         half = streams // 2
-        first, second = (
-            {number for stream in some for number in stream}
-            for some in (data._streams[:half], data._streams[half:])
-        )
+        first = set(itertools.chain(*data._streams[:half]))
+        second = set(itertools.chain(*data._streams[half:]))
         assert not first & second
-    one_epoch = [
-        clip.sum()
-        for batch, _ in parts(dataclasses.replace(data), Share(), data.steps - 1)
-        for clip in batch
-    ]
+    one_epoch = []
+    for batch, _ in parts(dataclasses.replace(data), Share(), data.steps - 1):
+        one_epoch += [clip.sum() for clip in batch]
     assert len(set(one_epoch)) == len(one_epoch)
 
 

@@ -131,7 +131,7 @@ def _dies_unasked(pipe, threads):
 @pytest.mark.parametrize(
     "size", [1, 4_000_000]
 )  # within and beyond what a pipe holds for a process that is not there
-def test_a_process_that_dies_before_it_has_read_its_task_is_told(monkeypatch, size):
+def test_a_process_that_dies_before_it_has_read_its_task_is_reported(monkeypatch, size):
     monkeypatch.setattr(processes, "_train_tasks", _dies_unasked)
     run = run_folder.run_at("runs", "fa", "1", 0)
     # the size of what is sent to the process is that of the cache

@@ -1,6 +1,4 @@
-"""What would fail after hours is told before the first run starts, all of it at once, and nothing
-is left behind.
-"""
+"""What would fail after hours is reported before the first run, all at once; no files remain."""
 
 import csv
 import dataclasses
@@ -87,7 +85,7 @@ def train(data, folder, *words) -> int:
     )
 
 
-def test_a_good_grid_is_told_row_by_row_starts_and_is_not_checked_again(
+def test_a_good_grid_is_logged_row_by_row_starts_and_is_not_checked_again(
     data, tmp_path, scratch, monkeypatch
 ):
     lines = []
@@ -226,12 +224,14 @@ def test_a_class_that_one_of_several_folds_evaluates(data, tmp_path):
 
 
 @pytest.mark.parametrize(("side", "verb"), [("train", "train"), ("evaluation", "evaluate")])
-def test_a_class_without_clips_on_a_side_of_the_fold(data, tmp_path, side, verb, capsys):
+def test_a_class_without_clips_on_a_side_of_the_fold_is_reported(
+    data, tmp_path, side, verb, capsys
+):
     lines = list(csv.DictReader(data.open()))
     for line in lines:
         place = int(line["location"][1:])
         line["filename"] = data.parent / line["filename"]
-        line["fold"] = 1 + (place > 1)
+        line["fold"] = 2 if place > 1 else 1
         if line["scene"] == "b":
             line["fold"] = 1 if side == "train" else 2
     table = tmp_path / "clips.csv"
@@ -240,10 +240,10 @@ def test_a_class_without_clips_on_a_side_of_the_fold(data, tmp_path, side, verb,
         writer.writeheader()
         writer.writerows(lines)
     assert train(table, tmp_path, "--seeds=0,1") == 2
-    told = capsys.readouterr().err.splitlines()
-    (number,) = (number for number, line in enumerate(told) if line.startswith("Error: "))
-    assert f"Fold '1' of corpus 'folder' has no clips of b to {verb} on." in told[number]
-    assert "leave the scene out" in told[number + 1]
+    printed = capsys.readouterr().err.splitlines()
+    (number,) = (number for number, line in enumerate(printed) if line.startswith("Error: "))
+    assert f"Fold '1' of corpus 'folder' has no clips of b to {verb} on." in printed[number]
+    assert "leave the scene out" in printed[number + 1]
     assert not (tmp_path / "runs").exists()
 
 
@@ -270,7 +270,7 @@ def test_a_single_run_trains_on_every_scene_and_on_two_at_least(data, tmp_path, 
     assert not (tmp_path / "runs").exists()
 
 
-def test_missing_weights_too_few_clips_and_too_little_memory_are_told_together(
+def test_missing_weights_too_few_clips_and_too_little_memory_are_reported_together(
     data, tmp_path, scratch
 ):
     weightless = config.override(
@@ -294,7 +294,7 @@ def test_missing_weights_too_few_clips_and_too_little_memory_are_told_together(
     assert list(scratch.iterdir()) == []
 
 
-def test_embeddings_of_another_toolkit_that_lack_any_clip(data, tmp_path):
+def test_embeddings_of_another_toolkit_that_lack_clips_are_reported(data, tmp_path):
     corpus = read_corpus("folder", data)
     first, *others = [clip.id for clip in corpus.clips if clip.id.startswith("a1")]
     names = [clip.id for clip in corpus.clips if clip.id not in others]
@@ -329,7 +329,7 @@ def test_a_process_that_the_kernel_kills_has_run_out_of_memory(data, tmp_path, m
     assert "Lower training.batch_size" in error.fix
 
 
-def test_a_process_that_crashes_is_told_with_its_stage(data, tmp_path, monkeypatch):
+def test_a_process_that_crashes_is_reported_with_its_stage(data, tmp_path, monkeypatch):
     monkeypatch.setattr(row_check, "check_row", _crashed)
     (error,) = checked(a_grid(data, tmp_path))
     assert error.problem == "Row fa, export: the process was ended by SIGSEGV."

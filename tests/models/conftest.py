@@ -31,7 +31,8 @@ def attention_heads(h, other, wq, wk, wv, heads, d):
     """Equations 1 to 4 for one clip: the outputs O_i [Tq, D / N] as a list, weights [N, Tq, Tk]."""
     q, k, v = h @ wq, other @ wk, other @ wv
     width = q.shape[1] // heads
-    outputs, weights = [], []
+    outputs = []
+    weights = []
     for i in range(heads):
         part = slice(i * width, (i + 1) * width)
         a = softmax(q[:, part] @ k[:, part].T / np.sqrt(d), axis=1)

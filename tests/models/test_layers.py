@@ -156,7 +156,8 @@ def test_a_block_without_equation_6_ends_with_equation_5(paper, scramble):
 
 
 def test_dropout_falls_on_the_blocks_output_before_the_residual_and_at_its_rate(paper, scramble):
-    rate, h = 0.3, RANDOM.normal(size=(1, 256, 4)).astype(np.float32)
+    rate = 0.3
+    h = RANDOM.normal(size=(1, 256, 4)).astype(np.float32)
     block = MultiHeadAttention(heads=2, dim=4, dropout=rate)
     block(h, h)
     scramble(block)

@@ -81,7 +81,8 @@ def test_channels_that_become_fewer_are_an_error():
 
 def test_halves_of_the_band_have_encoders_of_their_own():
     x = RANDOM.normal(size=(2, 6, 9, 2)).astype(np.float32)
-    lower, upper = ConvEncoder((3,), ((2, 2),)), ConvEncoder((4,), ((2, 2),))
+    lower = ConvEncoder((3,), ((2, 2),))
+    upper = ConvEncoder((4,), ((2, 2),))
     both = SplitBand(lower, upper)(x)
     assert both.shape == (2, 3, 2 * 3 + 2 * 4)
     np.testing.assert_array_equal(
@@ -124,7 +125,7 @@ def test_static_and_delta_of_the_mono_signal_are_two_channels():
     np.testing.assert_allclose(plain(inputs), logits, atol=1e-4)
 
 
-def test_slopes_of_clips_of_any_length():
+def test_slopes_are_equal_in_a_graph_for_clips_of_any_length():
     slopes = tf.function(with_deltas, input_signature=[tf.TensorSpec([None, None, 4, 2])])
     x = RANDOM.normal(size=(1, 3, 4, 2)).astype(np.float32)
     np.testing.assert_allclose(slopes(x), with_deltas(x), atol=1e-6)

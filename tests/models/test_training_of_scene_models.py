@@ -97,7 +97,9 @@ def test_training_is_a_pure_function_of_the_seed_and_goes_on_at_its_step(narrow,
         model.fit(*clips, batch_size=8, epochs=epochs, shuffle=False, verbose=0)
         return model
 
-    two, one, other_seed = trained(2, 0), trained(1, 0), trained(2, 1)
+    two = trained(2, 0)
+    one = trained(1, 0)
+    other_seed = trained(2, 1)
     one.save(tmp_path / "half.keras")
     resumed = keras.models.load_model(tmp_path / "half.keras")
     assert resumed.optimizer.iterations == 1

@@ -38,18 +38,16 @@ def interrupted(*_):
 
 @pytest.fixture(scope="module")
 def collection(tmp_path_factory):
-    """Three kinds of one second each, told apart by their pitch, in the folder `audio` beside the
-    CSV (ESC-50 style).
-    """
+    """Returns a folder as ESC-50's: clips of three pitches, one second each, and their CSV."""
     folder = tmp_path_factory.mktemp("events")
     (folder / "audio").mkdir()
-    rng, lines = np.random.default_rng(1), ["filename,fold,target,category"]
+    rng = np.random.default_rng(1)
+    lines = ["filename,fold,target,category"]
     for number in range(60):
         kind, hertz = (("hum", 150), ("tone", 900), ("whistle", 4000))[number % 3]
         time = np.arange(RATE) / RATE
-        wave = 0.3 * np.sin(2 * np.pi * hertz * rng.uniform(0.9, 1.1) * time) + rng.normal(
-            0, 0.01, RATE
-        )
+        tone = np.sin(2 * np.pi * hertz * rng.uniform(0.9, 1.1) * time)
+        wave = 0.3 * tone + rng.normal(0, 0.01, RATE)
         soundfile.write(folder / "audio" / f"{number}.wav", wave, RATE)
         lines.append(f"{number}.wav,{number // 12 + 1},{number % 3},{kind}")
     (folder / "esc.csv").write_text("\n".join(lines) + "\n")
@@ -64,7 +62,8 @@ def clips(collection):
 @pytest.fixture(scope="module")
 def trained(clips, tmp_path_factory):
     out = tmp_path_factory.mktemp("weights") / "event_model.npz"
-    training, test = [c for c in clips if c.fold != "5"], [c for c in clips if c.fold == "5"]
+    training = [c for c in clips if c.fold != "5"]
+    test = [c for c in clips if c.fold == "5"]
     return out, pretraining.pretrain(SETTINGS, training, test, out)
 
 
@@ -80,7 +79,7 @@ def test_it_learns_the_kinds_and_scores_a_fold_it_never_saw(trained):
     assert json.loads(out.with_suffix(".json").read_text()) == json.loads(json.dumps(report))
 
 
-def test_the_weights_are_an_event_model_whose_embeddings_tell_the_kinds_apart(trained, clips):
+def test_the_weights_are_an_event_model_whose_embeddings_separate_the_kinds(trained, clips):
     from crossask.audio import vggish_patches
 
     layer = events.build(config.EventModelConfig(width=0.0625, weights=str(trained[0])))

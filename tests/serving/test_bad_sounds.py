@@ -43,7 +43,7 @@ def noise(seconds=2.0, channels=2):
 
 @dataclasses.dataclass(frozen=True)
 class Sound:
-    """A file, and what must come of it.
+    """A file, and the expected outcome.
 
     Attributes:
       name: Its name.
@@ -211,7 +211,7 @@ def write_litert(run, folder):
 
 @dataclasses.dataclass
 class Outcome:
-    """What came of a sound: its probabilities, or the text of an error; and warnings."""
+    """The outcome of a sound: probabilities, or the text of an error; and warnings."""
 
     probabilities: dict | None = None
     error: str = ""

@@ -73,7 +73,8 @@ def test_another_rate_and_mono_change_little(served, corpus):
         probabilities(classifier.predict(resampled, 48000)), expected, atol=0.01
     )
     both = np.repeat(waveform[:, :1], 2, axis=1)
-    one, two = classifier.predict(both[:, 0], rate), classifier.predict(both, rate)
+    one = classifier.predict(both[:, 0], rate)
+    two = classifier.predict(both, rate)
     np.testing.assert_allclose(probabilities(one), probabilities(two), atol=1e-6)
 
 
@@ -205,7 +206,8 @@ def test_one_path_is_no_list_of_recordings(served, tmp_path):
 
 
 def test_embeddings_are_what_the_last_layer_reads(served):
-    run, classifier = served.run, served.classifier
+    run = served.run
+    classifier = served.classifier
     model = network.load(run)
     waveform = noise(64000, 2)
     found = classifier.embed(waveform, 16000)
@@ -225,7 +227,8 @@ def test_embeddings_are_what_the_last_layer_reads(served):
 
 
 def test_an_explanation_shows_the_attention_of_the_window_with_the_highest_probability(served):
-    run, classifier = served.run, served.classifier
+    run = served.run
+    classifier = served.classifier
     answer = classifier.predict(noise(64000, 2), 16000)
     best = max(answer.timeline, key=lambda segment: segment.probabilities[answer.scene])
     why = answer.explain()
@@ -244,8 +247,9 @@ def test_an_explanation_shows_the_attention_of_the_window_with_the_highest_proba
         assert why.top_events() == []
         assert run.experiment().event_input != "embedding"
     else:
-        (_, high), (_, low) = heard = why.top_events()
-        assert {name for name, _ in heard} == {"dog", "rain"}
+        top = why.top_events()
+        assert {name for name, _ in top} == {"dog", "rain"}
+        (_, high), (_, low) = top
         assert high >= low
         assert high + low == pytest.approx(1, abs=1e-5)  # kinds that exclude each other
         np.testing.assert_allclose(why.event_scores.sum(-1), 1, atol=1e-5)
@@ -307,7 +311,8 @@ def test_it_predicts_the_same_without_our_package(exported, corpus, tmp_path):
 
 
 def test_class_names_and_the_model_card_are_part_of_it(served):
-    run, classifier = served.run, served.classifier
+    run = served.run
+    classifier = served.classifier
     assert classifier.scenes == ("a", "b")
     assert classifier.card["experiment"] == run.read("config.json")["experiment"]
     assert classifier.card["training"] == run.read("result.json")
@@ -435,7 +440,7 @@ def test_a_recording_with_samples_that_are_no_amplitudes_is_named_among_others(s
 
 def test_the_model_accepts_the_warm_up_requests_for_the_server(served):
     classifier = served.classifier
-    asked = set()
+    requested = set()
     for record in tf.data.TFRecordDataset(str(served.folder / serving.WARM_UP)):
         log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
         request = predict_pb2.PredictRequest.FromString(
@@ -450,7 +455,7 @@ def test_the_model_accepts_the_warm_up_requests_for_the_server(served):
             channels = channels_of(values["wav_bytes"][0])
         else:
             channels = values["waveform"].shape[2]
-        asked.add((signature, channels))
+        requested.add((signature, channels))
         assert all(
             np.isfinite(value.numpy()).all() for value in answer.values() if value.dtype.is_floating
         )
@@ -459,8 +464,8 @@ def test_the_model_accepts_the_warm_up_requests_for_the_server(served):
             response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
         for name, proto in response.outputs.items():
             np.testing.assert_array_equal(tf.make_ndarray(proto), answer[name].numpy())
-    assert asked == set(itertools.product(served.classifier._model.loaded.signatures, (1, 2)))
-    assert {name for name, _ in asked} == {*OF_WAVEFORMS, "classify_wav"}
+    assert requested == set(itertools.product(served.classifier._model.loaded.signatures, (1, 2)))
+    assert {name for name, _ in requested} == {*OF_WAVEFORMS, "classify_wav"}
 
 
 def call_tool(monkeypatch, *words) -> None:

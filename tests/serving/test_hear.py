@@ -31,8 +31,9 @@ RATE = 16000  # of the exported models; their windows last 2 s
     ids=["windows", "vggish", "yamnet"],
 )
 def exported(request, tmp_path_factory):
-    """(the row, the folder of a SavedModel of it, untrained, that answers to `embed` alone)"""
-    row, folder = request.param, tmp_path_factory.mktemp("hear")
+    """Returns a row, and the folder of its untrained SavedModel, which has `embed` alone."""
+    row = request.param
+    folder = tmp_path_factory.mktemp("hear")
     run = run_folder.run_at(folder, row.name, "1", 0)
     files.write_json(
         run.path("config.json"),
@@ -65,7 +66,7 @@ def sounds(count, seconds):
     )
 
 
-def test_a_model_tells_its_rate_and_sizes(model):
+def test_a_model_has_the_attributes_that_the_benchmark_reads(model):
     assert isinstance(model, tf.Module)  # the benchmark takes nothing else
     assert model.sample_rate == RATE
     assert isinstance(model.scene_embedding_size, int)
@@ -73,7 +74,7 @@ def test_a_model_tells_its_rate_and_sizes(model):
 
 
 @pytest.mark.parametrize("seconds", [0.3, 1.1, 2.0, 5.3])
-def test_shapes_types_and_times_of_sounds_shorter_and_longer_than_a_window(model, seconds):
+def test_sounds_of_any_length_have_the_shapes_types_and_times_of_the_benchmark(model, seconds):
     audio = tf.constant(sounds(2, seconds))
     scenes = hear.get_scene_embeddings(audio, model)
     embeddings, timestamps = hear.get_timestamp_embeddings(audio, model)
@@ -167,10 +168,8 @@ def test_every_timestamp_has_the_patch_that_begins_there(clip_seconds, name, hop
 
 def test_two_sounds_at_once_are_what_each_is_alone(model):
     audio = sounds(2, 3.1)
-    together, (embeddings, timestamps) = (
-        hear.get_scene_embeddings(audio, model),
-        hear.get_timestamp_embeddings(audio, model),
-    )
+    together = hear.get_scene_embeddings(audio, model)
+    embeddings, timestamps = hear.get_timestamp_embeddings(audio, model)
     for number in range(2):
         alone = audio[number : number + 1]
         np.testing.assert_allclose(
@@ -220,9 +219,9 @@ def test_the_model_may_be_named_by_the_environment(exported, monkeypatch):
 @pytest.mark.parametrize("exported", [small_corpus.FA], indirect=True, ids=["windows"])
 @pytest.mark.parametrize("shape", [(RATE,), (0, RATE), (1, 0), (1, 2, RATE)])
 def test_audio_of_another_shape_is_refused(model, shape):
-    for heard in (hear.get_scene_embeddings, hear.get_timestamp_embeddings):
+    for get_embeddings in (hear.get_scene_embeddings, hear.get_timestamp_embeddings):
         with pytest.raises(CrossaskError, match="n_sounds, n_samples"):
-            heard(np.zeros(shape, np.float32), model)
+            get_embeddings(np.zeros(shape, np.float32), model)
 
 
 @pytest.mark.parametrize("exported", [small_corpus.FA], indirect=True, ids=["windows"])
@@ -230,9 +229,9 @@ def test_audio_of_another_shape_is_refused(model, shape):
 def test_a_sound_with_samples_that_are_no_amplitudes_is_named(model, value):
     audio = sounds(3, 1.0)
     audio[2, 5] = value
-    for heard in (hear.get_scene_embeddings, hear.get_timestamp_embeddings):
+    for get_embeddings in (hear.get_scene_embeddings, hear.get_timestamp_embeddings):
         with pytest.raises(CrossaskError, match="Sound 2 "):
-            heard(audio, model)
+            get_embeddings(audio, model)
 
 
 @pytest.mark.parametrize("exported", [small_corpus.FA], indirect=True, ids=["windows"])
@@ -241,7 +240,7 @@ def test_integers_are_refused_however_quiet_they_are(model):
         hear.get_scene_embeddings(np.ones((2, RATE), np.int16), model)
 
 
-def test_no_model_and_a_folder_that_holds_none_are_told(monkeypatch, tmp_path):
+def test_no_model_and_a_folder_without_one_are_errors(monkeypatch, tmp_path):
     monkeypatch.delenv("CROSSASK_HEAR_MODEL", raising=False)
     with pytest.raises(CrossaskError, match="CROSSASK_HEAR_MODEL"):
         hear.load_model()

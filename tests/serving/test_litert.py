@@ -1,4 +1,4 @@
-"""The LiteRT file answers like the run it came from, at every precision, or is not there."""
+"""A LiteRT file predicts like its run, at every precision, or it is not written."""
 
 import dataclasses
 import errno
@@ -42,7 +42,7 @@ def recordings(corpus):
 
 @pytest.fixture(scope="module")
 def finished(corpus, tmp_path_factory):
-    """A function: row -> (a run of two epochs, its predictions)"""
+    """Returns a function: row -> (a run of two epochs, its predictions)."""
 
     @functools.cache
     def train(row):
@@ -73,17 +73,16 @@ def interpreter(path):
 
 
 def operators(path):
-    """[(kind, name of its first output, types of all it reads and writes)] of a file."""
+    """Returns the kind, the first output and the types of each operator of a file."""
     opened = interpreter(path)
     tensors = {tensor["index"]: tensor for tensor in opened.get_tensor_details()}
-    return [
-        (
-            one["op_name"],
-            tensors[one["outputs"][0]]["name"],
-            {tf.as_dtype(tensors[i]["dtype"]) for i in (*one["inputs"], *one["outputs"]) if i >= 0},
-        )
-        for one in opened._get_ops_details()
-    ]
+    found = []
+    for operator in opened._get_ops_details():
+        # An optional input that is missing has the index -1.
+        used = [index for index in (*operator["inputs"], *operator["outputs"]) if index >= 0]
+        types = {tf.as_dtype(tensors[index]["dtype"]) for index in used}
+        found.append((operator["op_name"], tensors[operator["outputs"][0]]["name"], types))
+    return found
 
 
 @pytest.mark.trains
@@ -93,7 +92,7 @@ def operators(path):
 @pytest.mark.parametrize(
     ("precision", "tolerance"), [("float32", 1e-4), ("float16", 1e-2), ("int8", 0.1)]
 )
-def test_it_answers_like_evaluate_on_the_fold(
+def test_the_file_predicts_the_fold_as_evaluate_does(
     finished, corpus, recordings, tmp_path, row, precision, tolerance
 ):
     run, table = finished(row)
@@ -203,7 +202,9 @@ def test_votes_of_frames_are_counted_at_int8_as_in_float(tmp_path):
         ("card.tflite", "float32", False, "card.json' exists already"),
     ],
 )
-def test_what_does_not_fit_is_refused_before_any_work(tmp_path, name, precision, given, problem):
+def test_arguments_that_do_not_fit_each_other_are_an_error_before_any_work(
+    tmp_path, name, precision, given, problem
+):
     (tmp_path / "there.tflite").touch()
     (tmp_path / "card.json").touch()
     with pytest.raises(CrossaskError, match=problem):
@@ -211,7 +212,9 @@ def test_what_does_not_fit_is_refused_before_any_work(tmp_path, name, precision,
 
 
 @pytest.mark.trains
-def test_a_file_that_answers_otherwise_is_not_kept(fa, recordings, tmp_path, monkeypatch):
+def test_a_file_with_other_predictions_than_the_run_is_not_kept(
+    fa, recordings, tmp_path, monkeypatch
+):
     monkeypatch.setitem(litert.TOLERANCES, "float32", -1.0)
     with pytest.raises(CrossaskError, match=r"differs from the run's model by"):
         serving.export_litert(fa, tmp_path / "model.tflite", "float32")
@@ -225,7 +228,7 @@ def test_a_file_that_answers_otherwise_is_not_kept(fa, recordings, tmp_path, mon
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_made_is_told_before_any_work(fa, tmp_path):
+def test_a_folder_that_cannot_be_made_is_an_error_before_any_work(fa, tmp_path):
     (tmp_path / "file").touch()
     for write in (serving.export_run, serving.export_litert):
         with pytest.raises(CrossaskError, match="cannot be written"):
@@ -234,7 +237,8 @@ def test_a_folder_that_cannot_be_made_is_told_before_any_work(fa, tmp_path):
 
 def test_an_event_model_with_other_weights_than_at_training_is_refused(finished, corpus, tmp_path):
     run, _ = finished(small_corpus.FEATURE_BASED)
-    path, row = Path(run.experiment().event_model.weights), run.experiment()
+    path = Path(run.experiment().event_model.weights)
+    row = run.experiment()
     before = path.read_bytes()
     events.build(dataclasses.replace(row.event_model, weights=""), seed=1).save_npz(path)
     cache = prepare_features(corpus, row, tmp_path / "features")
@@ -251,7 +255,7 @@ def test_an_event_model_with_other_weights_than_at_training_is_refused(finished,
 
 
 @pytest.mark.trains
-def test_a_model_without_operators_of_litert_is_told(fa, tmp_path, monkeypatch):
+def test_a_model_with_an_operator_that_litert_lacks_is_an_error(fa, tmp_path, monkeypatch):
     clip_features = litert.clip_features.clip_features
 
     def odd(*arguments):
@@ -383,7 +387,7 @@ def test_calibration_takes_a_seeded_choice_of_a_table(tmp_path, monkeypatch):
     assert len(set(first)) == 6
 
 
-def test_calibrations_mistakes_are_told(tmp_path):
+def test_recordings_that_cannot_calibrate_are_an_error(tmp_path):
     with pytest.raises(DataError, match="no folder or CSV"):
         calibration.calibration_clips(tmp_path / "nowhere", small_corpus.FEATURES)
     with pytest.raises(DataError, match="contains 0 sound files"):
@@ -450,7 +454,7 @@ def call(*arguments):
 
 
 @pytest.mark.trains
-def test_the_command_tells_agreement_and_size_beside_dcases_limits(
+def test_the_command_prints_agreement_and_size_beside_the_limits_of_dcase(
     fa, recordings, tmp_path, capsys
 ):
     out = tmp_path / "made" / "model.tflite"
@@ -464,16 +468,16 @@ def test_the_command_tells_agreement_and_size_beside_dcases_limits(
         )
         == 0
     )
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     card = json.loads(out.with_suffix(".json").read_text())
-    assert f"Wrote {out}\n" in told
-    assert "24 clips (calibration clips)" in told
+    assert f"Wrote {out}\n" in printed
+    assert "24 clips (calibration clips)" in printed
     assert (
         f"Parameters: {card['parameters']:,}. Limit of DCASE 2022: 128,000 at int8 (satisfied)."
-        in told
+        in printed
     )
-    assert f"{card['file_bytes'] / 1000:,.1f} kB" in told
-    assert "Limit of DCASE since 2022: 30 M (satisfied)." in told
+    assert f"{card['file_bytes'] / 1000:,.1f} kB" in printed
+    assert "Limit of DCASE since 2022: 30 M (satisfied)." in printed
     card |= {"parameters": 40000, "precision": "float32"}
     size = dataclasses.replace(
         cli_size(fa), scene=dataclasses.replace(cli_size(fa).scene, multiply_accumulates=30_000_001)

@@ -270,7 +270,7 @@ def test_a_timeline_that_was_written_meanwhile_is_not_overwritten(tmp_path):
     recordings = sources.find_recordings([tmp_path / "sounds"])
 
     class OnOtherDisk(Classifier):
-        """Predicts on a disk on which a.csv is A.csv."""
+        """Predicts on a disk where a.csv and A.csv are one file."""
 
         def predict_each(self, recordings, progress=None):
             for outcome in super().predict_each(recordings, progress):

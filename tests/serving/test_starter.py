@@ -115,8 +115,8 @@ def test_a_first_answer_needs_no_model(cache, real_data, tmp_path, capsys):
     assert (folder / "saved_model.pb").stat().st_mtime_ns == written
     prediction = model.predict(waveform, sample_rate_hz=rate)
     assert prediction.probabilities == pytest.approx(line["probabilities"], abs=1e-3)
-    heard = [name for name, _ in prediction.explain().top_events(5)]
-    assert "Rain" in heard
+    found = [name for name, _ in prediction.explain().top_events(5)]
+    assert "Rain" in found
     assert model.card["evaluation"]["macro_accuracy"] >= 0.7
 
 

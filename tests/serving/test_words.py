@@ -16,7 +16,7 @@ SERVING_PAGE = Path(__file__).resolve().parents[2] / "docs" / "serving.md"
 
 
 def prediction(probabilities, is_sure=True, level_dbfs=-30.0, scenes_over_time=("",)):
-    """A prediction; `scenes_over_time` are the most probable scenes of windows of 10 s."""
+    """Returns a prediction; `scenes_over_time` are the most probable scenes of windows of 10 s."""
     timeline = []
     for number, scene in enumerate(scenes_over_time):
         window = dict(probabilities)

@@ -30,7 +30,8 @@ def stepped(optimizer, gradients=GRADIENTS, scale=1.0, restart_at=None):
     """Values after each step; with `restart_at`, the optimiser is written down and made anew before
     that step.
     """
-    variables, path = [tf.Variable(start) for start in STARTS], []
+    variables = [tf.Variable(start) for start in STARTS]
+    path = []
     optimizer.build(variables)
     for number, step in enumerate(gradients):
         if number == restart_at:
@@ -103,7 +104,11 @@ def test_the_pull_takes_its_share_of_the_way_back():
     start in place of zero.
     """
     path = stepped(layerwise(rates=(1, 0.5, 1), pulls=(0, 3.0, 0)))
-    beta_1, beta_2, m, v, theta = 0.9, 0.999, 0.0, 0.0, STARTS[1].astype(np.float64)
+    beta_1 = 0.9
+    beta_2 = 0.999
+    m = 0.0
+    v = 0.0
+    theta = STARTS[1].astype(np.float64)
     for t, (step, values) in enumerate(zip(GRADIENTS, path, strict=True), start=1):
         m, v = (
             beta_1 * m + (1 - beta_1) * step[1],
@@ -121,7 +126,8 @@ def test_averages_are_the_mean_or_the_exponential_average_of_the_path(decay, eve
     variables = [tf.Variable(value) for value in STARTS]
     optimizer = layerwise(average_decay=decay, average_every=every, average_from=start)
     optimizer.build(variables)
-    average, count = [value.astype(np.float64) for value in STARTS], 0
+    average = [value.astype(np.float64) for value in STARTS]
+    count = 0
     for number, gradients in enumerate(GRADIENTS, start=1):
         optimizer.apply_gradients(zip([tf.constant(g) for g in gradients], variables, strict=True))
         if number <= start:
@@ -151,7 +157,7 @@ def test_written_down_and_made_anew_it_goes_on():
     assert_alike(stepped(layerwise(**choices)), stepped(layerwise(**choices), restart_at=3))
 
 
-def test_one_entry_for_every_variable():
+def test_a_list_of_rates_must_have_one_entry_for_every_variable():
     with pytest.raises(ConfigError, match="2 rates"):
         stepped(layerwise(rates=(1, 1)))
 
@@ -284,7 +290,8 @@ def test_embeddings_that_are_zero_and_stay_so_have_no_drift():
 
 @pytest.mark.trains
 def test_two_devices_step_as_one(two_devices):
-    x, ends = RANDOM.normal(size=(8, 3)).astype(np.float32), []
+    x = RANDOM.normal(size=(8, 3)).astype(np.float32)
+    ends = []
     for strategy in (tf.distribute.get_strategy(), two_devices):
         with strategy.scope():
             keras.utils.set_random_seed(3)

@@ -182,7 +182,7 @@ def test_code_of_a_system_that_was_edited_is_warned_of(here, monkeypatch, caplog
 
 
 class Anything:
-    """Can be called, and has every function."""
+    """An object that can be called and has every attribute."""
 
     def __call__(self, *_arguments) -> None:
         pass

@@ -18,7 +18,7 @@ def described(row):
 
 
 def convolutions(height, width, channels, pools, size=3):
-    """Multiplications of SAME convolutions of size x size, each followed by a pool rounded down."""
+    """Returns the multiplications of SAME convolutions, each before a pool that rounds down."""
     total = 0
     for before, after, pool in zip(channels, channels[1:], pools, strict=False):
         total += height * width * size * size * before * after
@@ -39,7 +39,7 @@ VGGISH = 10 * (
 )
 
 
-def test_fa_in_full():
+def test_the_size_of_fa_is_that_worked_by_hand():
     found = described("fa")
     assert found.event is None
     assert found.shapes == {"log_mel": (998, 64, 2)}
@@ -47,7 +47,7 @@ def test_fa_in_full():
     assert found.scene.multiply_accumulates == FA_ENCODER + FA_POOLING + 8192 * 10
 
 
-def test_cmam_with_a_frozen_event_model():
+def test_the_size_of_cmam_with_a_frozen_event_model_is_that_worked_by_hand():
     found = described("cmam_feature_based")
     assert found.shapes == {"log_mel": (998, 64, 2), "embedding": (10, 128)}
     assert (found.event.parameters, found.event.trained) == (72_141_184, 0)

@@ -194,7 +194,7 @@ from crossask import child_processes
 from crossask.cli import command
 
 def wait(_values, _words):
-    code = child_processes.split(0.1)
+    code = child_processes.run_in_child(0.1)
     if code is not None:
         return code
     c = ctypes.PyDLL(None)
@@ -253,7 +253,7 @@ def test_a_process_that_runs_no_python_ends_in_time(number, code):
 
 
 def test_machines_are_connected_by_a_child(monkeypatch):
-    monkeypatch.setattr(child_processes, "split", lambda: 75)
+    monkeypatch.setattr(child_processes, "run_in_child", lambda: 75)
     flags = ("--experiment=none.py", "--data_dir=x", "--model_dir=y")
     assert train.main(["train", *flags, "--distribution=multi_worker_mirrored"]) == 75
     assert train.main(["train", *flags]) == 2
@@ -262,7 +262,7 @@ def test_machines_are_connected_by_a_child(monkeypatch):
 @linux
 @pytest.mark.processes
 @pytest.mark.parametrize("killed", ["parent", "child"])
-def test_of_parent_and_child_none_outlives_the_other(killed):
+def test_neither_parent_nor_child_outlives_the_other(killed):
     with started(STUCK_WITH_THE_LOCK) as process:
         child = int(process.stdout.readline().removeprefix("waiting "))
         os.kill(process.pid if killed == "parent" else child, signal.SIGKILL)

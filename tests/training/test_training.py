@@ -108,7 +108,8 @@ def test_a_run_stopped_after_an_epoch_resumes_to_the_same_bits(
             train(corpus, features, tmp_path, row)
     resumed, result = train(corpus, features, tmp_path, row)
     assert result["epochs"] == 3
-    one, other = last_checkpoint(whole), last_checkpoint(resumed)
+    one = last_checkpoint(whole)
+    other = last_checkpoint(resumed)
     # The state in Python contains the history, with the seconds of each epoch.
     differing = ("_CHECKPOINTABLE_OBJECT_GRAPH", "save_counter", "sums/.ATTRIBUTES/py_state")
     for name, _ in tf.train.list_variables(one):
@@ -313,7 +314,7 @@ def test_cities_that_are_known_for_some_clips_only_are_left_out(
 
 
 def with_devices(corpus, device_of):
-    """The corpus, in which the device of a clip is what `device_of` returns for its id."""
+    """Returns the corpus, in which the device of a clip is what `device_of` returns for its id."""
     clips = tuple(dataclasses.replace(clip, device=device_of(clip.id)) for clip in corpus.clips)
     return dataclasses.replace(corpus, clips=clips)
 
@@ -357,17 +358,17 @@ def test_seeds_differ_and_repeat(corpus, features, trained, tmp_path):
 def test_the_evaluation_fold_plays_no_part_in_training(
     corpus, features, tmp_path, monkeypatch, eagerly
 ):
-    asked = set()
+    read = set()
     create = run_module.EvaluationData
 
     def watch(cache, corpus, clip_ids, *rest):
-        asked.update(clip_ids)
+        read.update(clip_ids)
         return create(cache, corpus, clip_ids, *rest)
 
     monkeypatch.setattr(run_module, "EvaluationData", watch)
     train(corpus, features, tmp_path, small_corpus.FA, **{"training.epochs": 1})
-    assert asked
-    assert not asked & set(corpus.fold("1").evaluation)
+    assert read
+    assert not read & set(corpus.fold("1").evaluation)
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_with_advice(corpus, features, tmp_path, eagerly):

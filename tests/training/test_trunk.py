@@ -68,7 +68,7 @@ def one_step(model, count=8):
     model.train_on_batch({"embedding": embedding}, tf.constant([0, 1] * (count // 2)))
 
 
-def test_the_weights_of_the_file_arrive_in_the_row(path):
+def test_the_row_starts_with_the_weights_of_the_file(path):
     model = compiled(with_trunk(path))
     arrays, _ = weights.from_npz(path)
     assert len(arrays) == len(trunk_values(model)) == 4 * 5 + 2

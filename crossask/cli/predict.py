@@ -258,7 +258,7 @@ def _predict_watched(values: flags.FlagValues, folder: str) -> int:
     # Stopping the command is the only way in which watching ends.
     with contextlib.suppress(KeyboardInterrupt, Preempted):
         for complete in sources.watch_folder(folder):
-            writer.predict(complete, shows_progress=False)
+            writer.predict_found(complete)
     return 0
 
 

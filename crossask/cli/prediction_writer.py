@@ -13,7 +13,7 @@ from crossask.cli import command, progress
 from crossask.errors import AudioError, CrossaskError
 from crossask.serving import prediction_files, prediction_lines
 from crossask.serving.cards import model_digest
-from crossask.serving.origins import Origin, Origins, origin_of
+from crossask.serving.origins import NameTakenError, Origin, Origins, origin_of
 
 if TYPE_CHECKING:
     from crossask.serving import Classifier, Prediction
@@ -71,11 +71,28 @@ class PredictionWriter:
             if bar:
                 bar.finish(recording)
 
+    def predict_found(self, recordings: Sequence["RecordingFile"]) -> None:
+        """Predicts for recordings that were found in a watched folder, and writes the results.
+
+        One whose name in the output is that of another, such as a.flac beside a.wav, is an error of
+        its own: the others, and those that will be found later, are predicted all the same.
+        """
+        try:
+            self.predict(recordings, shows_progress=False)
+            return
+        except NameTakenError as error:
+            if len(recordings) == 1:
+                self.failed += 1
+                command.complain(error.problem, error.fix)
+                return
+        for recording in recordings:
+            self.predict_found([recording])
+
     def _not_written(self, recordings: Sequence["RecordingFile"]) -> list["RecordingFile"]:
         """Returns the recordings that are not in the output yet, and logs how many are.
 
         Raises:
-          CrossaskError: The output would not distinguish two recordings.
+          NameTakenError: The output would not distinguish two recordings.
         """
         self._check_names(recordings)
         self.has_several = len(recordings) > 1 or self.values.watch
@@ -146,20 +163,20 @@ class PredictionWriter:
             sys.stdout.flush()
 
     def _check_is_new(self, recording: "RecordingFile") -> None:
-        """Raises CrossaskError if there is a file at the path of a recording's timeline.
+        """Raises NameTakenError if there is a file at the path of a recording's timeline.
 
         It is not known to be that of this one: it is that of another, or a text of the user.
         """
         path = self._timeline_path(recording)
         if os.path.lexists(path):
-            raise CrossaskError(
+            raise NameTakenError(
                 f"{path} was written for another recording, or by another program. On some disks, "
                 "names that differ in upper and lower case alone are those of one file.",
                 f"Set another --out for {recording}, or rename it.",
             )
 
     def _check_is_timeline(self, recording: "RecordingFile") -> None:
-        """Raises CrossaskError if the file at the path of a timeline is none of this model.
+        """Raises NameTakenError if the file at the path of a timeline is none of this model.
 
         Notes or labels of the user, or the timelines of another program, would count as
         predictions.
@@ -170,7 +187,7 @@ class PredictionWriter:
         except UnicodeDecodeError:
             content = ""
         if not prediction_lines.is_timeline(content, self.values.format, self.classifier.scenes):
-            raise CrossaskError(
+            raise NameTakenError(
                 f"{path} is no timeline in the format {self.values.format} with the scenes of this "
                 "model.",
                 "Set --out to another folder.",
@@ -192,7 +209,8 @@ class PredictionWriter:
         """Returns whether the output has a prediction for the recording as it is now.
 
         Raises:
-          CrossaskError: It has one under the name of this recording that is, or may be, of another.
+          NameTakenError: It has one under the name of this recording that is, or may be, that of
+            another.
         """
         if recording.is_changed or self.origins is None:
             return False
@@ -200,7 +218,7 @@ class PredictionWriter:
         if not names:
             return False
         if recording.is_piped:
-            raise CrossaskError(
+            raise NameTakenError(
                 f"{self.values.out} has a prediction of {recording} already, which may have been "
                 "another sound.",
                 "Set --out to another file, or write the sound to a file with a name of its own.",
@@ -238,26 +256,26 @@ class PredictionWriter:
         return os.path.join(self.values.out, stem + prediction_lines.SUFFIX[self.values.format])
 
     def _check_names(self, recordings: Sequence["RecordingFile"]) -> None:
-        """Raises CrossaskError if two recordings would have one name in a submission."""
+        """Raises NameTakenError if two recordings would have one name in a submission."""
         if not self.values.format.startswith("dcase"):
             return
         for recording in recordings:
             name = os.path.basename(recording.path)
             first = self.path_of.setdefault(name, recording.path)
             if first != recording.path:
-                raise CrossaskError(
+                raise NameTakenError(
                     f"{first} and {recording.path} would both be audio/{name} in the format "
                     f"{self.values.format}.",
                     "Run the command for each folder, with another --out each time, or rename one.",
                 )
 
     def _check_paths(self, recordings: Sequence["RecordingFile"]) -> None:
-        """Raises CrossaskError if two recordings would be written to the same file."""
+        """Raises NameTakenError if two recordings would be written to the same file."""
         recording_of = {}
         for recording in recordings:
             path = self._timeline_path(recording)
             if path in recording_of:
-                raise CrossaskError(
+                raise NameTakenError(
                     f"{recording_of[path]} and {recording} would both be written to {path}.",
                     "Run the command for each folder, with another --out each time.",
                 )

@@ -22,6 +22,10 @@ MOST_MOVED_NANOSECONDS = 2_000_000_000
 NO_STATE = (-1, -1)
 
 
+class NameTakenError(CrossaskError):
+    """A recording has a name in the output that is, or may be, that of another one."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Origin:
     """A recording as it was when it was predicted.
@@ -150,7 +154,8 @@ class Origins:
         of this one.
 
         Raises:
-          CrossaskError: The name in the output is that of another recording.
+          NameTakenError: The name in the output is that of another recording.
+          CrossaskError: The output has another format.
         """
         if name not in self._known:
             return True
@@ -167,13 +172,13 @@ class Origins:
             if not has_states or _may_be_moved(known.state, origin.state):
                 return has_same_embedding
             # Another disk, such as the next card of a recorder, has a recording of this name.
-            raise CrossaskError(
+            raise NameTakenError(
                 f"{known.recording}, which is no longer there, and {origin.recording} would both "
                 f"be {name} in {self._out}, and they differ in size or time of change.",
                 "Set another --out, or rename this recording.",
             )
         if not _are_one_file(origin.recording, known.recording):
-            raise CrossaskError(
+            raise NameTakenError(
                 f"{known.recording} and {origin.recording} would both be {name} in {self._out}.",
                 "Set another --out for one of them, or rename it.",
             )

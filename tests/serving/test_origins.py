@@ -282,6 +282,21 @@ def test_a_timeline_that_was_written_meanwhile_is_not_overwritten(tmp_path):
     assert "A.wav" in (out / "A.csv").read_text()
 
 
+def test_a_recording_with_a_taken_name_does_not_end_the_watching_of_a_folder(tmp_path, capsys):
+    for name in ("a.flac", "a.wav", "b.wav"):
+        write(tmp_path / "sounds" / name)
+    recordings = sources.find_recordings([tmp_path / "sounds"])
+    out = tmp_path / "out"
+    values = types.SimpleNamespace(out=str(out), format="text", timeline=True, top=3, watch=True)
+    writer = PredictionWriter(values, Classifier())
+    writer.predict_found(recordings)
+    assert sorted(path.name for path in out.glob("*.txt")) == ["a.txt", "b.txt"]
+    assert writer.failed == 1
+    message = capsys.readouterr().err
+    assert "a.flac" in message
+    assert "a.wav would both be a.txt" in message
+
+
 def test_notes_beside_a_watched_recording_are_not_overwritten_when_it_changes(tmp_path):
     sounds = tmp_path / "sounds"
     write(sounds / "a.wav")

@@ -14,6 +14,8 @@ from crossask.errors import DataError
 
 # A whole number as pandas and spreadsheets write it if other cells of its column are empty.
 _WHOLE_NUMBER = re.compile(r"(?P<number>\d+)\.0+")
+# A first line that names the delimiter. Excel reads it and does not show it.
+_EXCELS_DELIMITER = re.compile("sep=.?", re.IGNORECASE)
 # A spreadsheet runs a cell that starts with one of these; the apostrophe marks such cells as text.
 # The second four are the wide signs, which some spreadsheets of East Asia read like the first four.
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "'")
@@ -95,8 +97,8 @@ def read_csv_lines(path: str | Path) -> list[tuple[int, list[str]]]:
 
     The delimiter is what the first line with text contains: a tab, else a comma, else a semicolon.
     What spreadsheets and other programs add is removed: a byte order mark, white space around
-    cells, blank lines, empty columns after the last one with a name, and a first column without a
-    name that numbers the rows.
+    cells, blank lines, Excel's first line "sep=;", empty columns after the last one with a name, and
+    a first column without a name that numbers the rows.
 
     Raises:
       DataError: The file cannot be read, is not in UTF-8 or UTF-16, or a quotation mark is not
@@ -123,6 +125,8 @@ def read_csv_lines(path: str | Path) -> list[tuple[int, list[str]]]:
             f"{path} is no CSV: {error}, in the cell that ends in line {reader.line_num}.",
             "Close each quotation mark; double those within a cell.",
         ) from error
+    if lines and _EXCELS_DELIMITER.fullmatch("".join(lines[0][1])):
+        del lines[0]
     columns = 0
     for number, (_, cells) in enumerate(lines):
         _remove_empty_end(cells, columns)

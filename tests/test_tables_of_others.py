@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from crossask import evaluation, pretraining
+from crossask import evaluation, pretraining, text_tables
 from crossask.config import FeatureConfig
 from crossask.datasets import read_corpus
 from crossask.events.tagger import read_class_map
@@ -157,3 +157,12 @@ def test_quotation_marks_after_a_space_belong_to_the_csv(tmp_path):
     path = tmp_path / "map.csv"
     path.write_text('index, mid, display_name\n0, /m/0, "Dog, barking"\n')
     assert read_class_map(path) == ["Dog, barking"]
+
+
+@pytest.mark.parametrize("first_line", ["sep=;", "SEP=;", '"sep=;"'])
+def test_excels_line_with_the_delimiter_is_no_header(tmp_path, first_line):
+    path = tmp_path / "table.csv"
+    path.write_text(f"{first_line}\nfilename;scene\na.wav;bus, night\n")
+    table = text_tables.read_csv(path)
+    assert table.columns == ("filename", "scene")
+    assert table.rows == ({"filename": "a.wav", "scene": "bus, night"},)

@@ -283,6 +283,9 @@ def _labelled_clips(
     """Returns the clips to train on and the test clips."""
     if values.test_events and values.test_folds:
         raise CrossaskError("Both --test_events and --test_folds are given.", "Give one of them.")
+    given = [path for path in (values.events, values.test_events) if path]
+    if not any(_is_of_audioset(path) for path in given):
+        command.refuse(values, ("audio_dir", "event_names"), "a CSV of labelled files")
     clips = _read_clips(values.events, values)
     if values.test_events:
         return clips, _read_clips(values.test_events, values)
@@ -302,10 +305,17 @@ def _read_clips(path: str, values: flags.FlagValues) -> Sequence["LabelledClip"]
     """Returns the clips of one CSV, of labelled files or of AudioSet's segments."""
     from crossask import pretraining
 
-    if not (os.path.isfile(path) and pretraining.is_segments_file(path)):
+    if not _is_of_audioset(path):
         return pretraining.read_labelled_clips(path)
     command.required(values, "audio_dir", "event_names")
     return pretraining.read_segments(path, values.audio_dir, values.event_names)
+
+
+def _is_of_audioset(path: str) -> bool:
+    """Returns whether a file is one of AudioSet's lists of segments."""
+    from crossask import pretraining
+
+    return os.path.isfile(path) and pretraining.is_segments_file(path)
 
 
 def _log_scores(report: Mapping[str, Any], out: str) -> None:

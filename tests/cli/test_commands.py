@@ -263,6 +263,12 @@ def test_any_table_of_predictions_is_scored(work, capsys):
         ),
         (
             "pretrain",
+            ["--events=x.csv", "--audio_dir=sounds", "--out=y.npz"],
+            "--audio_dir has no effect with a CSV of labelled files",
+            "Remove --audio_dir",
+        ),
+        (
+            "pretrain",
             ["--events=x.csv", "--peer_timeout=5", "--out=y.npz"],
             "--peer_timeout has no effect with --distribution=auto",
             "set --distribution=multi_worker_mirrored",

@@ -97,8 +97,8 @@ def read_csv_lines(path: str | Path) -> list[tuple[int, list[str]]]:
 
     The delimiter is what the first line with text contains: a tab, else a comma, else a semicolon.
     What spreadsheets and other programs add is removed: a byte order mark, white space around
-    cells, blank lines, Excel's first line "sep=;", empty columns after the last one with a name, and
-    a first column without a name that numbers the rows.
+    cells, blank lines, Excel's first line "sep=;", empty columns after the last one with a name,
+    and a first column without a name that numbers the rows.
 
     Raises:
       DataError: The file cannot be read, is not in UTF-8 or UTF-16, or a quotation mark is not

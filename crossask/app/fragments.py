@@ -12,7 +12,7 @@ from crossask.app import about, downloads, drawing
 from crossask.app.downloads import Download
 from crossask.app.outcomes import Outcome
 from crossask.report import formatting
-from crossask.serving import Explanation, Prediction, words
+from crossask.serving import Explanation, Prediction, prediction_lines, words
 
 _BARS = """
 {% macro bars(caption, entries) %}
@@ -150,6 +150,7 @@ def prediction_json(name: str, prediction: Prediction, explanation: Explanation)
                 "start_seconds": segment.start_seconds,
                 "end_seconds": segment.end_seconds,
                 "probabilities": segment.probabilities,
+                "silent": segment.is_silent,
             }
         )
     events = [{"event": event, "score": score} for event, score in explanation.top_events()]
@@ -392,9 +393,9 @@ def _timeline_figure(
     card: Mapping[str, Any], prediction: Prediction, explanation: Explanation, stem: str
 ) -> _Figure:
     """Returns the figure of the probabilities of all windows."""
-    scenes = [
-        f"{segment.scene} from {segment.start_seconds:g} s" for segment in prediction.timeline
-    ]
+    scenes = []
+    for segment in prediction.timeline:
+        scenes.append(f"{prediction_lines.label_text(segment)} from {segment.start_seconds:g} s")
     picture = drawing.timeline_png(prediction, explanation)
     return _Figure(
         title="Probabilities over time",

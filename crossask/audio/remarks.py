@@ -90,18 +90,11 @@ class Remarks:
         if not len(self._sums):
             self._sums = np.zeros(block.shape[1])
             self._squares = np.zeros(block.shape[1])
-        samples = len(block)
-        self._samples += samples
-        powers = np.zeros(block.shape[1])
-        # One channel after the other, in double precision: NumPy is slow along an axis of two, and
-        # a copy of the block would take longer than the sums.
-        for number, channel in enumerate(block.T):
-            total = channel.sum(dtype=np.float64)
-            square = np.einsum("s,s->", channel, channel, dtype=np.float64, casting="same_kind")
-            powers[number] = square / samples - (total / samples) ** 2
-            self._sums[number] += total
-            self._squares[number] += square
-        self._largest_power = max(self._largest_power, float(powers.mean()))
+        sums, squares = _sums_of(block)
+        self._samples += len(block)
+        self._sums += sums
+        self._squares += squares
+        self._largest_power = max(self._largest_power, _power(sums, squares, len(block)))
 
     def found(self) -> list[Remark]:
         """Returns what is unusual; called after the last block."""
@@ -165,8 +158,36 @@ class Remarks:
         return dead
 
 
+def level_of(waveform: np.ndarray) -> float:
+    """Returns the level of a waveform [samples, channels] in dBFS.
+
+    It is that of the mean power of its channels; a constant offset does not count.
+    """
+    sums, squares = _sums_of(waveform)
+    return level_dbfs(_power(sums, squares, len(waveform)))
+
+
 def level_dbfs(power: float) -> float:
     """Returns the level of a mean square in dB relative to an amplitude of 1."""
     if power <= 0:
         return LEAST_DBFS
     return max(10 * math.log10(power), LEAST_DBFS)
+
+
+def _sums_of(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the sums of the samples of each channel and of their squares, both [channels]."""
+    sums = np.zeros(block.shape[1])
+    squares = np.zeros(block.shape[1])
+    # One channel after the other, in double precision: NumPy is slow along an axis of two, and a
+    # copy of the block would take longer than the sums.
+    for number, channel in enumerate(block.T):
+        sums[number] = channel.sum(dtype=np.float64)
+        squares[number] = np.einsum(
+            "s,s->", channel, channel, dtype=np.float64, casting="same_kind"
+        )
+    return sums, squares
+
+
+def _power(sums: np.ndarray, squares: np.ndarray, samples: int) -> float:
+    """Returns the mean over the channels of the variances of `samples` samples."""
+    return float((squares / samples - (sums / samples) ** 2).mean())

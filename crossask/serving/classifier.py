@@ -11,12 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crossask.audio import fill_window, rates, sliding_windows
-from crossask.audio.remarks import SILENCE_DBFS
+from crossask.audio.remarks import SILENCE_DBFS, level_of
 from crossask.audio.windows import BATCH_WINDOWS
 from crossask.errors import AudioError, CrossaskError
 from crossask.serving.litert_runner import LiteRTModel
 from crossask.serving.recording import Recording, Source
-from crossask.serving.results import Embeddings, Explanation, Prediction, Segment, is_finite
+from crossask.serving.results import (
+    Embeddings,
+    Explanation,
+    Prediction,
+    Segment,
+    audible,
+    is_finite,
+)
 from crossask.serving.saved_model_runner import SavedModel
 from crossask.serving.starter import starter_model
 
@@ -275,6 +282,7 @@ class Classifier:
                 start_seconds=window.start / rate,
                 end_seconds=(window.start + len(window.waveform)) / rate,
                 probabilities=self._by_scene(probabilities),
+                level_dbfs=level_of(window.waveform),
             )
             window.recording.timeline.append(segment)
             window.recording.unclassified -= 1
@@ -287,7 +295,8 @@ class Classifier:
         if recording.error is not None:
             return recording.error
         timeline = tuple(recording.timeline)
-        table = np.array([list(segment.probabilities.values()) for segment in timeline])
+        # The scene that the model computes for silence means nothing.
+        table = np.array([list(segment.probabilities.values()) for segment in audible(timeline)])
 
         def explain(segment: Segment) -> Explanation:
             """Returns the explanation of one window; reads the recording again."""

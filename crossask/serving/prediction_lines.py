@@ -11,7 +11,6 @@ import dataclasses
 import io
 import itertools
 import json
-import operator
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -28,7 +27,7 @@ TIMELINE_FORMATS = ("text", "csv", "json", "audacity")
 # Suffix of a timeline's file.
 SUFFIX = {"text": ".txt", "csv": ".csv", "json": ".jsonl", "audacity": ".txt"}
 
-# In place of the scenes of a silent recording.
+# In place of the scenes of a silent recording or window.
 SILENT = "silent"
 # How the line of a window begins in the format "text".
 WINDOW = re.compile(r"\d+:\d\d:\d\d to \d+:\d\d:\d\d ")
@@ -40,7 +39,7 @@ DCASE_FOLDER = "audio/"
 
 @dataclasses.dataclass(frozen=True)
 class Label:
-    """A label of Audacity: a stretch of the recording with one scene."""
+    """A label of Audacity: a stretch of the recording with one scene, or SILENT in its place."""
 
     start_seconds: float
     end_seconds: float
@@ -99,8 +98,8 @@ def prediction_line(prediction: "Prediction", file_format: str, top: int = 3) ->
 def timeline_lines(prediction: "Prediction", file_format: str, top: int = 3) -> str:
     """Returns the lines of one recording's windows.
 
-    In the format "audacity", consecutive windows of one scene are one label. Text and labels of a
-    silent recording have no scenes.
+    In the format "audacity", consecutive windows of one scene are one label. In text and labels,
+    silent windows have no scene.
 
     Args:
       prediction: The prediction.
@@ -146,9 +145,12 @@ def is_timeline(content: str, file_format: str, scenes: Sequence[str]) -> bool:
 
 
 def labels(timeline: Iterable["Segment"]) -> list[Label]:
-    """Returns one label for each group of consecutive windows with the same scene."""
+    """Returns one label for each group of consecutive windows with the same scene.
+
+    The label of silent windows is SILENT.
+    """
     groups = []
-    for _, group in itertools.groupby(timeline, key=operator.attrgetter("scene")):
+    for _, group in itertools.groupby(timeline, key=label_text):
         groups.append(list(group))
     # Windows overlap, so two labels meet in the middle of what both groups cover.
     borders = [groups[0][0].start_seconds]
@@ -156,9 +158,14 @@ def labels(timeline: Iterable["Segment"]) -> list[Label]:
         borders.append((before[-1].end_seconds + after[0].start_seconds) / 2)
     borders.append(groups[-1][-1].end_seconds)
     return [
-        Label(start, end, group[0].scene)
+        Label(start, end, label_text(group[0]))
         for group, start, end in zip(groups, borders[:-1], borders[1:], strict=True)
     ]
+
+
+def label_text(segment: "Segment") -> str:
+    """Returns the scene of a window, or SILENT."""
+    return SILENT if segment.is_silent else segment.scene
 
 
 def top_scenes_text(prediction: "Prediction | Segment", top: int) -> str:
@@ -214,6 +221,7 @@ def _window_line(prediction: "Prediction", segment: "Segment", file_format: str,
             "end_seconds": end,
             "scene": segment.scene,
             "probabilities": segment.probabilities,
+            "silent": segment.is_silent,
             "filled_seconds": prediction.filled_seconds,
         }
         return json.dumps(values) + "\n"
@@ -230,7 +238,8 @@ def _scenes_text(prediction: "Prediction", part: "Prediction | Segment", top: in
       top: As in `prediction_line`.
     """
     # The scene that the model computes for silence means nothing.
-    scenes = SILENT if prediction.is_silent else top_scenes_text(part, top)
+    is_silent = prediction.is_silent or part.is_silent
+    scenes = SILENT if is_silent else top_scenes_text(part, top)
     return f"{scenes}{filled_text(prediction)}"
 
 

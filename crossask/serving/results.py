@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -39,11 +39,23 @@ class Segment(_SceneProbabilities):
       start_seconds: Start of the window.
       end_seconds: End of the window.
       probabilities: Scene -> probability.
+      level_dbfs: Its level; see `Prediction`.
     """
 
     start_seconds: float
     end_seconds: float
     probabilities: dict[str, float]
+    level_dbfs: float = 0.0
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it is not louder than SILENCE_DBFS; the scene then means nothing."""
+        return self.level_dbfs < SILENCE_DBFS
+
+
+def audible(timeline: Sequence[Segment]) -> list[Segment]:
+    """Returns the windows that are not silent, or all of them if all are."""
+    return [segment for segment in timeline if not segment.is_silent] or list(timeline)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +124,8 @@ class Prediction(_SceneProbabilities):
       source: Path of the sound file, or "the array".
       seconds: Length of the recording.
       sample_rate_hz: Its sample rate.
-      probabilities: Scene -> probability, the mean over all windows.
+      probabilities: Scene -> probability, the mean over the windows that are not silent, or over
+        all if all are.
       timeline: The windows in order of time; they may overlap.
       filled_seconds: Seconds by which the recording was filled up to a window, with silence or with
         its repetition (see `crossask.audio.fill_window`); 0 if it is long enough.
@@ -166,7 +179,7 @@ class Prediction(_SceneProbabilities):
 
         Args:
           at_seconds: The window whose centre is nearest to this time is explained. None is the
-            window in which the probability of `scene` is highest.
+            window that is not silent in which the probability of `scene` is highest.
 
         Raises:
           CrossaskError: The time is not a finite number.
@@ -177,11 +190,11 @@ class Prediction(_SceneProbabilities):
                 f"The time is {at_seconds!r} s.", "Give a finite number of seconds."
             )
         if at_seconds is None:
-            probabilities = [segment.probabilities[self.scene] for segment in self.timeline]
-            number = int(np.argmax(probabilities))
-        else:
-            centres = [(part.start_seconds + part.end_seconds) / 2 for part in self.timeline]
-            number = int(np.argmin(np.abs(np.array(centres) - at_seconds)))
+            windows = audible(self.timeline)
+            probabilities = [segment.probabilities[self.scene] for segment in windows]
+            return self._explain(windows[int(np.argmax(probabilities))])
+        centres = [(part.start_seconds + part.end_seconds) / 2 for part in self.timeline]
+        number = int(np.argmin(np.abs(np.array(centres) - at_seconds)))
         return self._explain(self.timeline[number])
 
 

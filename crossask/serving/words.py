@@ -86,7 +86,10 @@ def over_time_in_words(prediction: Prediction) -> str:
     for stretch in stretches:
         start = minutes_text(stretch.start_seconds)
         end = minutes_text(stretch.end_seconds)
-        parts.append(f"{scene_phrase(stretch.scene)} ({start} to {end})")
+        phrase = scene_phrase(stretch.scene)
+        if stretch.scene == prediction_lines.SILENT:
+            phrase = "silence"
+        parts.append(f"{phrase} ({start} to {end})")
     return f"Over time: {', then '.join(parts)}."
 
 

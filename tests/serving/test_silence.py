@@ -1,12 +1,14 @@
 """Silence: recordings without sound, whatever else is in their samples."""
 
+import json
+
 import numpy as np
 import pytest
 import soundfile
 
 from crossask.audio import remarks
 from crossask.cli import predict
-from crossask.serving import Classifier, prediction_lines
+from crossask.serving import Classifier, prediction_lines, words
 
 
 def silence(rng, kind, samples=32000):
@@ -50,6 +52,29 @@ def test_one_loud_window_is_enough_for_a_recording_that_is_not_silent(model):
     prediction = model.predict(waveform, 16000)
     assert not prediction.is_silent
     assert prediction.level_dbfs == pytest.approx(-20, abs=0.5)
+
+
+def test_silent_windows_have_no_scene_and_do_not_count_for_the_recording(model):
+    waveform = np.zeros((16000 * 8, 2))
+    # Three of seven windows of 2 s, which overlap by half, contain sound.
+    waveform[16000 * 3 : 16000 * 5] = np.random.default_rng(0).normal(0, 0.1, (32000, 2))
+    prediction = model.predict(waveform, 16000)
+    silent = [segment.is_silent for segment in prediction.timeline]
+    assert silent == [True, True, False, False, False, True, True]
+    with_sound = [segment.probabilities for segment in prediction.timeline[2:5]]
+    for scene, probability in prediction.probabilities.items():
+        assert probability == pytest.approx(np.mean([window[scene] for window in with_sound]))
+    explained = prediction.explain()
+    assert explained.start_seconds in (2, 3, 4)
+
+    lines = prediction_lines.timeline_lines(prediction, "text").splitlines()
+    assert [line.endswith(" silent") for line in lines] == silent
+    labels = [label.scene for label in prediction_lines.labels(prediction.timeline)]
+    assert labels[0] == labels[-1] == prediction_lines.SILENT
+    assert labels.count(prediction_lines.SILENT) == 2
+    objects = prediction_lines.timeline_lines(prediction, "json").splitlines()
+    assert [json.loads(line)["silent"] for line in objects] == silent
+    assert "silence (0:00 to" in words.over_time_in_words(prediction)
 
 
 def test_a_silent_recording_is_logged(exports, tmp_path, capsys):

@@ -193,16 +193,25 @@ def needs(study: Study, corpora: Mapping[str, Corpus] = CORPORA) -> tuple[str, .
     return (*corpora[study.corpus].needs, *study.needs)
 
 
-def on_ambiences(name: str, about: str, file: str) -> Study:
+def on_ambiences(name: str, about: str, file: str, minutes: float | None = None) -> Study:
     """Returns a study of all rows of an experiment file on the ambiences, with YAMNet.
 
     Args:
       name: See `Study`.
       about: See `Study`.
       file: The experiment file.
+      minutes: See `Study`.
     """
     rows = Training(f"experiments/{file}", THREE_SEEDS, override=YAMNET_WEIGHTS)
-    return Study(name, about, "ambience", (rows,), "cmam_feature_based", needs=("YAMNET",))
+    return Study(
+        name,
+        about,
+        "ambience",
+        (rows,),
+        "cmam_feature_based",
+        needs=("YAMNET",),
+        minutes=minutes,
+    )
 
 
 def levels_of(name: str, about: str, row: str, corpus: str, minutes: float | None = None) -> Study:
@@ -453,6 +462,8 @@ STUDIES = (
         "ambience_choices",
         "other choices of training and network on these ambiences",
         "ambience_choices.py",
+        # 30.8 minutes with other work at the same time, after 15 of 120 runs before.
+        minutes=34,
     ),
     on_ambiences(
         "ambience_fine_tuning",

@@ -226,6 +226,11 @@ def check_room(folder: str | Path, needed: int) -> None:
         )
 
 
+def can_only_be_read(folder: str | Path) -> bool:
+    """Returns whether there is a folder to which this process may not write."""
+    return os.path.isdir(folder) and not os.access(folder, os.W_OK)
+
+
 def remove(path: str | Path) -> None:
     """Removes a file, or a folder with its content."""
     path = Path(path)

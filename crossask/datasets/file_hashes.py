@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from crossask import stored
+from crossask import files, stored
 from crossask.errors import DataError
 
 LOG = logging.getLogger("crossask")
@@ -133,7 +133,9 @@ def kept_in(path: Path, names: Iterable[str]) -> Iterator[None]:
                 absolute = os.path.abspath(name)
                 if absolute in _known:
                     found[absolute] = _known[absolute]
-        if any(before.get(name) != content for name, content in found.items()):
+        is_new = any(before.get(name) != content for name, content in found.items())
+        # Features that others share may lie where this process may not write.
+        if is_new and not files.can_only_be_read(path.parent):
             # Another process may have added others.
             _write(path, {**_load(path), **found})
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from crossask import config, events, files, locks, precision
 from crossask.config import Experiment
 from crossask.datasets import Clip, Corpus, file_hashes, leaks
-from crossask.errors import DataError
+from crossask.errors import CrossaskError, DataError
 from crossask.events.precomputed import Precomputed
 from crossask.features import keys, records, samples, verification
 from crossask.features.computation import Change, FrozenModel
@@ -193,13 +193,26 @@ def _frozen_event_model(
 def _begin_folder(folder: Path, clip_ids: Sequence[str]) -> list[str]:
     """Creates or cleans the folder of one kind of feature.
 
+    A folder to which this process may not write is used if it is complete: others share theirs.
+
     Args:
       folder: The folder.
       clip_ids: Ids of the clips in the order of the records.
 
     Returns:
       What was wrong with files that were removed, and will be computed again.
+
+    Raises:
+      CrossaskError: It cannot be written, and is not complete.
     """
+    if files.can_only_be_read(folder):
+        problem = verification.first_problem(folder, clip_ids)
+        if problem:
+            raise CrossaskError(
+                f"{folder} cannot be written, and {problem}.",
+                "Give a --features_dir that you may write to, or ask its owner to complete it.",
+            )
+        return []
     files.check_room(folder, 0)
     files.remove_remains(folder)
     locks.remove_left_holder(folder)
@@ -251,8 +264,9 @@ def _write_in_threads(
 
 def read_recordings(corpus: Corpus, features_dir: Path) -> None:
     """Reads the recordings that are new or changed, and stores their hashes in `features_dir`."""
-    files.check_room(features_dir, 0)
-    files.remove_remains(features_dir)
+    if not files.can_only_be_read(features_dir):
+        files.check_room(features_dir, 0)
+        files.remove_remains(features_dir)
     paths = [clip.path for clip in corpus.clips]
     with file_hashes.kept_in(features_dir / HASHES_FILE, paths):
         # The first access reads the recordings; the corpus keeps the result.

@@ -46,6 +46,18 @@ def remove_incomplete(folder: Path, clip_ids: Sequence[str]) -> list[str]:
     return _remove(_problems(folder, clip_ids, reads_values=False))
 
 
+def first_problem(folder: Path, clip_ids: Sequence[str]) -> str:
+    """Returns the first file that is missing or damaged, and what is wrong with it; "" if none is.
+
+    Arguments as in `remove_incomplete`; only the starts of the records are read, too.
+    """
+    for path in _missing(folder, clip_ids):
+        return f"{path} is missing"
+    for path, problem in _problems(folder, clip_ids, reads_values=False):
+        return f"{path} {problem}"
+    return ""
+
+
 def remove_damaged(cache: "FeatureCache") -> list[str]:
     """Reads all features of a cache, and removes the files that are damaged.
 
@@ -90,16 +102,22 @@ def damage_named(cache: "FeatureCache", fix: str = VERIFY) -> Iterator[None]:
 def _problems_of_cache(cache: "FeatureCache") -> Iterator[tuple[Path, str]]:
     """Yields the damaged and the missing files of a cache, and what is wrong with them."""
     for folder in cache.folders.values():
-        for number in range(records.shard_count(cache.clip_ids)):
-            path = records.shard_path(folder, number)
-            if not path.exists():
-                yield path, "is missing"
+        for path in _missing(folder, cache.clip_ids):
+            yield path, "is missing"
         yield from _problems(folder, cache.clip_ids, reads_values=True)
         # Embeddings for controls lie beside the clips' own.
         for other in sorted(folder.parent.glob(f"{folder.name}-*")):
             if not other.name.removeprefix(f"{folder.name}-").startswith(CONTROLS):
                 continue
             yield from _problems(other, cache.clip_ids, reads_values=True)
+
+
+def _missing(folder: Path, clip_ids: Sequence[str]) -> Iterator[Path]:
+    """Yields the shards of a folder that are missing."""
+    for number in range(records.shard_count(clip_ids)):
+        path = records.shard_path(folder, number)
+        if not path.exists():
+            yield path
 
 
 def _problems(

@@ -1,6 +1,7 @@
 """Features are computed once, resumable, the same bytes whatever happened on the way."""
 
 import hashlib
+import os
 import pickle
 import resource
 from pathlib import Path
@@ -11,7 +12,7 @@ import small_corpus
 import soundfile
 import soxr
 
-from crossask import config, processors
+from crossask import config, files, processors
 from crossask.config import TrainingConfig
 from crossask.datasets import clips, read_corpus
 from crossask.errors import AudioError, ConfigError, CrossaskError, DataError
@@ -442,3 +443,23 @@ def test_beam_options_that_cannot_be_used_are_a_users_mistake():
     pytest.importorskip("apache_beam", reason="needs Apache Beam: pip install 'crossask[beam]'")
     with pytest.raises(ConfigError, match="NoSuchRunner"):
         beam.pipeline_writer(["--runner=NoSuchRunner"])
+
+
+def test_complete_features_are_used_where_this_process_may_not_write(few, tmp_path, monkeypatch):
+    def states():
+        return {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+    def refused(*_):
+        raise AssertionError("written")
+
+    written = prepare_features(few, small_corpus.FA, tmp_path)
+    before = states()
+    # Root may write everywhere, so that rights alone would not stop these tests.
+    monkeypatch.setattr(files, "can_only_be_read", os.path.isdir)
+    monkeypatch.setattr(files, "check_room", refused)
+    assert prepare_features(few, small_corpus.FA, tmp_path).folders == written.folders
+    assert states() == before
+    shard = Path(written.shards("log_mel")[0])
+    shard.unlink()
+    with pytest.raises(CrossaskError, match=f"cannot be written, and {shard} is missing"):
+        prepare_features(few, small_corpus.FA, tmp_path)

@@ -147,8 +147,9 @@ def test_yamnets_statistics_are_those_of_both_devices(trainable, two_devices):
     )
     tf.function(lambda: two_devices.run(lambda part: shared(part, training=True), (x,)))()
     for name, value in arrays(shared).items():
-        # one device's variance is corrected by n / (n - 1), n at least 36; several devices' is not
-        np.testing.assert_allclose(value, arrays(alone)[name], rtol=0.005, atol=1e-5, err_msg=name)
+        # One device's variance is corrected by n / (n - 1), n at least 36; several devices' is not.
+        # A tenth of it is new, so that a variance of 3 makes a relative difference of 0.007.
+        np.testing.assert_allclose(value, arrays(alone)[name], rtol=0.01, atol=1e-5, err_msg=name)
         assert (value != before[name]).any() == (trainable and "moving" in name), name
 
 

@@ -483,6 +483,8 @@ STUDIES = (
         "the same for CMAM",
         "cmam_feature_based",
         "ambience",
+        # 23.4 minutes with other work at the same time.
+        minutes=23,
     ),
     levels_of(
         "quiet_ambience_levels_linear",
@@ -497,6 +499,7 @@ STUDIES = (
         "the same at the levels of TAU 2019, for CMAM",
         "cmam_feature_based",
         "ambience_quiet",
+        minutes=15,
     ),
     Study(
         name="recording_levels",
@@ -541,8 +544,7 @@ STUDIES = (
             "{out}/esc10_pretraining/models",
             "--json={stored}",
         ),
-        minutes=30,
-        is_measured=False,
+        minutes=14,
     ),
     Study(
         name="scene_events_recovery",

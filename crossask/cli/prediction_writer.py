@@ -212,7 +212,10 @@ class PredictionWriter:
           NameTakenError: It has one under the name of this recording that is, or may be, that of
             another.
         """
-        if recording.is_changed or self.origins is None:
+        if self.origins is None:
+            return False
+        if recording.is_changed:
+            self.origins.check_owner(self._key(recording), self.origin_of[recording.path])
             return False
         names = self._names_in_output(recording)
         if not names:

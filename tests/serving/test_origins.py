@@ -301,6 +301,28 @@ def test_a_recording_with_a_taken_name_does_not_end_the_watching_of_a_folder(tmp
     assert "a.wav would both be a.txt" in message
 
 
+def test_recordings_beside_one_with_a_taken_name_are_predicted_together(tmp_path):
+    calls = []
+
+    class Counting(Classifier):
+        """Stores how many recordings it predicts at once."""
+
+        def predict_each(self, recordings, progress=None):
+            calls.append(len(recordings))
+            return super().predict_each(recordings, progress)
+
+    for name in ("a.flac", "a.wav", *(f"b{number:02d}.wav" for number in range(30))):
+        write(tmp_path / "sounds" / name)
+    recordings = sources.find_recordings([tmp_path / "sounds"])
+    out = tmp_path / "out"
+    values = types.SimpleNamespace(out=str(out), format="text", timeline=True, top=3, watch=True)
+    PredictionWriter(values, Counting()).predict_found(recordings)
+    assert sum(calls) == len(list(out.glob("*.txt"))) == 31
+    # Together, windows of several recordings are one batch.
+    assert max(calls) == 16
+    assert len(calls) < 8
+
+
 def test_a_changed_recording_does_not_overwrite_the_timeline_that_has_its_name(tmp_path, capsys):
     for name in ("a.flac", "a.wav"):
         write(tmp_path / "sounds" / name)

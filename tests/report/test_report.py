@@ -142,7 +142,13 @@ def test_a_validation_score_of_frames_is_not_compared_with_those_of_clips(tmp_pa
 
 def test_a_row_is_chosen_among_those_with_the_same_validation_part(tmp_path):
     write_run(tmp_path, "fa", (3, 3))
-    for name, division, accuracy in (("a", "of 30 %", 0.7), ("b", "of 30 %", 0.8), ("c", "", 0.9)):
+    for name, division, accuracy in (
+        ("a", "of 30 %", 0.7),
+        ("b", "of 30 %", 0.8),
+        ("c", "", 0.9),
+        # All of its clips are trained on.
+        ("d", "of none", None),
+    ):
         folder = write_run(tmp_path, name, (4, 3), "CMAM")
         corpus = json.loads((folder / "config.json").read_text())["corpus"]
         change_json(folder / "config.json", corpus=corpus | {"division": division})

@@ -210,8 +210,13 @@ def spelling_key(name: str) -> str:
     folded = unicodedata.normalize("NFKC", name).casefold()
     visible = [character for character in folded if unicodedata.category(character) != "Cf"]
     key = "".join("".join(visible).split())
-    whole = _WHOLE_NUMBER.fullmatch(key)
-    return whole["number"] if whole else key
+    return without_fraction(key)
+
+
+def without_fraction(cell: str) -> str:
+    """Returns 1 for 1.0, which pandas and spreadsheets write for it; other cells as they are."""
+    whole = _WHOLE_NUMBER.fullmatch(cell)
+    return whole["number"] if whole else cell
 
 
 def difference_of(name: str, other: str) -> str:

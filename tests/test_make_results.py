@@ -347,6 +347,26 @@ def test_a_student_is_set_aside_with_its_teacher(tmp_path):
     assert not (left / "student" / "fold1" / "seed0").exists()
 
 
+def test_runs_stay_if_their_row_has_more_folds_now(tmp_path):
+    rows = tmp_path / "rows.py"
+    rows.write_text(
+        "from crossask import config\n"
+        'ROWS = (config.Experiment("fa", folds=("1", "2"), note="new"),)\n'
+    )
+    study = studies.Study("small", "a test", "demo", (studies.Training(str(rows), (0,)),))
+    folder = tmp_path / "out" / "small"
+    for fold, folds in (("1", ("1",)), ("3", ("1", "2", "3"))):
+        fields = {"folds": folds}
+        write_run(folder / "runs", "fa", (2, 3), corpus="tau2019", fold=fold, fields=fields)
+    make_results._set_outdated_runs_aside(study, settings_of(tmp_path))
+    runs = [path.parent for path in folder.rglob("config.json")]
+    # A report would read a run of a fold that the row no longer has.
+    assert sorted(str(run.relative_to(folder)) for run in runs) == [
+        "outdated/fa/fold3/seed0",
+        "runs/fa/fold1/seed0",
+    ]
+
+
 def test_a_finished_run_stays_whose_weights_the_study_names_by_a_relative_path(
     tmp_path, monkeypatch
 ):

@@ -3,6 +3,7 @@
 Figures are created without pyplot, whose state would be shared by threads that draw at once.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,7 +31,7 @@ POOLINGS = (
 
 
 def timeline_png(prediction: Prediction, explanation: Explanation) -> bytes:
-    """Draws the probabilities of the most probable scenes over time.
+    """Draws the probabilities of the most probable scenes over time; silent windows are empty.
 
     Args:
       prediction: The prediction; the most probable scene is on top.
@@ -39,7 +40,10 @@ def timeline_png(prediction: Prediction, explanation: Explanation) -> bytes:
     scenes = [scene for scene, _ in prediction.top(SHOWN_SCENES)]
     percentages = []
     for scene in scenes:
-        row = [100 * segment.probabilities[scene] for segment in prediction.timeline]
+        row = []
+        for segment in prediction.timeline:
+            # Matplotlib draws no cell where a value is no number.
+            row.append(math.nan if segment.is_silent else 100 * segment.probabilities[scene])
         percentages.append(row)
 
     figure = _figure(0.95 + 0.2 * len(scenes))

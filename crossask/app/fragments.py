@@ -397,12 +397,15 @@ def _timeline_figure(
     for segment in prediction.timeline:
         scenes.append(f"{prediction_lines.label_text(segment)} from {segment.start_seconds:g} s")
     picture = drawing.timeline_png(prediction, explanation)
+    sentence = (
+        "Darker is more probable: each row is a scene, each column the middle of a window of "
+        f"{card['clip_seconds']:g} s, and the frame marks the window that is explained."
+    )
+    if any(segment.is_silent for segment in prediction.timeline):
+        sentence += " Silent windows are empty."
     return _Figure(
         title="Probabilities over time",
-        sentence=(
-            "Darker is more probable: each row is a scene, each column the middle of a window of "
-            f"{card['clip_seconds']:g} s, and the frame marks the window that is explained."
-        ),
+        sentence=sentence,
         description=f"Most probable scene: {', '.join(scenes)}.",
         file=downloads.picture_file(picture, f"{stem}_timeline"),
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class FolderWalk:
-    """The folders below a folder, each of them once.
+    """A folder and the folders below it, each of them once.
 
     Hidden folders are left out. Links are followed after all other folders, so a folder that is
     there itself has its own path.

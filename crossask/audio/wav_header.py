@@ -13,10 +13,10 @@ _WAVE = b"WAVE"
 # Largest size that fits into a chunk's header.
 _LARGEST = 0xFFFFFFFF
 # What other programs append behind the chunks: ID3 and APE tags.
-_TAGS = (b"ID3", b"TAG", b"APETAGEX")
+TAGS = (b"ID3", b"TAG", b"APETAGEX")
 # Chunks that programs write behind the samples. Four bytes of sound are one of these names by a
 # chance below one in a hundred million. They may have a wrong size, or be cut off.
-_KNOWN_CHUNKS = (
+KNOWN_CHUNKS = (
     b"LIST",
     b"id3 ",
     b"bext",
@@ -172,13 +172,16 @@ def _is_end(file: BinaryIO, end: int, total: int) -> bool:
 
 
 def _are_chunks(file: BinaryIO, place: int, total: int) -> bool:
-    """Returns whether chunks or tags are from a place on up to the end of the file."""
+    """Returns whether chunks are from a place on up to the end of the file, or up to a known one.
+
+    Behind a tag, or a known chunk, there is no sound.
+    """
     for _ in range(_MOST_CHUNKS):
         if total - place < _CHUNK.size:
             return True
         file.seek(place)
         chunk = file.read(_CHUNK.size)
-        if chunk.startswith((*_TAGS, *_KNOWN_CHUNKS)):
+        if chunk.startswith((*TAGS, *KNOWN_CHUNKS)):
             return True
         name, size = _CHUNK.unpack(chunk)
         if not (name.isascii() and name.decode("ascii").isprintable()):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from crossask import files, locks
-from crossask.cli import command
+from crossask.cli import command, shared_flags
 from crossask.errors import CrossaskError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ SEEDS = "0,1,2"
 # All numbers of the report, beside the folder of the runs.
 RESULTS = "results.json"
 # Flags of `crossask train` that also apply to a folder of recordings.
-PASSED_ON = ("folds", "jobs", "workers", "distribution", "tpu", "save_steps", "peer_timeout")
+PASSED_ON = ("folds", "jobs", "workers", "distribution", "tpu", "save_steps")
 
 
 def train(words: Sequence[str], values: flags.FlagValues) -> int:
@@ -128,6 +128,8 @@ def _check(words: Sequence[str], values: flags.FlagValues) -> None:
             "Write the settings on one of them with --dry_run, then train with "
             "--experiment=RECORDINGS_models/rows.py --data_dir=RECORDINGS_models/clips.csv on all.",
         )
+    command.refuse(values, ["peer_timeout"], "a folder of recordings")
+    shared_flags.refuse_unused_device_flags(values)
 
 
 def _export(out: Path) -> int:

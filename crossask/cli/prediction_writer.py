@@ -85,8 +85,10 @@ class PredictionWriter:
                 self.failed += 1
                 command.complain(error.problem, error.fix)
                 return
-        for recording in recordings:
-            self.predict_found([recording])
+        # By halves, most of the others are still predicted together.
+        middle = len(recordings) // 2
+        self.predict_found(recordings[:middle])
+        self.predict_found(recordings[middle:])
 
     def _not_written(self, recordings: Sequence["RecordingFile"]) -> list["RecordingFile"]:
         """Returns the recordings that are not in the output yet, and logs how many are.
@@ -212,7 +214,10 @@ class PredictionWriter:
           NameTakenError: It has one under the name of this recording that is, or may be, that of
             another.
         """
-        if recording.is_changed or self.origins is None:
+        if self.origins is None:
+            return False
+        if recording.is_changed:
+            self.origins.check_owner(self._key(recording), self.origin_of[recording.path])
             return False
         names = self._names_in_output(recording)
         if not names:

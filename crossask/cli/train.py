@@ -89,11 +89,11 @@ flags.DEFINE_bool(
 
 def train(values: flags.FlagValues, words: list[str]) -> int:
     """Trains the grid of runs, after a preflight, or prints its plan."""
-    shared_flags.refuse_unused_device_flags(values)
     if words:
         from crossask.cli import own_recordings
 
         return own_recordings.train(words, values)
+    shared_flags.refuse_unused_device_flags(values)
     if not (values.experiment or values.data_dir):
         raise CrossaskError(
             "Neither recordings nor --experiment are given.",

@@ -4,7 +4,6 @@ import collections
 import dataclasses
 import logging
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -36,8 +35,6 @@ PARTS = {
 }
 # Texts of missing values that pandas has made of numbers and writes instead of empty cells.
 MISSING = ("nan", "NaN", "<NA>")
-# A number of a fold, as a spreadsheet may write it.
-NUMBER = re.compile(r"\d+(\.0+)?")
 
 
 def read(data_dir: str | Path, need_audio: bool = True, name: str = "folder") -> Corpus:
@@ -295,9 +292,7 @@ def _folds_of_table(lines: ClipTable) -> dict[str, str]:
         fold = line.row.get("fold", "")
         if not fold:
             return {}
-        # Spreadsheets and pandas write 1.0 for 1.
-        if NUMBER.fullmatch(fold):
-            fold = fold.partition(".")[0]
+        fold = text_tables.without_fraction(fold)
         fold_of[line.name] = fold
         first = line_of.setdefault(_fold_key(fold), line)
         if fold_of[first.name] != fold:

@@ -132,7 +132,7 @@ class CorpusResults:
         candidates = [row for row in compared if row.validation_part == most_common]
         chosen = candidates[0]
         choice = ""
-        if len(candidates) > 1 and all(row.validation is not None for row in compared):
+        if len(candidates) > 1 and all(row.validation is not None for row in candidates):
             chosen = max(candidates, key=lambda row: row.validation)
             limited = " that have the same validation part" if len(set(parts)) > 1 else ""
             choice = (

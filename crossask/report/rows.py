@@ -155,9 +155,12 @@ class Row:
     @property
     def _wanted_folds(self) -> list[str]:
         """The folds of the row in the experiment file; empty if an older version wrote its runs."""
+        lists = [run.experiment.get("folds", ()) for run in self.runs]
+        # The order is that of the longest list, which is the latest if folds were added.
+        lists.sort(key=len, reverse=True)
         wanted: dict[str, None] = {}  # as an ordered set
-        for run in self.runs:
-            wanted |= dict.fromkeys(str(fold) for fold in run.experiment.get("folds", ()))
+        for folds in lists:
+            wanted |= dict.fromkeys(map(str, folds))
         return list(wanted)
 
     def _mean_over_runs(self, name: str) -> float | None:

@@ -294,7 +294,13 @@ class Classifier:
         """Returns the prediction for a recording whose windows are all classified, or its error."""
         if recording.error is not None:
             return recording.error
-        timeline = tuple(recording.timeline)
+        level_dbfs = recording.remarks.loudest_dbfs
+        # A conversion of the rate rings where an offset starts and ends, so that a window may seem
+        # louder than the whole recording.
+        timeline = tuple(
+            dataclasses.replace(segment, level_dbfs=min(segment.level_dbfs, level_dbfs))
+            for segment in recording.timeline
+        )
         # The scene that the model computes for silence means nothing.
         table = np.array([list(segment.probabilities.values()) for segment in audible(timeline)])
 
@@ -303,7 +309,6 @@ class Classifier:
             return self._explain(recording, segment)
 
         probabilities = table.mean(0)
-        level_dbfs = recording.remarks.loudest_dbfs
         is_probable = probabilities.max() >= self.least_probability
         return Prediction(
             source=recording.name,

@@ -177,12 +177,22 @@ class Origins:
                 f"be {name} in {self._out}, and they differ in size or time of change.",
                 "Set another --out, or rename this recording.",
             )
+        self.check_owner(name, origin)
+        return has_same_embedding and (not has_states or known.state == origin.state)
+
+    def check_owner(self, name: str, origin: Origin) -> None:
+        """Raises NameTakenError if a name in the output is that of another recording.
+
+        A recording that is no longer where it was keeps no name from others.
+        """
+        known = self._known.get(name)
+        if known is None or not os.path.exists(known.recording):
+            return
         if not _are_one_file(origin.recording, known.recording):
             raise NameTakenError(
                 f"{known.recording} and {origin.recording} would both be {name} in {self._out}.",
                 "Set another --out for one of them, or rename it.",
             )
-        return has_same_embedding and (not has_states or known.state == origin.state)
 
 
 def _may_be_moved(before: tuple[int, int], now: tuple[int, int]) -> bool:

@@ -107,10 +107,7 @@ def timeline_lines(prediction: "Prediction", file_format: str, top: int = 3) -> 
       top: Number of scenes in the format "text".
     """
     if file_format == "audacity":
-        found = labels(prediction.timeline)
-        if prediction.is_silent:
-            found = [Label(found[0].start_seconds, found[-1].end_seconds, SILENT)]
-        lines = [_label_line(label) for label in found]
+        lines = [_label_line(label) for label in labels(prediction.timeline)]
     else:
         lines = [
             _window_line(prediction, segment, file_format, top) for segment in prediction.timeline
@@ -238,8 +235,7 @@ def _scenes_text(prediction: "Prediction", part: "Prediction | Segment", top: in
       top: As in `prediction_line`.
     """
     # The scene that the model computes for silence means nothing.
-    is_silent = prediction.is_silent or part.is_silent
-    scenes = SILENT if is_silent else top_scenes_text(part, top)
+    scenes = SILENT if part.is_silent else top_scenes_text(part, top)
     return f"{scenes}{filled_text(prediction)}"
 
 

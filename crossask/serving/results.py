@@ -39,7 +39,7 @@ class Segment(_SceneProbabilities):
       start_seconds: Start of the window.
       end_seconds: End of the window.
       probabilities: Scene -> probability.
-      level_dbfs: Its level; see `Prediction`.
+      level_dbfs: Its level, at most that of the recording; see `Prediction`.
     """
 
     start_seconds: float
@@ -49,7 +49,7 @@ class Segment(_SceneProbabilities):
 
     @property
     def is_silent(self) -> bool:
-        """Whether it is not louder than SILENCE_DBFS; the scene then means nothing."""
+        """Whether its level is below SILENCE_DBFS; the scene then means nothing."""
         return self.level_dbfs < SILENCE_DBFS
 
 

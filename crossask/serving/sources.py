@@ -129,16 +129,17 @@ def watch_folder(
       is_over: Called before each look; the generator ends when it returns True.
 
     Raises:
-      CrossaskError: There is no such folder.
+      CrossaskError: There is no such folder, or it is there no more.
     """
-    if not Path(folder).is_dir():
-        raise CrossaskError(
-            f"There is no folder {str(folder)!r}.", "Create it, or watch another folder."
-        )
     yielded: dict[Path, tuple[int, int]] = {}
     before: dict[Path, tuple[int, int]] = {}
     logged: set[Path] = set()
     while not is_over():
+        # In a folder that was removed since the last look, such as a card, nothing would be found.
+        if not Path(folder).is_dir():
+            raise CrossaskError(
+                f"There is no folder {str(folder)!r}.", "Create it, or watch another folder."
+            )
         content = reading.folder_content(folder)
         _log_left_out(content, logged)
         now = _file_states(content.files)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from crossask.audio import resampling
+from crossask.audio import resampling, wav_header
 
 # Numbers of encodings. For EXTENSIBLE, the encoding is in a later field.
 PCM = 1
@@ -26,8 +26,8 @@ CHUNK_HEADER_BYTES = 8
 MOST_CHUNKS = 1000
 # Pattern of the names of chunks.
 CHUNK_NAME = "[ -~]{4}"
-# Starts of what other programs append: ID3 and APE tags.
-TAGS = (b"ID3", b"TAG", b"APE")
+# The first three bytes of the tags that other programs append.
+STARTS_OF_TAGS = tuple(tag[:3] for tag in wav_header.TAGS)
 # What messages say before the number of a file or a waveform.
 ENTRY = "Entry of the batch, counted from 0:"
 
@@ -233,15 +233,17 @@ def _find_chunks(files: tf.Tensor, entry: tf.Tensor) -> _Chunks:
             format_start=tf.where(tf.equal(name, b"fmt "), content, chunks.format_start)
         )
         # The samples were found before. If neither a tag nor a chunk follows them, the rest of the
-        # file are samples, too.
-        is_tag = tf.reduce_any(tf.equal(tf.strings.substr(name, 0, 3), TAGS))
+        # file are samples, too. A known chunk may have a wrong size, or be cut off.
+        is_tag = tf.reduce_any(tf.equal(tf.strings.substr(name, 0, 3), STARTS_OF_TAGS))
+        is_known = tf.reduce_any(tf.equal(name, wav_header.KNOWN_CHUNKS))
+        is_over = tf.logical_or(is_tag, is_known)
         is_chunk = tf.logical_and(
             tf.strings.regex_full_match(name, CHUNK_NAME), size + size % 2 <= present + 1
         )
-        is_sound = tf.logical_not(tf.logical_or(is_tag, is_chunk))
+        is_sound = tf.logical_not(tf.logical_or(is_over, is_chunk))
         if_behind = chunks._replace(
             data_bytes=tf.where(is_sound, file_bytes - chunks.data_start, chunks.data_bytes),
-            is_over=tf.logical_or(is_tag, is_sound),
+            is_over=tf.logical_or(is_over, is_sound),
         )
         is_behind = chunks.data_start >= 0
         is_samples = tf.equal(name, b"data")

@@ -81,7 +81,9 @@ def over_time_in_words(prediction: Prediction) -> str:
     if prediction.is_silent or len(stretches) == 1:
         return ""
     if len(stretches) > MOST_STRETCHES:
-        return f"The most probable scene changes {len(stretches) - 1} times."
+        has_silence = any(stretch.scene == prediction_lines.SILENT for stretch in stretches)
+        included = ", from and to silence included" if has_silence else ""
+        return f"The most probable scene changes {len(stretches) - 1} times{included}."
     parts = []
     for stretch in stretches:
         start = minutes_text(stretch.start_seconds)

@@ -12,6 +12,7 @@ longer belong to a study are moved to OUT/<study>/outdated.
 import argparse
 import dataclasses
 import hashlib
+import itertools
 import json
 import shlex
 import shutil
@@ -26,14 +27,13 @@ from typing import Any
 from studies import CORPORA, STUDIES, VARIABLES, Command, Corpus, Study, Training, needs
 
 from crossask import config, files, locks
+from crossask.config.experiment_files import OF_NO_RUN
 from crossask.errors import CrossaskError, DataError
 from crossask.report import runs as report_runs
 from crossask.stored import sha256
 from crossask.training import run_folder
 
 RESULTS = Path(__file__).parent
-# Field of a row that crossask-train does not compare, either.
-NOTE = "note"
 ALL_FAILED = 2
 SOME_FAILED = 3
 STOPPED = 75  # As the commands return after SIGTERM.
@@ -366,13 +366,13 @@ def _stop(_number: int, _frame: Any) -> None:
 
 
 def _set_outdated_runs_aside(study: Study, settings: Settings) -> None:
-    """Moves runs away whose row or seed is no longer that of the study."""
+    """Moves runs away whose row, fold or seed is no longer that of the study."""
     folder = settings.folder(study)
     wanted = {}
     for training in study.trainings:
         for row in rows_of(training, study, settings):
-            for seed in training.seeds:
-                wanted[row.name, seed] = _fields_for_run(row)
+            for fold, seed in itertools.product(row.folds, training.seeds):
+                wanted[row.name, fold, seed] = _fields_for_run(row)
     try:
         found = run_folder.find_runs(folder / "runs")
     except DataError:
@@ -381,7 +381,7 @@ def _set_outdated_runs_aside(study: Study, settings: Settings) -> None:
     outdated = []
     current = []
     for run in found:
-        key = (run.row, run.seed)
+        key = (run.row, run.fold, run.seed)
         if key in wanted and _fields_of_run(run) == wanted[key]:
             current.append(run)
         else:
@@ -406,8 +406,12 @@ def _fields_of_run(run: run_folder.Run) -> dict[str, Any] | None:
 
 
 def _fields_for_run(row: config.Experiment) -> dict[str, Any]:
-    """Returns the fields of a row with absolute paths, as crossask-train records them in a run."""
-    return _fields(config.with_absolute_paths(row))
+    """Returns the fields of a row that crossask-train compares with those of a run.
+
+    Paths are absolute, as crossask-train records them.
+    """
+    fields = _fields(config.with_absolute_paths(row))
+    return {name: value for name, value in fields.items() if name not in OF_NO_RUN}
 
 
 def _has_teacher(run: run_folder.Run) -> bool:
@@ -440,15 +444,16 @@ def _digest(study: Study, settings: Settings) -> str:
     content += [list(command) for _, command in _preparations(study.corpus, study, settings)]
     for training in study.trainings:
         content += [list(training.seeds), list(training.evaluations)]
-        content += [_fields(row) for row in rows_of(training, study, settings)]
+        for row in rows_of(training, study, settings):
+            fields = _fields(row)
+            del fields["note"]
+            content.append(fields)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _fields(row: config.Experiment) -> dict[str, Any]:
-    """Returns the fields of a row as JSON contains them, without its note."""
-    fields = json.loads(json.dumps(config.to_dict(row)))
-    del fields[NOTE]
-    return fields
+    """Returns the fields of a row as JSON contains them."""
+    return json.loads(json.dumps(config.to_dict(row)))
 
 
 def _with_names(settings: Settings) -> Settings:

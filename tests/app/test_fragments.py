@@ -76,6 +76,20 @@ def test_files_of_two_models_have_different_names_also_if_their_folders_have_one
     assert len(set(names)) == len(names)
 
 
+def test_the_picture_of_a_recording_with_silent_windows_says_that_they_are_empty():
+    prediction = made_up.prediction()
+    first, second = prediction.timeline
+    silent = dataclasses.replace(second, level_dbfs=-100.0)
+    with_silence = dataclasses.replace(prediction, timeline=(first, silent))
+    models = [fragments.ShownModel("model", made_up.CARD)]
+    for shown, has_silence in ((prediction, False), (with_silence, True)):
+        outcome = Outcome("a.wav", (shown,))
+        detail = fragments.Detail(outcome, [made_up.explanation()])
+        html = fragments.result_html(models, [outcome], detail)
+        assert ("Silent windows are empty." in html) is has_silence
+        assert ("silent from 10 s" in html) is has_silence
+
+
 def test_a_dollar_sign_in_a_name_is_not_a_formula():
     prediction = made_up.prediction(first="$\\frac{a$", second="$x$")
     explanation = made_up.explanation(events=("$\\frac{a$", "$x$"))

@@ -6,6 +6,7 @@ import glob
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -585,6 +586,20 @@ def test_a_file_of_a_watched_folder_that_is_never_predicted_is_logged_once(
         f"{tmp_path}/secret.wav is left out: it cannot be read (permission is denied).",
         f"{tmp_path}/caf\\xe9.wav is left out: its name is not in UTF-8.",
     ]
+
+
+def test_a_watched_folder_that_is_removed_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "SECONDS_BETWEEN_LOOKS", 0.001)
+    folder = tmp_path / "card"
+    folder.mkdir()
+    (folder / "a.wav").write_bytes(b"RIFF")
+    # Without an error, the generator would end.
+    numbers = iter(range(10))
+    looks = sources.watch_folder(folder, is_over=lambda: next(numbers) == 9)
+    assert [source.name for source in next(looks)] == ["a.wav"]
+    shutil.rmtree(folder)
+    with pytest.raises(CrossaskError, match=r"There is no folder .*card'"):
+        next(looks)
 
 
 PATTERNS = ("**/*.wav", "**", "*/**/*.wav", "a/**/d/*.wav", "**/d/**/*.wav", "[ab]/**", "a/**/")

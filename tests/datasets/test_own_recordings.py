@@ -247,6 +247,16 @@ def test_flags_about_devices_reach_the_training_of_a_folder(sounds, tmp_path, mo
     assert set(given) <= set(verbs["train"])
 
 
+def test_flags_about_several_machines_have_no_effect_on_a_folder(sounds, tmp_path, capsys):
+    words = ["crossask train", str(sounds), f"--model_dir={tmp_path / 'models'}"]
+    assert train.main([*words, "--peer_timeout=5"]) == command.USER_ERROR
+    message = capsys.readouterr().err
+    assert "--peer_timeout has no effect with a folder of recordings" in message
+    assert "multi_worker_mirrored" not in message
+    assert train.main([*words, "--tpu=local"]) == command.USER_ERROR
+    assert "--tpu has no effect with --distribution=auto" in capsys.readouterr().err
+
+
 def test_the_best_row_is_exported_by_its_name(tmp_path, monkeypatch):
     write_run(tmp_path / "runs", "@best", (4, 4), "CMAM", "feature_based")
     write_run(tmp_path / "runs", "fa", (2, 3))

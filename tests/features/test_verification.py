@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from crossask import config, locks
 from crossask.cli import prepare as prepare_command
+from crossask.config import reference
 from crossask.datasets import read_corpus
 from crossask.errors import DataError
 from crossask.features import computation, controls, records, verification
@@ -266,6 +267,13 @@ def test_embeddings_for_controls_are_verified(few, whole, copied, control):
     cut(path, {})
     (problem,) = verification.remove_damaged(cache)
     assert problem.startswith(str(path))
+
+
+def test_the_folders_of_all_controls_are_known():
+    (entry,) = [entry for entry in reference.entries() if entry.path == "event_control"]
+    controls_of_rows = {choice for choice in entry.choices if choice}
+    names = {name.removesuffix("-") for name in verification.CONTROLS}
+    assert names == {*controls_of_rows, "swapped"}
 
 
 def test_a_folder_in_place_of_a_shard_is_an_error_that_keeps_its_content(few, whole, copied):

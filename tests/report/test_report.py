@@ -142,7 +142,13 @@ def test_a_validation_score_of_frames_is_not_compared_with_those_of_clips(tmp_pa
 
 def test_a_row_is_chosen_among_those_with_the_same_validation_part(tmp_path):
     write_run(tmp_path, "fa", (3, 3))
-    for name, division, accuracy in (("a", "of 30 %", 0.7), ("b", "of 30 %", 0.8), ("c", "", 0.9)):
+    for name, division, accuracy in (
+        ("a", "of 30 %", 0.7),
+        ("b", "of 30 %", 0.8),
+        ("c", "", 0.9),
+        # All of its clips are trained on.
+        ("d", "of none", None),
+    ):
         folder = write_run(tmp_path, name, (4, 3), "CMAM")
         corpus = json.loads((folder / "config.json").read_text())["corpus"]
         change_json(folder / "config.json", corpus=corpus | {"division": division})
@@ -180,8 +186,9 @@ def test_a_seed_that_lacks_a_fold_is_left_out_with_a_note(tmp_path):
     assert any("do not include seed 1 on fold 1" in note for note in results.notes)
 
 
-def test_runs_of_a_row_may_have_been_trained_before_it_had_more_folds(tmp_path):
-    for fold, folds in (("1", ("1",)), ("2", ("1", "2", "3"))):
+@pytest.mark.parametrize("folds_before", [("1",), ("1", "3")])
+def test_runs_of_a_row_may_have_been_trained_before_it_had_more_folds(tmp_path, folds_before):
+    for fold, folds in (("1", folds_before), ("2", ("1", "2", "3"))):
         write_run(tmp_path, "fa", (4, 4), fold=fold, fields={"folds": folds})
         write_run(tmp_path, "vem", (4, 4), "VEM", fold=fold, fields={"folds": ("1", "2", "3")})
     results = results_of(tmp_path)

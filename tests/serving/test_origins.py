@@ -129,6 +129,10 @@ def write(path):
     return path
 
 
+def write_longer(path):
+    path.write_text(2 * path.name)
+
+
 @FORMATS
 def test_the_same_recording_is_skipped_under_every_spelling_of_its_path(
     tmp_path, monkeypatch, file_format, timeline
@@ -295,6 +299,49 @@ def test_a_recording_with_a_taken_name_does_not_end_the_watching_of_a_folder(tmp
     message = capsys.readouterr().err
     assert "a.flac" in message
     assert "a.wav would both be a.txt" in message
+
+
+def test_recordings_beside_one_with_a_taken_name_are_predicted_together(tmp_path):
+    calls = []
+
+    class Counting(Classifier):
+        """Stores how many recordings it predicts at once."""
+
+        def predict_each(self, recordings, progress=None):
+            calls.append(len(recordings))
+            return super().predict_each(recordings, progress)
+
+    for name in ("a.flac", "a.wav", *(f"b{number:02d}.wav" for number in range(30))):
+        write(tmp_path / "sounds" / name)
+    recordings = sources.find_recordings([tmp_path / "sounds"])
+    out = tmp_path / "out"
+    values = types.SimpleNamespace(out=str(out), format="text", timeline=True, top=3, watch=True)
+    PredictionWriter(values, Counting()).predict_found(recordings)
+    assert sum(calls) == len(list(out.glob("*.txt"))) == 31
+    # Together, windows of several recordings are one batch.
+    assert max(calls) == 16
+    assert len(calls) < 8
+
+
+def test_a_changed_recording_does_not_overwrite_the_timeline_that_has_its_name(tmp_path, capsys):
+    for name in ("a.flac", "a.wav"):
+        write(tmp_path / "sounds" / name)
+    recordings = sources.find_recordings([tmp_path / "sounds"])
+    out = tmp_path / "out"
+    values = types.SimpleNamespace(out=str(out), format="csv", timeline=True, top=3, watch=True)
+    writer = PredictionWriter(values, Classifier())
+    writer.predict_found(recordings)
+    assert "a.flac" in (out / "a.csv").read_text()
+    write_longer(tmp_path / "sounds" / "a.wav")
+    changed = [dataclasses.replace(recordings[1], is_changed=True)]
+    writer.predict_found(changed)
+    assert "a.flac" in (out / "a.csv").read_text()
+    assert capsys.readouterr().err.count("a.wav would both be a.csv") == 2
+    # The recording to which the timeline belongs is predicted again when it changes.
+    write_longer(tmp_path / "sounds" / "a.flac")
+    (out / "a.csv").write_text("")
+    writer.predict_found([dataclasses.replace(recordings[0], is_changed=True)])
+    assert "a.flac" in (out / "a.csv").read_text()
 
 
 def test_notes_beside_a_watched_recording_are_not_overwritten_when_it_changes(tmp_path):

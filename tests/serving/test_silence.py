@@ -44,6 +44,19 @@ def test_the_timeline_of_silence_has_no_scenes(model):
     assert labels == "0.000000\t3.000000\tsilent\n"
 
 
+@pytest.mark.parametrize("file_format", ["text", "json", "audacity"])
+def test_all_windows_of_a_silent_recording_are_silent(model, file_format):
+    # The conversion of the rate rings at the end of this offset, in the last window.
+    prediction = model.predict(np.full((37000 * 4, 2), 0.5), 37000)
+    assert prediction.is_silent
+    assert [segment.is_silent for segment in prediction.timeline] == [True, True, True]
+    lines = prediction_lines.timeline_lines(prediction, file_format).splitlines()
+    if file_format == "json":
+        assert [json.loads(line)["silent"] for line in lines] == [True, True, True]
+    else:
+        assert [line.split()[-1] for line in lines] == ["silent"] * len(lines)
+
+
 def test_one_loud_window_is_enough_for_a_recording_that_is_not_silent(model):
     rng = np.random.default_rng(0)
     waveform = silence(rng, "zeros", samples=16000 * 8)

@@ -1,5 +1,6 @@
 """A prediction in words: the rule of docs/serving.md, with probabilities that are made up."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -91,6 +92,13 @@ def test_changes_over_time_are_a_sentence():
         == "Over time: a tram (0:00 to 0:20), then a bus (0:20 to 0:30)."
     )
     assert words.over_time_in_words(many) == "The most probable scene changes 7 times."
+    timeline = []
+    for number, segment in enumerate(many.timeline):
+        level_dbfs = -100.0 if number % 2 else -30.0
+        timeline.append(dataclasses.replace(segment, level_dbfs=level_dbfs))
+    paused = dataclasses.replace(many, timeline=tuple(timeline))
+    text = "The most probable scene changes 7 times, from and to silence included."
+    assert words.over_time_in_words(paused) == text
 
 
 def test_every_scene_of_a_data_set_and_of_the_starter_model_has_words():

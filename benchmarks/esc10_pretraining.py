@@ -16,6 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from crossask import files
+
 # {event model: share of the published channels}
 MODELS = {"vggish": 0.25, "yamnet": 0.5}
 EPOCHS = 30
@@ -92,7 +94,7 @@ def main() -> None:
                 f"({score['lowest']:.3f} to {score['highest']:.3f})"
             )
     if arguments.json:
-        arguments.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        files.write_json(arguments.json, content)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ import re
 from typing import TYPE_CHECKING
 
 from crossask.config import catalogue
-from crossask.config.catalogue import SAMPLE_RATES_HZ
 from crossask.config.settings import EVENT_SYSTEMS
 from crossask.errors import ConfigError
 
@@ -53,10 +52,11 @@ def _folds_differ(row: "Experiment") -> None:
 
 def _sample_rate_can_be_reached(row: "Experiment") -> None:
     rate = row.features.sample_rate_hz
-    if rate not in SAMPLE_RATES_HZ:
+    if rate not in catalogue.SAMPLE_RATES_HZ:
         raise ConfigError(
             f"features.sample_rate_hz is {rate}.",
-            f"Use one of: {', '.join(map(str, SAMPLE_RATES_HZ))}. Recordings may have any rate.",
+            f"Use one of: {', '.join(map(str, catalogue.SAMPLE_RATES_HZ))}. "
+            "Recordings may have any rate.",
         )
 
 

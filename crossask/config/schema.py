@@ -9,7 +9,6 @@ import pydantic
 from pydantic.dataclasses import dataclass
 
 from crossask.config import catalogue, rules
-from crossask.config.catalogue import SAMPLE_RATES_HZ
 from crossask.config.settings import (
     ENCODER_SYSTEMS,
     EVENT_SYSTEMS,
@@ -32,7 +31,8 @@ NO_EARLY_STOPPING = "Early stopping is not mentioned."
 NO_SCHEDULE = "The paper does not say whether the learning rate changes over the epochs."
 NO_SHUFFLING = "Shuffling is not mentioned."
 NO_VALIDATION = "No validation part is mentioned."
-SAMPLE_RATES = f"{', '.join(map(str, SAMPLE_RATES_HZ[:-1]))} or {SAMPLE_RATES_HZ[-1]}"
+*_LOWER_RATES, _HIGHEST_RATE = catalogue.SAMPLE_RATES_HZ
+SAMPLE_RATES = f"{', '.join(map(str, _LOWER_RATES))} or {_HIGHEST_RATE}"
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -80,10 +80,9 @@ class Row:
 
         The folds are those of all runs, because the row may have had fewer when the first began.
         """
-        fields = dict(self.runs[0].fields)
-        if self._wanted_folds:
-            fields["folds"] = self._wanted_folds
-        return fields
+        fields = self.runs[0].fields
+        wanted = self._wanted_folds
+        return fields | {"folds": wanted} if wanted else fields
 
     @property
     def cell(self) -> Cell:

@@ -44,12 +44,13 @@ SIZE_TOLERANCE = 0.02
 # Fields in which every row may differ.
 LABELS = {"name", "note", "paper_score"}
 OPEN_FIELDS = {entry.path for entry in reference.open_choices()}
-# Two taps need the file of the PCA, so tap and file are one choice.
-TAP = "event_model.embedding_tap"
-TAP_AND_PCA = {TAP, "event_model.pca"}
-# Only random weights have an initialisation, so both are one change of a row with other weights.
-WEIGHTS = "event_model.weights"
-WEIGHTS_AND_INITIALISATION = {WEIGHTS, "event_model.initialisation"}
+# Fields that are one choice together -> the field that stands for it.
+ONE_CHOICE = {
+    # Two taps need the file of the PCA.
+    frozenset(("event_model.embedding_tap", "event_model.pca")): "event_model.embedding_tap",
+    # Only random weights have an initialisation.
+    frozenset(("event_model.weights", "event_model.initialisation")): "event_model.weights",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -262,13 +263,19 @@ def _differing_fields(first: Row, second: Row) -> set[str]:
     return {field for field in {*a, *b} - LABELS if a.get(field) != b.get(field)}
 
 
-def _instead(reference_row: Row, row: Row) -> str:
-    """Returns what a control has instead of the reference row's events; "" if it is none."""
-    differing = _differing_fields(reference_row, row)
-    if differing == WEIGHTS_AND_INITIALISATION:
-        differing = {WEIGHTS}
+def _one_change(first: Row, second: Row) -> str:
+    """Returns the one field, or the field of the one choice, in which two rows differ, or ""."""
+    differing = _differing_fields(first, second)
     if len(differing) == 1:
         (field,) = differing
+        return field
+    return ONE_CHOICE.get(frozenset(differing), "")
+
+
+def _instead(reference_row: Row, row: Row) -> str:
+    """Returns what a control has instead of the reference row's events; "" if it is none."""
+    field = _one_change(reference_row, row)
+    if field:
         return _control(field, row.fields.get(field))
     if not (_is_without_events(reference_row, row) and reference_row.parameters and row.parameters):
         return ""
@@ -305,12 +312,7 @@ def _swapped(row: Row) -> SwappedMeans | None:
 
 def _changed_choice(reference_row: Row, row: Row) -> str:
     """Returns the one open choice in which a row differs from the reference row, or ""."""
-    differing = _differing_fields(reference_row, row)
-    if differing == TAP_AND_PCA:
-        return TAP
-    if len(differing) != 1:
-        return ""
-    (field,) = differing
+    field = _one_change(reference_row, row)
     # Some values of open choices are controls.
     is_control = any(_control(field, either.fields.get(field)) for either in (reference_row, row))
     return field if field in OPEN_FIELDS and not is_control else ""

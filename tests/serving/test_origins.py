@@ -77,12 +77,17 @@ class OtherHop(Classifier):
     hop_seconds = 0.5
 
 
+def writer_of(out, file_format, timeline, classifier=Classifier, watch=False) -> PredictionWriter:
+    """Returns what writes into an output, with the flags of a command."""
+    values = types.SimpleNamespace(
+        out=str(out), format=file_format, timeline=timeline, top=3, watch=watch
+    )
+    return PredictionWriter(values, classifier())
+
+
 def predict_into(out, file_format, timeline, recordings, classifier=Classifier) -> int:
     """Continues an output, as a command does; returns the number of recordings in it."""
-    values = types.SimpleNamespace(
-        out=str(out), format=file_format, timeline=timeline, top=3, watch=False
-    )
-    writer = PredictionWriter(values, classifier())
+    writer = writer_of(out, file_format, timeline, classifier)
     try:
         writer.predict(recordings, shows_progress=False)
     finally:
@@ -291,8 +296,7 @@ def test_a_recording_with_a_taken_name_does_not_end_the_watching_of_a_folder(tmp
         write(tmp_path / "sounds" / name)
     recordings = sources.find_recordings([tmp_path / "sounds"])
     out = tmp_path / "out"
-    values = types.SimpleNamespace(out=str(out), format="text", timeline=True, top=3, watch=True)
-    writer = PredictionWriter(values, Classifier())
+    writer = writer_of(out, "text", timeline=True, watch=True)
     writer.predict_found(recordings)
     assert sorted(path.name for path in out.glob("*.txt")) == ["a.txt", "b.txt"]
     assert writer.failed == 1
@@ -315,8 +319,7 @@ def test_recordings_beside_one_with_a_taken_name_are_predicted_together(tmp_path
         write(tmp_path / "sounds" / name)
     recordings = sources.find_recordings([tmp_path / "sounds"])
     out = tmp_path / "out"
-    values = types.SimpleNamespace(out=str(out), format="text", timeline=True, top=3, watch=True)
-    PredictionWriter(values, Counting()).predict_found(recordings)
+    writer_of(out, "text", timeline=True, classifier=Counting, watch=True).predict_found(recordings)
     assert sum(calls) == len(list(out.glob("*.txt"))) == 31
     # Together, windows of several recordings are one batch.
     assert max(calls) == 16
@@ -328,8 +331,7 @@ def test_a_changed_recording_does_not_overwrite_the_timeline_that_has_its_name(t
         write(tmp_path / "sounds" / name)
     recordings = sources.find_recordings([tmp_path / "sounds"])
     out = tmp_path / "out"
-    values = types.SimpleNamespace(out=str(out), format="csv", timeline=True, top=3, watch=True)
-    writer = PredictionWriter(values, Classifier())
+    writer = writer_of(out, "csv", timeline=True, watch=True)
     writer.predict_found(recordings)
     assert "a.flac" in (out / "a.csv").read_text()
     write_longer(tmp_path / "sounds" / "a.wav")

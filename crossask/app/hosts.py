@@ -17,24 +17,28 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
-def known_hosts(names: Sequence[str]) -> Middleware:
+def known_hosts(served: str, public_names: Sequence[str]) -> Middleware:
     """Returns the middleware that refuses requests with an unknown host or origin.
 
     Args:
-      names: Names besides the addresses in digits, localhost and the names of this machine.
+      served: Name or address to which the server is bound. It is a known host, as are all
+        addresses in digits, localhost and the names of this machine.
+      public_names: Further names, under which a proxy shows the page to visitors.
     """
-    return Middleware(_KnownHosts, names=names)
+    return Middleware(_KnownHosts, served=served, public_names=public_names)
 
 
-def refusal(host: str, origin: str | None, names: Sequence[str]) -> str | None:
+def refusal(host: str, origin: str | None, served: str, public_names: Sequence[str]) -> str | None:
     """Returns why a request is refused, or None if it is not.
 
     Args:
       host: The header Host.
       origin: The header Origin, which browsers send with each request of another page; or None.
-      names: As in `known_hosts`.
+      served: As in `known_hosts`.
+      public_names: As in `known_hosts`.
     """
-    known = {"localhost", *(name.lower() for name in names)}
+    public = {name.lower() for name in public_names}
+    known = {"localhost", served.lower(), *public}
     machine = platform.node().lower()
     if machine:
         known |= {machine, f"{machine}.local"}
@@ -44,27 +48,34 @@ def refusal(host: str, origin: str | None, names: Sequence[str]) -> str | None:
             f"This page is not served under the name {name!r}. "
             f"If it should be, start it with --public_name={name or 'NAME'}."
         )
+    if origin is None:
+        return None
+    # Another port of the same host is another server.
+    is_own = origin.lower().partition("://")[2] == host.lower()
     # A proxy may send another host than the one that the visitor sees.
-    if origin is not None and _name_in(origin) not in {name, *known}:
-        return (
-            f"This page takes no requests from the page {origin!r}. "
-            f"If it should, start it with --public_name={_name_in(origin) or 'NAME'}."
-        )
-    return None
+    is_public = _name_in(origin) in public
+    if is_own or is_public:
+        return None
+    return (
+        f"This page takes no requests from the page {origin!r}. "
+        f"If it should, start it with --public_name={_name_in(origin) or 'NAME'}."
+    )
 
 
 class _KnownHosts:
     """Responds to a request that is refused with the status 403."""
 
-    def __init__(self, app: ASGIApp, names: Sequence[str]):
+    def __init__(self, app: ASGIApp, served: str, public_names: Sequence[str]):
         self.app = app
-        self.names = tuple(names)
+        self.served = served
+        self.public_names = tuple(public_names)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self.app
         if scope["type"] in ("http", "websocket"):
             headers = Headers(scope=scope)
-            reason = refusal(headers.get("host", ""), headers.get("origin"), self.names)
+            host = headers.get("host", "")
+            reason = refusal(host, headers.get("origin"), self.served, self.public_names)
             if reason is not None:
                 app = PlainTextResponse(reason, status_code=403)
         await app(scope, receive, send)

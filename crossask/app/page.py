@@ -94,7 +94,7 @@ def serve(
         examples_folder = folder / "examples"
         page = build_page(models, examples.write_examples(examples_folder), limits)
         # Requests pass through these from the first to the last.
-        middleware = [known_hosts([host, *public_names]), failures.logged_failures()]
+        middleware = [known_hosts(host, public_names), failures.logged_failures()]
         try:
             _, url, _ = page.launch(
                 server_name=host,

@@ -61,8 +61,8 @@ OF_SOUND = (
     "save_steps",
 )
 OF_EMBEDDINGS = ("experiment", "config_file", "params_override")
-# Parts of a row that say how it is trained, which does not concern its trunk.
-OF_TRAINING = ("training", "fine_tuning", "augmentation", "distillation")
+# The parts of a row that its trunk depends on.
+OF_TRUNK = ("system", "model", "event_model")
 FLAGS = flags.FlagValues()
 shared_flags.define_wait_flag(FLAGS)
 shared_flags.define_device_flags(FLAGS)
@@ -229,11 +229,12 @@ def _check_overrides(params_override: str) -> None:
     from crossask import config
 
     for name in config.parse_overrides(params_override):
-        if name.partition(".")[0] in OF_TRAINING:
+        if name.partition(".")[0] not in OF_TRUNK:
             raise CrossaskError(
                 f"--params_override sets {name}, which has no effect on the pre-training of a "
                 "trunk.",
-                "Set --epochs, --batch_size, --learning_rate or --seed instead, or leave it out.",
+                f"Set fields of {', '.join(OF_TRUNK)} alone. Training is set by --epochs, "
+                "--batch_size, --learning_rate and --seed.",
             )
 
 

@@ -227,16 +227,15 @@ def _print_errors(errors: Iterable[CrossaskError]) -> int:
 def _print_plan(rows: Sequence["Experiment"], seeds: int, values: flags.FlagValues) -> None:
     """Prints rows, runs, steps, disk space and time; a step of each row is measured on noise."""
     from crossask.datasets import Corpora
-    from crossask.grid.plan import plan_row
+    from crossask.grid.plan import check_batches, plan_row
 
     corpora = Corpora(values.data_dir, need_audio=False)
     # Rows often share a corpus.
     distinct = {id(corpora(row)): corpora(row) for row in rows}
     _print_folds(distinct.values())
     for row in rows:
-        # A missing fold is reported before anything is measured.
-        for fold in values.folds or row.folds:
-            corpora(row).fold(fold)
+        # Errors are reported before anything is measured.
+        check_batches(row, corpora(row), values.folds or row.folds)
     plans = []
     bar = progress.progress_bar("a step of each row", "row")
     for number, row in enumerate(rows):

@@ -76,13 +76,13 @@ def _layers_have_sizes(row: "Experiment") -> None:
             )
 
 
-def _epochs_contain_the_first_kept_and_averaged(row: "Experiment") -> None:
+def _numbers_of_epochs_are_reached(row: "Experiment") -> None:
     training = row.training
-    for name in ("keep_from", "average_from"):
-        first = getattr(training, name)
-        if first > training.epochs:
+    for name in ("keep_from", "average_from", "warmup_epochs"):
+        epoch = getattr(training, name)
+        if epoch > training.epochs:
             raise ConfigError(
-                f"training.{name} is {first}, but training.epochs is {training.epochs}.",
+                f"training.{name} is {epoch}, but training.epochs is {training.epochs}.",
                 f"Lower training.{name} or raise training.epochs.",
             )
 
@@ -304,7 +304,7 @@ RULES = (
     _folds_differ,
     _sample_rate_can_be_reached,
     _layers_have_sizes,
-    _epochs_contain_the_first_kept_and_averaged,
+    _numbers_of_epochs_are_reached,
     _patience_reaches_the_first_kept_epoch,
     _choices_need_a_validation_part,
     _streams_divide_the_batch,

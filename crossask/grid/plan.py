@@ -14,6 +14,7 @@ from crossask import config, events, precision, training
 from crossask.audio import clip_features
 from crossask.config import EventModelConfig, Experiment, FeatureConfig
 from crossask.datasets import Corpus
+from crossask.errors import DataError
 from crossask.features.batches import count_examples_of_shapes
 from crossask.grid.runs import Grid, StepTime
 from crossask.tracing import as_written
@@ -84,9 +85,7 @@ def plan_row(
     parts = {name: parts_of(corpus, name, settings) for name in folds}
     steps = 0
     for part in parts.values():
-        clips = len(part.training)
-        examples = count_examples_of_shapes(size.shapes, clips, settings.context_frames)
-        steps += seeds * settings.epochs * (examples // settings.batch_size)
+        steps += seeds * settings.epochs * _steps_an_epoch(row, part, size.shapes)
     runs = seeds * len(parts)
     return RowPlan(
         row=row,
@@ -97,6 +96,25 @@ def plan_row(
         feature_bytes=_feature_bytes(row, size.shapes, len(corpus.clips)),
         seconds_a_step=_seconds_a_step(row, len(corpus.scenes), size.shapes) if timed else None,
     )
+
+
+def check_batches(row: Experiment, corpus: Corpus, folds: Sequence[str]) -> None:
+    """Raises DataError if the training clips of a fold do not fill one batch.
+
+    Args:
+      row: The row.
+      corpus: The corpus.
+      folds: Names of the folds.
+    """
+    shapes = network_size.row_size(row, len(corpus.scenes)).shapes
+    for name in folds:
+        part = parts_of(corpus, name, row.training)
+        if not _steps_an_epoch(row, part, shapes):
+            raise DataError(
+                f"Row {row.name}, fold {name}: {len(part.training)} training clips do not fill one "
+                f"batch of {row.training.batch_size}.",
+                "Lower training.batch_size.",
+            )
 
 
 def seconds_to_train(grid: Grid, step_times: Mapping[str, StepTime], jobs: int = 1) -> float:
@@ -156,6 +174,13 @@ def seconds_a_clip(rows: Iterable[Experiment]) -> float:
     for row in by_front_ends.values():
         total += _seconds_of_features(row.features, row.event_model_read)
     return total
+
+
+def _steps_an_epoch(row: Experiment, part: Parts, shapes: Mapping[str, Sequence[int]]) -> int:
+    """Returns the number of whole batches of the training clips."""
+    settings = row.training
+    examples = count_examples_of_shapes(shapes, len(part.training), settings.context_frames)
+    return examples // settings.batch_size
 
 
 def _run_bytes(row: Experiment, size: network_size.RowSize) -> int:

@@ -13,7 +13,8 @@ from starlette.routing import Route  # noqa: E402
 
 from crossask.app.hosts import known_hosts, refusal  # noqa: E402
 
-NAMES = ("0.0.0.0", "Sounds.example.org")
+BOUND_TO = "0.0.0.0"
+NAMES = ("Sounds.example.org",)
 
 
 @pytest.mark.parametrize(
@@ -30,9 +31,9 @@ NAMES = ("0.0.0.0", "Sounds.example.org")
     ],
 )
 def test_the_page_answers_to_addresses_in_digits_and_to_known_names(host):
-    assert refusal(host, None, NAMES) is None
+    assert refusal(host, None, BOUND_TO, NAMES) is None
     # A page sends its own origin.
-    assert refusal(host, f"http://{host}", NAMES) is None
+    assert refusal(host, f"http://{host}", BOUND_TO, NAMES) is None
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ def test_the_page_answers_to_addresses_in_digits_and_to_known_names(host):
     ],
 )
 def test_the_page_does_not_answer_to_another_name(host):
-    reason = refusal(host, None, NAMES)
+    reason = refusal(host, None, BOUND_TO, NAMES)
     assert "--public_name=" in reason
 
 
@@ -60,13 +61,17 @@ def test_the_page_does_not_answer_to_another_name(host):
         ("127.0.0.1:7860", "http://192.168.1.9", True),
         ("127.0.0.1:7860", "null", True),
         ("127.0.0.1:7860", "http://[", True),
-        ("127.0.0.1:7860", "http://localhost:7860", False),
+        # Another server of the same machine.
+        ("localhost:7860", "http://localhost:3000", True),
+        ("127.0.0.1:7860", "http://localhost:7860", True),
+        ("localhost:7860", "http://localhost", True),
+        ("localhost:7860", "http://LocalHost:7860", False),
         # A proxy, which sends its own host.
         ("127.0.0.1:7860", "https://sounds.example.org", False),
     ],
 )
 def test_the_page_takes_no_requests_from_pages_of_other_servers(host, origin, is_refused):
-    assert (refusal(host, origin, NAMES) is not None) == is_refused
+    assert (refusal(host, origin, BOUND_TO, NAMES) is not None) == is_refused
 
 
 def test_a_refused_request_does_not_reach_the_page():
@@ -76,7 +81,9 @@ def test_a_refused_request_does_not_reach_the_page():
         reached.append(request.url.path)
         return PlainTextResponse("the page")
 
-    page = starlette.Starlette(routes=[Route("/", answer)], middleware=[known_hosts(NAMES)])
+    page = starlette.Starlette(
+        routes=[Route("/", answer)], middleware=[known_hosts(BOUND_TO, NAMES)]
+    )
 
     async def ask(headers):
         transport = httpx.ASGITransport(page)

@@ -112,6 +112,13 @@ def test_a_dry_run_prints_runs_and_steps_and_leaves_nothing(table, rows, tmp_pat
     assert after == before
 
 
+def test_a_dry_run_of_a_batch_that_is_too_large_is_an_error(table, rows, capsys):
+    arguments = (f"--experiment={rows}:fa", f"--data_dir={table}", "--seeds=0,1")
+    assert call("train", "--dry_run", *arguments, "--params_override=training.batch_size=13") == 2
+    problem = "Row fa, fold 1: 12 training clips do not fill one batch of 13."
+    assert problem in capsys.readouterr().err
+
+
 def test_describe_prints_the_size_of_every_row(rows, capsys):
     assert call("describe", f"--experiment={rows}", "--classes=2") == 0
     header, fa, cmam, note = capsys.readouterr().out.splitlines()

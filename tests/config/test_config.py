@@ -253,6 +253,10 @@ def test_the_strategy_decides_the_input_of_the_event_branch():
         ({"training.average_from": 0}, "average_from"),
         ({"training.average_from": 61}, "training.average_from is 61"),
         ({"training.keep_from": 61}, "training.keep_from is 61"),
+        (
+            {"training.schedule": "cosine", "training.warmup_epochs": 61},
+            "training.warmup_epochs is 61, but training.epochs is 60",
+        ),
         ({"training.average_decay": 1.5}, "from 0 to 1"),
         ({"training.validation_share": 0.0}, "validation part, but training.keep is 'best'"),
         (

@@ -192,6 +192,13 @@ def test_mistakes_in_the_flags_are_two_lines(tmp_path, capfd):
             ],
             "--params_override sets training.epochs, which has no effect",
         ),
+        (
+            [
+                *(out, "--embeddings=x.npz", f"--experiment={rows}:fa"),
+                "--params_override=features.mono=true",
+            ],
+            "--params_override sets features.mono, which has no effect",
+        ),
         ([out], "--events is missing"),
     ):
         assert command.main(["crossask-pretrain", *arguments]) == 2

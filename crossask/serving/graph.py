@@ -214,12 +214,13 @@ class ServedModel(BaseServedModel):
         """Predicts the scene of each recording.
 
         Returns:
-          "probabilities" [batch, scenes], the mean over windows; "scenes" [batch, scenes], their
-          names; "top_scene" [batch]; "top_scenes" and "top_probabilities" [batch, 3], the most
-          probable scenes in falling order.
+          "probabilities" [batch, scenes], the mean over the windows that are not silent, or over
+          all windows if all are; "scenes" [batch, scenes], their names; "top_scene" [batch];
+          "top_scenes" and "top_probabilities" [batch, 3], the most probable scenes in falling
+          order.
         """
         values = self._by_window(_waveforms(waveform, sample_rate_hz), self._probabilities)
-        return self._with_names(tf.reduce_mean(values["probabilities"], axis=1))
+        return self._with_names(_mean_of_audible(values))
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="wav_bytes")])
     @as_written
@@ -242,7 +243,7 @@ class ServedModel(BaseServedModel):
             """Returns the probabilities [scenes] of one file."""
             recording = _recording_of(wav_file.open_wav(wav_bytes, entry))
             values = self._by_window(recording, self._probabilities)
-            return tf.reduce_mean(values["probabilities"][0], axis=0)
+            return _mean_of_audible(values)[0]
 
         probabilities = tf.map_fn(
             predict,
@@ -305,8 +306,9 @@ class ServedModel(BaseServedModel):
     @tf.function(input_signature=_WINDOWS)
     @as_written
     def _probabilities(self, windows: tf.Tensor, sample_rate_hz: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Computes the probabilities [n, scenes] of windows."""
-        return self._probabilities_of(self._inputs(windows, sample_rate_hz))
+        """Computes the probabilities [n, scenes] of windows, and "is_audible" [n]."""
+        probabilities = self._probabilities_of(self._inputs(windows, sample_rate_hz))
+        return {**probabilities, "is_audible": window_batches.are_audible(windows)}
 
     @tf.function(input_signature=_WINDOWS)
     @as_written
@@ -403,6 +405,21 @@ def _by_recording(value: tf.Tensor, windows: tf.Tensor) -> tf.Tensor:
     """Reshapes [batch * windows, ...] to [batch, windows, ...]."""
     shape_of_window = tf.shape(value)[1:]
     return tf.reshape(value, tf.concat([[-1, windows], shape_of_window], 0))
+
+
+def _mean_of_audible(values: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """Returns the mean probabilities [recordings, scenes] over the windows that are not silent.
+
+    If all windows of a recording are silent, the mean is over all of them.
+
+    Args:
+      values: The values of `ServedModel._probabilities`, each [recordings, windows, ...].
+    """
+    is_audible = values["is_audible"]
+    is_silence = tf.logical_not(tf.reduce_any(is_audible, axis=1, keepdims=True))
+    weights = tf.cast(tf.logical_or(is_audible, is_silence), tf.float32)
+    weighted = weights[:, :, tf.newaxis] * values["probabilities"]
+    return tf.reduce_sum(weighted, axis=1) / tf.reduce_sum(weights, axis=1, keepdims=True)
 
 
 def _of_one_window(values: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:

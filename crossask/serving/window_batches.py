@@ -10,6 +10,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from crossask.audio import amplitudes
+from crossask.audio.remarks import SILENCE_DBFS
 from crossask.audio.windows import BATCH_WINDOWS
 
 
@@ -134,6 +135,15 @@ def are_usable(windows: tf.Tensor) -> tf.Tensor:
     # The comparison is also false for NaN and for infinite samples.
     is_amplitude = tf.abs(windows) < amplitudes.LIMIT
     return tf.reduce_all(is_amplitude, axis=[1, 2])
+
+
+def are_audible(windows: tf.Tensor) -> tf.Tensor:
+    """Returns whether the level of each window is at least SILENCE_DBFS, [n].
+
+    `crossask.audio.remarks.level_of` computes the same level outside the graph.
+    """
+    power = tf.reduce_mean(tf.math.reduce_variance(windows, axis=1), axis=1)
+    return power >= 10 ** (SILENCE_DBFS / 10)
 
 
 def _array(size: tf.Tensor, dtype: tf.DType, shape: tf.TensorShape) -> tf.TensorArray:

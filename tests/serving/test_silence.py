@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import soundfile
+import tensorflow as tf
 
 from crossask.audio import remarks
 from crossask.cli import predict
@@ -88,6 +89,22 @@ def test_silent_windows_have_no_scene_and_do_not_count_for_the_recording(model):
     objects = prediction_lines.timeline_lines(prediction, "json").splitlines()
     assert [json.loads(line)["silent"] for line in objects] == silent
     assert "silence (0:00 to" in words.over_time_in_words(prediction)
+
+
+def test_the_graph_alone_leaves_out_silent_windows_too(model, exports):
+    rng = np.random.default_rng(0)
+    waveforms = np.zeros((3, 16000 * 8, 2), np.float32)
+    # An offset is no sound.
+    waveforms[0] = 0.25
+    waveforms[0, 16000 * 3 : 16000 * 5] += rng.normal(0, 0.1, (32000, 2))
+    waveforms[1, 16000 * 7 :] = rng.normal(0, 0.003, (16000, 2))
+    served = tf.saved_model.load(exports[1]).signatures["serving_default"]
+    found = served(waveform=tf.constant(waveforms), sample_rate_hz=tf.constant(16000))
+    for number, waveform in enumerate(waveforms):
+        expected = model.predict(waveform, 16000).probabilities
+        scenes = [scene.decode() for scene in found["scenes"][number].numpy()]
+        probabilities = found["probabilities"][number].numpy()
+        assert dict(zip(scenes, probabilities, strict=True)) == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_silent_recording_is_logged(exports, tmp_path, capsys):

@@ -75,12 +75,27 @@ def test_every_flag_and_command_it_names_exists():
     assert set(re.findall(r"crossask-([a-z]+)", text)) <= set(verbs)
 
 
+def test_names_that_the_pages_use_in_python_are_those_that_stay():
+    pages = [README]
+    pages += [(ROOT / "docs" / name).read_text() for name in ("serving.md", "own_recordings.md")]
+    text = "".join(pages)
+    used = {path.rpartition(".")[2] for path in re.findall(r"\bcrossask(?:\.\w+)+", text)}
+    for names in re.findall(r"^from crossask[\w.]* import (.+)$", text, re.MULTILINE):
+        used |= set(names.split(", "))
+    api = (ROOT / "docs" / "api.md").read_text()
+    listed = re.findall(r"^::: ([\w.]+)$", api, re.MULTILINE)
+    of_all_packages = {"__version__", "audio", "cli", "events", "models"}
+    assert used - of_all_packages <= {path.rpartition(".")[2] for path in listed}
+
+
 def test_every_file_and_link_it_names_exists():
     for page in (
         ROOT / "README.md",
         ROOT / "CHANGELOG.md",
         *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "benchmarks").glob("*.md"),
         ROOT / "experiments" / "results" / "README.md",
+        ROOT / "vggish_assets" / "README.md",
     ):
         text = page.read_text()
         for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):

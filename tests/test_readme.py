@@ -88,6 +88,15 @@ def test_names_that_the_pages_use_in_python_are_those_that_stay():
     assert used - of_all_packages <= {path.rpartition(".")[2] for path in listed}
 
 
+def anchors_of(page: Path) -> set[str]:
+    """Returns the anchors of a page's headings, as GitHub names them."""
+    anchors = set()
+    for heading in re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE):
+        letters = re.sub(r"[^\w\- ]", "", heading.lower())
+        anchors.add(letters.replace(" ", "-"))
+    return anchors
+
+
 def test_every_file_and_link_it_names_exists():
     for page in (
         ROOT / "README.md",
@@ -98,8 +107,13 @@ def test_every_file_and_link_it_names_exists():
         ROOT / "vggish_assets" / "README.md",
     ):
         text = page.read_text()
-        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
-            assert "://" in link or (page.parent / link).exists(), f"{page.name}: {link}"
+        for link in re.findall(r"\]\(([^)]+)\)", text):
+            if "://" in link:
+                continue
+            name, _, anchor = link.partition("#")
+            linked = page.parent / name if name else page
+            assert linked.exists(), f"{page.name}: {link}"
+            assert not anchor or anchor in anchors_of(linked), f"{page.name}: {link}"
         for name in re.findall(
             r"\b(?:crossask|experiments|tests|benchmarks|docs)/[\w/]+\.\w+", text
         ):

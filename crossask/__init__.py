@@ -58,7 +58,8 @@ def load(
         a program, which can read and write your files; a LiteRT file is data.
 
     Raises:
-      CrossaskError: The folder contains no exported model.
+      CrossaskError: There is no exported model, it is a SavedModel without a card of
+        crossask-export and not trusted, or the hop is not above 0.
     """
     from crossask.serving import Classifier
 

@@ -75,16 +75,45 @@ def test_every_flag_and_command_it_names_exists():
     assert set(re.findall(r"crossask-([a-z]+)", text)) <= set(verbs)
 
 
+def test_names_that_the_pages_use_in_python_are_those_that_stay():
+    pages = [README]
+    pages += [(ROOT / "docs" / name).read_text() for name in ("serving.md", "own_recordings.md")]
+    text = "".join(pages)
+    used = {path.rpartition(".")[2] for path in re.findall(r"\bcrossask(?:\.\w+)+", text)}
+    for names in re.findall(r"^from crossask[\w.]* import (.+)$", text, re.MULTILINE):
+        used |= set(names.split(", "))
+    api = (ROOT / "docs" / "api.md").read_text()
+    listed = re.findall(r"^::: ([\w.]+)$", api, re.MULTILINE)
+    of_all_packages = {"__version__", "audio", "cli", "events", "models"}
+    assert used - of_all_packages <= {path.rpartition(".")[2] for path in listed}
+
+
+def anchors_of(page: Path) -> set[str]:
+    """Returns the anchors of a page's headings, as GitHub names them."""
+    anchors = set()
+    for heading in re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE):
+        letters = re.sub(r"[^\w\- ]", "", heading.lower())
+        anchors.add(letters.replace(" ", "-"))
+    return anchors
+
+
 def test_every_file_and_link_it_names_exists():
     for page in (
         ROOT / "README.md",
         ROOT / "CHANGELOG.md",
         *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "benchmarks").glob("*.md"),
         ROOT / "experiments" / "results" / "README.md",
+        ROOT / "vggish_assets" / "README.md",
     ):
         text = page.read_text()
-        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
-            assert "://" in link or (page.parent / link).exists(), f"{page.name}: {link}"
+        for link in re.findall(r"\]\(([^)]+)\)", text):
+            if "://" in link:
+                continue
+            name, _, anchor = link.partition("#")
+            linked = page.parent / name if name else page
+            assert linked.exists(), f"{page.name}: {link}"
+            assert not anchor or anchor in anchors_of(linked), f"{page.name}: {link}"
         for name in re.findall(
             r"\b(?:crossask|experiments|tests|benchmarks|docs)/[\w/]+\.\w+", text
         ):

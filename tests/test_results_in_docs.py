@@ -85,6 +85,13 @@ def test_every_block_of_a_page_is_generated():
         assert len(markers) == text.count("<!-- end -->") == len(write_docs.BLOCK.findall(text))
 
 
+def test_a_study_without_a_file_is_listed_as_not_run():
+    lines = (RESULTS / "README.md").read_text().splitlines()
+    not_run = {line.split("`")[1] for line in lines if line.endswith("| not run yet |")}
+    listed = {line.split("`")[1] for line in lines if line.startswith("| `")}
+    assert not_run == listed - {path.name for path in RESULTS.glob("*.json")}
+
+
 def test_templates_contain_no_scores_of_their_own():
     for path in sorted((RESULTS / "templates").glob("*.md")):
         text = path.read_text()

@@ -33,11 +33,12 @@ PARTS = (
 START = """# Speed
 
 Written by `make bench` from `benchmarks/results/bench.json`. Before anything is measured, the
-programs must compute the same numbers with the same weights; "largest difference" is the mean
-difference as a share of the mean value. "Times crossask's" is the time of a peer divided by that of
-crossask, so above 1 crossask is faster: the median over rounds in which the processes take turns,
-with quartiles. Rounds in which another process used the cores do not count. The ratio of the CPU
-times is that of all rounds.
+programs must compute the same numbers with the same weights. "Largest difference" is that of the
+output that differs most: the mean absolute difference from crossask's output, as a share of the
+mean absolute value. "Times crossask's" is the time of a peer divided by that of crossask, so above
+1 crossask is faster: the median over rounds in which the processes take turns, with quartiles.
+Rounds in which another process used the cores do not count. The ratio of the CPU times is that of
+all rounds.
 [benchmarks/README.md](../benchmarks/README.md) says how each number is measured, and what it is
 not.
 """

@@ -4,7 +4,7 @@ crossask-app                                serves the page at http://127.0.0.1:
 crossask-app --model=MODEL                  uses a model of your own in place of the starter model
 crossask-app --model=MODEL --model=SECOND   shows the results of two models side by side
 
-The page words the prediction, and shows the attention of the model and the events in the recording.
+The page shows the prediction in words, the attention of the model, and the events in the recording.
 """
 
 import importlib.util

@@ -51,7 +51,7 @@ def define_wait_flag(flag_values: flags.FlagValues) -> None:
         "wait",
         False,
         "If another command writes the same run, features, table or export, wait until it has "
-        "ended; without this flag, the command ends with the name of the other process.",
+        "ended; without this flag, the command ends with an error that names the other process.",
         flag_values=flag_values,
     )
 

@@ -72,8 +72,9 @@ class Classifier:
             is a program, which can read and write your files; a .tflite file is data.
 
         Raises:
-          CrossaskError: There is no exported model, the hop is not above 0, or the embeddings are
-            missing, not needed or of another shape.
+          CrossaskError: There is no exported model, it is a SavedModel without a card of
+            crossask-export and not trusted, the hop is not above 0, or the embeddings are missing,
+            not needed or of another shape.
         """
         if hop_seconds is not None and not (is_finite(hop_seconds) and hop_seconds > 0):
             raise CrossaskError(f"The hop is {hop_seconds!r} s.", "Set it to a number above 0.")

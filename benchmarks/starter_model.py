@@ -311,12 +311,16 @@ def figures(truth: np.ndarray, probabilities: np.ndarray, threshold: float) -> d
     }
 
 
-def credits_of(table: Path) -> list[dict[str, str]]:
-    """Returns name, licence and source of each recording that is trained on."""
+def credits_of(table: Path, clips: Clips) -> list[dict[str, str]]:
+    """Returns name, licence and source of each recording that has some of the clips."""
     with open(table, newline="", encoding="utf-8") as file:
-        recordings = [line for line in csv.DictReader(file) if line["licence"] in FREE]
+        recordings = list(csv.DictReader(file))
+    # A recording that is shorter than a clip has none.
+    names = set(clips.recordings)
     found = []
     for recording in recordings:
+        if recording["filename"] not in names:
+            continue
         found.append({name: recording[name] for name in ("filename", "licence", "source")})
     return found
 
@@ -345,7 +349,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "least_probability": threshold,
         "left_out_locations": figures(truth, probabilities, threshold),
         "other_source": figures(*by_recording(test, test_probabilities), threshold),
-        "trained_on": credits_of(given.recordings),
+        "trained_on": credits_of(given.recordings, training),
     }
     print(json.dumps({**facts, "trained_on": len(facts["trained_on"])}, indent=2))
     with files.writing(given.out.with_suffix(".npz")) as temporary, open(temporary, "wb") as file:

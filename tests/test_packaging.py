@@ -97,6 +97,12 @@ def test_the_sdist_contains_the_source_tree(built):
         names = {name.partition("/")[2] for name in archive.getnames()}
     for name in ("Makefile", "constraints.txt", "tests/conftest.py", "experiments/demo.sh"):
         assert name in names
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    # Hidden files are for the repository alone. Without git, there is no list of the others.
+    visible = {name for name in tracked.stdout.splitlines() if not name.startswith(".")}
+    assert visible - names == set()
 
 
 @pytest.mark.processes

@@ -115,7 +115,7 @@ def test_the_starter_model_is_described_by_its_facts():
     assert "one of 10 scenes" in scenes
     assert "a forest with birds" in scenes
     assert "below a probability of 50 % it is not sure" in scenes
-    assert training == "It was trained on 41 recordings."
+    assert training == "It was trained on 40 recordings."
     assert evaluation == (
         "On 27 recordings of another collection, it was right for 82.5 % (macro accuracy)."
     )

@@ -469,6 +469,9 @@ STUDIES = (
         "ambience_fine_tuning",
         "fine-tuning the published YAMNet on these ambiences",
         "ambience_fine_tuning.py",
+        # 141 minutes of training, two runs at a time, and 4 of evaluation, with other work at the
+        # same time.
+        minutes=75,
     ),
     levels_of(
         "ambience_levels_linear",

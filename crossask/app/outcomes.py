@@ -59,6 +59,15 @@ def seconds_of(paths: Sequence[str]) -> float:
     return sum(reading.seconds_of(path) for path in paths)
 
 
+def check_count(paths: Sequence[str], limits: Limits) -> None:
+    """Raises AudioError if there are more files than `limits.files`."""
+    if len(paths) > limits.files:
+        raise AudioError(
+            f"{len(paths)} files are more than this page classifies at once.",
+            f"Choose at most {limits.files} files.",
+        )
+
+
 def classify(
     models: Models,
     paths: Sequence[str],
@@ -74,15 +83,7 @@ def classify(
       limits: What is refused.
       report: Called before each file.
       check: Called with the seconds of sound that have been read; its errors end the work.
-
-    Raises:
-      AudioError: There are more files than `limits.files`.
     """
-    if len(paths) > limits.files:
-        raise AudioError(
-            f"{len(paths)} files are more than this page classifies at once.",
-            f"Choose at most {limits.files} files.",
-        )
     outcomes = []
     seconds_before = 0.0
     for number, (path, name) in enumerate(zip(paths, unique_names(paths), strict=True)):

@@ -139,6 +139,8 @@ class View:
             return results, chooser, *self._shown(results, None)
 
         try:
+            # The header of each file is read before its turn.
+            outcomes.check_count(paths, self.limits)
             return await in_turn(self.turns, paths, classify)
         except AudioError as error:
             return self._problem(fragments.problem_html(f"{error.problem} {error.fix}"))

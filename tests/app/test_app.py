@@ -181,8 +181,17 @@ def test_several_files_are_a_table_and_each_can_be_shown(models, recording, tmp_
     assert '<p class="problem" role="alert">text.mp3 cannot be read' in html
 
 
-def test_no_problem_with_a_recording_is_an_error_of_a_handler(models, recording, tmp_path):
+def test_no_problem_with_a_recording_is_an_error_of_a_handler(
+    models, recording, tmp_path, monkeypatch
+):
     """Gradio prints "Error" over the outputs of a handler that raises one."""
+    opened = []
+
+    def seconds_of(paths):
+        opened.append(len(paths))
+        return 1.0
+
+    monkeypatch.setattr(outcomes, "seconds_of", seconds_of)
     blocks = page.build_page(models, [], LIMITS)
     handlers = {}
     for block_function in blocks.fns.values():
@@ -214,6 +223,8 @@ def test_no_problem_with_a_recording_is_an_error_of_a_handler(models, recording,
         assert text.count('<p class="problem" role="alert">') == 1
         assert part in text
         assert str(tmp_path) not in text
+    # Too many files are refused before the first of them is opened.
+    assert opened == [1]
     # A new recording clears the results, the chooser and the slider.
     cleared_results, chooser, slider, html = handlers["cleared"]()
     assert (cleared_results, chooser.visible, slider.visible, html) == (None, False, False, "")

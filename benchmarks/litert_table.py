@@ -24,6 +24,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crossask import files
+
 # The process that measures does not import TensorFlow before it exports.
 if TYPE_CHECKING:
     import numpy as np
@@ -73,7 +75,7 @@ def measure(table: str, work: Path, run_folders: dict[str, str], json_path: str)
     _print_table(models)
     if json_path:
         content = {"clips": len(corpus.clips), "models": models}
-        Path(json_path).write_text(json.dumps(content, indent=2) + "\n")
+        files.write_json(json_path, content)
 
 
 def serve_predictions(folder: Path, threads: int) -> None:

@@ -11,7 +11,6 @@ of the log-mel. `--json` writes all figures to a file.
 
 import argparse
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from crossask import events
+from crossask import events, files
 from crossask.audio import clip_features, frontends, reading
 from crossask.config import EventModelConfig, FeatureConfig
 from crossask.events.tagger import read_tagger
@@ -147,7 +146,7 @@ def main() -> None:
     print(as_markdown(recordings))
     if arguments.json:
         content = {"recordings": [dataclasses.asdict(recording) for recording in recordings]}
-        arguments.json.write_text(json.dumps(content, indent=2) + "\n")
+        files.write_json(arguments.json, content)
 
 
 if __name__ == "__main__":

@@ -12,14 +12,13 @@ All five folds take about ten minutes on two CPU cores.
 
 import argparse
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from esc10_table import write_table
 
-from crossask import config, training
+from crossask import config, files, training
 from crossask.audio import fill_window, reading
 from crossask.config import EventModelConfig, Experiment
 from crossask.datasets import Corpus, read_corpus
@@ -69,7 +68,7 @@ def measure(folder: Path, work: Path, folds: list[str], json_path: str) -> None:
         figures[row.system] = _figures(outcomes)
     _print_table(figures)
     if json_path:
-        Path(json_path).write_text(json.dumps(figures, indent=2) + "\n")
+        files.write_json(json_path, figures)
 
 
 def loudest_window(waveform: np.ndarray, samples: int) -> np.ndarray:

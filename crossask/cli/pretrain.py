@@ -34,6 +34,7 @@ from crossask import locks
 from crossask.cli import command, progress, shared_flags
 from crossask.config import catalogue
 from crossask.errors import CrossaskError
+from crossask.text_tables import natural_key
 
 if TYPE_CHECKING:
     from crossask.pretraining import LabelledClip
@@ -296,7 +297,7 @@ def _labelled_clips(
         if fold not in folds:
             raise CrossaskError(
                 f"No clip of {values.events} has the fold {fold!r}.",
-                f"Its folds are {', '.join(sorted(folds)) or 'none'}.",
+                f"Its folds are {', '.join(sorted(folds, key=natural_key)) or 'none'}.",
             )
     return training, test
 

@@ -168,6 +168,11 @@ def pretrain(values: flags.FlagValues, _positional: list[str]) -> int:
     shared_flags.refuse_unused_device_flags(values)
     if not values.out.endswith(".npz"):
         raise CrossaskError(f"--out is {values.out!r}.", "Give a path that ends in .npz.")
+    if not values.learning_rate:
+        raise CrossaskError(
+            "--learning_rate is 0, with which nothing is learned.",
+            "Give a rate above 0, such as 0.001.",
+        )
     if values.embeddings:
         with locks.of_path(values.out):
             _pretrain_trunk(values)

@@ -11,8 +11,6 @@ one writes it.
 import contextlib
 import dataclasses
 import json
-import os
-import shutil
 import signal
 import threading
 import time
@@ -52,8 +50,6 @@ BROKEN_CHECKPOINT = (
     RuntimeError,
     DecodeError,
 )
-# Characters of a path that TensorFlow takes for a pattern.
-PATTERN_CHARACTERS = "[]*?\\"
 EpochRecord = dict[str, float]  # one line of history.csv
 Progress = Callable[[int, int, str], None]
 Scalars = Callable[[], dict[str, float]]
@@ -181,11 +177,11 @@ def fit(
         the current step is saved.
     """
     folder = Path(folder)
-    with _sigterm_event() as sigterm, contextlib.ExitStack() as copies:
+    with _sigterm_event() as sigterm, contextlib.ExitStack() as links:
         state = _ResumableState(folder, model, batches, plan, sigterm)
         state.progress = progress
         state.scalars = scalars
-        epoch, step = state.restore(copies)
+        epoch, step = state.restore(links)
         if epoch < plan.epochs and not plan.selection.stops(state.history):
             callbacks = [state]
             if state.writes:
@@ -312,11 +308,11 @@ class _ResumableState(keras.callbacks.Callback):
         self.checkpoint.save_counter  # noqa: B018
         self.manager = self._checkpoint_manager()
 
-    def restore(self, copies: contextlib.ExitStack) -> tuple[int, int]:
+    def restore(self, links: contextlib.ExitStack) -> tuple[int, int]:
         """Restores the last saved state.
 
         Args:
-          copies: Keeps a copy of the checkpoint that is read, if there is one, as long as the model
+          links: Keeps a link to the checkpoint that is read, if there is one, as long as the model
             may read it.
 
         Returns:
@@ -330,8 +326,9 @@ class _ResumableState(keras.callbacks.Callback):
             self._check_room(has_checkpoint=latest is not None)
         if latest is not None:
             try:
-                readable = copies.enter_context(_without_pattern(latest))
-                self.checkpoint.restore(readable).assert_existing_objects_matched()
+                readable = links.enter_context(files.without_pattern(Path(latest).parent))
+                path = str(readable / Path(latest).name)
+                self.checkpoint.restore(path).assert_existing_objects_matched()
             except BROKEN_CHECKPOINT as error:
                 raise DataError(
                     f"The checkpoint {latest} is damaged ({first_line(error)}).",
@@ -609,25 +606,6 @@ class _CheckpointManager(tf.train.CheckpointManager):
         """Leaves all but the last checkpoints out of the list."""
         while len(self._maybe_delete) > self._max_to_keep:
             self._maybe_delete.popitem(last=False)
-
-
-@contextlib.contextmanager
-def _without_pattern(checkpoint: str) -> Iterator[str]:
-    """Yields the path of a checkpoint that TensorFlow can read.
-
-    It cannot read one whose path contains brackets or, but for Windows, a backslash: it takes the
-    path for a pattern. Such a checkpoint is copied to a temporary folder within the block.
-    """
-    if not any(character in checkpoint.replace(os.sep, "/") for character in PATTERN_CHARACTERS):
-        yield checkpoint
-        return
-    path = Path(checkpoint)
-    with files.working_folder("crossask-checkpoint") as folder:
-        # A checkpoint consists of several files: ckpt-3.index, ckpt-3.data-00000-of-00001.
-        for part in path.parent.iterdir():
-            if part.name.startswith(f"{path.name}."):
-                shutil.copyfile(part, folder / part.name)
-        yield str(folder / path.name)
 
 
 class _MetricSums(tf.train.experimental.PythonState):

@@ -168,6 +168,16 @@ def test_folds_are_pooled_and_have_a_mean(tmp_path):
     assert row.folds_text == "folds 1, 2 pooled"
 
 
+def test_a_misspelled_baseline_is_an_error(runs_root):
+    with pytest.raises(DataError, match="No row has the name or the system 'cmma'") as raised:
+        make_results(read_runs(runs_root), "cmma", RESAMPLES)
+    assert raised.value.fix == "Did you mean 'cmam'? The rows are fa, cmam."
+    # The default, and the systems that make results names, need no row.
+    (results,) = make_results(read_runs(runs_root), "JRM", RESAMPLES)
+    assert results.baseline is None
+    assert any("No row has the name or the system JRM" in note for note in results.notes)
+
+
 def test_fold_10_follows_fold_9(tmp_path):
     folds = ("1", "2", "9", "10")
     for fold in folds:

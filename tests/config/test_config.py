@@ -82,6 +82,10 @@ def test_text_in_quotes_may_contain_commas_and_brackets(text, expected):
         ({"training.epochs": True}, ["training.epochs", "True"]),
         ({"training.learning_rate": float("nan")}, ["training.learning_rate", "nan", "finite"]),
         ({"model.encoder_channels": (8, "16")}, ["model.encoder_channels[1]", "'16'"]),
+        # Braces in place of brackets: a set has an order of its own.
+        ({"model.encoder_channels": {64, 128, 256}}, ["model.encoder_channels is", "a set"]),
+        ({"model.encoder_pools": ((2, 2), {1, 2})}, ["model.encoder_pools[1] is", "a set"]),
+        ({"folds": frozenset("12")}, ["folds is", "a frozenset"]),
         ({"model.encoder_pools": ((2, 2, 2),)}, ["model.encoder_pools[0]"]),
         ({"features.log_mel.window": "han"}, ["log_mel.window is 'han'", "'hann'", "hamming"]),
         ({"name.first": 1}, ["name has no fields"]),

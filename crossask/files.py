@@ -1,5 +1,6 @@
 """Writes files whole or not at all, and checks the space for them. Imports no TensorFlow."""
 
+import atexit
 import contextlib
 import errno
 import glob
@@ -23,6 +24,11 @@ _HOST = re.sub(r"\W", "_", platform.node())
 # Names of the working folders that this process uses, and the lock for creating one.
 _IN_USE: set[str] = set()
 _CREATING = threading.Lock()
+# Links that are needed until this process ends.
+_LINKS = contextlib.ExitStack()
+atexit.register(_LINKS.close)
+# Characters of a path that TensorFlow takes for a pattern.
+PATTERN_CHARACTERS = frozenset("[]*?\\")
 # Environment variables: the folders for temporary files and for modules of TensorFlow Hub.
 TEMPORARY = "TMPDIR"
 HUB_CACHE = "TFHUB_CACHE_DIR"
@@ -142,6 +148,35 @@ def working_folder(name: str) -> Iterator[Path]:
         _IN_USE.add(Path(created.name).name)
     with created as folder, system_errors.free_space_recorded(folder):
         yield Path(folder)
+
+
+@contextlib.contextmanager
+def without_pattern(folder: str | Path) -> Iterator[Path]:
+    """Yields a path of a folder for TensorFlow, which reads no weights below "model[1]".
+
+    It takes the path for a pattern, as it does with a backslash where that is no separator. Such a
+    folder has a link, or else a copy, in a temporary folder within the block.
+
+    Args:
+      folder: The folder.
+    """
+    folder = Path(folder)
+    if not PATTERN_CHARACTERS & set(folder.absolute().as_posix()):
+        yield folder
+        return
+    with working_folder("crossask-link") as temporary:
+        link = temporary / "folder"
+        try:
+            link.symlink_to(folder.absolute(), target_is_directory=True)
+        except OSError:
+            # Windows allows links to few users.
+            shutil.copytree(folder, link)
+        yield link
+
+
+def kept_without_pattern(folder: str | Path) -> Path:
+    """Returns the path of `without_pattern`, which exists until this process ends."""
+    return _LINKS.enter_context(without_pattern(folder))
 
 
 def _remove_working_folders(start: str) -> None:

@@ -16,6 +16,7 @@ from crossask.errors import DataError
 _WHOLE_NUMBER = re.compile(r"(?P<number>\d+)\.0+")
 # A first line that names the delimiter. Excel reads it and does not show it.
 _EXCELS_DELIMITER = re.compile("sep=.?", re.IGNORECASE)
+_DIGITS = re.compile("([0-9]+)")
 # A spreadsheet runs a cell that starts with one of these; the apostrophe marks such cells as text.
 # The second four are the wide signs, which some spreadsheets of East Asia read like the first four.
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "'")
@@ -211,6 +212,16 @@ def spelling_key(name: str) -> str:
     visible = [character for character in folded if unicodedata.category(character) != "Cf"]
     key = "".join("".join(visible).split())
     return without_fraction(key)
+
+
+def natural_key(name: str) -> list[str | int]:
+    """Returns a key that sorts names by the numbers in them, so that fold 10 follows fold 9."""
+    # Text and numbers alternate, beginning with a text, so that all keys can be compared.
+    parts: list[str | int] = []
+    for position, part in enumerate(_DIGITS.split(name)):
+        is_number = position % 2 == 1
+        parts.append(int(part) if is_number else part)
+    return parts
 
 
 def without_fraction(cell: str) -> str:

@@ -32,8 +32,8 @@ def dry_run(*words: str) -> str:
 
 
 @pytest.fixture
-def demo(tmp_path):
-    """Returns a function that runs the demo with commands that do nothing.
+def scripts(tmp_path):
+    """Returns a function that runs a script with commands that do nothing.
 
     It returns the lines that the commands wrote.
     """
@@ -45,13 +45,34 @@ def demo(tmp_path):
         command.chmod(0o755)
     calls = tmp_path / "calls"
 
-    def run(out):
-        variables = {"BIN": str(bin_folder), "OUT": str(out), "CALLS": str(calls), "SEEDS": "0"}
-        script = ROOT / "experiments" / "demo.sh"
+    def run(name, out, seeds):
+        variables = {"BIN": str(bin_folder), "OUT": str(out), "CALLS": str(calls), "SEEDS": seeds}
+        script = ROOT / "experiments" / name
         subprocess.run(["bash", script], env={**os.environ, **variables}, check=True)
         return calls.read_text().splitlines()
 
     return run
+
+
+@pytest.fixture
+def demo(scripts):
+    """Returns a function that runs the demo as `scripts` does."""
+
+    def run(out):
+        return scripts("demo.sh", out, "0")
+
+    return run
+
+
+def test_a_trunk_that_is_older_than_its_events_is_pretrained_again(scripts, tmp_path):
+    out = tmp_path / "my files"
+    out.mkdir()
+    for name, seconds in (("trunk_0.npz", 1), ("events.npz", 2), ("trunk_1.npz", 3)):
+        path = out / name
+        path.touch()
+        os.utime(path, (seconds, seconds))
+    lines = scripts("audioset_trunks.sh", out, "0 1 2")
+    assert [line for line in lines if line.startswith("--seed")] == ["--seed=0", "--seed=2"]
 
 
 def test_the_demo_predicts_every_eighth_recording_in_a_folder_with_a_space(demo, tmp_path):

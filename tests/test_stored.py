@@ -1,11 +1,12 @@
 """Files that are read again are whole, or one error says which file is damaged."""
 
+import os
 import zipfile
 
 import numpy as np
 import pytest
 
-from crossask import stored
+from crossask import files, stored
 from crossask.datasets import embeddings
 from crossask.errors import DataError, WeightsError
 from crossask.events import weights
@@ -58,3 +59,26 @@ def test_an_npz_is_written_whole_or_not_at_all(tmp_path):
         stored.write_arrays(path, {"one": np.arange(4), "two": Broken()})
     assert [found.name for found in tmp_path.iterdir()] == ["weights"]
     np.testing.assert_array_equal(stored.read_arrays(path, "")["one"], [0, 1, 2])
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_folder_whose_path_is_a_pattern_has_another_path_for_tensorflow(
+    tmp_path, monkeypatch, links
+):
+    def refuse(*_, **__):
+        raise PermissionError
+
+    if not links:
+        monkeypatch.setattr(os, "symlink", refuse)
+    plain = tmp_path / "model"
+    with files.without_pattern(plain) as readable:
+        assert readable == plain
+    for name in ("model[1]", "model*", "model?", "model\\"):
+        folder = tmp_path / name / "variables"
+        folder.mkdir(parents=True)
+        (folder / "a.index").touch()
+        with files.without_pattern(folder) as readable:
+            assert not set("[]*?\\") & set(str(readable))
+            assert [path.name for path in readable.iterdir()] == ["a.index"]
+        assert not readable.exists()
+        assert (folder / "a.index").is_file()

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from crossask.datasets.own_recordings import OwnRecordings
 
 SEEDS = "0,1,2"
+# The experiment file, which the user edits.
+ROWS = "rows.py"
 # All numbers of the report, beside the folder of the runs.
 RESULTS = "results.json"
 # Flags of `crossask train` that also apply to a folder of recordings.
@@ -51,7 +53,7 @@ def _train_and_export(own: "OwnRecordings", out: Path, values: flags.FlagValues)
     from crossask.datasets import folder, own_recordings
 
     table = out / folder.TABLE
-    rows = out / "rows.py"
+    rows = out / ROWS
     own_recordings.write_table(own, table)
     if not rows.exists():
         with files.writing(rows) as temporary:
@@ -133,14 +135,30 @@ def _check(words: Sequence[str], values: flags.FlagValues) -> None:
 
 
 def _export(out: Path) -> int:
-    """Exports a run of the row with the best score, and returns the exit code."""
+    """Exports a run of the row with the best score, and returns the exit code.
+
+    Raises:
+      CrossaskError: No row of the experiment file has a score.
+    """
+    from crossask import config
     from crossask.training import run_folder
 
+    experiment_file = out / ROWS
+    names = {row.name for row in config.read_experiments(str(experiment_file))}
     content = json.loads((out / RESULTS).read_text(encoding="utf-8"))
     rows = []
     for corpus in content["corpora"]:
         # Rows whose recordings were cut differently are in tables of their own.
-        rows += corpus["rows"]
+        for row in corpus["rows"]:
+            # The report also has rows that are no longer in the file. Their recordings may be
+            # others, and the user does not want them.
+            if row["name"] in names:
+                rows.append(row)
+    if not rows:
+        raise CrossaskError(
+            f"No row of {experiment_file} has a score, so none is exported.",
+            "See the errors above, and run the same command again.",
+        )
     best_row = max(rows, key=lambda row: row["macro_accuracy"])["name"]
     model = out / "model"
     command.LOG.info(

@@ -34,6 +34,7 @@ from crossask import locks
 from crossask.cli import command, progress, shared_flags
 from crossask.config import catalogue
 from crossask.errors import CrossaskError
+from crossask.text_tables import natural_key
 
 if TYPE_CHECKING:
     from crossask.pretraining import LabelledClip
@@ -167,6 +168,11 @@ def pretrain(values: flags.FlagValues, _positional: list[str]) -> int:
     shared_flags.refuse_unused_device_flags(values)
     if not values.out.endswith(".npz"):
         raise CrossaskError(f"--out is {values.out!r}.", "Give a path that ends in .npz.")
+    if not values.learning_rate:
+        raise CrossaskError(
+            "--learning_rate is 0, with which nothing is learned.",
+            "Give a rate above 0, such as 0.001.",
+        )
     if values.embeddings:
         with locks.of_path(values.out):
             _pretrain_trunk(values)
@@ -297,7 +303,7 @@ def _labelled_clips(
         if fold not in folds:
             raise CrossaskError(
                 f"No clip of {values.events} has the fold {fold!r}.",
-                f"Its folds are {', '.join(sorted(folds)) or 'none'}.",
+                f"Its folds are {', '.join(sorted(folds, key=natural_key)) or 'none'}.",
             )
     return training, test
 

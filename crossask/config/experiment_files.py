@@ -2,6 +2,7 @@
 
 import builtins
 import glob
+import importlib.machinery
 import importlib.util
 import os
 import re
@@ -9,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from crossask import shipped
@@ -196,6 +197,19 @@ def _split(reference: str) -> tuple[Path, str]:
     )
 
 
+class _TextLoader(importlib.machinery.SourceFileLoader):
+    """Runs the text of a file, and never the bytecode that Python has stored for it.
+
+    Python takes the bytecode of an earlier text if the new one has the same size and was written in
+    the same second, as by a script that tries several values.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Returns the compiled text."""
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 def _import_file(file: Path) -> ModuleType:
     """Runs an experiment file and returns it as a module.
 
@@ -204,6 +218,7 @@ def _import_file(file: Path) -> ModuleType:
     """
     _check_encoding(file)
     spec = importlib.util.spec_from_file_location(f"crossask_experiment_{file.stem}", file)
+    spec.loader = _TextLoader(spec.name, spec.origin)
     module = importlib.util.module_from_spec(spec)
     # A dataclass of the file may look its module up.
     sys.modules[spec.name] = module

@@ -22,12 +22,20 @@ LARGEST_INTEGER = 2**31 - 1
 # Characters of a value in a message.
 LONGEST_SHOWN = 100
 
-# JSON has no tuples, so a list is converted to one.
+
+def _without_sets(value: Any) -> Any:
+    if isinstance(value, (set, frozenset)):
+        raise ValueError("the entries of a set have no order")
+    return value
+
+
+# JSON has no tuples, so a list is converted to one. A set would be, too, in an order of its own.
 _LISTS_TOO = pydantic.Strict(False)
-Integers = Annotated[tuple[int, ...], _LISTS_TOO]
-Names = Annotated[tuple[str, ...], _LISTS_TOO]
-Pair = Annotated[tuple[int, int], _LISTS_TOO]
-Pairs = Annotated[tuple[Pair, ...], _LISTS_TOO]
+_ORDERED = pydantic.BeforeValidator(_without_sets)
+Integers = Annotated[tuple[int, ...], _LISTS_TOO, _ORDERED]
+Names = Annotated[tuple[str, ...], _LISTS_TOO, _ORDERED]
+Pair = Annotated[tuple[int, int], _LISTS_TOO, _ORDERED]
+Pairs = Annotated[tuple[Pair, ...], _LISTS_TOO, _ORDERED]
 
 
 def _text_of_number(value: Any) -> Any:

@@ -31,6 +31,7 @@ from crossask.evaluation.events import (
     EventInScene,
     compare_events,
     outstanding_events,
+    pool_event_scores,
     read_event_scores,
 )
 from crossask.evaluation.intervals import Interval
@@ -54,6 +55,7 @@ __all__ = [
     "opposite_verdict",
     "outstanding_events",
     "pool",
+    "pool_event_scores",
     "read_event_scores",
     "read_predictions",
     "reversed_comparison",

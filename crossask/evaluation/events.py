@@ -100,6 +100,38 @@ def read_event_scores(path: str | Path) -> pd.DataFrame:
     return table
 
 
+def pool_event_scores(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Returns the event scores of several folds as one table.
+
+    A location whose clips are in several folds is one row again, with the mean over its clips, so
+    that the bootstrap draws it as a whole.
+
+    Raises:
+      DataError: The folds have different events.
+    """
+    tables = list(tables)
+    events = set(tables[0].columns)
+    for other in tables[1:]:
+        differing = events.symmetric_difference(other.columns)
+        if differing:
+            raise DataError(
+                f"The event scores of two folds have different events: {min(differing)!r} is in "
+                "one of them only.",
+                "Run crossask-evaluate with --again for all runs of the row.",
+            )
+    pooled = pd.concat(tables, ignore_index=True)
+    units = ["truth", "location"]
+    if not has_locations(pooled) or not pooled.duplicated(units).any():
+        return pooled
+    scores = pooled.drop(columns=list(UNIT_COLUMNS))
+    sums = scores.mul(pooled["clips"], axis=0)
+    groups = [pooled[name] for name in units]
+    clips = pooled["clips"].groupby(groups).sum()
+    means = sums.groupby(groups).sum().div(clips, axis=0)
+    means.insert(0, "clips", clips)
+    return means.reset_index()
+
+
 def outstanding_events(
     table: pd.DataFrame, events_of_scene: int, bootstrap: Bootstrap
 ) -> tuple[EventInScene, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from crossask import files
 from crossask.audio import resampling
 from crossask.config import EventModelConfig
 from crossask.errors import ConfigError, WeightsError, first_line
@@ -297,7 +298,8 @@ def _folder(handle: str) -> Path:
 def _load(folder: Path) -> Any:
     """Returns the object of a SavedModel; raises WeightsError if it cannot be loaded."""
     try:
-        return tf.saved_model.load(str(folder))
+        # An export copies the model's files later.
+        return tf.saved_model.load(str(files.kept_without_pattern(folder)))
     # A SavedModel may need operators or files that are missing, which raises many kinds of errors.
     except Exception as error:
         raise WeightsError(

@@ -17,7 +17,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2, trackable_object_graph_pb2
 
-from crossask import stored
+from crossask import files, stored
 from crossask.errors import WeightsError
 
 # Values of `EventModelConfig.activation`, and TensorFlow's names of the operations.
@@ -86,15 +86,16 @@ def from_saved_model(handle_or_folder: str | Path) -> tuple[Arrays, str]:
     try:
         content = (folder / "saved_model.pb").read_bytes()
         saved_model = saved_model_pb2.SavedModel.FromString(content)
-        checkpoint = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
-        known = checkpoint.get_variable_to_shape_map()
-        if _OBJECT_GRAPH in known:
-            object_graph = checkpoint.get_tensor(_OBJECT_GRAPH)
-            keys = _checkpoint_keys(folder, saved_model, object_graph)
-        else:
-            # In a SavedModel of TensorFlow 1, names are keys.
-            keys = {name: name for name in known}
-        arrays = {name: checkpoint.get_tensor(key) for name, key in keys.items()}
+        with files.without_pattern(folder) as readable:
+            checkpoint = tf.train.load_checkpoint(str(readable / "variables" / "variables"))
+            known = checkpoint.get_variable_to_shape_map()
+            if _OBJECT_GRAPH in known:
+                object_graph = checkpoint.get_tensor(_OBJECT_GRAPH)
+                keys = _checkpoint_keys(folder, saved_model, object_graph)
+            else:
+                # In a SavedModel of TensorFlow 1, names are keys.
+                keys = {name: name for name in known}
+            arrays = {name: checkpoint.get_tensor(key) for name, key in keys.items()}
     except _BROKEN_MODULE as error:
         raise WeightsError(
             f"{folder} is not a readable SavedModel ({error}).",
@@ -176,8 +177,9 @@ def from_tf1_checkpoint(path: str | Path) -> Arrays:
       WeightsError: It cannot be read.
     """
     try:
-        reader = tf.compat.v1.train.NewCheckpointReader(str(path))
-        return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+        with files.without_pattern(Path(path).parent) as folder:
+            reader = tf.compat.v1.train.NewCheckpointReader(str(folder / Path(path).name))
+            return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         raise WeightsError(
             f"{path} is not a readable TensorFlow checkpoint ({error}).",

@@ -1,6 +1,7 @@
 """Pre-training: an event model is trained as a tagger and stored for scene models."""
 
 import dataclasses
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,10 @@ from crossask.training.distributed_data import batches_for_fit
 # Principal components are scaled to a variance of 1. Those whose variance is below this share of
 # the largest variance are scaled as if they had that share, so that they have less than 1.
 LEAST_VARIANCE = 1e-6
+# Embeddings whose deviations are smaller than this share of their mean are the same but for the
+# rounding of float32.
+LEAST_DEVIATION = 1e-6
+LOG = logging.getLogger("crossask")
 COMPUTE_AGAIN = "Remove that file and run the same command again: its patches are computed again."
 
 
@@ -336,7 +341,8 @@ def _fit_pca(event_model: EventModel, clips: EvaluationData, path: Path) -> None
     """Fits a whitening PCA to the embeddings of some clips and writes it.
 
     The file has the keys of Google's vggish_pca_params.npz, and a key `source` with the text that
-    crossask-pretrain fitted it, and on how many clips.
+    crossask-pretrain fitted it, and on how many clips. If all embeddings are the same, a warning is
+    logged and no file is written.
 
     Args:
       event_model: The trained event model.
@@ -352,6 +358,15 @@ def _fit_pca(event_model: EventModel, clips: EvaluationData, path: Path) -> None
     mean = embeddings.mean(0, dtype=np.float64)
     covariance = np.cov(embeddings.astype(np.float64), rowvar=False)
     values, vectors = np.linalg.eigh(covariance)
+    if values.max() <= np.square(LEAST_DEVIATION * np.abs(mean).max()):
+        # Divided by their deviation, embeddings would be infinite.
+        files.remove(path)
+        LOG.warning(
+            "The embeddings of all clips are the same: the event model has learned nothing. Lower "
+            "the learning rate and pre-train again. %s is not written.",
+            path,
+        )
+        return
     # `eigh` sorts by rising variance; the file is sorted by falling variance.
     order = np.argsort(values)[::-1]
     # Without the floor, components of almost no variance would be amplified to the level of others.

@@ -59,8 +59,8 @@ def write_report(
       "json" is the JSON file. Runs without predictions are listed as unfinished.
 
     Raises:
-      DataError: There are no runs, or none with predictions; a file is missing or not readable; or
-        runs of one row differ in their choices.
+      DataError: There are no runs, or none with predictions; a file is missing or not readable;
+        runs of one row differ in their choices; or there is no row or system of the baseline.
     """
     runs = read_runs(runs_root)
     corpora = make_results(runs, baseline, resamples)

@@ -1,13 +1,14 @@
 """The results of one corpus: its rows, their comparisons, and notes that a reader needs."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from crossask.config.catalogue import SYSTEMS
+from crossask.config.catalogue import SYSTEMS, did_you_mean
+from crossask.errors import DataError
 from crossask.report import findings, formatting, paper, studies
 from crossask.report.findings import Comparisons, Difference, PaperCell, TestedClaim
 from crossask.report.misclassified import MisclassifiedClip, find_misclassified
-from crossask.report.rows import Row, group, make_rows
+from crossask.report.rows import Corpus, Row, group, make_rows
 from crossask.report.runs import EvaluatedRun, flatten
 from crossask.report.scene_events import SceneEvents, find_scene_events
 from crossask.report.studies import Controls, Study
@@ -158,8 +159,12 @@ def make_results(
       runs: The runs.
       baseline: Name of the row to compare the others with, or a system, whose first row is used.
       resamples: Number of draws of the bootstrap.
+
+    Raises:
+      DataError: There is no such row or system, or see `group`.
     """
     grouped = group(runs)
+    _check_baseline(grouped, baseline)
     names = [name for name, _ in grouped]
     results = []
     for corpus, groups in grouped.items():
@@ -197,6 +202,20 @@ def make_results(
             )
         )
     return results
+
+
+def _check_baseline(grouped: Mapping[Corpus, list[list[EvaluatedRun]]], baseline: str) -> None:
+    """Raises DataError for a baseline that is no row of any corpus, and no system."""
+    firsts = [runs[0] for groups in grouped.values() for runs in groups]
+    rows = list(dict.fromkeys(first.name for first in firsts))
+    systems = [*SYSTEMS, *(first.system for first in firsts)]
+    # Names of rows come last: of a row and a system of one spelling, the message names the row.
+    known = [*systems, *(first.row for first in firsts), *rows]
+    if baseline not in known:
+        raise DataError(
+            f"No row has the name or the system {baseline!r}.",
+            f"{did_you_mean(baseline, known)}The rows are {', '.join(rows)}.",
+        )
 
 
 def _baseline(rows: Sequence[Row], name: str) -> Row | None:

@@ -230,8 +230,9 @@ def _row(finished: list[EvaluatedRun], title: str, unique_name: str, resamples: 
     for run in finished:
         folds_of_seed.setdefault(run.seed, []).append(run.fold)
     # Seeds are compared on the same clips, so all of them need the same folds.
-    folds = sorted(max(folds_of_seed.values(), key=len))
-    seeds = tuple(seed for seed in sorted(folds_of_seed) if sorted(folds_of_seed[seed]) == folds)
+    # The runs are sorted by fold.
+    folds = max(folds_of_seed.values(), key=len)
+    seeds = tuple(seed for seed in sorted(folds_of_seed) if folds_of_seed[seed] == folds)
     runs = tuple(run for run in finished if run.seed in seeds)
     left_out = tuple(run for run in finished if run.seed not in seeds)
 

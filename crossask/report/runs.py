@@ -11,6 +11,7 @@ import pandas as pd
 
 from crossask import child_processes, config, evaluation
 from crossask.errors import DataError
+from crossask.text_tables import natural_key
 from crossask.training import run_folder
 
 HISTORY = ("epoch", "loss", "macro_accuracy")
@@ -113,7 +114,7 @@ def read_runs(root: str | Path) -> list[EvaluatedRun]:
             "nothing to report.",
             "Let crossask-train finish (it resumes), then run crossask-evaluate.",
         )
-    return sorted(found, key=lambda run: (run.row, run.fold, run.seed))
+    return sorted(found, key=lambda run: (run.row, natural_key(run.fold), run.fold, run.seed))
 
 
 def versions(runs: list[EvaluatedRun]) -> dict[str, list[str]]:

@@ -3,8 +3,6 @@
 import dataclasses
 from collections.abc import Sequence
 
-import pandas as pd
-
 from crossask import evaluation
 from crossask.evaluation import events
 from crossask.evaluation.intervals import Bootstrap
@@ -58,6 +56,9 @@ def find_scene_events(rows: Sequence[Row], resamples: int) -> SceneEvents | None
     Args:
       rows: The rows of one corpus.
       resamples: Number of draws of the bootstrap.
+
+    Raises:
+      DataError: The event scores of two folds of a row have different events.
     """
     bootstrap = Bootstrap(resamples)
     for row in rows:
@@ -65,7 +66,7 @@ def find_scene_events(rows: Sequence[Row], resamples: int) -> SceneEvents | None
         tables = [run.event_scores for run in row.runs if run.seed == row.seeds[0]]
         if any(table is None for table in tables):
             continue
-        table = pd.concat(tables, ignore_index=True)
+        table = evaluation.pool_event_scores(tables)
         compared = evaluation.compare_events(table, EVENTS_OF_SCENE, bootstrap)
         if compared:
             over = "location" if events.has_locations(table) else "clip"

@@ -80,7 +80,8 @@ def write_model(
         # TensorFlow logs where it writes, which is a temporary folder.
         with devices.without_log_of_tensorflow():
             tf.saved_model.save(served, str(written), signatures=served.signatures())
-        _check_written(served, written, features)
+        with files.without_pattern(written) as readable:
+            _check_written(served, readable, features)
         write_warm_up(written / WARM_UP, features, served.embedding_shape)
         stored.write_checksums(written)
         files.move_folder(written, out_dir)

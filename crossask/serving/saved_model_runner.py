@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from crossask import stored
+from crossask import files, stored
 from crossask.errors import CrossaskError, first_line
 from crossask.serving.cards import read_card
 
@@ -56,7 +56,8 @@ class SavedModel:
         self._tf = tf
         self._folder = folder
         try:
-            self.loaded = tf.saved_model.load(str(folder))
+            # A signature may read a file of the model later.
+            self.loaded = tf.saved_model.load(str(files.kept_without_pattern(folder)))
         except (*BROKEN_MODEL, DecodeError, tf.errors.OpError) as error:
             raise CrossaskError(
                 f"{str(folder)!r} is damaged ({first_line(error)}).", EXPORT_AGAIN

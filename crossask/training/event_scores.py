@@ -24,7 +24,8 @@ def write_event_scores(
     """Writes event_scores.csv, the mean event scores of each location, see `evaluation.events`.
 
     The scores are those of the head of the run's frozen event model. Nothing is written for a row
-    without a frozen event model, for a control row, or for an event model without a head.
+    without a frozen event model, for a control row, or for an event model without a head; the file
+    of an earlier evaluation is removed.
 
     Args:
       run: The run.
@@ -32,6 +33,8 @@ def write_event_scores(
       cache: Features of the corpus.
       clip_ids: Clips of the evaluation fold.
     """
+    # A report would show the events of a head that is no longer there.
+    files.remove(run.path(EVENT_SCORES))
     experiment = run.experiment()
     if experiment.event_input != "embedding" or experiment.event_control:
         return

@@ -177,11 +177,11 @@ def fit(
         the current step is saved.
     """
     folder = Path(folder)
-    with _sigterm_event() as sigterm:
+    with _sigterm_event() as sigterm, contextlib.ExitStack() as links:
         state = _ResumableState(folder, model, batches, plan, sigterm)
         state.progress = progress
         state.scalars = scalars
-        epoch, step = state.restore()
+        epoch, step = state.restore(links)
         if epoch < plan.epochs and not plan.selection.stops(state.history):
             callbacks = [state]
             if state.writes:
@@ -308,8 +308,12 @@ class _ResumableState(keras.callbacks.Callback):
         self.checkpoint.save_counter  # noqa: B018
         self.manager = self._checkpoint_manager()
 
-    def restore(self) -> tuple[int, int]:
+    def restore(self, links: contextlib.ExitStack) -> tuple[int, int]:
         """Restores the last saved state.
+
+        Args:
+          links: Keeps a link to the checkpoint that is read, if there is one, as long as the model
+            may read it.
 
         Returns:
           The epoch to go on with and the number of its steps that are done; (0, 0) in a new folder.
@@ -322,7 +326,9 @@ class _ResumableState(keras.callbacks.Callback):
             self._check_room(has_checkpoint=latest is not None)
         if latest is not None:
             try:
-                self.checkpoint.restore(latest).assert_existing_objects_matched()
+                readable = links.enter_context(files.without_pattern(Path(latest).parent))
+                path = str(readable / Path(latest).name)
+                self.checkpoint.restore(path).assert_existing_objects_matched()
             except BROKEN_CHECKPOINT as error:
                 raise DataError(
                     f"The checkpoint {latest} is damaged ({first_line(error)}).",
@@ -336,7 +342,7 @@ class _ResumableState(keras.callbacks.Callback):
         """Returns the manager of the checkpoints; raises DataError if their list is damaged."""
         folder = self.folder / "checkpoints"
         try:
-            return tf.train.CheckpointManager(self.checkpoint, str(folder), max_to_keep=2)
+            return _CheckpointManager(self.checkpoint, str(folder), max_to_keep=2)
         except (tf.errors.OpError, ValueError) as error:
             raise DataError(
                 f"{folder / 'checkpoint'} is damaged ({first_line(error)}).", self._restart()
@@ -552,7 +558,10 @@ class _ResumableState(keras.callbacks.Callback):
         """Removes what an interrupted save left beside the last complete checkpoint."""
         folder = self.folder / "checkpoints"
         # The folder is read, because the manager also lists a checkpoint whose writing failed.
-        complete = tf.train.latest_checkpoint(str(folder))
+        state = tf.train.get_checkpoint_state(str(folder))
+        complete = state.model_checkpoint_path if state is not None else None
+        if complete is not None and not Path(f"{complete}.index").is_file():
+            complete = None
         if complete is None and (folder / "checkpoint").is_file():
             # The list of checkpoints is damaged, so none of them can be called incomplete.
             return
@@ -584,6 +593,19 @@ class _ResumableState(keras.callbacks.Callback):
             if accuracy is not None:
                 note += f", validation {100 * accuracy:.1f} %"
         self.progress(len(self.history), self.plan.epochs, note)
+
+
+class _CheckpointManager(tf.train.CheckpointManager):
+    """Writes checkpoints and removes none; `_ResumableState` does.
+
+    TensorFlow takes the path of a checkpoint that it removes for a pattern. In the folder of a row
+    called "cmam*" it would remove those of the row "cmam_2", and in "runs[1]" none at all.
+    """
+
+    def _sweep(self) -> None:
+        """Leaves all but the last checkpoints out of the list."""
+        while len(self._maybe_delete) > self._max_to_keep:
+            self._maybe_delete.popitem(last=False)
 
 
 class _MetricSums(tf.train.experimental.PythonState):

@@ -218,7 +218,16 @@ def build_optimizer(
       steps: Batches in an epoch.
     """
     rate = _learning_rate(training, steps)
-    is_plain = tuning == FineTuningConfig() or not _tuned_layers(model)
+    is_tuned = tuning != FineTuningConfig()
+    has_tuned_layers = bool(_tuned_layers(model))
+    if is_tuned and not has_tuned_layers:
+        notices.log_once(
+            "fine_tuning without layers",
+            logging.WARNING,
+            "The fields of fine_tuning have no effect on a row that trains neither an event model "
+            "(strategy) nor a pre-trained trunk (model.trunk).",
+        )
+    is_plain = not (is_tuned and has_tuned_layers)
     if is_plain and not training.average_decay:
         optimizer = FusedAdam(rate)
     else:

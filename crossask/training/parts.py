@@ -54,7 +54,10 @@ def parts_of(corpus: Corpus, fold_name: str, settings: TrainingConfig) -> Parts:
 
 
 def check_same_data(run: Run, corpus: Corpus, parts: Parts) -> None:
-    """Raises DataError unless the corpus and its parts are those with which the run began."""
+    """Raises DataError unless the corpus and its parts are those with which the run began.
+
+    The names of cities and devices, too, must be those of the beginning.
+    """
     recorded = run.read("config.json")["corpus"]
     # Runs of the first versions have no record of their recordings, or of their parts.
     if not corpus.same_as(recorded.get("fingerprint", corpus.fingerprint)):
@@ -69,3 +72,18 @@ def check_same_data(run: Run, corpus: Corpus, parts: Parts) -> None:
             "training, validation or evaluation clips.",
             "Restore the corpus's folds and cities, or train again in another --model_dir.",
         )
+    # A report takes the groups of the evaluation clips from the corpus as it is now, and those of
+    # the training clips from this record.
+    now = {
+        "cities": corpus.training_cities(run.fold),
+        "devices": corpus.training_devices(run.fold),
+    }
+    for kind, names in now.items():
+        recorded_names = recorded.get(f"training_{kind}")
+        if recorded_names and names and set(recorded_names) != set(names):
+            raise DataError(
+                f"{run.folder} was trained on the {kind} {', '.join(recorded_names)}, but the "
+                f"training clips of fold {run.fold} of {recorded['name']} now have "
+                f"{', '.join(names)}.",
+                f"Restore the names of the {kind}, or train again in another --model_dir.",
+            )

@@ -496,6 +496,8 @@ def _claim_folder(
                     f"{run.path(name)} is there without the config.json of its run.",
                     "Restore config.json from a copy, or remove the folder of the run.",
                 )
+        # They are read if they are there, and may be those of another configuration, too.
+        files.remove(run.path("statistics.npz"))
         origin = {"versions": run_folder.versions(), "machine": run_folder.machine()}
         stored.write_json(run.path("config.json"), {**record, **origin})
 

@@ -32,6 +32,7 @@ from typing import Any
 from crossask import config, processors, stored
 from crossask.config import Experiment
 from crossask.errors import DataError
+from crossask.text_tables import natural_key
 from crossask.version import __version__
 
 PACKAGES = (
@@ -191,7 +192,7 @@ def find_runs(root: str | Path) -> list[Run]:
             f"There are no runs below {str(root)!r}.",
             "Give the --model_dir that crossask-train wrote to.",
         )
-    return sorted(found, key=lambda run: (run.row, run.fold, run.seed))
+    return sorted(found, key=lambda run: (run.row, natural_key(run.fold), run.fold, run.seed))
 
 
 def versions() -> dict[str, str]:

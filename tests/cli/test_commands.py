@@ -416,6 +416,12 @@ def test_any_table_of_predictions_is_scored(work, capsys):
         ("pretrain", ["--events=nowhere.csv", "--out=x.npz"], "no CSV 'nowhere.csv'", "filename"),
         ("app", ["--model=nowhere"], "not a model written by crossask-export", "saved_model.pb"),
         ("pretrain", ["--events={csv}", "--out=x.ckpt"], "--out", ".npz"),
+        (
+            "pretrain",
+            ["--events={csv}", "--out=x.npz", "--learning_rate=0"],
+            "--learning_rate is 0",
+            "above 0",
+        ),
     ],
 )
 def test_a_users_mistake_is_two_lines_and_exit_code_2(

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,6 +82,10 @@ def test_text_in_quotes_may_contain_commas_and_brackets(text, expected):
         ({"training.epochs": True}, ["training.epochs", "True"]),
         ({"training.learning_rate": float("nan")}, ["training.learning_rate", "nan", "finite"]),
         ({"model.encoder_channels": (8, "16")}, ["model.encoder_channels[1]", "'16'"]),
+        # Braces in place of brackets: a set has an order of its own.
+        ({"model.encoder_channels": {64, 128, 256}}, ["model.encoder_channels is", "a set"]),
+        ({"model.encoder_pools": ((2, 2), {1, 2})}, ["model.encoder_pools[1] is", "a set"]),
+        ({"folds": frozenset("12")}, ["folds is", "a frozenset"]),
         ({"model.encoder_pools": ((2, 2, 2),)}, ["model.encoder_pools[0]"]),
         ({"features.log_mel.window": "han"}, ["log_mel.window is 'han'", "'hann'", "hamming"]),
         ({"name.first": 1}, ["name has no fields"]),
@@ -221,6 +227,20 @@ def test_an_experiment_file_may_define_a_dataclass_with_postponed_annotations(tm
         'ROWS = (Experiment(Variant("a").name),)\n'
     )
     assert config.read_experiments(str(file)) == (config.Experiment("a"),)
+
+
+def test_an_experiment_file_that_was_edited_at_once_is_read_again(tmp_path, monkeypatch):
+    # Python's cache takes a file of the same size and second for the one before.
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path / "cache"))
+    file = tmp_path / "rows.py"
+    for epochs in (3, 4):
+        row = f"Experiment('fa', training=TrainingConfig(epochs={epochs}))"
+        file.write_text(f"from crossask.config import *\n\nROWS = ({row},)\n")
+        os.utime(file, (1e9, 1e9))
+        (row,) = config.read_experiments(str(file))
+        assert row.training.epochs == epochs
+    assert not list(tmp_path.rglob("*.pyc"))
 
 
 def test_files_come_before_the_override_and_later_files_win(tmp_path):

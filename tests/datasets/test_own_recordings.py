@@ -282,8 +282,26 @@ def test_a_run_that_is_not_finished_is_not_exported(tmp_path, monkeypatch):
     assert exported(tmp_path, monkeypatch) == finished
 
 
-def exported(out, monkeypatch):
-    """Reports on the runs in a folder, and returns the folder of the run that is exported."""
+def test_a_row_that_was_removed_from_the_file_is_not_exported(tmp_path, monkeypatch):
+    write_run(tmp_path / "runs", "cmam", (4, 4), "CMAM", "feature_based")
+    fa = write_run(tmp_path / "runs", "fa", (2, 3))
+    assert exported(tmp_path, monkeypatch, names=("fa", "linear")) == fa
+    with pytest.raises(CrossaskError, match="has a score, so none"):
+        exported(tmp_path, monkeypatch, names=("linear",))
+
+
+def exported(out, monkeypatch, names=()):
+    """Reports on the runs in a folder, and returns the folder of the run that is exported.
+
+    Args:
+      out: The folder.
+      monkeypatch: Keeps the model from being written.
+      names: Names of the rows in the experiment file; () for those that have runs.
+    """
+    names = names or [path.name for path in (out / "runs").iterdir()]
+    rows = ", ".join(f"Experiment({name!r})" for name in names)
+    text = f"from crossask.config import Experiment\n\nROWS = ({rows},)\n"
+    (out / of_command.ROWS).write_text(text)
     results = out / of_command.RESULTS
     write_report(out / "runs", out / "report", resamples=20, json_file=results)
     verbs = []

@@ -200,3 +200,9 @@ def test_no_name_is_a_formula_in_a_spreadsheet(name, cell):
 )
 def test_a_name_that_was_made_from_a_file_is_the_end_of_its_path(name, clip, expected):
     assert text_tables.is_made_from_file(name, clip) == expected
+
+
+def test_names_are_sorted_by_the_numbers_in_them():
+    names = ["fold10", "10", "fold9", "9", "test", "a2b", "a10b", ""]
+    expected = ["", "9", "10", "a2b", "a10b", "fold9", "fold10", "test"]
+    assert sorted(names, key=text_tables.natural_key) == expected

@@ -5,7 +5,12 @@ import pandas as pd
 import pytest
 
 from crossask.errors import DataError
-from crossask.evaluation import compare_events, outstanding_events, read_event_scores
+from crossask.evaluation import (
+    compare_events,
+    outstanding_events,
+    pool_event_scores,
+    read_event_scores,
+)
 from crossask.evaluation.events import excludes_zero, single_unit_scenes
 from crossask.evaluation.intervals import Bootstrap
 
@@ -47,6 +52,40 @@ def test_the_interval_is_over_the_locations():
     )
     park = next(event for event in found if event.scene == "park")
     assert (park.low, park.high) == (pytest.approx(0.3), pytest.approx(0.7))
+
+
+def test_a_location_in_two_folds_is_drawn_as_a_whole():
+    whole = (("park", "p1", 4, 0.7, 0.1), ("park", "p2", 5, 0.4, 0), ("bus", "b1", 5, 0.1, 0))
+    first = table(("park", "p1", 3, 0.8, 0.1), *whole[1:])
+    second = table(("park", "p1", 1, 0.4, 0.1))
+    pooled = pool_event_scores([first, second])
+    assert list(pooled.columns) == list(first.columns)
+    found = outstanding_events(pooled, 1, BOOTSTRAP)
+    expected = outstanding_events(table(*whole), 1, BOOTSTRAP)
+    assert [(event.scene, event.event) for event in found] == [
+        (event.scene, event.event) for event in expected
+    ]
+    for event, other in zip(found, expected, strict=True):
+        assert (event.mean, event.low, event.high) == pytest.approx(
+            (other.mean, other.low, other.high)
+        )
+
+
+def test_folds_with_other_locations_or_without_any_are_pooled_as_they_are():
+    first = table(("park", "p1", 3, 0.8, 0.1), ("bus", "b1", 2, 0.1, 0.2))
+    second = table(("park", "p2", 1, 0.4, 0.1))
+    expected = pd.concat([first, second], ignore_index=True)
+    pd.testing.assert_frame_equal(pool_event_scores([first, second]), expected)
+    for scores in (first, second, expected):
+        scores["location"] = ""
+    pd.testing.assert_frame_equal(pool_event_scores([first, second]), expected)
+
+
+def test_folds_with_different_events_are_refused():
+    first = table(("park", "p1", 3, 0.8, 0.1))
+    second = first.rename(columns={"dog": "cat"})
+    with pytest.raises(DataError, match="different events: 'cat'"):
+        pool_event_scores([first, second])
 
 
 def test_the_largest_effects_come_first():

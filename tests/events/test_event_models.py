@@ -270,6 +270,17 @@ def test_a_module_and_a_checkpoint_give_the_same_layer(tiny_weights, tmp_path):
         assert events.build(config).weights_digest() == digest
 
 
+@pytest.mark.parametrize("name", ["[1]", "*", "\\"])
+def test_the_path_of_weights_may_be_a_pattern(tiny_weights, tmp_path, name):
+    weights, digest = tiny_weights
+    folder = tmp_path / name
+    folder.mkdir()
+    write_saved_model(folder / "module", weights)
+    write_checkpoint(folder / "model.ckpt", weights)
+    assert VGGish.from_hub(str(folder / "module"), **TINY).weights_digest() == digest
+    assert VGGish.from_checkpoint(folder / "model.ckpt", **TINY).weights_digest() == digest
+
+
 @pytest.mark.parametrize("writer", ["module", "checkpoint", "npz"])
 @pytest.mark.parametrize("fault", ["missing", "extra", "misshapen", "not finite"])
 def test_a_variable_that_does_not_fit_is_named(tiny_weights, tmp_path, writer, fault):

@@ -54,6 +54,12 @@ def noise(*shape, seed=0):
     return np.random.default_rng(seed).normal(0, 0.1, shape).astype(np.float32)
 
 
+def test_the_path_of_a_model_may_have_brackets(tmp_path):
+    model = read(saved(tmp_path / "model [1]", frames))
+    waveform = noise(4000)
+    np.testing.assert_allclose(model(waveform), expected(waveform), rtol=1e-5)
+
+
 @pytest.mark.parametrize("spec", [WAVEFORM, BATCH, tf.TensorSpec([None, 4000], tf.float32)])
 def test_embeddings_are_those_of_each_waveform(tmp_path, spec):
     model = read(saved(tmp_path / "model", frames, spec))

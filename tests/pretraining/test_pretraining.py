@@ -281,6 +281,28 @@ def test_logits_of_exclusive_kinds_are_compared_as_probabilities(is_exclusive):
     assert (found["test_map"] == 1) == is_exclusive
 
 
+def test_embeddings_that_are_all_the_same_have_no_pca(tmp_path, caplog):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "model_pca.npz"
+    batch = ({"patches": tf.zeros([9, 5, 96, 64])}, None, tf.ones(9))
+    data = SimpleNamespace(batches=lambda: [batch], clip_ids=range(9))
+
+    class Model:
+        embedding_size = 3
+
+        def __call__(self, patches):
+            return tf.constant(self.offset + self.deviation * noise)
+
+    noise = rng.normal(size=(9, 5, 3)).astype(np.float32)
+    model = Model()
+    model.offset = np.array([0.1, -7.3, 2], np.float32)
+    for deviation, is_written in ((1e-3, True), (0, False)):
+        model.deviation = deviation
+        training._fit_pca(model, data, path)
+        assert path.is_file() == is_written
+        assert ("are the same" in caplog.text) != is_written
+
+
 @pytest.mark.trains
 def test_two_devices_learn_what_one_learns(clips, tmp_path, two_devices):
     several = []

@@ -10,7 +10,7 @@ from report.made_up_runs import change_json, write_run, write_two_seeds
 
 from crossask import stored
 from crossask.errors import DataError
-from crossask.report import field_sections, findings, write_report
+from crossask.report import field_sections, findings, score_sections, write_report
 from crossask.report.corpus import make_results
 from crossask.report.rows import DIGESTS, group
 from crossask.report.runs import read_runs
@@ -166,6 +166,28 @@ def test_folds_are_pooled_and_have_a_mean(tmp_path):
     assert row.summary.macro_accuracy == pytest.approx(0.75)
     assert row.mean_of_folds == pytest.approx(0.5)
     assert row.folds_text == "folds 1, 2 pooled"
+
+
+def test_a_misspelled_baseline_is_an_error(runs_root):
+    with pytest.raises(DataError, match="No row has the name or the system 'cmma'") as raised:
+        make_results(read_runs(runs_root), "cmma", RESAMPLES)
+    assert raised.value.fix == "Did you mean 'cmam'? The rows are fa, cmam."
+    # The default, and the systems that make results names, need no row.
+    (results,) = make_results(read_runs(runs_root), "JRM", RESAMPLES)
+    assert results.baseline is None
+    assert any("No row has the name or the system JRM" in note for note in results.notes)
+
+
+def test_fold_10_follows_fold_9(tmp_path):
+    folds = ("1", "2", "9", "10")
+    for fold in folds:
+        write_run(tmp_path, "fa", (4, 4), fold=fold, fields={"folds": folds})
+    results = results_of(tmp_path)
+    (row,) = results.rows
+    assert row.folds == folds
+    assert row.folds_text == "folds 1, 2, 9, 10 pooled"
+    assert score_sections.folds(results).header[1:5] == [f"Fold {fold}" for fold in folds]
+    assert [run.fold for run in run_folder.find_runs(tmp_path)] == list(folds)
 
 
 def test_a_fold_that_is_none_of_the_row_is_named_alone(tmp_path):

@@ -65,6 +65,15 @@ def test_a_row_that_lacks_the_scores_of_a_fold_is_not_used(tmp_path):
     assert section_of(tmp_path) is None
 
 
+def test_a_location_of_two_folds_counts_once_in_the_intervals(tmp_path):
+    fields = {"folds": ("1", "2")}
+    for fold in ("1", "2"):
+        arguments = ("vem", (4, 3), "VEM", "feature_based")
+        write_scores(write_run(tmp_path / "two", *arguments, fold=fold, fields=fields))
+    write_scores(write_run(tmp_path / "one", "vem", (4, 3), "VEM", "feature_based"))
+    assert section_of(tmp_path / "two").lines == section_of(tmp_path / "one").lines
+
+
 def test_intervals_over_clips_have_a_note(tmp_path):
     folder = write_run(tmp_path, "vem", (4, 3), "VEM", "feature_based")
     write_scores(folder, locations=False)

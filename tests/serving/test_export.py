@@ -522,6 +522,14 @@ def test_a_link_that_leads_nowhere_is_not_overwritten(tmp_path):
     assert link.is_symlink()
 
 
+def test_the_path_of_a_model_may_have_brackets(exported, tmp_path):
+    shared = exported(small_corpus.FA_24_KHZ)
+    folder = serving.export_run(shared.run, tmp_path / "models [1]" / "model")
+    noise = np.random.default_rng(0).normal(0, 0.1, 24000).astype(np.float32)
+    expected = Classifier(shared.model).predict(noise, 24000)
+    assert Classifier(folder).predict(noise, 24000) == expected
+
+
 def test_a_folder_that_is_no_export_is_refused(tmp_path):
     with pytest.raises(CrossaskError, match="not a model"):
         Classifier(tmp_path)

@@ -181,6 +181,25 @@ def test_training_goes_on_from_whole_checkpoints_alone(
         assert damage.names(error, folder)
 
 
+@pytest.mark.parametrize("name", ["fa[1]", "fa*", "fa?", "fa\\", "{fa}"])
+def test_a_folder_whose_name_is_a_pattern_is_a_folder(half_trained, tmp_path, eagerly, name):
+    half, whole = half_trained
+    for matching in ("fa1", "fab"):
+        # Their only checkpoint is the first one, which the training beside them removes.
+        checkpoints = tmp_path / matching / "run" / "checkpoints"
+        shutil.copytree(half / "checkpoints", checkpoints)
+        for path in checkpoints.glob("ckpt-2.*"):
+            path.rename(path.with_name(path.name.replace("-2", "-1")))
+    folder = tmp_path / name / "run"
+    with pytest.raises(Killed):
+        fit(folder, killed_after=2)
+    assert fit(folder) == whole
+    left = sorted(path.name for path in (folder / "checkpoints").iterdir())
+    assert left == ["checkpoint", "ckpt-3.data-00000-of-00001", "ckpt-3.index"]
+    for matching in ("fa1", "fab"):
+        assert len(list((tmp_path / matching).rglob("ckpt-1.*"))) == 2
+
+
 @pytest.mark.parametrize("lines", [0, 1, 2, 9])
 def test_a_history_that_lost_epochs_is_written_anew(half_trained, tmp_path, eagerly, lines):
     half, whole = half_trained

@@ -211,12 +211,15 @@ def test_layers_that_would_start_after_the_last_epoch_are_named(caplog, probe, e
     assert all(text.startswith(f"{layers} of 9 pre-trained layers") for text in found)
 
 
-def test_the_papers_row_has_one_rate():
+def test_the_papers_row_has_one_rate(caplog):
+    notices.forget()
     assert type(build_optimizer(built(), CONSTANT, FineTuningConfig(), 10)) is FusedAdam
+    assert not caplog.messages
     frozen = built(small_corpus.FA)
     assert (
         type(build_optimizer(frozen, CONSTANT, FineTuningConfig(event_rate=0.1), 10)) is FusedAdam
     )
+    assert "fine_tuning have no effect" in caplog.text
 
 
 def test_the_cosine_schedule_rises_and_falls_to_zero():

@@ -14,7 +14,7 @@ import small_corpus
 import tensorflow as tf
 import tf_keras as keras
 
-from crossask import config, evaluation, processors, training
+from crossask import config, evaluation, processors, stored, training
 from crossask.audio import notices
 from crossask.config import FineTuningConfig
 from crossask.datasets import read_corpus, training_parts
@@ -24,7 +24,7 @@ from crossask.features.cache import prepare_features
 from crossask.models.residual import ResidualEncoder, SplitBand
 from crossask.training import loop, network, run_folder
 from crossask.training import run as run_module
-from crossask.training.parts import parts_of
+from crossask.training.parts import check_same_data, parts_of
 
 pytestmark = pytest.mark.trains
 
@@ -259,6 +259,38 @@ def test_a_run_refuses_another_division_than_the_one_it_was_trained_on(corpus, f
         training.train(run, small_corpus.FA, exchanged, cache)
     with pytest.raises(DataError, match="other training, validation or evaluation clips"):
         training.predict(run, exchanged, cache)
+
+
+@pytest.mark.parametrize("kind", ["city", "device"])
+def test_a_run_refuses_other_names_of_cities_and_devices(corpus, tmp_path, kind):
+    def named(name):
+        clips = [dataclasses.replace(clip, **{kind: name}) for clip in corpus.clips]
+        return dataclasses.replace(corpus, clips=tuple(clips))
+
+    before = named("Lyon")
+    kinds = {"city": "cities", "device": "devices"}
+    record = {
+        "name": before.name,
+        "fingerprint": before.fingerprint,
+        f"training_{kinds[kind]}": ["Lyon"],
+    }
+    run = run_folder.run_at(tmp_path, "fa", "1", 0)
+    stored.write_json(run.path("config.json"), {"corpus": record})
+    parts = parts_of(before, "1", small_corpus.FA.training)
+    # Cities and devices that are not known any more change no score.
+    for same in (before, corpus):
+        check_same_data(run, same, parts)
+    problem = rf"was trained on the {kinds[kind]} Lyon, but .* now have Paris"
+    with pytest.raises(DataError, match=problem):
+        check_same_data(run, named("Paris"), parts)
+
+
+def test_statistics_without_the_configuration_of_their_run_are_not_read(tmp_path):
+    run = run_folder.run_at(tmp_path, "fa", "1", 0)
+    stored.write_arrays(run.path("statistics.npz"), {"log_mel_mean": np.zeros(64)})
+    run_module._claim_folder(run, {"fold": "1"}, corpus=None, parts=None, writes=True)
+    assert run.path("config.json").is_file()
+    assert not run.path("statistics.npz").exists()
 
 
 def test_a_run_refuses_recordings_that_were_changed_in_their_middle_after_its_training(

@@ -12,6 +12,7 @@ def write(
     rate: int,
     codec: str,
     layout: str = "",
+    bit_rate: int | None = None,
     **options: str,
 ) -> Path:
     """Writes a waveform [samples, channels] and returns the path; the suffix is the format.
@@ -22,6 +23,7 @@ def write(
       rate: Sample rate in Hz.
       codec: FFmpeg's name of the codec.
       layout: FFmpeg's name of the channels; "" is mono or stereo.
+      bit_rate: Bits a second of the codec; None is its default.
       **options: Options of the container.
     """
     av = pytest.importorskip("av", reason="needs PyAV: pip install 'crossask[media]'")
@@ -29,6 +31,8 @@ def write(
     samples = np.round(waveform * 32768).astype(np.int16).reshape(1, -1)
     with av.open(str(path), "w", options=options) as container:
         stream = container.add_stream(codec, rate=rate, layout=layout)
+        if bit_rate is not None:
+            stream.bit_rate = bit_rate
         frame = av.AudioFrame.from_ndarray(samples, format="s16", layout=layout)
         frame.sample_rate = rate
         # With a time, the container records the samples that only start the decoder.

@@ -16,6 +16,8 @@ import soundfile
 
 from crossask.audio import interruptions, mpeg, ogg, wav_header
 
+# Layer of MPEG files by their encodings. "MP3" is libsndfile's format of all of them.
+_LAYERS = {"MPEG_LAYER_I": 1, "MPEG_LAYER_II": 2, "MPEG_LAYER_III": 3}
 # The length that libsndfile gives files without one in their header, such as FLAC from a pipe.
 _UNKNOWN_FRAMES = 2**62
 # Decoding starts this much before a wanted sample: MP3 needs earlier frames to decode one.
@@ -180,7 +182,7 @@ class SoundFile(soundfile.SoundFile):
         Without a Xing header, libsndfile computes the length from the bit rate of the first frame.
         Of files that were joined, it reads the first.
         """
-        seconds = mpeg.seconds_of(Path(path))
+        seconds = mpeg.seconds_of(Path(path), _LAYERS[self.subtype])
         if seconds > self.seconds + mpeg.MOST_DELAY_SECONDS:
             self.close()
             raise HiddenSoundError(

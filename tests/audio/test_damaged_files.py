@@ -153,7 +153,7 @@ def mp3_without_index(path, seconds):
     noise = rng.normal(0, 0.1, loud.shape) * (loud**2).cumsum(0) / (loud**2).sum(0)
     soundfile.write(path, loud + noise, 44100, format="MP3", bitrate_mode="VARIABLE")
     content = path.read_bytes()
-    frame = mpeg._frame_at(content, 0)
+    frame = mpeg._frame_at(content, 0, 3)
     assert b"Xing" in content[: frame.length] or b"Info" in content[: frame.length]
     path.write_bytes(content[frame.length :])
 
@@ -166,7 +166,7 @@ def test_an_mp3_file_without_an_index_is_read_whole_or_refused(tmp_path, monkeyp
         assert file.frames / file.samplerate > 12 or file.frames / file.samplerate < 9
     waveform, rate = reading.read_audio(path)
     assert len(waveform) / rate == pytest.approx(10, abs=0.2)
-    assert mpeg.seconds_of(path) == pytest.approx(10, abs=0.2)
+    assert mpeg.seconds_of(path, 3) == pytest.approx(10, abs=0.2)
     monkeypatch.setitem(sys.modules, "av", None)
     if file.frames / file.samplerate < 9:
         with pytest.raises(AudioError, match="pip install"):
@@ -177,10 +177,45 @@ def test_mp3_files_that_were_joined_are_read_whole(tmp_path):
     pytest.importorskip("av", reason="needs PyAV: pip install 'crossask[media]'")
     path = tmp_path / "x.mp3"
     soundfile.write(path, tones(4.0), RATE, format="MP3")
-    assert mpeg.seconds_of(path) == pytest.approx(4, abs=mpeg.MOST_DELAY_SECONDS)
+    assert mpeg.seconds_of(path, 3) == pytest.approx(4, abs=mpeg.MOST_DELAY_SECONDS)
     path.write_bytes(path.read_bytes() * 2)
     waveform, rate = reading.read_audio(path)
     assert len(waveform) / rate == pytest.approx(8, abs=0.5)
+
+
+def test_mp2_files_that_were_joined_are_read_whole(tmp_path):
+    # libsndfile would compute the length of both from the bit rate of the first.
+    contents = []
+    for seconds, bit_rate in ((4.0, 384_000), (20.0, 64_000)):
+        path = media_files.write(
+            tmp_path / "x.mp2", tones(seconds, rate=48000), 48000, "mp2", bit_rate=bit_rate
+        )
+        contents.append(path.read_bytes())
+        assert mpeg.seconds_of(path, 2) == pytest.approx(seconds, abs=mpeg.MOST_DELAY_SECONDS)
+    path.write_bytes(b"".join(contents))
+    waveform, rate = reading.read_audio(path)
+    assert len(waveform) / rate == pytest.approx(24, abs=0.5)
+    assert reading.seconds_of(path, decodes=True) == len(waveform) / rate
+
+
+@pytest.mark.parametrize(
+    ("header", "layer", "length", "seconds"),
+    [
+        # MPEG 1 at 44.1 kHz and 128 kbit/s, without padding, with it, and in slots of 4 bytes.
+        ("fffb9000", 3, 417, 1152 / 44100),
+        ("fffd8200", 2, 418, 1152 / 44100),
+        ("ffff4000", 1, 136, 384 / 44100),
+        # MPEG 2 at 24 kHz and 64 kbit/s.
+        ("fff38400", 3, 192, 576 / 24000),
+        ("fff58400", 2, 384, 1152 / 24000),
+        ("fff74400", 1, 128, 384 / 24000),
+    ],
+)
+def test_the_length_of_a_frame_of_mpeg_is_that_of_the_standard(header, layer, length, seconds):
+    frame = mpeg._frame_at(bytes.fromhex(header), 0, layer)
+    assert (frame.length, frame.seconds) == (length, seconds)
+    for other in {1, 2, 3} - {layer}:
+        assert mpeg._frame_at(bytes.fromhex(header), 0, other) is None
 
 
 @pytest.mark.parametrize("encoding", ["VORBIS", "OPUS"])

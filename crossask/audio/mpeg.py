@@ -27,6 +27,8 @@ _RATE_DIVISORS = {3: 1, 2: 2, 0: 4}
 _MPEG_1 = 3
 _HEADER_BYTES = 4
 _ID3_BYTES = 10
+# In a frame that contains the length: Xing's of a varying and of a constant bit rate, Fraunhofer's.
+_MARKS_OF_INDEX = (b"Xing", b"Info", b"VBRI")
 # A file with more places that look like a frame and are none is not searched to its end.
 _MOST_SEARCHES = 100_000
 # An encoder adds so much silence at most at the start and the end, which decoders remove again.
@@ -64,6 +66,21 @@ def seconds_of(path: Path, layer: int) -> float:
                 place = content.find(b"\xff", place + 1)
                 searches += 1
         return seconds
+
+
+def has_index(path: Path, layer: int) -> bool:
+    """Returns whether the first frame of an MP3 file has its length in place of sound."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        place = _end_of_id3(content)
+        for _ in range(_MOST_SEARCHES):
+            frame = _frame_at(content, place, layer)
+            if frame is not None and _is_followed(content, place + frame.length, layer):
+                start = content[place : place + frame.length]
+                return any(mark in start for mark in _MARKS_OF_INDEX)
+            place = content.find(b"\xff", place + 1)
+            if place < 0:
+                break
+    return False
 
 
 def _is_followed(content: mmap.mmap, place: int, layer: int) -> bool:

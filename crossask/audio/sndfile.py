@@ -69,6 +69,8 @@ class SoundFile(soundfile.SoundFile):
         self.remark = ""
         # Number of the sample that is read next.
         self._place = 0
+        # Length of an MP3 file that has none in a header; libsndfile estimates it.
+        self._counted_seconds: float | None = None
         # libsndfile reads a repaired file through functions of Python.
         self._repaired = repaired = wav_header.repaired(path)
         if repaired is not None:
@@ -99,7 +101,9 @@ class SoundFile(soundfile.SoundFile):
 
     @property
     def seconds(self) -> float:
-        """Length according to the header; 0 if it is unknown."""
+        """Length according to the header, or that of all frames of an MP3; 0 if it is unknown."""
+        if self._counted_seconds is not None:
+            return self._counted_seconds
         if self.frames > _UNKNOWN_FRAMES:
             return 0.0
         return self.frames / self.samplerate
@@ -182,13 +186,17 @@ class SoundFile(soundfile.SoundFile):
         Without a Xing header, libsndfile computes the length from the bit rate of the first frame.
         Of files that were joined, it reads the first.
         """
-        seconds = mpeg.seconds_of(Path(path), _LAYERS[self.subtype])
+        layer = _LAYERS[self.subtype]
+        seconds = mpeg.seconds_of(Path(path), layer)
         if seconds > self.seconds + mpeg.MOST_DELAY_SECONDS:
             self.close()
             raise HiddenSoundError(
                 f"it reads {self.seconds:.1f} s of {seconds:.1f} s, because the file has no index, "
                 "or consists of several files"
             )
+        # Where the first frame has a low bit rate, libsndfile's estimate is too long.
+        if seconds and not mpeg.has_index(Path(path), layer):
+            self._counted_seconds = seconds
 
 
 def write_wav(path: str | Path, waveform: np.ndarray, sample_rate_hz: int, encoding: str) -> None:

@@ -183,19 +183,24 @@ def test_mp3_files_that_were_joined_are_read_whole(tmp_path):
     assert len(waveform) / rate == pytest.approx(8, abs=0.5)
 
 
-def test_mp2_files_that_were_joined_are_read_whole(tmp_path):
+@pytest.mark.parametrize("bit_rates", [(384_000, 64_000), (64_000, 384_000)])
+def test_mp2_files_that_were_joined_are_read_whole(tmp_path, bit_rates, logged):
     # libsndfile would compute the length of both from the bit rate of the first.
     contents = []
-    for seconds, bit_rate in ((4.0, 384_000), (20.0, 64_000)):
-        path = media_files.write(
-            tmp_path / "x.mp2", tones(seconds, rate=48000), 48000, "mp2", bit_rate=bit_rate
-        )
+    for bit_rate in bit_rates:
+        waveform = tones(6.0, rate=48000)
+        path = media_files.write(tmp_path / "x.mp2", waveform, 48000, "mp2", bit_rate=bit_rate)
         contents.append(path.read_bytes())
-        assert mpeg.seconds_of(path, 2) == pytest.approx(seconds, abs=mpeg.MOST_DELAY_SECONDS)
+        assert mpeg.seconds_of(path, 2) == pytest.approx(6, abs=mpeg.MOST_DELAY_SECONDS)
     path.write_bytes(b"".join(contents))
     waveform, rate = reading.read_audio(path)
-    assert len(waveform) / rate == pytest.approx(24, abs=0.5)
-    assert reading.seconds_of(path, decodes=True) == len(waveform) / rate
+    seconds = len(waveform) / rate
+    assert seconds == pytest.approx(12, abs=0.5)
+    assert not logged()
+    # A recording is cut into clips by this length.
+    assert reading.seconds_of(path, decodes=True) == pytest.approx(seconds)
+    part, _ = reading.read_seconds(path, 10.0, 11.0)
+    np.testing.assert_allclose(part, waveform[10 * rate : 11 * rate], atol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -202,17 +202,21 @@ class FileFacts:
         cannot be true.
       sample_rate_hz: Its sample rate.
       channels: Its number of channels.
+      has_exact_seconds: Whether its length is no estimate, and known.
     """
 
     seconds: float
     sample_rate_hz: int
     channels: int
+    has_exact_seconds: bool
 
 
 def facts_of(path: AnyPath) -> FileFacts:
     """Returns the facts of a file's header; raises AudioError if it cannot be read."""
     with _open(path) as file:
-        return FileFacts(_header_seconds(file, path), file.samplerate, file.channels)
+        seconds = _header_seconds(file, path)
+        is_exact = file.has_exact_seconds and seconds > 0
+        return FileFacts(seconds, file.samplerate, file.channels, is_exact)
 
 
 def seconds_of(path: AnyPath, decodes: bool = False) -> float:

@@ -67,6 +67,7 @@ class SoundFile(soundfile.SoundFile):
             NoHeaderError.
         """
         self.remark = ""
+        self._path = path
         # Number of the sample that is read next.
         self._place = 0
         # Length of an MP3 file that has none in a header; libsndfile estimates it.
@@ -151,6 +152,8 @@ class SoundFile(soundfile.SoundFile):
         can_move = self.format in _WITH_SEEK and not self.subtype.startswith(_WITHOUT_SEEK)
         if can_move and super().seekable() and self.has_exact_seconds:
             start = min(max(0, sample - _SECONDS_BEFORE * self.samplerate), self.frames)
+            if self.format == "OGG":
+                start = min(start, ogg.start_of_last_page(self._path))
             with self._calling_python():
                 self.seek(start)
             self._place = start

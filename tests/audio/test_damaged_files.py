@@ -412,6 +412,24 @@ def test_half_a_file_is_refused_or_warned_of(tmp_path, name, logged):
         assert "instead of the 10" in message
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("rate", [8000, 16000])
+def test_a_part_at_the_end_of_a_vorbis_file_is_where_it_is_in_the_whole(tmp_path, rate, channels):
+    # The last page of 8 kHz is longer than the second before a part that is decoded.
+    path = tmp_path / "x.ogg"
+    for samples in range(5 * rate, 5 * rate + 900, 130):
+        noise = np.random.default_rng(samples).normal(0, 0.1, (samples, channels)).clip(-0.9, 0.9)
+        soundfile.write(path, noise, rate, format="OGG", subtype="VORBIS")
+        whole, _ = reading.read_audio(path)
+        for start in (samples - 20, samples - 500, samples - 1000, samples - rate // 2):
+            part = reading.read_part(path, start, samples)
+            np.testing.assert_allclose(part, whole[start:], atol=1e-5)
+    # What comes before the last page is not known if that is the only one of the sound.
+    soundfile.write(path, noise[:50], rate, format="OGG", subtype="VORBIS")
+    whole, _ = reading.read_audio(path)
+    np.testing.assert_allclose(reading.read_part(path, 20, 50), whole[20:], atol=1e-5)
+
+
 @pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
 def test_only_a_whole_ogg_file_has_its_end(tmp_path, subtype):
     path = tmp_path / "x.ogg"

@@ -311,6 +311,12 @@ def _open(path: AnyPath) -> SoundFile | MediaFile:
             media = MediaFile(path)
             file.close()
             file = media
+    if wav_header.has_gaps(path):
+        file.close()
+        raise AudioError(
+            f"{path} has samples of up to 24 bits in 4 bytes each, which has several meanings.",
+            "Write it again with samples of 24 bits in 3 bytes, or of 32 bits.",
+        )
     if not file.remark:
         file.remark = ogg.remark_of(path) or wav_header.remark_of(path)
     if not LEAST_RATE_HZ <= file.samplerate <= MOST_RATE_HZ:

@@ -146,6 +146,26 @@ def test_a_repaired_file_ends_with_its_last_byte(tmp_path):
     assert file.read(8) == whole[40:48]
 
 
+@pytest.mark.parametrize("bits", [18, 20, 24])
+@pytest.mark.parametrize("is_extensible", [False, True])
+def test_samples_of_24_bits_in_4_bytes_are_refused(tmp_path, is_extensible, bits):
+    path = tmp_path / "x.wav"
+    samples = np.round(tones(1.0, channels=1) * 2**31).astype("<i4")
+    form = struct.pack("<HHIIHH", 0xFFFE if is_extensible else 1, 1, RATE, 4 * RATE, 4, bits)
+    if is_extensible:
+        # The number of valid bits, the channels, and the encoding, which is PCM.
+        form += struct.pack("<HHIH", 22, bits, 4, 1)
+        form += bytes.fromhex("000000001000800000aa00389b71")
+    chunks = struct.pack("<4sI", b"fmt ", len(form)) + form
+    chunks += struct.pack("<4sI", b"data", samples.nbytes) + samples.tobytes()
+    path.write_bytes(struct.pack("<4sI4s", b"RIFF", 4 + len(chunks), b"WAVE") + chunks)
+    with soundfile.SoundFile(path) as file:
+        # libsndfile takes them for samples of 3 bytes.
+        assert file.read().std() > 0.25
+    with pytest.raises(AudioError, match="up to 24 bits in 4 bytes each"):
+        reading.read_audio(path)
+
+
 def mp3_without_index(path, seconds):
     """Writes an MP3 file of a varying bit rate without its first frame, which has the length."""
     rng = np.random.default_rng(0)

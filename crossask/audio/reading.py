@@ -6,6 +6,7 @@ formats, `channels` for recordings of more than two channels.
 
 import contextlib
 import dataclasses
+import errno
 import math
 import os
 from collections.abc import Iterator
@@ -54,6 +55,9 @@ ANY_CUT_SECONDS = 1e9
 
 # A longer recording would need less than a byte for each second. Its header is damaged.
 _MOST_SECONDS_OF_A_BYTE = 1.0
+
+# Numbers of errors for a path at which there is no file, or none any more.
+_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ESTALE)
 
 # Encoding of a file, as libsndfile names it.
 OPUS = "OPUS"
@@ -291,6 +295,17 @@ def fit_length(
 
 def _open(path: AnyPath) -> SoundFile | MediaFile:
     """Opens a sound file with libsndfile, or with PyAV if libsndfile does not read it all."""
+    try:
+        return _opened(path)
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
+        # It may have been removed or renamed since it was found.
+        raise AudioError(f"There is no file {os.fspath(path)!r}.", "Check the path.") from error
+
+
+def _opened(path: AnyPath) -> SoundFile | MediaFile:
+    """Opens a sound file as `_open`; an OSError says that it was removed meanwhile."""
     _check_file(path)
     try:
         file: SoundFile | MediaFile = SoundFile(path)
@@ -317,6 +332,8 @@ def _open(path: AnyPath) -> SoundFile | MediaFile:
             f"{path} has samples of up to 24 bits in 4 bytes each, which has several meanings.",
             "Write it again with samples of 24 bits in 3 bytes, or of 32 bits.",
         )
+    if isinstance(file, SoundFile) and file.channels > 2:
+        file.front_pair = channels.front_pair_of_wav(path)
     if not file.remark:
         file.remark = ogg.remark_of(path) or wav_header.remark_of(path)
     if not LEAST_RATE_HZ <= file.samplerate <= MOST_RATE_HZ:
@@ -409,20 +426,10 @@ def _part(file: SoundFile | MediaFile, path: AnyPath, start: int, end: int) -> n
     return np.concatenate(pieces)
 
 
-def _front_pair(file: SoundFile | MediaFile, path: AnyPath) -> tuple[int, int] | None:
-    """Returns the numbers of the channels front left and front right; None if unknown."""
-    if file.channels <= 2:
-        return None
-    if isinstance(file, MediaFile):
-        return file.front_pair
-    return channels.front_pair_of_wav(path)
-
-
 def _checked_blocks(
     file: SoundFile | MediaFile, path: AnyPath, samples: int
 ) -> Iterator[np.ndarray]:
     """Yields mono or stereo of at most `samples` samples up to the end of the file."""
-    front_pair = _front_pair(file, path)
     while True:
         try:
             waveform = file.read(samples)
@@ -431,7 +438,7 @@ def _checked_blocks(
         if len(waveform) == 0:
             return
         amplitudes.check(waveform, path)
-        yield channels.mono_or_stereo(waveform, front_pair, path)
+        yield channels.mono_or_stereo(waveform, file.front_pair, path)
 
 
 def _damaged(file: SoundFile | MediaFile, path: AnyPath, error: Exception) -> AudioError:

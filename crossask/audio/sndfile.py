@@ -54,6 +54,7 @@ class SoundFile(soundfile.SoundFile):
 
     Attributes:
       remark: What is unusual about the header, as the end of a sentence about the file; or "".
+      front_pair: Numbers of the channels front left and front right; None if they are unknown.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
@@ -67,6 +68,7 @@ class SoundFile(soundfile.SoundFile):
             NoHeaderError.
         """
         self.remark = ""
+        self.front_pair: tuple[int, int] | None = None
         self._path = path
         # Number of the sample that is read next.
         self._place = 0

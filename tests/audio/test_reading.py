@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from crossask.audio import reading
+from crossask.audio import reading, wav_header
 from crossask.config import FeatureConfig
 from crossask.errors import AudioError
 
@@ -119,3 +119,31 @@ def test_a_file_without_permission_is_not_called_damaged(tmp_path, monkeypatch):
         with pytest.raises(AudioError, match=r"private\.wav cannot be read: permission") as error:
             read(path)
         assert "permissions" in error.value.fix
+
+
+@pytest.mark.parametrize("name", ["has_gaps", "remark_of"])
+def test_a_file_that_is_removed_while_it_is_opened_is_an_error_of_its_own(
+    tmp_path, monkeypatch, name
+):
+    # Files of a watched folder may be moved at any moment, and the others are read all the same.
+    path = tmp_path / "x.wav"
+    soundfile.write(path, np.zeros((1600, 3)), 16000)
+    found = getattr(wav_header, name)
+
+    def remove(removed):
+        path.unlink()
+        return found(removed)
+
+    monkeypatch.setattr(wav_header, name, remove)
+    with pytest.raises(AudioError, match="There is no file"):
+        reading.read_audio(path)
+    with pytest.raises(AudioError, match="There is no file"):
+        reading.read_audio(tmp_path / f"{'x' * 300}.wav")
+
+
+def test_a_file_that_is_removed_after_it_was_opened_is_read(tmp_path):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, np.full((1600, 3), 0.25), 16000)
+    blocks, _ = reading.read_blocks(path, 1.0)
+    path.unlink()
+    np.testing.assert_array_equal(np.concatenate(list(blocks)), np.full((1600, 1), 0.25))

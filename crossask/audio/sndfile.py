@@ -26,6 +26,8 @@ _SECONDS_BEFORE = 1
 _MOST_VALUES = 2**24
 # Number of samples that are requested beyond the length in the header, in case the file has more.
 _SAMPLES_BEYOND = 4096
+# The encoding that libsndfile gives any content whose name ends in .au or .snd, without a header.
+_GUESS_FOR_AU = "ULAW"
 # Programs that write to a pipe do not know the length, and write a very large one.
 _LARGE_SIZES = range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000)
 # A line in libsndfile's log of a file whose end is missing: the size in the header, and the size of
@@ -38,7 +40,7 @@ _WITHOUT_SEEK = "DWVW"
 
 
 class HiddenSoundError(Exception):
-    """A file contains sound that libsndfile does not read."""
+    """A file may contain sound that libsndfile does not read, or reads wrongly."""
 
 
 class NoHeaderError(Exception):
@@ -89,6 +91,9 @@ class SoundFile(soundfile.SoundFile):
         except TypeError:
             # The name ends in .raw, so soundfile does not try to read a header.
             self._open_without_name(path)
+        if self.format == "RAW" and self.subtype == _GUESS_FOR_AU:
+            self.close()
+            raise HiddenSoundError("it has no header")
         if self.format == "MP3":
             self._check_length(path)
         if self.format == "OGG" and ogg.is_chain(path):

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import media_files
 import numpy as np
 import pytest
 import soundfile
@@ -147,3 +148,20 @@ def test_a_file_that_is_removed_after_it_was_opened_is_read(tmp_path):
     blocks, _ = reading.read_blocks(path, 1.0)
     path.unlink()
     np.testing.assert_array_equal(np.concatenate(list(blocks)), np.full((1600, 1), 0.25))
+
+
+@pytest.mark.parametrize("suffix", reading.SUFFIXES)
+def test_text_with_the_suffix_of_any_sound_file_is_an_error(tmp_path, suffix):
+    path = tmp_path / f"text{suffix}"
+    path.write_text("<html>404: there is no sound here</html>\n" * 900)
+    with pytest.raises(AudioError, match=rf"text{suffix}"):
+        reading.read_audio(path)
+
+
+def test_a_recording_of_another_format_is_no_samples_because_it_is_called_snd(tmp_path):
+    waveform = noise(16000, 1).clip(-0.9, 0.9)
+    path = media_files.write(tmp_path / "x.m4a", waveform, 16000, "alac")
+    renamed = path.rename(tmp_path / "x.snd")
+    read, rate = reading.read_audio(renamed)
+    assert rate == 16000
+    np.testing.assert_allclose(read[:16000], waveform, atol=1e-4)

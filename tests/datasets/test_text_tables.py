@@ -5,6 +5,7 @@ import unicodedata
 import pytest
 
 from crossask import text_tables
+from crossask.datasets import clip_tables
 from crossask.errors import DataError
 
 
@@ -200,3 +201,19 @@ def test_no_name_is_a_formula_in_a_spreadsheet(name, cell):
 )
 def test_a_name_that_was_made_from_a_file_is_the_end_of_its_path(name, clip, expected):
     assert text_tables.is_made_from_file(name, clip) == expected
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_with_accents_are_those_of_the_files_in_the_files_of_a_fold_too(tmp_path, form):
+    # The files of a fold are in a folder of their own.
+    (tmp_path / "audio").mkdir()
+    (tmp_path / "evaluation_setup").mkdir()
+    file = unicodedata.normalize(form, "audio/málaga.wav")
+    (tmp_path / file).touch()
+    listed = unicodedata.normalize("NFD" if form == "NFC" else "NFC", file)
+    tables = []
+    for path in (tmp_path / "meta.csv", tmp_path / "evaluation_setup" / "fold1_train.csv"):
+        path.write_text(f"filename\tscene_label\n{listed}\tbus\n", encoding="utf-8")
+        tables.append(text_tables.read_tab_separated(path))
+    metadata = clip_tables.ClipTable(tables[0])
+    assert metadata.names == clip_tables.side_of_fold(tables[1], metadata) == (file,)

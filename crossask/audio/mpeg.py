@@ -35,15 +35,23 @@ _MOST_SEARCHES = 100_000
 MOST_DELAY_SECONDS = 0.3
 
 
+class Format(NamedTuple):
+    """What a decoder needs to know of a frame's sound."""
+
+    sample_rate_hz: int
+    is_mono: bool
+
+
 class _Frame(NamedTuple):
-    """A frame of an MP3 file: its length in the file, and that of its sound."""
+    """A frame of an MP3 file: its length in the file, and the length and format of its sound."""
 
     length: int
     seconds: float
+    format: Format
 
 
-def seconds_of(path: Path, layer: int) -> float:
-    """Returns the length of the frames in an MP3 file in seconds; 0 if there are none.
+def seconds_of(path: Path, layer: int) -> dict[Format, float]:
+    """Returns the length of the frames of each format in an MP3 file in seconds.
 
     Bytes between frames that belong to none are skipped. A frame counts if another one follows, or
     the end of the file.
@@ -54,12 +62,12 @@ def seconds_of(path: Path, layer: int) -> float:
     """
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         place = _end_of_id3(content)
-        seconds = 0.0
+        seconds: dict[Format, float] = {}
         searches = 0
         while place >= 0 and searches < _MOST_SEARCHES:
             frame = _frame_at(content, place, layer)
             if frame is not None and _is_followed(content, place + frame.length, layer):
-                seconds += frame.seconds
+                seconds[frame.format] = seconds.get(frame.format, 0.0) + frame.seconds
                 place += frame.length
             else:
                 # The search for the next header: eleven bits of a frame's header are 1.
@@ -124,4 +132,6 @@ def _frame_at(content: mmap.mmap, place: int, layer: int) -> _Frame | None:
     padding = header[2] >> 1 & 1
     slot = _SLOT_BYTES[layer]
     slots = samples // 8 // slot * kilobits * 1000 // sample_rate_hz + padding
-    return _Frame(slots * slot, samples / sample_rate_hz)
+    # The mode of two channels may change from frame to frame.
+    is_mono = header[3] >> 6 == 0b11
+    return _Frame(slots * slot, samples / sample_rate_hz, Format(sample_rate_hz, is_mono))

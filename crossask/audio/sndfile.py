@@ -194,10 +194,15 @@ class SoundFile(soundfile.SoundFile):
         """Raises HiddenSoundError if an MP3 file is longer than libsndfile would read.
 
         Without a Xing header, libsndfile computes the length from the bit rate of the first frame.
-        Of files that were joined, it reads the first.
+        Of files that were joined, it reads the first, or those of one format.
         """
         layer = _LAYERS[self.subtype]
-        seconds = mpeg.seconds_of(Path(path), layer)
+        seconds_of = mpeg.seconds_of(Path(path), layer)
+        seconds = sum(seconds_of.values())
+        long = [part for part in seconds_of.values() if part > mpeg.MOST_DELAY_SECONDS]
+        if len(long) > 1:
+            self.close()
+            raise HiddenSoundError("it reads up to a change of the sample rate or the channels")
         if seconds > self.seconds + mpeg.MOST_DELAY_SECONDS:
             self.close()
             raise HiddenSoundError(

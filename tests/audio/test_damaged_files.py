@@ -186,7 +186,7 @@ def test_an_mp3_file_without_an_index_is_read_whole_or_refused(tmp_path, monkeyp
         assert file.frames / file.samplerate > 12 or file.frames / file.samplerate < 9
     waveform, rate = reading.read_audio(path)
     assert len(waveform) / rate == pytest.approx(10, abs=0.2)
-    assert mpeg.seconds_of(path, 3) == pytest.approx(10, abs=0.2)
+    assert sum(mpeg.seconds_of(path, 3).values()) == pytest.approx(10, abs=0.2)
     monkeypatch.setitem(sys.modules, "av", None)
     if file.frames / file.samplerate < 9:
         with pytest.raises(AudioError, match="pip install"):
@@ -197,7 +197,7 @@ def test_mp3_files_that_were_joined_are_read_whole(tmp_path):
     pytest.importorskip("av", reason="needs PyAV: pip install 'crossask[media]'")
     path = tmp_path / "x.mp3"
     soundfile.write(path, tones(4.0), RATE, format="MP3")
-    assert mpeg.seconds_of(path, 3) == pytest.approx(4, abs=mpeg.MOST_DELAY_SECONDS)
+    assert sum(mpeg.seconds_of(path, 3).values()) == pytest.approx(4, abs=mpeg.MOST_DELAY_SECONDS)
     path.write_bytes(path.read_bytes() * 2)
     waveform, rate = reading.read_audio(path)
     assert len(waveform) / rate == pytest.approx(8, abs=0.5)
@@ -211,7 +211,9 @@ def test_mp2_files_that_were_joined_are_read_whole(tmp_path, bit_rates, logged):
         waveform = tones(6.0, rate=48000)
         path = media_files.write(tmp_path / "x.mp2", waveform, 48000, "mp2", bit_rate=bit_rate)
         contents.append(path.read_bytes())
-        assert mpeg.seconds_of(path, 2) == pytest.approx(6, abs=mpeg.MOST_DELAY_SECONDS)
+        assert sum(mpeg.seconds_of(path, 2).values()) == pytest.approx(
+            6, abs=mpeg.MOST_DELAY_SECONDS
+        )
     path.write_bytes(b"".join(contents))
     waveform, rate = reading.read_audio(path)
     seconds = len(waveform) / rate
@@ -221,6 +223,25 @@ def test_mp2_files_that_were_joined_are_read_whole(tmp_path, bit_rates, logged):
     assert reading.seconds_of(path, decodes=True) == pytest.approx(seconds)
     part, _ = reading.read_seconds(path, 10.0, 11.0)
     np.testing.assert_allclose(part, waveform[10 * rate : 11 * rate], atol=1e-3)
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(32000, 2), (48000, 1)])
+def test_joined_mp2_files_of_other_rates_and_channels_are_read_whole(
+    tmp_path, rate, channels, logged
+):
+    # libsndfile would stop at the change, although it estimates the length of all of them.
+    contents = []
+    for form in ((48000, 2), (rate, channels)):
+        waveform = tones(6.0, rate=form[0], channels=form[1])
+        path = media_files.write(tmp_path / "x.mp2", waveform, form[0], "mp2", bit_rate=128_000)
+        contents.append(path.read_bytes())
+    path.write_bytes(b"".join(contents))
+    waveform, read_rate = reading.read_audio(path)
+    assert read_rate == 48000
+    assert waveform.shape[1] == 2
+    assert len(waveform) / read_rate == pytest.approx(12, abs=0.5)
+    assert reading.seconds_of(path, decodes=True) == len(waveform) / read_rate
+    assert not logged()
 
 
 @pytest.mark.parametrize(

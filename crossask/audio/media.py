@@ -42,6 +42,8 @@ _WITHOUT_HEADER = (
 )
 # FFmpeg's name of the reader of m4a, mp4, mov and 3gp, whose index has the times of all packets.
 _WITH_INDEX = "mov,mp4,m4a,3gp,3g2,mj2"
+# FFmpeg's decoders of Opus, whose packets in Ogg have exact times.
+_EXACT_IN_OGG = ("opus", "libopus")
 # Codecs without compression, whose packets have any length.
 _UNCOMPRESSED = "pcm_"
 # The format of Windows Media, in which FFmpeg gives each stream the length of all of them.
@@ -262,7 +264,11 @@ class MediaFile:
         counts_samples = stream.time_base == fractions.Fraction(1, self.samplerate)
         if samples <= 0 or not counts_samples or self._start_time is None or self._is_chain:
             return 0
-        if self._container.format.name == _WITH_INDEX and not self._is_even():
+        form = self._container.format.name
+        if form == _WITH_INDEX and not self._is_even():
+            return 0
+        # A page of Ogg has the time of its end alone. In FLAC, FFmpeg starts to count at others.
+        if form == "ogg" and stream.codec_context.name not in _EXACT_IN_OGG:
             return 0
         self._frames.close()
         self._frames = self._decoded()

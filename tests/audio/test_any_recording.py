@@ -126,6 +126,16 @@ def test_a_part_of_a_lossy_file_is_where_it_is_in_the_whole(tmp_path, name, code
     np.testing.assert_allclose(part, whole[start : start + 20000], atol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["x.oga", "x.mka", "x.mp4"])
+def test_a_part_of_flac_in_a_container_is_where_it_is_in_the_whole(tmp_path, name):
+    waveform = np.random.default_rng(0).normal(0, 0.1, (20 * RATE, 1)).clip(-0.9, 0.9)
+    path = media_files.write(tmp_path / name, waveform, RATE, "flac")
+    whole, rate = reading.read_audio(path)
+    for start in (0, 3.4, 8.5, 10.2, 17, 19.4):
+        part, _ = reading.read_seconds(path, start, start + 0.5)
+        np.testing.assert_array_equal(part, whole[round(start * rate) :][: len(part)])
+
+
 @pytest.mark.parametrize(("name", "options"), [("x.m4a", {}), ("x.mp4", {"movflags": "dash"})])
 def test_a_part_behind_a_pause_is_where_it_is_in_the_whole(tmp_path, logged, name, options):
     path = tmp_path / name

@@ -33,6 +33,9 @@ _LARGE_SIZES = range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000)
 # A line in libsndfile's log of a file whose end is missing: the size in the header, and the size of
 # what is present. They are those of the samples, or of the whole file for W64 and RF64.
 _SHORT_SAMPLES = re.compile(r"(?:data|SSND|Data Size|riff|Riff size)\s*: (\d+) \(should be (\d+)\)")
+# Lines in libsndfile's log of WAV and W64: the bytes of a sample of all channels, and its bits.
+_BLOCK_BYTES = re.compile(r"Block Align\s*: (\d+)")
+_BITS = re.compile(r"Bit Width\s*: (\d+)")
 # Formats in which libsndfile moves to a sample exactly, and up to the end.
 _WITH_SEEK = ("WAV", "WAVEX", "W64", "RF64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3")
 # An encoding in which it does not, although it reports that it can.
@@ -135,6 +138,19 @@ class SoundFile(soundfile.SoundFile):
         if present == 0 or any(promised in sizes for sizes in _LARGE_SIZES):
             return self.seconds
         return self.seconds * promised / present
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether samples of 17 to 24 bits take 4 bytes each, in WAV or W64.
+
+        The header does not say in which of the bytes they are. libsndfile guesses it from
+        the samples, or takes them for samples of 3 bytes, and then reads loud noise.
+        """
+        block_bytes = _BLOCK_BYTES.search(self.extra_info)
+        bits = _BITS.search(self.extra_info)
+        if block_bytes is None or bits is None:
+            return False
+        return 16 < int(bits[1]) <= 24 and int(block_bytes[1]) == 4 * self.channels
 
     def read(self, samples: int) -> np.ndarray:
         """Returns the next samples, float32 [samples, channels]; fewer at the end.

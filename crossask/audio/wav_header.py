@@ -7,9 +7,6 @@ from typing import BinaryIO
 # Bytes before the first chunk: "RIFF", the size of the file, "WAVE".
 _RIFF_BYTES = 12
 _CHUNK = struct.Struct("<4sI")
-# Start of the format chunk: tag, channels, sample rate, bytes of a second and of a sample of all
-# channels, and bits of a sample.
-_FORMAT = struct.Struct("<HHIIHH")
 # Names of the two kinds of files, and their type.
 _FILES = (b"RIFF", b"RF64")
 _WAVE = b"WAVE"
@@ -124,31 +121,6 @@ def remark_of(path: str | os.PathLike[str]) -> str:
             _, size = _CHUNK.unpack_from(chunk)
             place += place % 2 + _CHUNK.size + size
     return ""
-
-
-def has_gaps(path: str | os.PathLike[str]) -> bool:
-    """Returns whether a WAV file has samples of 17 to 24 bits in 4 bytes each.
-
-    The header does not say in which of the bytes they are. libsndfile guesses it from the samples,
-    or takes them for samples of 3 bytes, and then reads loud noise.
-    """
-    with open(path, "rb") as file:
-        riff = file.read(_RIFF_BYTES)
-        if riff[:4] not in _FILES or riff[8:] != _WAVE:
-            return False
-        for _ in range(_MOST_CHUNKS):
-            chunk = file.read(_CHUNK.size)
-            if len(chunk) < _CHUNK.size:
-                return False
-            name, size = _CHUNK.unpack(chunk)
-            if name == b"fmt ":
-                content = file.read(_FORMAT.size)
-                if len(content) < _FORMAT.size:
-                    return False
-                _, channels, _, _, block_bytes, bits = _FORMAT.unpack(content)
-                return 16 < bits <= 24 and block_bytes == 4 * channels
-            file.seek(size + size % 2, os.SEEK_CUR)
-    return False
 
 
 def repaired(path: str | os.PathLike[str]) -> RepairedFile | None:

@@ -166,6 +166,33 @@ def test_samples_of_24_bits_in_4_bytes_are_refused(tmp_path, is_extensible, bits
         reading.read_audio(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "chunk", "offset", "bits"),
+    [
+        ("W64", b"fmt ", 38, b"\x18\0"),
+        ("RF64", b"fmt ", 22, b"\x18\0"),
+        ("RIFX", b"fmt ", 22, b"\0\x18"),
+        ("CAF", b"desc", 40, b"\0\0\0\x18"),
+    ],
+)
+def test_samples_of_24_bits_in_4_bytes_are_refused_in_any_format(
+    tmp_path, name, chunk, offset, bits
+):
+    path = tmp_path / f"x.{name.lower()}"
+    written = {"format": name}
+    if name == "RIFX":
+        written = {"format": "WAV", "endian": "BIG"}
+    soundfile.write(path, tones(1.0), RATE, "PCM_32", **written)
+    assert reading.read_audio(path)[0].shape == (RATE, 2)
+    content = bytearray(path.read_bytes())
+    # The number of bits in the format, with the bytes of a sample as they were.
+    place = content.index(chunk) + offset
+    content[place : place + len(bits)] = bits
+    path.write_bytes(content)
+    with pytest.raises(AudioError, match="up to 24 bits in 4 bytes each"):
+        reading.read_audio(path)
+
+
 def mp3_without_index(path, seconds):
     """Writes an MP3 file of a varying bit rate without its first frame, which has the length."""
     rng = np.random.default_rng(0)

@@ -122,7 +122,7 @@ def test_a_file_without_permission_is_not_called_damaged(tmp_path, monkeypatch):
         assert "permissions" in error.value.fix
 
 
-@pytest.mark.parametrize("name", ["has_gaps", "remark_of"])
+@pytest.mark.parametrize("name", ["repaired", "remark_of"])
 def test_a_file_that_is_removed_while_it_is_opened_is_an_error_of_its_own(
     tmp_path, monkeypatch, name
 ):

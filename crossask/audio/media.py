@@ -40,6 +40,8 @@ _WITHOUT_HEADER = (
     "mpeg",
     "mpegts",
 )
+# FFmpeg's name of the reader of files in which a pause cannot be seen without reading all of it.
+_WITH_PAUSES = "matroska,webm"
 # FFmpeg's name of the reader of m4a, mp4, mov and 3gp, whose index has the times of all packets.
 _WITH_INDEX = "mov,mp4,m4a,3gp,3g2,mj2"
 # FFmpeg's decoders of Opus, whose packets in Ogg have exact times.
@@ -188,7 +190,15 @@ class MediaFile:
 
     @property
     def has_exact_seconds(self) -> bool:
-        """Whether `seconds` is in the header; it is estimated in files without one.
+        """Whether `seconds` is in the header, and that of the samples.
+
+        It is estimated in files without one. In Matroska, it may contain pauses.
+        """
+        return self._has_seconds and self._container.format.name != _WITH_PAUSES
+
+    @property
+    def _has_seconds(self) -> bool:
+        """Whether `seconds` is in the header.
 
         Some headers have only the length of all streams, which may be that of the video.
         """
@@ -205,7 +215,7 @@ class MediaFile:
     @property
     def promised_seconds(self) -> float:
         """Length that the file should have; 0 if it is not in its header."""
-        return self.seconds if self.has_exact_seconds else 0.0
+        return self.seconds if self._has_seconds else 0.0
 
     def close(self) -> None:
         """Closes the file."""

@@ -151,6 +151,13 @@ def test_a_part_behind_a_pause_is_where_it_is_in_the_whole(tmp_path, logged, nam
         assert not logged()
 
 
+def test_the_length_of_a_matroska_file_with_a_pause_is_that_of_its_samples(tmp_path):
+    path = media_files.write(tmp_path / "x.mka", chirp(10.0), RATE, "flac", pause_seconds=3.0)
+    whole, rate = reading.read_audio(path)
+    assert reading.seconds_of(path) == pytest.approx(13)
+    assert reading.seconds_of(path, decodes=True) == len(whole) / rate == 10
+
+
 @pytest.mark.parametrize(
     ("name", "codec", "count"), [("x.m4a", "aac", 0), ("x.webm", "libopus", 1)]
 )

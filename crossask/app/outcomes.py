@@ -133,12 +133,25 @@ def predict(
         check(seconds_before + seconds)
 
     check(seconds_before)
-    if reading.seconds_of(recording.path) > longest_seconds:
+    if _is_longer(recording.path, longest_seconds):
         raise too_long
     (outcome,) = model.predict_each([recording], progress=check_seconds)
     if isinstance(outcome, AudioError):
         raise outcome
     return outcome
+
+
+def _is_longer(path: str, seconds: float) -> bool:
+    """Returns whether a file is longer according to its header.
+
+    The length of a file without one is an estimate, by which no recording is refused.
+    """
+    try:
+        facts = reading.facts_of(path)
+    except AudioError:
+        # It is raised where the file is read.
+        return False
+    return facts.has_exact_seconds and facts.seconds > seconds
 
 
 def unique_names(paths: Sequence[str]) -> list[str]:

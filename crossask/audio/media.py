@@ -40,6 +40,14 @@ _WITHOUT_HEADER = (
     "mpeg",
     "mpegts",
 )
+# FFmpeg's name of the reader of files in which a pause cannot be seen without reading all of it.
+_WITH_PAUSES = "matroska,webm"
+# FFmpeg's name of the reader of m4a, mp4, mov and 3gp, whose index has the times of all packets.
+_WITH_INDEX = "mov,mp4,m4a,3gp,3g2,mj2"
+# FFmpeg's decoders of Opus, whose packets in Ogg have exact times.
+_EXACT_IN_OGG = ("opus", "libopus")
+# Codecs without compression, whose packets have any length.
+_UNCOMPRESSED = "pcm_"
 # The format of Windows Media, in which FFmpeg gives each stream the length of all of them.
 _WITH_ONE_LENGTH = "asf"
 # FFmpeg's names of channels in the order of their bits in a mask.
@@ -182,7 +190,15 @@ class MediaFile:
 
     @property
     def has_exact_seconds(self) -> bool:
-        """Whether `seconds` is in the header; it is estimated in files without one.
+        """Whether `seconds` is in the header, and that of the samples.
+
+        It is estimated in files without one. In Matroska, it may contain pauses.
+        """
+        return self._has_seconds and self._container.format.name != _WITH_PAUSES
+
+    @property
+    def _has_seconds(self) -> bool:
+        """Whether `seconds` is in the header.
 
         Some headers have only the length of all streams, which may be that of the video.
         """
@@ -191,12 +207,15 @@ class MediaFile:
         is_of_all_streams = streams.audio[0].duration is None or form == _WITH_ONE_LENGTH
         if is_of_all_streams and len(streams) > 1:
             return False
+        # The length contains pauses, in which there are no samples.
+        if self._is_even() is False:
+            return False
         return self.seconds > 0 and form not in _WITHOUT_HEADER
 
     @property
     def promised_seconds(self) -> float:
         """Length that the file should have; 0 if it is not in its header."""
-        return self.seconds if self.has_exact_seconds else 0.0
+        return self.seconds if self._has_seconds else 0.0
 
     def close(self) -> None:
         """Closes the file."""
@@ -206,9 +225,9 @@ class MediaFile:
     def move_to(self, sample: int) -> None:
         """Moves to a sample; called before the first `read`.
 
-        If the file counts its time in samples (m4a, mp4, mov, 3gp), decoding starts a second before
-        the sample. Otherwise all samples before it are decoded and dropped, because times in other
-        units do not lead to an exact sample.
+        If the file counts its time in samples (m4a, mp4, mov, 3gp) and has no pauses, decoding
+        starts a second before the sample. Otherwise all samples before it are decoded and dropped,
+        because the times do not lead to an exact sample.
 
         AAC may replace noise by random numbers, which depend on where decoding starts.
         """
@@ -255,6 +274,12 @@ class MediaFile:
         counts_samples = stream.time_base == fractions.Fraction(1, self.samplerate)
         if samples <= 0 or not counts_samples or self._start_time is None or self._is_chain:
             return 0
+        form = self._container.format.name
+        if form == _WITH_INDEX and not self._is_even():
+            return 0
+        # A page of Ogg has the time of its end alone. In FLAC, FFmpeg starts to count at others.
+        if form == "ogg" and stream.codec_context.name not in _EXACT_IN_OGG:
+            return 0
         self._frames.close()
         self._frames = self._decoded()
         self._first_time = None
@@ -266,6 +291,31 @@ class MediaFile:
             # There are no frames behind this sample.
             return samples
         return self._first_time - self._start_time
+
+    def _is_even(self) -> bool | None:
+        """Returns whether all packets of an m4a or mp4 are one length apart; None if unknown.
+
+        A recorder that was paused, or that lost samples, leaves a gap in the times.
+        """
+        stream = self._container.streams.audio[0]
+        if self._container.format.name != _WITH_INDEX:
+            return None
+        if stream.codec_context.name.startswith(_UNCOMPRESSED):
+            return True
+        entries = getattr(stream, "index_entries", None)
+        if entries is None:
+            # Earlier versions of PyAV do not return the index.
+            return True
+        if len(entries) < 2:
+            return None
+        first = entries[0].timestamp
+        last = entries[-1].timestamp
+        step = entries[1].timestamp - first
+        if last - first != step * (len(entries) - 1):
+            return False
+        # FFmpeg may know a part of the packets of a file in fragments.
+        is_whole = stream.duration is not None and last + 2 * step >= stream.duration
+        return True if is_whole else None
 
     def _decoded(self) -> Iterator["av.AudioFrame"]:
         """Yields the frames of the stream with float samples, one rate and one layout."""

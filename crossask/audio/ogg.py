@@ -11,9 +11,11 @@ _PAGE = b"OggS"
 _HEADER_BYTES = 27
 _MOST_SEGMENTS = 255
 _LARGEST_PAGE = _HEADER_BYTES + _MOST_SEGMENTS + _MOST_SEGMENTS * 255
-# Places in the header of the version, which is 0, of the flags, and of the number of the stream.
+# Places in the header of the version, which is 0, of the flags, of the number of samples up to the
+# end of the page, which is -1 if no packet ends in it, and of the number of the stream.
 _VERSION = 4
 _FLAGS = 5
+_SAMPLES = slice(6, 14)
 _STREAM = slice(14, 18)
 _SEGMENTS = 26
 _IS_FIRST = 2
@@ -53,6 +55,30 @@ def is_chain(path: str | os.PathLike[str]) -> bool:
             return False
         last = _last_page(file)
     return _is_whole(last) and last[_STREAM] not in streams
+
+
+def start_of_last_page(path: str | os.PathLike[str]) -> int:
+    """Returns the number of samples before the last page of an Ogg file; 0 if it is not known.
+
+    The last page usually has fewer samples than its packets, which shifts the samples to which
+    libsndfile moves within it.
+    """
+    with open(path, "rb") as file:
+        last = _last_page(file)
+        if not _is_whole(last):
+            return 0
+        file.seek(0, os.SEEK_END)
+        end = file.tell() - len(last)
+        start = max(0, end - _LARGEST_PAGE)
+        file.seek(start)
+        before = file.read(end - start)
+    place = len(before)
+    while (place := before.rfind(_PAGE, 0, place)) >= 0:
+        page = before[place:]
+        if page[_VERSION : _VERSION + 1] == b"\0" and _is_whole(page):
+            samples = int.from_bytes(page[_SAMPLES], "little", signed=True)
+            return max(0, samples) if page[_STREAM] == last[_STREAM] else 0
+    return 0
 
 
 def _last_page(file: BinaryIO) -> bytes:

@@ -6,6 +6,7 @@ formats, `channels` for recordings of more than two channels.
 
 import contextlib
 import dataclasses
+import errno
 import math
 import os
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from crossask.audio import amplitudes, channels, flac, formats, ogg, sndfile, wav_header
+from crossask.audio import amplitudes, caf, channels, flac, formats, ogg, sndfile, wav_header
 from crossask.audio.formats import SUFFIXES, FolderContent, folder_content, is_sound_file
 from crossask.audio.media import MediaFile
 from crossask.audio.remarks import Remarks
@@ -54,6 +55,9 @@ ANY_CUT_SECONDS = 1e9
 
 # A longer recording would need less than a byte for each second. Its header is damaged.
 _MOST_SECONDS_OF_A_BYTE = 1.0
+
+# Numbers of errors for a path at which there is no file, or none any more.
+_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ESTALE)
 
 # Encoding of a file, as libsndfile names it.
 OPUS = "OPUS"
@@ -202,17 +206,21 @@ class FileFacts:
         cannot be true.
       sample_rate_hz: Its sample rate.
       channels: Its number of channels.
+      has_exact_seconds: Whether its length is no estimate, and known.
     """
 
     seconds: float
     sample_rate_hz: int
     channels: int
+    has_exact_seconds: bool
 
 
 def facts_of(path: AnyPath) -> FileFacts:
     """Returns the facts of a file's header; raises AudioError if it cannot be read."""
     with _open(path) as file:
-        return FileFacts(_header_seconds(file, path), file.samplerate, file.channels)
+        seconds = _header_seconds(file, path)
+        is_exact = file.has_exact_seconds and seconds > 0
+        return FileFacts(seconds, file.samplerate, file.channels, is_exact)
 
 
 def seconds_of(path: AnyPath, decodes: bool = False) -> float:
@@ -287,6 +295,17 @@ def fit_length(
 
 def _open(path: AnyPath) -> SoundFile | MediaFile:
     """Opens a sound file with libsndfile, or with PyAV if libsndfile does not read it all."""
+    try:
+        return _opened(path)
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
+        # It may have been removed or renamed since it was found.
+        raise AudioError(f"There is no file {os.fspath(path)!r}.", "Check the path.") from error
+
+
+def _opened(path: AnyPath) -> SoundFile | MediaFile:
+    """Opens a sound file as `_open`; an OSError says that it was removed meanwhile."""
     _check_file(path)
     try:
         file: SoundFile | MediaFile = SoundFile(path)
@@ -307,6 +326,15 @@ def _open(path: AnyPath) -> SoundFile | MediaFile:
             media = MediaFile(path)
             file.close()
             file = media
+    has_gaps = isinstance(file, SoundFile) and file.has_gaps
+    if has_gaps or caf.has_gaps(path):
+        file.close()
+        raise AudioError(
+            f"{path} has samples of up to 24 bits in 4 bytes each, which has several meanings.",
+            "Write it again with samples of 24 bits in 3 bytes, or of 32 bits.",
+        )
+    if isinstance(file, SoundFile) and file.channels > 2:
+        file.front_pair = channels.front_pair_of_wav(path)
     if not file.remark:
         file.remark = ogg.remark_of(path) or wav_header.remark_of(path)
     if not LEAST_RATE_HZ <= file.samplerate <= MOST_RATE_HZ:
@@ -399,20 +427,10 @@ def _part(file: SoundFile | MediaFile, path: AnyPath, start: int, end: int) -> n
     return np.concatenate(pieces)
 
 
-def _front_pair(file: SoundFile | MediaFile, path: AnyPath) -> tuple[int, int] | None:
-    """Returns the numbers of the channels front left and front right; None if unknown."""
-    if file.channels <= 2:
-        return None
-    if isinstance(file, MediaFile):
-        return file.front_pair
-    return channels.front_pair_of_wav(path)
-
-
 def _checked_blocks(
     file: SoundFile | MediaFile, path: AnyPath, samples: int
 ) -> Iterator[np.ndarray]:
     """Yields mono or stereo of at most `samples` samples up to the end of the file."""
-    front_pair = _front_pair(file, path)
     while True:
         try:
             waveform = file.read(samples)
@@ -421,7 +439,7 @@ def _checked_blocks(
         if len(waveform) == 0:
             return
         amplitudes.check(waveform, path)
-        yield channels.mono_or_stereo(waveform, front_pair, path)
+        yield channels.mono_or_stereo(waveform, file.front_pair, path)
 
 
 def _damaged(file: SoundFile | MediaFile, path: AnyPath, error: Exception) -> AudioError:

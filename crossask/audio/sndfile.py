@@ -16,6 +16,8 @@ import soundfile
 
 from crossask.audio import interruptions, mpeg, ogg, wav_header
 
+# Layer of MPEG files by their encodings. "MP3" is libsndfile's format of all of them.
+_LAYERS = {"MPEG_LAYER_I": 1, "MPEG_LAYER_II": 2, "MPEG_LAYER_III": 3}
 # The length that libsndfile gives files without one in their header, such as FLAC from a pipe.
 _UNKNOWN_FRAMES = 2**62
 # Decoding starts this much before a wanted sample: MP3 needs earlier frames to decode one.
@@ -24,11 +26,16 @@ _SECONDS_BEFORE = 1
 _MOST_VALUES = 2**24
 # Number of samples that are requested beyond the length in the header, in case the file has more.
 _SAMPLES_BEYOND = 4096
+# The encoding that libsndfile gives any content whose name ends in .au or .snd, without a header.
+_GUESS_FOR_AU = "ULAW"
 # Programs that write to a pipe do not know the length, and write a very large one.
 _LARGE_SIZES = range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000)
 # A line in libsndfile's log of a file whose end is missing: the size in the header, and the size of
 # what is present. They are those of the samples, or of the whole file for W64 and RF64.
 _SHORT_SAMPLES = re.compile(r"(?:data|SSND|Data Size|riff|Riff size)\s*: (\d+) \(should be (\d+)\)")
+# Lines in libsndfile's log of WAV and W64: the bytes of a sample of all channels, and its bits.
+_BLOCK_BYTES = re.compile(r"Block Align\s*: (\d+)")
+_BITS = re.compile(r"Bit Width\s*: (\d+)")
 # Formats in which libsndfile moves to a sample exactly, and up to the end.
 _WITH_SEEK = ("WAV", "WAVEX", "W64", "RF64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3")
 # An encoding in which it does not, although it reports that it can.
@@ -36,7 +43,7 @@ _WITHOUT_SEEK = "DWVW"
 
 
 class HiddenSoundError(Exception):
-    """A file contains sound that libsndfile does not read."""
+    """A file may contain sound that libsndfile does not read, or reads wrongly."""
 
 
 class NoHeaderError(Exception):
@@ -52,6 +59,7 @@ class SoundFile(soundfile.SoundFile):
 
     Attributes:
       remark: What is unusual about the header, as the end of a sentence about the file; or "".
+      front_pair: Numbers of the channels front left and front right; None if they are unknown.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
@@ -65,8 +73,12 @@ class SoundFile(soundfile.SoundFile):
             NoHeaderError.
         """
         self.remark = ""
+        self.front_pair: tuple[int, int] | None = None
+        self._path = path
         # Number of the sample that is read next.
         self._place = 0
+        # Length of an MP3 file that has none in a header; libsndfile estimates it.
+        self._counted_seconds: float | None = None
         # libsndfile reads a repaired file through functions of Python.
         self._repaired = repaired = wav_header.repaired(path)
         if repaired is not None:
@@ -82,6 +94,9 @@ class SoundFile(soundfile.SoundFile):
         except TypeError:
             # The name ends in .raw, so soundfile does not try to read a header.
             self._open_without_name(path)
+        if self.format == "RAW" and self.subtype == _GUESS_FOR_AU:
+            self.close()
+            raise HiddenSoundError("it has no header")
         if self.format == "MP3":
             self._check_length(path)
         if self.format == "OGG" and ogg.is_chain(path):
@@ -97,7 +112,9 @@ class SoundFile(soundfile.SoundFile):
 
     @property
     def seconds(self) -> float:
-        """Length according to the header; 0 if it is unknown."""
+        """Length according to the header, or that of all frames of an MP3; 0 if it is unknown."""
+        if self._counted_seconds is not None:
+            return self._counted_seconds
         if self.frames > _UNKNOWN_FRAMES:
             return 0.0
         return self.frames / self.samplerate
@@ -122,6 +139,19 @@ class SoundFile(soundfile.SoundFile):
             return self.seconds
         return self.seconds * promised / present
 
+    @property
+    def has_gaps(self) -> bool:
+        """Whether samples of 17 to 24 bits take 4 bytes each, in WAV or W64.
+
+        The header does not say in which of the bytes they are. libsndfile guesses it from
+        the samples, or takes them for samples of 3 bytes, and then reads loud noise.
+        """
+        block_bytes = _BLOCK_BYTES.search(self.extra_info)
+        bits = _BITS.search(self.extra_info)
+        if block_bytes is None or bits is None:
+            return False
+        return 16 < int(bits[1]) <= 24 and int(block_bytes[1]) == 4 * self.channels
+
     def read(self, samples: int) -> np.ndarray:
         """Returns the next samples, float32 [samples, channels]; fewer at the end.
 
@@ -145,6 +175,8 @@ class SoundFile(soundfile.SoundFile):
         can_move = self.format in _WITH_SEEK and not self.subtype.startswith(_WITHOUT_SEEK)
         if can_move and super().seekable() and self.has_exact_seconds:
             start = min(max(0, sample - _SECONDS_BEFORE * self.samplerate), self.frames)
+            if self.format == "OGG":
+                start = min(start, ogg.start_of_last_page(self._path))
             with self._calling_python():
                 self.seek(start)
             self._place = start
@@ -178,15 +210,24 @@ class SoundFile(soundfile.SoundFile):
         """Raises HiddenSoundError if an MP3 file is longer than libsndfile would read.
 
         Without a Xing header, libsndfile computes the length from the bit rate of the first frame.
-        Of files that were joined, it reads the first.
+        Of files that were joined, it reads the first, or those of one format.
         """
-        seconds = mpeg.seconds_of(Path(path))
+        layer = _LAYERS[self.subtype]
+        seconds_of = mpeg.seconds_of(Path(path), layer)
+        seconds = sum(seconds_of.values())
+        long = [part for part in seconds_of.values() if part > mpeg.MOST_DELAY_SECONDS]
+        if len(long) > 1:
+            self.close()
+            raise HiddenSoundError("it reads up to a change of the sample rate or the channels")
         if seconds > self.seconds + mpeg.MOST_DELAY_SECONDS:
             self.close()
             raise HiddenSoundError(
                 f"it reads {self.seconds:.1f} s of {seconds:.1f} s, because the file has no index, "
                 "or consists of several files"
             )
+        # Where the first frame has a low bit rate, libsndfile's estimate is too long.
+        if seconds and not mpeg.has_index(Path(path), layer):
+            self._counted_seconds = seconds
 
 
 def write_wav(path: str | Path, waveform: np.ndarray, sample_rate_hz: int, encoding: str) -> None:

@@ -29,6 +29,8 @@ EVENTS = "events"
 # Flags of generated recordings.
 OF_SOUNDSCAPES = ("soundscapes_seed", "locations_per_scene", "clips_per_location", "cities")
 OF_EVENTS = ("soundscapes_seed", "events")
+# Flags of rows, without an effect if no rows are given.
+OF_ROWS = ("features_dir", "config_file", "params_override")
 # Flags without an effect if only weights are downloaded.
 OF_DATASETS = (
     "data_dir",
@@ -180,6 +182,11 @@ def _check_flags(values: flags.FlagValues) -> None:
     known = (*of_corpora, *OF_SOUNDSCAPES, *OF_EVENTS)
     others = [name for name in known if name not in allowed]
     command.refuse(values, others, f"--dataset={values.dataset}", ", or set another --dataset")
+    if not values.experiment:
+        # Scripts give empty ones, too.
+        given = [name for name in OF_ROWS if values[name].value]
+        reason = f"--dataset={values.dataset} without --experiment"
+        command.refuse(values, given, reason, ", or add --experiment")
 
 
 def _write_recordings(values: flags.FlagValues) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from crossask import text_tables
 from crossask.errors import DataError
@@ -32,12 +33,18 @@ class ClipTable:
       line_of: Its lines, name of the clip -> line.
     """
 
-    def __init__(self, table: text_tables.Table, filled: Iterable[str] = ()):
+    def __init__(
+        self,
+        table: text_tables.Table,
+        filled: Iterable[str] = (),
+        folder: Path | None = None,
+    ):
         """Checks a table.
 
         Args:
           table: The table.
           filled: Further columns in which no cell may be empty.
+          folder: Folder where the names start; None is that of the table.
 
         Raises:
           DataError: A cell is empty, or two lines have one name.
@@ -53,7 +60,7 @@ class ClipTable:
                     f"has no {' and no '.join(missing)}",
                     "Complete the line, or remove it.",
                 )
-            name = text_tables.file_name(row["filename"], table.path.parent)
+            name = text_tables.file_name(row["filename"], folder or table.path.parent)
             line = ClipLine(name, row, number, f"line {number} of {table.path.name}")
             first = self.line_of.setdefault(name, line)
             if first is not line:
@@ -85,7 +92,9 @@ def side_of_fold(table: text_tables.Table, metadata: ClipTable) -> tuple[str, ..
         metadata, or it has another scene there.
     """
     has_scenes = "scene_label" in table.columns
-    side = ClipTable(table, ("scene_label",) if has_scenes else ())
+    filled = ("scene_label",) if has_scenes else ()
+    # Names start in the folder of the corpus, whatever that of the fold's files is.
+    side = ClipTable(table, filled, metadata.table.path.parent)
     if not len(side):
         raise DataError(
             f"{table.path} lists no clips.", "Restore the file of the published corpus."

@@ -107,16 +107,19 @@ def examine(data_dir: str | Path) -> OwnRecordings:
     facts = [reading.facts_of(clip.path) for clip in found.clips]
     lengths = []
     for clip, fact in zip(found.clips, facts, strict=True):
-        # Browsers, and programs that write to a pipe, write no length into the header.
-        lengths.append(fact.seconds or reading.seconds_of(clip.path, decodes=True))
-    seconds = np.array(lengths)
+        seconds = fact.seconds
+        # Browsers, and programs that write to a pipe, write no length into the header; that of a
+        # mere sequence of frames, such as AAC, is an estimate.
+        if not fact.has_exact_seconds:
+            seconds = reading.seconds_of(clip.path, decodes=True) or seconds
+        lengths.append(seconds)
     mono = [fact for fact in facts if fact.channels == 1]
-    clip_seconds = min(LONGEST_CLIP_SECONDS, float(np.median(seconds)))
+    clip_seconds = min(LONGEST_CLIP_SECONDS, float(np.median(lengths)))
     return OwnRecordings(
         corpus=folder.corpus_of(clips, fold_of) if grouped else found,
         fold_of=fold_of,
         grouped=grouped,
-        seconds=seconds,
+        seconds=np.array(lengths),
         sample_rate_hz=_common_rate([fact.sample_rate_hz for fact in facts]),
         is_mono=len(mono) > len(facts) / 2,
         clip_seconds=max(SHORTEST_CLIP_SECONDS, round(clip_seconds, 1)),

@@ -55,7 +55,7 @@ def read_labelled_clips(path: str | Path) -> tuple[LabelledClip, ...]:
         )
     clips: dict[str, LabelledClip] = {}
     for number, row in table.numbered_rows():
-        name = text_tables.file_name(row["filename"], path.parent)
+        name = row["filename"]
         fold = row.get("fold", "")
         audio = _audio_path(table, name, number)
         labels = _labels(row[label_column], label_column)
@@ -155,14 +155,15 @@ def _audio_path(table: text_tables.Table, name: str, number: int) -> str:
 
     Args:
       table: The CSV.
-      name: Name of the file.
+      name: Name of the file, as the CSV has it.
       number: Number of the line that lists it, for the error.
 
     Raises:
       DataError: There is no such file.
     """
     folder = table.path.parent
-    for path in (folder / name, folder / "audio" / name):
+    for place in (folder, folder / "audio"):
+        path = place / text_tables.file_name(name, place)
         if os.path.isfile(path):
             return str(path)
     raise table.line_error(

@@ -295,13 +295,15 @@ class Classifier:
         """Returns the prediction for a recording whose windows are all classified, or its error."""
         if recording.error is not None:
             return recording.error
-        level_dbfs = recording.remarks.loudest_dbfs
+        loudest_dbfs = recording.remarks.loudest_dbfs
         # A conversion of the rate rings where an offset starts and ends, so that a window may seem
         # louder than the whole recording.
         timeline = tuple(
-            dataclasses.replace(segment, level_dbfs=min(segment.level_dbfs, level_dbfs))
+            dataclasses.replace(segment, level_dbfs=min(segment.level_dbfs, loudest_dbfs))
             for segment in recording.timeline
         )
+        # The last block of a recording may be much shorter than a window, and louder.
+        level_dbfs = max(segment.level_dbfs for segment in timeline)
         # The scene that the model computes for silence means nothing.
         table = np.array([list(segment.probabilities.values()) for segment in audible(timeline)])
 

@@ -17,6 +17,8 @@ from crossask.serving import wav_file, window_batches
 from crossask.tracing import as_written
 
 TOP_SCENES = 3
+# A limit of samples that no waveform exceeds; twice as many do not fit into 32 bits.
+MOST_SAMPLES = 2.0**30
 
 # Signatures that read waveforms. A model that also takes embeddings has no others.
 OF_WAVEFORMS = ("serving_default", "embed", "explain")
@@ -116,9 +118,9 @@ class BaseServedModel(tf.Module):
 
     def _grid(self, recordings: _Recordings) -> window_batches.WindowGrid:
         """Returns the windows of each recording, which must be long enough."""
-        rate = tf.cast(recordings.sample_rate_hz, tf.float32)
+        rate = recordings.sample_rate_hz
         length = _samples_in(self._features.clip_seconds, rate)
-        least = tf.minimum(length, tf.cast(LEAST_SECONDS * rate, tf.int32))
+        least = tf.minimum(length, _samples_in(LEAST_SECONDS, rate))
         is_long_enough = wav_file.check_entry(
             recordings.first_entry,
             recordings.samples >= least,
@@ -379,9 +381,8 @@ class ServedModelOfEmbeddings(BaseServedModel):
 
     def _clips(self, waveform: tf.Tensor, sample_rate_hz: tf.Tensor) -> tf.Tensor:
         """Returns the waveforms as clips [batch, samples, channels] of the trained length."""
-        rate = tf.cast(sample_rate_hz, tf.float32)
-        length = _samples_in(self._features.clip_seconds, rate)
-        most_cut = _samples_in(self._features.max_cut_seconds, rate)
+        length = _samples_in(self._features.clip_seconds, sample_rate_hz)
+        most_cut = _samples_in(self._features.max_cut_seconds, sample_rate_hz)
         message = "The waveform must be one clip, because the embedding is that of one clip."
         is_one_clip = tf.debugging.assert_less_equal(
             tf.shape(waveform)[1], length + most_cut, message
@@ -468,9 +469,15 @@ def _recording_of(file: wav_file.WavFile) -> _Recordings:
     return _Recordings(tf.constant(1), file.entry, file.samples, file.sample_rate_hz, read)
 
 
-def _samples_in(seconds: float, rate: tf.Tensor) -> tf.Tensor:
-    """Returns the number of samples in some seconds at a rate, both scalar."""
-    return tf.cast(tf.round(seconds * rate), tf.int32)
+def _samples_in(seconds: float, sample_rate_hz: tf.Tensor) -> tf.Tensor:
+    """Returns the number of samples in some seconds at a rate, both scalar.
+
+    It is Python's round(seconds * sample_rate_hz), with which windows are cut outside the graph.
+    Floats of 32 bits would round some halves to the other side, such as 4.7 s at 11,025 Hz. Limits
+    that no waveform exceeds become MOST_SAMPLES, because larger ones are negative as integers.
+    """
+    product = tf.constant(seconds, tf.float64) * tf.cast(sample_rate_hz, tf.float64)
+    return tf.cast(tf.round(tf.minimum(product, MOST_SAMPLES)), tf.int32)
 
 
 def _batch_check(size: tf.Tensor) -> tf.Operation | None:

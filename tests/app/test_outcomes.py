@@ -1,5 +1,8 @@
 """What the page takes from a visitor, and which names it uses."""
 
+from unittest import mock
+
+import media_files
 import numpy as np
 import pytest
 import soundfile
@@ -7,6 +10,7 @@ import soundfile
 from crossask.app import outcomes
 from crossask.errors import AudioError
 from crossask.serving import Classifier
+from crossask.serving.sources import RecordingFile
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +49,19 @@ def test_one_file_that_cannot_be_used_does_not_stop_the_others(models, tmp_path)
     assert reported == [(0, 2, "empty.wav"), (1, 2, "noise.wav")]
 
 
+def test_no_recording_is_refused_by_an_estimate_of_its_length(tmp_path):
+    # FFmpeg estimates the length from the bit rate of the start, which is silent here.
+    waveform = np.random.default_rng(0).normal(0, 0.1, (6 * 48000, 1)).clip(-0.9, 0.9)
+    waveform[: 2 * 48000] = 0
+    path = media_files.write(tmp_path / "a.aac", waveform, 48000, "aac")
+    limits = outcomes.Limits(minutes=0.125)  # 7.5 s
+    assert outcomes.reading.seconds_of(path) > 60 * limits.minutes
+    model = mock.Mock()
+    model.predict_each.return_value = iter(["the prediction"])
+    recording = RecordingFile(str(path), "a.aac")
+    assert outcomes.predict(model, recording, limits) == "the prediction"
+
+
 def test_a_recording_above_the_limit_is_refused(models, tmp_path, monkeypatch):
     limits = outcomes.Limits(minutes=0.1)  # 6 s
     fits = write_noise(tmp_path / "fits.wav", seconds=6)
@@ -53,7 +70,8 @@ def test_a_recording_above_the_limit_is_refused(models, tmp_path, monkeypatch):
     assert found[0].problem == ""
     assert found[1].problem.startswith("long.wav is longer than 0.1 minutes")
     # The header may contain no length, or a wrong one.
-    monkeypatch.setattr(outcomes.reading, "seconds_of", lambda path: 0.0)
+    unknown = outcomes.reading.FileFacts(0.0, 16000, 1, has_exact_seconds=False)
+    monkeypatch.setattr(outcomes.reading, "facts_of", lambda path: unknown)
     longer = write_noise(tmp_path / "longer.wav", seconds=60)
     for path in (long, longer):
         (outcome,) = outcomes.classify(models, [path], limits)
@@ -62,7 +80,8 @@ def test_a_recording_above_the_limit_is_refused(models, tmp_path, monkeypatch):
 
 
 def test_a_recording_without_a_length_is_read_up_to_the_limit_alone(models, tmp_path, monkeypatch):
-    monkeypatch.setattr(outcomes.reading, "seconds_of", lambda path: 0.0)
+    unknown = outcomes.reading.FileFacts(0.0, 16000, 1, has_exact_seconds=False)
+    monkeypatch.setattr(outcomes.reading, "facts_of", lambda path: unknown)
     blocks_read = []
     (model,) = models.values()
     windows_of = model._windows

@@ -126,6 +126,38 @@ def test_a_part_of_a_lossy_file_is_where_it_is_in_the_whole(tmp_path, name, code
     np.testing.assert_allclose(part, whole[start : start + 20000], atol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["x.oga", "x.mka", "x.mp4"])
+def test_a_part_of_flac_in_a_container_is_where_it_is_in_the_whole(tmp_path, name):
+    waveform = np.random.default_rng(0).normal(0, 0.1, (20 * RATE, 1)).clip(-0.9, 0.9)
+    path = media_files.write(tmp_path / name, waveform, RATE, "flac")
+    whole, rate = reading.read_audio(path)
+    for start in (0, 3.4, 8.5, 10.2, 17, 19.4):
+        part, _ = reading.read_seconds(path, start, start + 0.5)
+        np.testing.assert_array_equal(part, whole[round(start * rate) :][: len(part)])
+
+
+@pytest.mark.parametrize(("name", "options"), [("x.m4a", {}), ("x.mp4", {"movflags": "dash"})])
+def test_a_part_behind_a_pause_is_where_it_is_in_the_whole(tmp_path, logged, name, options):
+    path = tmp_path / name
+    media_files.write(path, chirp(20.0), RATE, "alac", pause_seconds=3.0, **options)
+    whole, rate = reading.read_audio(path)
+    assert len(whole) == len(chirp(20.0))
+    for start in (5, 9.5, 10.5, 14, 18):
+        part, _ = reading.read_seconds(path, start, start + 0.5)
+        np.testing.assert_array_equal(part, whole[round(start * rate) :][: len(part)])
+    if not options:
+        # The length in the header contains the pause.
+        assert reading.seconds_of(path, decodes=True) == len(whole) / rate
+        assert not logged()
+
+
+def test_the_length_of_a_matroska_file_with_a_pause_is_that_of_its_samples(tmp_path):
+    path = media_files.write(tmp_path / "x.mka", chirp(10.0), RATE, "flac", pause_seconds=3.0)
+    whole, rate = reading.read_audio(path)
+    assert reading.seconds_of(path) == pytest.approx(13)
+    assert reading.seconds_of(path, decodes=True) == len(whole) / rate == 10
+
+
 @pytest.mark.parametrize(
     ("name", "codec", "count"), [("x.m4a", "aac", 0), ("x.webm", "libopus", 1)]
 )

@@ -146,6 +146,53 @@ def test_a_repaired_file_ends_with_its_last_byte(tmp_path):
     assert file.read(8) == whole[40:48]
 
 
+@pytest.mark.parametrize("bits", [18, 20, 24])
+@pytest.mark.parametrize("is_extensible", [False, True])
+def test_samples_of_24_bits_in_4_bytes_are_refused(tmp_path, is_extensible, bits):
+    path = tmp_path / "x.wav"
+    samples = np.round(tones(1.0, channels=1) * 2**31).astype("<i4")
+    form = struct.pack("<HHIIHH", 0xFFFE if is_extensible else 1, 1, RATE, 4 * RATE, 4, bits)
+    if is_extensible:
+        # The number of valid bits, the channels, and the encoding, which is PCM.
+        form += struct.pack("<HHIH", 22, bits, 4, 1)
+        form += bytes.fromhex("000000001000800000aa00389b71")
+    chunks = struct.pack("<4sI", b"fmt ", len(form)) + form
+    chunks += struct.pack("<4sI", b"data", samples.nbytes) + samples.tobytes()
+    path.write_bytes(struct.pack("<4sI4s", b"RIFF", 4 + len(chunks), b"WAVE") + chunks)
+    with soundfile.SoundFile(path) as file:
+        # libsndfile takes them for samples of 3 bytes.
+        assert file.read().std() > 0.25
+    with pytest.raises(AudioError, match="up to 24 bits in 4 bytes each"):
+        reading.read_audio(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "chunk", "offset", "bits"),
+    [
+        ("W64", b"fmt ", 38, b"\x18\0"),
+        ("RF64", b"fmt ", 22, b"\x18\0"),
+        ("RIFX", b"fmt ", 22, b"\0\x18"),
+        ("CAF", b"desc", 40, b"\0\0\0\x18"),
+    ],
+)
+def test_samples_of_24_bits_in_4_bytes_are_refused_in_any_format(
+    tmp_path, name, chunk, offset, bits
+):
+    path = tmp_path / f"x.{name.lower()}"
+    written = {"format": name}
+    if name == "RIFX":
+        written = {"format": "WAV", "endian": "BIG"}
+    soundfile.write(path, tones(1.0), RATE, "PCM_32", **written)
+    assert reading.read_audio(path)[0].shape == (RATE, 2)
+    content = bytearray(path.read_bytes())
+    # The number of bits in the format, with the bytes of a sample as they were.
+    place = content.index(chunk) + offset
+    content[place : place + len(bits)] = bits
+    path.write_bytes(content)
+    with pytest.raises(AudioError, match="up to 24 bits in 4 bytes each"):
+        reading.read_audio(path)
+
+
 def mp3_without_index(path, seconds):
     """Writes an MP3 file of a varying bit rate without its first frame, which has the length."""
     rng = np.random.default_rng(0)
@@ -153,7 +200,7 @@ def mp3_without_index(path, seconds):
     noise = rng.normal(0, 0.1, loud.shape) * (loud**2).cumsum(0) / (loud**2).sum(0)
     soundfile.write(path, loud + noise, 44100, format="MP3", bitrate_mode="VARIABLE")
     content = path.read_bytes()
-    frame = mpeg._frame_at(content, 0)
+    frame = mpeg._frame_at(content, 0, 3)
     assert b"Xing" in content[: frame.length] or b"Info" in content[: frame.length]
     path.write_bytes(content[frame.length :])
 
@@ -166,7 +213,7 @@ def test_an_mp3_file_without_an_index_is_read_whole_or_refused(tmp_path, monkeyp
         assert file.frames / file.samplerate > 12 or file.frames / file.samplerate < 9
     waveform, rate = reading.read_audio(path)
     assert len(waveform) / rate == pytest.approx(10, abs=0.2)
-    assert mpeg.seconds_of(path) == pytest.approx(10, abs=0.2)
+    assert sum(mpeg.seconds_of(path, 3).values()) == pytest.approx(10, abs=0.2)
     monkeypatch.setitem(sys.modules, "av", None)
     if file.frames / file.samplerate < 9:
         with pytest.raises(AudioError, match="pip install"):
@@ -177,10 +224,71 @@ def test_mp3_files_that_were_joined_are_read_whole(tmp_path):
     pytest.importorskip("av", reason="needs PyAV: pip install 'crossask[media]'")
     path = tmp_path / "x.mp3"
     soundfile.write(path, tones(4.0), RATE, format="MP3")
-    assert mpeg.seconds_of(path) == pytest.approx(4, abs=mpeg.MOST_DELAY_SECONDS)
+    assert sum(mpeg.seconds_of(path, 3).values()) == pytest.approx(4, abs=mpeg.MOST_DELAY_SECONDS)
     path.write_bytes(path.read_bytes() * 2)
     waveform, rate = reading.read_audio(path)
     assert len(waveform) / rate == pytest.approx(8, abs=0.5)
+
+
+@pytest.mark.parametrize("bit_rates", [(384_000, 64_000), (64_000, 384_000)])
+def test_mp2_files_that_were_joined_are_read_whole(tmp_path, bit_rates, logged):
+    # libsndfile would compute the length of both from the bit rate of the first.
+    contents = []
+    for bit_rate in bit_rates:
+        waveform = tones(6.0, rate=48000)
+        path = media_files.write(tmp_path / "x.mp2", waveform, 48000, "mp2", bit_rate=bit_rate)
+        contents.append(path.read_bytes())
+        assert sum(mpeg.seconds_of(path, 2).values()) == pytest.approx(
+            6, abs=mpeg.MOST_DELAY_SECONDS
+        )
+    path.write_bytes(b"".join(contents))
+    waveform, rate = reading.read_audio(path)
+    seconds = len(waveform) / rate
+    assert seconds == pytest.approx(12, abs=0.5)
+    assert not logged()
+    # A recording is cut into clips by this length.
+    assert reading.seconds_of(path, decodes=True) == pytest.approx(seconds)
+    part, _ = reading.read_seconds(path, 10.0, 11.0)
+    np.testing.assert_allclose(part, waveform[10 * rate : 11 * rate], atol=1e-3)
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(32000, 2), (48000, 1)])
+def test_joined_mp2_files_of_other_rates_and_channels_are_read_whole(
+    tmp_path, rate, channels, logged
+):
+    # libsndfile would stop at the change, although it estimates the length of all of them.
+    contents = []
+    for form in ((48000, 2), (rate, channels)):
+        waveform = tones(6.0, rate=form[0], channels=form[1])
+        path = media_files.write(tmp_path / "x.mp2", waveform, form[0], "mp2", bit_rate=128_000)
+        contents.append(path.read_bytes())
+    path.write_bytes(b"".join(contents))
+    waveform, read_rate = reading.read_audio(path)
+    assert read_rate == 48000
+    assert waveform.shape[1] == 2
+    assert len(waveform) / read_rate == pytest.approx(12, abs=0.5)
+    assert reading.seconds_of(path, decodes=True) == len(waveform) / read_rate
+    assert not logged()
+
+
+@pytest.mark.parametrize(
+    ("header", "layer", "length", "seconds"),
+    [
+        # MPEG 1 at 44.1 kHz and 128 kbit/s, without padding, with it, and in slots of 4 bytes.
+        ("fffb9000", 3, 417, 1152 / 44100),
+        ("fffd8200", 2, 418, 1152 / 44100),
+        ("ffff4000", 1, 136, 384 / 44100),
+        # MPEG 2 at 24 kHz and 64 kbit/s.
+        ("fff38400", 3, 192, 576 / 24000),
+        ("fff58400", 2, 384, 1152 / 24000),
+        ("fff74400", 1, 128, 384 / 24000),
+    ],
+)
+def test_the_length_of_a_frame_of_mpeg_is_that_of_the_standard(header, layer, length, seconds):
+    frame = mpeg._frame_at(bytes.fromhex(header), 0, layer)
+    assert (frame.length, frame.seconds) == (length, seconds)
+    for other in {1, 2, 3} - {layer}:
+        assert mpeg._frame_at(bytes.fromhex(header), 0, other) is None
 
 
 @pytest.mark.parametrize("encoding", ["VORBIS", "OPUS"])
@@ -370,6 +478,24 @@ def test_half_a_file_is_refused_or_warned_of(tmp_path, name, logged):
         (message,) = logged()
         assert f"{name} ends after" in message
         assert "instead of the 10" in message
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("rate", [8000, 16000])
+def test_a_part_at_the_end_of_a_vorbis_file_is_where_it_is_in_the_whole(tmp_path, rate, channels):
+    # The last page of 8 kHz is longer than the second before a part that is decoded.
+    path = tmp_path / "x.ogg"
+    for samples in range(5 * rate, 5 * rate + 900, 130):
+        noise = np.random.default_rng(samples).normal(0, 0.1, (samples, channels)).clip(-0.9, 0.9)
+        soundfile.write(path, noise, rate, format="OGG", subtype="VORBIS")
+        whole, _ = reading.read_audio(path)
+        for start in (samples - 20, samples - 500, samples - 1000, samples - rate // 2):
+            part = reading.read_part(path, start, samples)
+            np.testing.assert_allclose(part, whole[start:], atol=1e-5)
+    # What comes before the last page is not known if that is the only one of the sound.
+    soundfile.write(path, noise[:50], rate, format="OGG", subtype="VORBIS")
+    whole, _ = reading.read_audio(path)
+    np.testing.assert_allclose(reading.read_part(path, 20, 50), whole[20:], atol=1e-5)
 
 
 @pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])

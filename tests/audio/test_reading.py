@@ -3,11 +3,12 @@
 import subprocess
 import sys
 
+import media_files
 import numpy as np
 import pytest
 import soundfile
 
-from crossask.audio import reading
+from crossask.audio import reading, wav_header
 from crossask.config import FeatureConfig
 from crossask.errors import AudioError
 
@@ -119,3 +120,48 @@ def test_a_file_without_permission_is_not_called_damaged(tmp_path, monkeypatch):
         with pytest.raises(AudioError, match=r"private\.wav cannot be read: permission") as error:
             read(path)
         assert "permissions" in error.value.fix
+
+
+@pytest.mark.parametrize("name", ["repaired", "remark_of"])
+def test_a_file_that_is_removed_while_it_is_opened_is_an_error_of_its_own(
+    tmp_path, monkeypatch, name
+):
+    # Files of a watched folder may be moved at any moment, and the others are read all the same.
+    path = tmp_path / "x.wav"
+    soundfile.write(path, np.zeros((1600, 3)), 16000)
+    found = getattr(wav_header, name)
+
+    def remove(removed):
+        path.unlink()
+        return found(removed)
+
+    monkeypatch.setattr(wav_header, name, remove)
+    with pytest.raises(AudioError, match="There is no file"):
+        reading.read_audio(path)
+    with pytest.raises(AudioError, match="There is no file"):
+        reading.read_audio(tmp_path / f"{'x' * 300}.wav")
+
+
+def test_a_file_that_is_removed_after_it_was_opened_is_read(tmp_path):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, np.full((1600, 3), 0.25), 16000)
+    blocks, _ = reading.read_blocks(path, 1.0)
+    path.unlink()
+    np.testing.assert_array_equal(np.concatenate(list(blocks)), np.full((1600, 1), 0.25))
+
+
+@pytest.mark.parametrize("suffix", reading.SUFFIXES)
+def test_text_with_the_suffix_of_any_sound_file_is_an_error(tmp_path, suffix):
+    path = tmp_path / f"text{suffix}"
+    path.write_text("<html>404: there is no sound here</html>\n" * 900)
+    with pytest.raises(AudioError, match=rf"text{suffix}"):
+        reading.read_audio(path)
+
+
+def test_a_recording_of_another_format_is_no_samples_because_it_is_called_snd(tmp_path):
+    waveform = noise(16000, 1).clip(-0.9, 0.9)
+    path = media_files.write(tmp_path / "x.m4a", waveform, 16000, "alac")
+    renamed = path.rename(tmp_path / "x.snd")
+    read, rate = reading.read_audio(renamed)
+    assert rate == 16000
+    np.testing.assert_allclose(read[:16000], waveform, atol=1e-4)

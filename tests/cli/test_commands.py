@@ -223,6 +223,15 @@ def test_any_table_of_predictions_is_scored(work, capsys):
             ("prepare", ["--assets=vggish", flag], "has no effect with --assets alone", "--dataset")
             for flag in ("--experiment={rows}", "--data_dir=.", "--verify", "--cities=lyon")
         ],
+        *[
+            (
+                "prepare",
+                ["--dataset=tau2019", "--data_dir=x", flag],
+                f"{flag.partition('=')[0]} has no effect with --dataset=tau2019 without",
+                "or add --experiment",
+            )
+            for flag in ("--features_dir=x", "--params_override=a.b=1", "--config_file=x.json")
+        ],
         (
             "prepare",
             ["--dataset=tau2019", "--data_dir=.", "--cities=lyon"],

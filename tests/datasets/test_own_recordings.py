@@ -5,6 +5,7 @@ import csv
 import json
 from pathlib import Path
 
+import media_files
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ import soundfile
 from report.made_up_runs import write_run
 
 from crossask import config, evaluation
+from crossask.audio import reading
 from crossask.cli import command, train
 from crossask.cli import own_recordings as of_command
 from crossask.datasets import own_recordings, read_corpus
@@ -75,6 +77,19 @@ def test_the_length_of_a_recording_without_one_in_its_header_is_counted(tmp_path
     own = own_recordings.examine(tmp_path)
     assert own.clip_seconds == 7
     assert own.seconds.tolist() == [7, 7, 7, 7]
+
+
+def test_the_estimated_length_of_a_recording_without_a_header_is_not_used(tmp_path):
+    # FFmpeg estimates the length from the bit rate of the start, which is silent here.
+    waveform = np.random.default_rng(0).normal(0, 0.1, (6 * 48000, 1)).clip(-0.9, 0.9)
+    waveform[: 2 * 48000] = 0
+    for scene in ("park", "tram"):
+        (tmp_path / scene).mkdir()
+        for number in range(2):
+            path = tmp_path / scene / f"{number}.aac"
+            media_files.write(path, waveform, 48000, "aac")
+            assert abs(reading.seconds_of(path) - 6) > 1
+    assert own_recordings.examine(tmp_path).clip_seconds == pytest.approx(6, abs=0.11)
 
 
 def test_a_rate_without_features_is_replaced_by_the_next_lower_one(tmp_path):

@@ -5,6 +5,7 @@ import unicodedata
 import pytest
 
 from crossask import text_tables
+from crossask.datasets import clip_tables
 from crossask.errors import DataError
 
 
@@ -206,3 +207,19 @@ def test_names_are_sorted_by_the_numbers_in_them():
     names = ["fold10", "10", "fold9", "9", "test", "a2b", "a10b", ""]
     expected = ["", "9", "10", "a2b", "a10b", "fold9", "fold10", "test"]
     assert sorted(names, key=text_tables.natural_key) == expected
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_names_with_accents_are_those_of_the_files_in_the_files_of_a_fold_too(tmp_path, form):
+    # The files of a fold are in a folder of their own.
+    (tmp_path / "audio").mkdir()
+    (tmp_path / "evaluation_setup").mkdir()
+    file = unicodedata.normalize(form, "audio/málaga.wav")
+    (tmp_path / file).touch()
+    listed = unicodedata.normalize("NFD" if form == "NFC" else "NFC", file)
+    tables = []
+    for path in (tmp_path / "meta.csv", tmp_path / "evaluation_setup" / "fold1_train.csv"):
+        path.write_text(f"filename\tscene_label\n{listed}\tbus\n", encoding="utf-8")
+        tables.append(text_tables.read_tab_separated(path))
+    metadata = clip_tables.ClipTable(tables[0])
+    assert metadata.names == clip_tables.side_of_fold(tables[1], metadata) == (file,)

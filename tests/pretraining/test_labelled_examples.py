@@ -4,6 +4,7 @@ import collections
 import json
 import math
 import shutil
+import unicodedata
 
 import numpy as np
 import pytest
@@ -241,3 +242,18 @@ def test_a_folder_without_the_sounds_of_the_segments_is_an_error(audioset):
         pretraining.read_segments(
             audioset / "segments.csv", audioset / "empty", audioset / "names.csv"
         )
+
+
+@pytest.mark.parametrize("written", ["NFC", "NFD"])
+@pytest.mark.parametrize("listed", ["NFC", "NFD"])
+def test_names_with_accents_are_found_in_the_folder_audio(tmp_path, written, listed):
+    # On macOS, an accent is a character of its own in the names of files.
+    audio = tmp_path / "audio"
+    audio.mkdir()
+    path = audio / unicodedata.normalize(written, "café.wav")
+    soundfile.write(path, np.zeros(RATE), RATE)
+    table = tmp_path / "labels.csv"
+    name = unicodedata.normalize(listed, "café.wav")
+    table.write_text(f"filename,category\n{name},cup\n", encoding="utf-8")
+    (clip,) = pretraining.read_labelled_clips(table)
+    assert clip.path == str(path)

@@ -20,10 +20,11 @@ from tensorflow.python.tools import saved_model_cli
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from crossask import config, events, models, serving, training
+from crossask.audio.rates import SAMPLE_RATES_HZ
 from crossask.config import catalogue
 from crossask.errors import AudioError, CrossaskError
 from crossask.features.cache import prepare_features
-from crossask.serving import Classifier
+from crossask.serving import Classifier, graph
 from crossask.serving.saved_model import write_model
 from crossask.training import network, run_folder
 
@@ -133,6 +134,18 @@ def test_a_recording_as_short_as_a_training_clip_may_be_is_padded_as_in_training
     assert answer.filled_seconds == 0.5
     values = call(served.classifier, "serving_default", short[np.newaxis], 16000)
     np.testing.assert_allclose(values["probabilities"][0], expected, atol=1e-6)
+
+
+def test_a_window_has_the_same_samples_in_the_graph_and_outside():
+    # With another number, a recording of one clip would be too short for the graph, or two windows.
+    rates = tf.constant(SAMPLE_RATES_HZ)
+    for tenths in range(1, 600):
+        seconds = tenths / 10
+        expected = [round(seconds * rate) for rate in SAMPLE_RATES_HZ]
+        assert graph._samples_in(seconds, rates).numpy().tolist() == expected, seconds
+    # As limits such as features.max_padding_seconds, which may be any number.
+    for seconds in (1e5, 1e9, 1e300):
+        assert (graph._samples_in(seconds, rates).numpy() >= 2**29).all()
 
 
 def test_batches_over_recordings_change_nothing_and_errors_keep_their_place(served, tmp_path):

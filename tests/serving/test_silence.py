@@ -58,6 +58,18 @@ def test_all_windows_of_a_silent_recording_are_silent(model, file_format):
         assert {line.split()[-1] for line in lines} == {"silent"}
 
 
+@pytest.mark.parametrize("rate", [16000, 37000])
+def test_a_recording_whose_windows_are_all_silent_is_silent(model, rate):
+    # A faint click in the last hundredth of a second, which alone is louder than silence.
+    waveform = np.zeros((8 * rate + rate // 100, 2))
+    click = np.random.default_rng(0).normal(0, 3e-4, (rate // 100, 2))
+    waveform[-len(click) :] = click
+    prediction = model.predict(waveform, rate)
+    assert all(segment.is_silent for segment in prediction.timeline)
+    assert prediction.is_silent
+    assert not prediction.is_sure
+
+
 def test_one_loud_window_is_enough_for_a_recording_that_is_not_silent(model):
     rng = np.random.default_rng(0)
     waveform = silence(rng, "zeros", samples=16000 * 8)

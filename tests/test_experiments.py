@@ -57,6 +57,7 @@ def narrowed(row):
         row.training,
         epochs=1,
         keep_from=1,
+        warmup_epochs=0,
         average_decay=0.0,
         average_from=1,
         class_weights="equal",

@@ -17,15 +17,15 @@ data.py        CSV and JSON of the results
 
 from pathlib import Path
 
-from crossask import files
+from crossask import files, stored
 from crossask.report import data, figures, renderers, sections
 from crossask.report.content import Provenance
 from crossask.report.corpus import make_results
 from crossask.report.runs import machines, read_runs, versions
 from crossask.report.sounds import Sounds
 
-# Tables of a report on one corpus. With several, their names contain that of the corpus.
-TABLES = ("table.csv", "table.tex", "misclassified.csv", "devices.csv")
+# The list of the files of the last report in a folder.
+WRITTEN = ".report.json"
 
 
 def write_report(
@@ -38,8 +38,8 @@ def write_report(
 ) -> dict[str, Path]:
     """Writes a report on every run at or below `runs_root`; the same arguments give the same bytes.
 
-    Files of an earlier report in the folder are replaced. Its tables that this one does not have,
-    such as "table.csv" if there are several corpora now, are removed.
+    Files of an earlier report in the folder are replaced. Those that this one does not have are
+    removed: "table.csv" if there are several corpora now, and figures of rows that are gone.
 
     Args:
       runs_root: Folder that contains <row>/fold<fold>/seed<seed>/, at any depth.
@@ -92,8 +92,19 @@ def write_report(
     for name, content in contents.items():
         with files.writing(paths[name]) as temporary:
             temporary.write_bytes(content)
-    for name in TABLES:
-        # A table of an earlier report in this folder would be taken for one of this report.
-        if name not in contents:
-            files.remove(Path(out_dir, name))
+    _remove_earlier(Path(out_dir), set(contents) - {"json"})
     return paths
+
+
+def _remove_earlier(folder: Path, written: set[str]) -> None:
+    """Removes files of the earlier report in a folder, which would be taken for some of this one.
+
+    Args:
+      folder: The folder of both reports.
+      written: Names of the files of this report.
+    """
+    earlier = stored.read_record(folder / WRITTEN).get("files", [])
+    for name in set(earlier) - written:
+        # A list from elsewhere could lead out of the folder.
+        files.remove(folder / Path(name).name)
+    stored.write_json(folder / WRITTEN, {"files": sorted(written)})

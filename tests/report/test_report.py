@@ -10,7 +10,7 @@ from report.made_up_runs import change_json, write_run, write_two_seeds
 
 from crossask import stored
 from crossask.errors import DataError
-from crossask.report import field_sections, findings, score_sections, write_report
+from crossask.report import WRITTEN, field_sections, findings, score_sections, write_report
 from crossask.report.corpus import make_results
 from crossask.report.rows import DIGESTS, group
 from crossask.report.runs import read_runs
@@ -512,7 +512,8 @@ def test_runs_that_did_not_use_their_events_are_listed(tmp_path):
     assert any(note.startswith(expected) for note in notes)
 
 
-def test_the_table_of_an_earlier_report_does_not_stay_beside_those_of_two_corpora(tmp_path):
+@pytest.mark.usefixtures("all_formats")
+def test_files_of_an_earlier_report_do_not_stay(tmp_path):
     write_run(tmp_path / "runs", "fa", (2, 3), devices=("a", "b", "a", "b"))
     out = tmp_path / "report"
     first = write_report(tmp_path / "runs", out, resamples=RESAMPLES)
@@ -521,5 +522,10 @@ def test_the_table_of_an_earlier_report_does_not_stay_beside_those_of_two_corpor
     write_run(tmp_path / "runs", "other", (2, 3), corpus="other")
     second = write_report(tmp_path / "runs", out, resamples=RESAMPLES)
     assert {"table_demo.csv", "table_other.csv", "devices_demo.csv"} < set(second)
-    tables = {path.name for path in out.glob("*.csv")} | {path.name for path in out.glob("*.tex")}
-    assert tables == {name for name in second if name.endswith((".csv", ".tex"))} | {"notes.csv"}
+    own = {"notes.csv", WRITTEN}
+    assert {path.name for path in out.iterdir()} == {*second, *own}
+    # Without the list, nothing is removed.
+    (out / WRITTEN).write_text("{")
+    shutil.rmtree(tmp_path / "runs" / "other")
+    third = write_report(tmp_path / "runs", out, resamples=RESAMPLES)
+    assert {path.name for path in out.iterdir()} == {*second, *third, *own}

@@ -9,7 +9,7 @@ difference is this rate minus the mean rate of the other scenes. The event model
 this corpus, so all clips can be used as well as those of the evaluation fold.
 
 With --audioset the head of the published VGGish is evaluated on AudioSet's evaluation set (see
-vggish_event_head.py for the folder). Its scenes are the five labels of places, in clips with
+audioset_embeddings.py for the folder). Its scenes are the five labels of places, in clips with
 exactly one of them, and the truth is the other labels of these clips.
 
 Several rankings of the events of a scene by their scores are compared:
@@ -58,7 +58,6 @@ soundscapes with a bias of each event.
 
 import argparse
 import dataclasses
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -203,9 +202,10 @@ def recovery(true: pd.DataFrame, scored: pd.DataFrame) -> dict[str, dict[str, An
 
 
 def recovery_with_bias(true: pd.DataFrame, scored: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Returns the same for scores with a random bias of each event, see the top of this file.
+    """Returns what `recovery` returns, for scores with a random bias of each event.
 
-    The values are means over draws of the bias, and the intervals those of the means.
+    See the top of this file. The values are means over draws of the bias, and the intervals those
+    of the means.
     """
     rates = Units.from_table(true)
     scores = Units.from_table(scored)
@@ -262,7 +262,9 @@ def soundscapes_tables(run_dir: str) -> dict[str, tuple[pd.DataFrame, pd.DataFra
     cache = prepare_features(corpus, experiment, features_dir)
     tagger = read_tagger(experiment.event_model)
     if tagger is None:
-        raise SystemExit(f"The event model of {run_dir} has no head.")
+        raise SystemExit(
+            f"The event model of {run_dir} has no head. Give a run whose weights contain one."
+        )
     all_clips = [clip.id for clip in corpus.clips]
     scores = event_scores.clip_scores(tagger, cache, all_clips)
     happens = _true_events(Path(paths["data_dir"]), all_clips, scores.columns)
@@ -277,19 +279,20 @@ def soundscapes_tables(run_dir: str) -> dict[str, tuple[pd.DataFrame, pd.DataFra
 
 
 def audioset_tables(folder: Path, pca: Path) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
-    """Returns the same for the places of AudioSet's evaluation set.
+    """Returns what `soundscapes_tables` returns, for the places of AudioSet's evaluation set.
 
     Args:
       folder: Folder of the published embeddings.
       pca: VGGish's published PCA.
     """
-    from vggish_event_head import mean_over_patches, read_clips
+    from audioset_embeddings import EVALUATION, read_clips
+    from vggish_event_head import mean_over_patches
 
     from crossask.events import manifest
     from crossask.events.tagger import read_tags
 
     tagger = read_tags(manifest.path().with_name("vggish_tags.npz"))
-    clips = read_clips(folder / "eval.npz", pca, len(tagger.names))
+    clips = read_clips(folder / EVALUATION, pca, len(tagger.names))
     places = [name for name in tagger.names if name.startswith(PLACES)]
     labels = pd.DataFrame(clips.labels, columns=list(tagger.names))
     has_one_place = (labels[places].sum(axis=1) == 1).to_numpy()
@@ -316,7 +319,7 @@ def print_table(part: str, found: dict[str, dict[str, Any]]) -> None:
     print()
 
 
-def main() -> int:
+def main() -> None:
     """Reads the command line, prints the tables and optionally writes them."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -352,7 +355,6 @@ def main() -> int:
         }
     if arguments.json:
         files.write_json(arguments.json, content)
-    return 0
 
 
 def _figures_of_all(rates: Units, scores: Units) -> dict[str, dict[str, float]]:
@@ -451,4 +453,4 @@ def _true_events(data_dir: Path, clip_ids: Sequence[str], kinds: Sequence[str]) 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

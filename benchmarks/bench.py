@@ -1,6 +1,7 @@
-"""Measures the speed of crossask beside its peers, and writes the figures.
+r"""Measures the speed of crossask beside its peers, and writes the figures.
 
-  python benchmarks/bench.py PEERS_PYTHON [--only=features,steps] [--short] [--out=FOLDER]
+  python benchmarks/bench.py PEERS_PYTHON [--only=features,steps] [--short] [--clips=1000] \
+      [--out=FOLDER]
 
 PEERS_PYTHON is the Python of an environment with the packages of peers.txt; `make bench` makes it.
 The figures are written into FOLDER/bench.json, in which those of other parts stay as they are, and

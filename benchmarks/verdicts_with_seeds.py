@@ -23,7 +23,7 @@ from scipy.stats import norm, t
 
 from crossask.evaluation import holm
 
-LEVEL = 0.05
+SIGNIFICANCE = 0.05
 METHOD = "published interval over locations and scores of the seeds; Student's t"
 
 
@@ -164,7 +164,7 @@ def _widened(
 def _verdict(interval: dict[str, Any], adjusted_p: float | None) -> str:
     if adjusted_p is None:
         return "one seed"
-    if adjusted_p >= LEVEL:
+    if adjusted_p >= SIGNIFICANCE:
         return "cannot tell"
     return "better" if interval["low"] > 0 else "worse"
 
@@ -178,9 +178,11 @@ def _shown(p_value: float | None) -> str:
 
 
 def main() -> None:
-    """Rewrites the files of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("files", nargs="+", type=Path)
+    """Parses the command line, rewrites the tables and prints the verdicts that change."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("files", nargs="+", type=Path, help="tables of crossask-report --json")
     for path in parser.parse_args().files:
         for change in renew(path):
             print(f"{path.name}: {change}")

@@ -27,6 +27,7 @@ from typing import Any
 from studies import CORPORA, STUDIES, VARIABLES, Command, Corpus, Study, Training, needs
 
 from crossask import config, files, locks
+from crossask.cli.command import PREEMPTED, SOME_FAILED, USER_ERROR
 from crossask.config.experiment_files import OF_NO_RUN
 from crossask.errors import CrossaskError, DataError
 from crossask.report import runs as report_runs
@@ -34,9 +35,9 @@ from crossask.stored import sha256
 from crossask.training import run_folder
 
 RESULTS = Path(__file__).parent
-ALL_FAILED = 2
-SOME_FAILED = 3
-STOPPED = 75  # As the commands return after SIGTERM.
+# The exit codes of the commands.
+ALL_FAILED = USER_ERROR
+STOPPED = PREEMPTED
 
 
 class StudyError(Exception):
@@ -78,7 +79,7 @@ class Settings:
         )
 
     def command(self, verb: str, *arguments: str) -> Command:
-        """Returns the command line of an installed command."""
+        """Returns the command line of `crossask-VERB`, as it is installed beside this Python."""
         return (str(Path(sys.executable).parent / f"crossask-{verb}"), *arguments)
 
 
@@ -362,6 +363,7 @@ def _run(command: Command) -> None:
 
 
 def _stop(_number: int, _frame: Any) -> None:
+    """Ends this process after SIGTERM; `_run` stops its command first."""
     raise SystemExit(STOPPED)
 
 

@@ -125,7 +125,6 @@ def seconds_to_train(grid: Grid, step_times: Mapping[str, StepTime], jobs: int =
       step_times: Name of a row -> measured time of its steps. Other rows are left out.
       jobs: Runs trained at once.
     """
-    all_runs = collections.Counter(row.name for row, _ in grid.plan())
     unfinished = collections.Counter(row.name for row, run in grid.plan() if not run.finished)
     seconds = 0.0
     for row in grid.rows:
@@ -133,7 +132,7 @@ def seconds_to_train(grid: Grid, step_times: Mapping[str, StepTime], jobs: int =
             continue
         step = step_times[row.name]
         plan = plan_row(row, grid.corpora(row), grid.folds_of(row), len(grid.seeds), timed=False)
-        steps_of_a_run = plan.steps / all_runs[row.name]
+        steps_of_a_run = plan.steps / plan.runs
         seconds += unfinished[row.name] * (step.first + steps_of_a_run * step.later)
     return seconds / max(1, min(jobs, unfinished.total()))
 

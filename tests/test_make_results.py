@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -99,6 +100,11 @@ def test_a_study_without_its_data_is_skipped_with_the_reason(tmp_path, capsys):
     assert f"skipped: ESC10={tmp_path}/nowhere does not exist; YAMNET= is not given (" in printed
     assert "https://tfhub.dev/google/yamnet/1" in printed
     assert f"Changed in {tmp_path}/stored: nothing." in printed
+
+
+def test_make_passes_on_every_variable_of_the_studies():
+    (line,) = re.findall(r"^RESULTS_DATA := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert line.split() == list(studies.VARIABLES)
 
 
 def test_make_prints_the_plan_through_its_target():

@@ -52,9 +52,10 @@ def _covers_seeds(corpus: dict[str, Any]) -> bool:
 
 
 def _renew_corpus(corpus: dict[str, Any]) -> list[str]:
+    """Rewrites the entry of a corpus; returns a line for each verdict that changes."""
     rows = {row["name"]: row for row in corpus["rows"]}
     for row in corpus["rows"]:
-        _widened(row["macro_accuracy"], row["interval"], (row,), corpus["scenes"])
+        _widen(row["macro_accuracy"], row["interval"], (row,), corpus["scenes"])
     found = list(_comparisons(corpus))
     p_values = {}
     for first, second, comparison in found:
@@ -63,6 +64,7 @@ def _renew_corpus(corpus: dict[str, Any]) -> list[str]:
             p_values[_pair(first, second)] = p_value
     adjusted = holm(p_values)
     corpus["comparisons"] = len(p_values)
+    # A pair may be in several places of the table; its line is printed once.
     changes = {}
     for first, second, comparison in found:
         adjusted_p = adjusted.get(_pair(first, second))
@@ -113,7 +115,7 @@ def _renew_interval(
     """Rewrites interval and p-value of a comparison; returns the p-value, None for one seed."""
     rows = (first, second)
     has_width = comparison["interval"]["high"] > comparison["interval"]["low"]
-    found = _widened(comparison["difference"], comparison["interval"], rows, scenes)
+    found = _widen(comparison["difference"], comparison["interval"], rows, scenes)
     comparison["p_value"] = None
     if found is None:
         return None
@@ -126,7 +128,7 @@ def _renew_interval(
     return p_value
 
 
-def _widened(
+def _widen(
     value: float, interval: dict[str, Any], rows: Sequence[dict[str, Any]], scenes: int
 ) -> tuple[float, float] | None:
     """Rewrites the interval of a score or a difference.

@@ -3,10 +3,10 @@
   python experiments/results/make_results.py --out=results_output --data ESC10=FOLDER [--dry_run]
 
 `make results` calls it in the folder of the repository. If it is killed, run it again: it goes on
-where it stopped. A study that is finished is not repeated unless its rows, its seeds or its data
-change; remove OUT/<study> to repeat it with another version of the code, or with other data, on
-which training refuses the earlier runs. A study whose data is not given is skipped. Runs that no
-longer belong to a study are moved to OUT/<study>/outdated.
+where it stopped. A finished study is repeated if its rows, its seeds or its data change. Remove
+OUT/<study> to repeat it with another version of the code, and also after a change of the data:
+training refuses runs that were trained on other data. A study whose data is not given is skipped.
+Runs that no longer belong to a study are moved to OUT/<study>/outdated.
 """
 
 import argparse
@@ -421,7 +421,7 @@ def _has_teacher(run: run_folder.Run) -> bool:
 
 
 def _complete(study: Study, settings: Settings) -> None:
-    """Adds the command to the JSON file, and to that of a benchmark what its runs record."""
+    """Adds the command to the JSON file of a study, and to a benchmark's versions and machines."""
     folder = settings.folder(study)
     path = folder / f"{study.name}.json"
     content = json.loads(path.read_text(encoding="utf-8"))

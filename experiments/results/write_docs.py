@@ -444,6 +444,7 @@ def wrapped(text: str) -> str:
             paragraph.append(line.strip())
         elif line.strip() or (lines and lines[-1]):
             # A template leaves several empty lines where a part is missing: one is enough.
+            # An expression without text leaves two spaces in its cell.
             lines.append(re.sub(r"\|  (?=\|)", "| ", line.rstrip()))
     return "\n".join(lines).strip() + "\n"
 

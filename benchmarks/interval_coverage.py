@@ -94,7 +94,7 @@ def counted(population: Population, corpora: int, resamples: int = 500) -> dict[
     }
     for number in range(corpora):
         correct, truth, location = population.corpus(rng)
-        first, second = _runs(correct, truth, location, Bootstrap(resamples, number))
+        first, second = runs_of_rows(correct, truth, location, Bootstrap(resamples, number))
         freedom = intervals.freedom_of_units(truth, location)
         low, high = intervals.mean_over_seeds(first, freedom).ends(CONFIDENCE)
         outcomes["macro_accuracy"].append(low <= 0.5 <= high)
@@ -108,7 +108,7 @@ def counted(population: Population, corpora: int, resamples: int = 500) -> dict[
     return {name: float(np.mean(of_corpora)) for name, of_corpora in outcomes.items()}
 
 
-def _runs(
+def runs_of_rows(
     correct: np.ndarray, truth: np.ndarray, location: np.ndarray, bootstrap: Bootstrap
 ) -> list[Runs]:
     """Returns the scores of both rows."""

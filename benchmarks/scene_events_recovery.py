@@ -192,12 +192,12 @@ def recovery(true: pd.DataFrame, scored: pd.DataFrame) -> dict[str, dict[str, An
     """
     rates = Units.from_table(true)
     scores = Units.from_table(scored)
-    whole = _figures_of_all(rates, scores)
+    whole = figures_of_all(rates, scores)
     rng = np.random.default_rng(0)
     draws = []
     for _ in range(RESAMPLES):
         units = _draw(rates.scene, rng)
-        draws.append(_figures_of_all(rates.drawn(units), scores.drawn(units)))
+        draws.append(figures_of_all(rates.drawn(units), scores.drawn(units)))
     return _with_intervals(whole, draws, 1)
 
 
@@ -214,7 +214,7 @@ def recovery_with_bias(true: pd.DataFrame, scored: pd.DataFrame) -> dict[str, di
     for _ in range(BIAS_DRAWS):
         bias = rng.normal(0, BIAS_DEVIATION, scores.values.shape[1])
         values = expit(logit(np.clip(scores.values, *EXTREME_SCORES)) + bias)
-        draws.append(_figures_of_all(rates, dataclasses.replace(scores, values=values)))
+        draws.append(figures_of_all(rates, dataclasses.replace(scores, values=values)))
     means: dict[str, dict[str, float]] = {}
     for ranking in RANKINGS:
         means[ranking] = {}
@@ -267,7 +267,7 @@ def soundscapes_tables(run_dir: str) -> dict[str, tuple[pd.DataFrame, pd.DataFra
         )
     all_clips = [clip.id for clip in corpus.clips]
     scores = event_scores.clip_scores(tagger, cache, all_clips)
-    happens = _true_events(Path(paths["data_dir"]), all_clips, scores.columns)
+    happens = true_events(Path(paths["data_dir"]), all_clips, scores.columns)
     tables = {}
     for part, clip_ids in (("all", all_clips), ("evaluation", corpus.fold(run.fold).evaluation)):
         selected = list(clip_ids)
@@ -357,7 +357,7 @@ def main() -> None:
         files.write_json(arguments.json, content)
 
 
-def _figures_of_all(rates: Units, scores: Units) -> dict[str, dict[str, float]]:
+def figures_of_all(rates: Units, scores: Units) -> dict[str, dict[str, float]]:
     """Returns ranking -> its figures."""
     true_rates = rates.means()
     true = true_rates - events.means_elsewhere(true_rates)
@@ -440,7 +440,7 @@ def _interval(value: float, drawn: np.ndarray, count: int) -> dict[str, float]:
     }
 
 
-def _true_events(data_dir: Path, clip_ids: Sequence[str], kinds: Sequence[str]) -> pd.DataFrame:
+def true_events(data_dir: Path, clip_ids: Sequence[str], kinds: Sequence[str]) -> pd.DataFrame:
     """Returns for each clip whether each kind of event happens in it, 0 or 1."""
     table = pd.read_csv(data_dir / "events.csv", sep="\t")
     happens = pd.DataFrame(0.0, index=list(clip_ids), columns=list(kinds))

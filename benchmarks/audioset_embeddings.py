@@ -30,7 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crossask import files
+from crossask import stored
 from crossask.events.tagger import inverse_of_pca, read_class_map
 from crossask.events.vggish import PCA_CLIP, read_pca
 
@@ -44,7 +44,7 @@ SCENES = (
     "Outside, urban or manmade",
     "Outside, rural or natural",
 )
-VALIDATION_SHARE = 10  # one clip in so many
+CLIPS_A_VALIDATION_CLIP = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +93,7 @@ def is_validation(video_ids: np.ndarray) -> np.ndarray:
     chosen = []
     for video_id in video_ids:
         digest = int(hashlib.sha256(str(video_id).encode()).hexdigest(), 16)
-        chosen.append(digest % VALIDATION_SHARE == 0)
+        chosen.append(digest % CLIPS_A_VALIDATION_CLIP == 0)
     return np.array(chosen)
 
 
@@ -131,8 +131,7 @@ def scenes_file(parts: dict[str, Clips], names: list[str]) -> dict[str, np.ndarr
 
 def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Writes an .npz and prints the sizes of its arrays."""
-    with files.writing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **arrays)
+    stored.write_arrays(path, arrays)
     sizes = [f"{name} {list(array.shape)}" for name, array in arrays.items()]
     print(f"{path}: {', '.join(sizes)}", flush=True)
 

@@ -1,6 +1,7 @@
-"""Measures the speed of crossask beside its peers, and writes the figures.
+r"""Measures the speed of crossask beside its peers, and writes the figures.
 
-  python benchmarks/bench.py PEERS_PYTHON [--only=features,steps] [--short] [--out=FOLDER]
+  python benchmarks/bench.py PEERS_PYTHON [--only=features,steps] [--short] [--clips=1000] \
+      [--out=FOLDER]
 
 PEERS_PYTHON is the Python of an environment with the packages of peers.txt; `make bench` makes it.
 The figures are written into FOLDER/bench.json, in which those of other parts stay as they are, and
@@ -49,14 +50,15 @@ def main() -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    """Measures the parts one after the other; writes figures and page after each work."""
     if not sys.platform.startswith("linux"):
         raise CrossaskError("This is no Linux, whose cores and /proc are used.", "Use Linux.")
     names = _names(arguments.only)
-    results = page.RESULTS
-    text = page.PAGE
+    results_path = page.RESULTS
+    page_path = page.PAGE
     if arguments.out is not None:
-        results = arguments.out / "bench.json"
-        text = arguments.out / "speed.md"
+        results_path = arguments.out / "bench.json"
+        page_path = arguments.out / "speed.md"
     elif arguments.short:
         raise CrossaskError(
             "The figures of a quick run are none to keep.",
@@ -64,7 +66,7 @@ def _run(arguments: argparse.Namespace) -> None:
         )
     for name in names:
         part = importlib.import_module(f"speed.parts.{name}")
-        stored = json.loads(results.read_text()) if results.is_file() else {}
+        stored = json.loads(results_path.read_text()) if results_path.is_file() else {}
         stored[name] = {
             "figures": {},
             "date": datetime.date.today().isoformat(),
@@ -77,9 +79,9 @@ def _run(arguments: argparse.Namespace) -> None:
                 stored[name]["figures"][work] = figures
                 LOG.info("%s: %s", name, work)
                 # After each work, so that an error in the next one loses nothing.
-                with files.writing(results) as temporary:
+                with files.writing(results_path) as temporary:
                     temporary.write_text(json.dumps(stored, indent=2) + "\n", encoding="utf-8")
-                text.write_text(page.as_markdown(stored), encoding="utf-8")
+                page_path.write_text(page.as_markdown(stored), encoding="utf-8")
         LOG.info("%s", page.section(name, stored[name]))
 
 

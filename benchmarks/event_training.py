@@ -37,7 +37,10 @@ def task(patches_of_clip: int) -> dict[str, np.ndarray]:
 def train(
     system: str, event_model: VGGish, learning_rate: float, steps: int, patches_of_clip: int
 ) -> None:
-    """Trains a scene model with the paper's sizes on the task, and prints every tenth step."""
+    """Trains a scene model with the paper's sizes on the task.
+
+    Every tenth step and the last one are printed.
+    """
     statistics = {}
     if system != "VEM":
         statistics["log_mel_mean"] = np.full(MEL_BINS, -4.0)
@@ -50,12 +53,12 @@ def train(
     inputs = task(patches_of_clip)
     scenes = np.arange(CLIPS)
     for step in range(steps):
-        if step % 10 == 0:
-            embeddings = event_model(inputs["patches"]).numpy()
-            deviation = embeddings.reshape(CLIPS * patches_of_clip, -1).std(axis=0).mean()
+        # The last step is known by its loss, so the embeddings before each step are kept.
+        embeddings = event_model(inputs["patches"]).numpy()
         loss = float(np.ravel(model.train_on_batch(inputs, scenes))[0])
         is_last = step == steps - 1 or loss < SOLVED
         if step % 10 == 0 or is_last:
+            deviation = embeddings.reshape(CLIPS * patches_of_clip, -1).std(axis=0).mean()
             print(f"step {step}: loss {loss:.3f}, deviation {deviation:.2g}", flush=True)
         if is_last:
             break
@@ -63,12 +66,23 @@ def train(
 
 def main() -> None:
     """Parses the command line and trains."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--system", default="CMAM", choices=["VEM", "JRM", "CMAM"])
-    parser.add_argument("--initialisation", default="he")
-    parser.add_argument("--embedding_tap", default="linear", choices=["linear", "relu"])
-    parser.add_argument("--learning_rate", type=float, default=1e-4)
-    parser.add_argument("--steps", type=int, default=40)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--system", default="CMAM", choices=["VEM", "JRM", "CMAM"], help="the scene model"
+    )
+    parser.add_argument(
+        "--initialisation", default="he", help="as in the field event_model.initialisation"
+    )
+    parser.add_argument(
+        "--embedding_tap",
+        default="linear",
+        choices=["linear", "relu"],
+        help="as in the field event_model.embedding_tap",
+    )
+    parser.add_argument("--learning_rate", type=float, default=1e-4, help="of Adam")
+    parser.add_argument("--steps", type=int, default=40, help="training steps, at most")
     parser.add_argument("--patches", type=int, default=2, help="patches of a clip; JRM needs 4")
     arguments = parser.parse_args()
     keras.utils.set_random_seed(0)

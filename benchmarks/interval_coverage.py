@@ -71,7 +71,7 @@ class Population:
 
 
 def counted(population: Population, corpora: int, resamples: int = 500) -> dict[str, float]:
-    """Returns shares of the corpora.
+    """Returns how often the intervals contain the truth, and how often there is a false alarm.
 
     Args:
       population: The population.
@@ -79,10 +79,11 @@ def counted(population: Population, corpora: int, resamples: int = 500) -> dict[
       resamples: Number of draws of the bootstrap.
 
     Returns:
-      "macro_accuracy": share whose interval of the first row's macro accuracy contains the truth;
-      "difference": the same of the difference of the rows; "alarms": share with a p-value below
-      0.05 (0 with one seed, which has none); "alarms_locations_alone": share where the interval of
-      the difference over the locations alone excludes zero.
+      Shares of the corpora. "macro_accuracy": those whose interval of the first row's macro
+      accuracy contains the truth; "difference": those whose interval of the difference of the rows
+      does; "alarms": those with a p-value below 0.05 (none with one seed, which has no p-value);
+      "alarms_locations_alone": those where the interval of the difference over the locations alone
+      excludes zero.
     """
     rng = np.random.default_rng([population.locations, population.seeds, corpora])
     outcomes: dict[str, list[bool]] = {
@@ -93,7 +94,7 @@ def counted(population: Population, corpora: int, resamples: int = 500) -> dict[
     }
     for number in range(corpora):
         correct, truth, location = population.corpus(rng)
-        first, second = _runs(correct, truth, location, Bootstrap(resamples, number))
+        first, second = runs_of_rows(correct, truth, location, Bootstrap(resamples, number))
         freedom = intervals.freedom_of_units(truth, location)
         low, high = intervals.mean_over_seeds(first, freedom).ends(CONFIDENCE)
         outcomes["macro_accuracy"].append(low <= 0.5 <= high)
@@ -107,7 +108,7 @@ def counted(population: Population, corpora: int, resamples: int = 500) -> dict[
     return {name: float(np.mean(of_corpora)) for name, of_corpora in outcomes.items()}
 
 
-def _runs(
+def runs_of_rows(
     correct: np.ndarray, truth: np.ndarray, location: np.ndarray, bootstrap: Bootstrap
 ) -> list[Runs]:
     """Returns the scores of both rows."""
@@ -121,10 +122,19 @@ def _runs(
 
 
 def main() -> None:
-    """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpora", type=int, default=2000)
-    parser.add_argument("--differing_scenes", type=int, default=SCENES)
+    """Parses the command line and prints the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--corpora", type=int, default=2000, help="corpora that are drawn for each line"
+    )
+    parser.add_argument(
+        "--differing_scenes",
+        type=int,
+        default=SCENES,
+        help="scenes in which the predictions of the rows differ",
+    )
     arguments = parser.parse_args()
     print(
         "| locations of a scene | seeds | run deviation, points | interval of macro accuracy "

@@ -133,8 +133,13 @@ def main() -> None:
     if arguments.threads:
         serve_predictions(arguments.work, arguments.threads)
         return
+    run_folders = {}
+    for pair in arguments.runs:
+        name, separator, folder = pair.partition("=")
+        if not separator:
+            parser.error(f"{pair} has no name: give NAME=FOLDER for each run")
+        run_folders[name] = folder
     arguments.work.mkdir(parents=True, exist_ok=True)
-    run_folders = dict(pair.split("=", 1) for pair in arguments.runs)
     measure(arguments.table, arguments.work, run_folders, arguments.json)
 
 

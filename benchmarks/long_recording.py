@@ -97,7 +97,7 @@ def _predict(model_dir: str, recording: Path, out: Path) -> Usage:
     )
     code, kibibytes, seconds = process.stdout.split()
     if code != "0":
-        sys.exit(f"crossask-predict ended with exit code {code}.")
+        sys.exit(f"crossask-predict ended with exit code {code}. Its error is above.")
     return Usage(int(kibibytes) / 1024, float(seconds))
 
 

@@ -121,7 +121,9 @@ def write_folder(folder: Path, settings: dict[str, str | list[str]]) -> None:
 
 def main() -> int:
     """Runs mutmut, and returns its exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("package", choices=PACKAGES)
     parser.add_argument("changes", nargs="*", help="patterns of names of changes (all)")
     parser.add_argument("--module", help="the only module to change (all of the package)")

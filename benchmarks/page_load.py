@@ -86,7 +86,7 @@ def page(model: str | None, minutes: float) -> Iterator[tuple[str, int]]:
     try:
         line = process.stdout.readline()
         if not line.startswith("Serving"):
-            sys.exit("The page has not started.")
+            sys.exit("The page has not started. Its error is above.")
         yield f"http://127.0.0.1:{port}/", process.pid
     finally:
         process.send_signal(signal.SIGTERM)
@@ -132,8 +132,8 @@ def watch_memory(process: int, outcomes: Outcomes, is_over: threading.Event) -> 
         outcomes.memory.append(pages * page_bytes / MEBIBYTE)
 
 
-def main() -> None:
-    """Runs the test and prints its figures."""
+def main() -> int:
+    """Runs the test and prints its figures; returns 1 if a request failed or was wrong."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", help="exported model; default: the starter model")
     parser.add_argument("--requests", type=int, default=1000, help="requests with short sounds")
@@ -153,6 +153,7 @@ def main() -> None:
         with page(arguments.model, 2 * arguments.minutes) as (address, process):
             run(address, process, (short, long), expected, arguments, outcomes)
     print_figures(outcomes)
+    return 1 if outcomes.problems else 0
 
 
 def run(
@@ -219,8 +220,7 @@ def print_figures(outcomes: Outcomes) -> None:
     print(f"{len(outcomes.problems)} wrong or failed")
     for problem in outcomes.problems[:10]:
         print(f"  {problem}")
-    sys.exit(1 if outcomes.problems else 0)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

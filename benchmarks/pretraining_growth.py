@@ -52,7 +52,9 @@ def measure(arguments: list[str]) -> tuple[float, float]:
     process = subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise SystemExit(f"crossask-pretrain {' '.join(arguments)} failed.")
+        raise SystemExit(
+            f"crossask-pretrain {' '.join(arguments)} failed. Run it alone to see why."
+        )
     return time.perf_counter() - before, peak_mebibytes(usage)
 
 

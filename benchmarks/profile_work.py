@@ -86,7 +86,7 @@ def _embeddings() -> Stages:
 
 
 def _step() -> Stages:
-    model, shapes = _network("training.batch_size=8")
+    model, shapes = _network(f"training.batch_size={BATCH}")
     inputs, targets = steps.random_batch(shapes, BATCH)
     inputs = {kind: tf.constant(value) for kind, value in inputs.items()}
     elements = (inputs, tf.constant(targets), tf.ones(BATCH))

@@ -9,7 +9,7 @@ difference is this rate minus the mean rate of the other scenes. The event model
 this corpus, so all clips can be used as well as those of the evaluation fold.
 
 With --audioset the head of the published VGGish is evaluated on AudioSet's evaluation set (see
-vggish_event_head.py for the folder). Its scenes are the five labels of places, in clips with
+audioset_embeddings.py for the folder). Its scenes are the five labels of places, in clips with
 exactly one of them, and the truth is the other labels of these clips.
 
 Several rankings of the events of a scene by their scores are compared:
@@ -58,7 +58,6 @@ soundscapes with a bias of each event.
 
 import argparse
 import dataclasses
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -193,19 +192,20 @@ def recovery(true: pd.DataFrame, scored: pd.DataFrame) -> dict[str, dict[str, An
     """
     rates = Units.from_table(true)
     scores = Units.from_table(scored)
-    whole = _figures_of_all(rates, scores)
+    whole = figures_of_all(rates, scores)
     rng = np.random.default_rng(0)
     draws = []
     for _ in range(RESAMPLES):
         units = _draw(rates.scene, rng)
-        draws.append(_figures_of_all(rates.drawn(units), scores.drawn(units)))
+        draws.append(figures_of_all(rates.drawn(units), scores.drawn(units)))
     return _with_intervals(whole, draws, 1)
 
 
 def recovery_with_bias(true: pd.DataFrame, scored: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Returns the same for scores with a random bias of each event, see the top of this file.
+    """Returns what `recovery` returns, for scores with a random bias of each event.
 
-    The values are means over draws of the bias, and the intervals those of the means.
+    See the top of this file. The values are means over draws of the bias, and the intervals those
+    of the means.
     """
     rates = Units.from_table(true)
     scores = Units.from_table(scored)
@@ -214,7 +214,7 @@ def recovery_with_bias(true: pd.DataFrame, scored: pd.DataFrame) -> dict[str, di
     for _ in range(BIAS_DRAWS):
         bias = rng.normal(0, BIAS_DEVIATION, scores.values.shape[1])
         values = expit(logit(np.clip(scores.values, *EXTREME_SCORES)) + bias)
-        draws.append(_figures_of_all(rates, dataclasses.replace(scores, values=values)))
+        draws.append(figures_of_all(rates, dataclasses.replace(scores, values=values)))
     means: dict[str, dict[str, float]] = {}
     for ranking in RANKINGS:
         means[ranking] = {}
@@ -262,10 +262,12 @@ def soundscapes_tables(run_dir: str) -> dict[str, tuple[pd.DataFrame, pd.DataFra
     cache = prepare_features(corpus, experiment, features_dir)
     tagger = read_tagger(experiment.event_model)
     if tagger is None:
-        raise SystemExit(f"The event model of {run_dir} has no head.")
+        raise SystemExit(
+            f"The event model of {run_dir} has no head. Give a run whose weights contain one."
+        )
     all_clips = [clip.id for clip in corpus.clips]
     scores = event_scores.clip_scores(tagger, cache, all_clips)
-    happens = _true_events(Path(paths["data_dir"]), all_clips, scores.columns)
+    happens = true_events(Path(paths["data_dir"]), all_clips, scores.columns)
     tables = {}
     for part, clip_ids in (("all", all_clips), ("evaluation", corpus.fold(run.fold).evaluation)):
         selected = list(clip_ids)
@@ -277,19 +279,20 @@ def soundscapes_tables(run_dir: str) -> dict[str, tuple[pd.DataFrame, pd.DataFra
 
 
 def audioset_tables(folder: Path, pca: Path) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
-    """Returns the same for the places of AudioSet's evaluation set.
+    """Returns what `soundscapes_tables` returns, for the places of AudioSet's evaluation set.
 
     Args:
       folder: Folder of the published embeddings.
       pca: VGGish's published PCA.
     """
-    from vggish_event_head import mean_over_patches, read_clips
+    from audioset_embeddings import EVALUATION, read_clips
+    from vggish_event_head import mean_over_patches
 
     from crossask.events import manifest
     from crossask.events.tagger import read_tags
 
     tagger = read_tags(manifest.path().with_name("vggish_tags.npz"))
-    clips = read_clips(folder / "eval.npz", pca, len(tagger.names))
+    clips = read_clips(folder / EVALUATION, pca, len(tagger.names))
     places = [name for name in tagger.names if name.startswith(PLACES)]
     labels = pd.DataFrame(clips.labels, columns=list(tagger.names))
     has_one_place = (labels[places].sum(axis=1) == 1).to_numpy()
@@ -316,7 +319,7 @@ def print_table(part: str, found: dict[str, dict[str, Any]]) -> None:
     print()
 
 
-def main() -> int:
+def main() -> None:
     """Reads the command line, prints the tables and optionally writes them."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -352,10 +355,9 @@ def main() -> int:
         }
     if arguments.json:
         files.write_json(arguments.json, content)
-    return 0
 
 
-def _figures_of_all(rates: Units, scores: Units) -> dict[str, dict[str, float]]:
+def figures_of_all(rates: Units, scores: Units) -> dict[str, dict[str, float]]:
     """Returns ranking -> its figures."""
     true_rates = rates.means()
     true = true_rates - events.means_elsewhere(true_rates)
@@ -438,7 +440,7 @@ def _interval(value: float, drawn: np.ndarray, count: int) -> dict[str, float]:
     }
 
 
-def _true_events(data_dir: Path, clip_ids: Sequence[str], kinds: Sequence[str]) -> pd.DataFrame:
+def true_events(data_dir: Path, clip_ids: Sequence[str], kinds: Sequence[str]) -> pd.DataFrame:
     """Returns for each clip whether each kind of event happens in it, 0 or 1."""
     table = pd.read_csv(data_dir / "events.csv", sep="\t")
     happens = pd.DataFrame(0.0, index=list(clip_ids), columns=list(kinds))
@@ -451,4 +453,4 @@ def _true_events(data_dir: Path, clip_ids: Sequence[str], kinds: Sequence[str]) 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,6 +1,6 @@
 """Measures the memory and the time of an exported model's graph on long recordings.
 
-  python benchmarks/served_memory.py MODEL [--seconds=10,60,600] [--rate=48000]
+  python benchmarks/served_memory.py MODEL [--seconds=10,60,600] [--rate=48000] [--inputs=wav]
 
 Each length is a call of the SavedModel on stereo noise, in a process of its own, with the waveform
 and with the bytes of a 16-bit WAV file. The memory of a call is the peak of its process minus what
@@ -46,7 +46,7 @@ def input_of(seconds):
 signatures = tf.saved_model.load(folder).signatures
 name = "serving_default" if kind == "waveform" else "classify_wav"
 if name not in signatures:
-    sys.exit(f"{folder} has no signature {name}: it was exported by an older version.")
+    sys.exit(f"{folder} has no signature {name}: it is of an older version. Export it again.")
 function = signatures[name]
 inputs = input_of(seconds)
 with open("/proc/self/clear_refs", "w") as file:

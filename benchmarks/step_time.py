@@ -1,4 +1,4 @@
-"""Measures seconds of a training step and peak memory on one and two logical devices.
+r"""Measures seconds of a training step and peak memory on one and two logical devices.
 
   python benchmarks/step_time.py experiments/dcase2019.py:cmam_feature_based \
       [--batch=8] [--rounds=7]

@@ -23,7 +23,7 @@ from scipy.stats import norm, t
 
 from crossask.evaluation import holm
 
-LEVEL = 0.05
+SIGNIFICANCE = 0.05
 METHOD = "published interval over locations and scores of the seeds; Student's t"
 
 
@@ -52,9 +52,10 @@ def _covers_seeds(corpus: dict[str, Any]) -> bool:
 
 
 def _renew_corpus(corpus: dict[str, Any]) -> list[str]:
+    """Rewrites the entry of a corpus; returns a line for each verdict that changes."""
     rows = {row["name"]: row for row in corpus["rows"]}
     for row in corpus["rows"]:
-        _widened(row["macro_accuracy"], row["interval"], (row,), corpus["scenes"])
+        _widen(row["macro_accuracy"], row["interval"], (row,), corpus["scenes"])
     found = list(_comparisons(corpus))
     p_values = {}
     for first, second, comparison in found:
@@ -63,6 +64,7 @@ def _renew_corpus(corpus: dict[str, Any]) -> list[str]:
             p_values[_pair(first, second)] = p_value
     adjusted = holm(p_values)
     corpus["comparisons"] = len(p_values)
+    # A pair may be in several places of the table; its line is printed once.
     changes = {}
     for first, second, comparison in found:
         adjusted_p = adjusted.get(_pair(first, second))
@@ -113,7 +115,7 @@ def _renew_interval(
     """Rewrites interval and p-value of a comparison; returns the p-value, None for one seed."""
     rows = (first, second)
     has_width = comparison["interval"]["high"] > comparison["interval"]["low"]
-    found = _widened(comparison["difference"], comparison["interval"], rows, scenes)
+    found = _widen(comparison["difference"], comparison["interval"], rows, scenes)
     comparison["p_value"] = None
     if found is None:
         return None
@@ -126,7 +128,7 @@ def _renew_interval(
     return p_value
 
 
-def _widened(
+def _widen(
     value: float, interval: dict[str, Any], rows: Sequence[dict[str, Any]], scenes: int
 ) -> tuple[float, float] | None:
     """Rewrites the interval of a score or a difference.
@@ -164,7 +166,7 @@ def _widened(
 def _verdict(interval: dict[str, Any], adjusted_p: float | None) -> str:
     if adjusted_p is None:
         return "one seed"
-    if adjusted_p >= LEVEL:
+    if adjusted_p >= SIGNIFICANCE:
         return "cannot tell"
     return "better" if interval["low"] > 0 else "worse"
 
@@ -178,9 +180,11 @@ def _shown(p_value: float | None) -> str:
 
 
 def main() -> None:
-    """Rewrites the files of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("files", nargs="+", type=Path)
+    """Parses the command line, rewrites the tables and prints the verdicts that change."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("files", nargs="+", type=Path, help="tables of crossask-report --json")
     for path in parser.parse_args().files:
         for change in renew(path):
             print(f"{path.name}: {change}")

@@ -1,4 +1,4 @@
-"""Trains the head that predicts AudioSet's 527 events from VGGish's published embeddings.
+r"""Trains the head that predicts AudioSet's 527 events from VGGish's published embeddings.
 
   python benchmarks/vggish_event_head.py AUDIOSET --pca=vggish_pca_params.npz \
       --out=vggish_assets/vggish_tags.npz

@@ -81,10 +81,10 @@ def can_fork() -> bool:
 
 
 def mapped(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """Returns the function's result for each item, which can be pickled.
+    """Returns the function's result for each item; it must be possible to pickle the results.
 
-    Where there are two cores, a copy of this process computes every second one. It ends with this
-    call, however that ends.
+    Where there are two cores, a copy of this process computes the results of every second item. The
+    copy ends with this call, however that ends.
     """
     items = list(items)
     if len(items) < 2 or not can_fork() or processors.cores() < 2:

@@ -180,7 +180,7 @@ def kept_without_pattern(folder: str | Path) -> Path:
 
 
 def _remove_working_folders(start: str) -> None:
-    """Removes the working folders, whose names have a start, that killed processes have left."""
+    """Removes working folders that killed processes have left; their names begin with `start`."""
     for path in Path(tempfile.gettempdir()).glob(f"{start}*"):
         process = path.name.removeprefix(start).partition("-")[0]
         if not process.isdigit() or path.name in _IN_USE:
@@ -262,7 +262,7 @@ def check_room(folder: str | Path, needed: int) -> None:
 
 
 def can_only_be_read(folder: str | Path) -> bool:
-    """Returns whether there is a folder to which this process may not write."""
+    """Returns whether a folder exists that this process may not write to."""
     return os.path.isdir(folder) and not os.access(folder, os.W_OK)
 
 
@@ -291,7 +291,7 @@ def state_of(path: str | os.PathLike[str]) -> tuple[int, int] | None:
 
 
 def place_of(path: str) -> str:
-    """Returns what is the same for all spellings of a file's path; a link is another file."""
+    """Returns one path for all spellings of a file's path; a link is a file of its own."""
     folder, name = os.path.split(path)
     return os.path.join(os.path.realpath(folder), name)
 

@@ -21,8 +21,11 @@ import numpy as np
 from crossask import files
 from crossask.errors import CrossaskError, DataError
 
+# Key of the checksums in a JSON file: name of a file beside it -> checksum. The empty name is that
+# of the JSON file itself.
 CHECKSUM = "checksum"
-# Its name in the list of checksums of a folder.
+ITSELF = ""
+# Name of the JSON file with the checksums of the files of a folder.
 FOLDER_LIST = "checksums.json"
 BLOCK_BYTES = 1 << 20
 # What NumPy raises for a file that is no .npz, or a damaged one. RuntimeError is that of an entry
@@ -49,7 +52,7 @@ def write_json(path: str | Path, value: Mapping[str, Any], beside: Sequence[str]
     checksums = {name: sha256(folder / name) for name in beside if (folder / name).is_file()}
     # Lists and tuples are the same in JSON.
     plain = json.loads(json.dumps(value))
-    checksums[""] = _digest(plain)
+    checksums[ITSELF] = _digest(plain)
     files.write_json(path, {**plain, CHECKSUM: checksums})
 
 
@@ -109,9 +112,9 @@ def check_beside(path: str | Path, fix: str, left_out: Sequence[str] = ()) -> No
 
 
 def check_file(path: str | Path, card: str | Path, fix: str) -> None:
-    """Compares a file with the checksum that the JSON file which describes it contains.
+    """Compares a file with the checksum in its card, the JSON file that describes it.
 
-    Both may have been renamed.
+    Both may have been renamed, so the name in the card is ignored.
 
     Raises:
       DataError: The file has changed, or the JSON file is damaged.
@@ -234,7 +237,7 @@ def _read(path: Path, fix: str) -> tuple[dict[str, Any], dict[str, str]]:
     checksums = value.pop(CHECKSUM, {})
     if not checksums:
         return value, {}
-    if not isinstance(checksums, dict) or checksums.pop("", "") != _digest(value):
+    if not isinstance(checksums, dict) or checksums.pop(ITSELF, "") != _digest(value):
         raise DataError(f"{path} has changed since it was written: its checksum differs.", fix)
     return value, checksums
 

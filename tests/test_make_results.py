@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -99,6 +100,11 @@ def test_a_study_without_its_data_is_skipped_with_the_reason(tmp_path, capsys):
     assert f"skipped: ESC10={tmp_path}/nowhere does not exist; YAMNET= is not given (" in printed
     assert "https://tfhub.dev/google/yamnet/1" in printed
     assert f"Changed in {tmp_path}/stored: nothing." in printed
+
+
+def test_make_passes_on_every_variable_of_the_studies():
+    (line,) = re.findall(r"^RESULTS_DATA := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert line.split() == list(studies.VARIABLES)
 
 
 def test_make_prints_the_plan_through_its_target():
@@ -405,15 +411,31 @@ def test_a_change_within_a_folder_of_data_is_noticed(tmp_path):
     (folder / "rain").mkdir(parents=True)
     recording = folder / "rain" / "a.ogg"
     recording.write_bytes(b"one")
-    study = studies.Study("small", "a test", "esc10", ())
-    settings = settings_of(tmp_path, NOTHING_GIVEN | {"ESC10": str(folder)})
-    digests = [make_results._digest(study, settings)]
+    script = tmp_path / "benchmark.py"
+    script.write_text(
+        "import pathlib, sys\n"
+        "pathlib.Path(sys.argv[1]).write_text('{}')\n"
+        "with open(sys.argv[2], 'a') as file:\n"
+        "    file.write('x')\n"
+    )
+    calls = tmp_path / "calls"
+    benchmark = ("{python}", str(script), "{stored}", str(calls))
+    study = studies.Study("small", "a test", "sounds", (), benchmark=benchmark)
+    corpora = {"sounds": studies.Corpus(data="", needs=("ESC10",))}
+    given = NOTHING_GIVEN | {"ESC10": str(folder)}
+    settings = make_results.Settings(tmp_path / "out", given, corpora, stored=tmp_path / "stored")
+
+    def calls_so_far():
+        assert make_results.make_results([study], settings) == 0
+        return len(calls.read_text())
+
+    assert calls_so_far() == 1
+    assert calls_so_far() == 1
     recording.write_bytes(b"two")
-    digests.append(make_results._digest(study, settings))
+    assert calls_so_far() == 2
     recording.rename(folder / "a.ogg")
-    digests.append(make_results._digest(study, settings))
-    assert len(set(digests)) == 3
-    assert make_results._digest(study, settings) == digests[-1]
+    assert calls_so_far() == 3
+    assert calls_so_far() == 3
 
 
 def test_a_run_of_another_row_is_set_aside_even_if_its_row_cannot_be_read(tmp_path):

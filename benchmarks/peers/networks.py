@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import fusion
 
-# Channels and pools of VGGish, and (stride, channels) of YAMNet, as in crossask/events.
+# As in crossask/events: the convolutions of VGGish as (channels, whether a pool follows), and the
+# blocks of YAMNet as (stride, channels).
 VGGISH = ((64, True), (128, True), (256, False), (256, True), (512, False), (512, True))
 YAMNET = (
     (2, 32),
@@ -36,25 +37,26 @@ YAMNET = (
 
 
 class LogMel(nn.Module):
-    """Waveforms [..., samples] to log-mel [..., frames, mels]; for `of` see `parts.features`.
+    """Waveforms [..., samples] to log-mel [..., frames, mels].
 
-    `triangles` is the file of the mel filter bank [fft_size / 2 + 1, mels].
+    `numbers` are window, hop and so on, see `parts.features.peer_options`; `triangles` is the file
+    of the mel filter bank [fft_size / 2 + 1, mels].
     """
 
-    def __init__(self, of: Mapping[str, Any], triangles: Path):
+    def __init__(self, numbers: Mapping[str, Any], triangles: Path):
         super().__init__()
-        self.of = of
-        self.register_buffer("window", torch.hann_window(of["window"]), persistent=False)
+        self.numbers = numbers
+        self.register_buffer("window", torch.hann_window(numbers["window"]), persistent=False)
         matrix = torch.from_numpy(np.load(triangles))
         self.register_buffer("triangles", matrix, persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Returns the log-mel."""
-        frames = waveform.unfold(-1, self.of["window"], self.of["hop"]) * self.window
-        spectrum = torch.fft.rfft(frames, self.of["fft_size"]).abs()
-        if self.of["spectrum"] == "power":
+        frames = waveform.unfold(-1, self.numbers["window"], self.numbers["hop"]) * self.window
+        spectrum = torch.fft.rfft(frames, self.numbers["fft_size"]).abs()
+        if self.numbers["spectrum"] == "power":
             spectrum = spectrum.square()
-        return torch.log(spectrum @ self.triangles + self.of["log_offset"])
+        return torch.log(spectrum @ self.triangles + self.numbers["log_offset"])
 
 
 class Encoder(nn.Module):
@@ -146,6 +148,7 @@ class VGGish(nn.Module):
     def forward(self, patches: Tensor) -> Tensor:
         """Returns the embeddings."""
         x = patches.unsqueeze(1).contiguous(memory_format=torch.channels_last)
+        # The dense layers follow those of VGGISH.
         for layer, (_, is_pooled) in zip(self.layers, VGGISH, strict=False):
             x = functional.relu(layer(x))
             if is_pooled:

@@ -159,10 +159,10 @@ def _side(number: int, rounds: Sequence[Turns], counted: Sequence[Turns]) -> Fig
         "peak_bytes": max(turns[number]["peak_bytes"] for turns in rounds),
     }
     if number > 0:
-        ours = [_of_unit(turns[0], "wall") for turns in counted]
-        ratios = [peer / own for peer, own in zip(seconds, ours, strict=True)]
-        ours = [_of_unit(turns[0], "own") for turns in rounds]
-        cpu_ratios = [peer / own for peer, own in zip(cpu_seconds, ours, strict=True)]
+        our_seconds = [_of_unit(turns[0], "wall") for turns in counted]
+        our_cpu_seconds = [_of_unit(turns[0], "own") for turns in rounds]
+        ratios = [peer / ours for peer, ours in zip(seconds, our_seconds, strict=True)]
+        cpu_ratios = [peer / ours for peer, ours in zip(cpu_seconds, our_cpu_seconds, strict=True)]
         figures |= {
             "ratio": _median(ratios),
             "ratio_low": _quantile(ratios, 0.25),

@@ -25,9 +25,9 @@ def options(name: str, is_narrow: bool, *overrides: str) -> dict[str, str]:
     return {"row": f"{PAPER}:{name}", "overrides": ",".join(changes)}
 
 
-def read(of: Mapping[str, Any]) -> config.Experiment:
-    """Returns the row that `options` describes."""
-    (experiment,) = config.read_experiments(of["row"])
-    if not of["overrides"]:
+def read(described: Mapping[str, Any]) -> config.Experiment:
+    """Returns the row that `options` described; further keys are ignored."""
+    (experiment,) = config.read_experiments(described["row"])
+    if not described["overrides"]:
         return experiment
-    return config.override(experiment, config.parse_overrides(of["overrides"]))
+    return config.override(experiment, config.parse_overrides(described["overrides"]))

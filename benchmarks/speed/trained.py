@@ -1,9 +1,7 @@
 """A corpus of made-up recordings, and a model that a command trained on it for one epoch."""
 
 import dataclasses
-import os
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 from speed import commands, recordings, rows
@@ -44,7 +42,8 @@ def write_corpus(folder: Path, clips: int, originals: int = 8) -> Path:
         place = number % originals
         name = f"clip{number}.wav"
         shutil.copyfile(paths[place], folder / name)
-        lines.append(f"{name},{'ab'[place % 2]},place{place}")
+        scene = "a" if place % 2 == 0 else "b"
+        lines.append(f"{name},{scene},place{place}")
     table = folder / "clips.csv"
     table.write_text("\n".join(lines) + "\n")
     return table
@@ -63,17 +62,13 @@ def export(setup: Setup, row: str = "fa") -> Exported:
     ]
     if options["overrides"]:
         words.append(f"--params_override={options['overrides']}")
-    _run("train", *words)
+    _run(setup, "train", *words)
     exported = Exported(folder / "model", folder / "model.tflite")
     run = f"--model_dir={folder / 'runs'}"
-    _run("export", run, f"--out={exported.saved_model}")
-    _run("export", run, f"--out={exported.litert}", "--format=litert")
+    _run(setup, "export", run, f"--out={exported.saved_model}")
+    _run(setup, "export", run, f"--out={exported.litert}", "--format=litert")
     return exported
 
 
-def _run(*words: str) -> None:
-    commands.run(commands.crossask(*words), _all_cores())
-
-
-def _all_cores() -> Sequence[int]:
-    return sorted(os.sched_getaffinity(0))
+def _run(setup: Setup, *words: str) -> None:
+    commands.run(commands.crossask(*words), setup.all_cores)

@@ -24,7 +24,7 @@ LOG = logging.getLogger("crossask")
 MOST_BYTES = 10_000_000
 UPLOAD = "/gradio_api/upload"
 TOO_LARGE = f"A request has at most {MOST_BYTES // 1_000_000} MB; sounds are uploaded as files."
-NOT_ANSWERED = "This request cannot be answered."
+NOT_ANSWERED = "This request failed. The log of the server says why."
 UNUSABLE_VALUES = (
     "The page cannot use this request. If the recording was chosen long ago, it is no longer on "
     "the server: choose it again."

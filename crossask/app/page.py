@@ -167,6 +167,7 @@ def load_models(
 
 
 def _predict_noise(model: Classifier) -> None:
+    """Predicts and explains a clip of noise, so that all graphs are prepared."""
     samples = round(model.clip_seconds * NOISE_RATE_HZ)
     noise = np.random.default_rng(0).normal(0, 0.01, samples)
     model.predict(noise, NOISE_RATE_HZ).explain()
@@ -316,6 +317,7 @@ def _add_examples(example_files: Sequence[tuple[str, Path]], recording: gr.Audio
 
 
 def _short_name(folder: str | Path | None) -> str:
+    """Returns the name of a model's folder, in which links are resolved."""
     if folder is None:
         return STARTER_NAME
     return Path(os.path.realpath(folder)).name

@@ -1,15 +1,19 @@
 """The look of the page: gradio's theme, and the style of the results."""
 
+import string
+
 import gradio as gr
 
-INK = "#1f6f78"
-DARK_INK = "#16545b"
-LIGHT_INK = "#7cc4c8"
+# That of the report.
+ACCENT = "#1f6f78"
+DARK_ACCENT = "#16545b"
+LIGHT_ACCENT = "#7cc4c8"
+WARNING = "#b4552d"
 
 # `!important` overrules gradio's own style. If gradio refuses an upload, it says why at the top of
 # the page, and writes "Error" over the place of the upload, where no other file can then be chosen.
 # The second line hides the latter.
-STYLE = """
+_RULES = """
 .html-container { padding:0 !important }
 :is(#recording,#several) [data-testid=status-tracker]:has(.error) { display:none !important }
 .examples { flex-wrap:wrap; gap:.5rem }
@@ -18,7 +22,7 @@ STYLE = """
 .columns { gap:1.5rem 2rem; align-items:start }
 .columns > * { min-width:0 }
 .shown { margin:0 0 .8rem; overflow-wrap:anywhere }
-.problem { margin:0; padding:.7rem 1rem; border-left:4px solid #b4552d; overflow-wrap:anywhere }
+.problem { margin:0; padding:.7rem 1rem; border-left:4px solid $warning; overflow-wrap:anywhere }
 .problem { background:var(--background-fill-secondary) }
 .overview { margin-bottom:1.4rem }
 .overview .scroll { overflow-x:auto }
@@ -41,8 +45,8 @@ STYLE = """
 .prediction th { overflow-wrap:break-word }
 .prediction tr:first-child th { font-weight:600 }
 .prediction .bar span { display:block; height:.8rem; min-width:1px; border-radius:2px }
-.prediction .bar span { background:#1f6f78 }
-.dark .prediction .bar span { background:#7cc4c8 }
+.prediction .bar span { background:$accent }
+.dark .prediction .bar span { background:$light_accent }
 .prediction .number { width:4.6rem; padding-left:.8rem; text-align:right; white-space:nowrap }
 .prediction figure { margin:0 0 1.4rem }
 .prediction figure h3 { margin-top:0 }
@@ -65,6 +69,9 @@ STYLE = """
 .card summary { margin-top:.5rem; cursor:pointer }
 .card pre { max-height:24rem; overflow:auto; font-size:.8rem }
 """
+STYLE = string.Template(_RULES).substitute(
+    accent=ACCENT, light_accent=LIGHT_ACCENT, warning=WARNING
+)
 
 
 def theme() -> gr.themes.Base:
@@ -76,12 +83,12 @@ def theme() -> gr.themes.Base:
         font_mono=("ui-monospace", "monospace"),
     )
     return theme.set(
-        button_primary_background_fill=INK,
-        button_primary_background_fill_hover=DARK_INK,
+        button_primary_background_fill=ACCENT,
+        button_primary_background_fill_hover=DARK_ACCENT,
         button_primary_text_color="white",
-        button_primary_background_fill_dark=INK,
-        button_primary_background_fill_hover_dark=DARK_INK,
+        button_primary_background_fill_dark=ACCENT,
+        button_primary_background_fill_hover_dark=DARK_ACCENT,
         button_primary_text_color_dark="white",
-        slider_color=INK,
-        slider_color_dark=LIGHT_INK,
+        slider_color=ACCENT,
+        slider_color_dark=LIGHT_ACCENT,
     )

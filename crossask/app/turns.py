@@ -46,7 +46,7 @@ class Request:
 
         Args:
           most_seconds: The most sound that it may have.
-          may_go_on: Whether the request needs no pauses.
+          may_go_on: Set while the request needs no pauses.
         """
         self.most_seconds = most_seconds
         self._may_go_on = may_go_on

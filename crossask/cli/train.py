@@ -227,7 +227,7 @@ def _print_errors(errors: Iterable[CrossaskError]) -> int:
 def _print_plan(rows: Sequence["Experiment"], seeds: int, values: flags.FlagValues) -> None:
     """Prints rows, runs, steps, disk space and time; a step of each row is measured on noise."""
     from crossask.datasets import Corpora
-    from crossask.grid.plan import check_batches, plan_row
+    from crossask.grid.plan import check_batches, plan_row, seconds_a_step
 
     corpora = Corpora(values.data_dir, need_audio=False)
     # Rows often share a corpus.
@@ -237,15 +237,20 @@ def _print_plan(rows: Sequence["Experiment"], seeds: int, values: flags.FlagValu
         # Errors are reported before anything is measured.
         check_batches(row, corpora(row), values.folds or row.folds)
     plans = []
+    step_seconds = []
     bar = progress.progress_bar("a step of each row", "row")
     for number, row in enumerate(rows):
         bar(number, len(rows))
-        plans.append(plan_row(row, corpora(row), values.folds or row.folds, seeds))
+        corpus = corpora(row)
+        plans.append(plan_row(row, corpus, values.folds or row.folds, seeds))
+        step_seconds.append(seconds_a_step(row, len(corpus.scenes)))
     bar(len(rows), len(rows))
-    for plan in plans:
-        _print_row(plan)
+    training_seconds = 0.0
+    for plan, seconds in zip(plans, step_seconds, strict=True):
+        _print_row(plan, seconds)
+        training_seconds += plan.steps * seconds
     clips = sum(len(corpus.clips) for corpus in distinct.values())
-    _print_totals(plans, clips, values.workers)
+    _print_totals(plans, clips, training_seconds, values.workers)
 
 
 def _print_folds(corpora: Iterable["Corpus"]) -> None:
@@ -257,19 +262,21 @@ def _print_folds(corpora: Iterable["Corpus"]) -> None:
             )
 
 
-def _print_row(plan: "RowPlan") -> None:
+def _print_row(plan: "RowPlan", seconds_a_step: float) -> None:
     """Prints the runs, clips, steps and time of a row."""
     parts = []
     for fold, part in plan.parts.items():
         parts.append(f"fold {fold}: {len(part.training):,} + {len(part.validation):,}")
-    duration = progress.duration(plan.seconds)
+    duration = progress.duration(plan.steps * seconds_a_step)
     print(
         f"{plan.row.name}: {plan.runs} runs (training + validation clips of {', '.join(parts)}), "
-        f"{plan.steps:,} steps, {plan.seconds_a_step:.2f} s a step, {duration}."
+        f"{plan.steps:,} steps, {seconds_a_step:.2f} s a step, {duration}."
     )
 
 
-def _print_totals(plans: Sequence["RowPlan"], clips: int, workers: int) -> None:
+def _print_totals(
+    plans: Sequence["RowPlan"], clips: int, training_seconds: float, workers: int
+) -> None:
     """Prints the disk space and the time that all rows need."""
     from crossask.grid.plan import seconds_a_clip
 
@@ -278,7 +285,6 @@ def _print_totals(plans: Sequence["RowPlan"], clips: int, workers: int) -> None:
     for plan in plans:
         feature_bytes |= plan.feature_bytes
     preparing = clips * seconds_a_clip(plan.row for plan in plans) / workers
-    training = sum(plan.seconds for plan in plans)
     runs = sum(plan.runs for plan in plans)
     run_bytes = sum(plan.run_bytes for plan in plans)
     print(
@@ -287,8 +293,8 @@ def _print_totals(plans: Sequence["RowPlan"], clips: int, workers: int) -> None:
     )
     print(f"Runs: {runs}, {run_bytes / 1e9:.1f} GB.")
     print(
-        f"Training, one run at a time on this machine: {progress.duration(training)}. This is a "
-        "rough guide, measured on a few steps of noise."
+        f"Training, one run at a time on this machine: {progress.duration(training_seconds)}. "
+        "This is a rough guide, measured on a few steps of noise."
     )
 
 

@@ -49,7 +49,6 @@ class RowPlan:
       run_bytes: Disk space of all its runs.
       feature_bytes: Key of a kind of feature -> disk space. Rows that share a feature share its
         key.
-      seconds_a_step: Measured time of a step; None if it was not measured.
     """
 
     row: Experiment
@@ -58,19 +57,9 @@ class RowPlan:
     steps: int
     run_bytes: int
     feature_bytes: dict[str, int]
-    seconds_a_step: float | None
-
-    @property
-    def seconds(self) -> float | None:
-        """Time of all steps; None if it was not measured."""
-        if self.seconds_a_step is None:
-            return None
-        return self.steps * self.seconds_a_step
 
 
-def plan_row(
-    row: Experiment, corpus: Corpus, folds: Sequence[str], seeds: int, timed: bool = True
-) -> RowPlan:
+def plan_row(row: Experiment, corpus: Corpus, folds: Sequence[str], seeds: int) -> RowPlan:
     """Returns the plan of a row. Only metadata of the corpus is read.
 
     Args:
@@ -78,7 +67,6 @@ def plan_row(
       corpus: The corpus.
       folds: Names of the folds.
       seeds: Number of seeds.
-      timed: Whether a training step is measured, on noise.
     """
     settings = row.training
     size = network_size.row_size(row, len(corpus.scenes))
@@ -94,7 +82,6 @@ def plan_row(
         steps=steps,
         run_bytes=runs * _run_bytes(row, size),
         feature_bytes=_feature_bytes(row, size.shapes, len(corpus.clips)),
-        seconds_a_step=_seconds_a_step(row, len(corpus.scenes), size.shapes) if timed else None,
     )
 
 
@@ -125,15 +112,14 @@ def seconds_to_train(grid: Grid, step_times: Mapping[str, StepTime], jobs: int =
       step_times: Name of a row -> measured time of its steps. Other rows are left out.
       jobs: Runs trained at once.
     """
-    all_runs = collections.Counter(row.name for row, _ in grid.plan())
     unfinished = collections.Counter(row.name for row, run in grid.plan() if not run.finished)
     seconds = 0.0
     for row in grid.rows:
         if row.name not in step_times:
             continue
         step = step_times[row.name]
-        plan = plan_row(row, grid.corpora(row), grid.folds_of(row), len(grid.seeds), timed=False)
-        steps_of_a_run = plan.steps / all_runs[row.name]
+        plan = plan_row(row, grid.corpora(row), grid.folds_of(row), len(grid.seeds))
+        steps_of_a_run = plan.steps / plan.runs
         seconds += unfinished[row.name] * (step.first + steps_of_a_run * step.later)
     return seconds / max(1, min(jobs, unfinished.total()))
 
@@ -154,13 +140,44 @@ def expected_seconds(grid: Grid, jobs: int = 1) -> float:
     seconds = 0.0
     for row, runs in unfinished.items():
         corpus = grid.corpora(row)
-        plan = plan_row(row, corpus, grid.folds_of(row), len(grid.seeds), timed=False)
+        plan = plan_row(row, corpus, grid.folds_of(row), len(grid.seeds))
         cost = network_size.row_size(row, len(corpus.scenes)).training_cost
         operations_of_a_step = row.training.batch_size * cost * PASSES_OF_A_STEP
         seconds_of_a_step = max(LEAST_SECONDS_OF_A_STEP, operations_of_a_step / ASSUMED_RATE)
         steps_of_a_run = plan.steps / plan.runs
         seconds += runs * (SECONDS_TO_START_A_RUN + steps_of_a_run * seconds_of_a_step)
     return seconds / max(1, min(jobs, unfinished.total()))
+
+
+def seconds_a_step(row: Experiment, classes: int) -> float:
+    """Returns the time of a training step of the whole batch, measured on noise.
+
+    Args:
+      row: The row.
+      classes: Number of scenes.
+    """
+    shapes = dict(network_size.row_size(row, classes).shapes)
+    frames = row.training.context_frames or row.augmentation.crop_frames
+    if frames:
+        shapes["log_mel"] = (frames, *shapes["log_mel"][1:])
+    plain = _without_weights(row)
+    with precision.policy(row.training.precision):
+        model = network.build(plain, [""] * classes, seed=0, statistics={})
+        training.compile_model(model, plain, classes, shapes)
+
+    whole = row.training.batch_size
+    count = _timed_clips(row)
+    rng = np.random.default_rng(0)
+    inputs = {}
+    for kind, shape in shapes.items():
+        inputs[kind] = tf.constant(rng.normal(size=(count, *shape)), tf.float32)
+    target = tf.constant(rng.integers(0, classes, count), tf.int32)
+    if row.soft_targets:
+        target = tf.one_hot(target, classes)
+    batch = (inputs, target, tf.ones([count]))
+    batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
+    step = model.make_train_function()
+    return _seconds_of(lambda: step(batches)) * whole / count
 
 
 def seconds_a_clip(rows: Iterable[Experiment]) -> float:
@@ -233,32 +250,6 @@ def _seconds_of_features(features: FeatureConfig, event_model: EventModelConfig 
         return clip_features.clip_features(waveform, features.sample_rate_hz, features, event_model)
 
     return _seconds_of(lambda: compute(waveform))
-
-
-def _seconds_a_step(row: Experiment, classes: int, shapes: Mapping[str, tuple[int, ...]]) -> float:
-    """Returns the time of a training step of the whole batch, measured on noise."""
-    shapes = dict(shapes)
-    frames = row.training.context_frames or row.augmentation.crop_frames
-    if frames:
-        shapes["log_mel"] = (frames, *shapes["log_mel"][1:])
-    plain = _without_weights(row)
-    with precision.policy(row.training.precision):
-        model = network.build(plain, [""] * classes, seed=0, statistics={})
-        training.compile_model(model, plain, classes, shapes)
-
-    whole = row.training.batch_size
-    count = _timed_clips(row)
-    rng = np.random.default_rng(0)
-    inputs = {}
-    for kind, shape in shapes.items():
-        inputs[kind] = tf.constant(rng.normal(size=(count, *shape)), tf.float32)
-    target = tf.constant(rng.integers(0, classes, count), tf.int32)
-    if row.soft_targets:
-        target = tf.one_hot(target, classes)
-    batch = (inputs, target, tf.ones([count]))
-    batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
-    step = model.make_train_function()
-    return _seconds_of(lambda: step(batches)) * whole / count
 
 
 def _without_weights(row: Experiment) -> Experiment:

@@ -1,4 +1,4 @@
-"""Child processes that end with their parent, and runs trained in several of them."""
+"""Starts child processes with the catalogue of this one, and trains runs in several of them."""
 
 import contextlib
 import dataclasses

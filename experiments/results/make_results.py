@@ -3,10 +3,10 @@
   python experiments/results/make_results.py --out=results_output --data ESC10=FOLDER [--dry_run]
 
 `make results` calls it in the folder of the repository. If it is killed, run it again: it goes on
-where it stopped. A study that is finished is not repeated unless its rows, its seeds or its data
-change; remove OUT/<study> to repeat it with another version of the code, or with other data, on
-which training refuses the earlier runs. A study whose data is not given is skipped. Runs that no
-longer belong to a study are moved to OUT/<study>/outdated.
+where it stopped. A finished study is repeated if its rows, its seeds or its data change. Remove
+OUT/<study> to repeat it with another version of the code, and also after a change of the data:
+training refuses runs that were trained on other data. A study whose data is not given is skipped.
+Runs that no longer belong to a study are moved to OUT/<study>/outdated.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from typing import Any
 from studies import CORPORA, STUDIES, VARIABLES, Command, Corpus, Study, Training, needs
 
 from crossask import config, files, locks
+from crossask.cli.command import PREEMPTED, SOME_FAILED, USER_ERROR
 from crossask.config.experiment_files import OF_NO_RUN
 from crossask.errors import CrossaskError, DataError
 from crossask.report import runs as report_runs
@@ -34,9 +35,9 @@ from crossask.stored import sha256
 from crossask.training import run_folder
 
 RESULTS = Path(__file__).parent
-ALL_FAILED = 2
-SOME_FAILED = 3
-STOPPED = 75  # As the commands return after SIGTERM.
+# The exit codes of the commands.
+ALL_FAILED = USER_ERROR
+STOPPED = PREEMPTED
 
 
 class StudyError(Exception):
@@ -78,7 +79,7 @@ class Settings:
         )
 
     def command(self, verb: str, *arguments: str) -> Command:
-        """Returns the command line of an installed command."""
+        """Returns the command line of `crossask-VERB`, as it is installed beside this Python."""
         return (str(Path(sys.executable).parent / f"crossask-{verb}"), *arguments)
 
 
@@ -362,6 +363,7 @@ def _run(command: Command) -> None:
 
 
 def _stop(_number: int, _frame: Any) -> None:
+    """Ends this process after SIGTERM; `_run` stops its command first."""
     raise SystemExit(STOPPED)
 
 
@@ -419,7 +421,7 @@ def _has_teacher(run: run_folder.Run) -> bool:
 
 
 def _complete(study: Study, settings: Settings) -> None:
-    """Adds the command to the JSON file, and to that of a benchmark what its runs record."""
+    """Adds the command to the JSON file of a study, and to a benchmark's versions and machines."""
     folder = settings.folder(study)
     path = folder / f"{study.name}.json"
     content = json.loads(path.read_text(encoding="utf-8"))

@@ -49,7 +49,7 @@ LEVEL_STUDIES = (
     "quiet_ambience_levels_cmam",
 )
 EVENT_STUDIES = ("demo", "ambience", "tut2017_embeddings")
-# In the order of the picture.
+# Name of a row -> its label, in the order of the picture.
 SYSTEMS = {
     "fa": "FA (without events)",
     "vem_feature_based": "VEM feature-based",
@@ -64,6 +64,7 @@ SYSTEMS = {
     "linear": "linear, on the embeddings",
 }
 NO_EVENTS = "without events (FA)"
+# Decimals of the plotted figures: another machine may compute other last digits.
 DIGITS = 4
 
 Effects = Mapping[str, Mapping[str, Sequence[float]]]  # scene -> event -> low, effect, high
@@ -193,6 +194,7 @@ class EventMatrix(Picture):
         return figure
 
 
+# Look of a point -> its colour.
 LOOKS = {
     "reference": figures.VALIDATION,
     "plain": figures.INK,

@@ -193,7 +193,7 @@ def needs(study: Study, corpora: Mapping[str, Corpus] = CORPORA) -> tuple[str, .
     return (*corpora[study.corpus].needs, *study.needs)
 
 
-def on_ambiences(name: str, about: str, file: str, minutes: float | None = None) -> Study:
+def on_ambiences(name: str, about: str, file: str, minutes: float) -> Study:
     """Returns a study of all rows of an experiment file on the ambiences, with YAMNet.
 
     Args:
@@ -214,7 +214,7 @@ def on_ambiences(name: str, about: str, file: str, minutes: float | None = None)
     )
 
 
-def levels_of(name: str, about: str, row: str, corpus: str, minutes: float | None = None) -> Study:
+def levels_of(name: str, about: str, row: str, corpus: str, minutes: float) -> Study:
     """Returns a study of one row of ambience_levels.py at several levels.
 
     Args:

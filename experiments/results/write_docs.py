@@ -32,8 +32,21 @@ IMAGES = ROOT / "docs" / "images"
 PAGES = ("README.md", "docs/serving.md", "experiments/results/README.md")
 BLOCK = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 WIDTH = 100
-NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-NUMBERS = (*NUMBERS, "eleven", "twelve")
+NUMBERS = (
+    "no",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +100,20 @@ class Comparison:
 
 
 class Row:
-    """A row of a JSON file, and its text."""
+    """A row of a JSON file, and its text.
+
+    Attributes:
+      content: The entry in the file.
+      name: Name of the row.
+      value: The macro accuracy, a fraction.
+      seeds: Number of its seeds.
+      percent: The macro accuracy.
+      interval: Its interval.
+      score: Macro accuracy and interval.
+      deviation: Standard deviation over seeds.
+      parameters: Number of parameters.
+      validation: The macro accuracy on the validation clips, a fraction.
+    """
 
     def __init__(self, content: Mapping[str, Any]):
         self.content = content
@@ -124,7 +150,20 @@ class Row:
 
 
 class Table:
-    """The corpus of a JSON file that crossask-report wrote."""
+    """The corpus of a JSON file that crossask-report wrote.
+
+    Attributes:
+      name: Name of the file, without its ending.
+      file: Path of the file below the folder of the repository.
+      corpus: The entry in the file.
+      rows: Name of a row -> the row.
+      clips: Number of evaluated clips.
+      locations: Number of their locations.
+      is_over_clips: Whether intervals are over clips, not locations.
+      chance: The macro accuracy of a guess.
+      comparisons: Number of comparisons whose p-values are adjusted together.
+      is_recomputed: Whether its intervals were computed without the predictions.
+    """
 
     def __init__(self, name: str, content: Mapping[str, Any]):
         (corpus,) = content["corpora"]
@@ -210,6 +249,7 @@ class Table:
         return self._conclusions(("cannot tell", "one seed", "worse"))
 
     def _conclusions(self, verdicts: Sequence[str]) -> list[str]:
+        """Returns the conclusions of the controls that have one of some verdicts."""
         verdict_of = {control.about: control.found.verdict for control in self.controls}
         found = []
         for about, conclusion in studies.CONCLUSIONS.items():
@@ -303,7 +343,7 @@ def share(found: Mapping[str, float]) -> str:
 
 
 def smaller_differences_of_the_paper(value: float) -> tuple[int, int]:
-    """Returns how many differences of the paper's claims are smaller, and how many exist.
+    """Returns how many differences of the paper's claims are below `value`, and how many exist.
 
     Args:
       value: A difference of macro accuracies, a fraction.
@@ -404,6 +444,7 @@ def wrapped(text: str) -> str:
             paragraph.append(line.strip())
         elif line.strip() or (lines and lines[-1]):
             # A template leaves several empty lines where a part is missing: one is enough.
+            # An expression without text leaves two spaces in its cell.
             lines.append(re.sub(r"\|  (?=\|)", "| ", line.rstrip()))
     return "\n".join(lines).strip() + "\n"
 
@@ -467,6 +508,7 @@ def _filled(paragraph: Sequence[str]) -> list[str]:
 
 
 def _comparison(found: Mapping[str, Any] | None) -> Comparison | None:
+    """Returns a comparison of a JSON file; None if the rows were not compared."""
     if found is None:
         return None
     interval = found["interval"]
@@ -485,7 +527,7 @@ def _needs(study: Study) -> str:
 
 
 def _origin(name: str, content: Mapping[str, Any]) -> SimpleNamespace:
-    """Returns on what a JSON file was computed."""
+    """Returns the commits, machines and command that a JSON file was computed with."""
     machines = []
     for machine in content.get("machines", []):
         machines.append(

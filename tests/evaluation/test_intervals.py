@@ -194,7 +194,7 @@ def test_scores_and_comparisons_use_the_measured_functions(coverage):
             table["truth"] = [names[scene] for scene in truth]
             tables.append(table)
         rows.append(tables)
-    first, second = coverage._runs(correct, truth, location, Bootstrap(200, 3))
+    first, second = coverage.runs_of_rows(correct, truth, location, Bootstrap(200, 3))
     freedom = intervals.freedom_of_units(truth, location)
 
     interval = evaluation.summarise(rows[0], 200, 3).interval

@@ -55,7 +55,7 @@ def test_scores_of_the_opposite_are_ranked_last(benchmark_module, monkeypatch):
 def test_a_bias_of_the_events_does_not_move_a_ratio_of_small_scores(benchmark_module):
     small = table(RATES / 100)
     biased = benchmark_module.recovery_with_bias(table(RATES), small)
-    whole = benchmark_module._figures_of_all(
+    whole = benchmark_module.figures_of_all(
         benchmark_module.Units.from_table(table(RATES)), benchmark_module.Units.from_table(small)
     )
     log_ratio = biased["log_ratio"]["spearman"]["value"]
@@ -75,6 +75,6 @@ def test_an_event_happens_in_a_clip_once(benchmark_module, tmp_path):
     lines = ["filename\tonset\toffset\tevent_label"]
     lines += ["audio/a.wav\t0\t1\tdog", "audio/a.wav\t2\t3\tdog", "audio/other.wav\t0\t1\tbell"]
     (tmp_path / "events.csv").write_text("\n".join(lines))
-    happens = benchmark_module._true_events(tmp_path, ["a.wav", "b.wav"], EVENTS)
+    happens = benchmark_module.true_events(tmp_path, ["a.wav", "b.wav"], EVENTS)
     assert happens.loc["a.wav"].to_dict() == dict.fromkeys(EVENTS, 0.0) | {"dog": 1.0}
     assert happens.loc["b.wav"].sum() == 0

@@ -152,7 +152,7 @@ def test_only_training_of_more_than_some_minutes_is_checked(data, tmp_path, monk
     assert preflight.rows_to_check(short, "always") == list(short.rows)
     assert preflight.rows_to_check(long) == list(long.rows)
     (row,) = long.rows
-    steps = plan.plan_row(row, long.corpora(row), long.folds_of(row), 2, timed=False).steps
+    steps = plan.plan_row(row, long.corpora(row), long.folds_of(row), 2).steps
     seconds = plan.expected_seconds(long)
     assert seconds >= steps * plan.LEAST_SECONDS_OF_A_STEP
     assert plan.expected_seconds(long, jobs=2) == seconds / 2

@@ -37,14 +37,14 @@ def create(options: Mapping[str, Any]) -> Task:
     return Task(repeat, outputs)
 
 
-def triangles(of: Mapping[str, Any]) -> np.ndarray:
-    """Returns a mel filter bank [fft_size / 2 + 1, mels]."""
+def triangles(log_mel: Mapping[str, Any]) -> np.ndarray:
+    """Returns the mel filter bank [fft_size / 2 + 1, mels] of a log-mel."""
     matrix = tf.signal.linear_to_mel_weight_matrix(
-        of["mel_bins"],
-        of["fft_size"] // 2 + 1,
-        of["rate_hz"],
-        of["min_hz"],
-        of["max_hz"],
+        log_mel["mel_bins"],
+        log_mel["fft_size"] // 2 + 1,
+        log_mel["rate_hz"],
+        log_mel["min_hz"],
+        log_mel["max_hz"],
         dtype=tf.float64,
     )
     return matrix.numpy().astype(np.float32)

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from crossask import config
+from crossask.audio import frontends
+from crossask.config import LogMelConfig, catalogue
 from speed import recordings, rows, tables
 from speed.setup import Setup
 
@@ -11,16 +12,20 @@ ROW = rows.options("cmam_from_scratch", is_narrow=False)
 UNIT = "file"
 # Both log-mels have values of about -5. Patches follow a resampler, and each has its own.
 TOLERANCES = {"log_mel": 1e-5, "patches": 1e-3}
-EVENT = config.LogMelConfig(
-    fft_size=512, min_hz=125.0, max_hz=7500.0, spectrum="magnitude", log_offset=0.01
-)
+EVENT_RATE_HZ = catalogue.front_end("vggish").sample_rate_hz
 
 
 def measure(setup: Setup) -> Iterator[tuple[str, Any]]:
     """Yields each work with its figures on one core and on all cores."""
     folder = setup.folder("features")
     paths = recordings.write(folder, count=1 if setup.short else 4)
-    options = ROW | peer_options() | {"paths": paths, "folder": str(folder)}
+    options = {
+        **ROW,
+        **peer_options(),
+        "patch_frames": frontends.PATCH_FRAMES,
+        "paths": paths,
+        "folder": str(folder),
+    }
     sides = [
         setup.ours("features", options),
         setup.ours("plain_tensorflow", options, name="tf.signal"),
@@ -40,11 +45,11 @@ def peer_options() -> dict[str, Any]:
     features = rows.read(ROW).features
     return {
         "scene": _in_numbers(features.log_mel, features.sample_rate_hz),
-        "event": _in_numbers(EVENT, 16000),
+        "event": _in_numbers(frontends.VGGISH_LOG_MEL, EVENT_RATE_HZ),
     }
 
 
-def _in_numbers(log_mel: config.LogMelConfig, rate_hz: int) -> dict[str, Any]:
+def _in_numbers(log_mel: LogMelConfig, rate_hz: int) -> dict[str, Any]:
     return {
         "rate_hz": rate_hz,
         "window": round(log_mel.window_seconds * rate_hz),

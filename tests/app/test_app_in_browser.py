@@ -167,7 +167,9 @@ def test_the_microphone_works(visit):
     page.get_by_label("Record audio").click()
     page.get_by_role("button", name="Record", exact=True).click()
     page.wait_for_timeout(2500)
-    page.get_by_role("button", name="Stop", exact=True).click()
+    # When the recording has been uploaded, the page clears what was asked for before.
+    with page.expect_response(lambda response: "/upload" in response.url):
+        page.get_by_role("button", name="Stop", exact=True).click()
     page.get_by_label("Play", exact=True).wait_for()
     page.get_by_role("button", name="Classify", exact=True).click()
     assert re.match(WORDS, page.locator(".prediction .words").inner_text(timeout=30000))

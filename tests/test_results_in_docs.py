@@ -113,6 +113,24 @@ def test_a_changed_score_changes_the_page(copied):
     assert "| FA | 3 | 12.3 % (" in text_of(copied)
 
 
+def test_the_readme_has_the_ratios_of_the_benchmark(monkeypatch, tmp_path):
+    content = json.loads(write_docs.BENCH.read_text())
+    side = content["steps"]["figures"]["fa, float32"]["one core"]["sides"]["PyTorch"]
+    side["ratio"] = 12.345
+    monkeypatch.setattr(write_docs, "BENCH", tmp_path / "bench.json")
+    write_docs.BENCH.write_text(json.dumps(content))
+    assert "| a training step of FA | PyTorch | 12.35 |" in text_of(RESULTS)
+
+
+def test_a_ratio_without_a_quiet_round_is_not_written(monkeypatch, tmp_path):
+    content = json.loads(write_docs.BENCH.read_text())
+    content["steps"]["figures"]["fa, float32"]["one core"]["sides"]["PyTorch"]["ratio"] = None
+    monkeypatch.setattr(write_docs, "BENCH", tmp_path / "bench.json")
+    write_docs.BENCH.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="repeat `make bench ONLY=steps`"):
+        text_of(RESULTS)
+
+
 def test_a_changed_figure_changes_the_digest_of_its_picture_alone(copied):
     before = digests_of(copied)
     path = copied / "controls.json"

@@ -28,6 +28,8 @@ from crossask.report import findings, formatting, studies
 RESULTS = Path(__file__).parent
 ROOT = RESULTS.parents[1]
 IMAGES = ROOT / "docs" / "images"
+# The figures of `make bench`.
+BENCH = ROOT / "benchmarks" / "results" / "bench.json"
 # Pages with blocks. docs/results.md is written as a whole.
 PAGES = ("README.md", "docs/serving.md", "experiments/results/README.md")
 BLOCK = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -355,6 +357,30 @@ def smaller_differences_of_the_paper(value: float) -> tuple[int, int]:
     return len(smaller), len(differences)
 
 
+def times_ours(part: str, work: str, peer: str) -> str:
+    """Returns the time of a peer divided by that of crossask on one core.
+
+    Args:
+      part: Part of `make bench`.
+      work: Name of the work in that part.
+      peer: Name of the peer.
+
+    Raises:
+      ValueError: The ratio is missing, because other processes used the core in every round.
+    """
+    stored = json.loads(BENCH.read_text(encoding="utf-8"))
+    ratio = stored[part]["figures"][work]["one core"]["sides"][peer]["ratio"]
+    if ratio is None:
+        raise ValueError(f"{BENCH} has no ratio for {work}: repeat `make bench ONLY={part}`.")
+    return f"{ratio:.2f}"
+
+
+def processor_of_bench() -> str:
+    """Returns the name of the processor on which `make bench` measured training steps."""
+    stored = json.loads(BENCH.read_text(encoding="utf-8"))
+    return stored["steps"]["machine"]["processor"]
+
+
 def field(file: str, row: str, path: str) -> Any:
     """Returns a field of a row of an experiment file."""
     (found,) = config.read_experiments(f"{ROOT}/experiments/{file}.py:{row}")
@@ -412,6 +438,7 @@ def render(name: str, stored: Stored) -> str:
         needs=_needs,
         number=formatting.number,
         picture=functools.partial(_picture, by_name),
+        processor_of_bench=processor_of_bench(),
         origins=[_origin(name, contents[name]) for name in contents],
         recomputed=[table.name for table in stored.tables.values() if table.is_recomputed],
         seeds_of=seeds_of,
@@ -419,6 +446,7 @@ def render(name: str, stored: Stored) -> str:
         smaller_differences=smaller_differences_of_the_paper,
         studies=STUDIES,
         table=stored.tables.__getitem__,
+        times_ours=times_ours,
         verdict=verdict,
         verdicts=verdicts,
     )

@@ -16,6 +16,8 @@ from speed.task import Arrays, Task
 
 # Steps after which moving statistics have forgotten their start.
 STATISTICS_STEPS = 30
+# Shift of the normalised activations of YAMNet.
+SHIFT = 1.0
 
 
 def create(options: Mapping[str, Any]) -> Task:
@@ -38,6 +40,7 @@ def create(options: Mapping[str, Any]) -> Task:
     if name == "vggish":
         weights = networks.vggish_weights(model)
     else:
+        _shift_activations(model)
         _learn_statistics(model, patches)
         weights = networks.yamnet_weights(model, yamnet.BATCH_NORM_EPSILON)
     np.savez(folder / "weights.npz", **weights)
@@ -55,6 +58,17 @@ def create(options: Mapping[str, Any]) -> Task:
 
     products = network_size.multiply_accumulates(model, tf.TensorSpec(shape, tf.float32))
     return Task(repeat, outputs, operations=2 * products // clips)
+
+
+def _shift_activations(model: EventModel) -> None:
+    """Adds `SHIFT` to the normalised activations of all layers.
+
+    With random weights and no shift, half of the activations are negative, and each layer increases
+    the rounding errors of the layers before it: in bfloat16 to 20 % of the embeddings.
+    """
+    for name, variable in model.named_variables().items():
+        if name.endswith("/beta"):
+            variable.assign(tf.fill(variable.shape, SHIFT))
 
 
 def _learn_statistics(model: EventModel, patches: np.ndarray) -> None:

@@ -23,12 +23,13 @@ CLIPS ?= 1000
 STUDIES ?=
 ESC10 ?=
 YAMNET ?=
+YAMNET_8_BITS ?=
 TUT2017_EMBEDDINGS ?=
 AMBIENCE ?=
 SCENE_RECORDINGS ?=
 AUDIOSET ?=
 VGGISH_PCA ?=
-RESULTS_DATA := ESC10 YAMNET TUT2017_EMBEDDINGS AMBIENCE SCENE_RECORDINGS AUDIOSET VGGISH_PCA
+RESULTS_DATA := ESC10 YAMNET YAMNET_8_BITS TUT2017_EMBEDDINGS AMBIENCE SCENE_RECORDINGS AUDIOSET VGGISH_PCA
 # bash replaces ~ in `make demo OUT=~/demo`; zsh, dash and fish pass it on
 home = $(if $(filter ~/%,$(firstword $(1))),$(patsubst ~/%,$(HOME)/%,$(1)),$(1))
 GRID = BIN=$(BIN) OUT="$(call home,$(OUT))" SEEDS="$(SEEDS)" ROWS="$(ROWS)" JOBS=$(JOBS) DOWNLOAD=$(DOWNLOAD) DRY_RUN=$(DRY_RUN)
@@ -78,7 +79,7 @@ rehearse-dcase2019: $(READY) ## the whole table by the same code on soundscapes:
 	@$(GRID) bash experiments/rehearse.sh
 
 results: OUT ?= results_output
-results: $(READY) ## remake experiments/results: [STUDIES=] [ESC10=] [YAMNET=] [TUT2017_EMBEDDINGS=] [AMBIENCE=] [SCENE_RECORDINGS=] [AUDIOSET=] [VGGISH_PCA=] [DRY_RUN=1]
+results: $(READY) ## remake experiments/results: [STUDIES=] [ESC10=] [YAMNET=] [YAMNET_8_BITS=] [TUT2017_EMBEDDINGS=] [AMBIENCE=] [SCENE_RECORDINGS=] [AUDIOSET=] [VGGISH_PCA=] [DRY_RUN=1]
 	@$(BIN)/python experiments/results/make_results.py --out="$(call home,$(OUT))" --studies="$(STUDIES)" \
 	  --jobs=$(JOBS) $(if $(filter-out 0 no false,$(DRY_RUN)),--dry_run) \
 	  $(foreach name,$(RESULTS_DATA),--data $(name)="$(call home,$($(name)))")

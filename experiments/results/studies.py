@@ -81,6 +81,9 @@ class Study:
 VARIABLES = {
     "ESC10": "the folder of ESC-10's recordings (github.com/karolpiczak/ESC-10)",
     "YAMNET": "the published YAMNet: https://tfhub.dev/google/yamnet/1, or a file or folder of it",
+    "YAMNET_8_BITS": (
+        "an .npz with the weights of the published TFLite file of YAMNet, as float32 numbers"
+    ),
     "TUT2017_EMBEDDINGS": (
         "an .npz with the parts train, val, test and eval, grouped by clip from the files in "
         "tfRecordsReal/ of github.com/tobiastoft91/VGGish_AudioClassifer_02456"
@@ -290,6 +293,30 @@ STUDIES = (
         baseline="cmam_fine_tuning",
         # 37 minutes a seed, with other work at the same time.
         minutes=3 * 37,
+    ),
+    Study(
+        name="esc10_8_bits",
+        about="ESC-10 with YAMNet in float32 and in 8 bits",
+        corpus="esc10",
+        needs=("YAMNET", "YAMNET_8_BITS"),
+        trainings=(
+            Training(
+                "experiments/esc10_8_bits.py",
+                THREE_SEEDS,
+                rows=("cmam_feature_based",),
+                override=YAMNET_WEIGHTS,
+            ),
+            Training(
+                "experiments/esc10_8_bits.py",
+                THREE_SEEDS,
+                rows=("cmam_8_bits",),
+                override="event_model.weights={YAMNET_8_BITS}",
+            ),
+        ),
+        baseline="cmam_feature_based",
+        # 30 runs to the 150 of esc10.
+        minutes=15,
+        is_measured=False,
     ),
     Study(
         name="controls",

@@ -5,6 +5,7 @@ PyAV is optional (the extra `media`) and is imported when the first such file is
 
 import contextlib
 import ctypes
+import enum
 import fractions
 import logging
 import os
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crossask.audio import channels, notices, ogg
+from crossask.audio import caf, channels, notices, ogg
 from crossask.errors import AudioError
 
 if TYPE_CHECKING:
@@ -99,6 +100,14 @@ _LONG_SECONDS = 600
 # Samples as float32 from -1 to 1, all channels in one array. For more than eight arrays, PyAV reads
 # memory outside of the frame.
 _FLOAT = "flt"
+
+
+class _Spacing(enum.Enum):
+    """Whether all packets of a file are one length apart."""
+
+    EVEN = enum.auto()
+    UNEVEN = enum.auto()
+    UNKNOWN = enum.auto()
 
 
 class MediaFile:
@@ -208,9 +217,14 @@ class MediaFile:
         if is_of_all_streams and len(streams) > 1:
             return False
         # The length contains pauses, in which there are no samples.
-        if self._is_even() is False:
+        if self._spacing() is _Spacing.UNEVEN:
             return False
         return self.seconds > 0 and form not in _WITHOUT_HEADER
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether samples of 17 to 24 bits take 4 bytes each, which FFmpeg reads wrongly in CAF."""
+        return self._container.format.name == "caf" and caf.has_gaps(self._name)
 
     @property
     def promised_seconds(self) -> float:
@@ -275,7 +289,7 @@ class MediaFile:
         if samples <= 0 or not counts_samples or self._start_time is None or self._is_chain:
             return 0
         form = self._container.format.name
-        if form == _WITH_INDEX and not self._is_even():
+        if form == _WITH_INDEX and self._spacing() is not _Spacing.EVEN:
             return 0
         # A page of Ogg has the time of its end alone. In FLAC, FFmpeg starts to count at others.
         if form == "ogg" and stream.codec_context.name not in _EXACT_IN_OGG:
@@ -292,30 +306,30 @@ class MediaFile:
             return samples
         return self._first_time - self._start_time
 
-    def _is_even(self) -> bool | None:
-        """Returns whether all packets of an m4a or mp4 are one length apart; None if unknown.
+    def _spacing(self) -> _Spacing:
+        """Returns how the packets of an m4a or mp4 follow each other; UNKNOWN for other files.
 
         A recorder that was paused, or that lost samples, leaves a gap in the times.
         """
         stream = self._container.streams.audio[0]
         if self._container.format.name != _WITH_INDEX:
-            return None
+            return _Spacing.UNKNOWN
         if stream.codec_context.name.startswith(_UNCOMPRESSED):
-            return True
+            return _Spacing.EVEN
         entries = getattr(stream, "index_entries", None)
         if entries is None:
             # Earlier versions of PyAV do not return the index.
-            return True
+            return _Spacing.EVEN
         if len(entries) < 2:
-            return None
+            return _Spacing.UNKNOWN
         first = entries[0].timestamp
         last = entries[-1].timestamp
         step = entries[1].timestamp - first
         if last - first != step * (len(entries) - 1):
-            return False
+            return _Spacing.UNEVEN
         # FFmpeg may know a part of the packets of a file in fragments.
         is_whole = stream.duration is not None and last + 2 * step >= stream.duration
-        return True if is_whole else None
+        return _Spacing.EVEN if is_whole else _Spacing.UNKNOWN
 
     def _decoded(self) -> Iterator["av.AudioFrame"]:
         """Yields the frames of the stream with float samples, one rate and one layout."""

@@ -1,6 +1,8 @@
 """Counts the length of MP3 and MP2 files frame by frame, without decoding them."""
 
+import contextlib
 import mmap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,35 +62,42 @@ def seconds_of(path: Path, layer: int) -> dict[Format, float]:
       path: The file.
       layer: Layer of the frames that count, 1 to 3. MP3 is layer 3.
     """
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        place = _end_of_id3(content)
-        seconds: dict[Format, float] = {}
-        searches = 0
-        while place >= 0 and searches < _MOST_SEARCHES:
-            frame = _frame_at(content, place, layer)
-            if frame is not None and _is_followed(content, place + frame.length, layer):
-                seconds[frame.format] = seconds.get(frame.format, 0.0) + frame.seconds
-                place += frame.length
-            else:
-                # The search for the next header: eleven bits of a frame's header are 1.
-                place = content.find(b"\xff", place + 1)
-                searches += 1
-        return seconds
+    seconds: dict[Format, float] = {}
+    with _content(path) as content:
+        for _, frame in _frames(content, layer):
+            seconds[frame.format] = seconds.get(frame.format, 0.0) + frame.seconds
+    return seconds
 
 
 def has_index(path: Path, layer: int) -> bool:
     """Returns whether the first frame of an MP3 file has its length in place of sound."""
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        place = _end_of_id3(content)
-        for _ in range(_MOST_SEARCHES):
-            frame = _frame_at(content, place, layer)
-            if frame is not None and _is_followed(content, place + frame.length, layer):
-                start = content[place : place + frame.length]
-                return any(mark in start for mark in _MARKS_OF_INDEX)
-            place = content.find(b"\xff", place + 1)
-            if place < 0:
-                break
+    with _content(path) as content:
+        for place, frame in _frames(content, layer):
+            start = content[place : place + frame.length]
+            return any(mark in start for mark in _MARKS_OF_INDEX)
     return False
+
+
+@contextlib.contextmanager
+def _content(path: Path) -> Iterator[mmap.mmap]:
+    """Yields the bytes of a file, which are read where they are needed."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        yield content
+
+
+def _frames(content: mmap.mmap, layer: int) -> Iterator[tuple[int, _Frame]]:
+    """Yields the first byte of each frame, and the frame; see `seconds_of`."""
+    place = _end_of_id3(content)
+    searches = 0
+    while place >= 0 and searches < _MOST_SEARCHES:
+        frame = _frame_at(content, place, layer)
+        if frame is not None and _is_followed(content, place + frame.length, layer):
+            yield place, frame
+            place += frame.length
+        else:
+            # The search for the next header: eleven bits of a frame's header are 1.
+            place = content.find(b"\xff", place + 1)
+            searches += 1
 
 
 def _is_followed(content: mmap.mmap, place: int, layer: int) -> bool:

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from crossask.audio import amplitudes, caf, channels, flac, formats, ogg, sndfile, wav_header
+from crossask.audio import amplitudes, channels, flac, formats, ogg, sndfile, wav_header
 from crossask.audio.formats import SUFFIXES, FolderContent, folder_content, is_sound_file
 from crossask.audio.media import MediaFile
 from crossask.audio.remarks import Remarks
@@ -326,8 +326,7 @@ def _opened(path: AnyPath) -> SoundFile | MediaFile:
             media = MediaFile(path)
             file.close()
             file = media
-    has_gaps = isinstance(file, SoundFile) and file.has_gaps
-    if has_gaps or caf.has_gaps(path):
+    if file.has_gaps:
         file.close()
         raise AudioError(
             f"{path} has samples of up to 24 bits in 4 bytes each, which has several meanings.",

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from crossask.audio import interruptions, mpeg, ogg, wav_header
+from crossask.audio import caf, interruptions, mpeg, ogg, wav_header
 
 # Layer of MPEG files by their encodings. "MP3" is libsndfile's format of all of them.
 _LAYERS = {"MPEG_LAYER_I": 1, "MPEG_LAYER_II": 2, "MPEG_LAYER_III": 3}
@@ -141,11 +141,13 @@ class SoundFile(soundfile.SoundFile):
 
     @property
     def has_gaps(self) -> bool:
-        """Whether samples of 17 to 24 bits take 4 bytes each, in WAV or W64.
+        """Whether samples of 17 to 24 bits take 4 bytes each, in WAV, W64 or CAF.
 
         The header does not say in which of the bytes they are. libsndfile guesses it from
         the samples, or takes them for samples of 3 bytes, and then reads loud noise.
         """
+        if self.format == "CAF":
+            return caf.has_gaps(self._path)
         block_bytes = _BLOCK_BYTES.search(self.extra_info)
         bits = _BITS.search(self.extra_info)
         if block_bytes is None or bits is None:

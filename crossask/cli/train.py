@@ -233,17 +233,17 @@ def _print_plan(rows: Sequence["Experiment"], seeds: int, values: flags.FlagValu
     # Rows often share a corpus.
     distinct = {id(corpora(row)): corpora(row) for row in rows}
     _print_folds(distinct.values())
-    for row in rows:
-        # Errors are reported before anything is measured.
-        check_batches(row, corpora(row), values.folds or row.folds)
     plans = []
+    for row in rows:
+        plan = plan_row(row, corpora(row), values.folds or row.folds, seeds)
+        # Errors are reported before anything is measured.
+        check_batches(plan)
+        plans.append(plan)
     step_seconds = []
     bar = progress.progress_bar("a step of each row", "row")
     for number, row in enumerate(rows):
         bar(number, len(rows))
-        corpus = corpora(row)
-        plans.append(plan_row(row, corpus, values.folds or row.folds, seeds))
-        step_seconds.append(seconds_a_step(row, len(corpus.scenes)))
+        step_seconds.append(seconds_a_step(row, len(corpora(row).scenes)))
     bar(len(rows), len(rows))
     training_seconds = 0.0
     for plan, seconds in zip(plans, step_seconds, strict=True):

@@ -43,20 +43,30 @@ class RowPlan:
 
     Attributes:
       row: The row.
-      runs: Number of its runs.
+      seeds: Number of seeds.
       parts: Fold -> the parts of the fold.
-      steps: Training steps of all its runs and epochs.
+      steps_an_epoch: Fold -> whole batches of its training clips.
       run_bytes: Disk space of all its runs.
       feature_bytes: Key of a kind of feature -> disk space. Rows that share a feature share its
         key.
     """
 
     row: Experiment
-    runs: int
+    seeds: int
     parts: dict[str, Parts]
-    steps: int
+    steps_an_epoch: dict[str, int]
     run_bytes: int
     feature_bytes: dict[str, int]
+
+    @property
+    def runs(self) -> int:
+        """Number of its runs."""
+        return self.seeds * len(self.parts)
+
+    @property
+    def steps(self) -> int:
+        """Training steps of all its runs and epochs."""
+        return self.seeds * self.row.training.epochs * sum(self.steps_an_epoch.values())
 
 
 def plan_row(row: Experiment, corpus: Corpus, folds: Sequence[str], seeds: int) -> RowPlan:
@@ -71,35 +81,29 @@ def plan_row(row: Experiment, corpus: Corpus, folds: Sequence[str], seeds: int) 
     settings = row.training
     size = network_size.row_size(row, len(corpus.scenes))
     parts = {name: parts_of(corpus, name, settings) for name in folds}
-    steps = 0
-    for part in parts.values():
-        steps += seeds * settings.epochs * _steps_an_epoch(row, part, size.shapes)
-    runs = seeds * len(parts)
+    steps_an_epoch = {}
+    for name, part in parts.items():
+        clips = len(part.training)
+        examples = count_examples_of_shapes(size.shapes, clips, settings.context_frames)
+        steps_an_epoch[name] = examples // settings.batch_size
     return RowPlan(
         row=row,
-        runs=runs,
+        seeds=seeds,
         parts=parts,
-        steps=steps,
-        run_bytes=runs * _run_bytes(row, size),
+        steps_an_epoch=steps_an_epoch,
+        run_bytes=seeds * len(parts) * _run_bytes(row, size),
         feature_bytes=_feature_bytes(row, size.shapes, len(corpus.clips)),
     )
 
 
-def check_batches(row: Experiment, corpus: Corpus, folds: Sequence[str]) -> None:
-    """Raises DataError if the training clips of a fold do not fill one batch.
-
-    Args:
-      row: The row.
-      corpus: The corpus.
-      folds: Names of the folds.
-    """
-    shapes = network_size.row_size(row, len(corpus.scenes)).shapes
-    for name in folds:
-        part = parts_of(corpus, name, row.training)
-        if not _steps_an_epoch(row, part, shapes):
+def check_batches(plan: RowPlan) -> None:
+    """Raises DataError if the training clips of a fold do not fill one batch."""
+    for fold, steps in plan.steps_an_epoch.items():
+        if not steps:
+            clips = len(plan.parts[fold].training)
             raise DataError(
-                f"Row {row.name}, fold {name}: {len(part.training)} training clips do not fill one "
-                f"batch of {row.training.batch_size}.",
+                f"Row {plan.row.name}, fold {fold}: {clips} training clips do not fill one batch "
+                f"of {plan.row.training.batch_size}.",
                 "Lower training.batch_size.",
             )
 
@@ -191,13 +195,6 @@ def seconds_a_clip(rows: Iterable[Experiment]) -> float:
     for row in by_front_ends.values():
         total += _seconds_of_features(row.features, row.event_model_read)
     return total
-
-
-def _steps_an_epoch(row: Experiment, part: Parts, shapes: Mapping[str, Sequence[int]]) -> int:
-    """Returns the number of whole batches of the training clips."""
-    settings = row.training
-    examples = count_examples_of_shapes(shapes, len(part.training), settings.context_frames)
-    return examples // settings.batch_size
 
 
 def _run_bytes(row: Experiment, size: network_size.RowSize) -> int:

@@ -206,11 +206,15 @@ def make_results(
 
 def _check_baseline(grouped: Mapping[Corpus, list[list[EvaluatedRun]]], baseline: str) -> None:
     """Raises DataError for a baseline that is no row of any corpus, and no system."""
-    firsts = [runs[0] for groups in grouped.values() for runs in groups]
-    rows = list(dict.fromkeys(first.name for first in firsts))
-    systems = [*SYSTEMS, *(first.system for first in firsts)]
+    rows: list[str] = []
+    known = [*SYSTEMS]
+    for groups in grouped.values():
+        for first, *_ in groups:
+            known += [first.system, first.row]
+            if first.name not in rows:
+                rows.append(first.name)
     # Names of rows come last: of a row and a system of one spelling, the message names the row.
-    known = [*systems, *(first.row for first in firsts), *rows]
+    known += rows
     if baseline not in known:
         raise DataError(
             f"No row has the name or the system {baseline!r}.",

@@ -167,7 +167,7 @@ def test_the_microphone_works(visit):
     page.get_by_label("Record audio").click()
     page.get_by_role("button", name="Record", exact=True).click()
     page.wait_for_timeout(2500)
-    # When the recording has been uploaded, the page clears what was asked for before.
+    # The end of an upload cancels a classification that was started before it.
     with page.expect_response(lambda response: "/upload" in response.url):
         page.get_by_role("button", name="Stop", exact=True).click()
     page.get_by_label("Play", exact=True).wait_for()

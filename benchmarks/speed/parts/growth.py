@@ -1,6 +1,7 @@
 """`crossask prepare` for more and more clips of 10 s on all cores: time and peak memory.
 
-The clips are copies of eight recordings. The features are those of FA.
+The clips are copies of eight recordings. The features are those of FA. 10,000 clips are measured
+with `CLIPS=10000` and need 35 GB on disk.
 """
 
 from collections.abc import Iterator

@@ -33,6 +33,9 @@ PARTS = {
     "evaluate": "test",
     "evaluation": "test",
 }
+# Columns of a table.
+NEEDED_COLUMNS = ("filename", "scene")
+OPTIONAL_COLUMNS = ("location", "city", "device", "fold")
 # Texts of missing values that pandas has made of numbers and writes instead of empty cells.
 MISSING = ("nan", "NaN", "<NA>")
 
@@ -210,13 +213,30 @@ def _clip_in_folder(file: Path, folder: Path) -> Clip:
 def _read_table(path: Path) -> ClipTable:
     """Returns the CSV; each line has a name of its own and a scene."""
     table = _without_missing(text_tables.read_csv(path))
-    table.require(("filename", "scene"), "Give a header with filename and scene.")
+    table.require(NEEDED_COLUMNS, "Give a header with filename and scene.")
+    table.check_optional(OPTIONAL_COLUMNS)
+    _log_others(table)
     filled = ["scene"]
     for column in ("location", "fold"):
         # Spreadsheets also write the header of an empty column.
         if column in table.columns and any(table.column(column)):
             filled.append(column)
     return ClipTable(table, filled)
+
+
+def _log_others(table: text_tables.Table) -> None:
+    """Logs once which columns are not read: one of them may be meant as location or fold."""
+    known = (*NEEDED_COLUMNS, *OPTIONAL_COLUMNS)
+    others = [repr(column) for column in table.columns if column and column not in known]
+    if others:
+        notices.log_once(
+            f"columns of {table.path}",
+            logging.INFO,
+            "Columns of %s that are not read: %s. Read are %s.",
+            table.path,
+            shortened_list(others),
+            ", ".join(known),
+        )
 
 
 def _without_missing(table: text_tables.Table) -> text_tables.Table:

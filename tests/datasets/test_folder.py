@@ -80,6 +80,17 @@ def test_folders_below_a_scene_are_searched_and_what_is_left_out_is_one_line(tmp
     )
 
 
+def test_columns_that_are_not_read_are_logged_once(tmp_path, caplog):
+    rows = [("a.wav", "x", "p1", 1), ("b.wav", "x", "p2", 2)]
+    write_table(tmp_path, ("filename", "scene", "site", "split"), rows)
+    notices.forget()
+    with caplog.at_level(logging.INFO, "crossask"):
+        read_corpus("folder", tmp_path)
+        read_corpus("folder", tmp_path)
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert "not read: 'site', 'split'. Read are filename, scene, location, city" in message
+
+
 def test_all_missing_files_of_a_table_are_one_error(tmp_path):
     rows = [(f"{scene}{n}.wav", scene, f"{scene}{n}") for scene in "ab" for n in range(3)]
     write_table(tmp_path, LOCATIONS, rows)

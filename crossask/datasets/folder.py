@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import logging
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -33,6 +34,8 @@ PARTS = {
     "evaluate": "test",
     "evaluation": "test",
 }
+# Names of folders that have a part or a fold of a corpus in them: "fold1", "fold_2".
+FOLD_FOLDER = re.compile(r"fold[-_]?\d+")
 # Columns of a table.
 NEEDED_COLUMNS = ("filename", "scene")
 OPTIONAL_COLUMNS = ("location", "city", "device", "fold")
@@ -180,12 +183,30 @@ def _clips_of_folders(folder: Path) -> list[Clip]:
             f"{folder} contains no sound files in sub-folders.{found}",
             f"Put {' '.join(reading.SUFFIXES)} files into one sub-folder for each scene.",
         )
+    _check_are_scenes({clip.scene for clip in clips}, folder)
     _log_deeper(clips, folder)
     if left_out:
         notices.log_once(
             f"left out of {folder}", logging.INFO, "Left out of %s: %s.", folder, left_out
         )
     return clips
+
+
+def _check_are_scenes(names: Iterable[str], folder: Path) -> None:
+    """Raises DataError if all folders are called as parts or folds of a corpus, such as train.
+
+    A network would learn to distinguish the parts.
+    """
+    for name in names:
+        key = text_tables.spelling_key(name)
+        if key not in PARTS and not FOLD_FOLDER.fullmatch(key):
+            return
+    listed = shortened_list(sorted(names))
+    raise DataError(
+        f"{folder} has a sub-folder for each part or fold ({listed}), and not for each scene.",
+        "Give a CSV with the columns filename, scene and fold, or a folder with one sub-folder for "
+        "each scene.",
+    )
 
 
 def _log_deeper(clips: Iterable[Clip], folder: Path) -> None:

@@ -80,6 +80,23 @@ def test_folders_below_a_scene_are_searched_and_what_is_left_out_is_one_line(tmp
     )
 
 
+@pytest.mark.parametrize("names", [("train", "test"), ("Training", "VAL"), ("fold1", "fold_2")])
+def test_folders_of_parts_in_place_of_scenes_are_an_error(tmp_path, names):
+    for name in names:
+        for number in range(2):
+            write_wav(tmp_path / name / "forest" / f"{number}.wav")
+            write_wav(tmp_path / name / "office" / f"{number}.wav")
+    with pytest.raises(DataError, match=f"for each part or fold .*{names[0]}.*, and not for each"):
+        read_corpus("folder", tmp_path)
+
+
+def test_one_scene_may_have_the_name_of_a_part(tmp_path):
+    for name in ("test", "office"):
+        for number in range(2):
+            write_wav(tmp_path / name / f"{number}.wav")
+    assert read_corpus("folder", tmp_path).scenes == ("office", "test")
+
+
 def test_columns_that_are_not_read_are_logged_once(tmp_path, caplog):
     rows = [("a.wav", "x", "p1", 1), ("b.wav", "x", "p2", 2)]
     write_table(tmp_path, ("filename", "scene", "site", "split"), rows)

@@ -55,10 +55,7 @@ def _train_and_export(own: "OwnRecordings", out: Path, values: flags.FlagValues)
     table = out / folder.TABLE
     rows = out / ROWS
     own_recordings.write_table(own, table)
-    if not rows.exists():
-        with files.writing(rows) as temporary:
-            temporary.write_text(own_recordings.experiment_text(own, table), encoding="utf-8")
-    command.LOG.info("Settings: %s (edit it and run the same command).", rows)
+    _write_rows(own_recordings.experiment_text(own, table), rows)
 
     features = values.features_dir or out / "features"
     runs = out / "runs"
@@ -84,6 +81,22 @@ def _train_and_export(own: "OwnRecordings", out: Path, values: flags.FlagValues)
         # others failed, or an earlier command began them and this one does not train them.
         worst_code = max(worst_code, code)
     return max(worst_code, _export(out))
+
+
+def _write_rows(text: str, rows: Path) -> None:
+    """Writes the experiment file if there is none, and logs which settings count."""
+    if not rows.exists():
+        with files.writing(rows) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    elif rows.read_text(encoding="utf-8", errors="replace") != text:
+        # It was edited, or written for other recordings: before some were added, for example.
+        command.LOG.info(
+            "Settings: %s, which was written before. Where they differ from those above, they "
+            "count; remove the file to have it written for these recordings.",
+            rows,
+        )
+        return
+    command.LOG.info("Settings: %s (edit it and run the same command).", rows)
 
 
 def folder_beside(source: Path) -> Path:

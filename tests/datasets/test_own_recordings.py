@@ -163,6 +163,22 @@ def test_the_written_files_are_read_again_and_an_edited_one_is_kept(sounds, caps
     assert (out / "rows.py").read_text() == edited
 
 
+def test_settings_that_were_written_for_other_recordings_are_announced(sounds, monkeypatch, capsys):
+    monkeypatch.setattr(of_command, "_verb", lambda *_: 0)
+    words = ["crossask train", str(sounds), "--dry_run", "--seeds=0"]
+    for _ in range(2):
+        assert train.main(words) == 0
+        assert "rows.py (edit it and run the same command)." in capsys.readouterr().err
+    # The clips of the first command have 5 s.
+    for number in range(4, 10):
+        write(sounds, f"park/park_{number}.wav", seconds=9.0)
+        write(sounds, f"tram/tram_{number}.wav", seconds=9.0)
+    assert train.main(words) == 0
+    printed = capsys.readouterr().err
+    assert "Clips of 9 s" in printed
+    assert "rows.py, which was written before. Where they differ from those above" in printed
+
+
 def test_the_written_table_is_read_if_two_names_differ_only_in_blanks_or_case(tmp_path):
     for scene in ("park", "tram"):
         for name in ("rec 1", "rec1", "Rec2", "rec2"):

@@ -343,6 +343,25 @@ def test_a_silent_channel_is_warned_of_once(tmp_path, logged, dead, side, kind):
     assert "dead2.wav" in logged()[1]
 
 
+@pytest.mark.parametrize("right", [-1.0, -0.9])
+def test_channels_of_opposite_polarity_are_warned_of_once(tmp_path, logged, right):
+    rng = np.random.default_rng(0)
+    left = rng.normal(0, 0.1, 8000)
+    soundfile.write(tmp_path / "equal.wav", np.stack([left, left], 1), 8000)
+    soundfile.write(tmp_path / "half.wav", np.stack([left, -0.5 * left], 1), 8000)
+    soundfile.write(tmp_path / "far.wav", np.stack([left, rng.normal(0, 0.1, 8000)], 1), 8000)
+    # A constant offset does not count.
+    opposite = np.stack([left + 0.2, right * left], 1)
+    soundfile.write(tmp_path / "opposite.wav", opposite, 8000)
+    for name in ("equal.wav", "half.wav", "far.wav", "opposite.wav"):
+        reading.read_audio(tmp_path / name)
+    (message,) = logged()
+    assert "opposite.wav has channels of opposite polarity" in message
+    notices.forget()
+    reading.read_seconds(tmp_path / "opposite.wav", 0.5, 0.9)
+    assert "opposite.wav (from 0.5 s) has channels of opposite polarity" in logged()[1]
+
+
 def test_silence_is_warned_of_once(tmp_path, logged):
     for name in ("a.wav", "b.wav"):
         soundfile.write(tmp_path / name, np.zeros((8000, 2)), 8000)

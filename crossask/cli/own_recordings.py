@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SEEDS = "0,1,2"
 # The experiment file, which the user edits.
 ROWS = "rows.py"
+# The earlier table of the recordings, if it was another one.
+TABLE_BEFORE = "clips_before.csv"
 # All numbers of the report, beside the folder of the runs.
 RESULTS = "results.json"
 # Flags of `crossask train` that also apply to a folder of recordings.
@@ -54,6 +56,7 @@ def _train_and_export(own: "OwnRecordings", out: Path, values: flags.FlagValues)
 
     table = out / folder.TABLE
     rows = out / ROWS
+    _keep_other_files(table, own_recordings.table_text(own))
     own_recordings.write_table(own, table)
     _write_rows(own_recordings.experiment_text(own, table), rows)
 
@@ -81,6 +84,35 @@ def _train_and_export(own: "OwnRecordings", out: Path, values: flags.FlagValues)
         # others failed, or an earlier command began them and this one does not train them.
         worst_code = max(worst_code, code)
     return max(worst_code, _export(out))
+
+
+def _keep_other_files(table: Path, text: str) -> None:
+    """Renames a table that was edited, so that it is not overwritten.
+
+    Args:
+      table: The table of the recordings that will be written.
+      text: Its content. A killed command may have left it.
+
+    Raises:
+      CrossaskError: The folder has no settings, but other files that would be overwritten.
+    """
+    if not table.with_name(ROWS).exists():
+        for path in (table, table.with_name(RESULTS)):
+            if path.exists() and path.read_bytes() != text.encode():
+                raise CrossaskError(
+                    f"{path} exists, and this command has not written it.",
+                    "Set --model_dir to another folder, or move the file.",
+                )
+    elif table.exists() and table.read_bytes() != text.encode():
+        before = table.with_name(TABLE_BEFORE)
+        os.replace(table, before)
+        command.LOG.info(
+            "%s is written anew, because it differs from the recordings that are given. The "
+            "earlier one is %s. To train with it, copy it to another folder, and give the copy "
+            "in place of the recordings.",
+            table,
+            before,
+        )
 
 
 def _write_rows(text: str, rows: Path) -> None:

@@ -163,6 +163,37 @@ def test_the_written_files_are_read_again_and_an_edited_one_is_kept(sounds, caps
     assert (out / "rows.py").read_text() == edited
 
 
+@pytest.mark.parametrize("name", ["clips.csv", "results.json"])
+def test_files_of_the_user_in_the_output_folder_are_not_overwritten(
+    sounds, tmp_path, monkeypatch, capsys, name
+):
+    monkeypatch.setattr(of_command, "_verb", lambda *_: 0)
+    out = tmp_path / "project"
+    out.mkdir()
+    (out / name).write_text("mine")
+    assert train.main(["crossask train", str(sounds), f"--model_dir={out}", "--dry_run"]) == 2
+    assert f"{out / name} exists, and this command has not written it." in capsys.readouterr().err
+    assert [path.name for path in out.iterdir() if not path.name.startswith(".")] == [name]
+    assert (out / name).read_text() == "mine"
+
+
+def test_a_written_table_that_was_edited_is_kept_beside_the_new_one(sounds, monkeypatch, capsys):
+    monkeypatch.setattr(of_command, "_verb", lambda *_: 0)
+    words = ["crossask train", str(sounds), "--dry_run"]
+    out = sounds.with_name("sounds_models")
+    for _ in range(2):
+        assert train.main(words) == 0
+        assert sorted(path.name for path in out.glob("*.csv")) == ["clips.csv"]
+    written = (out / "clips.csv").read_bytes()
+    edited = written.replace(b"park/park_1\r\n", b"the park\r\n")
+    (out / "clips.csv").write_bytes(edited)
+    capsys.readouterr()
+    assert train.main(words) == 0
+    assert (out / "clips.csv").read_bytes() == written
+    assert (out / "clips_before.csv").read_bytes() == edited
+    assert "clips_before.csv. To train with it" in capsys.readouterr().err
+
+
 def test_settings_that_were_written_for_other_recordings_are_announced(sounds, monkeypatch, capsys):
     monkeypatch.setattr(of_command, "_verb", lambda *_: 0)
     words = ["crossask train", str(sounds), "--dry_run", "--seeds=0"]

@@ -106,7 +106,9 @@ def test_an_unknown_device_is_an_error_with_its_line(tmp_path, device, found):
 @pytest.mark.parametrize("name", ["tau2019", "soundscapes"])
 def test_recordings_of_several_devices_are_no_corpus_of_one(tmp_path, name):
     write_mobile(tmp_path, CLIPS_2020)
-    with pytest.raises(DataError, match=rf"meta\.csv has the devices a, b, c, .*, but {name} has o"):
+    with pytest.raises(
+        DataError, match=rf"meta\.csv has the devices a, b, c, .*, but {name} has o"
+    ):
         read_corpus(name, tmp_path)
 
 

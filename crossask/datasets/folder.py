@@ -209,18 +209,19 @@ def _check_are_scenes(names: Iterable[str], folder: Path) -> None:
     )
 
 
-def _log_deeper(clips: Iterable[Clip], folder: Path) -> None:
+def _log_deeper(clips: Sequence[Clip], folder: Path) -> None:
     """Logs once how many recordings are in folders below those of the scenes."""
     deeper = [clip for clip in clips if len(Path(clip.id).parts) > 2]
     if deeper:
         notices.log_once(
             f"deeper in {folder}",
             logging.WARNING,
-            "%d recordings in %s are in folders below those of the scenes, and each one counts as "
-            "a location. If such a folder is one place, give a CSV with a column location, so that "
-            "its recordings stay on one side of a split.",
+            "%d recordings in %s are in folders below those of the scenes (%s), and each one "
+            "counts as a location. If such a folder is one place, give a CSV with a column "
+            "location, so that its recordings stay on one side of a split.",
             len(deeper),
             folder,
+            shortened_list(sorted({clip.scene for clip in clips})),
         )
 
 

@@ -72,6 +72,8 @@ def test_folders_below_a_scene_are_searched_and_what_is_left_out_is_one_line(tmp
     ]
     deeper, left_out = [record.getMessage() for record in caplog.records]
     assert deeper.startswith(f"2 recordings in {tmp_path} are in folders below those of the scenes")
+    # Of folders such as CITY/SCENE, it shows that the cities count as scenes.
+    assert "those of the scenes (forest, office), and each one counts as a location" in deeper
     assert "column location" in deeper
     assert left_out == (
         f"Left out of {tmp_path}: 1 sound files outside of the folders of the scenes, 1 links "

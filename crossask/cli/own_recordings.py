@@ -1,5 +1,6 @@
 """Runs `crossask train RECORDINGS`: settings, training, evaluation, report and export."""
 
+import itertools
 import json
 import os
 from collections.abc import Sequence
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 SEEDS = "0,1,2"
 # The experiment file, which the user edits.
 ROWS = "rows.py"
-# The earlier table of the recordings, if it was another one.
-TABLE_BEFORE = "clips_before.csv"
+# Earlier tables of the recordings, by their numbers.
+TABLE_BEFORE = "clips_before_{}.csv"
 # All numbers of the report, beside the folder of the runs.
 RESULTS = "results.json"
 # Flags of `crossask train` that also apply to a folder of recordings.
@@ -104,7 +105,9 @@ def _keep_other_files(table: Path, text: str) -> None:
                     "Set --model_dir to another folder, or move the file.",
                 )
     elif table.exists() and table.read_bytes() != text.encode():
-        before = table.with_name(TABLE_BEFORE)
+        numbers = itertools.count(1)
+        paths = (table.with_name(TABLE_BEFORE.format(number)) for number in numbers)
+        before = next(path for path in paths if not os.path.lexists(path))
         os.replace(table, before)
         command.LOG.info(
             "%s is written anew, because it differs from the recordings that are given. The "

@@ -185,13 +185,15 @@ def test_a_written_table_that_was_edited_is_kept_beside_the_new_one(sounds, monk
         assert train.main(words) == 0
         assert sorted(path.name for path in out.glob("*.csv")) == ["clips.csv"]
     written = (out / "clips.csv").read_bytes()
-    edited = written.replace(b"park/park_1\r\n", b"the park\r\n")
-    (out / "clips.csv").write_bytes(edited)
-    capsys.readouterr()
-    assert train.main(words) == 0
-    assert (out / "clips.csv").read_bytes() == written
-    assert (out / "clips_before.csv").read_bytes() == edited
-    assert "clips_before.csv. To train with it" in capsys.readouterr().err
+    for number, place in ((1, b"the park"), (2, b"another park")):
+        edited = written.replace(b"park/park_1\r\n", place + b"\r\n")
+        (out / "clips.csv").write_bytes(edited)
+        capsys.readouterr()
+        assert train.main(words) == 0
+        assert (out / "clips.csv").read_bytes() == written
+        assert (out / f"clips_before_{number}.csv").read_bytes() == edited
+        assert f"clips_before_{number}.csv. To train with it" in capsys.readouterr().err
+    assert b"the park" in (out / "clips_before_1.csv").read_bytes()
 
 
 def test_settings_that_were_written_for_other_recordings_are_announced(sounds, monkeypatch, capsys):

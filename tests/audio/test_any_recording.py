@@ -136,6 +136,18 @@ def test_a_part_of_flac_in_a_container_is_where_it_is_in_the_whole(tmp_path, nam
         np.testing.assert_array_equal(part, whole[round(start * rate) :][: len(part)])
 
 
+@pytest.mark.parametrize(
+    ("name", "codec"), [("x.wav", "adpcm_yamaha"), ("x.wav", "g726"), ("x.mov", "adpcm_ima_qt")]
+)
+def test_a_part_of_adpcm_is_where_it_is_in_the_whole(tmp_path, name, codec):
+    # A sample is the difference from the one before, so the decoder needs all of them.
+    path = media_files.write(tmp_path / name, chirp(20.0, 8000)[:, :1], 8000, codec)
+    whole, rate = reading.read_audio(path)
+    for start in (3.7, 11.3, 17):
+        part, _ = reading.read_seconds(path, start, start + 0.5)
+        np.testing.assert_array_equal(part, whole[round(start * rate) :][: len(part)])
+
+
 @pytest.mark.parametrize(("name", "options"), [("x.m4a", {}), ("x.mp4", {"movflags": "dash"})])
 def test_a_part_behind_a_pause_is_where_it_is_in_the_whole(tmp_path, logged, name, options):
     path = tmp_path / name

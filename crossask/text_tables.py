@@ -55,6 +55,20 @@ class Table:
                     fix,
                 )
 
+    def check_optional(self, columns: Iterable[str]) -> None:
+        """Raises DataError for a column with a name of `columns` in another spelling.
+
+        An optional column that is called "Location" would otherwise be left out without a word.
+        """
+        name_with = {spelling_key(name): name for name in columns}
+        for column in self.columns:
+            name = name_with.get(spelling_key(column), column)
+            if name != column:
+                raise DataError(
+                    f"{self.path} has a column {column!r}, which is not read: only {name!r} is.",
+                    f"Call the column {name}, or remove it.",
+                )
+
     def line_error(self, line_number: int, problem: str, fix: str) -> DataError:
         """Returns the error for one line; `problem` is the predicate of "Line 3 of table.csv"."""
         return DataError(f"Line {line_number} of {self.path} {problem}.", fix)

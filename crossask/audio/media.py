@@ -49,6 +49,8 @@ _WITH_INDEX = "mov,mp4,m4a,3gp,3g2,mj2"
 _EXACT_IN_OGG = ("opus", "libopus")
 # Codecs without compression, whose packets have any length.
 _UNCOMPRESSED = "pcm_"
+# Codecs whose samples are differences from those before, so that none can be left out.
+_OF_DIFFERENCES = ("adpcm", "g722", "g726")
 # The format of Windows Media, in which FFmpeg gives each stream the length of all of them.
 _WITH_ONE_LENGTH = "asf"
 # FFmpeg's names of channels in the order of their bits in a mask.
@@ -287,6 +289,8 @@ class MediaFile:
         stream = self._container.streams.audio[0]
         counts_samples = stream.time_base == fractions.Fraction(1, self.samplerate)
         if samples <= 0 or not counts_samples or self._start_time is None or self._is_chain:
+            return 0
+        if stream.codec_context.name.startswith(_OF_DIFFERENCES):
             return 0
         form = self._container.format.name
         if form == _WITH_INDEX and self._spacing() is not _Spacing.EVEN:

@@ -33,6 +33,8 @@ _ID3_BYTES = 10
 _MARKS_OF_INDEX = (b"Xing", b"Info", b"VBRI")
 # A file with more places that look like a frame and are none is not searched to its end.
 _MOST_SEARCHES = 100_000
+# Other data contains the headers of a few frames by chance, but not of so many after each other.
+_LEAST_FRAMES = 10
 # An encoder adds so much silence at most at the start and the end, which decoders remove again.
 MOST_DELAY_SECONDS = 0.3
 
@@ -67,6 +69,36 @@ def seconds_of(path: Path, layer: int) -> dict[Format, float]:
         for _, frame in _frames(content, layer):
             seconds[frame.format] = seconds.get(frame.format, 0.0) + frame.seconds
     return seconds
+
+
+def is_sound(path: Path, layer: int) -> bool:
+    """Returns whether a file is MPEG sound, and does not only contain some headers by chance.
+
+    It has many frames after each other, or frames in most of its bytes if it is short.
+
+    Args:
+      path: The file.
+      layer: Layer of the frames that count.
+    """
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        start = _end_of_id3(content)
+        place = start
+        frames = 0
+        frame_bytes = 0
+        searches = 0
+        while place >= 0 and searches < _MOST_SEARCHES:
+            frame = _frame_at(content, place, layer)
+            if frame is not None and _is_followed(content, place + frame.length, layer):
+                frames += 1
+                if frames == _LEAST_FRAMES:
+                    return True
+                frame_bytes += frame.length
+                place += frame.length
+            else:
+                frames = 0
+                place = content.find(b"\xff", place + 1)
+                searches += 1
+        return 2 * frame_bytes > len(content) - start
 
 
 def has_index(path: Path, layer: int) -> bool:

@@ -18,6 +18,9 @@ LEAST_DBFS = -200.0
 SIDES = ("left", "right")
 # A silent channel is dead if the other one is at least this much louder.
 _DEAD_DB = 40.0
+# Two channels have opposite polarity if their mean is at least this much quieter than they are. For
+# channels without anything in common, it is 3 dB quieter.
+_OPPOSITE_DB = 20.0
 # A file ends early if it lacks this share of what its header promises, and so many seconds.
 _MISSING_SHARE = 0.01
 _MISSING_SECONDS = 0.25
@@ -37,7 +40,10 @@ class Remark:
 
 
 class Remarks:
-    """Detects dead channels, silence and a missing end while a recording is read block by block."""
+    """Detects what is unusual about a recording while it is read block by block.
+
+    These are dead channels, channels of opposite polarity, silence and a missing end.
+    """
 
     def __init__(self) -> None:
         self._header_remark = ""
@@ -48,6 +54,8 @@ class Remarks:
         # Sums of each channel [channels], of the samples and of their squares.
         self._sums = np.zeros(0)
         self._squares = np.zeros(0)
+        # Sum of the products of the samples of two channels.
+        self._products = 0.0
         self._largest_power = 0.0
 
     @property
@@ -94,6 +102,8 @@ class Remarks:
         self._samples += len(block)
         self._sums += sums
         self._squares += squares
+        if block.shape[1] == 2:
+            self._products += _sum_of_products(block[:, 0], block[:, 1])
         self._largest_power = max(self._largest_power, _power(sums, squares, len(block)))
 
     def found(self) -> list[Remark]:
@@ -123,6 +133,15 @@ class Remarks:
                     "one channel, which the model then reads in both",
                 )
             )
+        elif self._has_opposite_channels():
+            remarks.append(
+                Remark(
+                    "opposite polarity",
+                    "has channels of opposite polarity, as of a balanced microphone at a stereo "
+                    "input. Their mean, which event models and models of mono read, is nearly "
+                    "silent. Write one of the channels alone",
+                )
+            )
         return remarks
 
     def log_once(self, name: str | os.PathLike[str]) -> None:
@@ -139,13 +158,16 @@ class Remarks:
                 remark.text,
             )
 
+    def _powers(self) -> np.ndarray:
+        """Returns the variance of each channel, [channels]; there must be samples."""
+        means = self._sums / self._samples
+        return self._squares / self._samples - means**2
+
     def _levels_dbfs(self) -> list[float]:
         """Returns the level of each channel."""
         if not self._samples:
             return []
-        means = self._sums / self._samples
-        powers = self._squares / self._samples - means**2
-        return [level_dbfs(power) for power in powers]
+        return [level_dbfs(power) for power in self._powers()]
 
     def _dead_channel(self) -> int | None:
         """Returns the number of the channel that is silent while the other is not."""
@@ -156,6 +178,17 @@ class Remarks:
         if levels[dead] >= SILENCE_DBFS or levels[1 - dead] < levels[dead] + _DEAD_DB:
             return None
         return dead
+
+    def _has_opposite_channels(self) -> bool:
+        """Returns whether the mean of two channels is far quieter than they are."""
+        if len(self._sums) != 2 or not self._samples:
+            return False
+        powers = self._powers()
+        left, right = self._sums / self._samples
+        covariance = self._products / self._samples - left * right
+        power_of_mean = (powers.sum() + 2 * covariance) / 4
+        level = level_dbfs(powers.mean())
+        return level >= SILENCE_DBFS and level_dbfs(power_of_mean) <= level - _OPPOSITE_DB
 
 
 def level_of(waveform: np.ndarray) -> float:
@@ -182,10 +215,13 @@ def _sums_of(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # copy of the block would take longer than the sums.
     for number, channel in enumerate(block.T):
         sums[number] = channel.sum(dtype=np.float64)
-        squares[number] = np.einsum(
-            "s,s->", channel, channel, dtype=np.float64, casting="same_kind"
-        )
+        squares[number] = _sum_of_products(channel, channel)
     return sums, squares
+
+
+def _sum_of_products(one: np.ndarray, other: np.ndarray) -> float:
+    """Returns the sum of the products of the samples of two channels, in double precision."""
+    return float(np.einsum("s,s->", one, other, dtype=np.float64, casting="same_kind"))
 
 
 def _power(sums: np.ndarray, squares: np.ndarray, samples: int) -> float:

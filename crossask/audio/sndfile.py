@@ -209,12 +209,18 @@ class SoundFile(soundfile.SoundFile):
             raise NoHeaderError from error
 
     def _check_length(self, path: str | os.PathLike[str]) -> None:
-        """Raises HiddenSoundError if an MP3 file is longer than libsndfile would read.
+        """Raises HiddenSoundError if an MP3 file is longer than libsndfile would read, or is none.
+
+        In a file whose name ends in .mp3, libsndfile searches for anything that looks like a frame:
+        of m4a by another name, it may read hundredths of a second of noise.
 
         Without a Xing header, libsndfile computes the length from the bit rate of the first frame.
         Of files that were joined, it reads the first, or those of one format.
         """
         layer = _LAYERS[self.subtype]
+        if not mpeg.is_sound(Path(path), layer):
+            self.close()
+            raise HiddenSoundError("it is no MPEG file, whatever its name is")
         seconds_of = mpeg.seconds_of(Path(path), layer)
         seconds = sum(seconds_of.values())
         long = [part for part in seconds_of.values() if part > mpeg.MOST_DELAY_SECONDS]

@@ -1,5 +1,6 @@
 """Runs `crossask train RECORDINGS`: settings, training, evaluation, report and export."""
 
+import itertools
 import json
 import os
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 SEEDS = "0,1,2"
 # The experiment file, which the user edits.
 ROWS = "rows.py"
+# Earlier tables of the recordings, by their numbers.
+TABLE_BEFORE = "clips_before_{}.csv"
 # All numbers of the report, beside the folder of the runs.
 RESULTS = "results.json"
 # Flags of `crossask train` that also apply to a folder of recordings.
@@ -54,11 +57,9 @@ def _train_and_export(own: "OwnRecordings", out: Path, values: flags.FlagValues)
 
     table = out / folder.TABLE
     rows = out / ROWS
+    _keep_other_files(table, own_recordings.table_text(own))
     own_recordings.write_table(own, table)
-    if not rows.exists():
-        with files.writing(rows) as temporary:
-            temporary.write_text(own_recordings.experiment_text(own, table), encoding="utf-8")
-    command.LOG.info("Settings: %s (edit it and run the same command).", rows)
+    _write_rows(own_recordings.experiment_text(own, table), rows)
 
     features = values.features_dir or out / "features"
     runs = out / "runs"
@@ -84,6 +85,53 @@ def _train_and_export(own: "OwnRecordings", out: Path, values: flags.FlagValues)
         # others failed, or an earlier command began them and this one does not train them.
         worst_code = max(worst_code, code)
     return max(worst_code, _export(out))
+
+
+def _keep_other_files(table: Path, text: str) -> None:
+    """Renames a table that was edited, so that it is not overwritten.
+
+    Args:
+      table: The table of the recordings that will be written.
+      text: Its content. A killed command may have left it.
+
+    Raises:
+      CrossaskError: The folder has no settings, but other files that would be overwritten.
+    """
+    if not table.with_name(ROWS).exists():
+        for path in (table, table.with_name(RESULTS)):
+            if path.exists() and path.read_bytes() != text.encode():
+                raise CrossaskError(
+                    f"{path} exists, and this command has not written it.",
+                    "Set --model_dir to another folder, or move the file.",
+                )
+    elif table.exists() and table.read_bytes() != text.encode():
+        numbers = itertools.count(1)
+        paths = (table.with_name(TABLE_BEFORE.format(number)) for number in numbers)
+        before = next(path for path in paths if not os.path.lexists(path))
+        os.replace(table, before)
+        command.LOG.info(
+            "%s is written anew, because it differs from the recordings that are given. The "
+            "earlier one is %s. To train with it, copy it to another folder, and give the copy "
+            "in place of the recordings.",
+            table,
+            before,
+        )
+
+
+def _write_rows(text: str, rows: Path) -> None:
+    """Writes the experiment file if there is none, and logs which settings count."""
+    if not rows.exists():
+        with files.writing(rows) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    elif rows.read_text(encoding="utf-8", errors="replace") != text:
+        # It was edited, or written for other recordings: before some were added, for example.
+        command.LOG.info(
+            "Settings: %s, which was written before. Where they differ from those above, they "
+            "count; remove the file to have it written for these recordings.",
+            rows,
+        )
+        return
+    command.LOG.info("Settings: %s (edit it and run the same command).", rows)
 
 
 def folder_beside(source: Path) -> Path:

@@ -21,6 +21,7 @@ Formats: text, csv, json (one object a line), audacity (labels), dcase2019 and d
 
 import contextlib
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from crossask import locks
+from crossask.audio import notices
 from crossask.cli import command, shared_flags
 from crossask.cli.prediction_writer import PredictionWriter, has_timelines, warn_of_low_rate
 from crossask.errors import AudioError, CrossaskError, Preempted
@@ -217,10 +219,17 @@ def _predict_stream(values: flags.FlagValues) -> int:
                 if isinstance(outcome, AudioError):
                     raise outcome
                 prediction = outcome
+                _warn_of_remarks(prediction)
             print(_stream_line(seconds, prediction, values), flush=True)
         if seconds == 0:
             command.LOG.warning("The stream ended before it had one second of sound.")
     return 0
+
+
+def _warn_of_remarks(prediction: "Prediction") -> None:
+    """Logs what is unusual about a stream, such as a silent channel; each remark once."""
+    for remark in prediction.remarks:
+        notices.log_once(f"stream {remark}", logging.WARNING, "The stream %s.", remark)
 
 
 def _stream_line(seconds: int, prediction: "Prediction | None", values: flags.FlagValues) -> str:

@@ -62,6 +62,7 @@ def fetch_corpus(
         is removed.
       DataError: The disk is too small or cannot be written, or an archive cannot be unpacked
         safely.
+      CrossaskError: The folder contains files of another corpus that would be overwritten.
     """
     folder = Path(data_dir)
     base_url = base_url or os.environ.get(MIRROR_VARIABLE)
@@ -134,6 +135,11 @@ class _Archive:
         if members is None:
             return False
         return all(_exists(self.folder / name, size) for name, size in members.items())
+
+    def recorded(self) -> set[str]:
+        """Returns the files that were unpacked, also those of another version of the archive."""
+        members = stored.read_record(self.record).get("members")
+        return set(members) if isinstance(members, dict) else set()
 
     def members(self) -> dict[str, int] | None:
         """Returns {file: bytes} of the unpacked archive.
@@ -268,7 +274,7 @@ def _unpack(archive: _Archive, keep: set[str]) -> None:
     In this order, a killed run loses nothing.
     """
     try:
-        members = unpacking.unpack(archive.verified, archive.folder, keep)
+        members = unpacking.unpack(archive.verified, archive.folder, keep, archive.recorded())
     except DataError:
         archive.verified.unlink()
         raise

@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import logging
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -33,6 +34,11 @@ PARTS = {
     "evaluate": "test",
     "evaluation": "test",
 }
+# Names of folders that have a part or a fold of a corpus in them: "fold1", "fold_2".
+FOLD_FOLDER = re.compile(r"fold[-_]?\d+")
+# Columns of a table.
+NEEDED_COLUMNS = ("filename", "scene")
+OPTIONAL_COLUMNS = ("location", "city", "device", "fold")
 # Texts of missing values that pandas has made of numbers and writes instead of empty cells.
 MISSING = ("nan", "NaN", "<NA>")
 
@@ -177,6 +183,7 @@ def _clips_of_folders(folder: Path) -> list[Clip]:
             f"{folder} contains no sound files in sub-folders.{found}",
             f"Put {' '.join(reading.SUFFIXES)} files into one sub-folder for each scene.",
         )
+    _check_are_scenes({clip.scene for clip in clips}, folder)
     _log_deeper(clips, folder)
     if left_out:
         notices.log_once(
@@ -185,18 +192,36 @@ def _clips_of_folders(folder: Path) -> list[Clip]:
     return clips
 
 
-def _log_deeper(clips: Iterable[Clip], folder: Path) -> None:
+def _check_are_scenes(names: Iterable[str], folder: Path) -> None:
+    """Raises DataError if all folders are called as parts or folds of a corpus, such as train.
+
+    A network would learn to distinguish the parts.
+    """
+    for name in names:
+        key = text_tables.spelling_key(name)
+        if key not in PARTS and not FOLD_FOLDER.fullmatch(key):
+            return
+    listed = shortened_list(sorted(names))
+    raise DataError(
+        f"{folder} has a sub-folder for each part or fold ({listed}), and not for each scene.",
+        "Give a CSV with the columns filename, scene and fold, or a folder with one sub-folder for "
+        "each scene.",
+    )
+
+
+def _log_deeper(clips: Sequence[Clip], folder: Path) -> None:
     """Logs once how many recordings are in folders below those of the scenes."""
     deeper = [clip for clip in clips if len(Path(clip.id).parts) > 2]
     if deeper:
         notices.log_once(
             f"deeper in {folder}",
             logging.WARNING,
-            "%d recordings in %s are in folders below those of the scenes, and each one counts as "
-            "a location. If such a folder is one place, give a CSV with a column location, so that "
-            "its recordings stay on one side of a split.",
+            "%d recordings in %s are in folders below those of the scenes (%s), and each one "
+            "counts as a location. If such a folder is one place, give a CSV with a column "
+            "location, so that its recordings stay on one side of a split.",
             len(deeper),
             folder,
+            shortened_list(sorted({clip.scene for clip in clips})),
         )
 
 
@@ -210,13 +235,30 @@ def _clip_in_folder(file: Path, folder: Path) -> Clip:
 def _read_table(path: Path) -> ClipTable:
     """Returns the CSV; each line has a name of its own and a scene."""
     table = _without_missing(text_tables.read_csv(path))
-    table.require(("filename", "scene"), "Give a header with filename and scene.")
+    table.require(NEEDED_COLUMNS, "Give a header with filename and scene.")
+    table.check_optional(OPTIONAL_COLUMNS)
+    _log_others(table)
     filled = ["scene"]
     for column in ("location", "fold"):
         # Spreadsheets also write the header of an empty column.
         if column in table.columns and any(table.column(column)):
             filled.append(column)
     return ClipTable(table, filled)
+
+
+def _log_others(table: text_tables.Table) -> None:
+    """Logs once which columns are not read: one of them may be meant as location or fold."""
+    known = (*NEEDED_COLUMNS, *OPTIONAL_COLUMNS)
+    others = [repr(column) for column in table.columns if column and column not in known]
+    if others:
+        notices.log_once(
+            f"columns of {table.path}",
+            logging.INFO,
+            "Columns of %s that are not read: %s. Read are %s.",
+            table.path,
+            shortened_list(others),
+            ", ".join(known),
+        )
 
 
 def _without_missing(table: text_tables.Table) -> text_tables.Table:

@@ -3,6 +3,7 @@
 import collections
 import csv
 import dataclasses
+import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -127,27 +128,31 @@ def examine(data_dir: str | Path) -> OwnRecordings:
 
 
 def write_table(own: OwnRecordings, path: Path) -> None:
-    """Writes the recordings as a CSV in UTF-8: absolute file names, scenes, locations and folds.
+    """Writes the recordings as a CSV in UTF-8, see `table_text`."""
+    with files.writing(path) as temporary:
+        temporary.write_text(table_text(own), encoding="utf-8", newline="")
 
-    Cities and devices are written, too, if there are any. Folds are those that a CSV gave.
+
+def table_text(own: OwnRecordings) -> str:
+    """Returns the recordings as a CSV: absolute file names, scenes, locations and folds.
+
+    Cities and devices are in it, too, if there are any. Folds are those that a CSV gave.
     """
     columns = ["scene", "location"]
     for column in ("city", "device"):
         if any(getattr(clip, column) for clip in own.corpus.clips):
             columns.append(column)
     fold_columns = ["fold"] if own.fold_of else []
-    with (
-        files.writing(path) as temporary,
-        open(temporary, "w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(["filename", *columns, *fold_columns])
-        for clip in own.corpus.clips:
-            cells = [Path(clip.path).absolute()]
-            cells += [getattr(clip, column) for column in columns]
-            if own.fold_of:
-                cells.append(own.fold_of[clip.id])
-            writer.writerow(cells)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(["filename", *columns, *fold_columns])
+    for clip in own.corpus.clips:
+        cells = [Path(clip.path).absolute()]
+        cells += [getattr(clip, column) for column in columns]
+        if own.fold_of:
+            cells.append(own.fold_of[clip.id])
+        writer.writerow(cells)
+    return text.getvalue()
 
 
 def experiment_text(own: OwnRecordings, table: Path) -> str:

@@ -1,12 +1,15 @@
 """TAU Urban Acoustic Scenes 2019, development set, with its official fold (Mesaros et al. 2018)."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from crossask import text_tables
+from crossask.audio import notices
 from crossask.datasets.clip_tables import ClipTable, side_of_fold
 from crossask.datasets.clips import Clip, Corpus, Fold
 from crossask.datasets.corpus_files import audio_paths, how_to_get, how_to_get_metadata, require
+from crossask.errors import DataError, shortened_list
 
 SCENES = (
     "airport",
@@ -21,6 +24,7 @@ SCENES = (
     "tram",
 )
 META_FILE = "meta.csv"
+DEVICE_COLUMN = "source_label"
 TRAIN_FILE = "evaluation_setup/fold1_train.csv"
 EVALUATION_FILE = "evaluation_setup/fold1_evaluate.csv"
 
@@ -87,7 +91,8 @@ def read_layout(
 
     Raises:
       DataError: Files or columns are missing, lines contradict each other, a scene or a device is
-        unknown, or a location is on both sides of the fold.
+        unknown, there are several devices in a corpus of one, or a location is on both sides of the
+        fold.
     """
     folder = Path(data_dir)
     advice = how_to_get(name, data_dir)
@@ -96,8 +101,11 @@ def read_layout(
     table = text_tables.read_tab_separated(folder / META_FILE, least_cells=3)
     table.require(("filename", "scene_label", "identifier"), advice)
     if devices:
-        table.require(("source_label",), advice)
+        table.require((DEVICE_COLUMN,), advice)
         _check_devices(table, devices)
+        _log_one_device(table, name)
+    else:
+        _check_one_device(table, name)
     metadata = ClipTable(table, ("scene_label", "identifier"))
     train = _side(folder / TRAIN_FILE, metadata, advice)
     evaluation = _side(folder / EVALUATION_FILE, metadata, advice)
@@ -113,7 +121,7 @@ def read_layout(
             line.row["scene_label"],
             location,
             city=location.split("-")[0],
-            device=line.row["source_label"] if devices else "",
+            device=line.row[DEVICE_COLUMN] if devices else "",
             origin=line.origin,
         )
         clips.append(clip)
@@ -125,13 +133,45 @@ def read_layout(
 def _check_devices(metadata: text_tables.Table, devices: Sequence[str]) -> None:
     """Raises DataError for the first line with another device, or without one."""
     for number, row in metadata.numbered_rows():
-        device = row["source_label"]
+        device = row[DEVICE_COLUMN]
         if device not in devices:
             raise metadata.line_error(
                 number,
-                f"has the unknown device {device!r} in column 'source_label'",
+                f"has the unknown device {device!r} in column {DEVICE_COLUMN!r}",
                 f"Use the published file; the devices of this corpus are {', '.join(devices)}.",
             )
+
+
+def _devices(metadata: text_tables.Table) -> list[str]:
+    """Returns the devices of the metadata, sorted; [] without this column."""
+    if DEVICE_COLUMN not in metadata.columns:
+        return []
+    return sorted(set(metadata.column(DEVICE_COLUMN)))
+
+
+def _check_one_device(metadata: text_tables.Table, name: str) -> None:
+    """Raises DataError for several devices: the folder contains another corpus of this layout."""
+    found = _devices(metadata)
+    if len(found) > 1:
+        raise DataError(
+            f"{metadata.path} has the devices {shortened_list(found)}, but {name} has one device.",
+            "Set --dataset=tau2020_mobile or tau2022_mobile, or --data_dir to the folder of "
+            f"{name}.",
+        )
+
+
+def _log_one_device(metadata: text_tables.Table, name: str) -> None:
+    """Logs once if a corpus of several devices has one: it may be another corpus."""
+    found = _devices(metadata)
+    if len(found) == 1:
+        notices.log_once(
+            f"one device in {metadata.path}",
+            logging.WARNING,
+            "All recordings of %s in %s are of the device %s, as those of TAU 2019 are.",
+            name,
+            metadata.path.parent,
+            found[0],
+        )
 
 
 def _side(path: Path, metadata: ClipTable, advice: str) -> tuple[str, ...]:

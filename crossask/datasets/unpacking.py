@@ -21,21 +21,30 @@ ALWAYS_BYTES = 100_000_000
 OFFICIAL_FOLDERS = ("audio", "evaluation_setup")
 # Files and folders that macOS adds to archives.
 LITTER = ("__MACOSX", ".DS_Store")
+# Names of texts in archives, without their suffixes.
+TEXTS = ("README", "LICENSE")
 # NotImplementedError is an unknown compression method, RuntimeError an encrypted archive.
 DAMAGE_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
-def unpack(archive: Path, folder: Path, keep: Collection[str] = frozenset()) -> dict[str, int]:
+def unpack(
+    archive: Path,
+    folder: Path,
+    keep: Collection[str] = frozenset(),
+    replaced: Collection[str] = frozenset(),
+) -> dict[str, int]:
     """Writes the files of an archive below a folder.
 
     If all files are in one folder of the archive, that folder is left out of the paths, unless it
     is one of OFFICIAL_FOLDERS. Each file is written to a temporary name, checked against its CRC
-    and moved. A file that exists with the same content is not written again.
+    and moved. A file that exists with the same content is not written again. One that is cut off
+    is; one with other content is that of another corpus.
 
     Args:
       archive: Path of the zip archive.
       folder: Folder to write to.
       keep: Names of files that are left as they are, because they belong to another archive.
+      replaced: Names of files of an earlier version of the archive, which may have other content.
 
     Returns:
       {name below `folder`: bytes} of the archive's files without those of `keep`.
@@ -43,7 +52,8 @@ def unpack(archive: Path, folder: Path, keep: Collection[str] = frozenset()) -> 
     Raises:
       DataError: The archive is damaged, or contains a link, a name twice, a name that leads out of
         `folder`, or far more than its size can be. This is checked before anything is written.
-      CrossaskError: A folder to write to is a link. The archive is as it should be.
+      CrossaskError: A folder to write to is a link, or a file of another corpus would be
+        overwritten. The archive is as it should be.
       OSError: The disk cannot be written.
     """
     try:
@@ -55,9 +65,15 @@ def unpack(archive: Path, folder: Path, keep: Collection[str] = frozenset()) -> 
             # A killed run may have left a temporary file.
             for parent in {(folder / name).parent for name in members}:
                 files.remove_remains(parent)
+            missing = {}
             for name, member in members.items():
                 if not _has_content(folder / name, member):
-                    _write(opened, member, folder / name)
+                    missing[name] = member
+            for name, member in missing.items():
+                if name not in replaced:
+                    _check_is_start(opened, member, folder / name)
+            for name, member in missing.items():
+                _write(opened, member, folder / name)
     except DAMAGE_ERRORS as error:
         raise DataError(
             f"{archive} is damaged or of a kind that cannot be read ({error}).",
@@ -151,6 +167,26 @@ def _has_content(path: Path, member: zipfile.ZipInfo) -> bool:
         while block := file.read(BLOCK_BYTES):
             crc = zlib.crc32(block, crc)
     return crc == member.CRC
+
+
+def _check_is_start(opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
+    """Raises CrossaskError if a file exists that is no start of a member.
+
+    Recordings of TAU 2019 and of TAU 2020 Mobile have the same names.
+    """
+    # A link is replaced, and its target stays. Texts for people are in every corpus.
+    if not path.is_file() or path.is_symlink() or path.stem.upper() in TEXTS:
+        return
+    with open(path, "rb") as file, opened.open(member) as source:
+        is_start = path.stat().st_size <= member.file_size
+        while is_start and (block := file.read(BLOCK_BYTES)):
+            is_start = source.read(len(block)) == block
+    if not is_start:
+        raise CrossaskError(
+            f"{path.parent} contains another {path.name} than that of this corpus.",
+            "Set --data_dir to another folder, which contains no other corpus; or, if the file is "
+            "damaged, remove it.",
+        )
 
 
 def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:

@@ -53,6 +53,7 @@ def read_labelled_clips(path: str | Path) -> tuple[LabelledClip, ...]:
             f"{path} has the columns {list(table.columns)}.",
             "Give it a header with filename and labels (or category).",
         )
+    table.check_optional((*LABEL_COLUMNS, "fold"))
     clips: dict[str, LabelledClip] = {}
     for number, row in table.numbered_rows():
         name = row["filename"]

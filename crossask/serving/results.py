@@ -133,8 +133,9 @@ class Prediction(_SceneProbabilities):
         is not silent.
       level_dbfs: Level of the loudest part of a window's length, in dB relative to an amplitude of
         1, at least -200. A constant offset does not count; a full-scale sine has -3 dBFS.
-      remarks: What is unusual about the file: a silent channel, or a missing end. Each is the rest
-        of a sentence that begins with `source`, without its full stop.
+      remarks: What is unusual about the file: a silent channel, channels of opposite polarity, or a
+        missing end. Each is the rest of a sentence that begins with `source`, without its full
+        stop.
     """
 
     source: str

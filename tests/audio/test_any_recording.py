@@ -136,6 +136,18 @@ def test_a_part_of_flac_in_a_container_is_where_it_is_in_the_whole(tmp_path, nam
         np.testing.assert_array_equal(part, whole[round(start * rate) :][: len(part)])
 
 
+@pytest.mark.parametrize(
+    ("name", "codec"), [("x.wav", "adpcm_yamaha"), ("x.wav", "g726"), ("x.mov", "adpcm_ima_qt")]
+)
+def test_a_part_of_adpcm_is_where_it_is_in_the_whole(tmp_path, name, codec):
+    # A sample is the difference from the one before, so the decoder needs all of them.
+    path = media_files.write(tmp_path / name, chirp(20.0, 8000)[:, :1], 8000, codec)
+    whole, rate = reading.read_audio(path)
+    for start in (3.7, 11.3, 17):
+        part, _ = reading.read_seconds(path, start, start + 0.5)
+        np.testing.assert_array_equal(part, whole[round(start * rate) :][: len(part)])
+
+
 @pytest.mark.parametrize(("name", "options"), [("x.m4a", {}), ("x.mp4", {"movflags": "dash"})])
 def test_a_part_behind_a_pause_is_where_it_is_in_the_whole(tmp_path, logged, name, options):
     path = tmp_path / name
@@ -341,6 +353,25 @@ def test_a_silent_channel_is_warned_of_once(tmp_path, logged, dead, side, kind):
     blocks, _ = reading.read_blocks(tmp_path / "dead2.wav", 0.01)
     list(blocks)
     assert "dead2.wav" in logged()[1]
+
+
+@pytest.mark.parametrize("right", [-1.0, -0.9])
+def test_channels_of_opposite_polarity_are_warned_of_once(tmp_path, logged, right):
+    rng = np.random.default_rng(0)
+    left = rng.normal(0, 0.1, 8000)
+    soundfile.write(tmp_path / "equal.wav", np.stack([left, left], 1), 8000)
+    soundfile.write(tmp_path / "half.wav", np.stack([left, -0.5 * left], 1), 8000)
+    soundfile.write(tmp_path / "far.wav", np.stack([left, rng.normal(0, 0.1, 8000)], 1), 8000)
+    # A constant offset does not count.
+    opposite = np.stack([left + 0.2, right * left], 1)
+    soundfile.write(tmp_path / "opposite.wav", opposite, 8000)
+    for name in ("equal.wav", "half.wav", "far.wav", "opposite.wav"):
+        reading.read_audio(tmp_path / name)
+    (message,) = logged()
+    assert "opposite.wav has channels of opposite polarity" in message
+    notices.forget()
+    reading.read_seconds(tmp_path / "opposite.wav", 0.5, 0.9)
+    assert "opposite.wav (from 0.5 s) has channels of opposite polarity" in logged()[1]
 
 
 def test_silence_is_warned_of_once(tmp_path, logged):

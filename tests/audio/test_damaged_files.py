@@ -271,6 +271,28 @@ def test_joined_mp2_files_of_other_rates_and_channels_are_read_whole(
     assert not logged()
 
 
+@pytest.mark.parametrize("seed", [3, 6, 15, 20])
+def test_m4a_that_is_called_mp3_is_read_as_what_it_is(tmp_path, monkeypatch, seed):
+    # Compressed sound contains headers of MPEG by chance, in these files two after each other.
+    noise = np.random.default_rng(seed).normal(0, 0.1, (48000 * 6, 2)).clip(-0.9, 0.9)
+    path = media_files.write(tmp_path / "x.m4a", noise, 48000, "aac")
+    expected, _ = reading.read_audio(path)
+    path = path.rename(tmp_path / "x.mp3")
+    waveform, rate = reading.read_audio(path)
+    assert rate == 48000
+    np.testing.assert_array_equal(waveform, expected)
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(AudioError, match="install PyAV"):
+        reading.read_audio(path)
+
+
+def test_a_short_mp3_file_is_read(tmp_path):
+    for samples in (1, 500, 3000, 9000):
+        soundfile.write(tmp_path / "x.mp3", np.full(samples, 0.1), 44100)
+        waveform, _ = reading.read_audio(tmp_path / "x.mp3")
+        assert len(waveform) >= samples
+
+
 @pytest.mark.parametrize(
     ("header", "layer", "length", "seconds"),
     [

@@ -451,6 +451,16 @@ def test_a_stream_has_no_scene_before_a_whole_window_and_in_silence(model, capsy
     assert "ended before it had one second" in capsys.readouterr().err
 
 
+def test_what_is_unusual_about_a_stream_is_warned_of_once(model, capsys, monkeypatch):
+    samples = np.random.default_rng(0).integers(-3000, 3000, (16000 * 5, 2)).astype("<i2")
+    samples[:, 1] = 0
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(samples.tobytes())))
+    assert call(model, "--stream", "--rate=16000") == 0
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 5
+    assert printed.err.count("The stream has a silent right channel.") == 1
+
+
 def test_a_stream_ends_with_the_error_of_its_model(capsys, monkeypatch):
     class Unusable:
         clip_seconds = 1.0

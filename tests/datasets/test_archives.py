@@ -358,6 +358,42 @@ def test_a_half_written_file_is_written_again(server, table, tmp_path):
     assert_whole(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["meta.csv", min(SOUNDS)])
+@pytest.mark.parametrize("content", [b"of another corpus", bytes(1001)])
+def test_files_of_another_corpus_in_the_folder_are_not_overwritten(
+    server, table, tmp_path, name, content
+):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(
+        CrossaskError, match=f"contains another {name.rpartition('/')[2]} .*\nSet --data_dir to ano"
+    ):
+        fetch(table, tmp_path)
+    assert (tmp_path / name).read_bytes() == content
+    # The archive is as it should be.
+    archive = "meta.zip" if name == "meta.csv" else "audio.1.zip"
+    assert f".archives/{archive}" in files(tmp_path)
+    (tmp_path / name).unlink()
+    fetch(table, tmp_path)
+    assert_whole(tmp_path)
+
+
+def test_two_corpora_may_be_in_one_folder_if_their_files_have_other_names(server, table, tmp_path):
+    other = {"README.md": b"two", "meta.txt": b"", "audio/b020_0_10.wav": b"1"}
+    first = [publish(server, "doc.zip", zipped({"top/README.md": b"one", "top/README.html": b""}))]
+    second = [publish(server, "other.zip", zipped(other))]
+    fetch([*first, *table], tmp_path)
+    fetch(second, tmp_path)
+    assert (tmp_path / "meta.csv").exists()
+    assert (tmp_path / "meta.txt").exists()
+
+
+def test_a_newer_version_of_an_archive_replaces_the_files_of_the_earlier_one(server, tmp_path):
+    for content in (b"earlier", b"newer"):
+        fetch([publish(server, "a.zip", zipped({"meta.csv": content, "b": b""}))], tmp_path)
+        assert (tmp_path / "meta.csv").read_bytes() == content
+
+
 def test_a_run_killed_between_record_and_removal_leaves_no_archive(server, table, tmp_path):
     fetch(table, tmp_path)
     (tmp_path / ".archives" / "meta.zip").write_bytes(server.files["meta.zip"])

@@ -180,6 +180,9 @@ def test_labels_with_blanks_and_underscores_are_one_label_of_tut(tmp_path):
         ({3: "audio/b,c.wav,park,p2,1"}, "Line 3 of .* has 5 columns, but there are 4"),
         ({3: 'audio/b.wav,"park,p2,1'}, "no CSV: .* line 5"),
         ({1: "filename,scene,scene,fold"}, "two columns called 'scene'"),
+        ({1: "filename,scene,Location,fold"}, "column 'Location', .* only 'location' is"),
+        ({1: "filename,scene,location,FOLD"}, "column 'FOLD', .* only 'fold' is"),
+        ({1: "filename,scene,c ity,fold"}, "column 'c ity', .* only 'city' is"),
     ],
 )  # fmt: skip
 def test_each_contradiction_of_a_table_of_own_recordings_is_an_error(tmp_path, changes, message):

@@ -72,12 +72,42 @@ def test_folders_below_a_scene_are_searched_and_what_is_left_out_is_one_line(tmp
     ]
     deeper, left_out = [record.getMessage() for record in caplog.records]
     assert deeper.startswith(f"2 recordings in {tmp_path} are in folders below those of the scenes")
+    # Of folders such as CITY/SCENE, it shows that the cities count as scenes.
+    assert "those of the scenes (forest, office), and each one counts as a location" in deeper
     assert "column location" in deeper
     assert left_out == (
         f"Left out of {tmp_path}: 1 sound files outside of the folders of the scenes, 1 links "
         "without a target (tram), 1 folders without sound files (features), 3 with another suffix "
         "(.csv, .txt, none), 1 hidden, 1 empty (0 bytes)."
     )
+
+
+@pytest.mark.parametrize("names", [("train", "test"), ("Training", "VAL"), ("fold1", "fold_2")])
+def test_folders_of_parts_in_place_of_scenes_are_an_error(tmp_path, names):
+    for name in names:
+        for number in range(2):
+            write_wav(tmp_path / name / "forest" / f"{number}.wav")
+            write_wav(tmp_path / name / "office" / f"{number}.wav")
+    with pytest.raises(DataError, match=f"for each part or fold .*{names[0]}.*, and not for each"):
+        read_corpus("folder", tmp_path)
+
+
+def test_one_scene_may_have_the_name_of_a_part(tmp_path):
+    for name in ("test", "office"):
+        for number in range(2):
+            write_wav(tmp_path / name / f"{number}.wav")
+    assert read_corpus("folder", tmp_path).scenes == ("office", "test")
+
+
+def test_columns_that_are_not_read_are_logged_once(tmp_path, caplog):
+    rows = [("a.wav", "x", "p1", 1), ("b.wav", "x", "p2", 2)]
+    write_table(tmp_path, ("filename", "scene", "site", "split"), rows)
+    notices.forget()
+    with caplog.at_level(logging.INFO, "crossask"):
+        read_corpus("folder", tmp_path)
+        read_corpus("folder", tmp_path)
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert "not read: 'site', 'split'. Read are filename, scene, location, city" in message
 
 
 def test_all_missing_files_of_a_table_are_one_error(tmp_path):

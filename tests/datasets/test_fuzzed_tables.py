@@ -28,6 +28,8 @@ TAU = {
     "evaluation_setup/fold1_train.csv": TAU_TRAIN,
     "evaluation_setup/fold1_evaluate.csv": TAU_EVALUATE,
 }
+# All recordings of TAU 2019 are of one device.
+TAU_2019 = TAU | {"meta.csv": TAU_META.replace("\tb\n", "\ta\n").replace("\ts1\n", "\ta\n")}
 TUT = {
     "meta.txt": "audio/a1_0_10.wav\tbus\ta1\naudio/b1_0_10.wav\tcafe/restaurant\tb1\n",
     "error.txt": "file\tonset\toffset\naudio/a1_0_10.wav\t1\t2\n",
@@ -77,7 +79,7 @@ def corpus(name):
 
 
 READERS = {
-    "tau2019": (TAU, corpus("tau2019")),
+    "tau2019": (TAU_2019, corpus("tau2019")),
     "tau2020_mobile": (TAU, corpus("tau2020_mobile")),
     "tut2017": (TUT, corpus("tut2017")),
     "folder": (FOLDER, corpus("folder")),

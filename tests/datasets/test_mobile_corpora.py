@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from crossask.audio import notices
 from crossask.config import catalogue
 from crossask.datasets import read_corpus
 from crossask.errors import DataError
@@ -100,6 +101,25 @@ def test_an_unknown_device_is_an_error_with_its_line(tmp_path, device, found):
     ) as e:
         read_corpus("tau2020_mobile", tmp_path)
     assert "a, b, c, s1, s2, s3, s4, s5, s6" in e.value.fix
+
+
+@pytest.mark.parametrize("name", ["tau2019", "soundscapes"])
+def test_recordings_of_several_devices_are_no_corpus_of_one(tmp_path, name):
+    write_mobile(tmp_path, CLIPS_2020)
+    with pytest.raises(
+        DataError, match=rf"meta\.csv has the devices a, b, c, .*, but {name} has o"
+    ):
+        read_corpus(name, tmp_path)
+
+
+def test_recordings_of_one_device_may_be_those_of_another_corpus(tmp_path, caplog):
+    write_mobile(tmp_path, [clip for clip in CLIPS_2020 if clip[0].endswith("-a")])
+    notices.forget()
+    corpus = read_corpus("tau2020_mobile", tmp_path)
+    assert len(corpus.clips) == 3
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert "All recordings of tau2020_mobile in" in message
+    assert "are of the device a, as those of TAU 2019" in message
 
 
 def test_metadata_without_devices_is_an_error(tmp_path):

@@ -163,6 +163,55 @@ def test_the_written_files_are_read_again_and_an_edited_one_is_kept(sounds, caps
     assert (out / "rows.py").read_text() == edited
 
 
+@pytest.mark.parametrize("name", ["clips.csv", "results.json"])
+def test_files_of_the_user_in_the_output_folder_are_not_overwritten(
+    sounds, tmp_path, monkeypatch, capsys, name
+):
+    monkeypatch.setattr(of_command, "_verb", lambda *_: 0)
+    out = tmp_path / "project"
+    out.mkdir()
+    (out / name).write_text("mine")
+    assert train.main(["crossask train", str(sounds), f"--model_dir={out}", "--dry_run"]) == 2
+    assert f"{out / name} exists, and this command has not written it." in capsys.readouterr().err
+    assert [path.name for path in out.iterdir() if not path.name.startswith(".")] == [name]
+    assert (out / name).read_text() == "mine"
+
+
+def test_a_written_table_that_was_edited_is_kept_beside_the_new_one(sounds, monkeypatch, capsys):
+    monkeypatch.setattr(of_command, "_verb", lambda *_: 0)
+    words = ["crossask train", str(sounds), "--dry_run"]
+    out = sounds.with_name("sounds_models")
+    for _ in range(2):
+        assert train.main(words) == 0
+        assert sorted(path.name for path in out.glob("*.csv")) == ["clips.csv"]
+    written = (out / "clips.csv").read_bytes()
+    for number, place in ((1, b"the park"), (2, b"another park")):
+        edited = written.replace(b"park/park_1\r\n", place + b"\r\n")
+        (out / "clips.csv").write_bytes(edited)
+        capsys.readouterr()
+        assert train.main(words) == 0
+        assert (out / "clips.csv").read_bytes() == written
+        assert (out / f"clips_before_{number}.csv").read_bytes() == edited
+        assert f"clips_before_{number}.csv. To train with it" in capsys.readouterr().err
+    assert b"the park" in (out / "clips_before_1.csv").read_bytes()
+
+
+def test_settings_that_were_written_for_other_recordings_are_announced(sounds, monkeypatch, capsys):
+    monkeypatch.setattr(of_command, "_verb", lambda *_: 0)
+    words = ["crossask train", str(sounds), "--dry_run", "--seeds=0"]
+    for _ in range(2):
+        assert train.main(words) == 0
+        assert "rows.py (edit it and run the same command)." in capsys.readouterr().err
+    # The clips of the first command have 5 s.
+    for number in range(4, 10):
+        write(sounds, f"park/park_{number}.wav", seconds=9.0)
+        write(sounds, f"tram/tram_{number}.wav", seconds=9.0)
+    assert train.main(words) == 0
+    printed = capsys.readouterr().err
+    assert "Clips of 9 s" in printed
+    assert "rows.py, which was written before. Where they differ from those above" in printed
+
+
 def test_the_written_table_is_read_if_two_names_differ_only_in_blanks_or_case(tmp_path):
     for scene in ("park", "tram"):
         for name in ("rec 1", "rec1", "Rec2", "rec2"):

@@ -202,6 +202,7 @@ def test_a_category_is_one_label_also_with_a_comma_in_it(tmp_path, column, expec
     ("text", "problem"),
     [
         ("name,category\na.wav,x\n", "columns"),
+        ("filename,category,Fold\n0.wav,x,1\n", "column 'Fold', .* only 'fold' is"),
         ("filename\n0.wav\n", "columns"),
         ("filename,category\nnone.wav,x\n", "Line 2"),
         ("filename,category\n0.wav,x\n1.wav,\n", "Line 3"),

@@ -124,6 +124,11 @@ def one_dead(channel):
     return written(waveform)
 
 
+def opposite():
+    left = noise(channels=1)
+    return written(np.concatenate([left, -left], axis=1))
+
+
 WHOLE = len(noise()) * 4
 SOUNDS = (
     Sound("plain.wav", written()),
@@ -159,6 +164,7 @@ SOUNDS = (
     Sound("update.wav", wav(36 + 8000, 8000), WARNED, says="was not finished"),
     Sound("left.wav", one_dead(0), WARNED, says="silent left channel", tolerance=None),
     Sound("right.wav", one_dead(1), WARNED, says="silent right channel", tolerance=None),
+    Sound("opposite.wav", opposite(), WARNED, says="opposite polarity", tolerance=None),
     Sound("zeros.wav", written(noise() * 0), WARNED, says="is silent", tolerance=None),
     Sound("offset.wav", written(noise() * 0 + 0.1), WARNED, says="is silent", tolerance=None),
     Sound("half.wav", half(written(noise(2.8))), WARNED, None, False, "1.4 s", None),

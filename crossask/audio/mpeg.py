@@ -80,25 +80,17 @@ def is_sound(path: Path, layer: int) -> bool:
       path: The file.
       layer: Layer of the frames that count.
     """
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        start = _end_of_id3(content)
-        place = start
-        frames = 0
+    with _content(path) as content:
+        in_succession = 0
         frame_bytes = 0
-        searches = 0
-        while place >= 0 and searches < _MOST_SEARCHES:
-            frame = _frame_at(content, place, layer)
-            if frame is not None and _is_followed(content, place + frame.length, layer):
-                frames += 1
-                if frames == _LEAST_FRAMES:
-                    return True
-                frame_bytes += frame.length
-                place += frame.length
-            else:
-                frames = 0
-                place = content.find(b"\xff", place + 1)
-                searches += 1
-        return 2 * frame_bytes > len(content) - start
+        end = -1
+        for place, frame in _frames(content, layer):
+            in_succession = in_succession + 1 if place == end else 1
+            if in_succession == _LEAST_FRAMES:
+                return True
+            frame_bytes += frame.length
+            end = place + frame.length
+        return 2 * frame_bytes > len(content) - _end_of_id3(content)
 
 
 def has_index(path: Path, layer: int) -> bool:

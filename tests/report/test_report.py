@@ -493,6 +493,35 @@ def test_runs_are_found_by_a_relative_path_and_from_inside(tmp_path, monkeypatch
     assert write_report("runs", "out", resamples=RESAMPLES)["report.md"].is_file()
 
 
+@pytest.mark.parametrize("linked", ["fa", "fa/fold1", "fa/fold1/seed1"])
+def test_runs_that_were_moved_to_another_disk_are_found_through_a_link(tmp_path, linked):
+    runs = tmp_path / "runs"
+    for seed in (0, 1):
+        write_run(runs, "fa", (2, 3), seed=seed)
+    write_run(runs, "cmam", (3, 3), "CMAM", "feature_based")
+    before = run_folder.find_runs(runs)
+    moved = tmp_path / "disk" / linked
+    moved.parent.mkdir(parents=True)
+    shutil.move(runs / linked, moved)
+    (runs / linked).symlink_to(moved)
+    assert run_folder.find_runs(runs) == before
+    assert [(run.row, run.seed) for run in read_runs(runs)] == [("cmam", 0), ("fa", 0), ("fa", 1)]
+    (runs / "fa" / "fold1" / "seed1" / "config.json").unlink()
+    with pytest.raises(DataError, match=r"seed1/config\.json is missing"):
+        read_runs(runs)
+
+
+def test_a_run_that_two_paths_lead_to_is_found_once(tmp_path):
+    write_run(tmp_path, ".hidden", (2, 3))
+    write_run(tmp_path, "fa", (2, 3))
+    before = run_folder.find_runs(tmp_path)
+    (tmp_path / "a_circle").symlink_to(tmp_path)
+    (tmp_path / "best").symlink_to(tmp_path / "fa")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    assert [run.row for run in run_folder.find_runs(tmp_path)] == [".hidden", "fa"]
+    assert run_folder.find_runs(tmp_path) == before
+
+
 @pytest.mark.parametrize("seed", ["seed²", "seed", "seed-1", "seed1 copy"])
 def test_folders_that_are_named_after_no_seed_are_no_runs(tmp_path, seed):
     write_run(tmp_path, "fa", (2, 3))

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from crossask import locks, training
+from crossask import locks, system_errors, training
 from crossask.config import Experiment
 from crossask.datasets import Corpora
 from crossask.errors import CrossaskError
@@ -148,14 +148,25 @@ def _one_by_one(
 ) -> Iterator[tuple[Run, Outcome]]:
     """Trains runs in this process, as `train_side_by_side` does in others."""
     for task in tasks:
-        try:
-            outcome: Outcome = _train(task, strategy, report)
-        except CrossaskError as error:
-            if devices.machines(strategy).count > 1:
-                # The other machines still wait in this run, so none may begin the next.
-                raise
-            outcome = error
-        yield task.run, outcome
+        yield task.run, _outcome(task, strategy, report)
+
+
+def _outcome(task: Task, strategy: tf.distribute.Strategy, report: Report) -> Outcome:
+    """Returns the result of a run, or the error that ended it.
+
+    Raises:
+      Exception: One of several machines failed.
+    """
+    if devices.machines(strategy).count > 1:
+        # The other machines still wait in this run, so none may begin the next. A machine that was
+        # lost is no error of the system.
+        return _train(task, strategy, report)
+    try:
+        with system_errors.translated():
+            return _train(task, strategy, report)
+    except CrossaskError as error:
+        # The frames of its traceback would keep the network in memory, which may be full.
+        return type(error)(error.problem, error.fix)
 
 
 def _train(task: Task, strategy: tf.distribute.Strategy, report: Report) -> dict[str, Any]:

@@ -4,12 +4,13 @@ import dataclasses
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from report.made_up_runs import change_json, write_run, write_two_seeds
 
 from crossask import stored
-from crossask.errors import DataError
+from crossask.errors import CrossaskError, DataError
 from crossask.report import WRITTEN, field_sections, findings, score_sections, write_report
 from crossask.report.corpus import make_results
 from crossask.report.rows import DIGESTS, group
@@ -491,6 +492,52 @@ def test_runs_are_found_by_a_relative_path_and_from_inside(tmp_path, monkeypatch
         assert (found.folder / "config.json").is_file()
     monkeypatch.chdir(tmp_path)
     assert write_report("runs", "out", resamples=RESAMPLES)["report.md"].is_file()
+
+
+def test_a_file_that_is_of_no_report_is_not_overwritten(tmp_path):
+    runs = tmp_path / "runs"
+    out = tmp_path / "project"
+    write_run(runs, "fa", (2, 3))
+    out.mkdir()
+    (out / "table.csv").write_text("mine")
+    with pytest.raises(CrossaskError, match=r"project/table\.csv is there, and is of no report"):
+        write_report(runs, out, resamples=RESAMPLES)
+    assert [path.name for path in out.iterdir()] == ["table.csv"]
+    assert (out / "table.csv").read_text() == "mine"
+    # After it was moved, other files remain, and reports are written over each other.
+    (out / "table.csv").rename(out / "mine.csv")
+    write_report(runs, out, resamples=RESAMPLES)
+    write_run(runs, "cmam", (3, 3), "CMAM", "feature_based")
+    (out / "curves_cmam.png").write_text("mine")
+    with pytest.raises(CrossaskError, match=r"curves_cmam\.png is there"):
+        write_report(runs, out, resamples=RESAMPLES)
+    (out / "curves_cmam.png").unlink()
+    write_report(runs, out, resamples=RESAMPLES)
+    assert (out / "mine.csv").read_text() == "mine"
+
+
+def test_a_report_is_written_over_one_of_a_version_without_a_list_of_its_files(tmp_path):
+    write_run(tmp_path / "runs", "fa", (2, 3))
+    paths = write_report(tmp_path / "runs", tmp_path / "out", resamples=RESAMPLES)
+    (tmp_path / "out" / ".report.json").unlink()
+    paths["table.csv"].write_text("earlier")
+    write_report(tmp_path / "runs", tmp_path / "out", resamples=RESAMPLES)
+    assert paths["table.csv"].read_text() != "earlier"
+
+
+def test_a_report_that_was_stopped_is_written_again(tmp_path, monkeypatch):
+    write_run(tmp_path / "runs", "fa", (2, 3))
+    with monkeypatch.context() as stopped:
+
+        def stop(*_):
+            raise KeyboardInterrupt
+
+        stopped.setattr(Path, "write_bytes", stop)
+        with pytest.raises(KeyboardInterrupt):
+            write_report(tmp_path / "runs", tmp_path / "out", resamples=RESAMPLES)
+    (tmp_path / "out" / "table.csv").write_text("a file that was written before the stop")
+    paths = write_report(tmp_path / "runs", tmp_path / "out", resamples=RESAMPLES)
+    assert paths["report.html"].is_file()
 
 
 @pytest.mark.parametrize("linked", ["fa", "fa/fold1", "fa/fold1/seed1"])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crossask import files
+from crossask import files, text_tables
 from crossask.audio import reading
 from crossask.datasets import folder
 from crossask.datasets.clips import Clip, Corpus
@@ -148,6 +148,17 @@ def write_table(own: OwnRecordings, path: Path) -> None:
             if own.fold_of:
                 cells.append(own.fold_of[clip.id])
             writer.writerow(cells)
+
+
+def is_written_table(path: Path) -> bool:
+    """Returns whether a table looks like one of `write_table`, whose file names are absolute."""
+    try:
+        table = text_tables.read_csv(path)
+    except DataError:
+        return False
+    if table.columns[:3] != ("filename", "scene", "location"):
+        return False
+    return all(Path(name).is_absolute() for name in table.column("filename"))
 
 
 def experiment_text(own: OwnRecordings, table: Path) -> str:

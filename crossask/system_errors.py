@@ -84,7 +84,8 @@ TEMPORARY = re.compile(r"^\.(.+)\.\w+-\d+\.part$")
 # TensorFlow's words for memory that is used up, in one of the lines of a message. Before them is
 # the operation, after them the device.
 OUT_OF_MEMORY = re.compile(
-    r"(OOM when allocating|Out of memory while|failed to allocate memory).*?(?= on /job| \[Op:|$)",
+    r"(OOM when allocating|out of memory|failed to allocate memory|Dst tensor is not initialized)"
+    r".*?(?= on /job| \[Op:|$)",
     re.IGNORECASE | re.MULTILINE,
 )
 # A path in the message of a library: h5py's, TensorFlow's or libsndfile's.

@@ -15,6 +15,7 @@ renderers.py   HTML (templates/), Markdown, LaTeX and a summary of these section
 data.py        CSV and JSON of the results
 """
 
+import os
 from pathlib import Path
 
 from crossask import files, stored
@@ -94,10 +95,19 @@ def write_report(
         contents["json"] = content.encode()
         paths["json"] = Path(json_file)
     for name, content in contents.items():
-        with files.writing(paths[name]) as temporary:
-            temporary.write_bytes(content)
+        _write(paths[name], content)
     _remove_earlier(Path(out_dir), earlier, set(contents) - {"json"})
     return paths
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Writes a file as a whole. A link stays one, and a device or a pipe takes the content."""
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
+    # Otherwise the link would be replaced, and the file that it leads to would stay as it was.
+    with files.writing(os.path.realpath(path)) as temporary:
+        temporary.write_bytes(content)
 
 
 def _claim(folder: Path, written: set[str]) -> set[str]:

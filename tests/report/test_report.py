@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -514,6 +515,24 @@ def test_a_file_that_is_of_no_report_is_not_overwritten(tmp_path):
     (out / "curves_cmam.png").unlink()
     write_report(runs, out, resamples=RESAMPLES)
     assert (out / "mine.csv").read_text() == "mine"
+
+
+def test_numbers_are_written_through_a_link_and_into_a_pipe(tmp_path):
+    write_run(tmp_path / "runs", "fa", (2, 3))
+    shared = tmp_path / "shared.json"
+    shared.write_text("the numbers of last week")
+    link = tmp_path / "link.json"
+    link.symlink_to(shared)
+    write_report(tmp_path / "runs", tmp_path / "out", resamples=RESAMPLES, json_file=link)
+    assert link.is_symlink()
+    assert "corpora" in json.loads(shared.read_text())
+
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with open(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)) as reader:
+        write_report(tmp_path / "runs", tmp_path / "out", resamples=RESAMPLES, json_file=pipe)
+        assert pipe.is_fifo()
+        assert reader.read() == shared.read_text()
 
 
 def test_a_report_is_written_over_one_of_a_version_without_a_list_of_its_files(tmp_path):

@@ -81,6 +81,13 @@ SPACE = (errno.ENOSPC, errno.EDQUOT)
 FREE_SPACE = "free_space"
 # A temporary name of `files.writing`.
 TEMPORARY = re.compile(r"^\.(.+)\.\w+-\d+\.part$")
+# TensorFlow's words for memory that is used up, in one of the lines of a message. Before them is
+# the operation, after them the device.
+OUT_OF_MEMORY = re.compile(
+    r"(OOM when allocating|out of memory|failed to allocate memory|Dst tensor is not initialized)"
+    r".*?(?= on /job| \[Op:|$)",
+    re.IGNORECASE | re.MULTILINE,
+)
 # A path in the message of a library: h5py's, TensorFlow's or libsndfile's.
 NAMED_PATHS = (
     re.compile(r"name = '([^']+)'"),
@@ -121,9 +128,9 @@ def translate(error: BaseException) -> CrossaskError | None:
             return _described(number, path, getattr(error, FREE_SPACE, ""))
         return _unknown(error.strerror or text or type(error).__name__, path)
     if _is_of_tensorflow(error) or _is_of_libsndfile(error):
-        # TensorFlow's name for memory that is used up.
-        if text.startswith("OOM") or "failed to allocate memory" in text:
-            return _no_memory(text)
+        out_of_memory = OUT_OF_MEMORY.search(text)
+        if out_of_memory:
+            return _no_memory(out_of_memory.group())
         number = _number_in(text)
         if number is not None:
             return _described(number, _path_in(text))

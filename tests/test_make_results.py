@@ -116,6 +116,23 @@ def test_make_prints_the_plan_through_its_target():
     assert '--data ESC10="a b"' in done.stdout
 
 
+@pytest.mark.parametrize("problem", ["training.epochs is 0.", "no experiment file"])
+def test_a_mistake_in_an_experiment_file_is_two_lines(tmp_path, monkeypatch, capsys, problem):
+    rows = tmp_path / "rows.py"
+    if problem == "training.epochs is 0.":
+        rows.write_text(
+            "from crossask.config import Experiment, TrainingConfig\n"
+            'ROWS = (Experiment("fa", training=TrainingConfig(epochs=0)),)\n'
+        )
+    study = studies.Study("small", "a test", "demo", (studies.Training(str(rows), (0,)),))
+    monkeypatch.setattr(make_results, "STUDIES", (study,))
+    monkeypatch.setattr(sys, "argv", ["make_results.py", f"--out={tmp_path / 'out'}"])
+    assert make_results.main() == make_results.USER_ERROR
+    errors = capsys.readouterr().err
+    assert problem in errors
+    assert errors.count("\n") == 2
+
+
 def test_a_study_that_another_process_computes_is_not_touched(tmp_path, capsys):
     (study,) = [study for study in studies.STUDIES if study.name == "demo"]
     settings = settings_of(tmp_path)

@@ -8,21 +8,28 @@ from pathlib import Path
 class FolderWalk:
     """A folder and the folders below it, each of them once.
 
-    Hidden folders are left out. Links are followed after all other folders, so a folder that is
-    there itself has its own path.
+    Hidden folders are left out, unless they are asked for. Links are followed after all other
+    folders, so a folder that is there itself has its own path.
 
     Attributes:
-      hidden: Folders whose names start with a dot, as far as the walk has come.
+      hidden: Folders whose names start with a dot and that are left out, as far as the walk has
+        come.
       repeated: Further paths of folders that were searched, such as links that form a circle.
       unreadable: Folders that this user may not read.
     """
 
-    def __init__(self, top: str | Path):
-        """Stores the folder at which the walk starts."""
+    def __init__(self, top: str | Path, enters_hidden: bool = False):
+        """Stores the arguments.
+
+        Args:
+          top: The folder at which the walk starts.
+          enters_hidden: Whether folders whose names start with a dot are searched, too.
+        """
         self.hidden: list[Path] = []
         self.repeated: list[Path] = []
         self.unreadable: list[Path] = []
         self._top = os.fspath(top)
+        self._enters_hidden = enters_hidden
 
     def __iter__(self) -> Iterator[tuple[str, list[str]]]:
         """Yields the path of each folder, and the names of the files in it."""
@@ -49,7 +56,7 @@ class FolderWalk:
         entered = []
         for name in sorted(subfolders):
             path = os.path.join(folder, name)
-            if name.startswith("."):
+            if name.startswith(".") and not self._enters_hidden:
                 self.hidden.append(Path(path))
             elif os.path.islink(path):
                 links.append(path)

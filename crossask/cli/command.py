@@ -27,6 +27,8 @@ SOME_FAILED = 3
 PREEMPTED = 75  # "try again later" in sysexits.h
 # Flags whose empty text means what it says. Scripts give them a variable that may be empty.
 MAY_BE_EMPTY = ("params_override",)
+# Flags whose text is a list: fields or rows with commas between them.
+LISTS_AS_TEXT = ("params_override", "experiment")
 HELP_FLAGS = ("-h", "--help", "-help")
 VERSION_FLAG = "--version"
 # These also list the fields that --params_override can replace.
@@ -97,6 +99,7 @@ def run(
         positional = flag_values(argv)[1:]
         _check_numbers(flag_values)
         _check_texts(flag_values)
+        _check_lists(flag_values)
         _expand_home(flag_values)
         if positional and not takes_words:
             raise CrossaskError(
@@ -144,6 +147,22 @@ def _check_texts(flag_values: flags.FlagValues) -> None:
             raise CrossaskError(
                 f"--{name} is empty.",
                 "Give a value, or leave it out; is a variable of the shell not set?",
+            )
+
+
+def _check_lists(flag_values: flags.FlagValues) -> None:
+    """Raises CrossaskError for a list that is given in several flags.
+
+    absl takes the last flag alone, so that fields, seeds or folds would be lost silently. Flags
+    that may be repeated keep all of their values.
+    """
+    for name in flag_values:
+        flag = flag_values[name]
+        is_list = name in LISTS_AS_TEXT or isinstance(flag.value, list)
+        if is_list and flag.present > 1 and not isinstance(flag, flags.MultiFlag):
+            raise CrossaskError(
+                f"--{name} is given {flag.present} times, and only the last one would count.",
+                f"Give it once, with commas: --{name}=...,...",
             )
 
 

@@ -47,8 +47,35 @@ def train(words: Sequence[str], values: flags.FlagValues) -> int:
             "overwritten.",
             "Set --model_dir to another folder, or leave it out.",
         )
+    _check_overwritten(out)
     with locks.of_folder(out):
         return _train_and_export(own, out, values)
+
+
+def _check_overwritten(out: Path) -> None:
+    """Raises CrossaskError for a file of another program in the folder to write to.
+
+    The folder may be that of a project, with a table of other recordings.
+    """
+    from crossask.datasets import folder, own_recordings
+
+    is_ours = {folder.TABLE: own_recordings.is_written_table, RESULTS: _is_written_results}
+    for name, check in is_ours.items():
+        path = out / name
+        if path.exists() and not check(path):
+            raise CrossaskError(
+                f"{path} was not written by crossask train, and would be overwritten.",
+                "Set --model_dir to another folder, or leave it out.",
+            )
+
+
+def _is_written_results(path: Path) -> bool:
+    """Returns whether a file contains the numbers of a report."""
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return isinstance(content, dict) and "corpora" in content
 
 
 def _train_and_export(own: "OwnRecordings", out: Path, values: flags.FlagValues) -> int:

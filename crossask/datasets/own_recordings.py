@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crossask import files
+from crossask import files, text_tables
 from crossask.audio import reading
 from crossask.datasets import folder
 from crossask.datasets.clips import Clip, Corpus
@@ -153,6 +153,17 @@ def table_text(own: OwnRecordings) -> str:
             cells.append(own.fold_of[clip.id])
         writer.writerow(cells)
     return text.getvalue()
+
+
+def is_written_table(path: Path) -> bool:
+    """Returns whether a table looks like one of `write_table`, whose file names are absolute."""
+    try:
+        table = text_tables.read_csv(path)
+    except DataError:
+        return False
+    if table.columns[:3] != ("filename", "scene", "location"):
+        return False
+    return all(Path(name).is_absolute() for name in table.column("filename"))
 
 
 def experiment_text(own: OwnRecordings, table: Path) -> str:

@@ -203,9 +203,11 @@ def _is_out_of_memory(error: Exception) -> bool:
     """Returns whether an error was raised because memory ran out."""
     import tensorflow as tf
 
-    if isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)):
+    if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
         return True
-    return any(words in str(error) for words in OUT_OF_MEMORY)
+    # This error is also that of a full disk and of too many open files.
+    is_exhausted = isinstance(error, tf.errors.ResourceExhaustedError)
+    return is_exhausted and system_errors.translate(error) is None
 
 
 def _peak_bytes() -> int | None:

@@ -2,15 +2,16 @@
 
 import contextlib
 import dataclasses
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from crossask import locks, training
-from crossask.config import Experiment
-from crossask.datasets import Corpora
+from crossask import locks, system_errors, training
+from crossask.config import Experiment, catalogue
+from crossask.datasets import Corpora, Corpus
 from crossask.errors import CrossaskError
 from crossask.features.cache import prepare_features
 from crossask.grid.processes import Outcome, Report, Task, train_side_by_side
@@ -18,6 +19,7 @@ from crossask.grid.runs import Grid
 from crossask.training import devices, network_size, trunk
 from crossask.training.run_folder import Run
 
+LOG = logging.getLogger("crossask")
 # Function(description, unit) -> function(done, in all, note)
 ProgressBar = Callable[[str, str], Callable[..., None]]
 
@@ -135,6 +137,7 @@ def _tasks(grid: Grid, execution: Execution, progress_bar: ProgressBar) -> list[
     tasks = []
     for row in dict.fromkeys(row for row, _ in plan):
         corpus = grid.corpora(row)
+        _warn_of_random_weights(row, corpus)
         bar = progress_bar(f"features of {row.name}", "clip")
         cache = prepare_features(corpus, row, grid.features_dir, execution.workers, bar)
         for planned, run in plan:
@@ -143,19 +146,55 @@ def _tasks(grid: Grid, execution: Execution, progress_bar: ProgressBar) -> list[
     return tasks
 
 
+def _warn_of_random_weights(row: Experiment, corpus: Corpus) -> None:
+    """Logs which frozen layers of a row have random weights.
+
+    Some controls have them on purpose. Elsewhere a field was forgotten, and the score shows nothing
+    of pre-trained events.
+    """
+    has_weights = bool(row.event_model.weights)
+    # Embeddings from a file, and models from outside, have no random weights.
+    is_of_package = catalogue.event_model(row.event_model.name).is_trainable
+    reads_embeddings = row.event_input == "embedding" and row.event_control != "true_events"
+    forgotten = []
+    if reads_embeddings and is_of_package and not (has_weights or corpus.ready_made):
+        forgotten.append(("event model", "event_model.weights"))
+    if row.model.trunk_training == "frozen" and not row.model.trunk:
+        forgotten.append(("trunk", "model.trunk"))
+    for layers, field in forgotten:
+        LOG.warning(
+            "%s: the frozen %s has random weights, because %s is empty. Set it, unless the row is "
+            "a control.",
+            row.name,
+            layers,
+            field,
+        )
+
+
 def _one_by_one(
     tasks: Iterable[Task], strategy: tf.distribute.Strategy, report: Report
 ) -> Iterator[tuple[Run, Outcome]]:
     """Trains runs in this process, as `train_side_by_side` does in others."""
     for task in tasks:
-        try:
-            outcome: Outcome = _train(task, strategy, report)
-        except CrossaskError as error:
-            if devices.machines(strategy).count > 1:
-                # The other machines still wait in this run, so none may begin the next.
-                raise
-            outcome = error
-        yield task.run, outcome
+        yield task.run, _outcome(task, strategy, report)
+
+
+def _outcome(task: Task, strategy: tf.distribute.Strategy, report: Report) -> Outcome:
+    """Returns the result of a run, or the error that ended it.
+
+    Raises:
+      Exception: One of several machines failed.
+    """
+    if devices.machines(strategy).count > 1:
+        # The other machines still wait in this run, so none may begin the next. A machine that was
+        # lost is no error of the system.
+        return _train(task, strategy, report)
+    try:
+        with system_errors.translated():
+            return _train(task, strategy, report)
+    except CrossaskError as error:
+        # The frames of its traceback would keep the network in memory, which may be full.
+        return type(error)(error.problem, error.fix)
 
 
 def _train(task: Task, strategy: tf.distribute.Strategy, report: Report) -> dict[str, Any]:

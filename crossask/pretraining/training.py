@@ -13,7 +13,7 @@ import tf_keras as keras
 from crossask import config, events, files, stored
 from crossask.config import EventModelConfig, catalogue
 from crossask.datasets import Corpus
-from crossask.errors import DataError
+from crossask.errors import DataError, shortened_list
 from crossask.events.layer import EventModel
 from crossask.events.tagger import Tagger, tags_path
 from crossask.features.batches import EvaluationData
@@ -227,6 +227,8 @@ def _split(
 ) -> tuple[list[LabelledClip], list[LabelledClip]]:
     """Returns the clips to train on and those to validate on.
 
+    Logs which events the latter do not have.
+
     Raises:
       DataError: There are too few clips for a batch, or for a validation part.
     """
@@ -241,6 +243,15 @@ def _split(
             "Every label has too few clips for a validation part: "
             f"{settings.validation_share:g} of them, rounded down, are none.",
             "Add clips.",
+        )
+    missing = sorted(_labels(clips) - _labels(validation))
+    if missing:
+        LOG.warning(
+            "The validation part has %d of %d clips, and none of %s: the best epoch is chosen "
+            "without these events.",
+            len(validation),
+            len(clips),
+            shortened_list(missing),
         )
     return fitted, validation
 

@@ -15,9 +15,11 @@ renderers.py   HTML (templates/), Markdown, LaTeX and a summary of these section
 data.py        CSV and JSON of the results
 """
 
+import os
 from pathlib import Path
 
 from crossask import files, stored
+from crossask.errors import CrossaskError
 from crossask.report import data, figures, renderers, sections
 from crossask.report.content import Provenance
 from crossask.report.corpus import make_results
@@ -38,8 +40,9 @@ def write_report(
 ) -> dict[str, Path]:
     """Writes a report on every run at or below `runs_root`; the same arguments give the same bytes.
 
-    Files of an earlier report in the folder are replaced. Those that this one does not have are
-    removed: "table.csv" if there are several corpora now, and figures of rows that are gone.
+    Files of an earlier report in the folder are replaced, and other files remain. Those that this
+    report does not have are removed: "table.csv" if there are several corpora now, and figures of
+    rows that are gone.
 
     Args:
       runs_root: Folder that contains <row>/fold<fold>/seed<seed>/, at any depth.
@@ -61,6 +64,7 @@ def write_report(
     Raises:
       DataError: There are no runs, or none with predictions; a file is missing or not readable;
         runs of one row differ in their choices; or there is no row or system of the baseline.
+      CrossaskError: A file of the report is there already, and is of no earlier report.
     """
     runs = read_runs(runs_root)
     corpora = make_results(runs, baseline, resamples)
@@ -85,26 +89,62 @@ def write_report(
     contents["report.html"] = renderers.html(report).encode()
     contents["summary.txt"] = renderers.summary(report).encode()
     paths = {name: Path(out_dir, name) for name in contents}
+    earlier = _claim(Path(out_dir), set(contents))
     if json_file:
         content = data.to_json(corpora, found_versions, found_machines)
         contents["json"] = content.encode()
         paths["json"] = Path(json_file)
     for name, content in contents.items():
-        with files.writing(paths[name]) as temporary:
-            temporary.write_bytes(content)
-    _remove_earlier(Path(out_dir), set(contents) - {"json"})
+        _write(paths[name], content)
+    _remove_earlier(Path(out_dir), earlier, set(contents) - {"json"})
     return paths
 
 
-def _remove_earlier(folder: Path, written: set[str]) -> None:
-    """Removes files of the earlier report in a folder, which would be taken for some of this one.
+def _write(path: Path, content: bytes) -> None:
+    """Writes a file as a whole. A link stays one, and a device or a pipe takes the content."""
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
+    # Otherwise the link would be replaced, and the file that it leads to would stay as it was.
+    with files.writing(os.path.realpath(path)) as temporary:
+        temporary.write_bytes(content)
+
+
+def _claim(folder: Path, written: set[str]) -> set[str]:
+    """Returns the names of the files of the earlier report in a folder.
+
+    The files of both reports are recorded, so that a report that is stopped can be written again.
 
     Args:
       folder: The folder of both reports.
       written: Names of the files of this report.
+
+    Raises:
+      CrossaskError: One of these is there already, and is of no earlier report.
     """
-    earlier = stored.read_record(folder / WRITTEN).get("files", [])
-    for name in set(earlier) - written:
+    record = stored.read_record(folder / WRITTEN)
+    earlier = set(record.get("files", []))
+    # Earlier versions wrote no record, and it may be damaged.
+    is_unrecorded = not record and (folder / "report.html").is_file()
+    for name in sorted(written - earlier):
+        if (folder / name).exists() and not is_unrecorded:
+            raise CrossaskError(
+                f"{folder / name} is there, and is of no report.",
+                "Give another --out, or move the file.",
+            )
+    stored.write_json(folder / WRITTEN, {"files": sorted(earlier | written)})
+    return earlier
+
+
+def _remove_earlier(folder: Path, earlier: set[str], written: set[str]) -> None:
+    """Removes files of the earlier report in a folder, which would be taken for some of this one.
+
+    Args:
+      folder: The folder of both reports.
+      earlier: Names of the files of the earlier report.
+      written: Names of the files of this report.
+    """
+    for name in earlier - written:
         # A list from elsewhere could lead out of the folder.
         files.remove(folder / Path(name).name)
     stored.write_json(folder / WRITTEN, {"files": sorted(written)})

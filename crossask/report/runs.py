@@ -104,8 +104,9 @@ def read_runs(root: str | Path) -> list[EvaluatedRun]:
         not readable.
     """
     root = Path(root)
-    for stray in sorted(root.glob("**/fold*/seed*/predictions.csv")):
-        _must_exist(stray.with_name("config.json"))
+    for run in run_folder.folders_of_runs(root):
+        if run.path("predictions.csv").is_file():
+            _must_exist(run.path("config.json"))
     folders = list(run_folder.find_runs(root))
     found = child_processes.mapped(functools.partial(_read_run, root), folders)
     if not any(run.is_finished for run in found):

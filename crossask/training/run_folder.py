@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from crossask import config, processors, stored
+from crossask.audio.folder_walk import FolderWalk
 from crossask.config import Experiment
 from crossask.errors import DataError
 from crossask.text_tables import natural_key
@@ -182,16 +183,27 @@ def find_runs(root: str | Path) -> list[Run]:
     Raises:
       DataError: There is none.
     """
-    found = []
-    for path in sorted(Path(root).rglob("config.json")):
-        run = _run_of(path.parent)
-        if run is not None:
-            found.append(run)
+    found = [run for run in folders_of_runs(root) if run.path("config.json").is_file()]
     if not found:
         raise DataError(
             f"There are no runs below {str(root)!r}.",
             "Give the --model_dir that crossask-train wrote to.",
         )
+    return found
+
+
+def folders_of_runs(root: str | Path) -> list[Run]:
+    """Returns every folder at or below `root` with the name of a run, sorted as by `find_runs`.
+
+    Links are followed, because rows that filled a disk may have been moved to another one.
+    """
+    found = []
+    for folder, _ in FolderWalk(root, enters_hidden=True):
+        run = _run_of(Path(folder))
+        if run is not None:
+            found.append(run)
+    # The folder decides between rows of one name.
+    found.sort(key=lambda run: run.folder)
     return sorted(found, key=lambda run: (run.row, natural_key(run.fold), run.fold, run.seed))
 
 

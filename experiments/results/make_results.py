@@ -27,7 +27,12 @@ from typing import Any
 from studies import CORPORA, STUDIES, VARIABLES, Command, Corpus, Study, Training, needs
 
 from crossask import config, files, locks
-from crossask.cli.command import PREEMPTED, SOME_FAILED, USER_ERROR
+from crossask.cli.command import (
+    PREEMPTED,
+    SOME_FAILED,
+    USER_ERROR,
+    with_errors_in_two_lines,
+)
 from crossask.config.experiment_files import OF_NO_RUN
 from crossask.errors import CrossaskError, DataError
 from crossask.report import runs as report_runs
@@ -264,11 +269,8 @@ def main() -> int:
     settings = Settings(arguments.out, variables, CORPORA, jobs=arguments.jobs)
     studies = [known[name] for name in wanted or known]
     signal.signal(signal.SIGTERM, _stop)
-    try:
-        return make_results(studies, settings, arguments.dry_run)
-    except KeyboardInterrupt:
-        print("Stopped. Run the same command again to go on.", file=sys.stderr)
-        return STOPPED
+    # Experiment files and paths may have mistakes of the user.
+    return with_errors_in_two_lines(lambda: make_results(studies, settings, arguments.dry_run))
 
 
 def _preparations(name: str, study: Study, settings: Settings) -> Iterator[tuple[str, Command]]:

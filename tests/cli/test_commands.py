@@ -353,6 +353,22 @@ def test_any_table_of_predictions_is_scored(work, capsys):
         ("train", [], "Neither recordings nor --experiment are given.", "crossask train FOLDER"),
         ("predict", [], "No recording is given", "crossask-predict FILE_OR_FOLDER"),
         ("train", ["--data_dir=x", "--model_dir=y"], "--experiment is missing", "--help"),
+        *[
+            (
+                verb,
+                repeated,
+                f"{repeated[0].partition('=')[0]} is given 2 times",
+                "Give it once",
+            )
+            for verb, repeated in (
+                ("train", ["--params_override=training.epochs=3", "--params_override=name=a"]),
+                ("train", ["--experiment={rows}:fa", "--experiment={rows}:cmam_feature_based"]),
+                ("train", ["--seeds=0", "--seeds=1"]),
+                ("train", ["--folds=1", "--folds=2"]),
+                ("pretrain", ["--test_folds=4", "--test_folds=5"]),
+                ("prepare", ["--assets=vggish", "--assets=yamnet"]),
+            )
+        ],
         # reproduce.sh gives it without a change, too.
         ("train", ["--params_override=", "--data_dir=x"], "--experiment is missing", "--help"),
         (

@@ -133,6 +133,8 @@ def raise_from_tensorflow(kind: type, text: str):
     raise kind(None, None, text)
 
 
+# A square matrix with so many rows needs a petabyte.
+TOO_MANY = 1 << 24
 REFUSED_BY_LIBRARIES = {
     "numpy memory": (
         lambda: np.empty((1 << 48,), "float64"),
@@ -160,6 +162,28 @@ REFUSED_BY_LIBRARIES = {
             tf.errors.ResourceExhaustedError, "OOM when allocating tensor with shape[9,9]"
         ),
         "not enough memory (OOM when allocating tensor with shape[9,9])",
+    ),
+    # As in training: TensorFlow names the operation before the reason, in lines of its own.
+    "tensorflow memory of a graph": (
+        lambda: tf.function(lambda n: tf.zeros([n, n]))(tf.constant(TOO_MANY)),
+        "not enough memory (OOM when allocating tensor with shape[16777216,16777216]",
+    ),
+    "tensorflow memory of an operation": (
+        lambda: tf.zeros([TOO_MANY, TOO_MANY]),
+        "not enough memory (OOM when allocating tensor with shape[16777216,16777216]",
+    ),
+    "tensorflow memory of a GPU": (
+        lambda: raise_from_tensorflow(
+            tf.errors.ResourceExhaustedError,
+            "Graph execution error:\n\nOut of memory while trying to allocate 99 bytes.\n [Op:f]",
+        ),
+        "not enough memory (Out of memory while trying to allocate 99 bytes)",
+    ),
+    "tensorflow files": (
+        lambda: raise_from_tensorflow(
+            tf.errors.ResourceExhaustedError, "/proc/none/a.npz; Too many open files"
+        ),
+        "Too many files are open in this process: /proc/none/a.npz",
     ),
     "soundfile": (
         lambda: soundfile.write("/proc/none/a.wav", np.zeros(9), 8000),

@@ -288,6 +288,45 @@ def test_a_table_of_the_recordings_is_not_overwritten(sounds, capsys, is_table):
     assert table.read_text() == "\n".join(lines)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("clips.csv", "filename,scene,location\nsounds/a/1.wav,a,here\n"),
+        ("clips.csv", "file;label\n/data/1.wav;a\n"),
+        ("results.json", '{"mine": 1}'),
+        ("results.json", "no JSON"),
+    ],
+)
+def test_a_file_of_another_program_in_the_folder_of_models_is_not_overwritten(
+    sounds, tmp_path, capsys, name, content
+):
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / name).write_text(content)
+    words = ["crossask train", str(sounds), f"--model_dir={project}", "--dry_run"]
+    assert train.main(words) == 2
+    problem, fix = capsys.readouterr().err.splitlines()[-2:]
+    assert f"{project / name} was not written by crossask train, and would be" in problem
+    assert "--model_dir" in fix
+    assert (project / name).read_text() == content
+    assert not (project / "rows.py").exists()
+
+
+def test_a_table_is_written_again_when_recordings_were_added(sounds, tmp_path, capsys):
+    words = ["crossask train", str(sounds), f"--model_dir={tmp_path / 'models'}", "--dry_run"]
+    assert train.main(words) == 0
+    (tmp_path / "models" / "results.json").write_text('{"corpora": []}')
+    table = tmp_path / "models" / "clips.csv"
+    lines = len(table.read_text().splitlines())
+    first = min(sounds.glob("*/*.wav"))
+    samples, rate = soundfile.read(first)
+    soundfile.write(first.with_name("added.wav"), samples[::-1], rate)
+    # The user may also want other settings.
+    (tmp_path / "models" / "rows.py").unlink()
+    assert train.main(words) == 0
+    assert len(table.read_text().splitlines()) == lines + 1
+
+
 def test_flags_of_the_grid_apply_to_a_folder_of_recordings(sounds, tmp_path, capsys):
     words = ["crossask train", str(sounds), f"--model_dir={tmp_path / 'models'}", "--dry_run"]
     assert train.main([*words, "--folds=1", "--seeds=0,1"]) == 0

@@ -3,6 +3,8 @@ behind by a kill.
 """
 
 import dataclasses
+import errno
+import gc
 import logging
 import multiprocessing
 import os
@@ -10,13 +12,15 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import small_corpus
 
-from crossask import grid
+from crossask import config, grid, training
 from crossask.errors import CrossaskError
 from crossask.grid import processes
 from crossask.training import devices, run_folder
@@ -94,6 +98,55 @@ def test_a_run_that_fails_does_not_stop_the_others(data, tmp_path, jobs):
     }
     assert "without weights" in outcomes["failing"].problem
     assert outcomes["fa"]["epochs"] == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [(MemoryError, ()), (OSError, (errno.EIO, "bad disk")), (CrossaskError, ("Bad.", "Change."))],
+)
+def test_what_the_system_refuses_a_run_does_not_stop_the_others(
+    data, tmp_path, monkeypatch, kind, arguments
+):
+    def train(run, *_):
+        network = np.zeros(9)
+        networks.append(weakref.ref(network))
+        if run.seed == 0:
+            raise kind(*arguments)
+        return {"epochs": 3}
+
+    networks = []
+    monkeypatch.setattr(training, "train", train)
+    outcomes = []
+    for _, outcome in grid.train(a_grid(data, tmp_path, small_corpus.FA)):
+        outcomes.append(outcome)
+        # A network that did not fit into memory does not stay there.
+        gc.collect()
+        assert networks[-1]() is None
+    assert isinstance(outcomes[0], CrossaskError)
+    assert outcomes[1] == {"epochs": 3}
+
+
+def test_frozen_layers_with_random_weights_are_named(data, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(training, "train", lambda *_: {})
+    # Experiments on the events do this on purpose, and others by forgetting a field.
+    frozen = small_corpus.FEATURE_BASED
+    trunk = config.override(
+        frozen, {"name": "trunk", "system": "VEM", "model.trunk_training": "frozen"}
+    )
+    # The true events take the place of the embeddings.
+    truth = config.override(frozen, {"name": "truth", "event_control": "true_events"})
+    rows = (small_corpus.FA, small_corpus.CMAM, frozen, trunk, truth)
+    with caplog.at_level(logging.WARNING, "crossask"):
+        list(grid.train(a_grid(data, tmp_path, *rows)))
+    assert caplog.messages == [
+        f"{row}: {layers} random weights, because {field} is empty. Set it, unless the row is a "
+        "control."
+        for row, layers, field in (
+            ("cmam_feature_based", "the frozen event model has", "event_model.weights"),
+            ("trunk", "the frozen event model has", "event_model.weights"),
+            ("trunk", "the frozen trunk has", "model.trunk"),
+        )
+    ]
 
 
 def test_a_process_that_is_killed_costs_its_run_alone(data, tmp_path):

@@ -11,6 +11,7 @@ import types
 import numpy as np
 import pytest
 import small_corpus
+import tensorflow as tf
 
 from crossask import config, grid
 from crossask.cli import command
@@ -327,6 +328,19 @@ def test_a_process_that_the_kernel_kills_has_run_out_of_memory(data, tmp_path, m
     (error,) = checked(a_grid(data, tmp_path))
     assert error.problem == "Row fa runs out of memory at its batch size 4 (start)."
     assert "Lower training.batch_size" in error.fix
+
+
+def test_a_full_disk_is_no_lack_of_memory():
+    # TensorFlow has one error for both.
+    with (
+        pytest.raises(tf.errors.ResourceExhaustedError) as disk,
+        tf.io.TFRecordWriter("/dev/full") as writer,
+    ):
+        writer.write(bytes(1_000_000))
+    with pytest.raises(tf.errors.ResourceExhaustedError) as memory:
+        tf.zeros([1 << 24, 1 << 24])
+    assert not row_check._is_out_of_memory(disk.value)
+    assert row_check._is_out_of_memory(memory.value)
 
 
 def test_a_process_that_crashes_is_reported_with_its_stage(data, tmp_path, monkeypatch):

@@ -282,6 +282,27 @@ def test_logits_of_exclusive_kinds_are_compared_as_probabilities(is_exclusive):
     assert (found["test_map"] == 1) == is_exclusive
 
 
+def test_events_that_are_not_validated_are_named(caplog):
+    clips = []
+    # Of six clips, a validation part has none, and of seven one.
+    for label, count in {"dog": 7, "rain": 6, "wind": 6}.items():
+        for number in range(count):
+            clips.append(pretraining.LabelledClip(f"{label}{number}.wav", (label,)))
+    settings = pretraining.PretrainingConfig(batch_size=4)
+    with caplog.at_level("WARNING", "crossask"):
+        fitted, validation = training._split(clips, settings)
+    assert (len(fitted), [clip.labels for clip in validation]) == (18, [("dog",)])
+    assert caplog.messages == [
+        "The validation part has 1 of 19 clips, and none of rain, wind: the best epoch is chosen "
+        "without these events."
+    ]
+    caplog.clear()
+    for number in range(7):
+        clips.append(pretraining.LabelledClip(f"{number}.wav", ("storm", "rain", "wind")))
+    training._split(clips, settings)
+    assert not caplog.messages
+
+
 def test_embeddings_that_are_all_the_same_have_no_pca(tmp_path, caplog):
     rng = np.random.default_rng(0)
     path = tmp_path / "model_pca.npz"

@@ -2,14 +2,16 @@
 
 import dataclasses
 import json
+import os
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from report.made_up_runs import change_json, write_run, write_two_seeds
 
 from crossask import stored
-from crossask.errors import DataError
+from crossask.errors import CrossaskError, DataError
 from crossask.report import WRITTEN, field_sections, findings, score_sections, write_report
 from crossask.report.corpus import make_results
 from crossask.report.rows import DIGESTS, group
@@ -491,6 +493,99 @@ def test_runs_are_found_by_a_relative_path_and_from_inside(tmp_path, monkeypatch
         assert (found.folder / "config.json").is_file()
     monkeypatch.chdir(tmp_path)
     assert write_report("runs", "out", resamples=RESAMPLES)["report.md"].is_file()
+
+
+def test_a_file_that_is_of_no_report_is_not_overwritten(tmp_path):
+    runs = tmp_path / "runs"
+    out = tmp_path / "project"
+    write_run(runs, "fa", (2, 3))
+    out.mkdir()
+    (out / "table.csv").write_text("mine")
+    with pytest.raises(CrossaskError, match=r"project/table\.csv is there, and is of no report"):
+        write_report(runs, out, resamples=RESAMPLES)
+    assert [path.name for path in out.iterdir()] == ["table.csv"]
+    assert (out / "table.csv").read_text() == "mine"
+    # After it was moved, other files remain, and reports are written over each other.
+    (out / "table.csv").rename(out / "mine.csv")
+    write_report(runs, out, resamples=RESAMPLES)
+    write_run(runs, "cmam", (3, 3), "CMAM", "feature_based")
+    (out / "curves_cmam.png").write_text("mine")
+    with pytest.raises(CrossaskError, match=r"curves_cmam\.png is there"):
+        write_report(runs, out, resamples=RESAMPLES)
+    (out / "curves_cmam.png").unlink()
+    write_report(runs, out, resamples=RESAMPLES)
+    assert (out / "mine.csv").read_text() == "mine"
+
+
+def test_numbers_are_written_through_a_link_and_into_a_pipe(tmp_path):
+    write_run(tmp_path / "runs", "fa", (2, 3))
+    shared = tmp_path / "shared.json"
+    shared.write_text("the numbers of last week")
+    link = tmp_path / "link.json"
+    link.symlink_to(shared)
+    write_report(tmp_path / "runs", tmp_path / "out", resamples=RESAMPLES, json_file=link)
+    assert link.is_symlink()
+    assert "corpora" in json.loads(shared.read_text())
+
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with open(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)) as reader:
+        write_report(tmp_path / "runs", tmp_path / "out", resamples=RESAMPLES, json_file=pipe)
+        assert pipe.is_fifo()
+        assert reader.read() == shared.read_text()
+
+
+def test_a_report_is_written_over_one_of_a_version_without_a_list_of_its_files(tmp_path):
+    write_run(tmp_path / "runs", "fa", (2, 3))
+    paths = write_report(tmp_path / "runs", tmp_path / "out", resamples=RESAMPLES)
+    (tmp_path / "out" / ".report.json").unlink()
+    paths["table.csv"].write_text("earlier")
+    write_report(tmp_path / "runs", tmp_path / "out", resamples=RESAMPLES)
+    assert paths["table.csv"].read_text() != "earlier"
+
+
+def test_a_report_that_was_stopped_is_written_again(tmp_path, monkeypatch):
+    write_run(tmp_path / "runs", "fa", (2, 3))
+    with monkeypatch.context() as stopped:
+
+        def stop(*_):
+            raise KeyboardInterrupt
+
+        stopped.setattr(Path, "write_bytes", stop)
+        with pytest.raises(KeyboardInterrupt):
+            write_report(tmp_path / "runs", tmp_path / "out", resamples=RESAMPLES)
+    (tmp_path / "out" / "table.csv").write_text("a file that was written before the stop")
+    paths = write_report(tmp_path / "runs", tmp_path / "out", resamples=RESAMPLES)
+    assert paths["report.html"].is_file()
+
+
+@pytest.mark.parametrize("linked", ["fa", "fa/fold1", "fa/fold1/seed1"])
+def test_runs_that_were_moved_to_another_disk_are_found_through_a_link(tmp_path, linked):
+    runs = tmp_path / "runs"
+    for seed in (0, 1):
+        write_run(runs, "fa", (2, 3), seed=seed)
+    write_run(runs, "cmam", (3, 3), "CMAM", "feature_based")
+    before = run_folder.find_runs(runs)
+    moved = tmp_path / "disk" / linked
+    moved.parent.mkdir(parents=True)
+    shutil.move(runs / linked, moved)
+    (runs / linked).symlink_to(moved)
+    assert run_folder.find_runs(runs) == before
+    assert [(run.row, run.seed) for run in read_runs(runs)] == [("cmam", 0), ("fa", 0), ("fa", 1)]
+    (runs / "fa" / "fold1" / "seed1" / "config.json").unlink()
+    with pytest.raises(DataError, match=r"seed1/config\.json is missing"):
+        read_runs(runs)
+
+
+def test_a_run_that_two_paths_lead_to_is_found_once(tmp_path):
+    write_run(tmp_path, ".hidden", (2, 3))
+    write_run(tmp_path, "fa", (2, 3))
+    before = run_folder.find_runs(tmp_path)
+    (tmp_path / "a_circle").symlink_to(tmp_path)
+    (tmp_path / "best").symlink_to(tmp_path / "fa")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    assert [run.row for run in run_folder.find_runs(tmp_path)] == [".hidden", "fa"]
+    assert run_folder.find_runs(tmp_path) == before
 
 
 @pytest.mark.parametrize("seed", ["seed²", "seed", "seed-1", "seed1 copy"])

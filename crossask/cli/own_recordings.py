@@ -84,7 +84,7 @@ def _train_and_export(own: "OwnRecordings", out: Path, values: flags.FlagValues)
 
     table = out / folder.TABLE
     rows = out / ROWS
-    _keep_other_files(table, own_recordings.table_text(own))
+    _keep_table(table, own_recordings.table_text(own))
     own_recordings.write_table(own, table)
     _write_rows(own_recordings.experiment_text(own, table), rows)
 
@@ -114,35 +114,26 @@ def _train_and_export(own: "OwnRecordings", out: Path, values: flags.FlagValues)
     return max(worst_code, _export(out))
 
 
-def _keep_other_files(table: Path, text: str) -> None:
-    """Renames a table that was edited, so that it is not overwritten.
+def _keep_table(table: Path, text: str) -> None:
+    """Renames the table of an earlier command that was edited, so that it is not overwritten.
 
     Args:
       table: The table of the recordings that will be written.
-      text: Its content. A killed command may have left it.
-
-    Raises:
-      CrossaskError: The folder has no settings, but other files that would be overwritten.
+      text: Its content.
     """
-    if not table.with_name(ROWS).exists():
-        for path in (table, table.with_name(RESULTS)):
-            if path.exists() and path.read_bytes() != text.encode():
-                raise CrossaskError(
-                    f"{path} exists, and this command has not written it.",
-                    "Set --model_dir to another folder, or move the file.",
-                )
-    elif table.exists() and table.read_bytes() != text.encode():
-        numbers = itertools.count(1)
-        paths = (table.with_name(TABLE_BEFORE.format(number)) for number in numbers)
-        before = next(path for path in paths if not os.path.lexists(path))
-        os.replace(table, before)
-        command.LOG.info(
-            "%s is written anew, because it differs from the recordings that are given. The "
-            "earlier one is %s. To train with it, copy it to another folder, and give the copy "
-            "in place of the recordings.",
-            table,
-            before,
-        )
+    if not table.exists() or table.read_bytes() == text.encode():
+        return
+    numbers = itertools.count(1)
+    paths = (table.with_name(TABLE_BEFORE.format(number)) for number in numbers)
+    before = next(path for path in paths if not os.path.lexists(path))
+    os.replace(table, before)
+    command.LOG.info(
+        "%s is written anew, because it differs from the recordings that are given. The "
+        "earlier one is %s. To train with it, copy it to another folder, and give the copy "
+        "in place of the recordings.",
+        table,
+        before,
+    )
 
 
 def _write_rows(text: str, rows: Path) -> None:

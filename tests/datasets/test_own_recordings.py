@@ -163,20 +163,6 @@ def test_the_written_files_are_read_again_and_an_edited_one_is_kept(sounds, caps
     assert (out / "rows.py").read_text() == edited
 
 
-@pytest.mark.parametrize("name", ["clips.csv", "results.json"])
-def test_files_of_the_user_in_the_output_folder_are_not_overwritten(
-    sounds, tmp_path, monkeypatch, capsys, name
-):
-    monkeypatch.setattr(of_command, "_verb", lambda *_: 0)
-    out = tmp_path / "project"
-    out.mkdir()
-    (out / name).write_text("mine")
-    assert train.main(["crossask train", str(sounds), f"--model_dir={out}", "--dry_run"]) == 2
-    assert f"{out / name} exists, and this command has not written it." in capsys.readouterr().err
-    assert [path.name for path in out.iterdir() if not path.name.startswith(".")] == [name]
-    assert (out / name).read_text() == "mine"
-
-
 def test_a_written_table_that_was_edited_is_kept_beside_the_new_one(sounds, monkeypatch, capsys):
     monkeypatch.setattr(of_command, "_verb", lambda *_: 0)
     words = ["crossask train", str(sounds), "--dry_run"]
@@ -293,6 +279,7 @@ def test_a_table_of_the_recordings_is_not_overwritten(sounds, capsys, is_table):
     [
         ("clips.csv", "filename,scene,location\nsounds/a/1.wav,a,here\n"),
         ("clips.csv", "file;label\n/data/1.wav;a\n"),
+        ("clips.csv", "mine"),
         ("results.json", '{"mine": 1}'),
         ("results.json", "no JSON"),
     ],

@@ -164,7 +164,6 @@ class Table:
       is_over_clips: Whether intervals are over clips, not locations.
       chance: The macro accuracy of a guess.
       comparisons: Number of comparisons whose p-values are adjusted together.
-      is_recomputed: Whether its intervals were computed without the predictions.
     """
 
     def __init__(self, name: str, content: Mapping[str, Any]):
@@ -179,7 +178,6 @@ class Table:
         self.is_over_clips = first["interval"]["over"] == "clip"
         self.chance = formatting.percent(1 / corpus["scenes"])
         self.comparisons = in_words(corpus["comparisons"])
-        self.is_recomputed = "intervals" in corpus
 
     @property
     def baseline(self) -> Row:
@@ -440,7 +438,6 @@ def render(name: str, stored: Stored) -> str:
         picture=functools.partial(_picture, by_name),
         processor_of_bench=processor_of_bench(),
         origins=[_origin(name, contents[name]) for name in contents],
-        recomputed=[table.name for table in stored.tables.values() if table.is_recomputed],
         seeds_of=seeds_of,
         share=share,
         smaller_differences=smaller_differences_of_the_paper,
@@ -557,15 +554,13 @@ def _needs(study: Study) -> str:
 def _origin(name: str, content: Mapping[str, Any]) -> SimpleNamespace:
     """Returns the commits, machines and command that a JSON file was computed with."""
     machines = []
-    for machine in content.get("machines", []):
-        machines.append(
-            f"{machine['cpu']}, {machine['cores']} cores, {machine.get('memory_gib', '?')} GiB"
-        )
+    for machine in content["machines"]:
+        machines.append(f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB")
     return SimpleNamespace(
         file=f"{name}.json",
-        commits=", ".join(content.get("versions", {}).get("commit", [])) or "not recorded",
-        machines="; ".join(machines) or "not recorded",
-        command=f"`{content['command']}`" if "command" in content else "not recorded",
+        commits=", ".join(content["versions"]["commit"]),
+        machines="; ".join(machines),
+        command=f"`{content['command']}`",
     )
 
 

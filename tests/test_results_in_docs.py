@@ -216,7 +216,12 @@ def test_the_recovery_of_the_true_events_has_its_section(copied):
         "biased": dict.fromkeys(names, figures),
         "scenes": {"metro_station": {"by_scores": ["a_b", "c"], "by_truth": ["a_b", "d"]}},
     }
-    content = {"parts": {"all": part, "evaluation": part}}
+    content = {
+        "parts": {"all": part, "evaluation": part},
+        "versions": {"commit": ["0123456"]},
+        "machines": [{"cores": 2, "cpu": "a model", "memory_gib": 7.8}],
+        "command": "make results STUDIES=scene_events_recovery",
+    }
     (copied / "scene_events_recovery.json").write_text(json.dumps(content))
     text = text_of(copied)
     assert "| Cohen's h | 0.75 (0.60 to 0.90) | 75.0 % (60.0 to 90.0) |" in text

@@ -10,6 +10,7 @@ import tf_keras as keras
 
 from crossask import models
 from crossask.config import catalogue
+from crossask.models.target import Target
 
 pytestmark = pytest.mark.trains
 
@@ -132,6 +133,33 @@ def test_clips_of_weight_zero_teach_nothing(narrow, clips):
     model.fit(*clips, sample_weight=np.zeros(8), batch_size=8, verbose=0)
     for variable, old in zip(model.trainable_variables, before, strict=True):
         np.testing.assert_array_equal(variable, old)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_the_loss_of_a_student_is_shown_with_its_teachers_term(narrow, clips, request, devices):
+    strategy = tf.distribute.get_strategy()
+    if devices == 2:
+        strategy = request.getfixturevalue("two_devices")
+    inputs = {"log_mel": clips[0]["log_mel"]}
+    random = np.random.default_rng(4)
+    teacher = random.dirichlet([1, 1, 1], 8).astype(np.float32)
+    weight, temperature = 0.7, 2.0
+    with strategy.scope():
+        model = compiled(start("FA", narrow, (inputs,)), keras.optimizers.SGD(0.0))
+    model.distillation = (weight, temperature)
+    batch = inputs, Target(clips[1], teacher), np.ones(8, np.float32)
+    batches = tf.data.Dataset.from_tensors(batch).unbatch().batch(8)
+    found = model.fit(batches, verbose=0).history["loss"][0]
+
+    def log_softmax(x):
+        return x - np.log(np.exp(x).sum(axis=1, keepdims=True))
+
+    logits = model(inputs, training=True).numpy().astype(np.float64)
+    of_labels = -log_softmax(logits)[np.arange(8), clips[1]].mean()
+    softened = teacher ** (1 / temperature)
+    softened /= softened.sum(axis=1, keepdims=True)
+    of_teacher = -(softened * log_softmax(logits / temperature)).sum(axis=1).mean()
+    assert found == pytest.approx(of_labels + weight * temperature**2 * of_teacher, rel=1e-4)
 
 
 @pytest.mark.parametrize("system", PAPERS)

@@ -297,7 +297,11 @@ class SceneModel(keras.Model):
             logits = self(x, training=True, seed=seed)  # [B, classes]
             loss = self.compute_loss(x, y, logits, sample_weight)
         gradients = self.optimizer.compute_gradients(loss, self.trainable_variables, tape=tape)
-        self.optimizer.apply_gradients(gradients)
+        # Otherwise, `apply_gradients` would add up the gradients of all devices, and the lengths
+        # below would be those of one device. A LossScaleOptimizer cannot do it, the one inside can.
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        gradients = optimizer.aggregate_gradients(gradients)
+        self.optimizer.apply_gradients(gradients, skip_gradients_aggregation=True)
         scene, _ = _split_target(y)
         metrics = self.compute_metrics(x, scene, logits, sample_weight)
         return metrics | self._gradient_norms(gradients)
@@ -344,7 +348,11 @@ class SceneModel(keras.Model):
     def _gradient_norms(
         self, gradients: Sequence[tuple[tf.Tensor | None, tf.Variable]]
     ) -> dict[str, tf.Tensor]:
-        """Returns the lengths of this device's gradients: of the scene part and of the events."""
+        """Returns the lengths of the gradients: of the scene part and of the events.
+
+        Args:
+          gradients: Gradients and their variables, summed over all devices.
+        """
         event_variables = set()
         if self.event_model is not None:
             event_variables = {id(variable) for variable in self.event_model.trainable_variables}

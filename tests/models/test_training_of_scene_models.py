@@ -199,6 +199,22 @@ def test_two_devices_end_with_the_weights_of_one(narrow, clips, two_devices, sys
         )
 
 
+def test_two_devices_show_the_norms_of_one(narrow, clips, mean_of_patch, two_devices):
+    clips = with_patches(clips)
+    config = dataclasses.replace(narrow, attention_dropout=0.0)
+    norms = []
+    for strategy in (tf.distribute.get_strategy(), two_devices):
+        with strategy.scope():
+            event_model = mean_of_patch(trainable=True)
+            model = start("CMAM", config, clips, event_model=event_model)
+            compiled(model, keras.optimizers.SGD(0.0))
+        # As in training; Keras would add up the values of the devices.
+        model.distribute_reduction_method = "first"
+        history = model.fit(*clips, batch_size=8, shuffle=False, verbose=0).history
+        norms.append([history[f"gradient_norm_{part}"][0] for part in ("scene", "event")])
+    np.testing.assert_allclose(norms[1], norms[0], rtol=0.01)
+
+
 @pytest.mark.parametrize("system", PAPERS)
 @pytest.mark.parametrize("suffix", ["", ".keras"])
 def test_a_saved_model_answers_alike_after_reloading(

@@ -287,7 +287,6 @@ class SceneModel(keras.Model):
           data: (inputs, target) or (inputs, target, weight [B]).
         """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        y, teacher = _split_target(y)
         if not self.built:
             # The first call decides what a SavedModel's signature takes: the inputs, but no seed.
             self(x, training=False)
@@ -297,12 +296,38 @@ class SceneModel(keras.Model):
         with tf.GradientTape() as tape:
             logits = self(x, training=True, seed=seed)  # [B, classes]
             loss = self.compute_loss(x, y, logits, sample_weight)
-            if teacher is not None:
-                loss += self.distillation_loss(teacher, logits)
         gradients = self.optimizer.compute_gradients(loss, self.trainable_variables, tape=tape)
-        self.optimizer.apply_gradients(gradients)
-        metrics = self.compute_metrics(x, y, logits, sample_weight)
+        # Otherwise, `apply_gradients` would add up the gradients of all devices, and the lengths
+        # below would be those of one device. A LossScaleOptimizer cannot do it, the one inside can.
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        gradients = optimizer.aggregate_gradients(gradients)
+        self.optimizer.apply_gradients(gradients, skip_gradients_aggregation=True)
+        scene, _ = _split_target(y)
+        metrics = self.compute_metrics(x, scene, logits, sample_weight)
         return metrics | self._gradient_norms(gradients)
+
+    def compute_loss(
+        self,
+        x: Inputs | None = None,
+        y: tf.Tensor | Target | None = None,
+        y_pred: tf.Tensor | None = None,
+        sample_weight: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Returns this device's share of the loss, and adds the loss to its mean over the epoch.
+
+        Args:
+          x: See `train_step`.
+          y: The target; a `Target` adds the term of its teacher.
+          y_pred: Logits [B, classes].
+          sample_weight: Weights [B].
+        """
+        scene, teacher = _split_target(y)
+        if teacher is None:
+            return super().compute_loss(x, scene, y_pred, sample_weight)
+        # Keras treats the teacher's term as a penalty of the network: it is a part of the loss that
+        # is shown, and is divided by the number of devices, whose losses are added up.
+        terms = [*self.losses, self.distillation_loss(teacher, y_pred)]
+        return self.compiled_loss(scene, y_pred, sample_weight, regularization_losses=terms)
 
     def distillation_loss(self, teacher: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         """Returns the teacher's term of the loss (Hinton, Vinyals and Dean 2015).
@@ -318,14 +343,16 @@ class SceneModel(keras.Model):
         teacher_logits = tf.math.log(tf.maximum(teacher, LEAST_PROBABILITY))
         softened = tf.nn.softmax(teacher_logits / temperature)  # [B, classes]
         cross_entropy = tf.nn.softmax_cross_entropy_with_logits(softened, logits / temperature)
-        # Keras adds up the losses of all devices, so each returns its share of the mean.
-        devices = tf.distribute.get_strategy().num_replicas_in_sync
-        return weight * temperature**2 * tf.reduce_mean(cross_entropy) / devices
+        return weight * temperature**2 * tf.reduce_mean(cross_entropy)
 
     def _gradient_norms(
         self, gradients: Sequence[tuple[tf.Tensor | None, tf.Variable]]
     ) -> dict[str, tf.Tensor]:
-        """Returns the lengths of this device's gradients: of the scene part and of the events."""
+        """Returns the lengths of the gradients: of the scene part and of the events.
+
+        Args:
+          gradients: Gradients and their variables, summed over all devices.
+        """
         event_variables = set()
         if self.event_model is not None:
             event_variables = {id(variable) for variable in self.event_model.trainable_variables}

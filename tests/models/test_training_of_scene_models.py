@@ -10,6 +10,7 @@ import tf_keras as keras
 
 from crossask import models
 from crossask.config import catalogue
+from crossask.models.target import Target
 
 pytestmark = pytest.mark.trains
 
@@ -134,6 +135,33 @@ def test_clips_of_weight_zero_teach_nothing(narrow, clips):
         np.testing.assert_array_equal(variable, old)
 
 
+@pytest.mark.parametrize("devices", [1, 2])
+def test_the_loss_of_a_student_is_shown_with_its_teachers_term(narrow, clips, request, devices):
+    strategy = tf.distribute.get_strategy()
+    if devices == 2:
+        strategy = request.getfixturevalue("two_devices")
+    inputs = {"log_mel": clips[0]["log_mel"]}
+    random = np.random.default_rng(4)
+    teacher = random.dirichlet([1, 1, 1], 8).astype(np.float32)
+    weight, temperature = 0.7, 2.0
+    with strategy.scope():
+        model = compiled(start("FA", narrow, (inputs,)), keras.optimizers.SGD(0.0))
+    model.distillation = (weight, temperature)
+    batch = inputs, Target(clips[1], teacher), np.ones(8, np.float32)
+    batches = tf.data.Dataset.from_tensors(batch).unbatch().batch(8)
+    found = model.fit(batches, verbose=0).history["loss"][0]
+
+    def log_softmax(x):
+        return x - np.log(np.exp(x).sum(axis=1, keepdims=True))
+
+    logits = model(inputs, training=True).numpy().astype(np.float64)
+    of_labels = -log_softmax(logits)[np.arange(8), clips[1]].mean()
+    softened = teacher ** (1 / temperature)
+    softened /= softened.sum(axis=1, keepdims=True)
+    of_teacher = -(softened * log_softmax(logits / temperature)).sum(axis=1).mean()
+    assert found == pytest.approx(of_labels + weight * temperature**2 * of_teacher, rel=1e-4)
+
+
 @pytest.mark.parametrize("system", PAPERS)
 def test_two_devices_end_with_the_weights_of_one(narrow, clips, two_devices, system):
     # no dropout: each device drops features of its own
@@ -169,6 +197,22 @@ def test_two_devices_end_with_the_weights_of_one(narrow, clips, two_devices, sys
         assert np.linalg.norm(one - other) <= 0.01 * np.linalg.norm(one - first) + 1e-6, (
             variable.name
         )
+
+
+def test_two_devices_show_the_norms_of_one(narrow, clips, mean_of_patch, two_devices):
+    clips = with_patches(clips)
+    config = dataclasses.replace(narrow, attention_dropout=0.0)
+    norms = []
+    for strategy in (tf.distribute.get_strategy(), two_devices):
+        with strategy.scope():
+            event_model = mean_of_patch(trainable=True)
+            model = start("CMAM", config, clips, event_model=event_model)
+            compiled(model, keras.optimizers.SGD(0.0))
+        # As in training; Keras would add up the values of the devices.
+        model.distribute_reduction_method = "first"
+        history = model.fit(*clips, batch_size=8, shuffle=False, verbose=0).history
+        norms.append([history[f"gradient_norm_{part}"][0] for part in ("scene", "event")])
+    np.testing.assert_allclose(norms[1], norms[0], rtol=0.01)
 
 
 @pytest.mark.parametrize("system", PAPERS)

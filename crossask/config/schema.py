@@ -484,7 +484,8 @@ class TrainingConfig(Settings):
     class_weights: Literal["equal", "balanced"] = ours(
         "equal",
         "Weight of a training clip in the loss: 1 (equal), or n / (number of scenes * n of its "
-        "scene), so that rare scenes count as much as frequent ones (balanced).",
+        "scene), so that rare scenes count as much as frequent ones (balanced). A clip of several "
+        "scenes, after mixup or label smoothing, has the mean of their weights.",
         open_because="Weights of the scenes are not mentioned. TAU 2019 and TUT 2017 have almost "
         "as many clips of each scene.",
     )

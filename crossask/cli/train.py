@@ -248,7 +248,7 @@ def _print_plan(rows: Sequence["Experiment"], seeds: int, values: flags.FlagValu
     training_seconds = 0.0
     for plan, seconds in zip(plans, step_seconds, strict=True):
         _print_row(plan, seconds)
-        training_seconds += plan.steps * seconds
+        training_seconds += plan.seconds(seconds)
     clips = sum(len(corpus.clips) for corpus in distinct.values())
     _print_totals(plans, clips, training_seconds, values.workers)
 
@@ -267,7 +267,7 @@ def _print_row(plan: "RowPlan", seconds_a_step: float) -> None:
     parts = []
     for fold, part in plan.parts.items():
         parts.append(f"fold {fold}: {len(part.training):,} + {len(part.validation):,}")
-    duration = progress.duration(plan.steps * seconds_a_step)
+    duration = progress.duration(plan.seconds(seconds_a_step))
     print(
         f"{plan.row.name}: {plan.runs} runs (training + validation clips of {', '.join(parts)}), "
         f"{plan.steps:,} steps, {seconds_a_step:.2f} s a step, {duration}."

@@ -28,13 +28,14 @@ TIMED_STEPS = 2
 # checkpoint the last weights and Adam's two moments. Averages are one more.
 COPIES_OF_WEIGHTS = 4
 BYTES_OF_FLOAT32 = 4
-# For `expected_seconds`: multiply-accumulates a second of a small network in training, on one core;
-# the passes of a step (the gradients of the features and of the weights cost one each); the least
-# time of a step; and the time until the first step.
-ASSUMED_RATE = 5e9
+# The passes of a step: the gradients of the features and of the weights cost one each.
 PASSES_OF_A_STEP = 3
-LEAST_SECONDS_OF_A_STEP = 0.01
+# The time until the first step.
 SECONDS_TO_START_A_RUN = 5
+# For `expected_seconds`: multiply-accumulates a second of a small network in training, on one core,
+# and the least time of a step.
+ASSUMED_RATE = 5e9
+LEAST_SECONDS_OF_A_STEP = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +47,7 @@ class RowPlan:
       seeds: Number of seeds.
       parts: Fold -> the parts of the fold.
       steps_an_epoch: Fold -> whole batches of its training clips.
+      validation_steps: Fold -> batches of its validation clips, of which the last is filled.
       run_bytes: Disk space of all its runs.
       feature_bytes: Key of a kind of feature -> disk space. Rows that share a feature share its
         key.
@@ -55,6 +57,7 @@ class RowPlan:
     seeds: int
     parts: dict[str, Parts]
     steps_an_epoch: dict[str, int]
+    validation_steps: dict[str, int]
     run_bytes: int
     feature_bytes: dict[str, int]
 
@@ -67,6 +70,16 @@ class RowPlan:
     def steps(self) -> int:
         """Training steps of all its runs and epochs."""
         return self.seeds * self.row.training.epochs * sum(self.steps_an_epoch.values())
+
+    def seconds(self, seconds_a_step: float) -> float:
+        """Returns the time of its runs: their start, all steps, and the validation of each epoch.
+
+        Args:
+          seconds_a_step: Time of a training step.
+        """
+        predictions = self.seeds * self.row.training.epochs * sum(self.validation_steps.values())
+        start = self.runs * SECONDS_TO_START_A_RUN
+        return start + (self.steps + predictions / PASSES_OF_A_STEP) * seconds_a_step
 
 
 def plan_row(row: Experiment, corpus: Corpus, folds: Sequence[str], seeds: int) -> RowPlan:
@@ -82,15 +95,19 @@ def plan_row(row: Experiment, corpus: Corpus, folds: Sequence[str], seeds: int) 
     size = network_size.row_size(row, len(corpus.scenes))
     parts = {name: parts_of(corpus, name, settings) for name in folds}
     steps_an_epoch = {}
+    validation_steps = {}
     for name, part in parts.items():
-        clips = len(part.training)
-        examples = count_examples_of_shapes(size.shapes, clips, settings.context_frames)
+        frames = settings.context_frames
+        examples = count_examples_of_shapes(size.shapes, len(part.training), frames)
         steps_an_epoch[name] = examples // settings.batch_size
+        examples = count_examples_of_shapes(size.shapes, len(part.validation), frames)
+        validation_steps[name] = math.ceil(examples / settings.batch_size)
     return RowPlan(
         row=row,
         seeds=seeds,
         parts=parts,
         steps_an_epoch=steps_an_epoch,
+        validation_steps=validation_steps,
         run_bytes=seeds * len(parts) * _run_bytes(row, size),
         feature_bytes=_feature_bytes(row, size.shapes, len(corpus.clips)),
     )

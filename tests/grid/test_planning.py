@@ -12,7 +12,12 @@ from crossask.datasets import read_corpus
 from crossask.errors import DataError
 from crossask.features.cache import FeatureCache
 from crossask.grid import preflight
-from crossask.grid.plan import plan_row, seconds_a_step, seconds_to_train
+from crossask.grid.plan import (
+    SECONDS_TO_START_A_RUN,
+    plan_row,
+    seconds_a_step,
+    seconds_to_train,
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +33,15 @@ def test_steps_are_whole_batches_times_epochs_folds_and_seeds(corpus):
         assert len(part.training) + len(part.validation) == len(corpus.fold(name).train)
     assert plan.steps == 5 * 3 * sum(len(part.training) // 4 for part in plan.parts.values())
     assert plan.runs == 10
+
+
+def test_the_time_of_a_row_counts_start_steps_and_validation(corpus):
+    plan = plan_row(small_corpus.FA, corpus, ("1", "2"), 5)
+    batches = [-(-len(part.validation) // 4) for part in plan.parts.values()]
+    assert min(batches) > 0
+    # A prediction is one of the three passes of a step.
+    steps = plan.steps + 5 * 3 * sum(batches) / 3
+    assert plan.seconds(2.0) == pytest.approx(10 * SECONDS_TO_START_A_RUN + 2 * steps)
 
 
 def test_without_a_validation_part_the_steps_are_those_of_the_whole_training_fold(corpus):

@@ -186,7 +186,9 @@ def _log_time(
 
     jobs = devices.processes_at_once(values.jobs, values.distribution)
     seconds = plan.seconds_to_train(wanted, step_times, jobs)
-    text = f"Training takes about {progress.duration(seconds)}, after the features."
+    # A measured step is an epoch of one step, with its validation and its checkpoint. Of a small
+    # network, they take longer than the step.
+    text = f"Training takes at most about {progress.duration(seconds)}, after the features."
     unfinished = dict.fromkeys(row.name for row, run in wanted.plan() if not run.finished)
     not_measured = [name for name in unfinished if name not in step_times]
     if not_measured:

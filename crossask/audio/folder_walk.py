@@ -8,8 +8,8 @@ from pathlib import Path
 class FolderWalk:
     """A folder and the folders below it, each of them once.
 
-    Hidden folders are left out, unless they are asked for. Links are followed after all other
-    folders, so a folder that is there itself has its own path.
+    Hidden folders are left out by default. Links are followed after all other folders, so a folder
+    that is there itself has its own path.
 
     Attributes:
       hidden: Folders whose names start with a dot and that are left out, as far as the walk has

@@ -355,10 +355,11 @@ def smaller_differences_of_the_paper(value: float) -> tuple[int, int]:
     return len(smaller), len(differences)
 
 
-def times_ours(part: str, work: str, peer: str) -> str:
+def times_ours(bench: Mapping[str, Any], part: str, work: str, peer: str) -> str:
     """Returns the time of a peer divided by that of crossask on one core.
 
     Args:
+      bench: The figures of `make bench`.
       part: Part of `make bench`.
       work: Name of the work in that part.
       peer: Name of the peer.
@@ -366,17 +367,10 @@ def times_ours(part: str, work: str, peer: str) -> str:
     Raises:
       ValueError: The ratio is missing, because other processes used the core in every round.
     """
-    stored = json.loads(BENCH.read_text(encoding="utf-8"))
-    ratio = stored[part]["figures"][work]["one core"]["sides"][peer]["ratio"]
+    ratio = bench[part]["figures"][work]["one core"]["sides"][peer]["ratio"]
     if ratio is None:
         raise ValueError(f"{BENCH} has no ratio for {work}: repeat `make bench ONLY={part}`.")
     return f"{ratio:.2f}"
-
-
-def processor_of_bench() -> str:
-    """Returns the name of the processor on which `make bench` measured training steps."""
-    stored = json.loads(BENCH.read_text(encoding="utf-8"))
-    return stored["steps"]["machine"]["processor"]
 
 
 def field(file: str, row: str, path: str) -> Any:
@@ -396,11 +390,13 @@ class Stored:
       contents: Name of a JSON file -> its content.
       tables: Name of a JSON file that crossask-report wrote -> its table.
       pictures: The pictures of the tables.
+      bench: The figures of `make bench`.
     """
 
     contents: Mapping[str, Any]
     tables: Mapping[str, Table]
     pictures: Sequence[Picture]
+    bench: Mapping[str, Any]
 
 
 def read_stored(folder: Path = RESULTS) -> Stored:
@@ -414,7 +410,8 @@ def read_stored(folder: Path = RESULTS) -> Stored:
         if "corpora" in content:
             tables[name] = Table(name, content)
     labels = _environment().get_template("macros.md").module.CONTROLS
-    return Stored(contents, tables, pictures(tables, labels))
+    bench = json.loads(BENCH.read_text(encoding="utf-8"))
+    return Stored(contents, tables, pictures(tables, labels), bench)
 
 
 def render(name: str, stored: Stored) -> str:
@@ -436,14 +433,14 @@ def render(name: str, stored: Stored) -> str:
         needs=_needs,
         number=formatting.number,
         picture=functools.partial(_picture, by_name),
-        processor_of_bench=processor_of_bench(),
+        processor_of_bench=stored.bench["steps"]["machine"]["processor"],
         origins=[_origin(name, contents[name]) for name in contents],
         seeds_of=seeds_of,
         share=share,
         smaller_differences=smaller_differences_of_the_paper,
         studies=STUDIES,
         table=stored.tables.__getitem__,
-        times_ours=times_ours,
+        times_ours=functools.partial(times_ours, stored.bench),
         verdict=verdict,
         verdicts=verdicts,
     )

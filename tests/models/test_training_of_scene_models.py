@@ -143,7 +143,8 @@ def test_the_loss_of_a_student_is_shown_with_its_teachers_term(narrow, clips, re
     inputs = {"log_mel": clips[0]["log_mel"]}
     random = np.random.default_rng(4)
     teacher = random.dirichlet([1, 1, 1], 8).astype(np.float32)
-    weight, temperature = 0.7, 2.0
+    weight = 0.7
+    temperature = 2.0
     with strategy.scope():
         model = compiled(start("FA", narrow, (inputs,)), keras.optimizers.SGD(0.0))
     model.distillation = (weight, temperature)

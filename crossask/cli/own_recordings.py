@@ -71,11 +71,9 @@ def _check_overwritten(out: Path) -> None:
 
 def _is_written_results(path: Path) -> bool:
     """Returns whether a file contains the numbers of a report."""
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError:
-        return False
-    return isinstance(content, dict) and "corpora" in content
+    from crossask import stored
+
+    return "corpora" in stored.read_record(path)
 
 
 def _train_and_export(own: "OwnRecordings", out: Path, values: flags.FlagValues) -> int:
